@@ -1,0 +1,8 @@
+//! sharecast gives each tenant a clean Kafka topic of what other tenants share with it.
+//!
+//! The modules in reading order; each imports only from those above it. Up to `config` everything is pure: no Kafka, no
+//! async runtime, no clock, no file; bytes and times come in, values come out.
+
+pub mod id;
+pub mod time;
+pub mod document;
