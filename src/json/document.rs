@@ -1,0 +1,118 @@
+//! JSON into the document tree and back.
+
+use super::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use super::text::write_string;
+use crate::document::{Kind, Member, Node, Place};
+
+/// Parses by D26; members keep their order and repeats, numbers their text.
+pub fn parse(text: &[u8]) -> Result<Node, InvalidJson> {
+    let mut tape = Tape::default();
+    tape.parse(text)?;
+    let mut builder = Builder { tape: &tape, text, buffer: String::new(), behind: 0, place: Place { line: 1, column: 1 } };
+    Ok(builder.node(NodeIndex::ROOT))
+}
+
+/// Appends the node as JSON without whitespace, numbers as written, strings as D5.
+pub fn write(node: &Node, out: &mut Vec<u8>) {
+    match &node.kind {
+        Kind::Null => out.extend_from_slice(b"null"),
+        Kind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Kind::Number(number) => out.extend_from_slice(number.as_bytes()),
+        Kind::String(text) => write_string(text, out),
+        Kind::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        Kind::Map(members) => {
+            out.push(b'{');
+            for (at, member) in members.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write_string(&member.name, out);
+                out.push(b':');
+                write(&member.value, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// Recursion is bounded by the depth that the tape allows.
+struct Builder<'a> {
+    tape: &'a Tape,
+    text: &'a [u8],
+    buffer: String,
+    /// The byte that `place` is the place of. Nodes are visited in the order they stand, so it only moves on.
+    behind: usize,
+    place: Place,
+}
+
+impl Builder<'_> {
+    fn node(&mut self, node: NodeIndex) -> Node {
+        let place = self.place_of(self.tape.span(node).start);
+        let kind = match self.tape.kind(node) {
+            NodeKind::Null => Kind::Null,
+            NodeKind::True => Kind::Bool(true),
+            NodeKind::False => Kind::Bool(false),
+            NodeKind::Number => Kind::Number(String::from_utf8_lossy(self.tape.raw(self.text, node)).into_owned()),
+            NodeKind::String => Kind::String(self.tape.string(self.text, node, &mut self.buffer).unwrap_or_default().to_owned()),
+            NodeKind::Array => Kind::List(self.tape.children(node).map(|child| self.node(child)).collect()),
+            NodeKind::Object => Kind::Map(self.tape.children(node).map(|child| self.member(child)).collect()),
+        };
+        Node { kind, place }
+    }
+
+    fn member(&mut self, node: NodeIndex) -> Member {
+        let place = self.place_of(self.tape.name_span(node).start - 1);
+        let name = self.tape.name(self.text, node, &mut self.buffer).to_owned();
+        Member { name, place, value: self.node(node) }
+    }
+
+    fn place_of(&mut self, at: usize) -> Place {
+        for &byte in &self.text[self.behind..at] {
+            if byte == b'\n' {
+                self.place = Place { line: self.place.line + 1, column: 1 };
+            } else if byte & 0xc0 != 0x80 {
+                self.place.column += 1;
+            }
+        }
+        self.behind = at;
+        self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(text: &str) -> String {
+        let mut out = Vec::new();
+        write(&parse(text.as_bytes()).unwrap(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_keep_their_text_and_members_their_repeats() {
+        let text =
+            r#" { "b" : [ 1.0 , 1e3, -0 , 12345678901234567890 ] , "a":null, "\u0062":true,"c":"\u00e9\u0000\/" , "d":{}, "e":[ ] } "#;
+        assert_eq!(rewritten(text), r#"{"b":[1.0,1e3,-0,12345678901234567890],"a":null,"b":true,"c":"é\u0000/","d":{},"e":[]}"#);
+        assert_eq!(parse(text.as_bytes()).unwrap().get("b").and_then(Node::as_bool), Some(true));
+    }
+
+    #[test]
+    fn places_count_lines_and_characters() {
+        let node = parse("{\"é\": 1,\n  \"b\": [true,\r\n null]}".as_bytes()).unwrap();
+        let places: Vec<_> =
+            node.members().iter().map(|m| (m.place.line, m.place.column, m.value.place.line, m.value.place.column)).collect();
+        assert_eq!(places, [(1, 2, 1, 7), (2, 3, 2, 8)]);
+        let null = node.get("b").and_then(Node::as_list).unwrap()[1].place;
+        assert_eq!((null.line, null.column), (3, 2));
+    }
+}

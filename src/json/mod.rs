@@ -1,0 +1,13 @@
+//! JSON as records carry it: validated in full, kept as written.
+
+pub mod decimal;
+pub mod document;
+#[cfg(test)]
+mod oracle;
+pub mod path;
+mod path_text;
+mod reader;
+mod scan;
+pub mod step;
+pub mod tape;
+pub mod text;

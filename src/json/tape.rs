@@ -1,0 +1,239 @@
+//! One validating pass over a record's bytes.
+
+use super::{reader, scan, text};
+use std::ops::Range;
+
+/// The deepest value that is read; the record itself is at depth 1 (D26).
+pub const MAX_DEPTH: usize = 128;
+
+/// Why bytes are no JSON by D26, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at}")]
+pub struct InvalidJson {
+    /// What is wrong, without payload.
+    pub what: &'static str,
+    /// The byte it was found at.
+    pub at: usize,
+}
+
+/// A value's place in a tape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeIndex(pub u32);
+
+impl NodeIndex {
+    /// The record itself.
+    pub const ROOT: Self = Self(0);
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// `null`.
+    Null,
+    /// `true`.
+    True,
+    /// `false`.
+    False,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl NodeKind {
+    /// Whether it is an array or an object.
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Array | Self::Object)
+    }
+}
+
+/// One value. Offsets count the record's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// Its first byte.
+    pub(crate) start: u32,
+    /// Behind its last byte; while a container is open, the runs of blanks counted before it.
+    pub(crate) end: u32,
+    /// The entry behind the last one inside it; while a container is open, the container around it.
+    pub(crate) next: u32,
+    pub(crate) name: Name,
+    pub(crate) kind: NodeKind,
+    /// `ESCAPED`, `BLANKS`.
+    pub(super) flags: u8,
+}
+
+impl Entry {
+    /// Whether the member has this name, unescaped.
+    #[inline(always)]
+    pub(crate) fn has_name(&self, text: &[u8], name: &str) -> bool {
+        let raw = &text[self.name.start as usize..self.name.end as usize];
+        if self.name.is_escaped { text::is_text(raw, name) } else { raw == name.as_bytes() }
+    }
+
+    /// Whether there is whitespace between tokens inside the container.
+    #[inline(always)]
+    pub(crate) fn has_blanks(&self) -> bool {
+        self.flags & BLANKS != 0
+    }
+}
+
+/// The string has escapes.
+pub(super) const ESCAPED: u8 = 1;
+/// There is whitespace between tokens somewhere inside the container.
+pub(super) const BLANKS: u8 = 2;
+
+/// A member's name. In an array and of the root it is empty.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Name {
+    /// What stands between the quotes.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    /// Of the unescaped name, equal to `hash_name` of it.
+    pub(crate) hash: u32,
+    pub(super) is_escaped: bool,
+}
+
+/// The values of one record in the order they stand; reused from record to record.
+///
+/// Functions that take `text` want the bytes that were parsed.
+#[derive(Debug, Default)]
+pub struct Tape {
+    entries: Vec<Entry>,
+    unescaped: String,
+}
+
+impl Tape {
+    /// Validates `text` by D26 and notes where each value stands. After an error the tape is empty.
+    pub fn parse(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
+        self.parse_by::<false>(text)
+    }
+
+    /// Validates `text` by the grammar of RFC 8259 alone: any depth, any number, and lone surrogates, which unescaping
+    /// leaves out. For the lines of files, whose values are judged by D26 one by one.
+    pub fn parse_grammar(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
+        self.parse_by::<true>(text)
+    }
+
+    fn parse_by<const GRAMMAR_ONLY: bool>(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
+        self.entries.clear();
+        if u32::try_from(text.len()).is_err() {
+            return Err(InvalidJson { what: "longer than 4 GiB", at: 0 });
+        }
+        if let Err(error) = std::str::from_utf8(text) {
+            return Err(InvalidJson { what: "no UTF-8", at: error.valid_up_to() });
+        }
+        let outcome = reader::read::<GRAMMAR_ONLY>(text, &mut self.entries, &mut self.unescaped);
+        if outcome.is_err() {
+            self.entries.clear();
+        }
+        outcome
+    }
+
+    /// What the value is.
+    pub fn kind(&self, node: NodeIndex) -> NodeKind {
+        self.entry(node).kind
+    }
+
+    /// Where the value stands, quotes and brackets included.
+    pub fn span(&self, node: NodeIndex) -> Range<usize> {
+        let entry = self.entry(node);
+        entry.start as usize..entry.end as usize
+    }
+
+    /// The value as it is written.
+    pub fn raw<'a>(&self, text: &'a [u8], node: NodeIndex) -> &'a [u8] {
+        &text[self.span(node)]
+    }
+
+    /// The members or elements of a container in order, repeated names included; none of a scalar.
+    pub fn children(&self, node: NodeIndex) -> Children<'_> {
+        let entry = self.entry(node);
+        Children { tape: self, at: node.0 + 1, end: if entry.kind.is_container() { entry.next } else { node.0 + 1 } }
+    }
+
+    /// Where the name of an object's member stands, without its quotes. Of elements and the root it has no meaning.
+    pub fn name_span(&self, node: NodeIndex) -> Range<usize> {
+        let name = &self.entry(node).name;
+        name.start as usize..name.end as usize
+    }
+
+    /// Whether an object's member has this name, unescaped.
+    pub fn name_is(&self, text: &[u8], node: NodeIndex, name: &str) -> bool {
+        self.entry(node).has_name(text, name)
+    }
+
+    /// The name of an object's member, unescaped into `buffer` where it has escapes.
+    pub fn name<'a>(&self, text: &'a [u8], node: NodeIndex, buffer: &'a mut String) -> &'a str {
+        unescaped(&text[self.name_span(node)], self.entry(node).name.is_escaped, buffer)
+    }
+
+    /// The text of a string, unescaped into `buffer` where it has escapes; none of another value.
+    pub fn string<'a>(&self, text: &'a [u8], node: NodeIndex, buffer: &'a mut String) -> Option<&'a str> {
+        let entry = self.entry(node);
+        let raw = (entry.kind == NodeKind::String).then(|| &text[entry.start as usize + 1..entry.end as usize - 1])?;
+        Some(unescaped(raw, entry.flags & ESCAPED != 0, buffer))
+    }
+
+    /// Whether the value is a string of this text, unescaped.
+    pub fn string_is(&self, text: &[u8], node: NodeIndex, wanted: &str) -> bool {
+        let entry = self.entry(node);
+        entry.kind == NodeKind::String && {
+            let raw = &text[entry.start as usize + 1..entry.end as usize - 1];
+            if entry.flags & ESCAPED != 0 { text::is_text(raw, wanted) } else { raw == wanted.as_bytes() }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn entry(&self, node: NodeIndex) -> &Entry {
+        &self.entries[node.0 as usize]
+    }
+}
+
+/// The hash of a member's name. Equal names have equal hashes, unequal ones may.
+pub(crate) fn hash_name(name: &str) -> u32 {
+    scan::name_hash(name.as_bytes())
+}
+
+fn unescaped<'a>(raw: &'a [u8], is_escaped: bool, buffer: &'a mut String) -> &'a str {
+    if is_escaped {
+        buffer.clear();
+        text::unescape(raw, buffer);
+        return buffer;
+    }
+    // The whole text was found to be UTF-8 and is cut at quotes only.
+    std::str::from_utf8(raw).unwrap_or_default()
+}
+
+/// The members or elements of one container.
+#[derive(Debug, Clone)]
+pub struct Children<'a> {
+    tape: &'a Tape,
+    at: u32,
+    end: u32,
+}
+
+impl Iterator for Children<'_> {
+    type Item = NodeIndex;
+
+    fn next(&mut self) -> Option<NodeIndex> {
+        self.next_entry().map(|(node, _)| node)
+    }
+}
+
+impl<'a> Children<'a> {
+    /// The next one with its entry.
+    #[inline(always)]
+    pub(crate) fn next_entry(&mut self) -> Option<(NodeIndex, &'a Entry)> {
+        if self.at >= self.end {
+            return None;
+        }
+        let node = NodeIndex(self.at);
+        let entry = self.tape.entry(node);
+        self.at = entry.next;
+        Some((node, entry))
+    }
+}
