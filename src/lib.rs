@@ -7,3 +7,5 @@ pub mod id;
 pub mod time;
 pub mod document;
 pub mod json;
+pub mod record;
+pub mod profile;

@@ -1,0 +1,106 @@
+//! What reading and projecting one telemetry record of 500 bytes costs, against simd-json's tape of the same record.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sharecast::id::{Epoch, StreamIndex, StreamName};
+use sharecast::json::document;
+use sharecast::json::path::Path;
+use sharecast::json::tape::Tape;
+use sharecast::profile::compile::Profile;
+use sharecast::profile::project::{Parties, Projector, Provenance};
+use sharecast::profile::spec::ProfileSpec;
+use sharecast::record::mapping::{Mapping, Mode, Source, Stream};
+use std::hint::black_box;
+
+const RECORD: &str = r#"{"tenant":"northwind","asset":"NW-4711","ts":"2026-01-01T09:00:00.250Z","position":{"lat":51.507351,"lon":-0.127758,"alt":35.2},"engine":{"rpm":1480,"hours":10234.75,"load":0.62,"coolant_c":88.4,"serial":"SN-20418877","ecu":{"fw":"4.2.1","bus":"can0"}},"fuel":{"level":0.71,"used_l":18233.4},"sensors":[{"name":"hydraulic","value":201.3},{"name":"boom","value":17.25}],"ignition":true,"speed_kmh":6.4,"odometer_km":48211.9,"source":"gateway-eu-1","faults":[],"driver":"D-118","seq":98122342,"pad":"x"}"#;
+
+const SECTIONS: [&str; 4] = [
+    r#"{"include":["$.position.lat","$.position.lon","$.engine","$.sensors[*].value","$.speed_kmh"],"exclude":["$.engine.ecu"]}"#,
+    r#"{"include":["$"],"exclude":["$.driver","$.engine.ecu"]}"#,
+    r#"{"include":["$.position","$.fuel","$.odometer_km"]}"#,
+    r#"{"include":["$.engine.rpm","$.engine.hours","$.ignition","$.sensors"]}"#,
+];
+
+const TRANSFORMS: &str = r#"{"include":["$.position","$.engine"],"transform":[{"paths":["$.position.lat","$.position.lon"],"round":3},
+    {"path":"$.ts","truncate":"1m"},{"path":"$.engine.serial","mask":{"keep_last":4}},{"path":"$.position","rename":"location"}]}"#;
+
+fn profile(section: &str) -> Profile {
+    let path = |text: &str| Path::parse(text).expect("a path");
+    let mapping = Mapping {
+        tenant: Source::Path(path("$.tenant")),
+        asset: Source::Path(path("$.asset")),
+        key_format: None,
+        time: Some(path("$.ts")),
+        rewrite_tenant: Vec::new(),
+        rewrite_asset: Vec::new(),
+    };
+    let name = StreamName::parse("telemetry").expect("a name");
+    let stream = Stream { name, index: StreamIndex(0), mode: Mode::Append, topic: "telemetry.raw".to_owned(), mapping };
+    let node = document::parse(format!("{{\"telemetry\":{section}}}").as_bytes()).expect("JSON");
+    Profile::compile(&ProfileSpec::read(&node).expect("a profile"), &[stream])
+}
+
+fn project(projector: &mut Projector, profile: &Profile, target: &str, out: &mut Vec<u8>) {
+    let parties = Parties { owner: "northwind", target, target_asset: "EX-2201" };
+    let provenance = Provenance { share: "01JD8Z6TJ4V5", revision: 3, epoch: Epoch(1_234_567) };
+    let section = profile.section(StreamIndex(0)).expect("a section");
+    projector.project(RECORD.as_bytes(), section, &parties, Some(&provenance), out);
+}
+
+fn bench(c: &mut Criterion) {
+    let mut group = c.benchmark_group("record");
+    group.throughput(Throughput::Bytes(RECORD.len() as u64));
+    let mut tape = Tape::default();
+    group.bench_function("tape", |b| b.iter(|| tape.parse(black_box(RECORD.as_bytes()))));
+    let (mut scratch, mut buffers) = (Vec::new(), simd_json::Buffers::default());
+    group.bench_function("simd_json_tape", |b| {
+        b.iter(|| {
+            scratch.clear();
+            scratch.extend_from_slice(black_box(RECORD.as_bytes()));
+            let mut tape = simd_json::Tape::null();
+            simd_json::fill_tape(&mut scratch, &mut buffers, &mut tape).is_ok() && black_box(tape.0.len()) > 1
+        })
+    });
+
+    let profiles = SECTIONS.map(profile);
+    let (mut projector, mut out) = (Projector::new(None), Vec::new());
+    let targets = ["acme", "zenith", "insure-co", "workshop"];
+    group.bench_function("fan_out_1", |b| {
+        b.iter(|| {
+            out.clear();
+            projector.load(black_box(RECORD.as_bytes())).is_ok().then(|| project(&mut projector, &profiles[0], targets[0], &mut out));
+            out.len()
+        })
+    });
+    group.bench_function("fan_out_4_one_profile", |b| {
+        b.iter(|| {
+            out.clear();
+            projector
+                .load(black_box(RECORD.as_bytes()))
+                .is_ok()
+                .then(|| targets.map(|target| project(&mut projector, &profiles[0], target, &mut out)));
+            out.len()
+        })
+    });
+    group.bench_function("fan_out_4_four_profiles", |b| {
+        b.iter(|| {
+            out.clear();
+            let loaded = projector.load(black_box(RECORD.as_bytes())).is_ok();
+            for (profile, target) in profiles.iter().zip(targets).take(if loaded { 4 } else { 0 }) {
+                project(&mut projector, profile, target, &mut out);
+            }
+            out.len()
+        })
+    });
+    let transforming = profile(TRANSFORMS);
+    group.bench_function("fan_out_1_transforms", |b| {
+        b.iter(|| {
+            out.clear();
+            projector.load(black_box(RECORD.as_bytes())).is_ok().then(|| project(&mut projector, &transforming, targets[0], &mut out));
+            out.len()
+        })
+    });
+    group.finish();
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

@@ -1,0 +1,131 @@
+//! A profile's sections compiled for the configured streams.
+
+use super::action::Action;
+use super::spec::{ProfileSpec, Section};
+use super::trie::{Rules, Trie, TrieBuilder};
+use crate::id::StreamIndex;
+use crate::json::path::Path;
+use crate::json::tape::hash_name;
+use crate::record::mapping::{Mapping, Source, Stream};
+use crate::time::Span;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A published profile, compiled once for all who use it.
+#[derive(Debug)]
+pub struct Profile {
+    /// By stream index.
+    sections: Vec<Option<Projection>>,
+}
+
+/// One section, compiled together with its stream's mapping.
+#[derive(Debug)]
+pub struct Projection {
+    /// No two projections of a process have the same one, so that what was made for one is never taken for another's.
+    pub(super) id: u64,
+    pub(super) trie: Trie,
+    /// Of the name `_share`.
+    pub(super) share_hash: u32,
+    /// The section's transforms in their order (D34).
+    pub(super) actions: Vec<Action>,
+    /// The mapping's event time, if a `truncate` may hit it.
+    pub(super) time: Option<Path>,
+    /// The section's `truncate` entries in their order (D38).
+    pub(super) truncates: Vec<Truncate>,
+}
+
+/// A `truncate`, seen from the time member.
+#[derive(Debug)]
+pub(super) struct Truncate {
+    pub(super) step: Span,
+    /// One of its paths is the mapping's: it hits every record.
+    pub(super) always: bool,
+    /// Otherwise its paths are tried on each record.
+    pub(super) paths: Vec<Path>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Profile {
+    /// Compiles the sections that configured streams have.
+    pub fn compile(spec: &ProfileSpec, streams: &[Stream]) -> Self {
+        Self::of(streams, |stream| Some(Projection::compile(spec.section(stream.name.as_str())?, &stream.mapping)))
+    }
+
+    /// The built-in profile `all`: every stream, `include: [$]`.
+    pub fn all(streams: &[Stream]) -> Self {
+        let section = Section::all();
+        Self::of(streams, |stream| Some(Projection::compile(&section, &stream.mapping)))
+    }
+
+    /// The section of a stream, if the profile has one.
+    pub fn section(&self, stream: StreamIndex) -> Option<&Projection> {
+        self.sections.get(usize::from(stream.0))?.as_ref()
+    }
+
+    fn of(streams: &[Stream], projection: impl Fn(&Stream) -> Option<Projection>) -> Self {
+        let mut sections = Vec::new();
+        for stream in streams {
+            let index = usize::from(stream.index.0);
+            sections.resize_with(sections.len().max(index + 1), || None);
+            sections[index] = projection(stream);
+        }
+        Self { sections }
+    }
+}
+
+impl Projection {
+    fn compile(section: &Section, mapping: &Mapping) -> Self {
+        let mut trie = TrieBuilder::new();
+        for (paths, rule) in [(&section.include, Rules::INCLUDE), (&section.exclude, Rules::EXCLUDE)] {
+            for placed in paths {
+                trie.add(&placed.path, rule, None);
+            }
+        }
+        for (index, transform) in section.transforms.iter().enumerate() {
+            let renames = matches!(transform.action, Action::Rename(_));
+            for placed in &transform.paths {
+                trie.add(&placed.path, Rules::TRANSFORM, Some((index as u32, renames)));
+            }
+        }
+        add_mapping(&mut trie, mapping);
+        let truncates = truncates(section, mapping);
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            trie: trie.finish(),
+            share_hash: hash_name("_share"),
+            actions: section.transforms.iter().map(|transform| transform.action.clone()).collect(),
+            time: mapping.time.clone().filter(|_| truncates.iter().any(|truncate| !truncate.always)),
+            truncates,
+        }
+    }
+}
+
+fn add_mapping<'a>(trie: &mut TrieBuilder<'a>, mapping: &'a Mapping) {
+    for (source, rule) in [(&mapping.tenant, Rules::TENANT), (&mapping.asset, Rules::ASSET)] {
+        if let Source::Path(path) = source {
+            trie.add(path, rule, None);
+        }
+    }
+    for (paths, rule) in [(&mapping.rewrite_tenant, Rules::ALSO_TENANT), (&mapping.rewrite_asset, Rules::ALSO_ASSET)] {
+        for path in paths {
+            trie.add(path, rule, None);
+        }
+    }
+    if let Some(path) = &mapping.time {
+        trie.add(path, Rules::TIME, None);
+    }
+}
+
+fn truncates(section: &Section, mapping: &Mapping) -> Vec<Truncate> {
+    let Some(time) = &mapping.time else { return Vec::new() };
+    let truncate = |transform: &super::spec::Transform| match transform.action {
+        Action::Truncate(step) => {
+            let always = transform.paths.iter().any(|placed| placed.path == *time);
+            let could_hit = |path: &Path| !always && path.segments.len() == time.segments.len();
+            let paths = transform.paths.iter().map(|placed| &placed.path).filter(|path| could_hit(path)).cloned().collect();
+            Some(Truncate { step, always, paths })
+        }
+        _ => None,
+    };
+    section.transforms.iter().filter_map(truncate).filter(|truncate| truncate.always || !truncate.paths.is_empty()).collect()
+}

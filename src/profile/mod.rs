@@ -1,0 +1,19 @@
+//! Sharing profiles: what an owner lets out of a record, compiled once and applied to many. Pure.
+
+mod action;
+pub mod compile;
+mod mask;
+#[cfg(test)]
+mod model;
+mod plain;
+mod plan;
+pub mod project;
+mod rename;
+mod renamed;
+#[cfg(test)]
+mod rules;
+pub mod spec;
+mod template;
+mod trie;
+mod value;
+mod walk;

@@ -1,0 +1,98 @@
+//! The walk's common way: members that are copied or left out as they stand.
+
+use super::plan::Selection;
+use super::trie::Rules;
+use super::walk::Walk;
+use crate::json::tape::{Entry, NodeIndex, NodeKind};
+use std::ops::Range;
+
+impl Walk<'_> {
+    /// `members` where only names matter, which is nearly everywhere. A member that no path knows, or that one ends at
+    /// without more to say than whether it is selected, needs no plan.
+    pub(super) fn named_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
+        let trie = &self.projection.trie;
+        let trie_node = trie.node(self.scratch.active[active.start]);
+        if self.tape.entry(node).kind != NodeKind::Object {
+            return selection.is_selected() && self.all_elements(node);
+        }
+        let is_root = node == NodeIndex::ROOT;
+        let mut is_empty = true;
+        let mut children = self.tape.children(node);
+        while let Some((child, entry)) = children.next_entry() {
+            if is_root && self.is_share_name(entry) {
+                continue;
+            }
+            let Some(next) = trie.named_child(trie_node, self.text, entry) else {
+                if selection.is_selected() {
+                    self.copy_member(child, entry, is_empty);
+                    is_empty = false;
+                }
+                continue;
+            };
+            let next_node = trie.node(next);
+            let is_end = next_node.below == Rules::NONE || !entry.kind.is_container();
+            if is_end && next_node.ends.are_only(Rules::PLAIN) {
+                if selection.with(next_node.ends).is_selected() {
+                    self.copy_member(child, entry, is_empty);
+                    is_empty = false;
+                }
+                continue;
+            }
+            let plan = self.plan_of(next, next_node, selection);
+            is_empty &= !self.element(child, &plan, true, is_empty);
+            self.forget(&plan);
+        }
+        !is_empty
+    }
+
+    /// Copies all elements of a selected array; true if there are any.
+    fn all_elements(&mut self, node: NodeIndex) -> bool {
+        let mut is_empty = true;
+        for child in self.tape.children(node) {
+            let span = self.tape.span(child);
+            if !is_empty {
+                self.template.separate(self.text, span.start);
+            }
+            self.copy_value(child);
+            is_empty = false;
+        }
+        !is_empty
+    }
+
+    /// Copies a member whole, as it is written but for blanks between tokens.
+    #[inline(always)]
+    fn copy_member(&mut self, child: NodeIndex, entry: &Entry, is_first: bool) {
+        let begins = entry.name.start as usize - 1;
+        if !is_first {
+            self.template.separate(self.text, begins);
+        }
+        if entry.name.end + 2 == entry.start && !entry.has_blanks() {
+            self.template.copy(self.text, begins..entry.end as usize);
+        } else {
+            self.copy_name(child);
+            self.copy_value(child);
+        }
+    }
+
+    pub(super) fn copy_value(&mut self, node: NodeIndex) {
+        let entry = self.tape.entry(node);
+        let span = entry.start as usize..entry.end as usize;
+        if entry.has_blanks() {
+            self.template.copy_compact(self.text, span);
+        } else {
+            self.template.copy(self.text, span);
+        }
+    }
+
+    /// Copies a member's name and colon as they are written.
+    pub(super) fn copy_name(&mut self, member: NodeIndex) {
+        let name = self.tape.name_span(member);
+        let value = self.tape.span(member).start;
+        if name.end + 2 == value {
+            self.template.copy(self.text, name.start - 1..value);
+        } else {
+            self.template.copy(self.text, name.start - 1..name.end + 1);
+            self.template.push(self.text, b':');
+        }
+    }
+}

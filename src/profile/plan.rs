@@ -1,0 +1,108 @@
+//! What the rules say of one value on the walk.
+
+use super::trie::{Rules, TrieIndex, TrieNode};
+use super::walk::{Scratch, Walk};
+use crate::json::tape::NodeIndex;
+use std::ops::Range;
+
+/// Whether rules at a value or around it select it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Selection {
+    included: bool,
+    excluded: bool,
+}
+
+impl Selection {
+    pub(super) fn is_selected(self) -> bool {
+        self.included && !self.excluded
+    }
+
+    pub(super) fn with(self, rules: Rules) -> Self {
+        if rules.meet(Rules::TIME) {
+            // The time member is outside exclude (D36).
+            return Self { included: true, excluded: false };
+        }
+        Self { included: self.included || rules.meet(Rules::INCLUDE), excluded: self.excluded || rules.meet(Rules::EXCLUDE) }
+    }
+
+    /// Whether something with these rules below may be written.
+    pub(super) fn may_show_below(self, below: Rules) -> bool {
+        self.is_selected() || below.meet(Rules::ALWAYS) || (!self.excluded && below.meet(Rules::INCLUDE))
+    }
+}
+
+/// What the rules say of one value.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// In `Scratch::active`.
+    pub(super) active: Range<usize>,
+    /// In `Scratch::transforms`; none for identity members.
+    pub(super) transforms: Range<usize>,
+    pub(super) rules: Rules,
+    pub(super) below: Rules,
+    pub(super) selection: Selection,
+}
+
+impl Plan {
+    pub(super) fn is_identity(&self) -> bool {
+        self.rules.meet(Rules::IDENTITY)
+    }
+}
+
+impl Walk<'_> {
+    /// What the rules say of a child of a value that `active` stands for.
+    #[inline(always)]
+    pub(super) fn plan(&mut self, child: NodeIndex, active: Range<usize>, in_object: bool, around: Selection) -> Plan {
+        let Scratch { active: stack, transforms, .. } = &mut *self.scratch;
+        let (first_active, first_transform) = (stack.len(), transforms.len());
+        let (mut rules, mut below) = (Rules::NONE, Rules::NONE);
+        let trie = &self.projection.trie;
+        for at in active {
+            trie.each_child(stack[at], self.text, self.tape, child, in_object, |next| {
+                let node = trie.node(next);
+                rules |= node.ends;
+                below |= node.below;
+                transforms.extend_from_slice(&node.transforms);
+                if node.below != Rules::NONE {
+                    stack.push(next);
+                }
+            });
+        }
+        if rules.meet(Rules::IDENTITY) {
+            transforms.truncate(first_transform);
+        }
+        let mut transforms = first_transform..transforms.len();
+        if transforms.len() > 1 {
+            transforms.end = self.order_transforms(first_transform);
+        }
+        Plan { active: first_active..self.scratch.active.len(), transforms, rules, below, selection: around.with(rules) }
+    }
+
+    /// The plan of a child that one node of the trie stands for.
+    #[inline(always)]
+    pub(super) fn plan_of(&mut self, next: TrieIndex, node: &TrieNode, around: Selection) -> Plan {
+        let Scratch { active, transforms, .. } = &mut *self.scratch;
+        let (first_active, first_transform) = (active.len(), transforms.len());
+        active.push(next);
+        if !node.transforms.is_empty() && !node.ends.meet(Rules::IDENTITY) {
+            transforms.extend_from_slice(&node.transforms);
+        }
+        let (active, transforms) = (first_active..first_active + 1, first_transform..transforms.len());
+        Plan { active, transforms, rules: node.ends, below: node.below, selection: around.with(node.ends) }
+    }
+
+    /// Brings the transforms from `first` on into their order, each once; answers their end.
+    fn order_transforms(&mut self, first: usize) -> usize {
+        let transforms = &mut self.scratch.transforms;
+        transforms[first..].sort_unstable();
+        let mut kept = first;
+        for at in first..transforms.len() {
+            if at == first || transforms[at] != transforms[kept - 1] {
+                transforms[kept] = transforms[at];
+                kept += 1;
+            }
+        }
+        transforms.truncate(kept);
+        kept
+    }
+}

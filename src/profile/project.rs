@@ -1,0 +1,139 @@
+//! Projecting one record: parsed once, written once for each grant.
+
+use super::compile::Projection;
+use super::mask::MaskKeys;
+use super::template::Template;
+use super::walk::{Scratch, Walk};
+use crate::id::Epoch;
+use crate::json::path::Found;
+use crate::json::tape::{InvalidJson, Tape};
+use crate::time::{Millis, Span};
+
+/// Between whom a record passes, and under which id.
+#[derive(Debug, Clone, Copy)]
+pub struct Parties<'a> {
+    /// The owner's tenant id.
+    pub owner: &'a str,
+    /// The target's tenant id.
+    pub target: &'a str,
+    /// The asset's id in the target's words.
+    pub target_asset: &'a str,
+}
+
+/// What `_share` says (SPEC section 9).
+#[derive(Debug, Clone, Copy)]
+pub struct Provenance<'a> {
+    /// The share.
+    pub share: &'a str,
+    /// Its revision.
+    pub revision: u32,
+    /// The epoch of the graph that decided.
+    pub epoch: Epoch,
+}
+
+/// Holds one parsed record and the scratch memory of projecting it.
+#[derive(Debug, Default)]
+pub struct Projector {
+    tape: Tape,
+    keys: MaskKeys,
+    scratch: Scratch,
+    /// What projections made of the loaded record; those behind `made` are memory to use again.
+    outcomes: Vec<Outcome>,
+    made: usize,
+}
+
+/// What one projection made of the loaded record.
+#[derive(Debug, Default)]
+struct Outcome {
+    projection: u64,
+    template: Template,
+    /// By which the Kafka timestamp is floored, one after the other.
+    steps: Vec<Span>,
+}
+
+/// So many projections of one record are remembered.
+const MAX_OUTCOMES: usize = 8;
+
+impl Projector {
+    /// `mask_secret` keys `mask: hash`; without it hashed members are dropped (D39).
+    pub fn new(mask_secret: Option<&[u8]>) -> Self {
+        Self { keys: MaskKeys::new(mask_secret), ..Self::default() }
+    }
+
+    /// Parses a record; it stays loaded until the next. Answers its values.
+    pub fn load(&mut self, text: &[u8]) -> Result<&Tape, InvalidJson> {
+        self.made = 0;
+        self.tape.parse(text)?;
+        Ok(&self.tape)
+    }
+
+    /// The loaded record's values.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// Appends the loaded record, an object, as `projection` shows it. `text` is what was loaded. Answers the steps by
+    /// which the Kafka timestamp is floored one after the other (`floor_timestamp`): one for each `truncate` that hit the
+    /// time member, whatever came of it (D38).
+    ///
+    /// A second projection of the same record by the same `projection` costs little more than copying.
+    pub fn project(
+        &mut self,
+        text: &[u8],
+        projection: &Projection,
+        parties: &Parties<'_>,
+        provenance: Option<&Provenance<'_>>,
+        out: &mut Vec<u8>,
+    ) -> &[Span] {
+        let at = self.outcome(text, projection, parties);
+        let outcome = &self.outcomes[at];
+        outcome.template.write(parties, provenance, out);
+        &outcome.steps
+    }
+
+    /// Where in `outcomes` stands what `projection` makes of the loaded record for these parties.
+    fn outcome(&mut self, text: &[u8], projection: &Projection, parties: &Parties<'_>) -> usize {
+        let known = self.outcomes[..self.made].iter().position(|outcome| outcome.projection == projection.id);
+        if let Some(at) = known
+            && !self.outcomes[at].template.is_of_one_target
+        {
+            return at;
+        }
+        let at = known.unwrap_or(self.made % MAX_OUTCOMES);
+        if at >= self.outcomes.len() {
+            self.outcomes.push(Outcome::default());
+        }
+        self.made = self.made.max(at + 1);
+        let outcome = &mut self.outcomes[at];
+        outcome.projection = projection.id;
+        outcome.template.clear();
+        let template = &mut outcome.template;
+        Walk { text, tape: &self.tape, projection, parties, keys: &mut self.keys, template, scratch: &mut self.scratch }.run();
+        note_steps(text, &self.tape, projection, &mut outcome.steps);
+        at
+    }
+}
+
+fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec<Span>) {
+    steps.clear();
+    if projection.truncates.is_empty() {
+        return;
+    }
+    let time = match projection.time.as_ref().map(|path| path.find(text, tape)) {
+        Some(Found::One(node)) => Some(node),
+        _ => None,
+    };
+    for truncate in &projection.truncates {
+        let hits = |path: &crate::json::path::Path| time.is_some_and(|time| path.selects(text, tape, time));
+        if truncate.always || truncate.paths.iter().any(hits) {
+            steps.push(truncate.step);
+        }
+    }
+}
+
+/// A Kafka timestamp floored by the steps that `Projector::project` answered (D38).
+pub fn floor_timestamp(timestamp: Millis, steps: &[Span]) -> Millis {
+    let floor = |nanos: i128, step: &Span| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
+    let nanos = steps.iter().fold(timestamp.moment().nanos(), floor);
+    Millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN))
+}

@@ -1,0 +1,111 @@
+//! Objects in which members are renamed: who stays when two come out under one name (D36, D40).
+
+use super::action::Action;
+use super::plan::Selection;
+use super::template::Mark;
+use super::trie::TrieIndex;
+use super::walk::{Arrival, Piece, Walk};
+use crate::json::tape::NodeIndex;
+use std::ops::Range;
+
+impl<'a> Walk<'a> {
+    /// Writes what an object shows inside; true if that is something. All members are written first, each with a comma
+    /// behind it, and those that lose their name to another are taken out again.
+    pub(super) fn renamed_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
+        let (first_piece, first_arrival) = (self.scratch.pieces.len(), self.scratch.arrivals.len());
+        self.template.flush(self.text);
+        let start = self.template.mark();
+        for child in self.tape.children(node) {
+            if self.is_share_member(node, child) {
+                continue;
+            }
+            let plan = self.plan(child, active.clone(), true, selection);
+            let rename = self.last_rename(&plan);
+            let from = self.template.mark();
+            let is_shown = self.may_show(child, &plan) && {
+                match rename {
+                    Some(rename) => self.write_name(rename),
+                    None => self.copy_name(child),
+                }
+                self.value(child, &plan)
+            };
+            if is_shown {
+                self.template.push(self.text, b',');
+            } else {
+                self.template.restore(from.clone());
+            }
+            if is_shown || plan.is_identity() {
+                let (to, rename) = (self.template.mark(), rename.filter(|_| is_shown));
+                self.scratch.pieces.push(Piece { member: child, from, to, rename, is_identity: plan.is_identity() });
+                self.note_arrival(rename, first_arrival);
+            }
+            self.forget(&plan);
+        }
+        self.bar_identity_names(active, first_piece, first_arrival);
+        let shows_something = self.keep_winners(start, first_piece, first_arrival);
+        self.scratch.pieces.truncate(first_piece);
+        self.scratch.arrivals.truncate(first_arrival);
+        shows_something
+    }
+
+    fn write_name(&mut self, rename: u32) {
+        self.template.string(self.text, self.new_name(rename));
+        self.template.push(self.text, b':');
+    }
+
+    fn new_name(&self, rename: u32) -> &'a str {
+        match &self.projection.actions[rename as usize] {
+            Action::Rename(name) => name,
+            _ => "",
+        }
+    }
+
+    fn note_arrival(&mut self, rename: Option<u32>, first: usize) {
+        let arrivals = &mut self.scratch.arrivals;
+        if let Some(rename) = rename
+            && !arrivals[first..].iter().any(|arrival| arrival.rename == rename)
+        {
+            arrivals.push(Arrival { rename, is_barred: false });
+        }
+    }
+
+    /// A rename may not take the name of an identity member, not even of one that the record lacks (D36).
+    fn bar_identity_names(&mut self, active: Range<usize>, first_piece: usize, first_arrival: usize) {
+        for at in first_arrival..self.scratch.arrivals.len() {
+            let name = self.new_name(self.scratch.arrivals[at].rename);
+            let mut standing: std::slice::Iter<'_, TrieIndex> = self.active_nodes(active.clone()).iter();
+            let is_mapped = standing.any(|&index| self.projection.trie.is_identity_name(index, name));
+            let is_there = |piece: &Piece| piece.is_identity && self.tape.name_is(self.text, piece.member, name);
+            let is_barred = is_mapped || self.scratch.pieces[first_piece..].iter().any(is_there);
+            self.scratch.arrivals[at].is_barred = is_barred;
+        }
+    }
+
+    /// Moves the members that stay together, and takes the last comma away; true if there are any.
+    fn keep_winners(&mut self, start: Mark, first_piece: usize, first_arrival: usize) -> bool {
+        let mut end = start.clone();
+        for at in first_piece..self.scratch.pieces.len() {
+            let piece = &self.scratch.pieces[at];
+            if self.stays(piece, &self.scratch.arrivals[first_arrival..]) {
+                self.template.keep(&piece.from, &piece.to, &mut end);
+            }
+        }
+        let shows_something = !end.is_at(&start);
+        self.template.restore(end);
+        if shows_something {
+            self.template.drop_comma();
+        }
+        shows_something
+    }
+
+    fn stays(&self, piece: &Piece, arrivals: &[Arrival]) -> bool {
+        match piece.rename {
+            Some(rename) => arrivals.iter().any(|arrival| arrival.rename == rename && !arrival.is_barred),
+            None => {
+                let takes_name =
+                    |arrival: &Arrival| !arrival.is_barred && self.tape.name_is(self.text, piece.member, self.new_name(arrival.rename));
+                piece.is_identity || !arrivals.iter().any(takes_name)
+            }
+        }
+    }
+}

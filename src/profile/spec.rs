@@ -1,0 +1,411 @@
+//! A sharing profile as its owner wrote it.
+
+use super::action::{Action, Mask};
+use super::rename::check_renames;
+use crate::document::{Kind, Member, Node, Place};
+use crate::id::StreamName;
+use crate::json::path::Path;
+use crate::json::step::Step;
+use crate::time::Span;
+
+/// Why a profile is refused (`invalid_profile`), where, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct SpecError {
+    /// What is wrong and what to write instead.
+    pub what: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A profile's sections as written, checked by D21 and D40.
+#[derive(Debug, Clone)]
+pub struct ProfileSpec {
+    /// In the order written; no stream twice.
+    sections: Vec<Section>,
+}
+
+/// What a profile says of one stream.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The stream's name, configured or not.
+    pub stream: String,
+    /// What is selected, besides identity and time.
+    pub(crate) include: Vec<Placed>,
+    /// What is not, whatever `include` says.
+    pub(crate) exclude: Vec<Placed>,
+    /// In the order in which they apply to one member (D34).
+    pub(crate) transforms: Vec<Transform>,
+}
+
+impl Section {
+    /// The section that the built-in profile `all` has for every stream.
+    pub(super) fn all() -> Self {
+        let root = Placed { path: Path::root(), place: Place::default() };
+        Self { stream: String::new(), include: vec![root], exclude: Vec::new(), transforms: Vec::new() }
+    }
+}
+
+/// A path and where it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) path: Path,
+    pub(crate) place: Place,
+}
+
+/// One entry of `transform`.
+#[derive(Debug, Clone)]
+pub(crate) struct Transform {
+    pub(crate) paths: Vec<Placed>,
+    pub(crate) action: Action,
+}
+
+impl ProfileSpec {
+    /// Reads `profile.published.spec`, or a profile file. Of a repeated member the last counts (D10).
+    pub fn read(node: &Node) -> Result<Self, SpecError> {
+        let sections = last_members(map(node, "a profile")?).into_iter().map(read_section).collect::<Result<_, _>>()?;
+        Ok(Self { sections })
+    }
+
+    /// Whether there is a section for this stream.
+    pub fn has_section(&self, stream: &str) -> bool {
+        self.section(stream).is_some()
+    }
+
+    /// The section for this stream.
+    pub fn section(&self, stream: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.stream == stream)
+    }
+
+    /// All sections, those of streams that are not configured too.
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+}
+
+const SECTION_KEYS: [&str; 3] = ["include", "exclude", "transform"];
+const PATH_KEYS: [&str; 2] = ["path", "paths"];
+const ACTION_KEYS: [&str; 6] = ["round", "truncate", "mask", "rename", "bucket", "const"];
+
+fn read_section(member: &Member) -> Result<Section, SpecError> {
+    if !StreamName::is_valid(&member.name) {
+        let what =
+            format!("`{}` is no stream: a section has the name of one, {}", member.name, "1 to 32 of a-z 0-9 -, beginning with a letter");
+        return Err(error(member.place, what));
+    }
+    let mut section = Section { stream: member.name.clone(), include: Vec::new(), exclude: Vec::new(), transforms: Vec::new() };
+    for part in last_members(map(&member.value, "a section")?) {
+        match part.name.as_str() {
+            "include" => section.include = read_paths(&part.value, "include")?,
+            "exclude" => section.exclude = read_paths(&part.value, "exclude")?,
+            "transform" => section.transforms = list(&part.value, "transform")?.iter().map(read_transform).collect::<Result<_, _>>()?,
+            later @ ("when" | "sample") => {
+                return Err(error(
+                    part.place,
+                    format!("this version has no `{later}`: leave it out, and choose members by include and exclude"),
+                ));
+            }
+            other => return Err(error(part.place, unknown("key", other, &SECTION_KEYS))),
+        }
+    }
+    check_renames(&section)?;
+    Ok(section)
+}
+
+fn read_transform(node: &Node) -> Result<Transform, SpecError> {
+    let mut paths = None;
+    let mut action = None;
+    for part in last_members(map(node, "an entry of transform")?) {
+        let name = part.name.as_str();
+        if PATH_KEYS.contains(&name) {
+            let read = if name == "path" { vec![read_path(&part.value)?] } else { read_paths(&part.value, "paths")? };
+            if paths.replace(read).is_some() {
+                return Err(error(part.place, "write either path or paths, not both"));
+            }
+        } else if ACTION_KEYS.contains(&name) {
+            if action.replace(read_action(name, &part.value)?).is_some() {
+                return Err(error(part.place, "one entry has one action: write an entry for each, in the order they apply"));
+            }
+        } else {
+            let known: Vec<_> = PATH_KEYS.into_iter().chain(ACTION_KEYS).collect();
+            return Err(error(part.place, unknown("key or action", name, &known)));
+        }
+    }
+    let paths = paths.ok_or_else(|| error(node.place, "an entry of transform needs a path: write path: $.name"))?;
+    let action =
+        action.ok_or_else(|| error(node.place, format!("an entry of transform needs an action: one of {}", ACTION_KEYS.join(", "))))?;
+    for Placed { path, place } in &paths {
+        if path.is_root() {
+            return Err(error(*place, "a transform cannot take the whole record: write the path of a member"));
+        }
+        if matches!(action, Action::Rename(_)) && path.split_name().is_none() {
+            return Err(error(*place, "a path to rename must end in a name: write $.parent.name"));
+        }
+    }
+    Ok(Transform { paths, action })
+}
+
+fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
+    let refused = |what: &str| error(value.place, what);
+    match name {
+        "round" => match plain_digits(value) {
+            Some(places @ 0..=99) => Ok(Action::Round(places as u8)),
+            _ => Err(refused("round takes the number of decimals: a whole number from 0 to 99")),
+        },
+        "bucket" => {
+            let step = match &value.kind {
+                Kind::Number(text) => Step::parse(text),
+                _ => None,
+            };
+            step.map(Action::Bucket).ok_or_else(|| {
+                refused("bucket takes the size of a bucket: a number above 0, of at most 400 digits before and behind its point")
+            })
+        }
+        "truncate" => {
+            let step = value.as_str().and_then(Span::parse).filter(|step| *step > Span::ZERO);
+            step.map(Action::Truncate).ok_or_else(|| refused("truncate takes a step above 0 such as 250ms, 10s, 1m, 1h or 1d"))
+        }
+        "mask" => read_mask(value).map(Action::Mask),
+        "rename" => match value.as_str() {
+            Some(new) => Ok(Action::Rename(new.to_owned())),
+            None => Err(refused("rename takes the new name, a string")),
+        },
+        _ if has_boundless_number(value) => Err(refused("const takes JSON whose numbers are finite as doubles")),
+        _ => Ok(Action::constant(value)),
+    }
+}
+
+/// JSON text was read by D26, YAML was not: a number beyond the doubles would make records that no one reads (D26).
+fn has_boundless_number(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Number(text) => !text.parse::<f64>().is_ok_and(f64::is_finite),
+        Kind::List(items) => items.iter().any(has_boundless_number),
+        Kind::Map(members) => members.iter().any(|member| has_boundless_number(&member.value)),
+        _ => false,
+    }
+}
+
+fn read_mask(value: &Node) -> Result<Mask, SpecError> {
+    let refused = || error(value.place, "mask takes hash, redact, null, { keep_last: 4 } or { keep_first: 2 }");
+    if let Kind::Map(members) = &value.kind {
+        let members = last_members(members);
+        let [member] = members[..] else { return Err(refused()) };
+        let kept = plain_digits(&member.value);
+        return match (member.name.as_str(), kept) {
+            ("keep_last", Some(kept)) => Ok(Mask::KeepLast(kept)),
+            ("keep_first", Some(kept)) => Ok(Mask::KeepFirst(kept)),
+            ("keep_last" | "keep_first", None) => {
+                Err(error(member.value.place, "it takes the number of characters to keep: a whole number from 0"))
+            }
+            (other, _) => Err(error(member.place, unknown("mask", other, &["keep_last", "keep_first"]))),
+        };
+    }
+    match (&value.kind, value.as_str()) {
+        (Kind::Null, _) | (_, Some("null")) => Ok(Mask::Null),
+        (_, Some("redact")) => Ok(Mask::Redact),
+        (_, Some("hash")) => Ok(Mask::Hash),
+        _ => Err(refused()),
+    }
+}
+
+/// The value of a number written in plain digits; what is too large to matter is cut off.
+fn plain_digits(node: &Node) -> Option<usize> {
+    match &node.kind {
+        Kind::Number(text) if text.bytes().all(|b| b.is_ascii_digit()) => Some(text.parse().unwrap_or(usize::MAX)),
+        _ => None,
+    }
+}
+
+fn read_paths(node: &Node, what: &str) -> Result<Vec<Placed>, SpecError> {
+    list(node, what)?.iter().map(read_path).collect()
+}
+
+fn read_path(node: &Node) -> Result<Placed, SpecError> {
+    let text = node.as_str().ok_or_else(|| error(node.place, format!("a path is a string such as $.name, not {}", node.kind_name())))?;
+    match Path::parse(text) {
+        Ok(path) => Ok(Placed { path, place: node.place }),
+        Err(wrong) => Err(error(node.place, format!("path {text}, character {}: {wrong}", wrong.at + 1))),
+    }
+}
+
+fn map<'a>(node: &'a Node, what: &str) -> Result<&'a [Member], SpecError> {
+    match &node.kind {
+        Kind::Map(members) => Ok(members),
+        _ => Err(error(node.place, format!("{what} must be a map, not {}", node.kind_name()))),
+    }
+}
+
+fn list<'a>(node: &'a Node, what: &str) -> Result<&'a [Node], SpecError> {
+    node.as_list().ok_or_else(|| error(node.place, format!("{what} must be a list, not {}; write [] for none", node.kind_name())))
+}
+
+/// Each name once, with its last value, in the order of the last ones.
+fn last_members(members: &[Member]) -> Vec<&Member> {
+    let mut seen = std::collections::HashSet::new();
+    let mut last: Vec<_> = members.iter().rev().filter(|member| seen.insert(member.name.as_str())).collect();
+    last.reverse();
+    last
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let nearest =
+        known.iter().map(|key| (strsim::damerau_levenshtein(name, key), key)).min().filter(|(distance, key)| *distance <= key.len() / 2);
+    match nearest {
+        Some((_, key)) => format!("unknown {what} `{name}`: did you mean `{key}`?"),
+        None => format!("unknown {what} `{name}`: there are {}", known.join(", ")),
+    }
+}
+
+pub(super) fn error(place: Place, what: impl Into<String>) -> SpecError {
+    SpecError { what: what.into(), place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::document;
+
+    fn read(text: &str) -> Result<ProfileSpec, SpecError> {
+        ProfileSpec::read(&document::parse(text.as_bytes()).unwrap())
+    }
+
+    fn refused(text: &str) -> String {
+        match read(text) {
+            Ok(_) => panic!("{text} was taken"),
+            Err(error) => format!("{}:{}", error.place.column, error.what),
+        }
+    }
+
+    fn entry(text: &str) -> String {
+        format!(r#"{{"t":{{"transform":[{text}]}}}}"#)
+    }
+
+    #[test]
+    fn d21_sections_of_any_stream_and_of_nothing_pass() {
+        let spec = read(r#"{"telemetry":{"include":["$.a","$"],"exclude":["$"],"transform":[{"paths":[],"const":null}]},"not-configured":{},"details":{"include":[]}}"#).unwrap();
+        assert_eq!(spec.sections().iter().map(|s| s.stream.as_str()).collect::<Vec<_>>(), ["telemetry", "not-configured", "details"]);
+        assert!(spec.has_section("details") && !spec.has_section("other"));
+        assert_eq!(read("{}").unwrap().sections().len(), 0);
+    }
+
+    #[test]
+    fn d21_a_section_has_the_name_of_a_stream() {
+        for name in ["Telemetry", "", "a b", "1d", "all streams"] {
+            assert!(refused(&format!(r#"{{"{name}":{{}}}}"#)).contains("no stream"));
+        }
+    }
+
+    #[test]
+    fn d10_of_a_repeated_member_the_last_counts() {
+        let spec = read(
+            r#"{"a":{"wrong":1},"a":{"include":null,"include":["$.x"],"transform":[{"path":"$.y","round":1,"path":"$.z","round":2}]}}"#,
+        )
+        .unwrap();
+        let section = spec.section("a").unwrap();
+        assert_eq!(section.include[0].path, Path::parse("$.x").unwrap());
+        assert_eq!(section.transforms[0].paths[0].path, Path::parse("$.z").unwrap());
+        assert!(matches!(section.transforms[0].action, Action::Round(2)));
+    }
+
+    #[test]
+    fn d21_unknown_keys_name_the_nearest() {
+        assert_eq!(refused(r#"{"t":{"inculde":[]}}"#), "7:unknown key `inculde`: did you mean `include`?");
+        assert!(refused(r#"{"t":{"where":1}}"#).contains("include, exclude, transform"));
+        assert!(refused(r#"{"t":{"when":"true"}}"#).contains("this version has no `when`"));
+        assert!(refused(r#"{"t":{"sample":{"every":"1s"}}}"#).contains("this version has no `sample`"));
+        assert!(refused(&entry(r#"{"path":"$.a","rond":1}"#)).contains("`round`"));
+    }
+
+    #[test]
+    fn d21_bad_shapes_and_arguments_are_refused() {
+        for text in [
+            "[]",
+            "null",
+            r#"{"t":null}"#,
+            r#"{"t":[]}"#,
+            r#"{"t":{"include":null}}"#,
+            r#"{"t":{"include":"$.a"}}"#,
+            r#"{"t":{"include":[1]}}"#,
+            r#"{"t":{"exclude":null}}"#,
+            r#"{"t":{"transform":null}}"#,
+            r#"{"t":{"transform":{}}}"#,
+            r#"{"t":{"include":["$.a[0]"]}}"#,
+            r#"{"t":{"include":["a"]}}"#,
+        ] {
+            refused(text);
+        }
+        for text in [
+            "1",
+            "{}",
+            r#"{"path":"$.a"}"#,
+            r#"{"round":1}"#,
+            r#"{"path":"$.a","paths":["$.b"],"round":1}"#,
+            r#"{"path":"$.a","round":1,"bucket":1}"#,
+            r#"{"path":"$","round":1}"#,
+            r#"{"paths":["$.a","$"],"mask":null}"#,
+            r#"{"path":["$.a"],"round":1}"#,
+            r#"{"paths":"$.a","round":1}"#,
+            r#"{"path":null,"round":1}"#,
+            r#"{"path":"$.a","round":-1}"#,
+            r#"{"path":"$.a","round":100}"#,
+            r#"{"path":"$.a","round":1.0}"#,
+            r#"{"path":"$.a","round":1e1}"#,
+            r#"{"path":"$.a","round":"2"}"#,
+            r#"{"path":"$.a","round":null}"#,
+            r#"{"path":"$.a","round":99999999999999999999999}"#,
+            r#"{"path":"$.a","bucket":0}"#,
+            r#"{"path":"$.a","bucket":-5}"#,
+            r#"{"path":"$.a","bucket":"5"}"#,
+            r#"{"path":"$.a","truncate":60}"#,
+            r#"{"path":"$.a","truncate":"1w"}"#,
+            r#"{"path":"$.a","truncate":"0s"}"#,
+            r#"{"path":"$.a","truncate":"1.5s"}"#,
+            r#"{"path":"$.a","truncate":null}"#,
+            r#"{"path":"$.a","mask":"Hash"}"#,
+            r#"{"path":"$.a","mask":true}"#,
+            r#"{"path":"$.a","mask":{}}"#,
+            r#"{"path":"$.a","mask":{"keep_last":1,"keep_first":1}}"#,
+            r#"{"path":"$.a","mask":{"keep_last":-1}}"#,
+            r#"{"path":"$.a","mask":{"keep_last":"4"}}"#,
+            r#"{"path":"$.a","mask":{"keep_last":null}}"#,
+            r#"{"path":"$.a","mask":{"keep":4}}"#,
+            r#"{"path":"$.a","mask":[]}"#,
+            r#"{"path":"$.a","rename":null}"#,
+            r#"{"path":"$.a","rename":1}"#,
+            r#"{"path":"$.a[*]","rename":"b"}"#,
+            r#"{"path":"$.a[?@.b==1]","rename":"b"}"#,
+        ] {
+            refused(&entry(text));
+        }
+        for text in [
+            r#"{"path":"$.a","round":0}"#,
+            r#"{"path":"$.a","round":99}"#,
+            r#"{"path":"$.a","bucket":1E2}"#,
+            r#"{"path":"$.a","bucket":0.30}"#,
+            r#"{"path":"$.a","truncate":"7m"}"#,
+            r#"{"path":"$.a","mask":null}"#,
+            r#"{"path":"$.a","mask":"null"}"#,
+            r#"{"path":"$.a","mask":{"keep_first":0}}"#,
+            r#"{"path":"$.a","mask":{"keep_last":99999999999999999999}}"#,
+            r#"{"path":"$.a","const":null}"#,
+            r#"{"path":"$.a[*].b","rename":""}"#,
+        ] {
+            read(&entry(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+
+    #[test]
+    fn d26_constants_have_finite_numbers() {
+        let place = Place::default();
+        let number = |text: &str| Node { kind: Kind::Number(text.to_owned()), place };
+        let list = |text: &str| Node { kind: Kind::List(vec![number(text)]), place };
+        assert!(has_boundless_number(&number("1e999")) && has_boundless_number(&list("-1e309")));
+        assert!(!has_boundless_number(&list("1e-999")) && !has_boundless_number(&number("123456789012345678901234567890")));
+    }
+
+    #[test]
+    fn errors_say_where() {
+        assert_eq!(refused(r#"{"t":{"include":["$.a", "$.b[0]"]}}"#).split(':').next(), Some("25"));
+        assert!(refused(r#"{"t":{"include":["$.b[0]"]}}"#).contains("path $.b[0], character 5: indexes"));
+    }
+}

@@ -1,0 +1,190 @@
+//! What a projection makes of one record, but for what differs from target to target.
+
+use super::project::{Parties, Provenance};
+use crate::json::text::{write_compact, write_string};
+use std::ops::Range;
+
+/// A projected record without the target's ids, provenance and the last brace. Written once for each record and
+/// projection, and out of it once for each target.
+///
+/// What is copied from the record is gathered as long as it is one piece of the record.
+#[derive(Debug, Default)]
+pub(super) struct Template {
+    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+    /// What of the record comes behind `bytes`.
+    pending: Range<usize>,
+    /// It holds a hash, which is for one target alone.
+    pub(super) is_of_one_target: bool,
+}
+
+/// Where one of the target's ids goes.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// The byte of the template it goes before.
+    at: usize,
+    is_asset: bool,
+}
+
+/// How far a template was written.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    bytes: usize,
+    slots: usize,
+    pending: Range<usize>,
+}
+
+impl Mark {
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Template {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.slots.clear();
+        self.pending = 0..0;
+        self.is_of_one_target = false;
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), slots: self.slots.len(), pending: self.pending.clone() }
+    }
+
+    /// Takes back all that came after the mark.
+    pub(super) fn restore(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.slots.truncate(mark.slots);
+        self.pending = mark.pending;
+    }
+
+    /// Appends a piece of the record as it is written.
+    #[inline(always)]
+    pub(super) fn copy(&mut self, text: &[u8], piece: Range<usize>) {
+        if self.pending.end != piece.start {
+            self.flush(text);
+            self.pending.start = piece.start;
+        }
+        self.pending.end = piece.end;
+    }
+
+    /// Appends a piece of the record without the whitespace between its tokens.
+    pub(super) fn copy_compact(&mut self, text: &[u8], piece: Range<usize>) {
+        self.flush(text);
+        write_compact(&text[piece], &mut self.bytes);
+    }
+
+    /// Appends the comma before what stands at `next` in the record, or is written anew.
+    #[inline(always)]
+    pub(super) fn separate(&mut self, text: &[u8], next: usize) {
+        let end = self.pending.end;
+        if end > self.pending.start && end + 1 == next && text[end] == b',' {
+            self.pending.end = next;
+        } else {
+            self.push(text, b',');
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &[u8], byte: u8) {
+        self.flush(text);
+        self.bytes.push(byte);
+    }
+
+    /// Appends a string that sharecast writes itself.
+    pub(super) fn string(&mut self, text: &[u8], string: &str) {
+        self.flush(text);
+        write_string(string, &mut self.bytes);
+    }
+
+    /// Appends JSON that was made of the record.
+    pub(super) fn json(&mut self, text: &[u8], json: &[u8]) {
+        self.flush(text);
+        self.bytes.extend_from_slice(json);
+    }
+
+    pub(super) fn slot(&mut self, text: &[u8], is_asset: bool) {
+        self.flush(text);
+        self.slots.push(Slot { at: self.bytes.len(), is_asset });
+    }
+
+    pub(super) fn flush(&mut self, text: &[u8]) {
+        if self.pending.start < self.pending.end {
+            self.bytes.extend_from_slice(&text[self.pending.clone()]);
+        }
+        self.pending = 0..0;
+    }
+
+    /// Moves all between two marks down to where the template is said to end. Both marks were taken flushed.
+    pub(super) fn keep(&mut self, from: &Mark, to: &Mark, end: &mut Mark) {
+        for index in from.slots..to.slots {
+            let slot = self.slots[index];
+            self.slots[end.slots] = Slot { at: slot.at - from.bytes + end.bytes, ..slot };
+            end.slots += 1;
+        }
+        self.bytes.copy_within(from.bytes..to.bytes, end.bytes);
+        end.bytes += to.bytes - from.bytes;
+    }
+
+    /// Takes back a comma that nothing follows.
+    pub(super) fn drop_comma(&mut self) {
+        debug_assert_eq!(self.bytes.last(), Some(&b','));
+        self.bytes.pop();
+    }
+
+    /// Appends the record for one target.
+    pub(super) fn write(&self, parties: &Parties<'_>, provenance: Option<&Provenance<'_>>, out: &mut Vec<u8>) {
+        // Room for ids of their greatest lengths, most of them without escapes, and for provenance.
+        out.reserve(self.bytes.len() + self.slots.len() * (parties.target_asset.len() + parties.target.len() + 4) + 256);
+        let mut written = 0;
+        for slot in &self.slots {
+            out.extend_from_slice(&self.bytes[written..slot.at]);
+            written = slot.at;
+            write_string(if slot.is_asset { parties.target_asset } else { parties.target }, out);
+        }
+        out.extend_from_slice(&self.bytes[written..]);
+        if let Some(Provenance { share, revision, epoch }) = provenance {
+            let is_empty = self.bytes.len() == 1;
+            out.extend_from_slice(if is_empty { b"\"_share\":{\"id\":" } else { b",\"_share\":{\"id\":" });
+            write_string(share, out);
+            out.extend_from_slice(b",\"rev\":");
+            write_integer(i64::from(*revision), out);
+            out.extend_from_slice(b",\"epoch\":");
+            write_integer(epoch.0, out);
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+}
+
+fn write_integer(value: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_written_in_full() {
+        for value in [0, 7, -1, 1234567890, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            write_integer(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What one action makes of one value.
+
+use super::action::{Action, ConstKind, Mask};
+use super::mask::MaskKeys;
+use super::project::Parties;
+use crate::json::decimal::Decimal;
+use crate::json::text::{unescape, write_string};
+use crate::record::event_time::{self, Unit};
+use crate::time::{Moment, Span};
+use std::io::Write;
+
+/// What a value is to the actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ValueKind {
+    Number,
+    String,
+    /// A container, a boolean or null.
+    Other,
+}
+
+/// What hashing needs, and memory for unescaping.
+#[derive(Debug)]
+pub(super) struct Means<'a> {
+    pub(super) keys: &'a mut MaskKeys,
+    pub(super) parties: &'a Parties<'a>,
+    pub(super) unescaped: &'a mut String,
+}
+
+/// Appends what `action` makes of a value written as `json`, and answers what that is; none drops the member.
+pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut Means<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
+    match action {
+        Action::Round(places) => {
+            number(kind, json)?.write_rounded(*places, out);
+            Some(ValueKind::Number)
+        }
+        Action::Bucket(step) => {
+            step.write_floor(&number(kind, json)?, out);
+            Some(ValueKind::Number)
+        }
+        Action::Truncate(step) => {
+            let (moment, unit) = match kind {
+                ValueKind::Number => event_time::from_number(json)?,
+                ValueKind::String => event_time::from_text(means.text(json))?,
+                ValueKind::Other => return None,
+            };
+            write_time(floor(moment, *step)?, unit, out);
+            Some(kind)
+        }
+        Action::Mask(mask) => apply_mask(*mask, kind, json, means, out),
+        Action::Const { json, kind } => {
+            out.extend_from_slice(json);
+            Some(match kind {
+                ConstKind::Number => ValueKind::Number,
+                ConstKind::String => ValueKind::String,
+                ConstKind::Other => ValueKind::Other,
+            })
+        }
+        Action::Rename(_) => {
+            out.extend_from_slice(json);
+            Some(kind)
+        }
+    }
+}
+
+fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut Means<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
+    match (mask, kind) {
+        (Mask::Redact, _) => out.extend_from_slice(b"\"***\""),
+        (Mask::Null, _) => {
+            out.extend_from_slice(b"null");
+            return Some(ValueKind::Other);
+        }
+        (Mask::Hash, ValueKind::Number) => write_hash(json, means.keys, means.parties, out)?,
+        (Mask::Hash, ValueKind::String) => {
+            means.text(json);
+            write_hash(means.unescaped.as_bytes(), means.keys, means.parties, out)?;
+        }
+        (Mask::KeepLast(kept), ValueKind::String) => {
+            let text = means.text(json);
+            let (hidden, shown) = text.split_at(text.char_indices().rev().nth(kept.wrapping_sub(1)).map_or(text.len(), |(at, _)| at));
+            // Of a string of `kept` or fewer nothing is shown.
+            let (hidden, shown) = if hidden.is_empty() { (shown, "") } else { (hidden, shown) };
+            write_kept("", hidden.chars().count(), shown, out);
+        }
+        (Mask::KeepFirst(kept), ValueKind::String) => {
+            let text = means.text(json);
+            let (shown, hidden) = text.split_at(text.char_indices().nth(kept).map_or(0, |(at, _)| at));
+            write_kept(shown, hidden.chars().count(), "", out);
+        }
+        _ => return None,
+    }
+    Some(ValueKind::String)
+}
+
+impl Means<'_> {
+    /// The text of a string written as `json`.
+    fn text(&mut self, json: &[u8]) -> &str {
+        self.unescaped.clear();
+        unescape(json.get(1..json.len() - 1).unwrap_or_default(), self.unescaped);
+        self.unescaped
+    }
+}
+
+fn number(kind: ValueKind, json: &[u8]) -> Option<Decimal<'_>> {
+    if kind == ValueKind::Number { Decimal::parse(json) } else { None }
+}
+
+fn write_hash(message: &[u8], keys: &mut MaskKeys, parties: &Parties<'_>, out: &mut Vec<u8>) -> Option<()> {
+    out.push(b'"');
+    let is_written = keys.write_hash(parties, message, out);
+    out.push(b'"');
+    is_written.then_some(())
+}
+
+fn write_kept(first: &str, hidden: usize, last: &str, out: &mut Vec<u8>) {
+    write_string(first, out);
+    out.pop();
+    out.extend(std::iter::repeat_n(b'*', hidden));
+    let at = out.len();
+    write_string(last, out);
+    out.remove(at);
+}
+
+/// The last multiple of `step` since 1970 at or before `moment`; none before the year 1.
+fn floor(moment: Moment, step: Span) -> Option<Moment> {
+    Moment::from_nanos(moment.nanos().div_euclid(step.nanos()) * step.nanos())
+}
+
+fn write_time(moment: Moment, unit: Unit, out: &mut Vec<u8>) {
+    if unit == Unit::Text {
+        out.push(b'"');
+        moment.write_rfc3339(out);
+        return out.push(b'"');
+    }
+    let size = 10u128.pow(unit.power_of_nanos());
+    let (nanos, sign) = (moment.nanos().unsigned_abs(), if moment.nanos() < 0 { "-" } else { "" });
+    // Writing into memory does not fail.
+    let _ = write!(out, "{sign}{}", nanos / size);
+    if nanos % size > 0 {
+        let _ = write!(out, ".{:0places$}", nanos % size, places = unit.power_of_nanos() as usize);
+        out.truncate(out.len() - out.iter().rev().take_while(|&&b| b == b'0').count());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::document;
+
+    fn apply_to(action: &Action, json: &str) -> Option<String> {
+        let kind = match json.as_bytes()[0] {
+            b'"' => ValueKind::String,
+            b'-' | b'0'..=b'9' => ValueKind::Number,
+            _ => ValueKind::Other,
+        };
+        let (mut keys, mut unescaped, mut out) = (MaskKeys::new(Some(b"s3cret")), String::new(), Vec::new());
+        let parties = Parties { owner: "northwind", target: "acme", target_asset: "x" };
+        let mut means = Means { keys: &mut keys, parties: &parties, unescaped: &mut unescaped };
+        let made = apply(action, kind, json.as_bytes(), &mut means, &mut out);
+        made.map(|_| String::from_utf8(out).unwrap())
+    }
+
+    fn truncated(step: &str, json: &str) -> Option<String> {
+        apply_to(&Action::Truncate(Span::parse(step).unwrap()), json)
+    }
+
+    fn masked(mask: Mask, json: &str) -> Option<String> {
+        apply_to(&Action::Mask(mask), json)
+    }
+
+    #[test]
+    fn d38_truncate_floors_in_the_value_s_own_unit() {
+        assert_eq!(truncated("1m", r#""2026-01-01T10:00:59.5+01:00""#).as_deref(), Some(r#""2026-01-01T09:00:00Z""#));
+        assert_eq!(truncated("250ms", r#""2026-01-01t09:00:00.999z""#).as_deref(), Some(r#""2026-01-01T09:00:00.75Z""#));
+        assert_eq!(truncated("1m", "1767225659").as_deref(), Some("1767225600"));
+        assert_eq!(truncated("250ms", "1767225659.8125e0").as_deref(), Some("1767225659.75"));
+        assert_eq!(truncated("1s", "1767225600999.9").as_deref(), Some("1767225600000"));
+        assert_eq!(truncated("1s", "1767225600999999").as_deref(), Some("1767225600000000"));
+        assert_eq!(truncated("1h", "1767225600999999999").as_deref(), Some("1767225600000000000"));
+        assert_eq!(truncated("10s", "-0.5").as_deref(), Some("-10"));
+        assert_eq!(truncated("250ms", "-0.5").as_deref(), Some("-0.5"));
+        assert_eq!(truncated("7m", "0e5").as_deref(), Some("0"));
+        for none in [r#""tomorrow""#, "true", "null", "{}", "1e300"] {
+            assert_eq!(truncated("1m", none), None, "{none}");
+        }
+        assert_eq!(truncated("10000d", r#""0001-01-01T00:00:00Z""#), None);
+    }
+
+    #[test]
+    fn d39_keep_hides_scalar_values() {
+        assert_eq!(masked(Mask::KeepLast(4), r#""SN-12345""#).as_deref(), Some(r#""****2345""#));
+        assert_eq!(masked(Mask::KeepLast(2), r#""é🚜\u0041\"""#).as_deref(), Some(r#""**A\"""#));
+        assert_eq!(masked(Mask::KeepLast(4), r#""abcd""#).as_deref(), Some(r#""****""#));
+        assert_eq!(masked(Mask::KeepLast(0), r#""abc""#).as_deref(), Some(r#""***""#));
+        assert_eq!(masked(Mask::KeepLast(usize::MAX), r#""abc""#).as_deref(), Some(r#""***""#));
+        assert_eq!(masked(Mask::KeepFirst(2), r#""\u00e9🚜ab""#).as_deref(), Some(r#""é🚜**""#));
+        assert_eq!(masked(Mask::KeepFirst(3), r#""abc""#).as_deref(), Some(r#""***""#));
+        assert_eq!(masked(Mask::KeepFirst(0), r#""ab""#).as_deref(), Some(r#""**""#));
+        assert_eq!(masked(Mask::KeepFirst(1), r#""""#).as_deref(), Some(r#""""#));
+        for none in ["12", "true", "null", "[]"] {
+            assert_eq!((masked(Mask::KeepFirst(1), none), masked(Mask::KeepLast(1), none)), (None, None));
+        }
+    }
+
+    #[test]
+    fn d39_hash_takes_the_unescaped_string_or_the_number_s_text() {
+        let expected = masked(Mask::Hash, r#""SN-1""#);
+        assert_eq!(masked(Mask::Hash, r#""\u0053N-1""#), expected);
+        assert_eq!(masked(Mask::Hash, "1.0"), masked(Mask::Hash, r#""1.0""#));
+        assert_ne!(masked(Mask::Hash, "1.0"), masked(Mask::Hash, "1"));
+        for none in ["true", "null", "{}"] {
+            assert_eq!(masked(Mask::Hash, none), None);
+        }
+    }
+
+    #[test]
+    fn redact_null_and_const_take_any_value() {
+        let constant = Action::constant(&document::parse(b"{\"a\":1.0}").unwrap());
+        for any in ["1", r#""x""#, "true", "null", "{}"] {
+            assert_eq!(masked(Mask::Redact, any).as_deref(), Some("\"***\""));
+            assert_eq!(masked(Mask::Null, any).as_deref(), Some("null"));
+            assert_eq!(apply_to(&constant, any).as_deref(), Some("{\"a\":1.0}"));
+        }
+        assert_eq!(apply_to(&Action::Round(1), r#""1.25""#), None);
+        assert_eq!(apply_to(&Action::Round(1), "-1.25").as_deref(), Some("-1.3"));
+    }
+}

@@ -1,0 +1,233 @@
+//! One walk over a record that writes what a projection shows of it.
+
+use super::action::Action;
+use super::compile::Projection;
+use super::mask::MaskKeys;
+use super::plan::{Plan, Selection};
+use super::project::Parties;
+use super::template::{Mark, Template};
+use super::trie::{Rules, Trie, TrieIndex};
+use super::value::{self, Means, ValueKind};
+use crate::json::tape::{Entry, NodeIndex, NodeKind, Tape};
+use std::ops::Range;
+
+/// Memory that walks use again and again. Between walks all of it is empty.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The trie's nodes that stand for the values from the root to here, those with nothing below left out.
+    pub(super) active: Vec<TrieIndex>,
+    /// The transforms that end at these values.
+    pub(super) transforms: Vec<u32>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) arrivals: Vec<Arrival>,
+    value: Vec<u8>,
+    next_value: Vec<u8>,
+    unescaped: String,
+}
+
+/// A member of an object in which renames may happen.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) member: NodeIndex,
+    /// What was written for it, its comma behind it; nothing for an identity member that is not shown.
+    pub(super) from: Mark,
+    pub(super) to: Mark,
+    /// The rename that named it.
+    pub(super) rename: Option<u32>,
+    pub(super) is_identity: bool,
+}
+
+/// A rename that some member of an object came out of.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) rename: u32,
+    /// An identity member has this name, so that the renamed ones go (D36).
+    pub(super) is_barred: bool,
+}
+
+pub(super) struct Walk<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) tape: &'a Tape,
+    pub(super) projection: &'a Projection,
+    pub(super) parties: &'a Parties<'a>,
+    pub(super) keys: &'a mut MaskKeys,
+    pub(super) template: &'a mut Template,
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl<'a> Walk<'a> {
+    /// Writes the root; it is always written (D35).
+    pub(super) fn run(mut self) {
+        let root = self.projection.trie.node(Trie::ROOT);
+        self.scratch.active.push(Trie::ROOT);
+        let selection = Selection::default().with(root.ends);
+        if self.tape.kind(NodeIndex::ROOT) == NodeKind::Object {
+            let active = 0..self.scratch.active.len();
+            self.members(NodeIndex::ROOT, active, selection);
+        } else {
+            self.template.push(self.text, b'{');
+        }
+        self.template.flush(self.text);
+        self.scratch.active.clear();
+        self.scratch.transforms.clear();
+    }
+
+    /// Writes a container's opening and what it shows inside; true if that is something.
+    fn members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
+        let start = self.tape.span(node).start;
+        self.template.copy(self.text, start..start + 1);
+        let in_object = self.tape.kind(node) == NodeKind::Object;
+        if active.len() == 1 && self.projection.trie.node(self.scratch.active[active.start]).has_names_only() {
+            return self.named_members(node, active, selection);
+        }
+        if in_object && active.clone().any(|at| self.projection.trie.node(self.scratch.active[at]).renames_children) {
+            return self.renamed_members(node, active, selection);
+        }
+        let mut is_empty = true;
+        for child in self.tape.children(node) {
+            if self.is_share_member(node, child) {
+                continue;
+            }
+            let plan = self.plan(child, active.clone(), in_object, selection);
+            is_empty &= !self.element(child, &plan, in_object, is_empty);
+            self.forget(&plan);
+        }
+        !is_empty
+    }
+
+    /// Writes a member or element as planned, a comma before it unless it is the first; false if it is not shown.
+    pub(super) fn element(&mut self, child: NodeIndex, plan: &Plan, in_object: bool, is_first: bool) -> bool {
+        if !self.may_show(child, plan) {
+            return false;
+        }
+        let mark = self.template.mark();
+        let entry = self.tape.entry(child);
+        if !is_first {
+            let begins = if in_object { entry.name.start - 1 } else { entry.start };
+            self.template.separate(self.text, begins as usize);
+        }
+        if in_object {
+            self.copy_name(child);
+        }
+        let is_shown = self.value(child, plan);
+        if !is_shown {
+            self.template.restore(mark);
+        }
+        is_shown
+    }
+
+    /// Only a top-level `_share` is removed from the input (D36).
+    pub(super) fn is_share_member(&self, parent: NodeIndex, child: NodeIndex) -> bool {
+        parent == NodeIndex::ROOT && self.is_share_name(self.tape.entry(child))
+    }
+
+    #[inline(always)]
+    pub(super) fn is_share_name(&self, member: &Entry) -> bool {
+        member.name.hash == self.projection.share_hash && member.has_name(self.text, "_share")
+    }
+
+    pub(super) fn active_nodes(&self, active: Range<usize>) -> &[TrieIndex] {
+        &self.scratch.active[active]
+    }
+
+    pub(super) fn forget(&mut self, plan: &Plan) {
+        self.scratch.active.truncate(plan.active.start);
+        self.scratch.transforms.truncate(plan.transforms.start);
+    }
+
+    #[inline(always)]
+    pub(super) fn may_show(&self, child: NodeIndex, plan: &Plan) -> bool {
+        plan.rules.meet(Rules::ALWAYS)
+            || plan.selection.is_selected()
+            || (self.tape.kind(child).is_container() && plan.selection.may_show_below(plan.below))
+    }
+
+    /// Writes what comes of a value that may be shown; false if it is not shown, whatever was written.
+    pub(super) fn value(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+        if plan.is_identity() {
+            return self.identity(node, plan);
+        }
+        let has_actions = !plan.transforms.is_empty();
+        if has_actions && !self.only_renames(plan) {
+            return self.is_in_output(node, plan) && self.transformed(node, plan);
+        }
+        if !self.tape.kind(node).is_container() {
+            self.template.copy(self.text, self.tape.span(node));
+            return true;
+        }
+        self.container(node, plan)
+    }
+
+    /// Writes a container that no action replaces.
+    fn container(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+        let is_selected = plan.selection.is_selected();
+        if is_selected && plan.below.are_only(Rules::INCLUDE) {
+            self.copy_value(node);
+            return true;
+        }
+        let end = self.tape.span(node).end;
+        let shows_inside = self.members(node, plan.active.clone(), plan.selection);
+        self.template.copy(self.text, end - 1..end);
+        shows_inside || is_selected
+    }
+
+    /// A mapped member is always written; one that only `rewrite` names if it would be in the output (D35, D36).
+    fn identity(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+        let is_shown = plan.rules.meet(Rules::TENANT | Rules::ASSET) || self.is_in_output(node, plan);
+        if is_shown {
+            self.template.slot(self.text, plan.rules.meet(Rules::ANY_ASSET));
+        }
+        is_shown
+    }
+
+    /// Whether a value that may be shown is in the output before its own actions: selected, or something inside it is.
+    pub(super) fn is_in_output(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+        if plan.selection.is_selected() {
+            return true;
+        }
+        let mark = self.template.mark();
+        let shows_inside = self.members(node, plan.active.clone(), plan.selection);
+        self.template.restore(mark);
+        shows_inside
+    }
+
+    pub(super) fn only_renames(&self, plan: &Plan) -> bool {
+        self.actions(plan).all(|action| matches!(action, Action::Rename(_)))
+    }
+
+    fn actions(&self, plan: &Plan) -> impl Iterator<Item = &'a Action> {
+        let actions: &'a [Action] = &self.projection.actions;
+        self.scratch.transforms[plan.transforms.clone()].iter().map(|&index| &actions[index as usize])
+    }
+
+    /// The last rename of a member, which names it.
+    pub(super) fn last_rename(&self, plan: &Plan) -> Option<u32> {
+        let is_rename = |index: &&u32| matches!(self.projection.actions[**index as usize], Action::Rename(_));
+        self.scratch.transforms[plan.transforms.clone()].iter().rev().find(is_rename).copied()
+    }
+
+    /// Writes what the actions make of a value one after the other; false if one of them drops it.
+    fn transformed(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+        let mut kind = match self.tape.kind(node) {
+            NodeKind::Number => ValueKind::Number,
+            NodeKind::String => ValueKind::String,
+            _ => ValueKind::Other,
+        };
+        let Scratch { transforms, value, next_value, unescaped, .. } = &mut *self.scratch;
+        let mut means = Means { keys: self.keys, parties: self.parties, unescaped };
+        let mut json = self.tape.raw(self.text, node);
+        for &index in &transforms[plan.transforms.clone()] {
+            let action = &self.projection.actions[index as usize];
+            self.template.is_of_one_target |= action.is_hash();
+            next_value.clear();
+            match value::apply(action, kind, json, &mut means, next_value) {
+                Some(made) => kind = made,
+                None => return false,
+            }
+            std::mem::swap(value, next_value);
+            json = value;
+        }
+        self.template.json(self.text, json);
+        true
+    }
+}

@@ -1,0 +1,378 @@
+//! Reading one record in the order of D25.
+//!
+//! A record is read in two steps, so that what is not shared need not be parsed (D24): `outer_identity` looks at key and
+//! headers alone, `load`, `identity` and `event_time` at the value. Nothing here allocates once the scratch has grown.
+
+use super::dead_letter::{Reason, Refusal};
+use super::event_time;
+use super::mapping::{KeyFields, Mapping, Mode, Source, Stream};
+use crate::id::{AssetId, TenantId};
+use crate::json::path::{Found, Path};
+use crate::json::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use crate::time::{Millis, Moment, Span};
+
+/// The limits of the configuration that reading depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadRules {
+    /// `max_record_bytes`: a longer value is `too_large`.
+    pub max_record_bytes: usize,
+    /// `max_future`: how far an event time may lie behind now.
+    pub max_future: Span,
+}
+
+/// The ids that key and headers give, each checked by the rule of its kind. `None` where the mapping looks into the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OuterIdentity<'r> {
+    /// The owner.
+    pub tenant: Option<&'r str>,
+    /// The asset.
+    pub asset: Option<&'r str>,
+}
+
+impl<'r> OuterIdentity<'r> {
+    /// Both ids, if neither comes from the value.
+    pub fn complete(self) -> Option<Identity<'r>> {
+        Some(Identity { tenant: self.tenant?, asset: self.asset? })
+    }
+}
+
+/// Whose record it is, and of which asset, in the owner's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'r> {
+    /// The owner.
+    pub tenant: &'r str,
+    /// The asset.
+    pub asset: &'r str,
+}
+
+/// Memory for ids that are escaped in the value; reused from record to record.
+#[derive(Debug, Default)]
+pub struct IdentityScratch {
+    tenant: String,
+    asset: String,
+}
+
+/// One of the two ids that a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Tenant,
+    Asset,
+}
+
+/// Step 1: the key, and identity out of key and headers, tenant before asset.
+pub fn outer_identity<'r>(
+    stream: &Stream,
+    key: Option<&'r [u8]>,
+    headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)> + Clone,
+) -> Result<OuterIdentity<'r>, Refusal> {
+    let mapping = &stream.mapping;
+    if key.is_none() && (stream.mode == Mode::Upsert || mapping.uses_key()) {
+        return Err(Refusal::new(Reason::MissingKey, "the record has no key"));
+    }
+    // A mapping that uses the key has met `missing_key` by now, so that the empty default is never taken apart.
+    let key = key.unwrap_or_default();
+    let tenant = outer_id(Role::Tenant, mapping, key, headers.clone())?;
+    let asset = outer_id(Role::Asset, mapping, key, headers)?;
+    Ok(OuterIdentity { tenant, asset })
+}
+
+fn outer_id<'r>(
+    role: Role,
+    mapping: &Mapping,
+    key: &'r [u8],
+    headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>,
+) -> Result<Option<&'r str>, Refusal> {
+    let bytes = match role.source(mapping) {
+        Source::Path(_) => return Ok(None),
+        Source::Key => key,
+        Source::KeyField => key_field(role, mapping, key)?.as_bytes(),
+        Source::Header(name) => the_header(role, name.as_bytes(), headers)?,
+    };
+    let text = std::str::from_utf8(bytes).map_err(|_| role.invalid())?;
+    if role.is_valid(text) { Ok(Some(text)) } else { Err(role.invalid()) }
+}
+
+fn key_field<'r>(role: Role, mapping: &Mapping, key: &'r [u8]) -> Result<&'r str, Refusal> {
+    let fields: KeyFields<'r> = std::str::from_utf8(key)
+        .ok()
+        .and_then(|key| mapping.key_format.as_ref()?.split(key))
+        .ok_or(Refusal::new(Reason::InvalidId, "the key does not fit key_format"))?;
+    let field = match role {
+        Role::Tenant => fields.tenant,
+        Role::Asset => fields.asset,
+    };
+    field.ok_or(role.invalid())
+}
+
+/// The one header of this name. A header without a value gives no id.
+fn the_header<'r>(role: Role, name: &[u8], headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>) -> Result<&'r [u8], Refusal> {
+    let mut of_that_name = headers.filter(|(header, _)| *header == name).map(|(_, value)| value);
+    let first = of_that_name.next().ok_or(role.missing())?;
+    if of_that_name.next().is_some() {
+        return Err(role.duplicate());
+    }
+    first.ok_or(role.missing())
+}
+
+/// Step 2: has the value parsed, if it is a JSON object of allowed size. Answers the value's bytes.
+pub fn load<'r, 't>(
+    value: Option<&'r [u8]>,
+    rules: &ReadRules,
+    parse: impl FnOnce(&'r [u8]) -> Result<&'t Tape, InvalidJson>,
+) -> Result<&'r [u8], Refusal> {
+    let text = value.ok_or(Refusal::new(Reason::NotAnObject, "the value is null"))?;
+    if text.len() > rules.max_record_bytes {
+        return Err(Refusal::new(Reason::TooLarge, "the value is longer than max_record_bytes"));
+    }
+    let tape = parse(text).map_err(|e| Refusal { reason: Reason::InvalidJson, what: e.what, at: Some(e.at) })?;
+    match tape.kind(NodeIndex::ROOT) {
+        NodeKind::Object => Ok(text),
+        _ => Err(Refusal::new(Reason::NotAnObject, "the value is no object")),
+    }
+}
+
+/// Step 3: both ids of the loaded record. Whatever is missing or doubled is found before what is out of rule.
+pub fn identity<'r>(
+    stream: &Stream,
+    outer: OuterIdentity<'r>,
+    text: &'r [u8],
+    tape: &Tape,
+    scratch: &'r mut IdentityScratch,
+) -> Result<Identity<'r>, Refusal> {
+    let tenant = value_node(Role::Tenant, &stream.mapping, text, tape)?;
+    let asset = value_node(Role::Asset, &stream.mapping, text, tape)?;
+    let tenant = value_id(Role::Tenant, outer.tenant, tenant, text, tape, &mut scratch.tenant)?;
+    let asset = value_id(Role::Asset, outer.asset, asset, text, tape, &mut scratch.asset)?;
+    Ok(Identity { tenant, asset })
+}
+
+fn value_node(role: Role, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result<Option<NodeIndex>, Refusal> {
+    let Source::Path(path) = role.source(mapping) else { return Ok(None) };
+    match the_node(path, text, tape) {
+        Found::Nothing => Err(role.missing()),
+        Found::Several => Err(role.duplicate()),
+        Found::One(node) => Ok(Some(node)),
+    }
+}
+
+fn value_id<'r>(
+    role: Role,
+    outer: Option<&'r str>,
+    node: Option<NodeIndex>,
+    text: &'r [u8],
+    tape: &Tape,
+    scratch: &'r mut String,
+) -> Result<&'r str, Refusal> {
+    let Some(node) = node else { return outer.ok_or(role.missing()) };
+    let id = tape.string(text, node, scratch).ok_or(role.invalid())?;
+    if role.is_valid(id) { Ok(id) } else { Err(role.invalid()) }
+}
+
+/// Step 4: the event time of the loaded record; the Kafka timestamp where the stream maps none. `buffer` is for unescaping.
+pub fn event_time(
+    stream: &Stream,
+    text: &[u8],
+    tape: &Tape,
+    timestamp: Millis,
+    limit: Moment,
+    buffer: &mut String,
+) -> Result<Moment, Refusal> {
+    let t = match &stream.mapping.time {
+        None => timestamp.moment(),
+        Some(path) => mapped_time(path, text, tape, buffer)?,
+    };
+    if t > limit {
+        return Err(Refusal::new(Reason::FutureTime, "the event time is further ahead than max_future"));
+    }
+    Ok(t)
+}
+
+/// The event time at the mapped path, as D27 reads it, wherever it lies.
+pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<Moment, Refusal> {
+    let node = match the_node(path, text, tape) {
+        Found::Nothing => return Err(Refusal::new(Reason::MissingTime, "no event time in the value")),
+        Found::Several => return Err(Refusal::new(Reason::InvalidTime, "two event times in the value")),
+        Found::One(node) => node,
+    };
+    let (t, _) = event_time::read(tape, text, node, buffer).ok_or(Refusal::new(Reason::InvalidTime, "the event time is no time"))?;
+    Ok(t)
+}
+
+/// What a path names: one null alone counts as nothing.
+fn the_node(path: &Path, text: &[u8], tape: &Tape) -> Found {
+    match path.find(text, tape) {
+        Found::One(node) if tape.kind(node) == NodeKind::Null => Found::Nothing,
+        found => found,
+    }
+}
+
+impl Role {
+    fn source(self, mapping: &Mapping) -> &Source {
+        match self {
+            Self::Tenant => &mapping.tenant,
+            Self::Asset => &mapping.asset,
+        }
+    }
+
+    fn is_valid(self, text: &str) -> bool {
+        match self {
+            Self::Tenant => TenantId::is_valid(text),
+            Self::Asset => AssetId::is_valid(text),
+        }
+    }
+
+    fn missing(self) -> Refusal {
+        match self {
+            Self::Tenant => Refusal::new(Reason::MissingTenant, "nothing names the tenant"),
+            Self::Asset => Refusal::new(Reason::MissingAsset, "nothing names the asset"),
+        }
+    }
+
+    fn duplicate(self) -> Refusal {
+        let what = match self {
+            Self::Tenant => "the tenant is named twice",
+            Self::Asset => "the asset is named twice",
+        };
+        Refusal::new(Reason::DuplicateIdentity, what)
+    }
+
+    fn invalid(self) -> Refusal {
+        let what = match self {
+            Self::Tenant => "the tenant is no tenant id",
+            Self::Asset => "the asset is no asset id",
+        };
+        Refusal::new(Reason::InvalidId, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{StreamIndex, StreamName};
+    use crate::record::mapping::KeyFormat;
+
+    fn source(text: &str) -> Source {
+        match text {
+            "key" => Source::Key,
+            "key.tenant" | "key.asset" => Source::KeyField,
+            _ => match text.strip_prefix("header:") {
+                Some(name) => Source::Header(name.to_owned()),
+                None => Source::Path(Path::parse(text).unwrap()),
+            },
+        }
+    }
+
+    fn stream(mode: Mode, tenant: &str, asset: &str, key_format: Option<&str>, time: Option<&str>) -> Stream {
+        Stream {
+            name: StreamName::parse("telemetry").unwrap(),
+            index: StreamIndex(0),
+            mode,
+            topic: "telemetry.raw".to_owned(),
+            mapping: Mapping {
+                tenant: source(tenant),
+                asset: source(asset),
+                key_format: key_format.map(|text| KeyFormat::parse(text).unwrap()),
+                time: time.map(|path| Path::parse(path).unwrap()),
+                rewrite_tenant: Vec::new(),
+                rewrite_asset: Vec::new(),
+            },
+        }
+    }
+
+    const NOW: Millis = Millis(1_000_000);
+
+    /// Reads a record to the end: its ids and event time, or the reason.
+    fn read(stream: &Stream, key: Option<&str>, headers: &[(&str, &str)], value: Option<&str>) -> Result<(String, String, Moment), Reason> {
+        let rules = ReadRules { max_record_bytes: 120, max_future: Span::from_millis(1000) };
+        let (mut tape, mut scratch) = (Tape::default(), IdentityScratch::default());
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
+        let outcome = || {
+            let outer = outer_identity(stream, key.map(str::as_bytes), headers)?;
+            let parsed = &mut tape;
+            let text = load(value.map(str::as_bytes), &rules, move |text| parsed.parse(text).map(|()| &*parsed))?;
+            let tape = &tape;
+            let limit = NOW.moment().after(rules.max_future);
+            let ids = identity(stream, outer, text, tape, &mut scratch).map(|ids| (ids.tenant.to_owned(), ids.asset.to_owned()))?;
+            let t = event_time(stream, text, tape, Millis(7), limit, &mut String::new())?;
+            Ok((ids.0, ids.1, t))
+        };
+        outcome().map_err(|refusal: Refusal| refusal.reason)
+    }
+
+    fn by_value(value: &str) -> Result<(String, String, Moment), Reason> {
+        read(&stream(Mode::Append, "$.t", "$.a", None, Some("$.ts")), None, &[], Some(value))
+    }
+
+    #[test]
+    fn d25_reasons_of_the_value_in_order() {
+        let reasons = [
+            (r#"{"t":"nw","a":"X","ts":1000.5}"#, None),
+            (r#"{"t":"nw","a":"\u0058","ts":"1970-01-01T00:16:41Z"}"#, None),
+            (r#"{"a":null}"#, Some(Reason::MissingTenant)),
+            (r#"{"t":"nw","t":"nw"}"#, Some(Reason::DuplicateIdentity)),
+            (r#"{"t":null,"t":null}"#, Some(Reason::DuplicateIdentity)),
+            (r#"{"t":"not an id"}"#, Some(Reason::MissingAsset)),
+            (r#"{"t":"not an id","a":[],"a":1}"#, Some(Reason::DuplicateIdentity)),
+            (r#"{"t":"not an id","a":"X"}"#, Some(Reason::InvalidId)),
+            (r#"{"t":"nw","a":5}"#, Some(Reason::InvalidId)),
+            (r#"{"t":"nw","a":"\u0000"}"#, Some(Reason::InvalidId)),
+            (r#"{"t":"nw","a":"X"}"#, Some(Reason::MissingTime)),
+            (r#"{"t":"nw","a":"X","ts":null}"#, Some(Reason::MissingTime)),
+            (r#"{"t":"nw","a":"X","ts":1,"ts":1}"#, Some(Reason::InvalidTime)),
+            (r#"{"t":"nw","a":"X","ts":"noon"}"#, Some(Reason::InvalidTime)),
+            (r#"{"t":"nw","a":"X","ts":1001.000000001}"#, Some(Reason::FutureTime)),
+            ("5", Some(Reason::NotAnObject)),
+            ("", Some(Reason::InvalidJson)),
+            (r#"{"t":"nw""#, Some(Reason::InvalidJson)),
+        ];
+        for (value, reason) in reasons {
+            assert_eq!(by_value(value).err(), reason, "{value}");
+        }
+        assert_eq!(by_value(&" ".repeat(121)).err(), Some(Reason::TooLarge));
+    }
+
+    #[test]
+    fn d25_a_null_value_is_no_object_before_anything_about_its_ids() {
+        assert_eq!(read(&stream(Mode::Append, "$.t", "$.a", None, None), None, &[], None).err(), Some(Reason::NotAnObject));
+    }
+
+    #[test]
+    fn d25_key_and_headers_come_first() {
+        let both = stream(Mode::Append, "header:owner", "key", None, None);
+        assert_eq!(read(&both, None, &[], None).err(), Some(Reason::MissingKey));
+        assert_eq!(read(&both, Some(""), &[("Owner", "nw")], None).err(), Some(Reason::MissingTenant));
+        assert_eq!(read(&both, Some(""), &[("owner", "nw"), ("owner", "nw")], None).err(), Some(Reason::DuplicateIdentity));
+        assert_eq!(read(&both, Some("X"), &[("owner", "n w")], None).err(), Some(Reason::InvalidId));
+        assert_eq!(read(&both, Some(""), &[("owner", "nw")], None).err(), Some(Reason::InvalidId));
+        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], None).err(), Some(Reason::NotAnObject));
+        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], Some("{}")), Ok(("nw".into(), "X".into(), Millis(7).moment())));
+        let mixed = stream(Mode::Append, "$.t", "header:asset", None, None);
+        assert_eq!(read(&mixed, None, &[], Some("{")).err(), Some(Reason::MissingAsset));
+        assert_eq!(read(&mixed, None, &[("asset", "X")], Some(r#"{"t":"nw"}"#)), Ok(("nw".into(), "X".into(), Millis(7).moment())));
+    }
+
+    #[test]
+    fn d25_upsert_streams_always_need_a_key() {
+        let upsert = stream(Mode::Upsert, "header:owner", "header:asset", None, None);
+        assert_eq!(read(&upsert, None, &[("owner", "nw"), ("asset", "X")], Some("{}")).err(), Some(Reason::MissingKey));
+        assert!(read(&upsert, Some(""), &[("owner", "nw"), ("asset", "X")], Some("{}")).is_ok());
+    }
+
+    #[test]
+    fn d28_a_key_that_does_not_fit_is_an_invalid_id() {
+        let keyed = stream(Mode::Append, "key.tenant", "key.asset", Some("{tenant}/{asset}"), None);
+        for key in ["nw", "nw/", "/X", "", "n w/X"] {
+            assert_eq!(read(&keyed, Some(key), &[], Some("{}")).err(), Some(Reason::InvalidId), "{key}");
+        }
+        assert_eq!(read(&keyed, Some("nw/a/b"), &[], Some("{}")), Ok(("nw".into(), "a/b".into(), Millis(7).moment())));
+    }
+
+    #[test]
+    fn a_header_without_a_value_and_bytes_that_are_no_text_give_no_id() {
+        let both = stream(Mode::Append, "header:owner", "key", None, None);
+        let one = |value: Option<&'static [u8]>| [(&b"owner"[..], value)].into_iter();
+        assert_eq!(outer_identity(&both, Some(b"X"), one(None)).unwrap_err().reason, Reason::MissingTenant);
+        assert_eq!(outer_identity(&both, Some(b"X"), one(Some(b"\xff"))).unwrap_err().reason, Reason::InvalidId);
+        assert_eq!(outer_identity(&both, Some(b"\xff"), one(Some(b"nw"))).unwrap_err().reason, Reason::InvalidId);
+    }
+}
