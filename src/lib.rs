@@ -9,3 +9,4 @@ pub mod document;
 pub mod json;
 pub mod record;
 pub mod profile;
+pub mod share;

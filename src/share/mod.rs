@@ -1,0 +1,46 @@
+//! Shares: the control events, the rules of their life, the table they fold into and the graph that decisions read. Pure.
+//!
+//! In reading order: `kind`, `event`, `fields` and `data` read a control record; `state` and `lifecycle` are the rules,
+//! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
+//! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
+//! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
+//! `snapshot` keeps it, in parts, by `codec`.
+
+pub mod data;
+pub mod event;
+pub mod graph;
+pub mod kind;
+pub mod lifecycle;
+pub mod query;
+pub mod snapshot;
+pub mod state;
+pub mod status;
+pub mod table;
+
+mod change;
+mod codec;
+mod deeds;
+mod entry;
+mod fields;
+mod index;
+mod memory;
+mod partnership;
+mod profiles;
+mod publish;
+mod schedule;
+mod slab;
+mod snapshot_parties;
+mod snapshot_shares;
+mod streams;
+mod surroundings;
+mod tenant;
+mod trie;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod life_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

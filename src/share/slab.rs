@@ -1,0 +1,58 @@
+//! Numbered things in chunks: growing never moves what is there.
+
+const CHUNK: usize = 1024;
+
+/// Things by number from 0, in the order they came; none is ever taken out.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+    len: u32,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), len: 0 }
+    }
+}
+
+impl<T> Slab<T> {
+    /// Adds a thing and answers its number.
+    pub(crate) fn push(&mut self, thing: T) -> u32 {
+        let number = self.len;
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(thing),
+            _ => {
+                // The first chunk grows, so that a small table stays small.
+                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
+                chunk.push(thing);
+                self.chunks.push(chunk);
+            }
+        }
+        self.len += 1;
+        number
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Each with its number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0u32..).zip(self.chunks.iter().flatten())
+    }
+}
+
+impl<T> std::ops::Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, number: u32) -> &T {
+        &self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}
+
+impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, number: u32) -> &mut T {
+        &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
+    }
+}

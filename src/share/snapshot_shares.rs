@@ -1,0 +1,198 @@
+//! Shares as a snapshot holds them.
+
+use std::io::{self, Write};
+
+use super::codec::{Decoder, Encoder};
+use super::entry::{NOTHING, Share, ShareNumber};
+use super::graph::ProfileSlot;
+use super::snapshot::SnapshotError;
+use super::snapshot_parties::{tenant, valid, within};
+use super::state::{Holders, Permission, Reason, State};
+use super::table::ShareTable;
+use crate::id::{AssetId, ShareId, StreamIndex};
+use crate::time::{Millis, Moment};
+
+const NANOS_PER_MILLI: i128 = 1_000_000;
+
+pub(crate) fn write_shares<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
+    out.number(table.streams.iter().len() as u64)?;
+    for list in table.streams.iter() {
+        let order: Vec<u8> = list.order.iter().map(|stream| stream.0).collect();
+        out.bytes(&order)?;
+    }
+    out.number(table.assets.len().into())?;
+    for (_, asset) in table.assets.iter() {
+        out.text(asset.as_str())?;
+    }
+    out.number(table.shares.len().into())?;
+    for (_, share) in table.shares.iter() {
+        write_share(share, out)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn read_shares(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+    for number in 0..from.small()? {
+        let order: Vec<StreamIndex> = from.bytes()?.iter().copied().map(StreamIndex).collect();
+        if order.iter().any(|stream| usize::from(stream.0) >= table.rules.streams.len()) || table.streams.number(&order) != number {
+            return Err(SnapshotError::Damaged("a list of streams cannot be"));
+        }
+    }
+    for _ in 0..from.small()? {
+        table.assets.push(valid(AssetId::parse(from.text()?))?);
+    }
+    for _ in 0..from.small()? {
+        let share = read_share(table, from)?;
+        if table.find_share(share.id.as_str()).is_some() {
+            return Err(SnapshotError::Damaged("a share is there twice"));
+        }
+        let number = ShareNumber(table.shares.push(share));
+        table.index_share(number);
+    }
+    Ok(())
+}
+
+/// What of a share is there.
+mod part {
+    pub(super) const TARGET_ASSET: u64 = 1;
+    pub(super) const TARGET: u64 = 1 << 1;
+    pub(super) const ASSET: u64 = 1 << 2;
+    pub(super) const PROFILE: u64 = 1 << 3;
+    pub(super) const REASON: u64 = 1 << 4;
+    pub(super) const ACCEPTED_AT: u64 = 1 << 5;
+    pub(super) const SINCE: u64 = 1 << 6;
+    pub(super) const STARTS: u64 = 1 << 7;
+    pub(super) const ENDS: u64 = 1 << 8;
+    pub(super) const OFFER_EXPIRES: u64 = 1 << 9;
+    pub(super) const EXTRA: u64 = 1 << 10;
+    pub(super) const HISTORY: u64 = 1 << 11;
+    pub(super) const LINGERS: u64 = 1 << 12;
+}
+
+fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> {
+    let extra = share.extra().filter(|extra| {
+        extra.label.is_some() || extra.message.is_some() || extra.invitee.is_some() || extra.resent_at.is_some() || !extra.pauses.is_empty()
+    });
+    let parts = [
+        (part::TARGET_ASSET, share.target_asset.is_some()),
+        (part::TARGET, share.target().is_some()),
+        (part::ASSET, share.asset != NOTHING),
+        (part::PROFILE, share.profile.0 != NOTHING),
+        (part::REASON, share.reason.is_some()),
+        (part::ACCEPTED_AT, share.accepted_at().is_some()),
+        (part::SINCE, share.since().is_some()),
+        (part::STARTS, share.starts().is_some()),
+        (part::ENDS, share.ends().is_some()),
+        (part::OFFER_EXPIRES, share.offer_expires().is_some()),
+        (part::EXTRA, extra.is_some()),
+        (part::HISTORY, share.has_history()),
+        (part::LINGERS, share.lingers()),
+    ];
+    out.number(parts.iter().map(|(part, is_there)| if *is_there { *part } else { 0 }).sum())?;
+    out.text(share.id.as_str())?;
+    out.raw(&[share.state as u8, share.permission as u8, share.holders.0])?;
+    out.number(share.revision.into())?;
+    out.number(share.owner.0.into())?;
+    out.number(share.streams.into())?;
+    out.signed(share.offered_at.0)?;
+    if let Some(id) = &share.target_asset {
+        out.text(id.as_str())?;
+    }
+    let asset = (share.asset != NOTHING).then_some(share.asset);
+    let profile = (share.profile.0 != NOTHING).then_some(share.profile.0);
+    for number in [share.target().map(|target| target.0), asset, profile, share.reason.map(|reason| reason as u32)].into_iter().flatten() {
+        out.number(number.into())?;
+    }
+    for time in [share.accepted_at(), share.since()].into_iter().flatten() {
+        out.signed(time.0)?;
+    }
+    for moment in [share.starts(), share.ends(), share.offer_expires()].into_iter().flatten() {
+        out.signed(moment.millis().0)?;
+        out.number(moment.nanos().rem_euclid(NANOS_PER_MILLI) as u64)?;
+    }
+    let Some(extra) = extra else { return Ok(()) };
+    for text in [&extra.label, &extra.message, &extra.invitee] {
+        out.number(text.is_some().into())?;
+        out.text(text.as_deref().unwrap_or_default())?;
+    }
+    out.number(extra.resent_at.is_some().into())?;
+    out.signed(extra.resent_at.unwrap_or_default().0)?;
+    out.number(extra.pauses.len() as u64)?;
+    for (from, to) in &extra.pauses {
+        out.signed(from.0)?;
+        out.signed(to.0)?;
+    }
+    Ok(())
+}
+
+fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, SnapshotError> {
+    let parts = from.number()?;
+    let has = |part: u64| parts & part != 0;
+    let id = valid(ShareId::parse(from.text()?))?;
+    let &[state, permission, holders] = from.raw(3)? else { return Err(SnapshotError::Damaged("it ends early")) };
+    let state = *State::ALL.get(usize::from(state)).ok_or(SnapshotError::Damaged("an unknown state"))?;
+    let revision = from.small()?;
+    let owner = tenant(from.small()?, table.tenants.len())?;
+    let streams = within(from.small()?, table.streams.iter().len() as u32)?;
+    let mut share = Share::new(id, owner, state, Millis(from.signed()?));
+    share.permission = *Permission::ALL.get(usize::from(permission)).ok_or(SnapshotError::Damaged("an unknown permission"))?;
+    share.holders = Holders(holders);
+    share.revision = revision;
+    share.streams = streams;
+    if has(part::TARGET_ASSET) {
+        share.target_asset = Some(valid(AssetId::parse(from.text()?))?);
+    }
+    if has(part::TARGET) {
+        share.set_target(Some(tenant(from.small()?, table.tenants.len())?));
+    }
+    if has(part::ASSET) {
+        share.asset = within(from.small()?, table.assets.len())?;
+    }
+    if has(part::PROFILE) {
+        share.profile = ProfileSlot(within(from.small()?, table.profiles.len())?);
+    } else if state != State::Failed {
+        return Err(SnapshotError::Damaged("a share without profile"));
+    }
+    if has(part::REASON) {
+        share.reason = Some(*Reason::ALL.get(from.small()? as usize).ok_or(SnapshotError::Damaged("an unknown reason"))?);
+    }
+    if has(part::ACCEPTED_AT) {
+        share.set_accepted_at(Millis(from.signed()?));
+    }
+    if has(part::SINCE) {
+        share.set_since(Some(Millis(from.signed()?)));
+    }
+    if has(part::STARTS) {
+        share.set_starts(Some(moment(from)?));
+    }
+    if has(part::ENDS) {
+        share.set_ends(Some(moment(from)?));
+    }
+    if has(part::OFFER_EXPIRES) {
+        share.set_offer_expires(Some(moment(from)?));
+    }
+    if has(part::EXTRA) {
+        read_extra(&mut share, from)?;
+    }
+    share.set_history(has(part::HISTORY));
+    share.set_lingers(has(part::LINGERS));
+    Ok(share)
+}
+
+fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+    let mut text = || Ok::<_, SnapshotError>((from.number()? != 0, from.text()?)).map(|(is_there, text)| is_there.then(|| text.into()));
+    let (label, message, invitee) = (text()?, text()?, text()?);
+    let (was_resent, resent_at) = (from.number()? != 0, Millis(from.signed()?));
+    let extra = share.extra_mut();
+    (extra.label, extra.message, extra.invitee) = (label, message, invitee);
+    extra.resent_at = was_resent.then_some(resent_at);
+    for _ in 0..from.small()? {
+        extra.pauses.push((Millis(from.signed()?), Millis(from.signed()?)));
+    }
+    Ok(())
+}
+
+fn moment(from: &mut Decoder<'_>) -> Result<Moment, SnapshotError> {
+    let nanos = i128::from(from.signed()?) * NANOS_PER_MILLI + i128::from(from.number()?);
+    Moment::from_nanos(nanos).ok_or(SnapshotError::Damaged("a time out of range"))
+}

@@ -1,0 +1,212 @@
+//! Status documents (D22, D23).
+
+use super::state::{Holders, Permission, Reason, State};
+use crate::id::{Epoch, TenantId};
+use crate::json::text::write_string;
+use crate::time::{Millis, Moment};
+
+/// Where a status document goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusTopic {
+    /// `sharecast.shares`.
+    Shares,
+    /// `share.<tenant>.shares`.
+    Tenant(TenantId),
+}
+
+/// One record of a status topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusDocument {
+    /// The topic.
+    pub topic: StatusTopic,
+    /// The share id, or `rejected:<event id>`.
+    pub key: String,
+    /// Control time.
+    pub timestamp: Millis,
+    /// The document, JSON without whitespace.
+    pub value: Vec<u8>,
+}
+
+/// Whom a document is for (D22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// The operator, and the owner: the whole document.
+    Owner,
+    /// The target: without the owner's asset id and the invitee.
+    Target,
+}
+
+/// A share's document: the members of section 4 that have a value, in the order they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document<'a> {
+    /// `share`.
+    pub share: &'a str,
+    /// `owner`.
+    pub owner: &'a str,
+    /// `asset`, in the owner's words; none once a FAILED share has forgotten it.
+    pub asset: Option<&'a str>,
+    /// `label`.
+    pub label: Option<&'a str>,
+    /// `target_tenant`, once bound.
+    pub target_tenant: Option<&'a str>,
+    /// `invitee`, until bound.
+    pub invitee: Option<&'a str>,
+    /// `target_asset`, the default applied.
+    pub target_asset: Option<&'a str>,
+    /// `streams`, in the order they were named.
+    pub streams: Vec<&'a str>,
+    /// `profile`; none once a FAILED share has forgotten it.
+    pub profile: Option<&'a str>,
+    /// `permission`.
+    pub permission: Permission,
+    /// `starts`.
+    pub starts: Option<Moment>,
+    /// `ends`.
+    pub ends: Option<Moment>,
+    /// `offer_expires`.
+    pub offer_expires: Option<Moment>,
+    /// `history`, written only if true.
+    pub history: bool,
+    /// `message`.
+    pub message: Option<&'a str>,
+    /// `state`.
+    pub state: State,
+    /// `paused_by`, of a PAUSED share.
+    pub paused_by: Holders,
+    /// `reason`, in states that have one (D20).
+    pub reason: Option<Reason>,
+    /// `revision`.
+    pub revision: u32,
+    /// `offered_at`.
+    pub offered_at: Millis,
+    /// `accepted_at`.
+    pub accepted_at: Option<Millis>,
+    /// `ended_at`.
+    pub ended_at: Option<Moment>,
+    /// `granted_from`.
+    pub granted_from: Option<Moment>,
+}
+
+impl Document<'_> {
+    /// The document as JSON without whitespace, as of this epoch.
+    pub fn write(&self, audience: Audience, epoch: Epoch) -> Vec<u8> {
+        let is_owners = audience == Audience::Owner;
+        let mut out = Writer::default();
+        out.text("share", self.share);
+        out.text("owner", self.owner);
+        out.text_if("asset", self.asset.filter(|_| is_owners));
+        out.text_if("label", self.label);
+        out.text_if("target_tenant", self.target_tenant);
+        out.text_if("invitee", self.invitee.filter(|_| is_owners));
+        out.text_if("target_asset", self.target_asset);
+        out.texts("streams", self.streams.iter().copied());
+        out.text_if("profile", self.profile);
+        out.text("permission", self.permission.word());
+        out.time_if("starts", self.starts);
+        out.time_if("ends", self.ends);
+        out.time_if("offer_expires", self.offer_expires);
+        if self.history {
+            out.name("history");
+            out.0.extend_from_slice(b"true");
+        }
+        out.text_if("message", self.message);
+        out.text("state", self.state.word());
+        if self.state == State::Paused {
+            out.texts("paused_by", self.paused_by.words());
+        }
+        out.text_if("reason", self.reason.map(Reason::code));
+        out.number("revision", i64::from(self.revision));
+        out.time_if("offered_at", Some(self.offered_at.moment()));
+        out.time_if("accepted_at", self.accepted_at.map(Millis::moment));
+        out.time_if("ended_at", self.ended_at);
+        out.time_if("granted_from", self.granted_from);
+        out.number("epoch", epoch.0);
+        out.finish()
+    }
+}
+
+/// A rejected event (D23).
+#[derive(Debug, Clone, Copy)]
+pub struct Rejection<'a> {
+    /// The event's id as written.
+    pub id: &'a str,
+    /// The whole type.
+    pub kind: &'a str,
+    /// The source as written.
+    pub source: &'a str,
+    /// Why.
+    pub reason: Reason,
+    /// The `share` that a `share.*` event's data names, malformed or not.
+    pub share: Option<&'a str>,
+}
+
+impl Rejection<'_> {
+    /// The record for `sharecast.shares`.
+    pub fn document(&self, timestamp: Millis, epoch: Epoch) -> StatusDocument {
+        let mut inner = Writer::default();
+        inner.text("id", self.id);
+        inner.text("type", self.kind);
+        inner.text("source", self.source);
+        inner.text("reason", self.reason.code());
+        inner.text_if("share", self.share);
+        let mut out = Writer::default();
+        out.name("rejected");
+        out.0.extend_from_slice(&inner.finish());
+        out.number("epoch", epoch.0);
+        StatusDocument { topic: StatusTopic::Shares, key: format!("rejected:{}", self.id), timestamp, value: out.finish() }
+    }
+}
+
+/// One JSON object, member by member.
+#[derive(Default)]
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        write_string(name, &mut self.0);
+        self.0.push(b':');
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        write_string(text, &mut self.0);
+    }
+
+    fn text_if(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text(name, text);
+        }
+    }
+
+    fn texts<'t>(&mut self, name: &str, texts: impl Iterator<Item = &'t str>) {
+        self.name(name);
+        self.0.push(b'[');
+        for (at, text) in texts.enumerate() {
+            if at > 0 {
+                self.0.push(b',');
+            }
+            write_string(text, &mut self.0);
+        }
+        self.0.push(b']');
+    }
+
+    fn time_if(&mut self, name: &str, moment: Option<Moment>) {
+        if let Some(moment) = moment {
+            self.name(name);
+            self.0.push(b'"');
+            moment.write_rfc3339(&mut self.0);
+            self.0.push(b'"');
+        }
+    }
+
+    fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        self.0.extend_from_slice(number.to_string().as_bytes());
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
+    }
+}
