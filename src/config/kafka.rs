@@ -1,0 +1,165 @@
+//! How the cluster is reached, and which of librdkafka's settings may not be touched.
+
+mod guarded;
+
+use std::fmt;
+
+use super::shape;
+use super::written::{Findings, Spot, Value};
+use crate::time::Span;
+
+/// `kafka`.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// `host:port`, several with commas between.
+    pub bootstrap: String,
+    /// The workers' consumer group; also the beginning of every `transactional.id`.
+    pub group: String,
+    /// This process's name among those of the group; should be stable, and no two alike.
+    pub instance: String,
+    /// librdkafka's settings for every client.
+    pub client: Properties,
+    /// For consumers, besides.
+    pub consumer: Properties,
+    /// For producers, besides.
+    pub producer: Properties,
+    /// How long the brokers keep a transaction open that its producer left.
+    pub transaction_timeout: Span,
+    /// How long the group waits for a member that went silent.
+    pub session_timeout: Span,
+    /// How long the group waits for a member that does not poll.
+    pub max_poll_interval: Span,
+}
+
+/// librdkafka's settings in the order they were written. What is shown of them are the names: values may be secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(pub Vec<(String, String)>);
+
+impl Properties {
+    /// The value of a setting.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+const TRANSACTION_TIMEOUT_MS: u32 = 15_000;
+const SESSION_TIMEOUT_MS: u32 = 45_000;
+const MAX_POLL_INTERVAL_MS: u32 = 300_000;
+
+/// Resolves `kafka`.
+pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) -> KafkaConfig {
+    let text = |key: &str, default: &str| root.at(key).and_then(Value::as_text).unwrap_or(default).to_owned();
+    check_bootstrap(root, findings);
+    for key in ["kafka.group", "kafka.instance"] {
+        check_name(root, key, findings);
+    }
+    let config = KafkaConfig {
+        bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
+        group: text("kafka.group", "sharecast"),
+        instance: text("kafka.instance", host_name),
+        client: properties(root, "kafka.client", findings),
+        consumer: properties(root, "kafka.consumer", findings),
+        producer: properties(root, "kafka.producer", findings),
+        transaction_timeout: timeout(root, "kafka.producer", "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS, findings),
+        session_timeout: timeout(root, "kafka.consumer", "session.timeout.ms", SESSION_TIMEOUT_MS, findings),
+        max_poll_interval: timeout(root, "kafka.consumer", "max.poll.interval.ms", MAX_POLL_INTERVAL_MS, findings),
+    };
+    check_timeouts(root, &config, findings);
+    config
+}
+
+fn check_bootstrap(root: &Value, findings: &mut Findings) {
+    let Some(value) = root.at("kafka.bootstrap") else { return };
+    let is_address = |address: &str| {
+        // librdkafka also takes `PROTOCOL://host:port`; the port has a default.
+        let address = address.rsplit_once("://").map_or(address, |(_, rest)| rest);
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "9092"));
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    if value.as_text().is_some_and(|text| !text.split(',').all(|address| is_address(address.trim()))) {
+        findings.error(value.spot, "`kafka.bootstrap` is no list of brokers", "write `host:port`, several with commas between");
+    }
+}
+
+fn check_name(root: &Value, key: &str, findings: &mut Findings) {
+    let Some(value) = root.at(key) else { return };
+    let is_name = |text: &str| text.len() <= 200 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    if value.as_text().is_some_and(|text| !is_name(text)) {
+        findings.error(
+            value.spot,
+            format!("`{key}` is part of names in Kafka"),
+            "write at most 200 bytes without blanks or control characters",
+        );
+    }
+}
+
+/// The settings under a key; those that would break SPEC sections 10 or 11 are errors.
+fn properties(root: &Value, key: &str, findings: &mut Findings) -> Properties {
+    let mut properties = Vec::new();
+    for entry in root.at(key).map(Value::entries).unwrap_or_default() {
+        let Some(text) = entry.value.as_text() else { continue };
+        if let Some((why, instead)) = guarded::refusal(&entry.name, text) {
+            findings.error(entry.spot, format!("`{key}.{}` {why}", entry.name), instead);
+        }
+        properties.push((entry.name.clone(), text.to_owned()));
+    }
+    Properties(properties)
+}
+
+/// A setting in milliseconds, from its own map or from `kafka.client`.
+fn timeout(root: &Value, scope: &str, name: &str, default_ms: u32, findings: &mut Findings) -> Span {
+    let Some(value) = timeout_value(root, scope, name) else { return Span::from_millis(default_ms) };
+    match shape::whole(value).or_else(|| value.as_text()?.parse().ok()).and_then(|ms| u32::try_from(ms).ok()) {
+        Some(ms) if ms > 0 => Span::from_millis(ms),
+        _ => {
+            findings.error(value.spot, format!("`{name}` cannot be {}", value.kind_name()), "write milliseconds: a whole number above 0");
+            Span::from_millis(default_ms)
+        }
+    }
+}
+
+fn timeout_value<'v>(root: &'v Value, scope: &str, name: &str) -> Option<&'v Value> {
+    root.at(scope).and_then(|map| map.get(name)).or_else(|| root.at("kafka.client")?.get(name))
+}
+
+/// A transaction must be over before its member counts as gone, and a member must count as gone before it counts as
+/// stuck (SPEC section 10).
+fn check_timeouts(root: &Value, config: &KafkaConfig, findings: &mut Findings) {
+    let spot_of = |first: Option<&Value>, second: Option<&Value>| first.or(second).map(|value| value.spot);
+    let transaction = timeout_value(root, "kafka.producer", "transaction.timeout.ms");
+    let session = timeout_value(root, "kafka.consumer", "session.timeout.ms");
+    let poll = timeout_value(root, "kafka.consumer", "max.poll.interval.ms");
+    let orders: [(bool, Option<Spot>, &str); 2] = [
+        (
+            config.transaction_timeout < config.session_timeout,
+            spot_of(transaction, session),
+            "transaction.timeout.ms must be below session.timeout.ms",
+        ),
+        (
+            config.session_timeout < config.max_poll_interval,
+            spot_of(session, poll),
+            "session.timeout.ms must be below max.poll.interval.ms",
+        ),
+    ];
+    for (is_right, spot, what) in orders {
+        if let (false, Some(spot)) = (is_right, spot) {
+            let (a, b, c) = (config.transaction_timeout.millis(), config.session_timeout.millis(), config.max_poll_interval.millis());
+            findings.error(
+                spot,
+                what,
+                format!("keep transaction.timeout.ms ({a}) < session.timeout.ms ({b}) < max.poll.interval.ms ({c})"),
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The configuration: read as it was written, then resolved once into types that cannot be wrong.
+//!
+//! Nothing here reads the environment, a file or a clock: what they say is passed in.
+
+pub mod diagnostic;
+mod engine;
+pub mod kafka;
+pub mod keys;
+pub mod output;
+mod overrides;
+mod resolve;
+mod shape;
+mod streams;
+mod substitute;
+mod text;
+mod topic;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use diagnostic::{ConfigErrors, Diagnostic};
+pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
+pub use kafka::{KafkaConfig, Properties};
+pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
+pub use text::read_document;
+
+use crate::decide::ReleaseRules;
+use crate::id::StreamIndex;
+use crate::record::decode::ReadRules;
+use crate::record::mapping::Stream;
+use crate::share::table::FoldRules;
+use crate::time::Span;
+use crate::transport::Start;
+
+/// A whole configuration that breaks no rule. `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The streams in the order they were written; a `StreamIndex` is a place in it.
+    pub streams: Arc<[Stream]>,
+    /// Where each stream's partitions begin the first time, by `StreamIndex`.
+    pub starts: Arc<[Start]>,
+    /// `partnerships: open`: an offer needs no partnership.
+    pub partnerships_are_open: bool,
+    /// How long after its natural end a share still releases records from inside its window.
+    pub late_grace: Span,
+    /// How far ahead of the engine's clock an event time may lie.
+    pub max_future: Span,
+    /// The longest value that is read, in bytes.
+    pub max_record_bytes: usize,
+    /// Where outputs say which share released them.
+    pub provenance: ProvenanceForm,
+    /// How sure delivery is.
+    pub delivery: Delivery,
+    /// Keys `mask: hash`; without it hashed members are dropped (D39).
+    pub mask_secret: Option<Secret>,
+    /// How the cluster is reached.
+    pub kafka: KafkaConfig,
+    /// Worker threads.
+    pub workers: usize,
+    /// When a batch ends.
+    pub batch: BatchConfig,
+    /// The control topic.
+    pub control: ControlConfig,
+    /// The fence (SPEC section 11).
+    pub fence: FenceConfig,
+    /// Tenant topics.
+    pub output: OutputConfig,
+    /// Local snapshots of the folded table.
+    pub snapshot: SnapshotConfig,
+    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    pub http_listen: std::net::SocketAddr,
+    /// Which tenants have a metric label of their own.
+    pub tenant_labels: TenantLabels,
+    /// Logs.
+    pub log: LogConfig,
+    /// What is allowed, and should still be looked at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `provenance`: where outputs say which share released them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProvenanceForm {
+    /// A member `_share`, last in the object.
+    Payload,
+    /// CloudEvents binary headers.
+    Headers,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Its bytes, for use as a key.
+    pub fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What a configuration may look at besides its files.
+pub struct Surroundings<'a> {
+    /// The environment: `SHARECAST__…` overrides keys, `${env:NAME}` looks names up.
+    pub env: &'a [(String, String)],
+    /// Reads a file for `${file:PATH}`; the error is shown.
+    pub read_file: &'a dyn Fn(&str) -> Result<String, String>,
+    /// What `kafka.instance` is where it is not written.
+    pub host_name: &'a str,
+}
+
+impl Surroundings<'_> {
+    /// An empty environment, no files, and the host name `localhost`.
+    pub fn none() -> Self {
+        Self { env: &[], read_file: &|_| Err("no files here".into()), host_name: "localhost" }
+    }
+}
+
+impl Config {
+    /// Reads the files, each a name and a text, later ones over earlier ones and the environment over all.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with its place and what to write instead.
+    pub fn load(files: &[(&str, &str)], around: &Surroundings<'_>) -> Result<Self, ConfigErrors> {
+        let mut findings = written::Findings::default();
+        let mut root = written::Value::empty(findings.add_source("the configuration".into(), None, Default::default()));
+        for (name, text) in files {
+            if let Some(value) = text::read_source(name, text, &mut findings) {
+                root.merge(value);
+            }
+        }
+        overrides::apply(&mut root, around.env, &mut findings);
+        substitute::substitute(&mut root, around, &mut findings);
+        shape::check(&mut root, &mut findings);
+        let resolved = resolve::resolve(&root, around.host_name, &mut findings);
+        let warnings = findings.finish()?;
+        // Whatever keeps a value from being resolved has been noted as an error, so that this is never reached without one.
+        let missing = || ConfigErrors(vec![Diagnostic::without_place("the configuration", "cannot be resolved".into(), String::new())]);
+        resolved.map(|config| Self { warnings, ..config }).ok_or_else(missing)
+    }
+
+    /// What the fold depends on.
+    pub fn fold_rules(&self) -> FoldRules {
+        FoldRules {
+            streams: Arc::clone(&self.streams),
+            partnerships_open: self.partnerships_are_open,
+            late_grace: self.late_grace,
+            halts_on_unreadable: self.control.halts_on_unreadable,
+        }
+    }
+
+    /// What is read and released.
+    pub fn release_rules(&self) -> ReleaseRules {
+        ReleaseRules {
+            read: ReadRules { max_record_bytes: self.max_record_bytes, max_future: self.max_future },
+            late_grace: self.late_grace,
+            shows_provenance: self.provenance == ProvenanceForm::Payload,
+        }
+    }
+
+    /// The stream of this name.
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name.as_str() == name)
+    }
+
+    /// Where a partition of the stream begins the first time.
+    pub fn start(&self, stream: StreamIndex) -> Start {
+        self.starts[usize::from(stream.0)]
+    }
+}

@@ -1,0 +1,87 @@
+//! `SHARECAST__KAFKA__BOOTSTRAP=…`: one environment variable, one key.
+
+use super::diagnostic::Secrets;
+use super::keys::{self, Form};
+use super::written::{Entry, Findings, Spot, Value, ValueKind};
+use crate::document::yaml;
+
+const PREFIX: &str = "SHARECAST__";
+
+/// Lays every override on top of what the files say, in the order of their names.
+pub(super) fn apply(root: &mut Value, env: &[(String, String)], findings: &mut Findings) {
+    let mut overrides: Vec<_> = env.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    overrides.sort();
+    for (variable, text) in overrides {
+        let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+        let spot = Spot { source, place: None };
+        let names = key_names(&variable[PREFIX.len()..]);
+        if names.iter().any(String::is_empty) {
+            findings.error(spot, "this names no key", "write two underscores between keys: `SHARECAST__KAFKA__BOOTSTRAP`");
+            continue;
+        }
+        if let Some(value) = value_of(&names, text, spot, findings) {
+            root.merge(nested(&names, value, spot));
+        }
+    }
+}
+
+/// The names of the key. A stream's name has no underscore and librdkafka's settings have dots, so one underscore
+/// stands for `-` there and for `.` here.
+fn key_names(rest: &str) -> Vec<String> {
+    let mut names: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    match names.as_mut_slice() {
+        [streams, stream, ..] if streams == "streams" => *stream = stream.replace('_', "-"),
+        [kafka, scope, setting] if kafka == "kafka" && matches!(scope.as_str(), "client" | "consumer" | "producer") => {
+            *setting = setting.replace('_', ".");
+        }
+        _ => {}
+    }
+    names
+}
+
+/// The variable's text; where a list or a map is wanted, what the text says as YAML: `[a, b]`.
+fn value_of(names: &[String], text: &str, spot: Spot, findings: &mut Findings) -> Option<Value> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if !matches!(keys::form_of(&names), Some(Form::Texts | Form::Map | Form::Free)) {
+        return Some(Value { kind: ValueKind::Text { text: text.to_owned(), is_substituted: true }, spot });
+    }
+    match yaml::parse(text) {
+        Ok(node) => {
+            let mut value = Value::from_node(node, spot.source);
+            forget_places(&mut value);
+            Some(value)
+        }
+        Err(_) => {
+            findings.error(spot, "this is neither a list nor a map", "write it as in a file, in one line: `[a, b]` or `{ a: 1 }`");
+            None
+        }
+    }
+}
+
+fn forget_places(value: &mut Value) {
+    value.spot.place = None;
+    match &mut value.kind {
+        ValueKind::List(items) => items.iter_mut().for_each(forget_places),
+        ValueKind::Map(entries) => entries.iter_mut().for_each(|entry| {
+            entry.spot.place = None;
+            forget_places(&mut entry.value);
+        }),
+        _ => {}
+    }
+}
+
+fn nested(names: &[String], value: Value, spot: Spot) -> Value {
+    names.iter().rev().fold(value, |value, name| Value { kind: ValueKind::Map(vec![Entry { name: name.clone(), spot, value }]), spot })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_underscore_is_what_the_key_needs() {
+        assert_eq!(key_names("FENCE__MAX_VIEW_AGE"), ["fence", "max_view_age"]);
+        assert_eq!(key_names("STREAMS__ENGINE_DATA__KEY_FORMAT"), ["streams", "engine-data", "key_format"]);
+        assert_eq!(key_names("KAFKA__CLIENT__SSL_CA_LOCATION"), ["kafka", "client", "ssl.ca.location"]);
+    }
+}

@@ -1,0 +1,215 @@
+//! The configuration as it was written: all its files and overrides merged into one tree whose every node knows
+//! where it came from.
+
+use super::diagnostic::{ConfigErrors, Diagnostic, Secrets, is_secret_name};
+use crate::document::{Kind, Node, Place};
+
+/// Where a value was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// The index of its source.
+    pub(super) source: usize,
+    /// Its place there; none in an environment variable.
+    pub(super) place: Option<Place>,
+}
+
+/// A value with its spot.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    pub(super) kind: ValueKind,
+    pub(super) spot: Spot,
+}
+
+/// What a value is.
+#[derive(Debug, Clone)]
+pub(super) enum ValueKind {
+    Null,
+    Bool(bool),
+    Number(String),
+    Text {
+        text: String,
+        /// Put together from the environment or a file: it is read as whatever its key wants, and never shown.
+        is_substituted: bool,
+    },
+    List(Vec<Value>),
+    Map(Vec<Entry>),
+    /// Something of the wrong form. The error has been noted: nothing more is said of it.
+    Wrong,
+}
+
+/// A key with its value.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) spot: Spot,
+    pub(super) value: Value,
+}
+
+impl Value {
+    /// Nothing written.
+    pub(super) fn empty(source: usize) -> Self {
+        Self { kind: ValueKind::Map(Vec::new()), spot: Spot { source, place: None } }
+    }
+
+    /// A node of a source.
+    pub(super) fn from_node(node: Node, source: usize) -> Self {
+        let spot = |place| Spot { source, place: Some(place) };
+        let kind = match node.kind {
+            Kind::Null => ValueKind::Null,
+            Kind::Bool(value) => ValueKind::Bool(value),
+            Kind::Number(text) => ValueKind::Number(text),
+            Kind::String(text) => ValueKind::Text { text, is_substituted: false },
+            Kind::List(items) => ValueKind::List(items.into_iter().map(|n| Self::from_node(n, source)).collect()),
+            Kind::Map(members) => ValueKind::Map(
+                members.into_iter().map(|m| Entry { name: m.name, spot: spot(m.place), value: Self::from_node(m.value, source) }).collect(),
+            ),
+        };
+        Self { kind, spot: spot(node.place) }
+    }
+
+    /// What this is, in words for an error.
+    pub(super) fn kind_name(&self) -> &'static str {
+        match self.kind {
+            ValueKind::Null => "nothing",
+            ValueKind::Bool(_) => "a boolean",
+            ValueKind::Number(_) => "a number",
+            ValueKind::Text { .. } => "a text",
+            ValueKind::List(_) => "a list",
+            ValueKind::Map(_) => "a map",
+            ValueKind::Wrong => "this",
+        }
+    }
+
+    /// The entries, of none if this is no map.
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            ValueKind::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The value under a key of a map; nothing written (null) counts as no value.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let value = &self.entries().iter().find(|e| e.name == name)?.value;
+        (!matches!(value.kind, ValueKind::Null)).then_some(value)
+    }
+
+    /// The value at a dotted path of keys that have no dot themselves.
+    pub(super) fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, |value, name| value.get(name))
+    }
+
+    /// The text or the written number or truth, as librdkafka takes its settings.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match &self.kind {
+            ValueKind::Text { text, .. } | ValueKind::Number(text) => Some(text),
+            ValueKind::Bool(value) => Some(if *value { "true" } else { "false" }),
+            _ => None,
+        }
+    }
+
+    /// Lays `over` on top: maps key by key, anything else replaces.
+    pub(super) fn merge(&mut self, over: Self) {
+        match (&mut self.kind, over.kind) {
+            (ValueKind::Map(entries), ValueKind::Map(more)) => {
+                for entry in more {
+                    match entries.iter_mut().find(|e| e.name == entry.name) {
+                        Some(old) => {
+                            old.spot = entry.spot;
+                            old.value.merge(entry.value);
+                        }
+                        None => entries.push(entry),
+                    }
+                }
+            }
+            // A file with nothing in a section leaves the section as it is.
+            (ValueKind::Map(_), ValueKind::Null) => {}
+            (kind, over_kind) => {
+                *kind = over_kind;
+                self.spot = over.spot;
+            }
+        }
+    }
+}
+
+/// Where configuration comes from.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The file's name, or `environment variable NAME`.
+    pub(super) name: String,
+    /// The file's text.
+    pub(super) text: Option<String>,
+    /// What must not be shown of it.
+    pub(super) secrets: Secrets,
+}
+
+/// All sources, and what is wrong in them.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) sources: Vec<Source>,
+    errors: Vec<(Spot, Diagnostic)>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Findings {
+    /// Takes a source in; answers its index.
+    pub(super) fn add_source(&mut self, name: String, text: Option<String>, secrets: Secrets) -> usize {
+        self.sources.push(Source { name, text, secrets });
+        self.sources.len() - 1
+    }
+
+    /// Notes an error.
+    pub(super) fn error(&mut self, spot: Spot, what: impl Into<String>, instead: impl Into<String>) {
+        let diagnostic = self.diagnostic(spot, what.into(), instead.into());
+        self.errors.push((spot, diagnostic));
+    }
+
+    /// Notes a warning.
+    pub(super) fn warn(&mut self, spot: Spot, what: impl Into<String>, instead: impl Into<String>) {
+        let diagnostic = self.diagnostic(spot, what.into(), instead.into());
+        self.warnings.push(diagnostic);
+    }
+
+    fn diagnostic(&self, spot: Spot, what: String, instead: String) -> Diagnostic {
+        let source = &self.sources[spot.source];
+        match (&source.text, spot.place) {
+            (Some(text), Some(place)) => Diagnostic::in_text(&source.name, text, place, &source.secrets, what, instead),
+            _ => Diagnostic::without_place(&source.name, what, instead),
+        }
+    }
+
+    /// The warnings, or all errors in the order of sources and lines.
+    pub(super) fn finish(mut self) -> Result<Vec<Diagnostic>, ConfigErrors> {
+        if self.errors.is_empty() {
+            return Ok(self.warnings);
+        }
+        self.errors.sort_by_key(|(spot, _)| (spot.source, spot.place.map(|p| (p.line, p.column))));
+        self.errors.dedup_by(|a, b| a.1 == b.1);
+        Err(ConfigErrors(self.errors.into_iter().map(|(_, diagnostic)| diagnostic).collect()))
+    }
+}
+
+/// What must not be shown of a document: everything under `mask`, and under a key whose name says so.
+pub(super) fn secrets_of(root: &Node) -> Secrets {
+    let mut secrets = Secrets::default();
+    collect_secrets(root, false, &mut secrets);
+    secrets
+}
+
+fn collect_secrets(node: &Node, is_secret: bool, into: &mut Secrets) {
+    match &node.kind {
+        Kind::String(text) | Kind::Number(text) if is_secret => {
+            into.begins.push(node.place);
+            if text.contains(char::is_whitespace) {
+                into.pieces.extend(text.split_whitespace().map(str::to_owned));
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| collect_secrets(item, is_secret, into)),
+        Kind::Map(members) => {
+            for member in members {
+                collect_secrets(&member.value, is_secret || member.name == "mask" || is_secret_name(&member.name), into);
+            }
+        }
+        _ => {}
+    }
+}

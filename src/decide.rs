@@ -1,0 +1,178 @@
+//! An append record's way, from its bytes to each target's: read, look up, decide, project, hand over.
+//!
+//! The live worker and `replay` both call this and nothing else for append streams.
+
+use crate::id::{Epoch, StreamIndex};
+use crate::profile::project::{Parties, Projector, Provenance, floor_timestamp};
+use crate::record::dead_letter::Refusal;
+use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
+use crate::record::mapping::Stream;
+use crate::release::{self, Suppressed};
+use crate::share::graph::{AssetShares, Grant, ShareGraph};
+use crate::time::{Millis, Moment, Span};
+
+/// The configuration that releasing depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseRules {
+    /// What is read at all.
+    pub read: ReadRules,
+    /// `late_grace`.
+    pub late_grace: Span,
+    /// Whether `_share` goes into the value (`provenance: payload`).
+    pub shows_provenance: bool,
+}
+
+/// One input record of a stream, borrowed from wherever it lies. `H` yields name and value of each header, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct InputRecord<'r, H> {
+    /// Its key; `None` is Kafka's null.
+    pub key: Option<&'r [u8]>,
+    /// Its headers.
+    pub headers: H,
+    /// Its Kafka timestamp.
+    pub timestamp: Millis,
+    /// Its value; `None` is Kafka's null.
+    pub value: Option<&'r [u8]>,
+}
+
+/// One record for one target.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    /// The grant it is released under: its target tenant names the route, its target asset is the key.
+    pub grant: &'a Grant,
+    /// The stream.
+    pub stream: StreamIndex,
+    /// The epoch of the graph that decided.
+    pub epoch: Epoch,
+    /// The Kafka timestamp, floored if the profile truncates the event time (D38).
+    pub timestamp: Millis,
+    /// The projected value.
+    pub value: &'a [u8],
+}
+
+/// Where decisions go.
+pub trait Decisions {
+    /// Takes one output. It is copied or lost when this returns; an error stops the record.
+    type Error;
+
+    /// A record is released. Called by share id, bytes ascending.
+    fn released(&mut self, release: Release<'_>) -> Result<(), Self::Error>;
+
+    /// `count` shares that name the stream did not get the record, for this reason.
+    fn suppressed(&mut self, reason: Suppressed, count: u32);
+}
+
+/// Why a record did not go all its way.
+#[derive(Debug)]
+pub enum Stopped<E> {
+    /// It cannot be read: a dead letter.
+    Unreadable(Refusal),
+    /// The sink failed; what it took before stands.
+    Sink(E),
+}
+
+/// The scratch memory of deciding records one after the other. Nothing is allocated once it has grown.
+#[derive(Debug)]
+pub struct Decider {
+    rules: ReleaseRules,
+    projector: Projector,
+    scratch: IdentityScratch,
+    time_buffer: String,
+    output: Vec<u8>,
+}
+
+impl Decider {
+    /// `mask_secret` as for the projector.
+    pub fn new(rules: ReleaseRules, mask_secret: Option<&[u8]>) -> Self {
+        Self {
+            rules,
+            projector: Projector::new(mask_secret),
+            scratch: IdentityScratch::default(),
+            time_buffer: String::new(),
+            output: Vec::new(),
+        }
+    }
+
+    /// Decides one record of an append stream by one graph and one reading of the clock.
+    pub fn append<'r, H, D: Decisions>(
+        &mut self,
+        stream: &Stream,
+        record: InputRecord<'r, H>,
+        graph: &ShareGraph,
+        clock: Millis,
+        decisions: &mut D,
+    ) -> Result<(), Stopped<D::Error>>
+    where
+        H: Iterator<Item = (&'r [u8], Option<&'r [u8]>)> + Clone,
+    {
+        let now = release::decision_time(clock, graph);
+        let outer = decode::outer_identity(stream, record.key, record.headers).map_err(Stopped::Unreadable)?;
+        if let Some(identity) = outer.complete()
+            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, decisions)
+        {
+            return Ok(());
+        }
+        let projector = &mut self.projector;
+        let text = decode::load(record.value, &self.rules.read, move |text| projector.load(text)).map_err(Stopped::Unreadable)?;
+        let tape = self.projector.tape();
+        let identity = decode::identity(stream, outer, text, tape, &mut self.scratch).map_err(Stopped::Unreadable)?;
+        let limit = now.after(self.rules.read.max_future);
+        let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
+        let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
+        count_quiet(shares, stream.index, decisions);
+        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
+            match release::release(grant, graph, stream.index, t, now, self.rules.late_grace) {
+                Err(reason) => decisions.suppressed(reason, 1),
+                Ok(projection) => {
+                    let parties =
+                        Parties { owner: identity.tenant, target: grant.target.as_str(), target_asset: grant.target_asset.as_str() };
+                    let provenance = provenance(grant, graph.epoch(), self.rules.shows_provenance);
+                    self.output.clear();
+                    let steps = self.projector.project(text, projection, &parties, provenance.as_ref(), &mut self.output);
+                    let timestamp = floor_timestamp(record.timestamp, steps);
+                    let release = Release { grant, stream: stream.index, epoch: graph.epoch(), timestamp, value: &self.output };
+                    decisions.released(release).map_err(Stopped::Sink)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `_share` says of a grant, if it is shown at all.
+pub fn provenance(grant: &Grant, epoch: Epoch, is_shown: bool) -> Option<Provenance<'_>> {
+    is_shown.then(|| Provenance { share: grant.share.as_str(), revision: grant.revision, epoch })
+}
+
+/// Whether a share that counts names the stream (D24). If none does, the value is not looked at, and why is counted here:
+/// a share that does not count fails rule 1 or comes too late, whatever the event time is.
+fn is_worth_reading<D: Decisions>(
+    stream: StreamIndex,
+    identity: Identity<'_>,
+    graph: &ShareGraph,
+    now: Moment,
+    late_grace: Span,
+    decisions: &mut D,
+) -> bool {
+    let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
+    let naming = || shares.grants.iter().filter(|grant| grant.streams.contains(stream));
+    if naming().any(|grant| release::counts(grant, now, late_grace)) {
+        return true;
+    }
+    count_quiet(shares, stream, decisions);
+    for grant in naming() {
+        let is_paused = grant.state == crate::share::graph::GrantState::Paused || grant.is_suspended;
+        decisions.suppressed(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
+    }
+    false
+}
+
+fn count_quiet<D: Decisions>(shares: &AssetShares, stream: StreamIndex, decisions: &mut D) {
+    for quiet in shares.quiet.iter().filter(|quiet| quiet.stream == stream) {
+        for (reason, count) in [(Suppressed::Pending, quiet.pending), (Suppressed::Ended, quiet.ended)] {
+            if count > 0 {
+                decisions.suppressed(reason, count);
+            }
+        }
+    }
+}

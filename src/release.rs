@@ -1,0 +1,206 @@
+//! The decision of SPEC section 7: may this record go to this share's target, now?
+//!
+//! Two clocks must agree: validity is judged at the record's event time, entitlement at the moment of release.
+
+use crate::id::StreamIndex;
+use crate::profile::compile::Projection;
+use crate::share::graph::{Grant, GrantState, ShareGraph};
+use crate::time::{Millis, Moment, Span};
+
+/// Why a share that names the stream does not get a record; the first rule that failed (D30).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Suppressed {
+    /// Nobody has accepted it yet.
+    Pending,
+    /// It is paused, a tenant is suspended, or the event time fell in a past pause.
+    Paused,
+    /// It is over, or never was.
+    Ended,
+    /// The event time lies before `granted_from`, or `starts` is still to come.
+    BeforeWindow,
+    /// The event time lies behind `ends`, or the record came too late even for `late_grace`.
+    AfterWindow,
+    /// The profile is retired or has no section for the stream.
+    ProfileMissing,
+    /// The profile's condition does not hold.
+    Filtered,
+    /// The profile's sampling leaves it out.
+    Sampled,
+}
+
+impl Suppressed {
+    /// Every reason, in the order of the rules.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Paused,
+        Self::Ended,
+        Self::BeforeWindow,
+        Self::AfterWindow,
+        Self::ProfileMissing,
+        Self::Filtered,
+        Self::Sampled,
+    ];
+
+    /// The word in the metric and in `explain`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+            Self::BeforeWindow => "before_window",
+            Self::AfterWindow => "after_window",
+            Self::ProfileMissing => "profile_missing",
+            Self::Filtered => "filtered",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
+/// The `now` of a decision: the engine's clock, or the graph's control time where that is later (SPEC section 11).
+pub fn decision_time(clock: Millis, graph: &ShareGraph) -> Moment {
+    clock.max(graph.control_time()).moment()
+}
+
+/// Whether a share counts (D31): a record of its asset is worth reading, and passes rule 1 unless a tenant is suspended.
+pub fn counts(grant: &Grant, now: Moment, late_grace: Span) -> bool {
+    match grant.state {
+        GrantState::Active | GrantState::Expired => is_within_grace(grant, now, late_grace),
+        GrantState::Paused => false,
+    }
+}
+
+/// Decides whether an append record of event time `t`, read at `now`, is released to this share, which names the stream.
+/// The answer is the projection to release it under.
+pub fn release<'g>(
+    grant: &Grant,
+    graph: &'g ShareGraph,
+    stream: StreamIndex,
+    t: Moment,
+    now: Moment,
+    late_grace: Span,
+) -> Result<&'g Projection, Suppressed> {
+    is_entitled(grant, t, now, late_grace)?;
+    projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)
+}
+
+/// Rules 1 to 3 and the past pauses, which need no profile.
+pub fn is_entitled(grant: &Grant, t: Moment, now: Moment, late_grace: Span) -> Result<(), Suppressed> {
+    // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same (D30).
+    if grant.state == GrantState::Paused || grant.is_suspended {
+        return Err(Suppressed::Paused);
+    }
+    if grant.granted_from.is_some_and(|from| t < from) || grant.starts.is_some_and(|starts| now < starts) {
+        return Err(Suppressed::BeforeWindow);
+    }
+    if grant.ends.is_some_and(|ends| t >= ends) || !is_within_grace(grant, now, late_grace) {
+        return Err(Suppressed::AfterWindow);
+    }
+    if grant.pauses.iter().any(|(from, to)| from.moment() <= t && t < to.moment()) {
+        return Err(Suppressed::Paused);
+    }
+    Ok(())
+}
+
+/// The projection that a share's profile has for a stream, if the profile is published and has the section (rule 4).
+pub fn projection<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex) -> Option<&'g Projection> {
+    graph.profile(grant.profile)?.section(stream)
+}
+
+/// Whether a share holds upsert documents now: ACTIVE, nobody suspended, `starts <= now < ends`. `late_grace`, event times and
+/// past pauses have no part in it (D32).
+pub fn is_in_force(grant: &Grant, now: Moment) -> bool {
+    grant.state == GrantState::Active
+        && !grant.is_suspended
+        && grant.starts.is_none_or(|starts| starts <= now)
+        && grant.ends.is_none_or(|ends| now < ends)
+}
+
+fn is_within_grace(grant: &Grant, now: Moment, late_grace: Span) -> bool {
+    grant.ends.is_none_or(|ends| now < ends.after(late_grace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{AssetId, ShareId, StreamSet, TenantId};
+    use crate::share::graph::ProfileSlot;
+
+    fn at(millis: i64) -> Moment {
+        Millis(millis).moment()
+    }
+
+    fn grant() -> Grant {
+        Grant {
+            share: ShareId::parse("s1").unwrap(),
+            revision: 1,
+            target: TenantId::parse("acme").unwrap(),
+            target_asset: AssetId::parse("A").unwrap(),
+            streams: StreamSet(1),
+            profile: ProfileSlot(0),
+            state: GrantState::Active,
+            is_suspended: false,
+            granted_from: Some(at(100)),
+            starts: None,
+            ends: Some(at(200)),
+            pauses: Box::new([(Millis(120), Millis(130))]),
+        }
+    }
+
+    const NONE: Span = Span::ZERO;
+
+    #[test]
+    fn s7_both_ends_of_the_window_count() {
+        let grant = grant();
+        assert_eq!(is_entitled(&grant, at(99), at(150), NONE), Err(Suppressed::BeforeWindow));
+        assert_eq!(is_entitled(&grant, at(100), at(150), NONE), Ok(()));
+        assert_eq!(is_entitled(&grant, at(199), at(199), NONE), Ok(()));
+        assert_eq!(is_entitled(&grant, at(200), at(199), NONE), Err(Suppressed::AfterWindow));
+        assert_eq!(is_entitled(&grant, at(199), at(200), NONE), Err(Suppressed::AfterWindow));
+    }
+
+    #[test]
+    fn s7_rule_3_the_grace_lets_late_records_from_inside_through() {
+        let grace = Span::from_millis(50);
+        for state in [GrantState::Active, GrantState::Expired] {
+            let grant = Grant { state, ..grant() };
+            assert_eq!(is_entitled(&grant, at(199), at(249), grace), Ok(()));
+            assert_eq!(is_entitled(&grant, at(200), at(249), grace), Err(Suppressed::AfterWindow));
+            assert_eq!(is_entitled(&grant, at(199), at(250), grace), Err(Suppressed::AfterWindow));
+            assert!(counts(&grant, at(249), grace) && !counts(&grant, at(250), grace));
+        }
+    }
+
+    #[test]
+    fn d30_rule_2_also_needs_starts() {
+        let grant = Grant { starts: Some(at(150)), granted_from: None, ..grant() };
+        assert_eq!(is_entitled(&grant, at(1), at(149), NONE), Err(Suppressed::BeforeWindow));
+        assert_eq!(is_entitled(&grant, at(1), at(150), NONE), Ok(()));
+        assert!(counts(&grant, at(149), NONE), "D31 does not ask for starts");
+    }
+
+    #[test]
+    fn d30_a_past_pause_comes_after_the_window() {
+        let grant = grant();
+        for (t, expected) in [(119, Ok(())), (120, Err(Suppressed::Paused)), (129, Err(Suppressed::Paused)), (130, Ok(()))] {
+            assert_eq!(is_entitled(&grant, at(t), at(150), NONE), expected, "{t}");
+        }
+        assert_eq!(is_entitled(&grant, at(125), at(250), NONE), Err(Suppressed::AfterWindow));
+    }
+
+    #[test]
+    fn d30_pauses_and_suspensions_cut_at_once() {
+        let paused = Grant { state: GrantState::Paused, ..grant() };
+        assert_eq!(is_entitled(&paused, at(150), at(150), NONE), Err(Suppressed::Paused));
+        assert!(!counts(&paused, at(150), NONE));
+        let suspended = Grant { state: GrantState::Expired, is_suspended: true, ..grant() };
+        assert_eq!(is_entitled(&suspended, at(150), at(210), Span::from_millis(50)), Err(Suppressed::Paused));
+        assert!(!is_in_force(&Grant { is_suspended: true, ..grant() }, at(150)));
+    }
+
+    #[test]
+    fn d32_upsert_knows_no_grace_and_no_event_time() {
+        assert!(is_in_force(&grant(), at(1)) && is_in_force(&grant(), at(199)) && !is_in_force(&grant(), at(200)));
+        assert!(!is_in_force(&Grant { state: GrantState::Expired, ..grant() }, at(150)));
+        assert!(!is_in_force(&Grant { starts: Some(at(150)), ..grant() }, at(149)));
+    }
+}

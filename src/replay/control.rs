@@ -1,0 +1,63 @@
+//! The control file: one record a line, with its offset and control time (D2, D10).
+
+use std::borrow::Cow;
+
+use super::BadLine;
+use super::line::{Wrong, base64, lines, scan};
+use super::scan::Scanner;
+use crate::id::Offset;
+use crate::share::event::{self, Envelope, OffsetAttribute, Unreadable};
+use crate::time::Millis;
+
+/// One control record.
+#[derive(Debug)]
+pub(super) struct ControlLine<'l> {
+    /// Its offset.
+    pub(super) offset: Offset,
+    /// Its control time.
+    pub(super) time: Millis,
+    /// What it is.
+    pub(super) record: Result<Envelope, Unreadable>,
+    /// The value that a dead letter of it has: the line, or what a dump found in place of an event.
+    pub(super) value: Cow<'l, [u8]>,
+}
+
+/// Reads the whole file.
+pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ControlLine<'l>>, BadLine> {
+    let mut scanner = Scanner::default();
+    let mut read: Vec<ControlLine<'l>> = Vec::new();
+    for (number, line) in lines(bytes).enumerate() {
+        let last = read.last().map(|line| (line.offset, line.time));
+        let line = read_line(line, last, &mut scanner).map_err(|what| BadLine { file: file.to_owned(), line: number + 1, what })?;
+        read.push(line);
+    }
+    Ok(read)
+}
+
+fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut Scanner) -> Result<ControlLine<'l>, Wrong> {
+    scan(line, scanner, |_| {})?;
+    let (last_offset, last_time) = last.unwrap_or((Offset(-1), Millis(0)));
+    let next = Offset(last_offset.0.checked_add(1).ok_or("there is no offset behind the last")?);
+    let read = match event::read_line(line) {
+        Ok(read) => read,
+        // Neither `time` nor `offset` is read of a line that D26 refuses (D10).
+        Err(e) => {
+            let record = Err(Unreadable(format!("no JSON by D26: {e}")));
+            return Ok(ControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });
+        }
+    };
+    let offset = match read.offset {
+        OffsetAttribute::Absent => next,
+        OffsetAttribute::At(offset) if offset >= next => offset,
+        OffsetAttribute::At(_) => return Err("offset does not rise"),
+        OffsetAttribute::WrongType => return Err("offset is no whole number"),
+    };
+    if last.is_some() && read.time.is_some_and(|time| time < last_time) {
+        return Err("time goes back");
+    }
+    let value = match &read.raw_base64 {
+        Some(bytes) => Cow::Owned(base64(bytes)?),
+        None => Cow::Borrowed(line),
+    };
+    Ok(ControlLine { offset, time: read.time.unwrap_or(last_time), record: read.record, value })
+}

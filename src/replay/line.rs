@@ -1,0 +1,204 @@
+//! Lines of the two kinds of input files (SPEC section 12, D2, D4, D8).
+
+use std::borrow::Cow;
+
+use base64::Engine;
+
+use super::scan::{Member, Scanner, unescape};
+use crate::time::{Millis, Moment};
+
+/// One line of an input file as it is written, before its defaults.
+#[derive(Debug, Default)]
+pub(super) struct WrittenLine<'l> {
+    pub(super) at: Option<Millis>,
+    pub(super) timestamp: Option<Millis>,
+    pub(super) key: Option<Cow<'l, str>>,
+    pub(super) headers: Headers<'l>,
+    /// The value's bytes; `None` is a null value.
+    pub(super) value: Option<Cow<'l, [u8]>>,
+}
+
+/// Names and values, repeats included.
+pub(super) type Headers<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
+
+/// What is wrong with a line, in words.
+pub(super) type Wrong = &'static str;
+
+/// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it (D8).
+pub(super) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = file.strip_suffix(b"\n").unwrap_or(file);
+    let ends_in_line_feed = whole.len() < file.len();
+    let mut rest = (!file.is_empty()).then_some(whole);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (line, behind) = match text.iter().position(|&b| b == b'\n') {
+            Some(end) => (&text[..end], Some(&text[end + 1..])),
+            None => (text, None),
+        };
+        rest = behind;
+        let has_line_feed = behind.is_some() || ends_in_line_feed;
+        Some(if has_line_feed { line.strip_suffix(b"\r").unwrap_or(line) } else { line })
+    })
+}
+
+/// Reads a line of an input file. Of a repeated member the last counts; a repeated member of `headers` is a header twice.
+pub(super) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<WrittenLine<'l>, Wrong> {
+    const NAMES: [&str; 7] = ["at", "timestamp", "key", "headers", "raw", "raw_base64", "value"];
+    let mut parts: [Option<&'l [u8]>; 7] = [None; 7];
+    scan(line, scanner, |member| {
+        if let Some(place) = NAMES.iter().position(|known| is_named(&member, known)) {
+            parts[place] = Some(member.value);
+        }
+    })?;
+    // Null is the same as absent.
+    let [at, timestamp, key, headers, raw, raw_base64, value] = parts.map(|part| part.filter(|value| *value != b"null"));
+    let raw = raw.map(|raw| string(raw, "raw is no string of whole characters")).transpose()?;
+    let raw_base64 = raw_base64.map(|raw| string(raw, "raw_base64 is no string")).transpose()?;
+    Ok(WrittenLine {
+        at: at.map(|at| time(at, "at is no time")).transpose()?,
+        timestamp: timestamp.map(|timestamp| time(timestamp, "timestamp is no time")).transpose()?,
+        key: key.map(|key| string(key, "key is no string of whole characters")).transpose()?,
+        headers: headers.map(|headers| read_headers(headers, scanner)).transpose()?.unwrap_or_default(),
+        value: match (raw, raw_base64) {
+            (Some(raw), _) => Some(into_bytes(raw)),
+            (None, Some(raw)) => Some(Cow::Owned(base64(&raw)?)),
+            (None, None) => value.map(Cow::Borrowed),
+        },
+    })
+}
+
+/// Whether a member has this name, after unescaping.
+fn is_named(member: &Member<'_>, known: &str) -> bool {
+    if !member.name.contains(&b'\\') {
+        return member.name == known.as_bytes();
+    }
+    std::str::from_utf8(member.name).is_ok_and(|name| unescape(name).as_deref() == Some(known))
+}
+
+/// Calls `each` with the members of a line that is one JSON object.
+pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(Member<'l>)) -> Result<(), Wrong> {
+    if line.is_empty() {
+        return Err("the line is empty");
+    }
+    if std::str::from_utf8(line).is_err() {
+        return Err("the line is no UTF-8");
+    }
+    scanner.members(line, each).map_err(|_| "the line is no JSON object")
+}
+
+/// Bytes of base64 by RFC 4648 section 4, padded.
+pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
+    base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "raw_base64 is no padded base64")
+}
+
+/// The text of a string as it stands in a scanned line.
+pub(super) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, Wrong> {
+    let raw = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).ok_or(wrong)?;
+    let raw = std::str::from_utf8(raw).map_err(|_| wrong)?;
+    if raw.contains('\\') { unescape(raw).map(Cow::Owned).ok_or(wrong) } else { Ok(Cow::Borrowed(raw)) }
+}
+
+/// A time of a file in whole milliseconds, finer digits cut off (D3).
+fn time(value: &[u8], wrong: Wrong) -> Result<Millis, Wrong> {
+    Moment::parse_rfc3339(&string(value, wrong)?).map(Moment::millis).ok_or(wrong)
+}
+
+fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<Headers<'l>, Wrong> {
+    const WRONG: Wrong = "headers is no object of strings";
+    let mut headers = Vec::new();
+    let mut all = Ok(());
+    let mut take = |member: Member<'l>| {
+        let name = std::str::from_utf8(member.name).map_err(|_| WRONG)?;
+        let name = if name.contains('\\') { Cow::Owned(unescape(name).ok_or(WRONG)?) } else { Cow::Borrowed(name) };
+        headers.push((name, string(member.value, WRONG)?));
+        Ok(())
+    };
+    scanner
+        .members(value, |member| {
+            if all.is_ok() {
+                all = take(member);
+            }
+        })
+        .map_err(|_| WRONG)?;
+    all.map(|()| headers)
+}
+
+fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<WrittenLine<'_>, Wrong> {
+        read_input(line.as_bytes(), &mut Scanner::default())
+    }
+
+    fn value(line: &str) -> Option<String> {
+        read(line).unwrap().value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[test]
+    fn d8_line_ends() {
+        let split = |text: &'static [u8]| lines(text).collect::<Vec<_>>();
+        assert_eq!(split(b""), Vec::<&[u8]>::new());
+        assert_eq!(split(b"a\nb\n"), [b"a", b"b"]);
+        assert_eq!(split(b"a\r\nb\r\r\nc\r"), [&b"a"[..], b"b\r", b"c\r"]);
+        assert_eq!(split(b"a\r\n"), [b"a"]);
+        assert_eq!(split(b"\n"), [b""]);
+        assert_eq!(split(b"a\n\n"), [&b"a"[..], b""]);
+    }
+
+    #[test]
+    fn d8_raw_wins_over_raw_base64_and_that_over_value() {
+        assert_eq!(value(r#"{"value":{"a": 1}}"#).as_deref(), Some(r#"{"a": 1}"#));
+        assert_eq!(value(r#"{"value":1,"raw_base64":"e30="}"#).as_deref(), Some("{}"));
+        assert_eq!(value(r#"{"raw":"\u0007","raw_base64":"e30=","value":1}"#).as_deref(), Some("\u{7}"));
+        assert_eq!(value(r#"{"raw":"null"}"#).as_deref(), Some("null"));
+        assert_eq!(value(r#"{"value":null}"#), None);
+        assert_eq!(value("{}"), None);
+        assert_eq!(value(r#"{"value":1,"v\u0061lue":2,"value\ud800":3}"#).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn d8_wrong_types() {
+        for bad in [
+            "",
+            "[]",
+            r#"{"at":5}"#,
+            r#"{"at":"noon"}"#,
+            r#"{"timestamp":"2026-01-01"}"#,
+            r#"{"key":5}"#,
+            r#"{"key":"\ud800"}"#,
+            r#"{"raw":5}"#,
+            r#"{"raw":"\udc00"}"#,
+            r#"{"raw_base64":"e30"}"#,
+            r#"{"raw_base64":"_w=="}"#,
+            r#"{"headers":[]}"#,
+            r#"{"headers":{"a":null}}"#,
+            r#"{"headers":{"a":1}}"#,
+            r#"{"headers":{"\ud800":"x"}}"#,
+            r#"{"raw":"x","raw_base64":7}"#,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn d8_a_repeated_header_is_a_header_twice() {
+        let line = read(r#"{"headers":{"a":"1","\u0061":"2"},"key":"k\u0000"}"#).unwrap();
+        let headers: Vec<_> = line.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(headers, [("a", "1"), ("a", "2")]);
+        assert_eq!(line.key.as_deref(), Some("k\0"));
+    }
+
+    #[test]
+    fn d3_finer_digits_are_cut_off() {
+        let line = read(r#"{"at":"1970-01-01T00:00:00.0019Z","timestamp":"1969-12-31T23:59:59.9999z"}"#).unwrap();
+        assert_eq!((line.at, line.timestamp), (Some(Millis(1)), Some(Millis(-1))));
+    }
+}

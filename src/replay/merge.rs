@@ -1,0 +1,34 @@
+//! The order of the world: by time, control before records, records by `--input` order and line (D6).
+
+use crate::time::Millis;
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The next control line.
+    Control,
+    /// The next line of this input.
+    Record(usize),
+}
+
+/// Chooses among the heads of the control file and the inputs; `None` where one is at its end.
+pub(super) fn next(control: Option<Millis>, inputs: impl Iterator<Item = Option<Millis>>) -> Option<(Millis, Next)> {
+    let control = control.map(|time| (time, Next::Control));
+    let records = inputs.enumerate().filter_map(|(index, at)| Some((at?, Next::Record(index))));
+    // `min_by_key` answers the first of equals.
+    control.into_iter().chain(records).min_by_key(|(time, _)| *time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d6_equal_times() {
+        let at = |t| Some(Millis(t));
+        assert_eq!(next(at(5), [at(5), at(5)].into_iter()), Some((Millis(5), Next::Control)));
+        assert_eq!(next(None, [at(5), at(5)].into_iter()), Some((Millis(5), Next::Record(0))));
+        assert_eq!(next(at(5), [None, at(4)].into_iter()), Some((Millis(4), Next::Record(1))));
+        assert_eq!(next(None, [None].into_iter()), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! `replay` as a pure function: the bytes of files in, the lines of topics out (SPEC section 12).
+
+mod control;
+mod input;
+mod line;
+mod merge;
+mod output;
+mod scan;
+mod world;
+
+use crate::decide::ReleaseRules;
+use crate::id::{Offset, StreamIndex, StreamName, TenantId};
+use crate::share::table::FoldRules;
+use crate::time::Moment;
+use merge::Next;
+use world::World;
+
+/// The name of the topic that a tenant's records of a stream go to.
+pub type TopicNames = dyn Fn(&TenantId, &StreamName) -> String;
+
+/// What of the configuration replay depends on (D41).
+pub struct Settings {
+    /// The fold's rules, and the streams.
+    pub fold: FoldRules,
+    /// What is read and released.
+    pub release: ReleaseRules,
+    /// `mask.secret`.
+    pub mask_secret: Option<Vec<u8>>,
+    /// `output.topic`.
+    pub topics: Box<TopicNames>,
+}
+
+/// The control file.
+#[derive(Debug, Clone, Copy)]
+pub struct Control<'l> {
+    /// Its name, for errors.
+    pub file: &'l str,
+    /// Its bytes.
+    pub bytes: &'l [u8],
+}
+
+/// One input file.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'l> {
+    /// The stream whose records it holds.
+    pub stream: StreamIndex,
+    /// Its name, for errors.
+    pub file: &'l str,
+    /// Its bytes.
+    pub bytes: &'l [u8],
+}
+
+/// A line that cannot be used: exit 65, and no output (D8).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {what}")]
+pub struct BadLine {
+    /// The file.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// Why a replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError<E> {
+    /// Bad data; nothing was handed over.
+    #[error(transparent)]
+    BadLine(#[from] BadLine),
+    /// The taker of lines failed.
+    #[error("output: {0}")]
+    Output(E),
+}
+
+/// How a replay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Records and upsert writes that waited for the skip of this offset in vain (D11).
+    pub waits_for: Option<Offset>,
+    /// How many records waited.
+    pub waiting: usize,
+}
+
+/// Lines are handed over when this many bytes have gathered.
+const GATHERED_BYTES: usize = 16 << 20;
+
+/// Replays the files. Every line is read before the first output is handed over. `take` gets a topic's name and whole lines of
+/// it, in order, any number of times. `until` is the last moment that is in (D7); without it the clock stops at the last line.
+pub fn replay<E>(
+    settings: &Settings,
+    control: Control<'_>,
+    inputs: &[Input<'_>],
+    until: Option<Moment>,
+    take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>,
+) -> Result<Ended, ReplayError<E>> {
+    let streams = settings.fold.streams.clone();
+    let mut control = control::read(control.file, control.bytes)?.into_iter().peekable();
+    let mut records = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        records.push(input::read(input, &streams[usize::from(input.stream.0)])?.into_iter().enumerate().peekable());
+    }
+    let mut world = World::new(settings, &streams);
+    loop {
+        let heads = records.iter_mut().map(|lines| lines.peek().map(|(_, line)| line.at));
+        let next = merge::next(control.peek().map(|line| line.time), heads);
+        let Some((time, next)) = next.filter(|(time, _)| until.is_none_or(|until| time.moment() <= until)) else { break };
+        world.pass(time.moment());
+        match next {
+            Next::Control => control.next().into_iter().for_each(|line| world.control(line)),
+            Next::Record(input) => {
+                if let Some((number, line)) = records[input].next() {
+                    world.record(inputs[input].stream, Offset(number as i64), line);
+                }
+            }
+        }
+        world.outputs().hand_over(GATHERED_BYTES, take).map_err(ReplayError::Output)?;
+    }
+    if let Some(until) = until {
+        world.pass(until);
+    }
+    world.outputs().hand_over(0, take).map_err(ReplayError::Output)?;
+    Ok(world.ended())
+}

@@ -1,0 +1,106 @@
+//! The lines of each output topic (D3, D5).
+
+use rustc_hash::FxHashMap;
+
+use super::TopicNames;
+use crate::id::{StreamIndex, TenantId};
+use crate::json::text::write_string;
+use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
+use crate::record::mapping::Stream;
+use crate::share::status::{StatusDocument, StatusTopic};
+use crate::time::Millis;
+
+/// Where the status of all shares goes.
+const SHARES: &str = "sharecast.shares";
+
+/// Lines in the order produced, by topic, until somebody takes them.
+pub(super) struct Outputs<'s> {
+    names: &'s TopicNames,
+    streams: &'s [Stream],
+    topics: Vec<Topic>,
+    by_name: FxHashMap<String, usize>,
+    by_route: FxHashMap<(TenantId, StreamIndex), usize>,
+    /// Bytes in all topics together.
+    bytes: usize,
+}
+
+struct Topic {
+    name: String,
+    lines: Vec<u8>,
+}
+
+impl<'s> Outputs<'s> {
+    pub(super) fn new(names: &'s TopicNames, streams: &'s [Stream]) -> Self {
+        Self { names, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
+    }
+
+    /// A record of a tenant topic.
+    pub(super) fn record(&mut self, target: &TenantId, stream: StreamIndex, key: &str, timestamp: Millis, value: Option<&[u8]>) {
+        let route = (target.clone(), stream);
+        let topic = match self.by_route.get(&route) {
+            Some(&topic) => topic,
+            None => {
+                let name = (self.names)(target, &self.streams[usize::from(stream.0)].name);
+                let topic = self.topic(name);
+                self.by_route.insert(route, topic);
+                topic
+            }
+        };
+        self.line(topic, |out| write_record(key, timestamp, value, out));
+    }
+
+    /// A status document.
+    pub(super) fn status(&mut self, document: &StatusDocument) {
+        let topic = self.topic(match &document.topic {
+            StatusTopic::Shares => SHARES.to_owned(),
+            StatusTopic::Tenant(tenant) => format!("share.{tenant}.shares"),
+        });
+        self.line(topic, |out| write_record(&document.key, document.timestamp, Some(&document.value), out));
+    }
+
+    /// A dead letter.
+    pub(super) fn dead_letter(&mut self, letter: &DeadLetter<'_>) {
+        let topic = self.topic(DEAD_LETTERS.to_owned());
+        self.line(topic, |out| letter.write_line(out));
+    }
+
+    /// Hands over what has gathered, once it is more than `limit` bytes.
+    pub(super) fn hand_over<E>(&mut self, limit: usize, take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        if self.bytes <= limit {
+            return Ok(());
+        }
+        for topic in self.topics.iter_mut().filter(|topic| !topic.lines.is_empty()) {
+            take(&topic.name, &topic.lines)?;
+            topic.lines.clear();
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn topic(&mut self, name: String) -> usize {
+        if let Some(&topic) = self.by_name.get(&name) {
+            return topic;
+        }
+        self.topics.push(Topic { name: name.clone(), lines: Vec::new() });
+        self.by_name.insert(name, self.topics.len() - 1);
+        self.topics.len() - 1
+    }
+
+    fn line(&mut self, topic: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let lines = &mut self.topics[topic].lines;
+        let before = lines.len();
+        write(lines);
+        lines.push(b'\n');
+        self.bytes += lines.len() - before;
+    }
+}
+
+fn write_record(key: &str, timestamp: Millis, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"key\":");
+    write_string(key, out);
+    out.extend_from_slice(b",\"timestamp\":\"");
+    timestamp.moment().write_rfc3339(out);
+    out.extend_from_slice(b"\",\"value\":");
+    out.extend_from_slice(value.unwrap_or(b"null"));
+    out.push(b'}');
+}

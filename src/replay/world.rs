@@ -1,0 +1,208 @@
+//! The state of a replay: the table, the clock, what stands, and what waits.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use super::control::ControlLine;
+use super::input::InputLine;
+use super::output::Outputs;
+use super::{Ended, Settings};
+use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
+use crate::id::{Offset, ShareId, StreamIndex};
+use crate::record::dead_letter::{DeadLetter, Reason, Refusal};
+use crate::record::mapping::{Mode, Stream};
+use crate::release::Suppressed;
+use crate::share::event::Unreadable;
+use crate::share::graph::ShareGraph;
+use crate::share::table::{Folded, Outcome, ShareTable, Touched};
+use crate::standing::upserts::{Upsert, Upserts, View};
+use crate::time::{Millis, Moment};
+
+/// The topic that control records come from.
+const CONTROL: &str = "sharecast.control";
+
+/// How many shares of a profile are asked for at a time.
+const SLICE: usize = 1024;
+
+pub(super) struct World<'s, 'l> {
+    streams: &'s [Stream],
+    table: ShareTable,
+    graph: ShareGraph,
+    /// Time-driven changes up to here, itself included, are worked off.
+    passed: Moment,
+    decider: Decider,
+    upserts: Upserts,
+    outputs: Outputs<'s>,
+    /// What happened while an unreadable control record waits for its skip (D11).
+    held: Held<'l>,
+}
+
+#[derive(Default)]
+struct Held<'l> {
+    records: Vec<(StreamIndex, Offset, InputLine<'l>)>,
+    touched: BTreeMap<ShareId, Touched>,
+}
+
+impl<'s, 'l> World<'s, 'l> {
+    pub(super) fn new(settings: &'s Settings, streams: &'s [Stream]) -> Self {
+        let table = ShareTable::new(settings.fold.clone());
+        let secret = settings.mask_secret.as_deref();
+        Self {
+            streams,
+            graph: table.graph(),
+            table,
+            passed: Moment::FIRST,
+            decider: Decider::new(settings.release, secret),
+            upserts: Upserts::new(settings.release, secret, streams),
+            outputs: Outputs::new(&settings.topics, streams),
+            held: Held::default(),
+        }
+    }
+
+    pub(super) fn outputs(&mut self) -> &mut Outputs<'s> {
+        &mut self.outputs
+    }
+
+    pub(super) fn ended(&self) -> Ended {
+        Ended { waits_for: self.graph.unreadable_offsets().first().copied(), waiting: self.held.records.len() }
+    }
+
+    /// Lets the clock run to `until`: each moment at which shares start or end is a cause of its own.
+    pub(super) fn pass(&mut self, until: Moment) {
+        if until <= self.passed {
+            return;
+        }
+        let due = match self.table.next_moment(self.passed) {
+            Some(moment) if moment <= until => self.table.moments(self.passed, until),
+            _ => Vec::new(),
+        };
+        for cause in due.chunk_by(|a, b| a.0 == b.0) {
+            let touched = cause.iter().map(|(_, share)| share.clone()).collect();
+            self.reconcile(touched, cause[0].0, cause[0].0.millis());
+        }
+        self.passed = until;
+    }
+
+    /// Folds one control record: one publish.
+    pub(super) fn control(&mut self, line: ControlLine<'l>) {
+        let folded = self.table.fold(line.offset, line.time, line.record);
+        self.graph = self.table.graph();
+        for document in &folded.documents {
+            self.outputs.status(document);
+        }
+        if let Outcome::SetAside(Unreadable(message)) = &folded.outcome {
+            self.outputs.dead_letter(&DeadLetter {
+                topic: CONTROL,
+                partition: 0,
+                offset: line.offset,
+                timestamp: line.time,
+                key: None,
+                value: Some(&line.value),
+                reason: Reason::UnreadableEvent,
+                message,
+            });
+        }
+        let touched = self.touched(folded);
+        self.reconcile(touched, line.time.moment(), line.time);
+        if !self.graph.is_halted() {
+            for (stream, offset, record) in std::mem::take(&mut self.held.records) {
+                self.decide(stream, offset, &record, line.time);
+            }
+        }
+    }
+
+    /// Takes one record: it is decided, or waits for the skip.
+    pub(super) fn record(&mut self, stream: StreamIndex, offset: Offset, line: InputLine<'l>) {
+        if self.graph.is_halted() {
+            self.held.records.push((stream, offset, line));
+        } else {
+            self.decide(stream, offset, &line, line.at);
+        }
+    }
+
+    /// The shares that an event touched, those of a profile included.
+    fn touched(&self, folded: Folded) -> Vec<Touched> {
+        let mut touched = folded.touched;
+        if let Some(profile) = folded.profile {
+            let mut after = None;
+            loop {
+                let slice = self.table.shares_of_profile(profile, after.as_ref(), SLICE);
+                let Some(last) = slice.last() else { break };
+                after = Some(last.share.clone());
+                touched.extend(slice);
+            }
+        }
+        touched
+    }
+
+    /// Brings upsert topics up to date after one cause, by share id; while the fold is halted it is noted for later.
+    fn reconcile(&mut self, touched: Vec<Touched>, now: Moment, cause: Millis) {
+        self.held.touched.extend(touched.into_iter().map(|share| (share.share.clone(), share)));
+        if self.graph.is_halted() {
+            return;
+        }
+        let touched = std::mem::take(&mut self.held.touched);
+        let view = View { graph: &self.graph, now };
+        let outputs = &mut self.outputs;
+        self.upserts.reconcile(touched.values(), view, cause, &mut |upsert| write_upsert(outputs, upsert));
+    }
+
+    fn decide(&mut self, stream: StreamIndex, offset: Offset, line: &InputLine<'_>, clock: Millis) {
+        let stream = &self.streams[usize::from(stream.0)];
+        let record = InputRecord {
+            key: line.key.as_deref().map(str::as_bytes),
+            headers: line.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes()))),
+            timestamp: line.timestamp,
+            value: line.value.as_deref(),
+        };
+        let outputs = &mut self.outputs;
+        let refusal = match stream.mode {
+            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut Writer { outputs }) {
+                Ok(()) => None,
+                Err(Stopped::Unreadable(refusal)) => Some(refusal),
+                Err(Stopped::Sink(never)) => match never {},
+            },
+            Mode::Upsert => {
+                let view = View { graph: &self.graph, now: crate::release::decision_time(clock, &self.graph) };
+                self.upserts.document(stream, record.clone(), view, &mut |upsert| write_upsert(outputs, upsert)).err()
+            }
+        };
+        if let Some(refusal) = refusal {
+            self.set_aside(stream, offset, line, refusal);
+        }
+    }
+
+    fn set_aside(&mut self, stream: &Stream, offset: Offset, line: &InputLine<'_>, refusal: Refusal) {
+        self.outputs.dead_letter(&DeadLetter {
+            topic: &stream.topic,
+            partition: 0,
+            offset,
+            timestamp: line.timestamp,
+            key: line.key.as_deref().map(str::as_bytes),
+            value: line.value.as_deref(),
+            reason: refusal.reason,
+            message: &refusal.to_string(),
+        });
+    }
+}
+
+fn write_upsert(outputs: &mut Outputs<'_>, upsert: Upsert<'_>) {
+    let place = upsert.place;
+    outputs.record(&place.target, place.stream, place.key.as_str(), upsert.timestamp, upsert.value);
+}
+
+struct Writer<'o, 's> {
+    outputs: &'o mut Outputs<'s>,
+}
+
+impl Decisions for Writer<'_, '_> {
+    type Error = Infallible;
+
+    fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
+        let grant = release.grant;
+        self.outputs.record(&grant.target, release.stream, grant.target_asset.as_str(), release.timestamp, Some(release.value));
+        Ok(())
+    }
+
+    fn suppressed(&mut self, _: Suppressed, _: u32) {}
+}
