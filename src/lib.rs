@@ -16,3 +16,12 @@ pub mod standing;
 pub mod replay;
 pub mod transport;
 pub mod config;
+
+#[cfg(feature = "io")]
+pub mod clock;
+#[cfg(feature = "io")]
+pub mod live;
+#[cfg(feature = "io")]
+pub mod metrics;
+#[cfg(feature = "io")]
+pub mod kafka;

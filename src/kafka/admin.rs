@@ -1,0 +1,343 @@
+//! Topics as the cluster has them: looked at, checked, made and, in tests, deleted.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+
+use super::client::{ClientError, Deadline, Logged, create, log};
+use super::native::{Kind, Queue};
+use super::settings::KafkaSettings;
+
+/// Why a question to the cluster failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No client, no right, no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// One topic could not be made or deleted.
+    #[error("topic {topic}: {reason}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// What the cluster said.
+        reason: String,
+    },
+}
+
+/// A topic to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: i32,
+    /// How many replicas of each; -1 for the broker's default.
+    pub replication: i32,
+    /// Its configuration where it differs from the broker's default.
+    pub config: BTreeMap<String, String>,
+}
+
+/// What became of a topic to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It was made.
+    New,
+    /// It was there; its shape and configuration were not looked at.
+    Existing,
+}
+
+/// A topic that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicShape {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: i32,
+    /// The fewest replicas that a partition has.
+    pub replication: i32,
+    /// Whether every partition has a leader.
+    pub has_leaders: bool,
+}
+
+/// What is wrong with the control topic (section 5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControlTopicCheck {
+    /// Each ends the start with exit 78 and says what to change.
+    pub faults: Vec<String>,
+    /// Each is logged.
+    pub warnings: Vec<String>,
+}
+
+/// A client for questions about the cluster and its topics. It blocks; it is made for starts and for once a minute.
+pub struct Admin {
+    // Above the client: it must be dropped first.
+    queue: Option<Queue>,
+    client: AdminClient<Logged>,
+    wait: Duration,
+}
+
+impl Admin {
+    /// Each question waits up to `wait`.
+    pub fn open(settings: &KafkaSettings, wait: Duration) -> Result<Self, ClientError> {
+        let client: AdminClient<Logged> = create(&settings.plain())?;
+        Ok(Self { queue: Queue::of_producer(client.inner()), client, wait })
+    }
+
+    /// The cluster's id, which tells it from any other.
+    pub fn cluster_id(&self) -> Result<String, ClientError> {
+        self.serve();
+        let id = self.client.inner().fetch_cluster_id(self.wait);
+        id.filter(|id| !id.is_empty()).ok_or_else(|| ClientError::Unavailable("no broker has told the cluster's id".to_owned()))
+    }
+
+    /// How many brokers are alive.
+    pub fn brokers(&self) -> Result<usize, ClientError> {
+        self.serve();
+        let metadata = self.client.inner().fetch_metadata(Some("__consumer_offsets"), self.wait);
+        Ok(metadata.map_err(|error| ClientError::of(&error))?.brokers().len())
+    }
+
+    /// The topic as the cluster has it; none where it is missing.
+    pub fn topic(&self, name: &str) -> Result<Option<TopicShape>, ClientError> {
+        self.serve();
+        let metadata = match self.client.inner().fetch_metadata(Some(name), self.wait) {
+            Ok(metadata) => metadata,
+            Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
+            Err(error) => return Err(ClientError::of(&error)),
+        };
+        metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
+    }
+
+    /// Every topic that this client may see.
+    pub fn topics(&self) -> Result<Vec<TopicShape>, ClientError> {
+        self.serve();
+        let metadata = self.client.inner().fetch_metadata(None, self.wait).map_err(|error| ClientError::of(&error))?;
+        metadata.topics().iter().filter_map(|topic| shape(topic).transpose()).collect()
+    }
+
+    /// The configuration in force: the topic's own values and, below them, the broker's.
+    pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, ClientError> {
+        self.serve();
+        let failed = |error| ClientError::of(&error);
+        let answers = block_on(self.client.describe_configs(&[ResourceSpecifier::Topic(name)], &self.options())).map_err(failed)?;
+        let mut config = BTreeMap::new();
+        for answer in answers {
+            let resource = answer.map_err(|code| failed(KafkaError::AdminOp(code)))?;
+            config.extend(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        Ok(config)
+    }
+
+    /// Makes topics and waits until each has its leaders; answers in the order of `specs`.
+    pub fn create(&self, specs: &[TopicSpec]) -> Result<Vec<Created>, AdminError> {
+        self.serve();
+        let topics: Vec<NewTopic<'_>> = specs.iter().map(new_topic).collect();
+        let results = block_on(self.client.create_topics(&topics, &self.options())).map_err(|error| ClientError::of(&error))?;
+        let mut created = BTreeMap::new();
+        for result in results {
+            match result {
+                Ok(topic) => created.insert(topic, Created::New),
+                Err((topic, Code::TopicAlreadyExists)) => created.insert(topic, Created::Existing),
+                Err((topic, code)) if passes(code) => return Err(ClientError::Unavailable(format!("topic {topic}: {code}")).into()),
+                Err((topic, code)) => return Err(AdminError::Topic { topic, reason: code.to_string() }),
+            };
+        }
+        for spec in specs {
+            self.await_leaders(&spec.name)?;
+        }
+        Ok(specs.iter().map(|spec| created.get(&spec.name).copied().unwrap_or(Created::Existing)).collect())
+    }
+
+    /// The cluster answers before all of its brokers know of a new topic.
+    fn await_leaders(&self, name: &str) -> Result<(), AdminError> {
+        let deadline = Deadline::after(self.wait);
+        while !self.topic(name)?.is_some_and(|shape| shape.has_leaders) {
+            if deadline.has_passed() {
+                return Err(ClientError::Unavailable(format!("topic {name} is made, but no leader is seen")).into());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Deletes topics and waits until they are gone; missing ones count as deleted.
+    pub fn delete(&self, names: &[&str]) -> Result<(), AdminError> {
+        self.serve();
+        let results = block_on(self.client.delete_topics(names, &self.options())).map_err(|error| ClientError::of(&error))?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, Code::UnknownTopicOrPartition)) => {}
+                Err((topic, code)) => return Err(AdminError::Topic { topic, reason: code.to_string() }),
+            }
+        }
+        let deadline = Deadline::after(self.wait);
+        for name in names {
+            while self.topic(name)?.is_some() && !deadline.has_passed() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        Ok(())
+    }
+
+    /// What section 5 wants of the control topic; none where the topic is missing.
+    pub fn check_control_topic(&self, name: &str) -> Result<Option<ControlTopicCheck>, ClientError> {
+        let Some(shape) = self.topic(name)? else { return Ok(None) };
+        Ok(Some(check_control(&shape, &self.topic_config(name)?, self.brokers()?)))
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.wait)).operation_timeout(Some(self.wait))
+    }
+
+    /// Nothing else takes this client's log lines from their queue.
+    fn serve(&self) {
+        while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
+            if event.kind() == Kind::Log {
+                log(&event);
+            }
+        }
+    }
+}
+
+/// The control topic as section 5 wants it, for a cluster of so many brokers.
+pub fn control_topic(name: &str, brokers: usize) -> TopicSpec {
+    let mut config = BTreeMap::new();
+    for (key, value) in [
+        ("cleanup.policy", "delete"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("retention.ms", "-1"),
+        ("retention.bytes", "-1"),
+        ("unclean.leader.election.enable", "false"),
+    ] {
+        config.insert(key.to_owned(), value.to_owned());
+    }
+    if brokers >= 3 {
+        config.insert("min.insync.replicas".to_owned(), "2".to_owned());
+    }
+    TopicSpec { name: name.to_owned(), partitions: 1, replication: brokers.clamp(1, 3) as i32, config }
+}
+
+fn check_control(shape: &TopicShape, config: &BTreeMap<String, String>, brokers: usize) -> ControlTopicCheck {
+    let mut check = ControlTopicCheck::default();
+    let name = &shape.name;
+    if shape.partitions != 1 {
+        check.faults.push(format!("{name} has {} partitions and needs exactly 1: its order is the order of the world", shape.partitions));
+    }
+    for (key, wanted) in
+        [("cleanup.policy", "delete"), ("message.timestamp.type", "LogAppendTime"), ("retention.ms", "-1"), ("retention.bytes", "-1")]
+    {
+        let found = config.get(key).map_or("nothing", String::as_str);
+        if found != wanted {
+            check.faults.push(format!("{name} has {key}={found}; set it to {wanted}"));
+        }
+    }
+    let in_sync: i64 = config.get("min.insync.replicas").and_then(|text| text.parse().ok()).unwrap_or(1);
+    if brokers >= 3 && in_sync < 2 {
+        check.faults.push(format!("{name} has min.insync.replicas={in_sync}; with {brokers} brokers set it to 2 or more"));
+    } else if in_sync < 2 {
+        check.warnings.push(format!("{name} has min.insync.replicas={in_sync}: an acknowledged event can be lost with one broker"));
+    }
+    if in_sync >= 2 && i64::from(shape.replication) < in_sync {
+        check.faults.push(format!("{name} has {} replicas and min.insync.replicas={in_sync}: it takes no writes", shape.replication));
+    }
+    if config.get("unclean.leader.election.enable").is_some_and(|value| value == "true") {
+        check.warnings.push(format!("{name} has unclean.leader.election.enable=true: acknowledged events can be lost"));
+    }
+    check
+}
+
+/// The cluster is busy or changing its controller; the same question may be answered the next time.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RequestTimedOut | Code::OperationTimedOut | Code::NotController | Code::BrokerNotAvailable | Code::ThrottlingQuotaExceeded
+    )
+}
+
+fn shape(topic: &MetadataTopic) -> Result<Option<TopicShape>, ClientError> {
+    match topic.error() {
+        None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {}
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) => {
+            return Ok(None);
+        }
+        Some(error) => return Err(ClientError::of(&KafkaError::MetadataFetch(error.into()))),
+    }
+    let partitions = topic.partitions();
+    Ok(Some(TopicShape {
+        name: topic.name().to_owned(),
+        partitions: partitions.len() as i32,
+        replication: partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or(0) as i32,
+        has_leaders: !partitions.is_empty() && partitions.iter().all(|partition| partition.leader() >= 0),
+    }))
+}
+
+fn new_topic(spec: &TopicSpec) -> NewTopic<'_> {
+    let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
+    spec.config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The admin client's futures are completed by its own thread; no runtime is needed to wait for them.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(brokers: usize, key: &str, value: &str) -> ControlTopicCheck {
+        let spec = control_topic("c", brokers);
+        let mut config = spec.config;
+        config.insert(key.to_owned(), value.to_owned());
+        let shape = TopicShape { name: spec.name, partitions: spec.partitions, replication: spec.replication, has_leaders: true };
+        check_control(&shape, &config, brokers)
+    }
+
+    #[test]
+    fn a_control_topic_as_it_is_made_passes() {
+        assert_eq!(found(3, "x", "y"), ControlTopicCheck::default());
+        let alone = found(1, "x", "y");
+        assert_eq!((alone.faults.len(), alone.warnings.len()), (0, 1));
+    }
+
+    #[test]
+    fn each_difference_is_named_with_what_to_set() {
+        for (key, value) in [
+            ("cleanup.policy", "compact,delete"),
+            ("message.timestamp.type", "CreateTime"),
+            ("retention.ms", "604800000"),
+            ("retention.bytes", "1"),
+            ("min.insync.replicas", "1"),
+        ] {
+            let check = found(3, key, value);
+            assert_eq!(check.faults.len(), 1, "{check:?}");
+            assert!(check.faults[0].contains(key) && check.faults[0].contains(value));
+        }
+        assert_eq!(found(3, "unclean.leader.election.enable", "true").warnings.len(), 1);
+        assert_eq!(found(3, "min.insync.replicas", "4").faults.len(), 1);
+    }
+}

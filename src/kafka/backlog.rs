@@ -1,0 +1,46 @@
+//! How far the group is behind its input, for the metrics: ends of partitions, and how old the next record is.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{Offset as Place, TopicPartitionList};
+
+use super::client::{ClientError, Deadline, Logged, create};
+use super::settings::KafkaSettings;
+use crate::id::Offset;
+use crate::time::Millis;
+
+/// A client for questions about input partitions. It never joins the group.
+pub struct Backlog {
+    consumer: BaseConsumer<Logged>,
+}
+
+impl Backlog {
+    /// Made once; each question waits for its answer.
+    pub fn open(settings: &KafkaSettings) -> Result<Self, ClientError> {
+        Ok(Self { consumer: create(&settings.consumer(&format!("{}-reader", settings.group), "read_committed"))? })
+    }
+
+    /// The offset behind the newest record of a partition.
+    pub fn end(&self, topic: &str, partition: i32, wait: Duration) -> Result<Offset, ClientError> {
+        let (_, end) = self.consumer.fetch_watermarks(topic, partition, wait).map_err(|error| ClientError::of(&error))?;
+        Ok(Offset(end))
+    }
+
+    /// The Kafka timestamp of the first record at or behind an offset; none if no record comes within `wait`.
+    pub fn timestamp_at(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<Option<Millis>, ClientError> {
+        let failed = |error| ClientError::of(&error);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Place::Offset(offset.0)).map_err(failed)?;
+        self.consumer.assign(&list).map_err(failed)?;
+        let deadline = Deadline::after(wait);
+        let mut found = None;
+        while found.is_none() && !deadline.has_passed() {
+            // Errors of the poll are of no interest here: the question is asked again in the next round.
+            found = self.consumer.poll(deadline.left()).and_then(Result::ok).and_then(|m| m.timestamp().to_millis()).map(Millis);
+        }
+        self.consumer.unassign().map_err(failed)?;
+        Ok(found)
+    }
+}

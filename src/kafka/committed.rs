@@ -1,0 +1,56 @@
+//! What a group has committed: for the status writer, `consumer_lag` and what upsert streams note beside their offsets.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset as Place, TopicPartitionList};
+
+use super::client::{ClientError, Logged, create};
+use super::native::metadata_of;
+use super::settings::KafkaSettings;
+use crate::id::Offset;
+
+/// A committed offset and the note beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Where to go on.
+    pub offset: Offset,
+    /// What was sent with it, as bytes: another program may have written it. Empty where nothing was.
+    pub note: Vec<u8>,
+}
+
+/// A client that asks for a group's offsets, read committed, without joining the group.
+pub struct CommittedOffsets {
+    consumer: BaseConsumer<Logged>,
+}
+
+impl CommittedOffsets {
+    /// For the offsets of `group`.
+    pub fn of(settings: &KafkaSettings, group: &str) -> Result<Self, ClientError> {
+        Ok(Self { consumer: create(&settings.consumer(group, "read_committed"))? })
+    }
+
+    /// The committed offset of each partition, in their order; none where nothing was committed. While a transaction that
+    /// has offsets of one of them is open there is no answer, and `Unavailable` after `wait`: ask again.
+    pub fn ask(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<Committed>>, ClientError> {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        let failed = |error| ClientError::of(&error);
+        let list = self.consumer.committed_offsets(list, wait).map_err(failed)?;
+        let notes = metadata_of(&list);
+        list.elements()
+            .iter()
+            .zip(notes)
+            .map(|(elem, note)| {
+                elem.error().map_err(failed)?;
+                Ok(match elem.offset() {
+                    Place::Offset(offset) => Some(Committed { offset: Offset(offset), note }),
+                    _ => None,
+                })
+            })
+            .collect()
+    }
+}

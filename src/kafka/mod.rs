@@ -1,0 +1,33 @@
+//! Apache Kafka through librdkafka: the only place that names rdkafka. It implements the seams of `transport`.
+//!
+//! In reading order: `settings` and `client` make clients, `failure` says what an error means, `native` holds what the safe
+//! API lacks; the rest is one file a client.
+
+mod admin;
+mod backlog;
+mod client;
+mod committed;
+mod control_log;
+mod end_probe;
+mod failure;
+mod group_consumer;
+mod mock;
+mod native;
+mod settings;
+mod topic_reader;
+mod transactional_producer;
+mod watchdog;
+mod writer;
+
+pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};
+pub use backlog::Backlog;
+pub use client::ClientError;
+pub use committed::{Committed, CommittedOffsets};
+pub use control_log::KafkaControlLog;
+pub use end_probe::KafkaEndProbe;
+pub use group_consumer::{KafkaConsumer, KafkaMembership, Source};
+pub use mock::MockKafka;
+pub use settings::{KafkaSettings, RefusedKey};
+pub use topic_reader::{ReadRecord, TopicReader};
+pub use transactional_producer::KafkaProducer;
+pub use writer::{WriteError, Writer};

@@ -1,0 +1,266 @@
+//! A worker's producer: `transport::TransactionalProducer`.
+
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
+use rdkafka::{Offset as Place, TopicPartitionList};
+
+use super::client::{ClientError, Deadline, Logged, create, log};
+use super::failure;
+use super::group_consumer::{KafkaMembership, Source};
+use super::native::{Kind, Queue, Topics, flush};
+use super::settings::KafkaSettings;
+use super::watchdog::{Watchdog, end_process};
+use crate::id::Offset;
+use crate::transport::{Output, ProduceError, SourcePartition, TransactionalProducer};
+
+/// How long one wait for acknowledgements may be before reports of failures are looked at, in milliseconds.
+const FLUSH_SLICE_MS: i32 = 5;
+/// The same while a transaction is aborted.
+const ABORT_SLICE: Duration = Duration::from_millis(5);
+/// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
+const EXPIRES_AT: f32 = 0.9;
+
+/// An idempotent, transactional producer. It is made anew after `Fatal` and `Fenced`.
+pub struct KafkaProducer {
+    // Above the producer: these must be dropped first.
+    queue: Queue,
+    topics: Topics,
+    producer: BaseProducer<Logged>,
+    watchdog: Watchdog,
+    sources: Vec<Source>,
+    /// Of commit, abort and everything else that waits for the coordinator.
+    limit: Duration,
+    /// Since the last abort or begin, in the order of their reports.
+    failures: Vec<ProduceError>,
+    /// Since then records were given up without being at fault themselves.
+    has_purged: bool,
+    /// When the transaction that was begun last is over by its own age.
+    expires: Deadline,
+}
+
+impl KafkaProducer {
+    /// Makes the producer and takes `transactional_id` for it: whoever had it is fenced, and its open transaction aborted.
+    /// `sources` names the topics of the offsets it will send. Waits up to `wait` for the coordinator.
+    ///
+    /// A watchdog ends the process (exit code 69) if sending offsets takes longer than three transaction time-outs.
+    pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[Source], wait: Duration) -> Result<Self, ClientError> {
+        let producer: BaseProducer<Logged> = create(&settings.transactional_producer(transactional_id))?;
+        let queue = Queue::of_producer(producer.client()).ok_or_else(|| ClientError::Settings("the producer has no queue".to_owned()))?;
+        let limit = Duration::from_millis(settings.transaction_timeout_ms());
+        let (name, longest) = (transactional_id.to_owned(), limit * 3);
+        let watchdog = Watchdog::start(move || end_process("sending offsets to the transaction", &name, longest))
+            .map_err(|error| ClientError::Settings(format!("no thread for the watchdog: {error}")))?;
+        producer.init_transactions(wait).map_err(|error| {
+            let (code, words) = failure::parts(&error);
+            match code {
+                code if failure::is_denied(code) => ClientError::Refused(format!("transactional.id {transactional_id}: {words}")),
+                Code::InvalidTransactionTimeout => {
+                    ClientError::Settings(format!("transaction.timeout.ms is above the broker's transaction.max.timeout.ms: {words}"))
+                }
+                _ => ClientError::Unavailable(format!("transactional.id {transactional_id}: {words}")),
+            }
+        })?;
+        Ok(Self {
+            queue,
+            topics: Topics::default(),
+            producer,
+            watchdog,
+            sources: sources.to_vec(),
+            limit,
+            failures: Vec::new(),
+            has_purged: false,
+            expires: Deadline::after(limit),
+        })
+    }
+
+    /// `send_offsets` with a note beside each offset, read back with `CommittedOffsets`: at most 4096 bytes each.
+    pub fn send_offsets_with_notes<'n>(
+        &mut self,
+        offsets: impl IntoIterator<Item = (SourcePartition, Offset, &'n str)>,
+        membership: &KafkaMembership,
+    ) -> Result<(), ProduceError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset, note) in offsets {
+            let Some(source) = self.sources.iter().find(|source| source.stream == partition.stream) else {
+                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
+            };
+            let mut elem = list.add_partition(&source.topic, partition.partition);
+            elem.set_offset(Place::Offset(offset.0)).map_err(|error| ProduceError::Fatal(error.to_string()))?;
+            if !note.is_empty() {
+                elem.set_metadata(note);
+            }
+        }
+        let answer = self.watchdog.during(self.limit * 3, || self.producer.send_offsets_to_transaction(&list, &membership.0, self.limit));
+        answer.map_err(|error| self.judge(failure::of_transaction("sending offsets", &error)))
+    }
+
+    /// Serves what librdkafka has to say, without waiting.
+    fn serve(&mut self) {
+        while let Some(event) = self.queue.poll(Duration::ZERO) {
+            match event.kind() {
+                Kind::Reports => event.failed_reports(|topic, code| {
+                    // One failed batch makes a report of each of its records: the first of a kind says it all.
+                    let Some(failure) = failure::of_record(topic, code, &code.to_string()) else {
+                        self.has_purged = true;
+                        return;
+                    };
+                    let failure = judge(self.expires, failure);
+                    if !self.failures.iter().any(|known| is_same(known, &failure)) {
+                        self.failures.push(failure);
+                    }
+                }),
+                Kind::Log => log(&event),
+                Kind::Error => {
+                    let failure = event.failure();
+                    tracing::warn!(target: "librdkafka", "{}: {}", failure.code, failure.words);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn fatal(&self) -> Option<ProduceError> {
+        let (code, words) = self.producer.client().fatal_error()?;
+        Some(self.judge(if failure::is_fencing(code) { ProduceError::Fenced(words) } else { ProduceError::Fatal(words) }))
+    }
+
+    /// A transaction older than its time-out is aborted by the coordinator, which fences its producer as another one of the
+    /// same name would: that is no sign of another one.
+    fn judge(&self, error: ProduceError) -> ProduceError {
+        judge(self.expires, error)
+    }
+
+    fn has_queued(&self) -> bool {
+        self.producer.in_flight_count() > 0
+    }
+}
+
+fn judge(expires: Deadline, error: ProduceError) -> ProduceError {
+    match error {
+        ProduceError::Fenced(words) if expires.has_passed() => {
+            ProduceError::Fatal(format!("the transaction was open for longer than its time-out: {words}"))
+        }
+        error => error,
+    }
+}
+
+fn is_same(one: &ProduceError, other: &ProduceError) -> bool {
+    match (one, other) {
+        (ProduceError::Route { topic: a, reason: x }, ProduceError::Route { topic: b, reason: y })
+        | (ProduceError::Unreachable { topic: a, reason: x }, ProduceError::Unreachable { topic: b, reason: y })
+        | (ProduceError::Refused { topic: a, reason: x }, ProduceError::Refused { topic: b, reason: y }) => a == b && x == y,
+        (ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. }, _)
+        | (_, ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. }) => false,
+        (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+    }
+}
+
+impl TransactionalProducer for KafkaProducer {
+    type Membership = KafkaMembership;
+
+    fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
+        self.serve();
+        let answer = self.producer.client().fetch_metadata(Some(topic), self.limit);
+        let metadata = answer.map_err(|error| match failure::parts(&error) {
+            (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::InvalidTopic | Code::TopicAuthorizationFailed, reason) => {
+                ProduceError::Route { topic: topic.to_owned(), reason }
+            }
+            (_, words) => ProduceError::Abort(words),
+        })?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(false) };
+        match found.error() {
+            None if found.partitions().is_empty() => Ok(false),
+            None if found.partitions().iter().all(|partition| partition.leader() >= 0) => Ok(true),
+            None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
+                Err(ProduceError::Unreachable { topic: topic.to_owned(), reason: "a partition has no leader now".to_owned() })
+            }
+            Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                Err(ProduceError::Route { topic: topic.to_owned(), reason: Code::TopicAuthorizationFailed.to_string() })
+            }
+            Some(_) => Ok(false),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), ProduceError> {
+        self.serve();
+        self.failures.clear();
+        self.has_purged = false;
+        self.expires = Deadline::after(self.limit.mul_f32(EXPIRES_AT));
+        self.producer.begin_transaction().map_err(|error| self.judge(failure::of_transaction("begin", &error)))
+    }
+
+    fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError> {
+        let mut deadline = None;
+        loop {
+            let code = match self.topics.produce(self.producer.client(), &output)? {
+                Ok(()) => return Ok(()),
+                Err(code) => code,
+            };
+            // A full queue empties as the broker acknowledges: every record in it is acknowledged or fails in time.
+            if code == Code::QueueFull && !deadline.get_or_insert_with(|| Deadline::after(self.limit * 2)).has_passed() {
+                flush(self.producer.client(), FLUSH_SLICE_MS);
+                self.serve();
+                continue;
+            }
+            if matches!(code, Code::State | Code::Fatal) {
+                if let Some(fatal) = self.fatal() {
+                    return Err(fatal);
+                }
+                // An earlier record has failed the transaction. Its report names who is at fault, and `drain` waits for it; to
+                // answer it here would blame this record, which is given up with the rest.
+                self.has_purged = true;
+                return Ok(());
+            }
+            let failure = failure::of_record(output.topic, code, &code.to_string());
+            return Err(failure.unwrap_or_else(|| ProduceError::Abort(code.to_string())));
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), Vec<ProduceError>> {
+        // Each record is acknowledged or fails within message.timeout.ms, so this comes to an end by itself.
+        self.serve();
+        while self.has_queued() {
+            flush(self.producer.client(), FLUSH_SLICE_MS);
+            self.serve();
+        }
+        if let Some(fatal) = self.fatal() {
+            self.failures.insert(0, fatal);
+        }
+        // A purge names nobody, but what was purged is missing: that must not pass for success.
+        if self.failures.is_empty() && self.has_purged {
+            self.failures.push(ProduceError::Abort("records were given up because the transaction had failed".to_owned()));
+        }
+        if self.failures.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.failures)) }
+    }
+
+    fn send_offsets(&mut self, offsets: &[(SourcePartition, Offset)], membership: &KafkaMembership) -> Result<(), ProduceError> {
+        self.send_offsets_with_notes(offsets.iter().map(|&(partition, offset)| (partition, offset, "")), membership)
+    }
+
+    fn commit(&mut self) -> Result<(), ProduceError> {
+        // What is still queued would fail unseen inside the commit.
+        if self.has_queued() || self.has_purged || !self.failures.is_empty() {
+            self.drain().map_err(|mut failures| failures.remove(0))?;
+        }
+        self.producer.commit_transaction(self.limit).map_err(|error| self.judge(failure::of_transaction("commit", &error)))
+    }
+
+    fn abort(&mut self) -> Result<(), ProduceError> {
+        let deadline = Deadline::after(self.limit);
+        // The abort purges what is queued by itself, and must: only so are the purged records' sequence numbers given out anew.
+        // But it waits for their reports to be taken, and takes none; so it is called in slices, as it allows.
+        let answer = loop {
+            let slice = if self.has_queued() { ABORT_SLICE.min(deadline.left()) } else { deadline.left() };
+            match self.producer.abort_transaction(slice) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && !deadline.has_passed() => self.serve(),
+                answer => break answer,
+            }
+        };
+        self.serve();
+        self.failures.clear();
+        answer.map_err(|error| self.judge(failure::of_transaction("abort", &error)))
+    }
+}

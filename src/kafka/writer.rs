@@ -1,0 +1,125 @@
+//! Appends single records outside transactions: ticks, `expired` events, and what the command line writes to the control topic.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::client::{ClientError, Logged};
+use super::failure;
+use super::native::flush;
+use super::settings::KafkaSettings;
+use crate::id::Offset;
+
+/// Why a record was not acknowledged. An event may be written again: its id makes it idempotent (D9).
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It is certain that it is not in the log, and writing it again will not help: too large, no such topic, no right to it.
+    #[error("not written: {0}")]
+    Refused(String),
+    /// No acknowledgement came: it may be in the log or not.
+    #[error("not acknowledged, it may be written or not: {0}")]
+    Unknown(String),
+    /// The writer is of no further use and must be made anew; as `Unknown` else.
+    #[error("the writer failed, the record may be written or not: {0}")]
+    Fatal(String),
+}
+
+/// One report at a time: `append` waits for its own.
+#[derive(Default)]
+struct Reported(Mutex<Option<Result<Offset, Code>>>);
+
+impl ClientContext for Reported {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        Logged.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Logged.error(error, reason);
+    }
+}
+
+impl ProducerContext for Reported {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let report = match result {
+            Ok(message) => Ok(Offset(message.offset())),
+            Err((error, _)) => Err(failure::parts(error).0),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+}
+
+/// An idempotent producer that waits for each record's acknowledgement by all in-sync replicas.
+pub struct Writer {
+    producer: BaseProducer<Reported>,
+    topic: String,
+}
+
+impl Writer {
+    /// Writes to `topic`; a record that is not acknowledged within `wait` has failed.
+    pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
+        let mut config = settings.idempotent_producer();
+        config.set("linger.ms", "0").set("message.timeout.ms", wait.as_millis().max(1).to_string());
+        let producer = config.create_with_context(Reported::default()).map_err(|error| ClientError::of(&error))?;
+        Ok(Self { producer, topic: topic.to_owned() })
+    }
+
+    /// Appends a CloudEvent in structured mode and answers its offset.
+    pub fn append(&mut self, event: &[u8]) -> Result<Offset, WriteError> {
+        self.append_record(None, Some(event), &[("content-type", b"application/cloudevents+json; charset=UTF-8")])
+    }
+
+    /// Appends any record and answers its offset.
+    pub fn append_record(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> Result<Offset, WriteError> {
+        self.report().take();
+        let mut list = OwnedHeaders::new_with_capacity(headers.len());
+        for (name, value) in headers {
+            list = list.insert(Header { key: name, value: Some(*value) });
+        }
+        let mut record = BaseRecord::to(&self.topic).headers(list);
+        record.key = key;
+        record.payload = value;
+        self.producer.send(record).map_err(|(error, _)| self.failed(failure::parts(&error).0))?;
+        loop {
+            // Each record is reported within message.timeout.ms. A poll that waits lasts its whole time: the wait is the flush.
+            flush(self.producer.client(), 10);
+            self.producer.poll(Duration::ZERO);
+            if let Some(report) = self.report().take() {
+                return report.map_err(|code| self.failed(code));
+            }
+        }
+    }
+
+    fn report(&self) -> std::sync::MutexGuard<'_, Option<Result<Offset, Code>>> {
+        self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, code: Code) -> WriteError {
+        if let Some((_, words)) = self.producer.client().fatal_error() {
+            return WriteError::Fatal(words);
+        }
+        let words = format!("{}: {code}", self.topic);
+        match code {
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic
+            | Code::MessageSizeTooLarge
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+            | Code::QueueFull => WriteError::Refused(words),
+            code if failure::is_denied(code) => WriteError::Refused(words),
+            _ => WriteError::Unknown(words),
+        }
+    }
+}
