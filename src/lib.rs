@@ -25,3 +25,5 @@ pub mod live;
 pub mod metrics;
 #[cfg(feature = "io")]
 pub mod kafka;
+#[cfg(feature = "io")]
+pub mod engine;

@@ -1,0 +1,100 @@
+//! The output side of a batch before its transaction: routes are looked up, and what cannot go its way becomes a dead
+//! letter (SPEC section 9).
+
+use tracing::error;
+
+use super::letters::Letter;
+use super::outbox::Origin;
+use super::routes::{RouteIndex, Use};
+use super::seeing::{self, TopicKind, Unseen, Wanted};
+use super::setback::{Setback, Stage};
+use super::worker::{Shared, Worker};
+use crate::record::dead_letter::Reason;
+use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
+
+impl<C, P> Worker<C, P>
+where
+    C: GroupConsumer,
+    P: TransactionalProducer<Membership = C::Membership>,
+{
+    /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
+    pub(super) fn look_up_routes(&mut self) -> Result<(), Setback> {
+        let now = self.shared.clock.boot();
+        let mut unseen: Vec<RouteIndex> =
+            self.outbox.iter().map(|o| o.route).filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
+        unseen.sort_unstable();
+        unseen.dedup();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let wanted = unseen.iter().map(|index| {
+            let route = self.routes.get(*index);
+            Wanted { topic: route.topic.clone(), kind: TopicKind::Stream(route.stream), is_waited_for: self.routes.is_new(*index) }
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        let Shared { topic_maker, clock, stop, .. } = &self.shared;
+        let seen =
+            seeing::see(&mut self.producer, &**topic_maker, &**clock, stop, &wanted).map_err(|e| Setback::Failed(e, Stage::Begin))?;
+        // Every answer is noted before one of them stops the batch, so that routes are doubted side by side.
+        let mut unreachable = None;
+        for (index, seen) in unseen.into_iter().zip(seen) {
+            match seen {
+                Ok(()) => {
+                    self.routes.ready(index, self.shared.clock.boot());
+                    self.metrics.route_open(self.routes.get(index).tenant.as_str(), false);
+                }
+                Err(Unseen::Failed(reason)) => self.open(index, reason),
+                Err(Unseen::Unreachable(reason)) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
+                Err(Unseen::Unreachable(reason)) => {
+                    let topic = self.routes.get(index).topic.clone();
+                    unreachable = Some(ProduceError::Unreachable { topic, reason });
+                }
+            }
+        }
+        unreachable.map_or(Ok(()), |error| Err(Setback::Failed(error, Stage::Begin)))
+    }
+
+    /// Opens a route: its records take another way until it answers again.
+    pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
+        let route = self.routes.get(index);
+        let tenant = route.tenant.clone();
+        error!(topic = route.topic, reason, "route failed: its records go to the dead letters until it answers again");
+        self.metrics.route_open(tenant.as_str(), true);
+        self.routes.failed(index, reason, self.shared.clock.boot());
+    }
+
+    /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.
+    pub(super) fn divert(&mut self) {
+        let now = self.shared.clock.boot();
+        let Self { routes, refused, bare, outbox, settings, .. } = self;
+        outbox.divert(|output| {
+            let route = routes.get(output.route);
+            let (reason, message) = match routes.use_at(output.route, now) {
+                Use::Write => {
+                    let (_, _, why) = refused.iter().find(|(origin, index, _)| (*origin, *index) == (output.origin, output.route))?;
+                    (Reason::Refused, format!("refused by {}: {why}", route.topic))
+                }
+                Use::LookUp | Use::Divert => {
+                    let why = routes.open_reason(output.route).unwrap_or("no leader for it is seen");
+                    (Reason::RouteFailed, format!("route {} failed: {why}", route.topic))
+                }
+            };
+            let topic = &settings.streams[usize::from(output.origin.source.stream.0)].topic;
+            Some(Letter {
+                topic: topic.clone(),
+                partition: output.origin.source.partition,
+                offset: output.origin.offset,
+                reason,
+                message,
+                key: Some(output.key.to_vec()),
+                value: Some(output.value.to_vec()),
+                timestamp: output.timestamp,
+            })
+        });
+        for Origin { source, offset } in bare {
+            let topic = &settings.streams[usize::from(source.stream.0)].topic;
+            let is_its = |letter: &&mut Letter| (&letter.topic, letter.partition, letter.offset) == (topic, source.partition, *offset);
+            outbox.letters.iter_mut().filter(is_its).for_each(Letter::strip);
+        }
+    }
+}

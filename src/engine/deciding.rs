@@ -1,0 +1,183 @@
+//! From a batch's records to the outbox: the release decision of every record by one graph and one time.
+
+use std::convert::Infallible;
+
+use super::letters::Letter;
+use super::outbox::{Origin, Outbox};
+use super::routes::Routes;
+use super::worker::WorkerSettings;
+use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
+use crate::id::{Offset, StreamIndex};
+use crate::record::mapping::Stream;
+use crate::release::Suppressed;
+use crate::share::graph::ShareGraph;
+use crate::time::Millis;
+use crate::transport::{Record, SourcePartition};
+
+/// What a batch's decisions came to, for the metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Records that were not released to a share, by reason, in the order of `Suppressed::ALL`.
+    pub suppressed: [u64; Suppressed::ALL.len()],
+}
+
+/// Which routes one transaction has met, without clearing a list for each.
+#[derive(Debug, Default)]
+pub struct RouteMarks {
+    generation: u64,
+    /// The generation in which each route was last met.
+    met: Vec<u64>,
+    count: usize,
+}
+
+impl RouteMarks {
+    fn begin(&mut self) {
+        self.generation += 1;
+        self.count = 0;
+    }
+
+    fn meet(&mut self, index: usize) {
+        if self.met.len() <= index {
+            self.met.resize(index + 1, 0);
+        }
+        if std::mem::replace(&mut self.met[index], self.generation) != self.generation {
+            self.count += 1;
+        }
+    }
+}
+
+/// The decisions of one transaction.
+pub struct Deciding<'a> {
+    decider: &'a mut Decider,
+    graph: &'a ShareGraph,
+    now: Millis,
+    streams: &'a [Stream],
+    sink: Sink<'a>,
+    max_routes: usize,
+}
+
+struct Sink<'a> {
+    settings: &'a WorkerSettings,
+    routes: &'a mut Routes,
+    outbox: &'a mut Outbox,
+    marks: &'a mut RouteMarks,
+    tally: Tally,
+    origin: Origin,
+    /// Headers of the record at hand that are passed on.
+    passed: Vec<(String, Vec<u8>)>,
+}
+
+impl Sink<'_> {
+    /// Keeps the record's headers that `output.headers` allows, for whatever is released of it.
+    fn note_passed(&mut self, record: &Record<'_>) {
+        let allowed = &self.settings.passes_headers;
+        if allowed.is_empty() {
+            return;
+        }
+        let passed = record.headers.iter().filter_map(|(name, value)| {
+            let name = allowed.iter().find(|allowed| allowed.as_bytes() == name)?;
+            Some((name.clone(), value?.to_vec()))
+        });
+        self.passed = passed.collect();
+    }
+
+    /// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes.
+    fn push_provenance(&mut self, release: &Release<'_>) {
+        let grant = release.grant;
+        let Origin { source, offset } = self.origin;
+        let id = format!("{}/{}/{offset}", grant.share, source.partition);
+        let kind = format!("sharecast.{}.v1", self.settings.streams[usize::from(release.stream.0)].name);
+        let (revision, epoch) = (grant.revision.to_string(), release.epoch.to_string());
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("ce_specversion", "1.0"),
+            ("ce_id", &id),
+            ("ce_source", "/sharecast"),
+            ("ce_type", &kind),
+            ("ce_shareid", grant.share.as_str()),
+            ("ce_sharerev", &revision),
+            ("ce_shareepoch", &epoch),
+        ] {
+            self.outbox.push_header(name, value.as_bytes());
+        }
+    }
+}
+
+/// One outbox cannot hold more: its spans are 32 bits wide. A batch ends well before.
+const MAX_OUTBOX_BYTES: usize = 256 << 20;
+
+impl<'a> Deciding<'a> {
+    /// Empties the outbox and begins with the first record.
+    pub fn begin(
+        decider: &'a mut Decider,
+        graph: &'a ShareGraph,
+        now: Millis,
+        settings: &'a WorkerSettings,
+        routes: &'a mut Routes,
+        outbox: &'a mut Outbox,
+        marks: &'a mut RouteMarks,
+    ) -> Self {
+        outbox.clear();
+        marks.begin();
+        let nowhere = Origin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
+        let sink = Sink { settings, routes, outbox, marks, tally: Tally::default(), origin: nowhere, passed: Vec::new() };
+        Self { decider, graph, now, streams: &settings.streams, sink, max_routes: settings.max_routes }
+    }
+
+    /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
+    pub fn has_room(&self) -> bool {
+        self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
+    }
+
+    /// Decides one record; what follows from it is in the outbox.
+    pub fn decide(&mut self, record: &Record<'_>) {
+        let stream = &self.streams[usize::from(record.source.stream.0)];
+        self.sink.origin = Origin { source: record.source, offset: record.offset };
+        let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
+        self.sink.note_passed(record);
+        match self.decider.append(stream, input, self.graph, self.now, &mut self.sink) {
+            Ok(()) => {}
+            Err(Stopped::Sink(never)) => match never {},
+            Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(Letter {
+                topic: stream.topic.clone(),
+                partition: record.source.partition,
+                offset: record.offset,
+                timestamp: record.timestamp,
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.map(<[u8]>::to_vec),
+                reason: refusal.reason,
+                message: refusal.to_string(),
+            }),
+        }
+    }
+
+    /// What the decisions came to.
+    pub fn finish(self) -> Tally {
+        self.sink.tally
+    }
+}
+
+impl Decisions for Sink<'_> {
+    type Error = Infallible;
+
+    fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
+        let StreamIndex(stream) = release.stream;
+        let target = &release.grant.target;
+        let name = || self.settings.names.of_stream(target, &self.settings.streams[usize::from(stream)].name);
+        let route = self.routes.find(target, release.stream, name);
+        self.marks.meet(route.0 as usize);
+        self.outbox.push(route, self.origin, release.grant.target_asset.as_str().as_bytes(), release.value, release.timestamp);
+        for (name, value) in &self.passed {
+            self.outbox.push_header(name, value);
+        }
+        if self.settings.has_provenance_headers {
+            self.push_provenance(&release);
+        }
+        Ok(())
+    }
+
+    fn suppressed(&mut self, reason: Suppressed, count: u32) {
+        let place = Suppressed::ALL.iter().position(|r| *r == reason).unwrap_or_default();
+        self.tally.suppressed[place] += u64::from(count);
+    }
+}

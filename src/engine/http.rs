@@ -1,0 +1,95 @@
+//! `/metrics`, `/livez` and `/readyz` (SPEC section 13).
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// One named condition of readiness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, as in SPEC 13.
+    pub name: &'static str,
+    /// `Ok`, or why not, in words.
+    pub state: Result<(), String>,
+}
+
+/// Answers the conditions of readiness, in order.
+pub trait Health: Send + Sync {
+    /// control_caught_up, fence, assigned, producer, draining.
+    fn checks(&self) -> Vec<Check>;
+}
+
+struct Served {
+    health: Arc<dyn Health>,
+    metrics: PrometheusHandle,
+}
+
+/// Serves until `stop` is raised. `listener` is bound already, so that a port in use is an error at start.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    health: Arc<dyn Health>,
+    metrics: PrometheusHandle,
+    stop: Arc<AtomicBool>,
+) -> std::io::Result<()> {
+    let served = Arc::new(Served { health, metrics });
+    let router =
+        Router::new().route("/metrics", get(render)).route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(served);
+    let stopped = async move {
+        while !stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+/// Binds the address of `http.listen`.
+pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await
+}
+
+async fn render(State(served): State<Arc<Served>>) -> String {
+    served.metrics.run_upkeep();
+    served.metrics.render()
+}
+
+async fn ready(State(served): State<Arc<Served>>, Query(query): Query<Vec<(String, String)>>) -> (StatusCode, String) {
+    let checks = served.health.checks();
+    answer(&checks, query.iter().any(|(name, _)| name == "verbose"))
+}
+
+/// 200 if every check holds, else 503; verbose names each, as Kubernetes does.
+fn answer(checks: &[Check], is_verbose: bool) -> (StatusCode, String) {
+    let is_ready = checks.iter().all(|check| check.state.is_ok());
+    let mut text = String::new();
+    for check in checks {
+        let _ = match &check.state {
+            Ok(()) if is_verbose => writeln!(text, "[+]{} ok", check.name),
+            Ok(()) => Ok(()),
+            Err(why) => writeln!(text, "[-]{} failed: {why}", check.name),
+        };
+    }
+    text.push_str(if is_ready { "ok\n" } else { "not ready\n" });
+    (if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_must_hold_and_a_failed_one_is_named() {
+        let good = Check { name: "assigned", state: Ok(()) };
+        let bad = Check { name: "fence", state: Err("view_too_old".into()) };
+        assert_eq!(answer(std::slice::from_ref(&good), false), (StatusCode::OK, "ok\n".into()));
+        assert_eq!(answer(std::slice::from_ref(&good), true), (StatusCode::OK, "[+]assigned ok\nok\n".into()));
+        let (status, text) = answer(&[good, bad], false);
+        assert_eq!((status, text.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "[-]fence failed: view_too_old\nnot ready\n"));
+    }
+}

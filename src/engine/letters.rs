@@ -1,0 +1,61 @@
+//! Dead letters on their way to Kafka: they own their bytes, because the record they came from may be gone by then.
+
+use crate::id::Offset;
+use crate::record::dead_letter::{DeadLetter, Reason};
+use crate::time::Millis;
+use crate::transport::{Output, ProduceError, TransactionalProducer};
+
+/// The longest key, in bytes, that a letter keeps whose value is refused.
+const MAX_BARE_KEY: usize = 1024;
+
+/// One dead letter, kept until its transaction commits.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// The input topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// The offset there.
+    pub offset: Offset,
+    /// The input's Kafka timestamp.
+    pub timestamp: Millis,
+    /// The key; `None` is Kafka's null.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is Kafka's null.
+    pub value: Option<Vec<u8>>,
+    /// Why.
+    pub reason: Reason,
+    /// Why, in words without payload.
+    pub message: String,
+}
+
+impl Letter {
+    fn borrowed(&self) -> DeadLetter<'_> {
+        DeadLetter {
+            topic: &self.topic,
+            partition: self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            reason: self.reason,
+            message: &self.message,
+        }
+    }
+
+    /// Queues the letter for the topic of dead letters, with the headers of D29.
+    pub fn put<P: TransactionalProducer>(&self, producer: &mut P, topic: &str) -> Result<(), ProduceError> {
+        let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
+        let letter = self.borrowed();
+        let headers = letter.headers(&partition, &offset).map(|(name, value)| (name, value.as_bytes()));
+        producer.put(Output { topic, key: self.key.as_deref(), timestamp: self.timestamp, value: self.value.as_deref(), headers: &headers })
+    }
+
+    /// Takes the bytes out of it that made the topic of dead letters itself refuse it: the input still holds them, at the
+    /// place that the headers name. A short key stays.
+    pub fn strip(&mut self) {
+        let length = self.value.take().map_or(0, |value| value.len());
+        self.key.take_if(|key| key.len() > MAX_BARE_KEY);
+        self.message.push_str(&format!(" (value of {length} bytes left in the input: the topic of dead letters refuses it)"));
+    }
+}

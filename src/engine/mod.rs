@@ -1,0 +1,31 @@
+//! The running engine: workers, control plane, fence, status writer, and what holds them together.
+//!
+//! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
+//! `gathering` its input side, `breaker` its output side, `recovery` its other half; `control` folds; `status` and `timers` write what follows; `run` puts all together.
+
+mod breaker;
+pub mod control;
+pub mod counting;
+pub mod deciding;
+pub mod ending;
+pub mod fence;
+mod gathering;
+pub mod health;
+pub mod http;
+pub mod letters;
+pub mod monitor;
+pub mod notes;
+pub mod outbox;
+mod parts;
+pub mod probe;
+pub mod provision;
+pub mod recovery;
+pub mod routes;
+pub mod run;
+pub mod seeing;
+pub mod setback;
+pub mod snapshots;
+pub mod status;
+pub mod timers;
+pub mod topics;
+pub mod worker;

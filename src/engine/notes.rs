@@ -1,0 +1,26 @@
+//! Which input partitions were begun before: small notes in `sharecast.state` (SPEC section 10).
+//!
+//! A partition without committed offset is begun at `streams.X.start` if no note names it; with a note, the offset has
+//! been lost, and going on by a guess would double or skip records.
+
+use crate::id::{Offset, StreamIndex};
+use crate::record::mapping::Stream;
+use crate::transport::{ConsumeError, SourcePartition};
+
+/// Reads the notes.
+pub trait StartNotes: Send + Sync {
+    /// Whether this group has begun the partition before; reads `sharecast.state` to its end, read committed.
+    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError>;
+}
+
+/// The key of a partition's note within the group's own state topic.
+pub fn note_key(group: &str, topic: &str, partition: i32) -> String {
+    format!("start/{group}/{topic}/{partition}")
+}
+
+/// Key and value of the note that a partition was begun at `first`.
+pub fn note_of(group: &str, streams: &[Stream], partition: SourcePartition, first: Offset) -> (String, String) {
+    let StreamIndex(stream) = partition.stream;
+    let topic = &streams[usize::from(stream)].topic;
+    (note_key(group, topic, partition.partition), format!(r#"{{"offset":{first}}}"#))
+}

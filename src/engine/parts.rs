@@ -1,0 +1,159 @@
+//! The engine's parts as they are made for a real cluster, each by the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counting::WorkerMetrics;
+use super::ending::RunError;
+use super::notes::{StartNotes, note_key};
+use super::provision::Provisioner;
+use super::snapshots;
+use super::status::CONTROL_PARTITION;
+use super::topics::{STATE, TopicNames};
+use super::worker::{Shared, Worker, WorkerSettings};
+use crate::config::{Config, ProvenanceForm};
+use crate::decide::Decider;
+use crate::id::Offset;
+use crate::kafka::{ClientError, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer};
+use crate::record::mapping::Mode;
+use crate::share::snapshot::Origin;
+use crate::transport::{ConsumeError, ProduceError};
+
+/// How long a control event waits for its acknowledgement.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+
+pub(super) fn control_source(config: &Config) -> Source {
+    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
+}
+
+pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
+
+pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<Source>) -> MakeProducer {
+    let kafka = kafka.clone();
+    Box::new(move || {
+        KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
+            ClientError::Unavailable(reason) => ProduceError::Abort(reason),
+            other => ProduceError::Fatal(other.to_string()),
+        })
+    })
+}
+
+pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer {
+    producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
+}
+
+pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: Origin) -> super::status::Reopen<KafkaControlLog> {
+    let (kafka, config) = (kafka.clone(), config.clone());
+    Box::new(move |needed: Offset| {
+        let table = snapshots::load_before(&config.snapshot.path, needed, &origin, &config.fold_rules());
+        let control_time = table.control_time();
+        let log = KafkaControlLog::open(&kafka, &config.control.topic, Offset(table.epoch().0 + 1))
+            .map_err(|error| ConsumeError::Unavailable(error.to_string()))?;
+        Ok((log, table, control_time))
+    })
+}
+
+pub(super) fn make_worker(
+    number: usize,
+    config: &Config,
+    kafka: &KafkaSettings,
+    names: TopicNames,
+    shared: Shared,
+) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
+    let sources: Vec<Source> = config
+        .streams
+        .iter()
+        .filter(|stream| stream.mode == Mode::Append)
+        .map(|stream| Source { stream: stream.index, topic: stream.topic.clone() })
+        .collect();
+    let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
+    let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
+    let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
+    let settings = WorkerSettings {
+        group: kafka.group.clone(),
+        transactional_id: transactional_id.clone(),
+        streams: Arc::clone(&config.streams),
+        starts: Arc::clone(&config.starts),
+        interval: Duration::from_millis(config.batch.interval.millis()),
+        max_records: config.batch.max_records,
+        max_routes: config.batch.max_routes,
+        names,
+        passes_headers: config.output.headers.clone(),
+        has_provenance_headers: config.provenance == ProvenanceForm::Headers,
+    };
+    // The producer first: it fences a predecessor of this name before this member takes partitions.
+    let make_producer = producer_maker(kafka, transactional_id, sources.clone());
+    let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
+    Ok(Worker::new(settings, shared, join, make_producer, decider, metrics)?)
+}
+
+pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> Arc<dyn super::seeing::TopicMaker> {
+    struct Given;
+    impl super::seeing::TopicMaker for Given {
+        fn make(&self, _: &str, _: super::seeing::TopicKind) -> Result<(), super::seeing::NotMade> {
+            Ok(())
+        }
+    }
+    if topics_are_given { Arc::new(Given) } else { Arc::clone(provisioner) as Arc<dyn super::seeing::TopicMaker> }
+}
+
+/// Notes of begun partitions, read from `sharecast.state`.
+pub(super) struct KafkaNotes {
+    kafka: KafkaSettings,
+    /// The mock cluster keeps no offsets, so every start is a first one there.
+    skip: bool,
+}
+
+impl KafkaNotes {
+    pub(super) fn new(kafka: &KafkaSettings, skip: bool) -> Self {
+        Self { kafka: kafka.clone(), skip }
+    }
+}
+
+impl StartNotes for KafkaNotes {
+    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError> {
+        if self.skip {
+            return Ok(false);
+        }
+        let wanted = note_key(&self.kafka.group, topic, partition);
+        let mut has_begun = false;
+        TopicReader::open(&self.kafka, STATE, [0])?.read_to_end(Duration::from_secs(60), |record| {
+            if record.key() == Some(wanted.as_bytes()) {
+                has_begun = record.value().is_some();
+            }
+        })?;
+        Ok(has_begun)
+    }
+}
+
+/// A writer that is made when it is first needed and again after it failed.
+pub(super) struct ReopeningWriter {
+    settings: KafkaSettings,
+    topic: String,
+    writer: Option<Writer>,
+}
+
+impl ReopeningWriter {
+    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+        Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
+    }
+}
+
+impl crate::transport::ControlWriter for ReopeningWriter {
+    fn append(&mut self, event: &[u8]) -> Result<Offset, ProduceError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let made = Writer::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
+                    .map_err(|error| ProduceError::Fatal(error.to_string()))?;
+                self.writer.insert(made)
+            }
+        };
+        writer.append(event).map_err(|error| {
+            if matches!(error, crate::kafka::WriteError::Fatal(_)) {
+                self.writer = None;
+            }
+            ProduceError::Abort(error.to_string())
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! Creating topics: the engine's own at start, tenants' at the grant (SPEC section 9, `output.provision: auto`).
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::seeing::{NotMade, TopicKind, TopicMaker};
+use super::topics::{DEAD_LETTERS, SHARES, STATE, TopicNames};
+use crate::config::OutputConfig;
+use crate::id::StreamIndex;
+use crate::kafka::{Admin, AdminError, ClientError, Created, TopicSpec};
+use crate::live::Live;
+use crate::record::mapping::{Mode, Stream};
+use crate::share::table::Touched;
+
+/// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
+const DEAD_LETTER_BYTES: usize = 16 << 20;
+
+/// Creates topics by one configuration.
+pub struct Provisioner {
+    admin: Mutex<Admin>,
+    output: OutputConfig,
+}
+
+impl Provisioner {
+    /// Creates topics through `admin`, if `output.provision` is `auto`.
+    pub fn new(admin: Admin, output: OutputConfig) -> Self {
+        Self { admin: Mutex::new(admin), output }
+    }
+
+    /// Creates the engine's own topics that are missing.
+    pub fn make_own(&self) -> Result<(), AdminError> {
+        let own = [(SHARES, compacted()), (DEAD_LETTERS, dead_letters()), (STATE, compacted())];
+        let specs: Vec<TopicSpec> = own.into_iter().map(|(name, config)| self.spec(name, 1, config)).collect();
+        let created = self.admin.lock().expect("no panic while creating").create(&specs)?;
+        for (spec, created) in specs.iter().zip(created) {
+            if created == Created::New {
+                info!(topic = spec.name, "topic created");
+            }
+        }
+        Ok(())
+    }
+
+    fn spec(&self, name: &str, partitions: i32, config: BTreeMap<String, String>) -> TopicSpec {
+        TopicSpec { name: name.to_owned(), partitions, replication: self.output.replication.map_or(-1, i32::from), config }
+    }
+
+    fn tenant_spec(&self, topic: &str, kind: TopicKind) -> TopicSpec {
+        match kind {
+            TopicKind::Status => self.spec(topic, 1, compacted()),
+            TopicKind::Stream(_) => {
+                let mut config =
+                    pairs(&[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", &i64::MAX.to_string())]);
+                if let Some(retention) = self.output.retention {
+                    config.insert("retention.ms".into(), retention.millis().to_string());
+                }
+                self.spec(topic, self.output.partitions, config)
+            }
+        }
+    }
+}
+
+impl TopicMaker for Provisioner {
+    fn make(&self, topic: &str, kind: TopicKind) -> Result<(), NotMade> {
+        if !self.output.is_auto_provisioned {
+            return Err(NotMade::Refused("the topic is missing, and output.provision is manual".into()));
+        }
+        let spec = self.tenant_spec(topic, kind);
+        match self.admin.lock().expect("no panic while creating").create(std::slice::from_ref(&spec)) {
+            Ok(created) => {
+                if created.first() == Some(&Created::New) {
+                    info!(topic, "topic created");
+                }
+                Ok(())
+            }
+            Err(AdminError::Client(ClientError::Unavailable(reason))) => Err(NotMade::Unavailable(reason)),
+            Err(error) => Err(NotMade::Refused(error.to_string())),
+        }
+    }
+}
+
+fn pairs(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+    entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn compacted() -> BTreeMap<String, String> {
+    pairs(&[
+        ("cleanup.policy", "compact"),
+        ("message.timestamp.type", "CreateTime"),
+        ("message.timestamp.after.max.ms", &i64::MAX.to_string()),
+    ])
+}
+
+fn dead_letters() -> BTreeMap<String, String> {
+    let most = DEAD_LETTER_BYTES.to_string();
+    pairs(&[
+        ("message.timestamp.type", "CreateTime"),
+        ("message.timestamp.after.max.ms", &i64::MAX.to_string()),
+        ("max.message.bytes", &most),
+    ])
+}
+
+/// Creates tenants' topics as shares touch them, ahead of the first record.
+pub struct GrantFollower {
+    /// Creates.
+    pub maker: Arc<Provisioner>,
+    /// The published graph: its grants say which topics are needed.
+    pub live: Arc<Live>,
+    /// The configured streams.
+    pub streams: Arc<[Stream]>,
+    /// Names.
+    pub names: TopicNames,
+    /// Shares that events have touched.
+    pub touched: Receiver<Vec<Touched>>,
+    /// Raised when the process ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl GrantFollower {
+    /// Follows until told to stop. What fails here is tried again by the worker that first needs the topic.
+    pub fn run(self) {
+        let mut made: HashSet<String> = HashSet::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.touched.recv_timeout(Duration::from_millis(100)) {
+                Ok(touched) => touched.iter().for_each(|share| self.follow(share, &mut made)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn follow(&self, touched: &Touched, made: &mut HashSet<String>) {
+        let view = self.live.load();
+        let Some(shares) = view.graph.asset(touched.owner.as_str(), touched.asset.as_str()) else { return };
+        let Some(grant) = shares.grants.iter().find(|grant| grant.share == touched.share) else { return };
+        // Upsert streams are not written by this version, so their topics are left to the one that does.
+        for stream in self.streams.iter().filter(|stream| stream.mode == Mode::Append && grant.streams.contains(stream.index)) {
+            let topic = self.names.of_stream(&grant.target, &stream.name);
+            if !made.contains(&topic) {
+                match self.make(&topic, stream.index) {
+                    Ok(()) => drop(made.insert(topic)),
+                    Err(reason) => warn!(topic, %reason, "topic could not be created at the grant"),
+                }
+            }
+        }
+    }
+
+    fn make(&self, topic: &str, stream: StreamIndex) -> Result<(), NotMade> {
+        self.maker.make(topic, TopicKind::Stream(stream))
+    }
+}

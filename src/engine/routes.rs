@@ -1,0 +1,222 @@
+//! The output topics a worker writes to, each with its breaker (SPEC section 9).
+//!
+//! Pure: what the cluster says and the time are arguments. A route is used once the worker's own producer has seen a
+//! leader for it; one that fails is opened, tried again with back-off, and closes by itself.
+
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::clock::BootTime;
+use crate::id::{StreamIndex, TenantId};
+
+/// The first pause before an open route is tried again; it doubles with each failure in a row.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// A route that does not answer is waited for this long, as a broker's restart takes, before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A route that has worked this long after its last failure begins with the first pause again.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
+
+/// A route's place in this worker's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteIndex(pub u32);
+
+/// One output topic.
+#[derive(Debug)]
+pub struct Route {
+    /// The topic.
+    pub topic: String,
+    /// The tenant it belongs to.
+    pub tenant: TenantId,
+    /// The stream it carries.
+    pub stream: StreamIndex,
+    state: State,
+    /// Failures in a row; the pause doubles with each.
+    failures: u32,
+    /// Since when it has not answered.
+    doubted_at: Option<BootTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// Not yet looked at by this worker's producer.
+    New,
+    /// Its leaders have been seen.
+    Ready { since: BootTime },
+    /// Failed; records for it go elsewhere until `retry_at`.
+    Open { reason: String, retry_at: BootTime },
+}
+
+/// What to do with a route before a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Write to it.
+    Write,
+    /// Look it up first, outside a transaction, and say `ready` or `failed`.
+    LookUp,
+    /// It is open: its records take the way of `on_route_failure`.
+    Divert,
+}
+
+/// All routes a worker has met.
+#[derive(Debug, Default)]
+pub struct Routes {
+    routes: Vec<Route>,
+    by_tenant: FxHashMap<(TenantId, StreamIndex), RouteIndex>,
+}
+
+impl Routes {
+    /// The route of a tenant and stream; `topic` names it when it is met for the first time.
+    pub fn find(&mut self, tenant: &TenantId, stream: StreamIndex, topic: impl FnOnce() -> String) -> RouteIndex {
+        // One clone counts a reference; no text is copied.
+        if let Some(&index) = self.by_tenant.get(&(tenant.clone(), stream)) {
+            return index;
+        }
+        let index = RouteIndex(self.routes.len() as u32);
+        self.routes.push(Route { topic: topic(), tenant: tenant.clone(), stream, state: State::New, failures: 0, doubted_at: None });
+        self.by_tenant.insert((tenant.clone(), stream), index);
+        index
+    }
+
+    /// A route by its index.
+    pub fn get(&self, index: RouteIndex) -> &Route {
+        &self.routes[index.0 as usize]
+    }
+
+    /// The route of this topic, if it is one of this worker's.
+    pub fn of_topic(&self, topic: &str) -> Option<RouteIndex> {
+        self.routes.iter().position(|route| route.topic == topic).map(|index| RouteIndex(index as u32))
+    }
+
+    /// What to do with the route now.
+    pub fn use_at(&self, index: RouteIndex, now: BootTime) -> Use {
+        match &self.get(index).state {
+            State::New => Use::LookUp,
+            State::Ready { .. } => Use::Write,
+            State::Open { retry_at, .. } if now >= *retry_at => Use::LookUp,
+            State::Open { .. } => Use::Divert,
+        }
+    }
+
+    /// Whether this producer has not looked at the route yet.
+    pub fn is_new(&self, index: RouteIndex) -> bool {
+        self.get(index).state == State::New
+    }
+
+    /// Why the route is open, in the client's words.
+    pub fn open_reason(&self, index: RouteIndex) -> Option<&str> {
+        match &self.get(index).state {
+            State::Open { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The producer has seen a leader for it.
+    pub fn ready(&mut self, index: RouteIndex, now: BootTime) {
+        self.routes[index.0 as usize].state = State::Ready { since: now };
+    }
+
+    /// It failed; answers how long it stays open before it is tried again.
+    pub fn failed(&mut self, index: RouteIndex, reason: String, now: BootTime) -> Duration {
+        let route = &mut self.routes[index.0 as usize];
+        if matches!(route.state, State::Ready { since } if now.since(since) > FORGIVEN_AFTER) {
+            route.failures = 0;
+        }
+        let pause = FIRST_RETRY.saturating_mul(1 << route.failures.min(6)).min(LAST_RETRY);
+        route.failures += 1;
+        route.state = State::Open { reason, retry_at: now.after(pause) };
+        pause
+    }
+
+    /// It did not answer; answers whether it has been waited for long enough. One that is open is not waited for again.
+    pub fn doubted(&mut self, index: RouteIndex, now: BootTime) -> bool {
+        let route = &mut self.routes[index.0 as usize];
+        let since = *route.doubted_at.get_or_insert(now);
+        matches!(route.state, State::Open { .. }) || now.since(since) >= PATIENCE
+    }
+
+    /// A transaction that wrote to these routes was committed: they answer.
+    pub fn answered(&mut self, routes: impl Iterator<Item = RouteIndex>) {
+        if self.routes.iter().any(|route| route.doubted_at.is_some()) {
+            for index in routes {
+                self.routes[index.0 as usize].doubted_at = None;
+            }
+        }
+    }
+
+    /// The producer was made anew: its client has seen nothing yet. Open routes stay open.
+    pub fn forget_seen(&mut self) {
+        for route in &mut self.routes {
+            if matches!(route.state, State::Ready { .. }) {
+                route.state = State::New;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime(Duration::from_secs(seconds))
+    }
+
+    fn one_route() -> (Routes, RouteIndex) {
+        let mut routes = Routes::default();
+        let tenant = TenantId::parse("acme").unwrap();
+        let index = routes.find(&tenant, StreamIndex(0), || "share.acme.telemetry".into());
+        assert_eq!(routes.find(&tenant, StreamIndex(0), || unreachable!()), index);
+        (routes, index)
+    }
+
+    #[test]
+    fn a_route_is_looked_up_before_its_first_use() {
+        let (mut routes, index) = one_route();
+        assert_eq!(routes.use_at(index, at(0)), Use::LookUp);
+        routes.ready(index, at(0));
+        assert_eq!(routes.use_at(index, at(0)), Use::Write);
+        routes.forget_seen();
+        assert_eq!(routes.use_at(index, at(0)), Use::LookUp);
+    }
+
+    #[test]
+    fn an_open_route_diverts_until_its_retry_and_backs_off() {
+        let (mut routes, index) = one_route();
+        routes.ready(index, at(0));
+        assert_eq!(routes.failed(index, "gone".into(), at(10)), Duration::from_secs(1));
+        assert_eq!((routes.use_at(index, at(10)), routes.open_reason(index)), (Use::Divert, Some("gone")));
+        assert_eq!(routes.use_at(index, at(11)), Use::LookUp);
+        routes.ready(index, at(11));
+        assert_eq!(routes.failed(index, "gone".into(), at(12)), Duration::from_secs(2), "a failure soon after is one in a row");
+        for _ in 0..20 {
+            assert!(routes.failed(index, "gone".into(), at(12)) <= LAST_RETRY);
+        }
+        routes.ready(index, at(100));
+        assert_eq!(routes.failed(index, "gone".into(), at(500)), FIRST_RETRY, "forgiven after a long good time");
+    }
+
+    #[test]
+    fn a_route_that_does_not_answer_is_waited_for_before_it_fails() {
+        let (mut routes, index) = one_route();
+        routes.ready(index, at(0));
+        assert!(!routes.doubted(index, at(10)));
+        routes.answered([index].into_iter());
+        assert!(!routes.doubted(index, at(100)), "it has answered since");
+        assert!(!routes.doubted(index, at(159)));
+        assert!(routes.doubted(index, at(160)));
+        routes.failed(index, "no leader".into(), at(160));
+        routes.answered([index].into_iter());
+        assert!(routes.doubted(index, at(200)), "an open route is not waited for when it is tried again");
+    }
+
+    #[test]
+    fn a_new_producer_does_not_close_an_open_route() {
+        let (mut routes, index) = one_route();
+        routes.failed(index, "denied".into(), at(0));
+        routes.forget_seen();
+        assert_eq!(routes.use_at(index, at(0)), Use::Divert);
+    }
+}

@@ -1,0 +1,108 @@
+//! Having a producer see a topic before it is used, outside a transaction (SPEC sections 9 and 16).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::id::StreamIndex;
+use crate::transport::{ProduceError, TransactionalProducer};
+
+/// So long a new topic may take until the client sees its leaders.
+const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// It is looked at this often meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What a tenant topic is for, which decides how it is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicKind {
+    /// A stream's records.
+    Stream(StreamIndex),
+    /// Status documents.
+    Status,
+}
+
+/// Why a topic was not created.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotMade {
+    /// The cluster refuses, or nothing is to be created: waiting does not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The cluster does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Creates missing tenant topics.
+pub trait TopicMaker: Send + Sync {
+    /// Creates the topic if it is missing and topics are provisioned (`output.provision: auto`); the error says why it cannot.
+    fn make(&self, topic: &str, kind: TopicKind) -> Result<(), NotMade>;
+}
+
+/// Why no leader of a topic is seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unseen {
+    /// The route has failed: waiting does not help.
+    Failed(String),
+    /// It may pass, as while a broker restarts.
+    Unreachable(String),
+}
+
+impl From<NotMade> for Unseen {
+    fn from(why: NotMade) -> Self {
+        match why {
+            NotMade::Refused(reason) => Self::Failed(reason),
+            NotMade::Unavailable(reason) => Self::Unreachable(reason),
+        }
+    }
+}
+
+/// A topic to be seen.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Its name.
+    pub topic: String,
+    /// What it is for.
+    pub kind: TopicKind,
+    /// Whether its leaders are waited for: a topic may just have been created. One that has failed before is asked for
+    /// once, or it would hold up all others again and again.
+    pub is_waited_for: bool,
+}
+
+/// Has the producer's client see leaders for these topics, which are created first where that is wanted. All are waited for
+/// together, so that many without a leader take no longer than one. An inner error is a route's own; the outer one is the
+/// producer's.
+pub fn see<P: TransactionalProducer>(
+    producer: &mut P,
+    maker: &dyn TopicMaker,
+    clock: &dyn Clock,
+    stop: &AtomicBool,
+    topics: &[Wanted],
+) -> Result<Vec<Result<(), Unseen>>, ProduceError> {
+    let mut answers = Vec::with_capacity(topics.len());
+    for wanted in topics {
+        answers.push(match look(producer, &wanted.topic)? {
+            None => maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into())),
+            seen => seen,
+        });
+    }
+    let deadline = clock.boot().after(LEADER_WAIT);
+    let is_missed = |answers: &[Option<_>]| topics.iter().zip(answers).any(|(wanted, answer)| wanted.is_waited_for && answer.is_none());
+    while is_missed(&answers) && clock.boot() < deadline && !stop.load(Ordering::Relaxed) {
+        clock.sleep(LOOK_EVERY);
+        for (wanted, answer) in topics.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
+            *answer = look(producer, &wanted.topic)?;
+        }
+    }
+    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Unseen::Unreachable("no leader for it is seen".into())))).collect())
+}
+
+/// One look; none if no leader is seen yet.
+fn look<P: TransactionalProducer>(producer: &mut P, topic: &str) -> Result<Option<Result<(), Unseen>>, ProduceError> {
+    match producer.sees_leader(topic) {
+        Ok(true) => Ok(Some(Ok(()))),
+        // Just made, or a broker restarts: the client needs a moment to hear of it.
+        Ok(false) | Err(ProduceError::Unreachable { .. }) => Ok(None),
+        Err(ProduceError::Route { reason, .. }) => Ok(Some(Err(Unseen::Failed(reason)))),
+        Err(other) => Err(other),
+    }
+}

@@ -1,0 +1,123 @@
+//! Writing the folded table to a local file now and then, and starting from it (SPEC section 5).
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::clock::BootTime;
+use crate::id::{Epoch, Offset};
+use crate::share::snapshot::{self, Origin};
+use crate::share::table::{FoldRules, ShareTable};
+
+/// Writes snapshots. The table is turned into bytes on the caller's thread and written to disk on another.
+pub struct SnapshotWriter {
+    path: PathBuf,
+    every: Duration,
+    origin: Origin,
+    last_at: BootTime,
+    last_epoch: Epoch,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl SnapshotWriter {
+    /// Writes to `path` when `every` has passed since the last one; `origin` says whose table it is.
+    pub fn new(path: PathBuf, every: Duration, origin: Origin, now: BootTime, epoch: Epoch) -> Self {
+        Self { path, every, origin, last_at: now, last_epoch: epoch, writing: None }
+    }
+
+    /// Writes one if it is time and anything was folded since.
+    pub fn write_if_due(&mut self, table: &ShareTable, now: BootTime) {
+        if now.since(self.last_at) >= self.every && table.epoch() != self.last_epoch {
+            self.last_at = now;
+            self.write_now(table);
+        }
+    }
+
+    /// Writes one now, unless an unreadable offset waits: a snapshot must not carry what nobody has understood.
+    pub fn write_now(&mut self, table: &ShareTable) {
+        if !table.unreadable_offsets().is_empty() || table.epoch() == self.last_epoch {
+            return;
+        }
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.join();
+        }
+        let mut bytes = Vec::new();
+        if let Err(error) = snapshot::write(table, &self.origin, &mut bytes) {
+            warn!(%error, "snapshot could not be made");
+            return;
+        }
+        self.last_epoch = table.epoch();
+        let (path, epoch) = (self.path.clone(), table.epoch());
+        self.writing = Some(std::thread::spawn(move || match replace(&path, &bytes) {
+            Ok(()) => info!(path = %path.display(), epoch = epoch.0, bytes = bytes.len(), "snapshot written"),
+            Err(error) => warn!(path = %path.display(), %error, "snapshot could not be written"),
+        }));
+    }
+
+    /// Waits until the last one is on disk.
+    pub fn finish(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.join();
+        }
+    }
+}
+
+/// Replaces the file as a whole: a reader sees the old one or the new one.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // Two instances of one folder must not write into one another's file.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    // The one before is kept: the status writer may have to go on from behind the newest.
+    match fs::rename(path, previous(path)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::rename(&beside, path)
+}
+
+/// Where the snapshot before the newest is kept.
+fn previous(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".previous");
+    name.into()
+}
+
+/// The newest table that was folded to before `needed`: a snapshot's, or an empty one.
+pub fn load_before(path: &Path, needed: Offset, origin: &Origin, rules: &FoldRules) -> ShareTable {
+    [path.to_owned(), previous(path)]
+        .iter()
+        .filter(|path| path.exists())
+        .map(|path| load(path, origin, rules))
+        .find(|table| table.epoch().0 < needed.0)
+        .unwrap_or_else(|| ShareTable::new(rules.clone()))
+}
+
+/// The table to start from: the snapshot's, or an empty one with the reason in the log.
+pub fn load(path: &Path, origin: &Origin, rules: &FoldRules) -> ShareTable {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return ShareTable::new(rules.clone()),
+        Err(error) => {
+            warn!(path = %path.display(), %error, "snapshot cannot be read; the control topic is replayed");
+            return ShareTable::new(rules.clone());
+        }
+    };
+    match snapshot::read(&bytes, origin, rules.clone()) {
+        Ok(table) => {
+            info!(path = %path.display(), epoch = table.epoch().0, "starting from the snapshot");
+            table
+        }
+        Err(error) => {
+            warn!(path = %path.display(), %error, "snapshot refused; the control topic is replayed");
+            ShareTable::new(rules.clone())
+        }
+    }
+}

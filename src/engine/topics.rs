@@ -1,0 +1,32 @@
+//! The names of the topics that the engine writes to besides tenants' streams.
+
+use crate::config::OutputTemplate;
+use crate::id::{StreamName, TenantId};
+
+/// Compacted: every share's status document, and rejected events.
+pub const SHARES: &str = "sharecast.shares";
+/// Input records that could not be read, with their reasons.
+pub const DEAD_LETTERS: &str = crate::record::dead_letter::DEAD_LETTERS;
+/// One partition, compacted: small facts such as which partitions were begun.
+pub const STATE: &str = "sharecast.state";
+
+/// The names of all output topics of one configuration.
+#[derive(Debug, Clone)]
+pub struct TopicNames {
+    /// `control.topic`.
+    pub control: String,
+    /// `output.topic`.
+    pub template: OutputTemplate,
+}
+
+impl TopicNames {
+    /// A tenant's topic of a stream.
+    pub fn of_stream(&self, tenant: &TenantId, stream: &StreamName) -> String {
+        self.template.topic(tenant.as_str(), stream.as_str())
+    }
+
+    /// A tenant's view of its shares; keeps its name whatever the template says (D41).
+    pub fn of_status(&self, tenant: &TenantId) -> String {
+        format!("share.{tenant}.shares")
+    }
+}

@@ -1,0 +1,327 @@
+//! The data plane's one loop: a worker owns a group consumer and a transactional producer and takes records from
+//! their input partitions to their tenants' topics (SPEC sections 3, 7, 10, 11).
+//!
+//! `run` and `transact` together are a record's whole way. No transaction is open across a poll.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::counting::WorkerMetrics;
+use super::deciding::{Deciding, RouteMarks};
+use super::fence::{Closed, Fence};
+use super::monitor::Held;
+use super::notes::{StartNotes, note_of};
+use super::outbox::{Origin, Outbox};
+use super::routes::{RouteIndex, Routes};
+use super::seeing::TopicMaker;
+use super::setback::{Ended, Setback, Stage};
+use super::topics::{DEAD_LETTERS, STATE, TopicNames};
+use crate::clock::{BootTime, Clock};
+use crate::decide::Decider;
+use crate::id::Offset;
+use crate::live::{Live, View};
+use crate::record::mapping::Stream;
+use crate::time::Millis;
+use crate::transport::{Batch, ConsumeError, GroupConsumer, Output, ProduceError, SourcePartition, Start, TransactionalProducer};
+
+/// The first pause after an abort that names no route; it doubles up to the second.
+pub(super) const ABORT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// A worker's own settings.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// `kafka.group`.
+    pub group: String,
+    /// `<group>-<instance>-<worker>`.
+    pub transactional_id: String,
+    /// The configured streams.
+    pub streams: Arc<[Stream]>,
+    /// Where a stream's partitions begin at their first start, by stream.
+    pub starts: Arc<[Start]>,
+    /// `batch.interval`.
+    pub interval: Duration,
+    /// `batch.max_records`.
+    pub max_records: usize,
+    /// `batch.max_routes`.
+    pub max_routes: usize,
+    /// Names of output topics.
+    pub names: TopicNames,
+    /// `output.headers`: input headers that are passed on.
+    pub passes_headers: Vec<String>,
+    /// `provenance: headers`.
+    pub has_provenance_headers: bool,
+}
+
+/// What the workers of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The view to decide by.
+    pub live: Arc<Live>,
+    /// Asked twice a batch.
+    pub fence: Arc<Mutex<Fence>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Creates missing tenant topics.
+    pub topic_maker: Arc<dyn TopicMaker>,
+    /// Which partitions have been begun before.
+    pub notes: Arc<dyn StartNotes>,
+    /// Raised when the process ends.
+    pub stop: Arc<AtomicBool>,
+    /// The partitions that this process holds.
+    pub held: Held,
+    /// How many workers have a producer.
+    pub producers: Arc<AtomicUsize>,
+    /// How many workers have had an assignment, an empty one too.
+    pub assigned: Arc<AtomicUsize>,
+}
+
+/// One worker.
+pub struct Worker<C, P> {
+    pub(super) settings: WorkerSettings,
+    pub(super) shared: Shared,
+    pub(super) consumer: C,
+    pub(super) producer: P,
+    /// Makes the producer anew after it failed for good.
+    pub(super) make_producer: MakeProducer<P>,
+    decider: Decider,
+    pub(super) routes: Routes,
+    pub(super) metrics: WorkerMetrics,
+    /// Records read and not committed, in the order they came. Of partitions this worker owns alone.
+    pub(super) batch: Batch,
+    pub(super) outbox: Outbox,
+    marks: RouteMarks,
+    /// The next offset of each partition that the current transaction covers.
+    offsets: Vec<(SourcePartition, Offset)>,
+    /// Partitions begun for the first time whose note and first offset the next transaction commits.
+    pub(super) begun: Vec<(SourcePartition, Offset)>,
+    /// Partitions without committed offset that are still to be begun.
+    pub(super) unbegun: Vec<SourcePartition>,
+    /// Outputs that their topic refuses for themselves; they become dead letters when decided again.
+    pub(super) refused: Vec<(Origin, RouteIndex, String)>,
+    /// Records whose dead letters are refused for their bytes and go without them.
+    pub(super) bare: Vec<Origin>,
+    /// How many records the next transaction takes at most; halved to pin a failure or after an abort for age.
+    pub(super) reach: usize,
+    /// The group has gone on without us: nothing is committed before the next assign.
+    pub(super) awaits_assign: bool,
+    pub(super) abort_pause: Duration,
+    pub(super) fenced_at: Option<BootTime>,
+    pub(super) has_been_assigned: bool,
+    newest_cut: Option<Millis>,
+    has_seen_view: bool,
+}
+
+/// Makes a producer of this worker's `transactional.id`. `Abort` passes by itself.
+pub type MakeProducer<P> = Box<dyn FnMut() -> Result<P, ProduceError> + Send>;
+
+impl<C, P> Worker<C, P>
+where
+    C: GroupConsumer,
+    P: TransactionalProducer<Membership = C::Membership>,
+{
+    /// A worker that has read nothing yet. The producer comes first: it fences a predecessor of its name before this
+    /// member takes partitions.
+    pub fn new(
+        settings: WorkerSettings,
+        shared: Shared,
+        join: impl FnOnce() -> Result<C, ConsumeError>,
+        mut make_producer: MakeProducer<P>,
+        decider: Decider,
+        metrics: WorkerMetrics,
+    ) -> Result<Self, Ended> {
+        let producer = first_producer(&mut make_producer, &shared)?;
+        let consumer = join().map_err(Ended::Input)?;
+        shared.producers.fetch_add(1, Ordering::Relaxed);
+        let reach = settings.max_records;
+        Ok(Self {
+            settings,
+            shared,
+            consumer,
+            producer,
+            make_producer,
+            decider,
+            has_been_assigned: false,
+            newest_cut: None,
+            has_seen_view: false,
+            routes: Routes::default(),
+            metrics,
+            batch: Batch::default(),
+            outbox: Outbox::default(),
+            marks: RouteMarks::default(),
+            offsets: Vec::new(),
+            begun: Vec::new(),
+            unbegun: Vec::new(),
+            refused: Vec::new(),
+            bare: Vec::new(),
+            reach,
+            awaits_assign: false,
+            abort_pause: ABORT_PAUSES.0,
+            fenced_at: None,
+        })
+    }
+
+    /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
+    pub fn run(mut self) -> Result<(), Ended> {
+        loop {
+            let is_stopping = self.shared.stop.load(Ordering::Relaxed);
+            if !is_stopping {
+                self.gather()?;
+                self.note_cut();
+            }
+            if self.batch.is_empty() && self.begun.is_empty() {
+                if is_stopping {
+                    return Ok(());
+                }
+                continue;
+            }
+            match self.transact() {
+                Ok(count) => self.committed(count),
+                // What is not committed stays in the input; another owner decides it.
+                Err(setback) if is_stopping => {
+                    info!(%setback, "left without committing the batch in hand");
+                    return Ok(());
+                }
+                Err(setback) => match self.recover(setback) {
+                    Err(Ended::Output(_) | Ended::Input(ConsumeError::Unavailable(_))) if self.shared.stop.load(Ordering::Relaxed) => {
+                        info!("left while the cluster does not answer, without committing the batch in hand");
+                        return Ok(());
+                    }
+                    recovered => recovered?,
+                },
+            }
+        }
+    }
+
+    /// One transaction: from the batch in hand to a commit. Answers how many records it covers.
+    fn transact(&mut self) -> Result<usize, Setback> {
+        let started = self.shared.clock.boot();
+        // Everything below uses this one graph and this one time.
+        let view = self.shared.live.load();
+        self.check_fence(&view).map_err(Setback::Closed)?;
+        let now = self.shared.clock.wall().max(view.graph.control_time());
+        let count = self.decide(&view, now);
+        self.look_up_routes()?;
+        self.divert();
+
+        self.producer.begin().map_err(|e| Setback::Failed(e, Stage::Begin))?;
+        if let Err(setback) = self.write(&view) {
+            return Err(match setback.leaves_transaction_open().then(|| self.producer.abort()) {
+                Some(Err(error)) => Setback::Stranded(error, Box::new(setback)),
+                _ => setback,
+            });
+        }
+        let took = self.shared.clock.boot().since(started);
+        self.metrics.committed(&self.outbox, &self.routes, self.batch.iter().take(count), now, took);
+        Ok(count)
+    }
+
+    /// Decides and projects the records of the batch in order, up to the reach or as many routes as one transaction takes.
+    fn decide(&mut self, view: &View, now: Millis) -> usize {
+        self.offsets.clear();
+        let Self { settings, decider, routes, outbox, marks, batch, offsets, .. } = self;
+        let mut deciding = Deciding::begin(decider, &view.graph, now, settings, routes, outbox, marks);
+        let mut count = 0;
+        for record in batch.iter().take(self.reach) {
+            if !deciding.has_room() {
+                break;
+            }
+            deciding.decide(&record);
+            count += 1;
+            note_offset(offsets, record.source, Offset(record.offset.0 + 1));
+        }
+        self.metrics.decided(deciding.finish());
+        for &(partition, first) in &self.begun {
+            if !self.offsets.iter().any(|(p, _)| *p == partition) {
+                self.offsets.push((partition, first));
+            }
+        }
+        count
+    }
+
+    /// Writes everything the batch leads to and commits it with the input's offsets.
+    fn write(&mut self, view: &View) -> Result<(), Setback> {
+        for output in self.outbox.iter() {
+            let sent = Output {
+                topic: &self.routes.get(output.route).topic,
+                key: Some(output.key),
+                timestamp: output.timestamp,
+                value: Some(output.value),
+                headers: &output.headers(),
+            };
+            self.producer.put(sent).map_err(|e| Setback::Output(e, Some(output.origin)))?;
+        }
+        for letter in &self.outbox.letters {
+            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| Setback::Output(e, None))?;
+        }
+        for &(partition, offset) in &self.begun {
+            let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
+            self.producer
+                .put(Output {
+                    topic: STATE,
+                    key: Some(key.as_bytes()),
+                    timestamp: self.shared.clock.wall(),
+                    value: Some(value.as_bytes()),
+                    headers: &[],
+                })
+                .map_err(|e| Setback::Failed(e, Stage::Write))?;
+        }
+        self.producer.drain().map_err(Setback::Reports)?;
+        let membership = self.consumer.membership().ok_or(Setback::NoMembership)?;
+        self.producer.send_offsets(&self.offsets, membership).map_err(|e| Setback::Failed(e, Stage::Offsets))?;
+        // The batch's own view, not the newest: a revoke that came since must not be overtaken by this commit.
+        self.check_fence(view).map_err(Setback::Aged)?;
+        self.producer.commit().map_err(|e| Setback::Failed(e, Stage::Commit))
+    }
+
+    /// From here on this worker decides by the published graph; a new cut in it is quiet now.
+    fn note_cut(&mut self) {
+        let newest = self.shared.live.load().newest_cut;
+        if newest != self.newest_cut {
+            // The first view has cuts of the past, which nobody has waited for.
+            if let (Some(cut), true) = (newest, self.has_seen_view) {
+                self.metrics.quiet_after(self.shared.clock.wall().0 - cut.0);
+            }
+            self.newest_cut = newest;
+        }
+        self.has_seen_view |= newest.is_some() || self.check_fence(&self.shared.live.load()).is_ok();
+    }
+
+    pub(super) fn check_fence(&self, view: &View) -> Result<(), Closed> {
+        let (wall, boot) = (self.shared.clock.wall(), self.shared.clock.boot());
+        self.shared.fence.lock().expect("the fence is never left half changed").check(view, wall, boot)
+    }
+
+    fn committed(&mut self, count: usize) {
+        self.routes.answered(self.outbox.iter().map(|output| output.route));
+        self.batch.drop_front(count);
+        self.begun.clear();
+        self.refused.clear();
+        self.bare.clear();
+        self.reach = (self.reach * 2).min(self.settings.max_records);
+        self.abort_pause = ABORT_PAUSES.0;
+    }
+}
+
+/// The first producer; a coordinator that does not answer is waited for.
+fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, Ended> {
+    loop {
+        match make() {
+            Ok(producer) => return Ok(producer),
+            Err(ProduceError::Abort(reason)) if !shared.stop.load(Ordering::Relaxed) => {
+                warn!(reason, "waiting for the transaction coordinator")
+            }
+            Err(error) => return Err(Ended::Output(error)),
+        }
+    }
+}
+
+fn note_offset(offsets: &mut Vec<(SourcePartition, Offset)>, partition: SourcePartition, next: Offset) {
+    // Records of one partition come in runs, so the last entry is nearly always the one.
+    match offsets.iter_mut().rev().find(|(p, _)| *p == partition) {
+        Some((_, offset)) => *offset = next,
+        None => offsets.push((partition, next)),
+    }
+}
