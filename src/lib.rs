@@ -27,3 +27,5 @@ pub mod metrics;
 pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
+
+pub mod cli;

@@ -1,0 +1,149 @@
+//! `sharecast check`: is what people wrote right, before an engine reads it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::configuration::{self, name_of};
+use super::exit::{Exit, Failure};
+use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
+use crate::config::{Config, read_document};
+use crate::document::{Kind, Node, Place};
+use crate::json;
+use crate::profile::spec::ProfileSpec;
+
+/// What to check besides the configuration.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A sharing profile, as YAML or JSON
+    #[arg(long = "profile", value_name = "FILE")]
+    profiles: Vec<PathBuf>,
+}
+
+/// Checks the configuration (exit 78) and the profiles (exit 1); what it finds goes to stdout.
+pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    let config = configuration::load(files);
+    let (text, mut exit) = match &config {
+        Ok(config) => (describe(config), Exit::Ok),
+        Err(failure) => (format!("{failure}\n"), failure.exit),
+    };
+    print(&mut out, &text)?;
+    for file in &args.profiles {
+        match check_profile(file) {
+            Ok(sections) => print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?,
+            Err(what) => {
+                print(&mut out, &format!("{what}\n"))?;
+                exit = if exit == Exit::Ok { Exit::Failed } else { exit };
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
+    out.write_all(text.as_bytes()).map_err(|e| Failure::new(Exit::Failed, format!("stdout: {e}")))
+}
+
+fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    for warning in &config.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    let streams: Vec<_> = config.streams.iter().map(|stream| format!("{} <- {}", stream.name, stream.topic)).collect();
+    text + &format!("configuration: ok ({})\n", streams.join(", "))
+}
+
+/// A section of a stream that is not configured is allowed (D21), and often a slip.
+fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) -> String {
+    let mut text = String::new();
+    for section in sections.iter().filter(|section| config.is_some_and(|config| config.stream(section).is_none())) {
+        text += &format!("warning: {name}: no stream `{section}` is configured: nothing uses its section\n");
+    }
+    text + &format!("{name}: ok ({})\n", sections.join(", "))
+}
+
+/// Answers the streams of the profile, or what is wrong with it.
+fn check_profile(file: &Path) -> Result<Vec<String>, String> {
+    let (_, spec) = load_profile(file)?;
+    Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())
+}
+
+/// A profile's file as it is written and as it is understood, or what is wrong with it.
+pub fn load_profile(file: &Path) -> Result<(Node, ProfileSpec), String> {
+    let name = name_of(file);
+    let bytes = std::fs::read(file).map_err(|e| format!("{name}: the profile cannot be read: {e}"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|e| format!("{name}: the profile is not UTF-8, from byte {} on", e.utf8_error().valid_up_to()))?;
+    read_profile(&name, &text)
+}
+
+fn read_profile(name: &str, text: &str) -> Result<(Node, ProfileSpec), String> {
+    let node = read_document(name, text).map_err(|diagnostic| diagnostic.to_string())?;
+    let spec = ProfileSpec::read(&node).map_err(|e| {
+        let place = place_in_path(&node, text, e.place);
+        Diagnostic::in_text(name, text, place, &Secrets::default(), e.what, String::new()).to_string()
+    })?;
+    Ok((node, spec))
+}
+
+/// The offending character, if what stands at the place is a path that cannot be read; else the place.
+fn place_in_path(node: &Node, text: &str, place: Place) -> Place {
+    let wrong = string_at(node, place).filter(|path| path.starts_with('$')).and_then(|path| json::path::Path::parse(path).err());
+    wrong.map_or(place, |wrong| place_inside(text, place, wrong.at))
+}
+
+fn string_at(node: &Node, place: Place) -> Option<&str> {
+    match &node.kind {
+        Kind::String(text) if node.place == place => Some(text),
+        Kind::List(items) => items.iter().find_map(|item| string_at(item, place)),
+        Kind::Map(members) => members.iter().find_map(|member| string_at(&member.value, place)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profiles_that_come_with_it_are_right() {
+        for (name, text) in [
+            ("hire-partner", include_str!("../../config/profiles/hire-partner.yaml")),
+            ("workshop", include_str!("../../config/profiles/workshop.yaml")),
+            ("insurer", include_str!("../../config/profiles/insurer.yaml")),
+        ] {
+            let (_, spec) = read_profile(name, text).unwrap();
+            let streams: Vec<_> = spec.sections().iter().map(|section| section.stream.as_str()).collect();
+            assert_eq!(streams, ["telemetry", "details"]);
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_is_shown_with_its_character() {
+        for (include, shown) in
+            [("[$.a, $.b..c]", "p.yaml:2:21: "), ("[$.a, '$.b..c']", "p.yaml:2:22: "), ("[$.a, \"$.\\x62..c\"]", "p.yaml:2:25: ")]
+        {
+            let what = read_profile("p.yaml", &format!("t:\n  include: {include}\n")).unwrap_err();
+            assert!(what.starts_with(shown), "{what}");
+            let (line, caret) = (what.lines().nth(1).unwrap(), what.lines().nth(2).unwrap());
+            assert_eq!(&line[caret.find('^').unwrap()..][..3], "..c", "{what}");
+        }
+    }
+
+    #[test]
+    fn other_faults_are_shown_where_they_stand() {
+        let what = read_profile("p.yaml", "t:\n  inculde: []\n").unwrap_err();
+        assert!(what.starts_with("p.yaml:2:3: unknown key `inculde`") && what.ends_with("\n    inculde: []\n    ^"), "{what}");
+        let what = read_profile("p.yaml", "t:\n  transform:\n    - { path: $.a, mask: hush }\n").unwrap_err();
+        assert!(what.starts_with("p.yaml:3:26: "), "{what}");
+        assert!(read_profile("p.yaml", "t: [\n").unwrap_err().starts_with("p.yaml:"));
+    }
+
+    #[test]
+    fn a_section_of_a_stream_that_is_not_configured_is_named() {
+        let config = Config::load(&[], &crate::config::Surroundings::none()).unwrap();
+        assert_eq!(describe_profile("p", &["telemetry".into()], Some(&config)), "p: ok (telemetry)\n");
+        assert!(describe_profile("p", &["telemtry".into()], Some(&config)).starts_with("warning: p: no stream `telemtry` is configured"));
+        assert_eq!(describe_profile("p", &["telemtry".into()], None), "p: ok (telemtry)\n");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the story plays on: a cluster in this process, the engine as `run` starts it, the fleet, and readers of the
+//! tenants' topics.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::fleet::{Fleet, RAW_TOPIC};
+use super::profiles;
+use crate::cli::acting::{Acting, Draft};
+use crate::cli::parties::{self, ProfileCommand};
+use crate::cli::send::random;
+use crate::cli::share::random_event_id;
+use crate::cli::{Cli, Command};
+use crate::clock::{BootTime, Clock, SystemClock};
+use crate::config::{Config, Surroundings};
+use crate::document::{Kind, Node};
+use crate::engine::ending::RunError;
+use crate::engine::run::{self, Start};
+use crate::engine::topics::{DEAD_LETTERS, SHARES, STATE};
+use crate::id::Offset;
+use crate::json::document;
+use crate::kafka::{KafkaSettings, MockKafka, TopicReader, Writer};
+use crate::metrics;
+use crate::share::event;
+use crate::time::Millis;
+
+/// The other tenants: one hires, one repairs, one insures.
+pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the story goes no further.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Halt {
+    /// Somebody pressed Ctrl-C, or the engine ended: `Stage::end` says which.
+    #[error("stopped")]
+    Stopped,
+    /// Something is not as it was promised.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Halt {
+    /// What is not as promised.
+    pub(super) fn broken(what: impl ToString) -> Self {
+        Self::Broken(what.to_string())
+    }
+}
+
+/// A record that came out of a tenant's topic.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// The topic.
+    pub(super) topic: Arc<str>,
+    /// When it was read here.
+    pub(super) at: BootTime,
+    /// Its key.
+    pub(super) key: String,
+    /// Its Kafka timestamp.
+    pub(super) timestamp: Millis,
+    /// Its value; empty for a tombstone.
+    pub(super) value: Vec<u8>,
+    /// The epoch in the value, or in its `_share`; -1 if there is none.
+    pub(super) epoch: Offset,
+}
+
+/// Everything that runs while the story is told.
+pub(super) struct Stage {
+    mock: MockKafka,
+    writer: Writer,
+    arrivals: Receiver<Arrival>,
+    faults: Receiver<Vec<u8>>,
+    fleet: Fleet,
+    readers: Vec<JoinHandle<Result<(), Halt>>>,
+    engine: JoinHandle<Result<(), RunError>>,
+    metrics: PrometheusHandle,
+    stop: Arc<AtomicBool>,
+    folder: PathBuf,
+    /// Where metrics and readiness are served.
+    pub(super) http: SocketAddr,
+    /// What has come out of the tenants' topics so far.
+    pub(super) seen: Vec<Arrival>,
+}
+
+impl Stage {
+    /// Starts all of it; `stop` ends it.
+    pub(super) fn start(stop: Arc<AtomicBool>) -> Result<Self, Halt> {
+        let mock = MockKafka::start(1).map_err(Halt::broken)?;
+        make_topics(&mock)?;
+        let folder = std::env::temp_dir().join(format!("sharecast-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(|error| Halt::broken(format!("{}: {error}", folder.display())))?;
+        let config = configuration(&mock.bootstrap(), &folder.join("snapshot").display().to_string())?;
+        let kafka = KafkaSettings::of(&config.kafka);
+        let metrics = metrics::install().map_err(Halt::broken)?;
+
+        let (listening, listens) = sync_channel(1);
+        let start = Start {
+            config,
+            kafka: kafka.clone(),
+            clock: Arc::new(SystemClock),
+            metrics: metrics.clone(),
+            stop: Arc::clone(&stop),
+            topics_are_given: true,
+            listening: Some(listening),
+        };
+        let engine = std::thread::spawn(move || run::run(start));
+        // Without an address the engine has ended, and says why.
+        let Ok(http) = listens.recv() else {
+            return Err(Halt::broken(engine.join().map_or("the engine's thread panicked".into(), |ended| format!("{ended:?}"))));
+        };
+        let (heard, arrivals) = channel();
+        let readers = read_topics(&kafka, &stop, &heard)?;
+        let (fault, faults) = channel();
+        let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
+        let writer = Writer::open(&kafka, "sharecast.control", PATIENCE).map_err(Halt::broken)?;
+        Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
+    }
+
+    /// Where the mock cluster's clients begin.
+    pub(super) fn bootstrap(&self) -> String {
+        self.mock.bootstrap()
+    }
+
+    /// How many records the fleet has sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.fleet.sent.load(Ordering::Relaxed)
+    }
+
+    /// The sum of a metric over its labels that contain `label`, as `/metrics` shows it.
+    pub(super) fn metric(&self, name: &str, label: &str) -> u64 {
+        let text = self.metrics.render();
+        let lines =
+            text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+    }
+
+    /// Does what the command line says, as the command would, and answers the event's offset in the control topic.
+    pub(super) fn act(&mut self, line: &str) -> Result<Offset, Halt> {
+        let id = random_event_id(random().map_err(Halt::broken)?);
+        let (acting, draft) = draft_of(line)?;
+        let event =
+            event::write_structured(&id, &acting.source(), &format!("sharecast.{}.v1", draft.kind), SystemClock.wall(), &draft.data);
+        self.writer.append(&event).map_err(Halt::broken)
+    }
+
+    /// Has the first machine report a fault; answers the record as it was sent.
+    pub(super) fn fault(&mut self) -> Result<Vec<u8>, Halt> {
+        self.fleet.fault_wanted.store(true, Ordering::Relaxed);
+        self.faults.recv_timeout(PATIENCE).map_err(|_| Halt::broken("the fleet has stopped"))
+    }
+
+    /// Reads on until `find` finds what it looks for; `what` says in words what that is.
+    pub(super) fn until<T>(&mut self, what: &str, mut find: impl FnMut(&Self) -> Option<T>) -> Result<T, Halt> {
+        let end = SystemClock.boot().after(PATIENCE);
+        loop {
+            if let Some(found) = find(self) {
+                return Ok(found);
+            }
+            if self.is_over() {
+                return Err(Halt::Stopped);
+            }
+            if SystemClock.boot() >= end {
+                return Err(Halt::broken(format!("this did not happen within {} s: {what}", PATIENCE.as_secs())));
+            }
+            self.read_for(Duration::from_millis(100));
+        }
+    }
+
+    /// Reads on, for as long as nothing comes at most.
+    pub(super) fn read_for(&mut self, wait: Duration) {
+        match self.arrivals.recv_timeout(wait) {
+            Ok(arrival) => self.seen.push(arrival),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        self.seen.extend(self.arrivals.try_iter());
+    }
+
+    /// Whether Ctrl-C was pressed, or the engine has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.engine.is_finished()
+    }
+
+    /// Ends everything in order and answers whether each part ended well.
+    pub(super) fn end(self) -> Result<(), Halt> {
+        self.stop.store(true, Ordering::Relaxed);
+        let fleet = self.fleet.join();
+        let readers: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
+        let engine = self.engine.join();
+        // What is left there is only in the way of nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+        engine.map_err(|_| Halt::broken("the engine's thread panicked"))?.map_err(Halt::broken)?;
+        fleet?;
+        readers.into_iter().try_for_each(|reader| reader.unwrap_or_else(|_| Err(Halt::broken("a reader's thread panicked"))))
+    }
+}
+
+/// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins anew.
+fn configuration(bootstrap: &str, snapshot: &str) -> Result<Config, Halt> {
+    let text = format!(
+        "streams: {{ telemetry: {{ mode: append, topic: {RAW_TOPIC}, tenant: $.tenant, asset: $.asset, time: $.ts }} }}\n\
+         kafka: {{ bootstrap: {bootstrap:?}, instance: demo }}\n\
+         workers: 1\n\
+         mask: {{ secret: the demo's }}\n\
+         http: {{ listen: '127.0.0.1:0' }}\n\
+         snapshot: {{ path: {snapshot:?} }}\n"
+    );
+    Config::load(&[("the demo's configuration", &text)], &Surroundings::none()).map_err(Halt::broken)
+}
+
+fn tenant_topics() -> impl Iterator<Item = String> {
+    READERS.iter().flat_map(|tenant| [format!("share.{tenant}.telemetry"), format!("share.{tenant}.shares")])
+}
+
+/// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
+fn make_topics(mock: &MockKafka) -> Result<(), Halt> {
+    mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
+    let own = ["sharecast.control", SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
+    own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))
+}
+
+fn read_topics(kafka: &KafkaSettings, stop: &Arc<AtomicBool>, heard: &Sender<Arrival>) -> Result<Vec<JoinHandle<Result<(), Halt>>>, Halt> {
+    let follow = |topic: String| {
+        let (topic, stop, heard): (Arc<str>, _, _) = (topic.into(), Arc::clone(stop), heard.clone());
+        let mut reader = TopicReader::open(kafka, &topic, [0]).map_err(Halt::broken)?;
+        Ok(std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let tell = |record: crate::kafka::ReadRecord<'_>| {
+                    let value = record.value().unwrap_or_default().to_vec();
+                    let key = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
+                    let (at, timestamp, epoch) = (SystemClock.boot(), record.timestamp(), epoch_of(&value));
+                    let _ = heard.send(Arrival { topic: Arc::clone(&topic), at, key, timestamp, value, epoch });
+                };
+                reader.follow(Duration::from_millis(100), tell).map_err(Halt::broken)?;
+            }
+            Ok(())
+        }))
+    };
+    tenant_topics().map(follow).collect()
+}
+
+fn epoch_of(value: &[u8]) -> Offset {
+    let epoch = |node: &Node| match &node.get("epoch")?.kind {
+        Kind::Number(text) => text.parse().ok(),
+        _ => None,
+    };
+    let node = document::parse(value).ok();
+    Offset(node.and_then(|node| epoch(&node).or_else(|| epoch(node.get("_share")?))).unwrap_or(-1))
+}
+
+/// The event that a command line stands for. Profiles come out of this program instead of the files that are named.
+fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
+    let wrong = |what: String| Halt::broken(format!("{line}: {what}"));
+    let cli = Cli::read(line.split_whitespace().map(Into::into)).map_err(|exit| wrong(format!("{exit:?}")))?;
+    match cli.command {
+        Command::Share { acting, command } => {
+            let bits = random().map_err(Halt::broken)?;
+            Ok((acting, command.draft(|| bits)))
+        }
+        Command::Partnership { acting, command } => {
+            let draft = command.draft(&acting).map_err(|error| wrong(error.to_string()))?;
+            Ok((acting, draft))
+        }
+        Command::Profile { acting, command: ProfileCommand::Publish { name, file, owner } } => {
+            let spec = profiles::spec(&file).map_err(wrong)?;
+            Ok((acting, parties::publish(name, owner.as_ref(), spec)))
+        }
+        other => Err(wrong(format!("the demo has no use for {other:?}"))),
+    }
+}

@@ -1,0 +1,50 @@
+//! How a command ends: the exit codes of SPEC section 12.
+
+use std::process::ExitCode;
+
+/// An exit code. A signal's (130, 143) is the shell's to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// A check or test failed.
+    Failed = 1,
+    /// The command line is wrong, or names an input that is not there.
+    Usage = 64,
+    /// Input data that cannot be used.
+    BadData = 65,
+    /// No broker answers.
+    Unavailable = 69,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command ended early, and with which code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The code.
+    pub exit: Exit,
+    /// What a person is told.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its message.
+    pub fn new(exit: Exit, message: impl ToString) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}
+
+/// Tells a person on stderr; answers the code.
+pub fn report(failure: Failure) -> Exit {
+    eprintln!("{}", failure.message);
+    failure.exit
+}

@@ -1,0 +1,32 @@
+//! The `sharecast` command: what there is to call, in one place.
+
+use std::process::ExitCode;
+
+use sharecast::cli::{self, Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    let files = &cli.config;
+    let done = match cli.command {
+        Command::Check(args) => cli::check::run(files, &args),
+        Command::Replay(args) => cli::replay::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Demo(args) => cli::demo::run(&args),
+        #[cfg(feature = "io")]
+        Command::Run => cli::run::run(files),
+        #[cfg(feature = "io")]
+        Command::Share { acting, command } => cli::send::share(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Partnership { acting, command } => cli::send::partnership(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Tenant { acting, command } => cli::send::tenant(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Profile { acting, command } => cli::send::profile(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Control { acting, command } => cli::send::control(files, &acting, command),
+    };
+    done.unwrap_or_else(cli::exit::report).into()
+}
