@@ -1,0 +1,146 @@
+//! A real cluster for a test process: `scripts/kafka hold` runs it until this process is gone, however it went.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use sharecast::kafka::{Admin, KafkaSettings, TopicReader, TopicSpec};
+
+/// Longer than anything takes that works.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A running cluster.
+pub(crate) struct Cluster {
+    pub(crate) bootstrap: String,
+    /// Its standard input is the life line: the script stops and cleans when it closes. None for a cluster from outside.
+    _script: Option<Child>,
+    dir: PathBuf,
+}
+
+/// A record as tests compare it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+}
+
+/// One node, shared by all tests of this process. `SHARECAST_TEST_BOOTSTRAP` names a cluster to use instead.
+pub(crate) fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| match std::env::var("SHARECAST_TEST_BOOTSTRAP") {
+        Ok(bootstrap) => Cluster { bootstrap, _script: None, dir: PathBuf::new() },
+        Err(_) => Cluster::start(1),
+    })
+}
+
+/// A name that no other test of any process uses.
+pub(crate) fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn script() -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka"));
+    // A Ctrl-C at the terminal reaches this process alone; the script then ends in order.
+    command.process_group(0);
+    command
+}
+
+/// The first of `count` ports in a row that are free now, below the range that the system gives to clients.
+fn free_ports(count: u16) -> u16 {
+    let first = 20_000 + (std::process::id() % 300) as u16 * 40;
+    (0..)
+        .map(|step| 20_000 + (first - 20_000 + step * count) % 12_000)
+        .find(|base| (*base..*base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
+        .expect("free ports")
+}
+
+impl Cluster {
+    /// A cluster of its own, for tests that break it.
+    pub(crate) fn start(nodes: u16) -> Self {
+        let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
+        let mut child = script()
+            .args(["hold", "--nodes", &nodes.to_string(), "--port", &free_ports(nodes * 2).to_string(), "--dir"])
+            .arg(&dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/kafka runs");
+        let mut bootstrap = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut bootstrap).unwrap();
+        assert!(!bootstrap.trim().is_empty(), "scripts/kafka could not start a cluster");
+        Self { bootstrap: bootstrap.trim().to_owned(), _script: Some(child), dir }
+    }
+
+    /// `kill`, `stop-node`, `start-node`, `pause` or `cont` of one node.
+    #[allow(dead_code, reason = "for tests that break a cluster")]
+    pub(crate) fn node(&self, command: &str, node: u16) {
+        let status = script().args([command, &node.to_string(), "--dir"]).arg(&self.dir).status().unwrap();
+        assert!(status.success(), "scripts/kafka {command} {node}");
+    }
+
+    pub(crate) fn settings(&self, group: &str) -> KafkaSettings {
+        KafkaSettings { bootstrap: self.bootstrap.clone(), group: group.to_owned(), ..KafkaSettings::default() }
+    }
+
+    pub(crate) fn admin(&self) -> Admin {
+        Admin::open(&self.settings("tests"), PATIENCE).unwrap()
+    }
+
+    /// Makes a topic under a unique name that begins with `name`.
+    pub(crate) fn topic(&self, name: &str, partitions: i32, config: &[(&str, &str)]) -> String {
+        let name = unique(name);
+        let config: BTreeMap<String, String> = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self.admin().create(&[TopicSpec { name: name.clone(), partitions, replication: -1, config }]).unwrap();
+        name
+    }
+
+    /// Writes records `(partition, key, value)` with timestamps 1000, 1001, ..., acknowledged when this returns.
+    pub(crate) fn produce<'a>(&self, topic: &str, records: impl IntoIterator<Item = (i32, &'a str, &'a str)>) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.bootstrap).set("enable.idempotence", "true").create().unwrap();
+        for (index, (partition, key, value)) in records.into_iter().enumerate() {
+            let record = BaseRecord::to(topic).partition(partition).key(key).payload(value).timestamp(1000 + index as i64);
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// What a read-committed reader sees of a topic up to its end.
+    pub(crate) fn read(&self, topic: &str) -> Vec<Seen> {
+        let partitions = self.admin().topic(topic).unwrap().expect("the topic is there").partitions;
+        let mut seen = Vec::new();
+        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        TopicReader::open(&self.settings("tests"), topic, 0..partitions)
+            .unwrap()
+            .read_to_end(PATIENCE, |record| {
+                seen.push(Seen {
+                    partition: record.partition(),
+                    offset: record.offset().0,
+                    timestamp_ms: record.timestamp().0,
+                    key: text(record.key()),
+                    value: text(record.value()),
+                });
+            })
+            .unwrap();
+        seen
+    }
+
+    /// The values of `read`, sorted by partition and offset.
+    pub(crate) fn values(&self, topic: &str) -> Vec<String> {
+        let mut seen = self.read(topic);
+        seen.sort_by_key(|record| (record.partition, record.offset));
+        seen.into_iter().map(|record| record.value.unwrap_or_else(|| "null".to_owned())).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! The commands that write events (section 12).
+
+use std::path::Path;
+
+use super::broker::{shared, unique};
+use super::instance::{command, file, printed};
+use super::world::World;
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// Runs a command that must end with this code; answers what it printed.
+fn run(config: &Path, line: &str, code: i32) -> String {
+    let output = command(config, &words(line));
+    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+    printed(&output)
+}
+
+#[test]
+fn a_share_s_life_from_the_command_line() {
+    let world = World::new(shared(), 1, "");
+    let (config, _) = world.config("cli");
+    let engine = world.start_ready("a");
+    let (o, t, s) = (world.tenant("o"), world.tenant("t"), unique("share"));
+    let ok = |line: String| run(&config, &line, 0);
+    ok(format!("partnership establish {o} {t} --wait"));
+    let offered =
+        ok(format!("share --as {o} offer --asset a --to {t} --streams telemetry --profile all --share {s} --history --wait -o json"));
+    assert!(offered.contains(r#""outcome":"applied""#) && offered.contains(r#""state":"PENDING""#), "{offered}");
+    let accepted = ok(format!("share --as {t} accept {s} --target-asset mine --wait -o json"));
+    assert!(accepted.contains(r#""state":"ACTIVE""#) && accepted.contains(r#""target_asset":"mine""#), "{accepted}");
+    world.feed(0, [world.record("o", "a", 1)]);
+    let seen = world.await_outputs("t", 1);
+    assert_eq!(seen[0].key.as_deref(), Some("mine"));
+    for (verb, state) in [("pause", "PAUSED"), ("resume", "ACTIVE")] {
+        let changed = ok(format!("share --as {o} {verb} {s} --wait -o ndjson"));
+        assert!(changed.contains(&format!(r#""state":"{state}""#)), "{changed}");
+    }
+    // The same event again changes nothing, and says so.
+    let again = format!("share --as {o} update {s} --label new --event-id {s}-e --wait -o json");
+    assert!(ok(again.clone()).contains(r#""outcome":"applied""#));
+    assert!(ok(again).contains(r#""outcome":"unchanged""#));
+    let revoked = ok(format!("share --as {o} revoke {s} --wait -o json"));
+    assert!(revoked.contains(r#""state":"REVOKED""#), "{revoked}");
+    // It waited until no record can come any more.
+    world.feed(0, [world.record("o", "a", 2)]);
+    engine.terminate();
+    assert_eq!(world.await_outputs("t", 1).len(), 1);
+}
+
+#[test]
+fn a_rejected_event_is_exit_1_with_its_reason() {
+    let world = World::new(shared(), 1, "");
+    let (config, _) = world.config("cli");
+    let engine = world.start_ready("a");
+    let (o, t) = (world.tenant("o"), world.tenant("t"));
+    for (line, reason) in [
+        (format!("share --as {t} accept nowhere-{o} --wait"), "unknown_share"),
+        (format!("partnership --as {o} offer {o} --wait"), "self_share"),
+        (format!("tenant --as {o} update {t} --suspend --wait"), "not_operator"),
+        (format!("profile --as {o} retire nothing --wait"), "unknown_profile"),
+        ("control skip 0 --note none --wait".to_owned(), "wrong_state"),
+    ] {
+        let said = run(&config, &line, 1);
+        assert!(said.contains("rejected") && said.contains(reason), "{line}: {said}");
+    }
+    // An offer that breaks a rule is a share in state FAILED, not a rejection.
+    let failed = run(&config, &format!("share --as {o} offer --asset a --to {t} --streams telemetry --profile all --wait -o json"), 0);
+    assert!(failed.contains(r#""state":"FAILED""#) && failed.contains("no_partnership"), "{failed}");
+    engine.terminate();
+}
+
+#[test]
+fn profiles_are_checked_before_they_are_published() {
+    let world = World::new(shared(), 1, "");
+    let (config, _) = world.config("cli");
+    let engine = world.start_ready("a");
+    let (o, dir) = (world.tenant("o"), tempfile::tempdir().unwrap());
+    let good = file(dir.path(), "good.yaml", "telemetry: { include: [$.n] }\n");
+    let bad = file(dir.path(), "bad.yaml", "telemetry: { include: ['$..n'] }\n");
+    run(&config, &format!("profile --as {o} publish p {} --wait", good.display()), 0);
+    run(&config, &format!("profile --as {o} publish p {}", bad.display()), 1);
+    run(&config, &format!("profile --as {o} retire p --wait"), 0);
+    engine.terminate();
+}
+
+#[test]
+fn a_command_without_a_cluster_or_an_engine_says_so() {
+    let world = World::new(shared(), 1, "");
+    let (config, _) = world.config("cli");
+    run(&config, "share pause", 64);
+    run(&config, "share --as x pause s --event-id a/b", 64);
+    run(&config, "partnership offer x", 64);
+    let nobody = tempfile::tempdir().unwrap();
+    let config_of_nobody = file(nobody.path(), "c.yaml", "kafka: { bootstrap: \"127.0.0.1:1\" }\n");
+    let waits = command(&config_of_nobody, &words("control skip 0 --note x --wait"));
+    assert_eq!(waits.status.code(), Some(69), "{waits:?}");
+    // Written, but nobody folds it.
+    world.make_control();
+    world.make_output("t", &[]);
+    let unanswered = command(&config, &words("control skip 0 --note x --wait --timeout 1s"));
+    assert_eq!(unanswered.status.code(), Some(69), "{unanswered:?}");
+    assert!(String::from_utf8_lossy(&unanswered.stderr).contains("control offset 0"), "{unanswered:?}");
+}

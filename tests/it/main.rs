@@ -1,0 +1,40 @@
+//! Integration tests, one binary so that they link once. Each module holds one promise of the specification; those that
+//! need a broker start a real one.
+
+// Whole runs of `replay`: small worlds of our own, and the shared ones where they lie beside the clone.
+mod worlds;
+
+// Starts real clusters through `scripts/kafka` and cleans up after them.
+#[cfg(feature = "io")]
+mod broker;
+// The seams of `transport` on a real cluster: transactions, fencing, offsets, rebalances.
+#[cfg(feature = "io")]
+mod kafka_client;
+
+// The built binary as processes, and worlds of their own for them on a cluster.
+#[cfg(feature = "io")]
+mod instance;
+#[cfg(feature = "io")]
+mod world;
+// Kill, stop, rebalance and broker restart: every record once, in order, under an epoch that allowed it (sections 7, 10).
+#[cfg(feature = "io")]
+mod exactly_once;
+// What closes the fence and what opens it again (section 11).
+#[cfg(feature = "io")]
+mod fence;
+// Bad routes and bad records: dead letters, and everybody else flows (sections 6, 9).
+#[cfg(feature = "io")]
+mod routes;
+// First starts, lost offsets and what must not be run with (sections 5, 10, 12).
+#[cfg(feature = "io")]
+mod start;
+// Status topics are the fold, each document once (sections 9, 10).
+#[cfg(feature = "io")]
+mod status;
+// The commands that write events (section 12).
+#[cfg(feature = "io")]
+mod commands;
+
+// The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
+#[cfg(feature = "io")]
+mod simulation;

@@ -1,0 +1,145 @@
+//! Bad routes and bad records: dead letters, and everybody else flows (sections 6, 9).
+
+use std::collections::BTreeSet;
+
+use super::broker::{Seen, shared};
+use super::world::{Letter, World, number_of};
+
+/// `o` shares `a` with each of these.
+fn shared_with<'c>(targets: &[&str]) -> World<'c> {
+    let world = World::new(shared(), 1, "");
+    world.make_control();
+    for target in targets {
+        world.partners("o", target);
+        world.share("o", "a", target);
+    }
+    world
+}
+
+fn numbers(seen: &[Seen]) -> Vec<u64> {
+    seen.iter().map(|record| number_of(record.value.as_deref().unwrap())).collect()
+}
+
+/// The numbers of what a route did not take, in order.
+fn diverted(letters: &[Letter]) -> Vec<u64> {
+    let of_route = letters.iter().filter(|letter| letter.reason == "route_failed");
+    of_route.map(|letter| number_of(std::str::from_utf8(letter.value.as_deref().unwrap()).unwrap())).collect()
+}
+
+/// Bytes that do not compress.
+fn noise(len: usize) -> String {
+    let mut state = 7_u64;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'a' + (state >> 33) as u8 % 26)
+    };
+    (0..len).map(next).collect()
+}
+
+#[test]
+fn what_cannot_be_read_is_set_aside_with_its_reason() {
+    let world = shared_with(&["t"]);
+    let tenant = world.tenant("o");
+    let good = |n| Some(world.record("o", "a", n).into_bytes());
+    let with = |rest: &str| Some(format!(r#"{{"tenant":"{tenant}","asset":"a",{rest}}}"#).into_bytes());
+    let large = "x".repeat(1_000_000);
+    let cases = [
+        (Some(b"{\"tenant\":".to_vec()), "invalid_json"),
+        (None, "not_an_object"),
+        (Some(b"[1]".to_vec()), "not_an_object"),
+        (Some("[".repeat(10_000).into_bytes()), "invalid_json"),
+        (with(&format!(r#""ts":1,"n":{}"#, "[".repeat(200) + &"]".repeat(200))), "invalid_json"),
+        (with(&format!(r#""ts":1760000000,"n":0,"x":"{}""#, large.repeat(2))), "too_large"),
+        (Some(b"\xff\xfe".to_vec()), "invalid_json"),
+        (Some(br#"{"asset":"a","ts":1760000000}"#.to_vec()), "missing_tenant"),
+        (with(r#""ts":null"#), "missing_time"),
+        (with(r#""ts":"yesterday""#), "invalid_time"),
+        (with(r#""ts":99999999999"#), "future_time"),
+    ];
+    let mut records = vec![good(1)];
+    for (n, (value, _)) in cases.iter().enumerate() {
+        records.push(value.clone());
+        records.push(good(n as u64 + 2));
+    }
+    // A long string is no fault.
+    records.push(with(&format!(r#""ts":1760000000,"n":99,"x":"{large}""#)));
+    world.feed_records(0, records);
+    let engine = world.start_ready("a");
+    let expected: Vec<u64> = (1..=cases.len() as u64 + 1).chain([99]).collect();
+    assert_eq!(numbers(&world.await_outputs("t", expected.len())), expected);
+    let letters = world.await_letters(cases.len());
+    let found: Vec<_> = letters.iter().map(|letter| (letter.offset.as_str(), letter.reason.as_str(), letter.value.clone())).collect();
+    let offsets: Vec<String> = (0..cases.len()).map(|n| (n * 2 + 1).to_string()).collect();
+    for (place, (value, reason)) in cases.iter().enumerate() {
+        assert_eq!((found[place].0, found[place].1), (offsets[place].as_str(), *reason));
+        assert!(found[place].2 == *value, "{reason}: the value is kept as it was");
+    }
+    engine.terminate();
+    assert_eq!((world.letters().len(), world.await_outputs("t", 1).len()), (cases.len(), expected.len()));
+}
+
+#[test]
+fn a_record_over_a_topics_limit_is_the_records_fault_alone() {
+    let world = shared_with(&["small", "large"]);
+    world.make_output("small", &[("max.message.bytes", "20000")]);
+    let tenant = world.tenant("o");
+    let heavy = format!(r#"{{"tenant":"{tenant}","asset":"a","ts":1760000000,"n":150,"x":"{}"}}"#, noise(60_000));
+    let value = |n| if n == 150 { heavy.clone() } else { world.record("o", "a", n) };
+    world.feed(0, (0..300).map(value));
+    let engine = world.start_ready("a");
+    assert_eq!(numbers(&world.await_outputs("large", 300)), (0..300).collect::<Vec<_>>());
+    assert_eq!(numbers(&world.await_outputs("small", 299)), (0..300).filter(|n| *n != 150).collect::<Vec<_>>());
+    let letters = world.await_letters(1);
+    assert_eq!((letters[0].reason.as_str(), letters[0].offset.as_str()), ("refused", "150"));
+    assert!(letters[0].message.contains(&world.output("small")), "{letters:?}");
+    // The dead letter is what the target would have got: its ids, not the owner's.
+    assert!(String::from_utf8_lossy(letters[0].value.as_deref().unwrap()).starts_with(&world.released("small", "a", 150)[..30]));
+    engine.terminate();
+    assert_eq!(world.letters().len(), 1);
+}
+
+/// Takes away the topic of `gone` under load; answers what of the records from 100 on was diverted and what the new topic
+/// has of them, once it is there again.
+fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> (Vec<u64>, Vec<u64>) {
+    let engine = world.start_ready("a");
+    world.feed(0, (0..100).map(|n| world.record("o", "a", n)));
+    assert_eq!(world.await_outputs("gone", 100).len(), 100);
+    world.cluster.admin().delete(&[&world.output("gone")]).unwrap();
+    world.feed(0, (100..200).map(|n| world.record("o", "a", n)));
+    assert_eq!(numbers(&world.await_outputs("stays", 200)), (0..200).collect::<Vec<_>>(), "the others flow");
+    make_again();
+    // The route closes by itself, some time after the topic is there.
+    let mut next = 200;
+    loop {
+        world.feed(0, [world.record("o", "a", next)]);
+        next += 1;
+        assert_eq!(world.await_outputs("stays", next as usize).len(), next as usize);
+        if world.cluster.admin().topic(&world.output("gone")).unwrap().is_some() && !world.cluster.read(&world.output("gone")).is_empty() {
+            break;
+        }
+        assert!(next < 5_000, "the route never closes: {}", engine.log());
+    }
+    engine.terminate();
+    let (diverted, written) = (diverted(&world.letters()), numbers(&world.cluster.read(&world.output("gone"))));
+    let all: BTreeSet<u64> = diverted.iter().chain(&written).copied().collect();
+    assert_eq!(all, (100..next).collect(), "each is in one of the two");
+    assert_eq!(diverted.len() + written.len(), all.len(), "and in one alone");
+    assert!(diverted.is_sorted() && written.is_sorted());
+    (diverted, written)
+}
+
+#[test]
+fn a_topic_that_nobody_makes_is_an_open_route() {
+    let mut world = shared_with(&["gone", "stays"]);
+    world.set_more(&format!("output: {{ topic: \"out-{}.{{tenant}}.{{stream}}\", provision: manual }}\n", world.name));
+    world.make_output("gone", &[]);
+    world.make_output("stays", &[]);
+    let (diverted, _) = lose_a_topic(&world, || world.make_output("gone", &[]));
+    assert!(diverted.starts_with(&(100..200).collect::<Vec<_>>()), "{diverted:?}");
+}
+
+#[test]
+fn a_topic_that_is_provisioned_is_made_again() {
+    let world = shared_with(&["gone", "stays"]);
+    lose_a_topic(&world, || ());
+}

@@ -1,0 +1,533 @@
+//! The seams of `transport` on the simulated cluster, each call with what can go wrong in it. They also hold the engine to
+//! the contracts: no call after a producer has died, no poll and no look at a topic inside a transaction.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sharecast::engine::notes::{StartNotes, note_key};
+use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
+use sharecast::id::{Offset, StreamIndex};
+use sharecast::time::Millis;
+use sharecast::transport::{
+    Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, LogBounds, Output, ProduceError, SourcePartition,
+    Start, TransactionalProducer,
+};
+
+use super::cluster::{ControlSlot, Put, Transaction};
+use super::group::Told;
+use super::model::LONGEST_LETTER;
+use super::scheduler::{Simulation, World, is_dying, me};
+
+thread_local!(static IS_IN_TRANSACTION: Cell<bool> = const { Cell::new(false) });
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn source(partition: i32) -> SourcePartition {
+    SourcePartition { stream: StreamIndex(0), partition }
+}
+
+fn unavailable<T>() -> Result<T, ConsumeError> {
+    Err(ConsumeError::Unavailable("nobody answers".into()))
+}
+
+/// Where a held partition is read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Asked,
+    At(i64),
+    /// Nothing committed: it waits for `start_at`.
+    Nowhere,
+}
+
+/// A group member.
+pub(super) struct Consumer {
+    sim: Arc<Simulation>,
+    member: u64,
+    held: BTreeMap<i32, Place>,
+    membership: Option<(u64, i64)>,
+    is_paused: bool,
+}
+
+impl Consumer {
+    pub(super) fn join(sim: &Arc<Simulation>) -> Self {
+        let member = sim.pass(millis(1)).cluster.group.join(me());
+        Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false }
+    }
+
+    fn change(&mut self, world: &mut World) -> Option<Change> {
+        let group = &mut world.cluster.group;
+        if !group.has(self.member) {
+            self.member = group.join(me());
+            self.membership = None;
+            let lost = std::mem::take(&mut self.held);
+            return (!lost.is_empty()).then(|| Change::Revoked(lost.into_keys().map(source).collect()));
+        }
+        match group.poll(self.member)? {
+            Told::Revoked(partitions) => {
+                self.held.retain(|p, _| !partitions.contains(p));
+                if self.held.is_empty() {
+                    self.membership = None;
+                }
+                Some(Change::Revoked(partitions.into_iter().map(source).collect()))
+            }
+            Told::Assigned(partitions, generation) => {
+                self.membership = Some((self.member, generation));
+                self.held.extend(partitions.iter().map(|p| (*p, Place::Asked)));
+                Some(Change::Assigned(partitions.into_iter().map(source).collect()))
+            }
+        }
+    }
+
+    fn find_places(&mut self, world: &World) -> Option<Change> {
+        for (&partition, place) in self.held.iter_mut().filter(|(_, place)| **place == Place::Asked) {
+            if world.cluster.is_pending(partition) {
+                continue;
+            }
+            match world.cluster.committed[partition as usize] {
+                Some(offset) => *place = Place::At(offset),
+                None => {
+                    *place = Place::Nowhere;
+                    return Some(Change::NoPosition(source(partition)));
+                }
+            }
+        }
+        None
+    }
+
+    fn fetch(&mut self, world: &mut World, room: usize, into: &mut Batch) -> usize {
+        let mut count = 0;
+        let skip = world.dice.below(self.held.len() as u64 + 1) as usize;
+        let order: Vec<i32> = self.held.keys().copied().cycle().skip(skip).take(self.held.len()).collect();
+        for partition in order {
+            let Some(Place::At(next)) = self.held.get_mut(&partition) else { continue };
+            let run = world.dice.below(8);
+            for _ in 0..run {
+                if count == room || *next >= world.cluster.end(partition as usize) {
+                    break;
+                }
+                let input = &world.cluster.inputs[partition as usize][(*next - world.cluster.firsts[partition as usize]) as usize];
+                let key = if input.is_unreadable { "nobody".to_owned() } else { format!("nw/a{}", input.asset) };
+                into.push(
+                    source(partition),
+                    Offset(*next),
+                    Millis(1_767_225_600_000),
+                    Some(key.as_bytes()),
+                    Some(input.value.as_bytes()),
+                    std::iter::empty(),
+                );
+                (*next, count) = (*next + 1, count + 1);
+            }
+        }
+        count
+    }
+}
+
+impl GroupConsumer for Consumer {
+    type Membership = (u64, i64);
+
+    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+        assert!(!IS_IN_TRANSACTION.get(), "a poll in a transaction");
+        assert!(room > 0);
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(Duration::from_micros(200));
+        for is_last in [false, true] {
+            let found = if self.is_paused { 0 } else { self.fetch(&mut world, room, into) };
+            if let Some(change) = self.change(&mut world).or_else(|| self.find_places(&world)) {
+                changes.push(change);
+                return Ok(());
+            }
+            if found > 0 || is_last {
+                break;
+            }
+            drop(world);
+            world = sim.pass(wait);
+        }
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered) { unavailable() } else { Ok(()) }
+    }
+
+    fn membership(&self) -> Option<&(u64, i64)> {
+        self.membership.as_ref()
+    }
+
+    fn pause(&mut self) -> Result<(), ConsumeError> {
+        self.is_paused = true;
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), ConsumeError> {
+        self.is_paused = false;
+        Ok(())
+    }
+
+    fn committed(&mut self, partitions: &[SourcePartition], wait: Duration) -> Result<Vec<Option<Offset>>, ConsumeError> {
+        assert!(!IS_IN_TRANSACTION.get(), "a question in a transaction");
+        let mut world = self.sim.pass(millis(2));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered * 5) || partitions.iter().any(|p| world.cluster.is_pending(p.partition)) {
+            drop(world);
+            drop(self.sim.pass(wait));
+            return unavailable();
+        }
+        Ok(partitions.iter().map(|p| world.cluster.committed[p.partition as usize].map(Offset)).collect())
+    }
+
+    fn start_at(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
+        let mut world = self.sim.pass(millis(3));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered * 5) {
+            return unavailable();
+        }
+        let SourcePartition { partition, .. } = partition;
+        assert_eq!(start, Start::Earliest);
+        assert_eq!(self.held.get(&partition), Some(&Place::Nowhere), "a partition is begun that does not wait for it");
+        let first = world.cluster.firsts[partition as usize];
+        self.held.insert(partition, Place::At(first));
+        Ok(Offset(first))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        IS_IN_TRANSACTION.set(false);
+        let mut world = self.sim.look();
+        if is_dying() {
+            let now = world.now;
+            world.cluster.group.die(self.member, now);
+        } else {
+            world.cluster.group.leave(self.member);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Open,
+    /// Nothing is left but an abort.
+    Failed,
+    Dead,
+}
+
+/// A transactional producer.
+pub(super) struct Producer {
+    sim: Arc<Simulation>,
+    name: String,
+    epoch: u64,
+    state: State,
+    seen: BTreeSet<String>,
+    puts: Vec<Put>,
+    is_drained: bool,
+    /// To be told by `drain`.
+    reports: Vec<ProduceError>,
+}
+
+impl Producer {
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str) -> Result<Self, ProduceError> {
+        let mut world = sim.pass(millis(5));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered * 3) {
+            return Err(ProduceError::Abort("no coordinator".into()));
+        }
+        let epoch = world.cluster.init(name).unwrap_or_else(|what| {
+            world.fail(what);
+            0
+        });
+        IS_IN_TRANSACTION.set(false);
+        let (state, seen, puts) = (State::Ready, BTreeSet::new(), Vec::new());
+        Ok(Self { sim: Arc::clone(sim), name: name.to_owned(), epoch, state, seen, puts, is_drained: false, reports: Vec::new() })
+    }
+
+    fn turn(&mut self, state: State) {
+        self.state = state;
+        IS_IN_TRANSACTION.set(matches!(state, State::Open | State::Failed));
+    }
+
+    /// What can go wrong whenever the cluster is asked, the same name taken by another first.
+    fn fault(&mut self, world: &mut World) -> Result<(), ProduceError> {
+        if world.cluster.producers[&self.name].epoch != self.epoch {
+            self.turn(State::Dead);
+            return Err(ProduceError::Fenced(self.name.clone()));
+        }
+        let faults = world.cluster.faults;
+        if world.dice.hits(faults.fatal) {
+            self.turn(State::Dead);
+            return Err(ProduceError::Fatal("broken".into()));
+        }
+        if world.dice.hits(faults.abort) {
+            if self.state == State::Open {
+                self.turn(State::Failed);
+            }
+            return Err(ProduceError::Abort("something".into()));
+        }
+        Ok(())
+    }
+
+    /// Why this record is not taken.
+    fn refusal(&self, world: &mut World, output: &Output<'_>) -> Option<ProduceError> {
+        let topic = output.topic.to_owned();
+        let is_own = topic.starts_with("sharecast.");
+        if !is_own && world.cluster.is_broken(&topic, world.now) {
+            let reason = "unknown".into();
+            return Some(if world.dice.hits(300) { ProduceError::Abort("purged".into()) } else { ProduceError::Route { topic, reason } });
+        }
+        let value = output.value.unwrap_or_default();
+        let poison = format!("\"poison\":\"{topic}\"");
+        let is_refused = if is_own { value.len() > LONGEST_LETTER } else { value.windows(poison.len()).any(|w| w == poison.as_bytes()) };
+        is_refused.then_some(ProduceError::Refused { topic, reason: "too large".into() })
+    }
+}
+
+impl TransactionalProducer for Producer {
+    type Membership = (u64, i64);
+
+    fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
+        assert_eq!(self.state, State::Ready, "a look at {topic}");
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(millis(1));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered) {
+            return Err(ProduceError::Abort("nobody answers".into()));
+        }
+        // A topic that must not be written may be looked at all the same.
+        let is_seen = !world.cluster.is_broken(topic, world.now)
+            || world.cluster.topics.get(topic).is_some_and(|t| t.since.is_some()) && world.dice.hits(200);
+        if is_seen {
+            self.seen.insert(topic.to_owned());
+        } else {
+            world.cluster.model.troubled.insert(topic.to_owned());
+        }
+        Ok(is_seen)
+    }
+
+    fn begin(&mut self) -> Result<(), ProduceError> {
+        assert_eq!(self.state, State::Ready, "begin");
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.look();
+        self.fault(&mut world)?;
+        (self.puts, self.reports, self.is_drained) = (Vec::new(), Vec::new(), false);
+        self.turn(State::Open);
+        Ok(())
+    }
+
+    fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError> {
+        assert!(matches!(self.state, State::Open), "put when {:?}", self.state);
+        assert!(output.topic.starts_with("sharecast.") || self.seen.contains(output.topic), "{} was not looked at", output.topic);
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.look();
+        if world.dice.hits(30) {
+            drop(world);
+            world = sim.pass(Duration::from_micros(100));
+        }
+        if let Some(error) = self.refusal(&mut world, &output) {
+            // At once, or only in a delivery report.
+            if world.dice.hits(500) {
+                self.turn(State::Failed);
+                return Err(error);
+            }
+            self.reports.push(error);
+            return Ok(());
+        }
+        self.puts.push(Put {
+            topic: output.topic.to_owned(),
+            key: output.key.map(<[u8]>::to_vec),
+            value: output.value.map(<[u8]>::to_vec),
+            headers: output.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
+        });
+        Ok(())
+    }
+
+    fn drain(&mut self) -> Result<(), Vec<ProduceError>> {
+        assert_eq!(self.state, State::Open, "drain");
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(millis(2));
+        let slow = world.cluster.faults.slow;
+        if world.dice.hits(slow) {
+            let wait = world.dice.millis(100, 1_500);
+            drop(world);
+            world = sim.pass(wait);
+        }
+        let mut errors = std::mem::take(&mut self.reports);
+        if let Err(error) = self.fault(&mut world) {
+            errors.insert(world.dice.below(errors.len() as u64 + 1) as usize, error);
+        }
+        if !errors.is_empty() {
+            if self.state == State::Open {
+                self.turn(State::Failed);
+            }
+            return Err(errors);
+        }
+        let since = world.now;
+        let open = Transaction { since, puts: std::mem::take(&mut self.puts), ..Transaction::default() };
+        world.cluster.producers.get_mut(&self.name).expect("started").open = Some(open);
+        self.is_drained = true;
+        Ok(())
+    }
+
+    fn send_offsets(&mut self, offsets: &[(SourcePartition, Offset)], membership: &(u64, i64)) -> Result<(), ProduceError> {
+        assert_eq!(self.state, State::Open, "offsets");
+        assert!(self.is_drained);
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(millis(2));
+        self.fault(&mut world)?;
+        if !world.cluster.group.takes(membership.0, membership.1) {
+            self.turn(State::Failed);
+            return Err(ProduceError::StaleMember(format!("generation {}", membership.1)));
+        }
+        let open = world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("drained");
+        open.offsets = offsets.iter().map(|(p, offset)| (p.partition, offset.0)).collect();
+        drop(world);
+        let mut world = sim.pass(millis(1));
+        self.fault(&mut world)
+    }
+
+    fn commit(&mut self) -> Result<(), ProduceError> {
+        assert_eq!(self.state, State::Open, "commit");
+        let sim = Arc::clone(&self.sim);
+        let sent_at = sim.look().now;
+        let mut world = sim.pass(millis(1));
+        self.fault(&mut world)?;
+        world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("sent offsets").commit_sent = Some(sent_at);
+        let lost = world.cluster.faults.lost_commit;
+        if world.dice.hits(lost) {
+            self.turn(State::Dead);
+            match world.dice.below(3) {
+                // It never came, and is aborted when its time is over or its name comes back.
+                0 => world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("there").commit_sent = None,
+                // It is decided, and completed when its name comes back.
+                1 => {}
+                _ => {
+                    if let Err(what) = world.cluster.commit(&self.name) {
+                        world.fail(what);
+                    }
+                }
+            }
+            return Err(ProduceError::Fatal("commit: timed out".into()));
+        }
+        drop(world);
+        let mut world = sim.pass(millis(2));
+        if world.cluster.producers[&self.name].open.is_some()
+            && let Err(what) = world.cluster.commit(&self.name)
+        {
+            world.fail(what);
+        }
+        self.turn(State::Ready);
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), ProduceError> {
+        assert!(matches!(self.state, State::Open | State::Failed), "abort when {:?}", self.state);
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(millis(2));
+        let failed = world.cluster.faults.failed_abort;
+        if world.cluster.producers[&self.name].epoch != self.epoch {
+            self.turn(State::Dead);
+            return Err(ProduceError::Fenced(self.name.clone()));
+        }
+        if world.dice.hits(failed) {
+            self.turn(State::Dead);
+            return Err(if world.dice.hits(500) {
+                ProduceError::Fatal("abort: timed out".into())
+            } else {
+                ProduceError::Abort("abort".into())
+            });
+        }
+        world.cluster.producers.get_mut(&self.name).expect("started").open = None;
+        self.turn(State::Ready);
+        Ok(())
+    }
+}
+
+/// The control topic for one instance.
+pub(super) struct Control {
+    pub(super) sim: Arc<Simulation>,
+    pub(super) position: i64,
+    /// What is there is not handed out before this.
+    pub(super) lags_until: Duration,
+}
+
+impl ControlLog for Control {
+    fn poll(&mut self, wait: Duration, into: &mut Vec<ControlRecord>) -> Result<(), ConsumeError> {
+        let sim = Arc::clone(&self.sim);
+        let mut world = sim.pass(wait);
+        if world.cluster.is_over {
+            return Err(ConsumeError::Fatal("over".into()));
+        }
+        let (lag, unanswered) = (world.cluster.faults.control_lag, world.cluster.faults.unavailable);
+        if world.dice.hits(lag) {
+            self.lags_until = world.now + world.dice.millis(100, 3_000);
+        }
+        if self.lags_until > world.now {
+            return Ok(());
+        }
+        let room = 1 + world.dice.below(20);
+        for _ in 0..room {
+            if self.position as usize >= world.cluster.stable_end() {
+                break;
+            }
+            if let ControlSlot::Event(timestamp, value) = &world.cluster.control[self.position as usize] {
+                into.push(ControlRecord {
+                    offset: Offset(self.position),
+                    timestamp: *timestamp,
+                    value: Some(value.clone()),
+                    headers: Vec::new(),
+                });
+            }
+            self.position += 1;
+        }
+        if world.dice.hits(unanswered) { unavailable() } else { Ok(()) }
+    }
+
+    fn position(&self) -> Result<Offset, ConsumeError> {
+        Ok(Offset(self.position))
+    }
+}
+
+/// Asks for the control topic's end.
+pub(super) struct Probe(pub(super) Arc<Simulation>);
+
+impl EndProbe for Probe {
+    fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
+        let mut world = self.0.pass(millis(1));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered) {
+            return unavailable();
+        }
+        let bounds = LogBounds { start: Offset(0), end: Offset(world.cluster.control.len() as i64) };
+        drop(world);
+        drop(self.0.pass(millis(1)));
+        Ok(bounds)
+    }
+}
+
+/// Notes and topics.
+pub(super) struct Given(pub(super) Arc<Simulation>);
+
+impl StartNotes for Given {
+    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError> {
+        let mut world = self.0.pass(millis(5));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered * 5) {
+            return unavailable();
+        }
+        Ok(world.cluster.notes.contains(&note_key("g", topic, partition)))
+    }
+}
+
+impl TopicMaker for Given {
+    fn make(&self, topic: &str, _: TopicKind) -> Result<(), NotMade> {
+        let mut world = self.0.pass(millis(20));
+        let route = world.cluster.faults.route;
+        if world.dice.hits(route * 3) {
+            return Err(NotMade::Refused("denied".into()));
+        }
+        let latest = if world.dice.hits(100) { 8_000 } else { 300 };
+        let since = world.now + world.dice.millis(0, latest);
+        world.cluster.topics.entry(topic.to_owned()).or_default().since.get_or_insert(since);
+        Ok(())
+    }
+}

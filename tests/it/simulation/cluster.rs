@@ -1,0 +1,195 @@
+//! The brokers' memory: input logs, topics, transactions, committed offsets and the control topic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::group::Group;
+use super::model::{Committed, Input, Model};
+use super::scheduler::Dice;
+use sharecast::time::Millis;
+
+/// `transaction.timeout.ms`.
+const TRANSACTION: Duration = Duration::from_secs(15);
+/// A decided commit that nobody hears of is complete then.
+const COMPLETED_AFTER: Duration = Duration::from_secs(3);
+
+/// How often, in a thousand, each thing goes wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Faults {
+    pub(super) abort: u64,
+    pub(super) fatal: u64,
+    pub(super) lost_commit: u64,
+    pub(super) failed_abort: u64,
+    pub(super) unavailable: u64,
+    pub(super) slow: u64,
+    pub(super) rebalance: u64,
+    pub(super) control_lag: u64,
+    pub(super) route: u64,
+    pub(super) freeze: u64,
+    pub(super) kill: u64,
+    pub(super) stop: u64,
+}
+
+/// One record as it was put.
+#[derive(Debug, Clone)]
+pub(super) struct Put {
+    pub(super) topic: String,
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+/// An open transaction.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Transaction {
+    pub(super) since: Duration,
+    pub(super) puts: Vec<Put>,
+    pub(super) offsets: Vec<(i32, i64)>,
+    /// When the client called commit; the outcome is decided though not yet written everywhere.
+    pub(super) commit_sent: Option<Duration>,
+}
+
+/// What the transaction coordinator knows of one `transactional.id`.
+#[derive(Debug, Default)]
+pub(super) struct Producer {
+    pub(super) epoch: u64,
+    pub(super) open: Option<Transaction>,
+}
+
+/// A topic for outputs.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Topic {
+    /// There is one from then on.
+    pub(super) since: Option<Duration>,
+    /// Writing to it fails until then.
+    pub(super) broken_until: Duration,
+}
+
+/// A slot of the control topic.
+#[derive(Debug, Clone)]
+pub(super) enum ControlSlot {
+    Event(Millis, Vec<u8>),
+    /// A transaction marker or an aborted record: an offset that readers pass.
+    Passed,
+    /// Of a transaction that is still open.
+    Undecided,
+}
+
+/// The cluster.
+pub(super) struct Cluster {
+    pub(super) faults: Faults,
+    pub(super) inputs: Vec<Vec<Input>>,
+    /// The first offset of each input partition.
+    pub(super) firsts: Vec<i64>,
+    pub(super) committed: Vec<Option<i64>>,
+    pub(super) group: Group,
+    pub(super) producers: BTreeMap<String, Producer>,
+    pub(super) topics: BTreeMap<String, Topic>,
+    pub(super) control: Vec<ControlSlot>,
+    pub(super) notes: BTreeSet<String>,
+    pub(super) model: Model,
+    /// Transactions committed so far.
+    pub(super) commits: u64,
+    /// Everything is to end.
+    pub(super) is_over: bool,
+}
+
+impl Cluster {
+    pub(super) fn new(partitions: i32, faults: Faults, dice: &mut Dice) -> Self {
+        let count = partitions as usize;
+        Self {
+            faults,
+            inputs: vec![Vec::new(); count],
+            firsts: (0..count).map(|_| dice.below(3) as i64 * 7).collect(),
+            committed: vec![None; count],
+            group: Group::new(partitions),
+            producers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            control: Vec::new(),
+            notes: BTreeSet::new(),
+            model: Model::default(),
+            commits: 0,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn end(&self, partition: usize) -> i64 {
+        self.firsts[partition] + self.inputs[partition].len() as i64
+    }
+
+    /// Whether offsets of the partition are in a transaction that is not decided.
+    pub(super) fn is_pending(&self, partition: i32) -> bool {
+        self.producers.values().filter_map(|p| p.open.as_ref()).any(|t| t.offsets.iter().any(|(p, _)| *p == partition))
+    }
+
+    /// The end of the control topic for those who read committed.
+    pub(super) fn stable_end(&self) -> usize {
+        self.control.iter().position(|slot| matches!(slot, ControlSlot::Undecided)).unwrap_or(self.control.len())
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        now: Duration,
+        frozen: impl Fn(usize) -> Option<(Duration, Duration)>,
+        dice: &mut Dice,
+    ) -> Result<(), String> {
+        self.group.expire(now, frozen, dice);
+        let is_late = |open: &Transaction| open.commit_sent.is_some_and(|sent| now - sent >= COMPLETED_AFTER);
+        let late: Vec<String> =
+            self.producers.iter().filter(|(_, p)| p.open.as_ref().is_some_and(is_late)).map(|(name, _)| name.clone()).collect();
+        late.iter().try_for_each(|name| self.commit(name))?;
+        for producer in self.producers.values_mut() {
+            if producer.open.as_ref().is_some_and(|open| open.commit_sent.is_none() && now - open.since >= TRANSACTION) {
+                producer.open = None;
+                producer.epoch += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// `init_transactions`: settles what is open and takes the name.
+    pub(super) fn init(&mut self, name: &str) -> Result<u64, String> {
+        if self.producers.get(name).and_then(|p| p.open.as_ref()).is_some_and(|open| open.commit_sent.is_some()) {
+            self.commit(name)?;
+        }
+        let producer = self.producers.entry(name.to_owned()).or_default();
+        producer.open = None;
+        producer.epoch += 1;
+        Ok(producer.epoch)
+    }
+
+    /// Makes the open transaction of this name visible, and holds it against the model.
+    pub(super) fn commit(&mut self, name: &str) -> Result<(), String> {
+        let Some(open) = self.producers.get_mut(name).and_then(|p| p.open.take()) else { return Err(format!("{name} has nothing open")) };
+        let committed = Committed {
+            puts: &open.puts,
+            offsets: &open.offsets,
+            sent_at: open.commit_sent.unwrap_or_default(),
+            before: &self.committed,
+            inputs: &self.inputs,
+            firsts: &self.firsts,
+        };
+        self.model.check(&committed)?;
+        for put in open.puts.iter().filter(|put| put.topic == "sharecast.state") {
+            let key = String::from_utf8_lossy(put.key.as_deref().unwrap_or_default()).into_owned();
+            if !self.notes.insert(key.clone()) {
+                return Err(format!("{key} is begun twice"));
+            }
+        }
+        for (partition, next) in open.offsets {
+            self.committed[partition as usize] = Some(next);
+        }
+        self.commits += 1;
+        Ok(())
+    }
+
+    pub(super) fn is_broken(&self, topic: &str, now: Duration) -> bool {
+        self.topics.get(topic).is_none_or(|topic| topic.since.is_none_or(|since| since > now) || topic.broken_until > now)
+    }
+
+    /// Appends an event that is acknowledged now.
+    pub(super) fn append(&mut self, wall: Millis, event: String) -> i64 {
+        self.control.push(ControlSlot::Event(wall, event.into_bytes()));
+        self.control.len() as i64 - 1
+    }
+}

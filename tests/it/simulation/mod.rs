@@ -1,0 +1,446 @@
+//! The engine's workers, control planes and fences on a simulated cluster: exactly once, in order, and never by a view
+//! that is too old, whatever goes wrong (SPEC sections 7, 9, 10, 11).
+//!
+//! `SHARECAST_SEED=<n>` runs one seed again and shows the engine's log, `SHARECAST_RUNS=<n>` so many from the first on.
+
+mod clients;
+mod cluster;
+mod group;
+mod model;
+mod scheduler;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sharecast::clock::BootTime;
+use sharecast::config::{OutputTemplate, TenantLabels};
+use sharecast::decide::{Decider, ReleaseRules};
+use sharecast::engine::control::ControlPlane;
+use sharecast::engine::counting::{ControlMetrics, WorkerMetrics};
+use sharecast::engine::fence::{Fence, FenceLimits};
+use sharecast::engine::probe::Prober;
+use sharecast::engine::setback::Ended;
+use sharecast::engine::snapshots::SnapshotWriter;
+use sharecast::engine::timers::TICK_EVERY;
+use sharecast::engine::topics::TopicNames;
+use sharecast::engine::worker::{Shared, Worker, WorkerSettings};
+use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
+use sharecast::live::{Live, View};
+use sharecast::record::decode::ReadRules;
+use sharecast::record::mapping::{KeyFormat, Mapping, Mode, Source, Stream};
+use sharecast::share::snapshot::Origin;
+use sharecast::share::table::{FoldRules, ShareTable};
+use sharecast::time::{Millis, Span};
+use sharecast::transport::Start;
+
+use clients::{Consumer, Control, Given, Probe, Producer};
+use cluster::{Cluster, ControlSlot, Faults, Topic};
+use model::{Input, LONGEST_LETTER, MAX_VIEW_AGE, topic_of};
+use scheduler::{Dice, Killed, Simulation, VirtualClock, World};
+
+const PARTITIONS: i32 = 4;
+const ASSETS: usize = 4;
+const TARGETS: usize = 4;
+/// Input records of one run.
+const RECORDS: u64 = 250;
+/// After the last fault everything must be done within this.
+const PATIENCE: Duration = Duration::from_secs(400);
+
+/// What a run had in it.
+#[derive(Debug, Default)]
+struct Seen {
+    commits: u64,
+    released: u64,
+    diverted: u64,
+}
+
+#[test]
+fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() {
+    let mut sum = Seen::default();
+    for seed in seeds() {
+        let seen = run(seed).unwrap_or_else(|what| panic!("{what}\nrun it again with SHARECAST_SEED={seed}"));
+        sum = Seen { commits: sum.commits + seen.commits, released: sum.released + seen.released, diverted: sum.diverted + seen.diverted };
+    }
+    println!("{sum:?}");
+    assert!(sum.released > 100 && sum.commits > 10, "the runs did next to nothing: {sum:?}");
+}
+
+/// The seeds to run.
+fn seeds() -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    match number("SHARECAST_SEED") {
+        Some(seed) => {
+            let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_thread_names(true).try_init();
+            vec![seed]
+        }
+        None => (0..number("SHARECAST_RUNS").unwrap_or(200)).collect(),
+    }
+}
+
+/// Runs one seed; the error says what must not be.
+fn run(seed: u64) -> Result<Seen, String> {
+    let mut dice = Dice::new(seed.wrapping_add(1 << 40));
+    let mut cluster = Cluster::new(PARTITIONS, faults(&mut dice), &mut dice);
+    // Without the fence a zombie has nothing but the group's generation against it.
+    let is_fenced = dice.hits(850);
+    if !is_fenced {
+        (cluster.model.max_view_age, cluster.faults.freeze) = (Duration::MAX, 40);
+    }
+    let (instances, workers) = (1 + dice.below(2) as usize, 1 + dice.below(2) as usize);
+    let sim = Simulation::new(seed, 1 + instances * (2 + workers), cluster);
+    let instances: Vec<Arc<Instance>> =
+        (0..instances).map(|number| Arc::new(Instance::new(&sim, number, workers, is_fenced, &mut dice))).collect();
+    std::thread::scope(|scope| {
+        let mut actor = 0;
+        let mut act = |body: Box<dyn FnOnce() + Send>| {
+            let (sim, me) = (Arc::clone(&sim), actor);
+            std::thread::Builder::new().name(format!("actor {me}")).spawn_scoped(scope, move || sim.act(me, body)).expect("a thread");
+            actor += 1;
+        };
+        {
+            let (sim, instances) = (Arc::clone(&sim), instances.clone());
+            act(Box::new(move || Outside { sim, instances, workers, shares: 0, number: 0, ticked_at: Duration::ZERO }.act()));
+        }
+        for instance in &instances {
+            let (one, two) = (Arc::clone(instance), Arc::clone(instance));
+            act(Box::new(move || one.fold()));
+            act(Box::new(move || two.probe()));
+            for number in 0..workers {
+                let instance = Arc::clone(instance);
+                act(Box::new(move || instance.work(number)));
+            }
+        }
+    });
+    let world = sim.look();
+    let model = &world.cluster.model;
+    match &world.failure {
+        Some(what) => Err(format!("{what}\nat {:?} with {:?}", world.now, world.cluster.faults)),
+        None => Ok(Seen { commits: world.cluster.commits, released: model.released, diverted: model.diverted }),
+    }
+}
+
+/// Each kind of fault is there or not, so that some runs are nearly calm and some are not.
+fn faults(dice: &mut Dice) -> Faults {
+    let mut upto = |most: u64| if dice.hits(500) { 0 } else { 1 + dice.below(most) };
+    Faults {
+        abort: upto(30),
+        fatal: upto(15),
+        lost_commit: upto(80),
+        failed_abort: upto(300),
+        unavailable: upto(20),
+        slow: upto(60),
+        rebalance: upto(40),
+        control_lag: upto(6),
+        route: upto(20),
+        freeze: upto(8),
+        kill: upto(8),
+        stop: upto(8),
+    }
+}
+
+fn stream() -> Stream {
+    Stream {
+        name: StreamName::parse("telemetry").unwrap(),
+        index: StreamIndex(0),
+        mode: Mode::Append,
+        topic: "raw".into(),
+        mapping: Mapping {
+            tenant: Source::KeyField,
+            asset: Source::KeyField,
+            key_format: Some(KeyFormat::parse("{tenant}/{asset}").unwrap()),
+            time: None,
+            rewrite_tenant: Vec::new(),
+            rewrite_asset: Vec::new(),
+        },
+    }
+}
+
+fn fold_rules() -> FoldRules {
+    FoldRules { streams: [stream()].into(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true }
+}
+
+/// One process.
+struct Instance {
+    sim: Arc<Simulation>,
+    number: usize,
+    shared: Shared,
+    settings: WorkerSettings,
+    /// Of each worker's present life.
+    stops: Mutex<Vec<Arc<AtomicBool>>>,
+}
+
+impl Instance {
+    fn new(sim: &Arc<Simulation>, number: usize, workers: usize, is_fenced: bool, dice: &mut Dice) -> Self {
+        let limits = FenceLimits {
+            is_enabled: is_fenced,
+            max_view_age: MAX_VIEW_AGE,
+            max_tick_age: Duration::from_secs(60),
+            max_clock_skew: Duration::from_secs(1),
+        };
+        let view = View { graph: ShareTable::new(fold_rules()).graph(), position: Offset(0), newest_cut: None };
+        let given = Arc::new(Given(Arc::clone(sim)));
+        let shared = Shared {
+            live: Arc::new(Live::new(view)),
+            fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
+            clock: Arc::new(VirtualClock(Arc::clone(sim))),
+            topic_maker: Arc::clone(&given) as _,
+            notes: given,
+            stop: Arc::default(),
+            held: Arc::default(),
+            producers: Arc::default(),
+            assigned: Arc::default(),
+        };
+        let settings = WorkerSettings {
+            group: "g".into(),
+            transactional_id: String::new(),
+            streams: [stream()].into(),
+            starts: [Start::Earliest].into(),
+            interval: dice.millis(10, 150),
+            max_records: 1 + dice.below(40) as usize,
+            max_routes: 1 + dice.below(6) as usize,
+            names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
+            passes_headers: Vec::new(),
+            has_provenance_headers: false,
+        };
+        Self { sim: Arc::clone(sim), number, shared, settings, stops: Mutex::new(vec![Arc::default(); workers]) }
+    }
+
+    fn fold(&self) {
+        let origin = Origin { cluster: "c".into(), topic: "control".into() };
+        let nowhere = std::path::PathBuf::from("/nowhere/snapshot");
+        let plane = ControlPlane {
+            log: Control { sim: Arc::clone(&self.sim), position: 0, lags_until: Duration::ZERO },
+            table: ShareTable::new(fold_rules()),
+            control_time: Millis(0),
+            control_topic: "control".into(),
+            newest_cut: None,
+            live: Arc::clone(&self.shared.live),
+            fence: Arc::clone(&self.shared.fence),
+            clock: Arc::clone(&self.shared.clock),
+            metrics: ControlMetrics,
+            topics: None,
+            snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1)),
+            commands: channel().1,
+            stop: Arc::default(),
+        };
+        // It ends with the log.
+        let _ = plane.run();
+    }
+
+    fn probe(&self) {
+        let Shared { fence, live, clock, stop, .. } = self.shared.clone();
+        if let Err(broken) = (Prober { probe: Probe(Arc::clone(&self.sim)), fence, live, clock, stop }).run() {
+            self.sim.look().fail(broken.to_string());
+        }
+    }
+
+    /// A worker's lives, one after the other.
+    fn work(&self, number: usize) {
+        for life in 0.. {
+            let stop = Arc::<AtomicBool>::default();
+            self.stops.lock().unwrap_or_else(PoisonError::into_inner)[number] = Arc::clone(&stop);
+            let mut world = self.sim.look();
+            if world.cluster.is_over || world.failure.is_some() {
+                return;
+            }
+            // It comes back under its name or under another one.
+            let name =
+                if world.dice.hits(700) { format!("g-{}-{number}", self.number) } else { format!("g-{}-{number}-{life}", self.number) };
+            let rest = if life == 0 { Duration::ZERO } else { world.dice.millis(10, 3_000) };
+            drop(world);
+            let live = || {
+                drop(self.sim.pass(rest));
+                self.live(name, stop)
+            };
+            match catch_unwind(AssertUnwindSafe(live)) {
+                Ok(Ok(()) | Err(Ended::FencedTwice { .. })) => {}
+                Ok(Err(ended)) => self.sim.look().fail(format!("a worker ended: {ended}")),
+                Err(payload) if !payload.is::<Killed>() => resume_unwind(payload),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn live(&self, name: String, stop: Arc<AtomicBool>) -> Result<(), Ended> {
+        let rules = ReleaseRules {
+            read: ReadRules { max_record_bytes: 1 << 20, max_future: Span::from_millis(600_000) },
+            late_grace: Span::ZERO,
+            shows_provenance: true,
+        };
+        let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
+        let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
+        let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
+        let make = Box::new(move || Producer::start(&sim, &name));
+        let shared = Shared { stop, ..self.shared.clone() };
+        Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), metrics)?.run()
+    }
+}
+
+/// Whatever comes from outside: records, operators, and what goes wrong.
+struct Outside {
+    sim: Arc<Simulation>,
+    instances: Vec<Arc<Instance>>,
+    workers: usize,
+    shares: u64,
+    number: u64,
+    ticked_at: Duration,
+}
+
+impl Outside {
+    fn act(mut self) {
+        // A late first tick keeps the fence closed while partitions are begun and change hands.
+        let mut world = self.sim.look();
+        let late = if world.dice.hits(500) { world.dice.millis(0, 5_000) } else { Duration::ZERO };
+        self.ticked_at = world.now + late - TICK_EVERY;
+        drop(world);
+        loop {
+            let wait = self.sim.look().dice.millis(5, 100);
+            let sim = Arc::clone(&self.sim);
+            let mut world = sim.pass(wait);
+            self.tick(&mut world);
+            self.send(&mut world);
+            self.share(&mut world);
+            self.disturb(&mut world);
+            if self.number >= RECORDS && world.dice.hits(50) {
+                break;
+            }
+        }
+        self.calm();
+        let sim = Arc::clone(&self.sim);
+        let until = sim.look().now + PATIENCE;
+        loop {
+            let mut world = sim.pass(Duration::from_millis(200));
+            self.tick(&mut world);
+            let cluster = &world.cluster;
+            if (0..PARTITIONS as usize).all(|p| cluster.committed[p] == Some(cluster.end(p))) {
+                break;
+            }
+            if world.now > until {
+                let (committed, ends) = (cluster.committed.clone(), (0..PARTITIONS as usize).map(|p| cluster.end(p)).collect::<Vec<_>>());
+                let group = &world.cluster.group;
+                let what = format!(
+                    "records wait for good: {committed:?} of {ends:?}\n{group:?}\n{:?}\n{:?}",
+                    world.cluster.producers, world.actors
+                );
+                world.fail(what);
+            }
+        }
+        self.sim.look().cluster.is_over = true;
+        for instance in &self.instances {
+            instance.shared.stop.store(true, Ordering::Relaxed);
+            instance.stops.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|stop| stop.store(true, Ordering::Relaxed));
+        }
+    }
+
+    fn tick(&mut self, world: &mut World) {
+        if world.now >= self.ticked_at + TICK_EVERY {
+            self.ticked_at = world.now;
+            self.tell(world, "/sharecast", "control.tick", "");
+        }
+    }
+
+    fn tell(&self, world: &mut World, source: &str, kind: &str, data: &str) -> i64 {
+        let id = world.cluster.control.len();
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"e{id}","source":"{source}","type":"sharecast.{kind}.v1","time":"2026-01-01T00:00:00Z","data":{{{data}}}}}"#
+        );
+        let wall = world.wall();
+        world.cluster.append(wall, event)
+    }
+
+    fn send(&mut self, world: &mut World) {
+        for _ in 0..world.dice.below(7) {
+            if self.number == RECORDS {
+                return;
+            }
+            self.number += 1;
+            let (number, asset) = (self.number, world.dice.below(ASSETS as u64) as usize);
+            let poison = world.dice.hits(20).then(|| world.dice.below(TARGETS as u64) as usize);
+            let is_unreadable = world.dice.hits(30);
+            let fill = if is_unreadable && world.dice.hits(300) { "x".repeat(LONGEST_LETTER) } else { String::new() };
+            let topic = poison.map(topic_of).unwrap_or_default();
+            let value = format!(r#"{{"n":{number},"poison":"{topic}","fill":"{fill}"}}"#);
+            let partition = world.dice.below(PARTITIONS as u64) as usize;
+            world.cluster.inputs[partition].push(Input { number, asset, is_unreadable, poison, value });
+        }
+    }
+
+    /// Offers and accepts, or revokes; and transactions of others on the control topic.
+    fn share(&mut self, world: &mut World) {
+        if world.dice.hits(60) {
+            for slot in &mut world.cluster.control {
+                if matches!(slot, ControlSlot::Undecided) {
+                    *slot = ControlSlot::Passed;
+                }
+            }
+        }
+        if world.dice.hits(40) {
+            let slot = if world.dice.hits(200) { ControlSlot::Undecided } else { ControlSlot::Passed };
+            world.cluster.control.push(slot);
+        }
+        if !world.dice.hits(250) {
+            return;
+        }
+        let (asset, target) = (world.dice.below(ASSETS as u64) as usize, world.dice.below(TARGETS as u64) as usize);
+        let now = world.now;
+        if let Some(share) = world.cluster.model.standing(asset, target) {
+            let offset = self.tell(world, "/tenants/nw", "share.revoked", &format!(r#""share":"{share}""#));
+            world.cluster.model.revoked(&share, offset, now);
+        } else {
+            self.shares += 1;
+            let share = format!("s{:04}", self.shares);
+            let offer = format!(
+                r#""share":"{share}","asset":"a{asset}","target_tenant":"t{target}","streams":["telemetry"],"profile":"all","history":true"#
+            );
+            self.tell(world, "/tenants/nw", "share.offered", &offer);
+            let offset = self.tell(world, &format!("/tenants/t{target}"), "share.accepted", &format!(r#""share":"{share}""#));
+            world.cluster.model.accepted(share, asset, target, offset, now);
+        }
+    }
+
+    fn disturb(&mut self, world: &mut World) {
+        let Faults { rebalance, route, freeze, kill, stop, .. } = world.cluster.faults;
+        if world.dice.hits(rebalance) {
+            world.cluster.group.rebalance();
+        }
+        if world.dice.hits(route) {
+            let topic = topic_of(world.dice.below(TARGETS as u64) as usize);
+            let broken_until = world.now + world.dice.millis(100, 8_000);
+            world.cluster.model.troubled.insert(topic.clone());
+            world.cluster.topics.entry(topic).or_default().broken_until = broken_until;
+        }
+        let (instance, number) = (world.dice.below(self.instances.len() as u64) as usize, world.dice.below(self.workers as u64) as usize);
+        let first = 1 + instance * (2 + self.workers);
+        if world.dice.hits(freeze) {
+            // The whole process, or a thread of it that gets no time.
+            let span = if world.dice.hits(300) { world.dice.millis(10_000, 90_000) } else { world.dice.millis(200, 3_000) };
+            let all = if world.dice.hits(500) { first..first + 2 + self.workers } else { first + 2 + number..first + 3 + number };
+            let now = world.now;
+            all.for_each(|actor| world.actors[actor].frozen = Some((now, now + span)));
+        }
+        if world.dice.hits(kill) {
+            world.actors[first + 2 + number].is_killed = true;
+        }
+        if world.dice.hits(stop) {
+            self.instances[instance].stops.lock().unwrap_or_else(PoisonError::into_inner)[number].store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    fn calm(&self) {
+        let mut world = self.sim.look();
+        let now = world.now;
+        world.cluster.faults = Faults::default();
+        for target in 0..TARGETS {
+            world.cluster.topics.insert(topic_of(target), Topic { since: Some(now), broken_until: Duration::ZERO });
+        }
+        for slot in &mut world.cluster.control {
+            if matches!(slot, ControlSlot::Undecided) {
+                *slot = ControlSlot::Passed;
+            }
+        }
+    }
+}
