@@ -16,7 +16,7 @@ mod kafka_client;
 mod instance;
 #[cfg(feature = "io")]
 mod world;
-// Kill, stop, rebalance and broker restart: every record once, in order, under an epoch that allowed it (sections 7, 10).
+// Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (sections 7, 10).
 #[cfg(feature = "io")]
 mod exactly_once;
 // What closes the fence and what opens it again (section 11).
