@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 
@@ -39,6 +39,19 @@ impl ClientError {
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
     config.create_with_context(Logged).map_err(|error| ClientError::of(&error))
+}
+
+/// First and end offset of a partition, as its leader knows them.
+///
+/// librdkafka asks the leader that it heard of last, and where that one has died each question ends in a time-out, for as long
+/// as its metadata counts as fresh (a quarter of an hour). So an unanswered question has it look for the leader anew.
+pub(super) fn watermarks(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, wait: Duration) -> KafkaResult<(i64, i64)> {
+    let answer = consumer.fetch_watermarks(topic, partition, wait);
+    if answer.is_err() {
+        // Whoever asks will ask again; that this fails too says nothing new.
+        let _ = consumer.fetch_metadata(Some(topic), wait);
+    }
+    answer
 }
 
 /// Serves a log line that came as an event.

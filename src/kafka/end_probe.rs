@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 
-use super::client::{ClientError, Logged, create};
+use super::client::{ClientError, Logged, create, watermarks};
 use super::failure;
 use super::settings::KafkaSettings;
 use crate::id::Offset;
@@ -40,7 +40,7 @@ impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
         while self.consumer.poll(Duration::ZERO).is_some() {}
-        let bounds = self.consumer.fetch_watermarks(&self.topic, self.partition, self.wait);
+        let bounds = watermarks(&self.consumer, &self.topic, self.partition, self.wait);
         let (start, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }

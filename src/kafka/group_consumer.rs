@@ -1,5 +1,6 @@
 //! The workers' group member: `transport::GroupConsumer`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, RebalanceProtocol};
@@ -7,7 +8,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create};
+use super::client::{ClientError, Deadline, Logged, create, watermarks};
 use super::failure;
 use super::native::{Event, Failure, Fetched, Kind, Queue};
 use super::settings::KafkaSettings;
@@ -31,7 +32,7 @@ pub struct Source {
 }
 
 /// The generation of a group that a member saw last; sent with the offsets, it fences a zombie.
-pub struct KafkaMembership(pub(super) ConsumerGroupMetadata);
+pub struct KafkaMembership(pub(super) Arc<ConsumerGroupMetadata>);
 
 /// A member of a consumer group by the classic protocol, cooperative-sticky, read committed.
 pub struct KafkaConsumer {
@@ -90,7 +91,7 @@ impl KafkaConsumer {
         if event.kind() == Kind::Assign {
             self.assign(&list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
             self.held.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
-            self.membership = self.consumer.group_metadata().map(KafkaMembership);
+            self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
             changes.push(Change::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();
@@ -198,7 +199,7 @@ impl GroupConsumer for KafkaConsumer {
         let failed = |error| failure::of_input_call(&error);
         let topic = self.topic_of(partition).to_owned();
         // The end is the last stable offset here: what an open transaction holds is still to come.
-        let (first, end) = self.consumer.fetch_watermarks(&topic, partition.partition, ASK).map_err(failed)?;
+        let (first, end) = watermarks(&self.consumer, &topic, partition.partition, ASK).map_err(failed)?;
         let offset = match start {
             Start::Earliest => first,
             Start::Latest => end,

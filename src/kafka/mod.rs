@@ -9,6 +9,7 @@ mod client;
 mod committed;
 mod control_log;
 mod end_probe;
+mod errand;
 mod failure;
 mod group_consumer;
 mod mock;
@@ -16,7 +17,6 @@ mod native;
 mod settings;
 mod topic_reader;
 mod transactional_producer;
-mod watchdog;
 mod writer;
 
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};

@@ -1,18 +1,21 @@
 //! A worker's producer: `transport::TransactionalProducer`.
 
+use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, log};
+use super::errand::{Errand, GivenUp};
 use super::failure;
 use super::group_consumer::{KafkaMembership, Source};
 use super::native::{Kind, Queue, Topics, flush};
 use super::settings::KafkaSettings;
-use super::watchdog::{Watchdog, end_process};
 use crate::id::Offset;
 use crate::transport::{Output, ProduceError, SourcePartition, TransactionalProducer};
 
@@ -23,13 +26,26 @@ const ABORT_SLICE: Duration = Duration::from_millis(5);
 /// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
 const EXPIRES_AT: f32 = 0.9;
 
+/// So many calls that hang at a time are more than what a cluster in trouble explains.
+const MOST_STUCK: usize = 16;
+
+/// What sending offsets takes. Between calls nobody but its owner has the producer.
+struct Sending {
+    producer: Arc<BaseProducer<Logged>>,
+    offsets: TopicPartitionList,
+    membership: Arc<ConsumerGroupMetadata>,
+    limit: Duration,
+}
+
 /// An idempotent, transactional producer. It is made anew after `Fatal` and `Fenced`.
 pub struct KafkaProducer {
     // Above the producer: these must be dropped first.
     queue: Queue,
     topics: Topics,
-    producer: BaseProducer<Logged>,
-    watchdog: Watchdog,
+    producer: Arc<BaseProducer<Logged>>,
+    /// Sends offsets; none once that did not come back.
+    errand: Option<Errand<Sending, KafkaResult<()>>>,
+    transactional_id: String,
     sources: Vec<Source>,
     /// Of commit, abort and everything else that waits for the coordinator.
     limit: Duration,
@@ -45,14 +61,17 @@ impl KafkaProducer {
     /// Makes the producer and takes `transactional_id` for it: whoever had it is fenced, and its open transaction aborted.
     /// `sources` names the topics of the offsets it will send. Waits up to `wait` for the coordinator.
     ///
-    /// A watchdog ends the process (exit code 69) if sending offsets takes longer than three transaction time-outs.
+    /// Where sending offsets hangs, as librdkafka's can when the group's coordinator has gone (#5456, #5511), it is given up as
+    /// `Fatal` after a third of the transaction time-out: the next producer of the name fences this one, whose call ends when
+    /// some broker comes or goes. With more than sixteen such calls at a time the process ends (exit code 69).
     pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[Source], wait: Duration) -> Result<Self, ClientError> {
         let producer: BaseProducer<Logged> = create(&settings.transactional_producer(transactional_id))?;
         let queue = Queue::of_producer(producer.client()).ok_or_else(|| ClientError::Settings("the producer has no queue".to_owned()))?;
         let limit = Duration::from_millis(settings.transaction_timeout_ms());
-        let (name, longest) = (transactional_id.to_owned(), limit * 3);
-        let watchdog = Watchdog::start(move || end_process("sending offsets to the transaction", &name, longest))
-            .map_err(|error| ClientError::Settings(format!("no thread for the watchdog: {error}")))?;
+        let errand = Errand::start("kafka-offsets", |job: Sending| {
+            job.producer.send_offsets_to_transaction(&job.offsets, &job.membership, job.limit)
+        });
+        let errand = errand.map_err(|error| ClientError::Settings(format!("no thread to send offsets: {error}")))?;
         producer.init_transactions(wait).map_err(|error| {
             let (code, words) = failure::parts(&error);
             match code {
@@ -66,8 +85,9 @@ impl KafkaProducer {
         Ok(Self {
             queue,
             topics: Topics::default(),
-            producer,
-            watchdog,
+            producer: Arc::new(producer),
+            errand: Some(errand),
+            transactional_id: transactional_id.to_owned(),
             sources: sources.to_vec(),
             limit,
             failures: Vec::new(),
@@ -93,8 +113,33 @@ impl KafkaProducer {
                 elem.set_metadata(note);
             }
         }
-        let answer = self.watchdog.during(self.limit * 3, || self.producer.send_offsets_to_transaction(&list, &membership.0, self.limit));
+        let answer = self.send(list, Arc::clone(&membership.0))?;
         answer.map_err(|error| self.judge(failure::of_transaction("sending offsets", &error)))
+    }
+
+    fn send(&mut self, offsets: TopicPartitionList, membership: Arc<ConsumerGroupMetadata>) -> Result<KafkaResult<()>, ProduceError> {
+        let Some(errand) = self.errand.take() else { return Err(ProduceError::Fatal("sending offsets still hangs".to_owned())) };
+        let sending = Sending { producer: Arc::clone(&self.producer), offsets, membership, limit: self.limit / 4 };
+        let longest = self.limit / 3;
+        match errand.run(sending, longest) {
+            Ok((errand, answer)) => {
+                self.errand = Some(errand);
+                Ok(answer)
+            }
+            Err(GivenUp { stuck }) if stuck > MOST_STUCK => {
+                let name = &self.transactional_id;
+                tracing::error!(
+                    name,
+                    stuck,
+                    "sending offsets hangs again and again: the group's coordinator does not answer; the process ends"
+                );
+                process::exit(69);
+            }
+            Err(GivenUp { .. }) => Err(ProduceError::Fatal(format!(
+                "sending offsets has not come back for {} ms: the group's coordinator has gone",
+                longest.as_millis()
+            ))),
+        }
     }
 
     /// Serves what librdkafka has to say, without waiting.

@@ -181,6 +181,14 @@ fn faults(world: &World<'_>, next: &AtomicU64) -> Instance {
     flow.goes_on();
     c.terminate();
     flow.goes_on();
+    // Each broker dies once, so that the one which coordinates the group and those which coordinate the transactions do, and
+    // comes back only when it is known to be gone.
+    for node in 1..=3 {
+        world.cluster.node("kill", node);
+        flow.goes_on();
+        world.cluster.node("start-node", node);
+        flow.goes_on();
+    }
     await_that("both are ready", || [&a, &b].iter().all(|instance| matches!(instance.get("/readyz"), Some((200, _)))));
     [a, b].into_iter().for_each(Instance::terminate);
     // What was fed after the last commit is for the next one.

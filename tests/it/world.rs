@@ -240,6 +240,8 @@ log: {{ format: text }}
 pub(crate) fn feeder(cluster: &Cluster) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &cluster.bootstrap).set("enable.idempotence", "true").set("message.max.bytes", "10000000");
+    // librdkafka spins while records are ready that wait for an acknowledgement; on two cores that starves the brokers.
+    config.set("linger.ms", "100");
     config.create().unwrap()
 }
 
