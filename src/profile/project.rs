@@ -7,7 +7,7 @@ use super::walk::{Scratch, Walk};
 use crate::id::Epoch;
 use crate::json::path::Found;
 use crate::json::tape::{InvalidJson, Tape};
-use crate::time::{Millis, Span};
+use crate::time::{Millis, Moment, Span};
 
 /// Between whom a record passes, and under which id.
 #[derive(Debug, Clone, Copy)]
@@ -131,9 +131,11 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
     }
 }
 
-/// A Kafka timestamp floored by the steps that `Projector::project` answered (D38).
+/// A Kafka timestamp floored by the steps that `Projector::project` answered (D38). Where the multiple lies before the
+/// year 1, which no line can write (D3), it is the first moment that can be written.
 pub fn floor_timestamp(timestamp: Millis, steps: &[Span]) -> Millis {
     let floor = |nanos: i128, step: &Span| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
     let nanos = steps.iter().fold(timestamp.moment().nanos(), floor);
-    Millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN))
+    let floored = Millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN));
+    floored.max(Moment::FIRST.millis().min(timestamp))
 }

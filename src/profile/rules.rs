@@ -7,7 +7,7 @@ use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::Path;
 use crate::record::mapping::{Mapping, Mode, Source, Stream};
-use crate::time::{Millis, Span};
+use crate::time::{Millis, Moment, Span};
 
 const PARTIES: Parties<'_> = Parties { owner: "northwind", target: "acme", target_asset: "EX-1" };
 
@@ -206,6 +206,8 @@ fn d38_a_truncate_of_the_time_member_floors_the_timestamp_too() {
     assert_eq!(floor_timestamp(Millis(119_999), &[Span::parse("7s").unwrap(), minute]), Millis(60_000));
     assert_eq!(floor_timestamp(Millis(-1), &[minute]), Millis(-60_000));
     assert_eq!(floor_timestamp(Millis(-1), &[]), Millis(-1));
+    assert_eq!(floor_timestamp(Millis(-1), &[Span::parse("3000000d").unwrap()]), Moment::FIRST.millis());
+    assert_eq!(floor_timestamp(Millis(i64::MAX), &[minute]).0 % 60_000, 0);
 }
 
 #[test]

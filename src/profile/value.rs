@@ -43,7 +43,7 @@ pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut M
                 ValueKind::String => event_time::from_text(means.text(json))?,
                 ValueKind::Other => return None,
             };
-            write_time(floor(moment, *step)?, unit, out);
+            write_time(floor(moment, *step), unit, out)?;
             Some(kind)
         }
         Action::Mask(mask) => apply_mask(*mask, kind, json, means, out),
@@ -120,25 +120,30 @@ fn write_kept(first: &str, hidden: usize, last: &str, out: &mut Vec<u8>) {
     out.remove(at);
 }
 
-/// The last multiple of `step` since 1970 at or before `moment`; none before the year 1.
-fn floor(moment: Moment, step: Span) -> Option<Moment> {
-    Moment::from_nanos(moment.nanos().div_euclid(step.nanos()) * step.nanos())
+/// The last multiple of `step` since 1970 at or before `moment`, in nanoseconds. It may lie before the year 1.
+fn floor(moment: Moment, step: Span) -> i128 {
+    moment.nanos().div_euclid(step.nanos()) * step.nanos()
 }
 
-fn write_time(moment: Moment, unit: Unit, out: &mut Vec<u8>) {
+/// Appends the time in its own unit. None as text before the year 1, which has no such text (D27); a number has no
+/// such bound.
+fn write_time(nanos: i128, unit: Unit, out: &mut Vec<u8>) -> Option<()> {
     if unit == Unit::Text {
+        let moment = Moment::from_nanos(nanos)?;
         out.push(b'"');
         moment.write_rfc3339(out);
-        return out.push(b'"');
+        out.push(b'"');
+        return Some(());
     }
     let size = 10u128.pow(unit.power_of_nanos());
-    let (nanos, sign) = (moment.nanos().unsigned_abs(), if moment.nanos() < 0 { "-" } else { "" });
+    let (nanos, sign) = (nanos.unsigned_abs(), if nanos < 0 { "-" } else { "" });
     // Writing into memory does not fail.
     let _ = write!(out, "{sign}{}", nanos / size);
     if nanos % size > 0 {
         let _ = write!(out, ".{:0places$}", nanos % size, places = unit.power_of_nanos() as usize);
         out.truncate(out.len() - out.iter().rev().take_while(|&&b| b == b'0').count());
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -183,6 +188,8 @@ mod tests {
             assert_eq!(truncated("1m", none), None, "{none}");
         }
         assert_eq!(truncated("10000d", r#""0001-01-01T00:00:00Z""#), None);
+        assert_eq!(truncated("7d", "-62135596800").as_deref(), Some("-62135942400"));
+        assert_eq!(truncated("3000000d", "-0.5").as_deref(), Some("-259200000000"));
     }
 
     #[test]
