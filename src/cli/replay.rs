@@ -55,9 +55,9 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let mut folder = Folder { path: &args.out, begun: HashSet::new() };
     let ended = replay(&settings, control, &inputs, args.until, &mut |topic, lines| folder.append(topic, lines)).map_err(|e| match e {
         ReplayError::BadLine(bad) => Failure::new(Exit::BadData, bad),
-        ReplayError::Output(e) => Failure::new(Exit::Failed, format!("{}: {e}", args.out.display())),
+        ReplayError::Output(e) => Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())),
     })?;
-    fs::create_dir_all(&args.out).map_err(|e| Failure::new(Exit::Failed, format!("{}: {e}", args.out.display())))?;
+    fs::create_dir_all(&args.out).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())))?;
     if let Some(offset) = ended.waits_for {
         eprintln!(
             "warning: control offset {offset} could not be understood and was never skipped: {} records were never decided",

@@ -28,6 +28,8 @@ pub struct OutputConfig {
 pub enum OnRouteFailure {
     /// What the route would have got goes to the dead letters, reason `route_failed`.
     DeadLetter,
+    /// The input log holds it until the route answers.
+    Wait,
 }
 
 /// `output.topic`: literal text with `{tenant}` and, with several streams, `{stream}`.

@@ -57,12 +57,10 @@ fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings
     if let (0, Some(value)) = (replication, root.at("output.replication")) {
         findings.error(value.spot, "`output.replication` cannot be 0", "write the number of replicas, or `-1` for the brokers' default");
     }
-    if let (Some("wait"), Some(value)) = (engine::word(root, "output.on_route_failure"), root.at("output.on_route_failure")) {
-        findings.error(
-            value.spot,
-            "`wait` is not in this version, which has `dead_letter` only",
-            "write `dead_letter`, or leave the key out",
-        );
+    for (key, word) in [("output.on_route_failure", "wait"), ("delivery", "at_least_once")] {
+        if let (true, Some(value)) = (engine::word(root, key) == Some(word), root.at(key)) {
+            findings.warn(value.spot, format!("`{key}: {word}` is not in this version: `run` refuses it"), "leave the key out");
+        }
     }
     Some(OutputConfig {
         is_auto_provisioned: engine::word(root, "output.provision") != Some("manual"),
@@ -70,7 +68,10 @@ fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings
         replication: i16::try_from(replication).ok().filter(|count| *count > 0),
         retention: root.at("output.retention").and_then(shape::span),
         headers: headers(root, streams, provenance, findings),
-        on_route_failure: OnRouteFailure::DeadLetter,
+        on_route_failure: match engine::word(root, "output.on_route_failure") {
+            Some("wait") => OnRouteFailure::Wait,
+            _ => OnRouteFailure::DeadLetter,
+        },
         topics: template(root, streams, findings)?,
     })
 }

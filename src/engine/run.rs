@@ -26,7 +26,7 @@ use super::timers::Timers;
 use super::topics::TopicNames;
 use super::worker::Shared;
 use crate::clock::Clock;
-use crate::config::{Config, Delivery};
+use crate::config::{Config, Delivery, OnRouteFailure};
 use crate::id::Offset;
 use crate::kafka::{Admin, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
@@ -60,11 +60,7 @@ pub struct Start {
 pub fn run(start: Start) -> Result<(), RunError> {
     let Start { config, kafka, clock, metrics, stop, topics_are_given, listening } = start;
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
-    if config.delivery == Delivery::AtLeastOnce {
-        return Err(RunError::Configuration(
-            "`delivery: at_least_once` is not in this version, which delivers exactly once; leave the key out".into(),
-        ));
-    }
+    refuse_what_is_missing(&config)?;
     warn_about(&config);
 
     let admin = Admin::open(&kafka, ASK)?;
@@ -199,6 +195,21 @@ pub fn run(start: Start) -> Result<(), RunError> {
     serve_until_stopped(config.http_listen, listening, health, metrics, &ending)?;
     threads.join();
     ending.result()
+}
+
+/// What the configuration may say, and `replay` has no use for, but this version does not do.
+fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
+    if config.delivery == Delivery::AtLeastOnce {
+        return Err(RunError::Configuration(
+            "`delivery: at_least_once` is not in this version, which delivers exactly once; leave the key out".into(),
+        ));
+    }
+    if config.output.on_route_failure == OnRouteFailure::Wait {
+        return Err(RunError::Configuration(
+            "`output.on_route_failure: wait` is not in this version; write `dead_letter`, or leave the key out".into(),
+        ));
+    }
+    Ok(())
 }
 
 fn warn_about(config: &Config) {

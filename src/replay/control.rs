@@ -6,7 +6,7 @@ use super::BadLine;
 use super::line::{Wrong, base64, lines, scan};
 use super::scan::Scanner;
 use crate::id::Offset;
-use crate::share::event::{self, Envelope, OffsetAttribute, Unreadable};
+use crate::share::event::{self, Envelope, OffsetAttribute, RawAttribute, Unreadable};
 use crate::time::Millis;
 
 /// One control record.
@@ -56,8 +56,9 @@ fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut S
         return Err("time goes back");
     }
     let value = match &read.raw_base64 {
-        Some(bytes) => Cow::Owned(base64(bytes)?),
-        None => Cow::Borrowed(line),
+        RawAttribute::Base64(bytes) => Cow::Owned(base64(bytes)?),
+        RawAttribute::WrongType => return Err("raw_base64 is no string"),
+        RawAttribute::Absent => Cow::Borrowed(line),
     };
     Ok(ControlLine { offset, time: read.time.unwrap_or(last_time), record: read.record, value })
 }

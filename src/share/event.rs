@@ -58,7 +58,7 @@ pub struct ControlLine {
     /// `offset`.
     pub offset: OffsetAttribute,
     /// `raw_base64`: a record that was no event, as a dump writes it (D2). Not decoded.
-    pub raw_base64: Option<String>,
+    pub raw_base64: RawAttribute,
     /// Whether the line is a JSON object.
     pub is_object: bool,
 }
@@ -70,6 +70,17 @@ pub enum OffsetAttribute {
     Absent,
     /// A whole number.
     At(Offset),
+    /// Of a wrong type.
+    WrongType,
+}
+
+/// The extension attribute `raw_base64` of a control line (D2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RawAttribute {
+    /// Not there, or the line is an event, which may have such an attribute of its own.
+    Absent,
+    /// What a dump found in place of an event. Not decoded.
+    Base64(String),
     /// Of a wrong type.
     WrongType,
 }
@@ -110,9 +121,13 @@ pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
         Some(_) => OffsetAttribute::WrongType,
     };
     // An event may have such an extension attribute; only what is no event is a dumped record.
-    let raw_base64 = node.get("raw_base64").filter(|_| node.get("specversion").is_none()).and_then(Node::as_str).map(str::to_owned);
+    let raw_base64 = match node.get("raw_base64").filter(|_| node.get("specversion").is_none()).map(|n| &n.kind) {
+        None | Some(Kind::Null) => RawAttribute::Absent,
+        Some(Kind::String(text)) => RawAttribute::Base64(text.to_string()),
+        Some(_) => RawAttribute::WrongType,
+    };
     let is_object = matches!(node.kind, Kind::Map(_));
-    let record = if raw_base64.is_some() {
+    let record = if matches!(raw_base64, RawAttribute::Base64(_)) {
         Err(unreadable("a record that was no event"))
     } else if time.is_none() {
         Err(unreadable("no usable time"))

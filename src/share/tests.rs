@@ -1,6 +1,6 @@
 //! Each rule of the fold, by its number.
 
-use super::event::{OffsetAttribute, read_line, read_record};
+use super::event::{OffsetAttribute, RawAttribute, read_line, read_record};
 use super::table::{FoldRules, Outcome};
 use super::world::{World, code, minute, rules, written};
 use crate::id::{Epoch, Offset};
@@ -128,6 +128,8 @@ fn d10_the_envelope() {
         assert!(line(&bad).record.is_err(), "{bad}");
     }
     assert_eq!(line(&good.replace(":7}", ":7.0}")).offset, OffsetAttribute::WrongType);
+    assert_eq!(line(r#"{"raw_base64":5}"#).raw_base64, RawAttribute::WrongType);
+    assert_eq!(line(&good.replace(":7}", r#":7,"raw_base64":5}"#)).raw_base64, RawAttribute::Absent, "an event's own attribute");
     assert!(read_line(br#"{"id":"\ud800"}"#).is_err());
 }
 

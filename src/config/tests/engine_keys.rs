@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn wait_is_not_in_this_version() {
-    refuses("output: { on_route_failure: wait }", "`wait` is not in this version");
+    assert_eq!(load("output: { on_route_failure: wait }").unwrap().output.on_route_failure, OnRouteFailure::Wait);
+    assert_eq!(load("output: { on_route_failure: wait }\ndelivery: at_least_once").unwrap().warnings.len(), 2);
     assert_eq!(load("output: { on_route_failure: dead_letter }").unwrap().output.on_route_failure, OnRouteFailure::DeadLetter);
 }
 
