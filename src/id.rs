@@ -1,10 +1,11 @@
 //! Newtypes for every id, offset and epoch, with the rules of SPEC section 5.
 //!
-//! Text ids are shared (`Arc<str>`): a clone counts a reference and copies no text, so the table, the graph and
-//! the status documents name one share by one piece of memory.
+//! Text ids are shared: a clone counts a reference and copies no text, so the table, the graph and the status documents
+//! name one share by one piece of memory. `ArcStr` is one pointer, half of an `Arc<str>`: a million shares hold millions of ids.
 
 use std::fmt;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 /// Why a text is not an id of its kind. The text itself is not repeated: it may be a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +21,7 @@ macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $is_valid:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// Checks the text against the rule of its kind.

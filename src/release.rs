@@ -89,10 +89,10 @@ pub fn is_entitled(grant: &Grant, t: Moment, now: Moment, late_grace: Span) -> R
     if grant.state == GrantState::Paused || grant.is_suspended {
         return Err(Suppressed::Paused);
     }
-    if grant.granted_from.is_some_and(|from| t < from) || grant.starts.is_some_and(|starts| now < starts) {
+    if grant.granted_from.get().is_some_and(|from| t < from) || grant.starts.get().is_some_and(|starts| now < starts) {
         return Err(Suppressed::BeforeWindow);
     }
-    if grant.ends.is_some_and(|ends| t >= ends) || !is_within_grace(grant, now, late_grace) {
+    if grant.ends.get().is_some_and(|ends| t >= ends) || !is_within_grace(grant, now, late_grace) {
         return Err(Suppressed::AfterWindow);
     }
     if grant.pauses.iter().any(|(from, to)| from.moment() <= t && t < to.moment()) {
@@ -111,12 +111,12 @@ pub fn projection<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex)
 pub fn is_in_force(grant: &Grant, now: Moment) -> bool {
     grant.state == GrantState::Active
         && !grant.is_suspended
-        && grant.starts.is_none_or(|starts| starts <= now)
-        && grant.ends.is_none_or(|ends| now < ends)
+        && grant.starts.get().is_none_or(|starts| starts <= now)
+        && grant.ends.get().is_none_or(|ends| now < ends)
 }
 
 fn is_within_grace(grant: &Grant, now: Moment, late_grace: Span) -> bool {
-    grant.ends.is_none_or(|ends| now < ends.after(late_grace))
+    grant.ends.get().is_none_or(|ends| now < ends.after(late_grace))
 }
 
 #[cfg(test)]
@@ -139,10 +139,10 @@ mod tests {
             profile: ProfileSlot(0),
             state: GrantState::Active,
             is_suspended: false,
-            granted_from: Some(at(100)),
-            starts: None,
-            ends: Some(at(200)),
-            pauses: Box::new([(Millis(120), Millis(130))]),
+            granted_from: Some(at(100)).into(),
+            starts: None.into(),
+            ends: Some(at(200)).into(),
+            pauses: [(Millis(120), Millis(130))].as_slice().into(),
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn d30_rule_2_also_needs_starts() {
-        let grant = Grant { starts: Some(at(150)), granted_from: None, ..grant() };
+        let grant = Grant { starts: Some(at(150)).into(), granted_from: None.into(), ..grant() };
         assert_eq!(is_entitled(&grant, at(1), at(149), NONE), Err(Suppressed::BeforeWindow));
         assert_eq!(is_entitled(&grant, at(1), at(150), NONE), Ok(()));
         assert!(counts(&grant, at(149), NONE), "D31 does not ask for starts");
@@ -201,6 +201,6 @@ mod tests {
     fn d32_upsert_knows_no_grace_and_no_event_time() {
         assert!(is_in_force(&grant(), at(1)) && is_in_force(&grant(), at(199)) && !is_in_force(&grant(), at(200)));
         assert!(!is_in_force(&Grant { state: GrantState::Expired, ..grant() }, at(150)));
-        assert!(!is_in_force(&Grant { starts: Some(at(150)), ..grant() }, at(149)));
+        assert!(!is_in_force(&Grant { starts: Some(at(150)).into(), ..grant() }, at(149)));
     }
 }

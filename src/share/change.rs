@@ -152,6 +152,21 @@ impl ShareTable {
             was.place.inspect(|hash| self.places.remove(*hash, number.0));
             is.place.inspect(|hash| self.places.insert(*hash, number.0));
         }
+        if was.pair != is.pair {
+            was.pair.inspect(|[owner, target]| self.leave_pair(number, *owner, *target));
+            is.pair.inspect(|[owner, target]| self.join_pair(number, *owner, *target));
+        }
+        if was.grace != is.grace {
+            was.grace.inspect(|at| self.schedule.graces.remove(*at, number));
+            is.grace.inspect(|at| self.schedule.graces.insert(*at, number));
+        }
+        if self.shows_grants {
+            self.relink_shown(number, was, is);
+        }
+    }
+
+    /// The links that no event asks for, only those who look at the table.
+    fn relink_shown(&mut self, number: ShareNumber, was: Links, is: Links) {
         if was.profile != is.profile {
             let id = self.shares[number.0].id.clone();
             was.profile.inspect(|slot| {
@@ -161,10 +176,6 @@ impl ShareTable {
                 self.profiles.get_mut(*slot).users.insert(id.clone());
             });
         }
-        if was.pair != is.pair {
-            was.pair.inspect(|[owner, target]| self.leave_pair(number, *owner, *target));
-            is.pair.inspect(|[owner, target]| self.join_pair(number, *owner, *target));
-        }
         let now = self.now();
         let schedule = &mut self.schedule;
         for (calendar, was, is, earliest) in [
@@ -172,7 +183,6 @@ impl ShareTable {
             // A start that lies behind is seen with the event that made the share live.
             (&mut schedule.starts, was.starts, is.starts, Some(now)),
             (&mut schedule.ends, was.ends, is.ends, None),
-            (&mut schedule.graces, was.grace, is.grace, None),
         ] {
             if was != is {
                 was.inspect(|at| calendar.remove(*at, number));
@@ -280,9 +290,9 @@ impl ShareTable {
             profile: share.profile,
             state,
             is_suspended: target.is_suspended || self.tenants.get(share.owner).is_suspended,
-            granted_from: share.granted_from(),
-            starts: share.starts(),
-            ends: share.ends(),
+            granted_from: share.granted_from().into(),
+            starts: share.starts().into(),
+            ends: share.ends().into(),
             pauses: share.pauses().into(),
         }
     }

@@ -66,6 +66,9 @@ pub(crate) struct Extra {
     fine: [u32; 3],
 }
 
+// A million shares are a million of these.
+const _: () = assert!(size_of::<Share>() <= 112);
+
 const HISTORY: u8 = 1;
 const LINGERS: u8 = 2;
 

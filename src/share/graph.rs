@@ -6,7 +6,7 @@ use super::index::hash_of;
 use super::trie::Trie;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
-use crate::time::{Millis, Moment};
+use crate::time::{MaybeMoment, Millis, Moment};
 
 /// A profile's place in the graph: published, retired and published again, it keeps its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,14 +78,38 @@ pub struct Grant {
     /// Whether one of the two tenants is suspended now.
     pub is_suspended: bool,
     /// From which event time on; `None` is the beginning of time.
-    pub granted_from: Option<Moment>,
+    pub granted_from: MaybeMoment,
     /// When access begins.
-    pub starts: Option<Moment>,
+    pub starts: MaybeMoment,
     /// When access ends.
-    pub ends: Option<Moment>,
-    /// Past pauses, [from, to), in order.
-    pub pauses: Box<[(Millis, Millis)]>,
+    pub ends: MaybeMoment,
+    /// Past pauses.
+    pub pauses: Pauses,
 }
+
+/// [from, to).
+type Pause = (Millis, Millis);
+
+/// A grant's past pauses in order. Few grants have any, so none takes one word.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pauses(Option<Box<Box<[Pause]>>>);
+
+impl From<&[Pause]> for Pauses {
+    fn from(pauses: &[Pause]) -> Self {
+        Self((!pauses.is_empty()).then(|| Box::new(pauses.into())))
+    }
+}
+
+impl std::ops::Deref for Pauses {
+    type Target = [Pause];
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().map_or(&[], |pauses| pauses)
+    }
+}
+
+// A million shares are a million of these.
+const _: () = assert!(size_of::<Grant>() <= 88);
 
 /// The states that a grant can be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

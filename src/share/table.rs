@@ -147,10 +147,13 @@ impl ShareTable {
         folded
     }
 
-    /// From here on the table is folded for its documents alone: its graph shows no share and takes no memory for them.
+    /// From here on the table is folded for its documents alone: its graph shows no share, no moment is awaited, no profile
+    /// knows its users, and nothing of this takes memory.
     pub fn forget_grants(&mut self) {
         self.shows_grants = false;
         self.graph.forget_shares();
+        self.profiles.forget_users();
+        self.schedule = Schedule { graces: std::mem::take(&mut self.schedule.graces), ..Schedule::default() };
     }
 
     /// The graph of this state; costs a few reference counts, never a copy of the whole.
