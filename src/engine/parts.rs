@@ -22,6 +22,16 @@ use crate::transport::{ConsumeError, ProduceError};
 /// How long a control event waits for its acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
+/// For readers of the control topic: they fold more slowly than librdkafka fetches, and what it holds ready for them is
+/// memory for nothing. What the configuration says stays.
+pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
+    let mut kafka = kafka.clone();
+    for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "16384")] {
+        kafka.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    kafka
+}
+
 pub(super) fn control_source(config: &Config) -> Source {
     Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
@@ -43,7 +53,7 @@ pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakePro
 }
 
 pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: Origin) -> super::status::Reopen<KafkaControlLog> {
-    let (kafka, config) = (kafka.clone(), config.clone());
+    let (kafka, config) = (control_settings(kafka), config.clone());
     Box::new(move |needed: Offset| {
         let table = snapshots::load_before(&config.snapshot.path, needed, &origin, &config.fold_rules());
         let control_time = table.control_time();

@@ -16,7 +16,7 @@ use super::fence::{Fence, FenceLimits};
 use super::health::EngineHealth;
 use super::http;
 use super::monitor::{Held, Monitor};
-use super::parts::{KafkaNotes, ReopeningWriter, control_source, make_worker, maker, reopen, status_producer};
+use super::parts::{KafkaNotes, ReopeningWriter, control_settings, control_source, make_worker, maker, reopen, status_producer};
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
 use super::routes::Routes;
@@ -97,7 +97,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         table.epoch(),
     );
     let control = ControlPlane {
-        log: KafkaControlLog::open(&kafka, &config.control.topic, first)?,
+        log: KafkaControlLog::open(&control_settings(&kafka), &config.control.topic, first)?,
         table,
         control_time,
         control_topic: config.control.topic.clone(),
@@ -149,7 +149,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         Ok(())
     });
     let status = StatusWriter {
-        election: KafkaConsumer::join(&kafka, &format!("{}-status", kafka.group), &[control_source(&config)])?,
+        election: KafkaConsumer::join(&control_settings(&kafka), &format!("{}-status", kafka.group), &[control_source(&config)])?,
         make_producer: status_producer(&kafka, &config),
         reopen: reopen(&kafka, &config, origin),
         live: Arc::clone(&live),

@@ -34,6 +34,8 @@ pub const CONTROL_PARTITION: SourcePartition = SourcePartition { stream: StreamI
 const STATUS_STREAM: StreamIndex = StreamIndex(u8::MAX);
 /// One transaction holds at most about this many documents.
 const DOCUMENTS_AT_ONCE: usize = 2_000;
+/// The same while catching up, where fewer and larger transactions are quicker.
+const CAUGHT_UP_AT_ONCE: usize = 10_000;
 /// A position without documents is committed this often, so that a successor has little to read again.
 const COMMIT_EVERY: Duration = Duration::from_secs(5);
 /// How many folded records may wait for the writer before it is cut off and reads the log by itself.
@@ -243,15 +245,19 @@ where
                 reader.log.poll(Duration::from_millis(100), &mut records)?;
                 reader.unfolded.extend(records);
             }
-            while let Some(record) = reader.unfolded.pop_front_if(|record| record.offset < until) {
+            let mut documents = turn.pending.iter().map(|record| record.documents.len()).sum::<usize>();
+            while documents < CAUGHT_UP_AT_ONCE
+                && turn.pending.len() < FOLLOW_ROOM
+                && let Some(record) = reader.unfolded.pop_front_if(|record| record.offset < until)
+            {
                 reader.control_time = reader.control_time.max(record.timestamp);
                 let folded = reader.table.fold(record.offset, reader.control_time, control::read(&record));
                 if record.offset >= turn.next {
+                    documents += folded.documents.len();
                     turn.pending.push(control::followed(&record, folded, &self.names.control).1);
                 }
             }
-            let documents = turn.pending.iter().map(|record| record.documents.len()).sum::<usize>();
-            if documents >= DOCUMENTS_AT_ONCE || turn.pending.len() >= FOLLOW_ROOM {
+            if documents >= CAUGHT_UP_AT_ONCE || turn.pending.len() >= FOLLOW_ROOM {
                 self.write(turn)?;
             }
             self.stay(Duration::ZERO)?;
