@@ -1,8 +1,9 @@
 //! Writing the folded table to a local file now and then, and starting from it (SPEC section 5).
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::id::{Epoch, Offset};
 use crate::share::snapshot::{self, Origin};
 use crate::share::table::{FoldRules, ShareTable};
 
-/// Writes snapshots. The table is turned into bytes on the caller's thread and written to disk on another.
+/// Writes snapshots. The table is turned into bytes on the caller's thread and written to disk on another, piece by piece,
+/// so that memory holds what the disk is behind, not all of it.
 pub struct SnapshotWriter {
     path: PathBuf,
     every: Duration,
@@ -45,17 +47,19 @@ impl SnapshotWriter {
         if let Some(writing) = self.writing.take() {
             let _ = writing.join();
         }
-        let mut bytes = Vec::new();
-        if let Err(error) = snapshot::write(table, &self.origin, &mut bytes) {
-            warn!(%error, "snapshot could not be made");
-            return;
-        }
-        self.last_epoch = table.epoch();
+        let (pieces, received) = channel();
         let (path, epoch) = (self.path.clone(), table.epoch());
-        self.writing = Some(std::thread::spawn(move || match replace(&path, &bytes) {
-            Ok(()) => info!(path = %path.display(), epoch = epoch.0, bytes = bytes.len(), "snapshot written"),
+        self.writing = Some(std::thread::spawn(move || match replace(&path, received) {
+            Ok(bytes) => info!(path = %path.display(), epoch = epoch.0, bytes, "snapshot written"),
             Err(error) => warn!(path = %path.display(), %error, "snapshot could not be written"),
         }));
+        match snapshot::write(table, &self.origin, Pieces(&pieces)) {
+            Ok(()) => {
+                self.last_epoch = epoch;
+                let _ = pieces.send(Piece::End);
+            }
+            Err(error) => warn!(%error, "snapshot could not be made"),
+        }
     }
 
     /// Waits until the last one is on disk.
@@ -66,21 +70,53 @@ impl SnapshotWriter {
     }
 }
 
-/// Replaces the file as a whole: a reader sees the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// On its way from the table to the disk.
+enum Piece {
+    Bytes(Vec<u8>),
+    /// That was all; without it the snapshot is not whole.
+    End,
+}
+
+/// Hands on what is written.
+struct Pieces<'a>(&'a Sender<Piece>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(Piece::Bytes(bytes.to_vec())).map_err(|_| io::Error::other("the disk took no more of it"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
+fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
     // Two instances of one folder must not write into one another's file.
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
     let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
+    let mut length = 0;
+    loop {
+        match pieces.recv() {
+            Ok(Piece::Bytes(bytes)) => {
+                file.write_all(&bytes)?;
+                length += bytes.len();
+            }
+            Ok(Piece::End) => break,
+            Err(_) => return Err(io::Error::other("it could not be made")),
+        }
+    }
     file.sync_all()?;
     // The one before is kept: the status writer may have to go on from behind the newest.
     match fs::rename(path, previous(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    Ok(length)
 }
 
 /// Where the snapshot before the newest is kept.
