@@ -26,10 +26,8 @@ const PUBLISHED_EVERY: usize = 10_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let shares = arguments.iter().find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
-    let mut table = ShareTable::new(rules());
-    if arguments.iter().any(|word| word == "documents") {
-        table.forget_grants();
-    }
+    let is_for_documents = arguments.iter().any(|word| word == "documents");
+    let table = if is_for_documents { ShareTable::for_documents(rules()) } else { ShareTable::new(rules()) };
     let mut fold = Fold { table, next: 0 };
     fold.parties();
     let (before_kb, began) = (status_kb("VmRSS"), Instant::now());

@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::counting::ControlMetrics;
 use super::fence::Fence;
 use super::letters::Letter;
+use super::recent::Recent;
 use crate::clock::Clock;
 use crate::id::Offset;
 use crate::live::{Live, View};
@@ -44,11 +45,20 @@ pub struct FoldedRecord {
     pub dead_letter: Option<Letter>,
 }
 
+impl FoldedRecord {
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> usize {
+        let documents = self.documents.iter().map(|document| document.key.len() + document.value.len() + size_of::<StatusDocument>());
+        let letter = self.dead_letter.iter().filter_map(|letter| letter.value.as_ref()).map(Vec::len);
+        size_of::<Self>() + documents.chain(letter).sum::<usize>()
+    }
+}
+
 /// What a follower of the fold is told, in the order of the log.
 #[derive(Debug)]
 pub enum Following {
     /// What became of a control record.
-    Folded(FoldedRecord),
+    Folded(Arc<FoldedRecord>),
     /// Everything before this position is folded: transaction markers too.
     Position(Offset),
     /// Shares whose time has come by control time though no `expired` event says so yet.
@@ -57,8 +67,11 @@ pub enum Following {
 
 /// What others ask of the control thread.
 pub enum Command {
-    /// Tell `follower` everything from now on; answers the offset of the first record it will be told of.
+    /// Tell `follower` everything from `from` on, as far back as it is remembered; answers the offset from which on nothing
+    /// will be missing.
     Follow {
+        /// Where it wants to go on.
+        from: Offset,
         /// Where it is told; cut off rather than waited for.
         follower: SyncSender<Following>,
         /// Where the offset is answered.
@@ -103,12 +116,14 @@ impl<L: ControlLog> ControlPlane<L> {
     pub fn run(mut self) -> Result<(), ConsumeError> {
         let mut records = Vec::new();
         let mut follower: Option<SyncSender<Following>> = None;
+        let mut recent = Recent::new(Offset(self.table.epoch().0 + 1));
         self.publish(self.log.position()?);
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
             // What came before an error counts: the log's position is behind it already, so it would never come again.
             for record in records.drain(..) {
-                let folded = self.fold(record);
+                let folded = Arc::new(self.fold(record));
+                recent.push(Arc::clone(&folded));
                 tell(&mut follower, Following::Folded(folded));
             }
             match polled {
@@ -127,9 +142,11 @@ impl<L: ControlLog> ControlPlane<L> {
             }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
-                    Command::Follow { follower: new, reply } => {
-                        let _ = reply.send(Offset(self.table.epoch().0 + 1));
+                    Command::Follow { from, follower: new, reply } => {
+                        let (first, known) = recent.since(from);
+                        let _ = reply.send(first);
                         follower = Some(new);
+                        known.for_each(|record| tell(&mut follower, Following::Folded(Arc::clone(record))));
                     }
                     Command::Snapshot => self.snapshots.write_now(&self.table),
                 }

@@ -14,11 +14,16 @@ use super::worker::{Shared, Worker, WorkerSettings};
 use crate::config::{Config, ProvenanceForm};
 use crate::decide::Decider;
 use crate::id::Offset;
-use crate::kafka::{ClientError, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer};
+use crate::kafka::{
+    ClientError, CommittedOffsets, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer,
+};
 use crate::record::mapping::Mode;
 use crate::share::snapshot::Origin;
+use crate::share::table::ShareTable;
 use crate::transport::{ConsumeError, ProduceError};
 
+/// So long a start waits for the status writer's position, which only spares work.
+const STATUS_POSITION_WAIT: Duration = Duration::from_secs(2);
 /// How long a control event waits for its acknowledgement.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -52,10 +57,17 @@ pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakePro
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 
+/// The control offset from which on status documents are to be written, if that can be said at once.
+pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Offset> {
+    let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).ok()?;
+    let answer = committed.ask(&[(&config.control.topic, CONTROL_PARTITION.partition)], STATUS_POSITION_WAIT).ok()?;
+    answer.into_iter().next().flatten().map(|committed| committed.offset)
+}
+
 pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: Origin) -> super::status::Reopen<KafkaControlLog> {
     let (kafka, config) = (control_settings(kafka), config.clone());
     Box::new(move |needed: Offset| {
-        let table = snapshots::load_before(&config.snapshot.path, needed, &origin, &config.fold_rules());
+        let table = snapshots::load_before(&config.snapshot.path, needed, &origin, ShareTable::for_documents(config.fold_rules()));
         let control_time = table.control_time();
         let log = KafkaControlLog::open(&kafka, &config.control.topic, Offset(table.epoch().0 + 1))
             .map_err(|error| ConsumeError::Unavailable(error.to_string()))?;

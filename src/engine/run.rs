@@ -11,15 +11,17 @@ use tracing::{info, warn};
 
 use super::control::ControlPlane;
 use super::counting::ControlMetrics;
+use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
 use super::health::EngineHealth;
 use super::http;
 use super::monitor::{Held, Monitor};
-use super::parts::{KafkaNotes, ReopeningWriter, control_settings, control_source, make_worker, maker, reopen, status_producer};
+use super::parts::{
+    KafkaNotes, ReopeningWriter, control_settings, control_source, make_worker, maker, reopen, status_producer, written_up_to,
+};
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
-use super::routes::Routes;
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
 use super::timers::Timers;
@@ -32,6 +34,7 @@ use crate::kafka::{Admin, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSe
 use crate::live::{Live, View};
 use crate::record::mapping::Mode;
 use crate::share::snapshot::Origin;
+use crate::share::table::ShareTable;
 
 /// How long one question to the cluster may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -71,7 +74,8 @@ pub fn run(start: Start) -> Result<(), RunError> {
     }
 
     let origin = Origin { cluster: cluster.clone(), topic: config.control.topic.clone() };
-    let table = snapshots::load(&config.snapshot.path, &origin, &config.fold_rules());
+    let written = if topics_are_given { None } else { written_up_to(&kafka, &config) };
+    let table = snapshots::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
     let control_time = table.control_time();
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
@@ -156,11 +160,10 @@ pub fn run(start: Start) -> Result<(), RunError> {
         commands,
         timers: news,
         is_elected,
-        names: names.clone(),
-        topic_maker: maker(&provisioner, topics_are_given),
+        documents: Documents::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
+        behind: None,
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),
-        routes: Routes::default(),
     };
     threads.spawn("status", move || status.run().map_err(RunError::from));
 

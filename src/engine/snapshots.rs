@@ -126,34 +126,46 @@ fn previous(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The newest table that was folded to before `needed`: a snapshot's, or an empty one.
-pub fn load_before(path: &Path, needed: Offset, origin: &Origin, rules: &FoldRules) -> ShareTable {
-    [path.to_owned(), previous(path)]
-        .iter()
-        .filter(|path| path.exists())
-        .map(|path| load(path, origin, rules))
-        .find(|table| table.epoch().0 < needed.0)
-        .unwrap_or_else(|| ShareTable::new(rules.clone()))
+/// The newest table that was folded to before `needed`: a snapshot's, read into `empty`, or that alone.
+pub fn load_before(path: &Path, needed: Offset, origin: &Origin, empty: ShareTable) -> ShareTable {
+    match at_or_below(path, needed, origin, empty.rules()) {
+        Some(path) => load(&path, origin, empty),
+        None => empty,
+    }
 }
 
-/// The table to start from: the snapshot's, or an empty one with the reason in the log.
-pub fn load(path: &Path, origin: &Origin, rules: &FoldRules) -> ShareTable {
+/// The table to start from: read into `empty` from the newest snapshot at or below `written`, the control offset from which on
+/// status documents are still to be written, or else from the newest. Without a snapshot it is `empty`, with the reason in the log.
+pub fn load_for_start(path: &Path, written: Option<Offset>, origin: &Origin, empty: ShareTable) -> ShareTable {
+    let below = written.and_then(|written| at_or_below(path, written, origin, empty.rules()));
+    load(below.as_deref().unwrap_or(path), origin, empty)
+}
+
+fn at_or_below(path: &Path, needed: Offset, origin: &Origin, rules: &FoldRules) -> Option<PathBuf> {
+    [path.to_owned(), previous(path)].into_iter().find(|path| {
+        let epoch = fs::read(path).ok().and_then(|bytes| snapshot::epoch_of(&bytes, origin, rules).ok());
+        epoch.is_some_and(|epoch| epoch.0 < needed.0)
+    })
+}
+
+fn load(path: &Path, origin: &Origin, empty: ShareTable) -> ShareTable {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return ShareTable::new(rules.clone()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return empty,
         Err(error) => {
             warn!(path = %path.display(), %error, "snapshot cannot be read; the control topic is replayed");
-            return ShareTable::new(rules.clone());
+            return empty;
         }
     };
-    match snapshot::read(&bytes, origin, rules.clone()) {
+    let anew = empty.emptied();
+    match snapshot::read(&bytes, origin, empty) {
         Ok(table) => {
-            info!(path = %path.display(), epoch = table.epoch().0, "starting from the snapshot");
+            info!(path = %path.display(), epoch = table.epoch().0, "read from the snapshot");
             table
         }
         Err(error) => {
             warn!(path = %path.display(), %error, "snapshot refused; the control topic is replayed");
-            ShareTable::new(rules.clone())
+            anew
         }
     }
 }

@@ -9,29 +9,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::control::{self, Command, FoldedRecord, Following};
-use super::letters::Letter;
-use super::routes::{RouteIndex, Routes, Use};
-use super::seeing::{self, TopicKind, TopicMaker, Unseen, Wanted};
+use super::documents::{Documents, Unwritten};
 use super::timers::TimerNews;
-use super::topics::{DEAD_LETTERS, SHARES, TopicNames};
 use crate::clock::{BootTime, Clock};
-use crate::id::{Offset, StreamIndex, TenantId};
+use crate::id::{Offset, StreamIndex};
 use crate::live::Live;
-use crate::record::dead_letter::Reason;
-use crate::share::status::{StatusDocument, StatusTopic};
 use crate::share::table::ShareTable;
 use crate::time::Millis;
 use crate::transport::{
-    Change, ConsumeError, ControlLog, ControlRecord, GroupConsumer, Output, ProduceError, SourcePartition, TransactionalProducer,
+    Change, ConsumeError, ControlLog, ControlRecord, GroupConsumer, ProduceError, SourcePartition, TransactionalProducer,
 };
 
 /// The control topic's one partition, as the election group knows it.
 pub const CONTROL_PARTITION: SourcePartition = SourcePartition { stream: StreamIndex(0), partition: 0 };
-/// Tenants' status topics are routes like any other; no configured stream has this index.
-const STATUS_STREAM: StreamIndex = StreamIndex(u8::MAX);
 /// One transaction holds at most about this many documents.
 const DOCUMENTS_AT_ONCE: usize = 2_000;
 /// The same while catching up, where fewer and larger transactions are quicker.
@@ -62,20 +55,18 @@ pub struct StatusWriter<C, P, L> {
     pub timers: Sender<TimerNews>,
     /// Raised while this instance is the status writer.
     pub is_elected: Arc<AtomicBool>,
-    /// Names of output topics.
-    pub names: TopicNames,
-    /// Creates missing topics.
-    pub topic_maker: Arc<dyn TopicMaker>,
+    /// What is to be written.
+    pub documents: Documents,
+    /// The second reading of the log, while there is one.
+    pub behind: Option<Behind<L>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the process ends.
     pub stop: Arc<AtomicBool>,
-    /// Tenants' status topics.
-    pub routes: Routes,
 }
 
-/// A second reading of the control topic, behind the fold's.
-struct Behind<L> {
+/// A second reading of the control topic, behind the fold's. It outlives a turn that failed: nothing need be folded again.
+pub struct Behind<L> {
     log: L,
     table: ShareTable,
     control_time: Millis,
@@ -87,6 +78,26 @@ impl<L: ControlLog> Behind<L> {
     /// Everything before it is folded.
     fn position(&self) -> Result<Offset, ConsumeError> {
         self.unfolded.front().map_or_else(|| self.log.position(), |record| Ok(record.offset))
+    }
+
+    /// Folds some records before `until`, as many as one transaction should write.
+    fn fold(&mut self, until: Offset, documents: &mut Documents) -> Result<(), ConsumeError> {
+        if self.unfolded.is_empty() {
+            let mut records = Vec::new();
+            self.log.poll(Duration::from_millis(100), &mut records)?;
+            self.unfolded.extend(records);
+        }
+        let mut count = documents.count();
+        while count < CAUGHT_UP_AT_ONCE
+            && documents.records() < FOLLOW_ROOM
+            && let Some(record) = self.unfolded.pop_front_if(|record| record.offset < until)
+        {
+            self.control_time = self.control_time.max(record.timestamp);
+            let folded = self.table.fold(record.offset, self.control_time, control::read(&record));
+            count += folded.documents.len();
+            documents.push(Arc::new(control::followed(&record, folded, &documents.names.control).1));
+        }
+        Ok(())
     }
 }
 
@@ -104,6 +115,12 @@ impl From<ProduceError> for Over {
     }
 }
 
+impl From<Unwritten> for Over {
+    fn from(Unwritten(why): Unwritten) -> Self {
+        Self::Failed(why)
+    }
+}
+
 impl From<ConsumeError> for Over {
     fn from(error: ConsumeError) -> Self {
         Self::Failed(error.to_string())
@@ -113,11 +130,6 @@ impl From<ConsumeError> for Over {
 /// One turn as the status writer.
 struct Turn<P> {
     producer: P,
-    /// The next control offset whose documents are to be written, as committed.
-    committed: Offset,
-    /// The same for what is pending.
-    next: Offset,
-    pending: Vec<FoldedRecord>,
     committed_at: BootTime,
 }
 
@@ -141,7 +153,10 @@ where
                 continue;
             }
             match self.take_turn() {
-                Over::Left => is_mine = false,
+                Over::Left => {
+                    is_mine = false;
+                    self.behind = None;
+                }
                 Over::Failed(reason) => {
                     warn!(reason, "status writer: trying again");
                     let until = self.clock.boot().after(PAUSE);
@@ -192,33 +207,34 @@ where
     fn try_turn(&mut self) -> Result<std::convert::Infallible, Over> {
         // Fences the writer before us; only then may its offset be read.
         let producer = (self.make_producer)()?;
-        self.routes.forget_seen();
         let committed = self.election.committed(&[CONTROL_PARTITION], Duration::from_secs(5))?[0].unwrap_or(Offset(0));
         self.is_elected.store(true, Ordering::Relaxed);
         info!(from = committed.0, "this instance writes the status topics");
-        let mut turn = Turn { producer, committed, next: committed, pending: Vec::new(), committed_at: self.clock.boot() };
+        let mut turn = Turn { producer, committed_at: self.clock.boot() };
+        if self.behind.is_none() || !self.documents.take_over(committed) {
+            self.behind = None;
+            self.documents.restart(committed);
+        }
         loop {
             // The fold is followed only when little is left to read, or it would run away again meanwhile.
-            let mut behind = None;
-            while self.live.load().position.0 - turn.next.0 > FOLLOW_ROOM as i64 / 4 {
-                self.catch_up(&mut turn, &mut behind, self.live.load().position)?;
+            while self.live.load().position.0 - self.documents.next().0 > FOLLOW_ROOM as i64 / 4 {
+                self.catch_up(&mut turn, self.live.load().position)?;
             }
             let (follower, following) = sync_channel(FOLLOW_ROOM);
-            let first = self.follow(follower)?;
-            if turn.next < first {
-                self.catch_up(&mut turn, &mut behind, first)?;
+            let first = self.follow(self.documents.next(), follower)?;
+            if self.documents.next() < first {
+                self.catch_up(&mut turn, first)?;
             }
-            drop(behind);
+            self.behind = None;
             self.keep_up(&mut turn, &following)?;
-            // Cut off: the log is read again from what is committed.
-            turn.pending.clear();
-            turn.next = turn.committed;
+            // Cut off: what was written last is where to go on.
+            self.documents.restart(self.documents.next());
         }
     }
 
-    fn follow(&self, follower: SyncSender<Following>) -> Result<Offset, Over> {
+    fn follow(&self, from: Offset, follower: SyncSender<Following>) -> Result<Offset, Over> {
         let (reply, answer) = sync_channel(1);
-        self.commands.send(Command::Follow { follower, reply }).map_err(|_| Over::Left)?;
+        self.commands.send(Command::Follow { from, follower, reply }).map_err(|_| Over::Left)?;
         loop {
             match answer.recv_timeout(Duration::from_millis(100)) {
                 Ok(first) => return Ok(first),
@@ -229,40 +245,28 @@ where
     }
 
     /// Folds anew, in a table of its own, what the process has folded already but nobody has written: all before `until`.
-    fn catch_up(&mut self, turn: &mut Turn<P>, behind: &mut Option<Behind<L>>, until: Offset) -> Result<(), Over> {
-        info!(from = turn.next.0, until = until.0, "status documents are behind; folding them again");
-        let reader = match behind {
-            Some(reader) => reader,
-            None => {
-                let (log, mut table, control_time) = (self.reopen)(turn.next)?;
-                table.forget_grants();
-                behind.insert(Behind { log, table, control_time, unfolded: VecDeque::new() })
-            }
-        };
-        while reader.position()? < until {
-            if reader.unfolded.is_empty() {
-                let mut records = Vec::new();
-                reader.log.poll(Duration::from_millis(100), &mut records)?;
-                reader.unfolded.extend(records);
-            }
-            let mut documents = turn.pending.iter().map(|record| record.documents.len()).sum::<usize>();
-            while documents < CAUGHT_UP_AT_ONCE
-                && turn.pending.len() < FOLLOW_ROOM
-                && let Some(record) = reader.unfolded.pop_front_if(|record| record.offset < until)
-            {
-                reader.control_time = reader.control_time.max(record.timestamp);
-                let folded = reader.table.fold(record.offset, reader.control_time, control::read(&record));
-                if record.offset >= turn.next {
-                    documents += folded.documents.len();
-                    turn.pending.push(control::followed(&record, folded, &self.names.control).1);
-                }
-            }
-            if documents >= CAUGHT_UP_AT_ONCE || turn.pending.len() >= FOLLOW_ROOM {
+    fn catch_up(&mut self, turn: &mut Turn<P>, until: Offset) -> Result<(), Over> {
+        info!(from = self.documents.next().0, until = until.0, "status documents are behind; folding them again");
+        if self.behind.is_none() {
+            let (log, table, control_time) = (self.reopen)(self.documents.next())?;
+            self.behind = Some(Behind { log, table, control_time, unfolded: VecDeque::new() });
+        }
+        while let Some(reader) = &mut self.behind
+            && reader.position()? < until
+        {
+            reader.fold(until, &mut self.documents)?;
+            if self.documents.count() >= CAUGHT_UP_AT_ONCE || self.documents.records() >= FOLLOW_ROOM {
                 self.write(turn)?;
             }
             self.stay(Duration::ZERO)?;
         }
         self.write(turn)
+    }
+
+    fn write(&mut self, turn: &mut Turn<P>) -> Result<(), Over> {
+        self.documents.write(&mut turn.producer, self.election.membership())?;
+        turn.committed_at = self.clock.boot();
+        Ok(())
     }
 
     /// Writes what the fold tells, until it cuts us off.
@@ -278,11 +282,11 @@ where
             while let Some(what) = next.take() {
                 match what {
                     // The fold of this process may be behind what another instance has written already.
-                    Following::Folded(record) if record.offset < turn.next => {}
+                    Following::Folded(record) if record.offset < self.documents.next() => {}
                     Following::Folded(record) => {
                         documents += record.documents.len();
                         self.tell_rejections(&record);
-                        turn.pending.push(record);
+                        self.documents.push(record);
                     }
                     Following::Position(_) => {}
                     Following::Due(due) => drop(self.timers.send(TimerNews::Due(due))),
@@ -292,9 +296,7 @@ where
                 }
             }
             let is_due = self.clock.boot().since(turn.committed_at) >= COMMIT_EVERY;
-            if turn.pending.iter().any(|record| !record.documents.is_empty() || record.dead_letter.is_some())
-                || (is_due && !turn.pending.is_empty())
-            {
+            if is_due || self.documents.has_output() {
                 self.write(turn)?;
             }
         }
@@ -320,164 +322,5 @@ where
             Ok(_) | Err(ConsumeError::Unavailable(_)) => Ok(()),
             Err(other) => Err(other.into()),
         }
-    }
-
-    /// Writes what is pending with the offset to go on from, in one transaction; a tenant topic that fails is opened
-    /// and its documents go to the dead letters.
-    fn write(&mut self, turn: &mut Turn<P>) -> Result<(), Over> {
-        let Some(last) = turn.pending.last() else { return Ok(()) };
-        let next = Offset(last.offset.0 + 1);
-        loop {
-            self.see_routes(turn)?;
-            turn.producer.begin()?;
-            match self.try_write(turn, next) {
-                Ok(()) => break,
-                Err(errors) => {
-                    let is_fatal = errors.iter().any(|e| matches!(e, ProduceError::Fatal(_) | ProduceError::Fenced(_)));
-                    if !is_fatal {
-                        turn.producer.abort()?;
-                    }
-                    let mut is_routes_alone = !is_fatal;
-                    for error in errors {
-                        match error {
-                            ProduceError::Route { topic, reason } | ProduceError::Refused { topic, reason } => {
-                                match self.routes.of_topic(&topic) {
-                                    Some(route) => {
-                                        error!(
-                                            topic,
-                                            reason, "status topic failed: its documents go to the dead letters until it answers again"
-                                        );
-                                        self.routes.failed(route, reason, self.clock.boot());
-                                    }
-                                    None => return Err(Over::Failed(format!("{topic}: {reason}"))),
-                                }
-                            }
-                            ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
-                                Some(route) if self.routes.doubted(route, self.clock.boot()) => {
-                                    error!(
-                                        topic,
-                                        reason, "status topic does not answer: its documents go to the dead letters until it does"
-                                    );
-                                    self.routes.failed(route, reason, self.clock.boot());
-                                }
-                                _ => return Err(Over::Failed(format!("{topic}: {reason}"))),
-                            },
-                            other if is_routes_alone => {
-                                is_routes_alone = false;
-                                warn!(error = %other, "status transaction aborted");
-                            }
-                            _ => {}
-                        }
-                    }
-                    if !is_routes_alone {
-                        return Err(Over::Failed("status transaction aborted".into()));
-                    }
-                }
-            }
-        }
-        self.note_answers(turn);
-        turn.pending.clear();
-        (turn.committed, turn.next, turn.committed_at) = (next, next, self.clock.boot());
-        Ok(())
-    }
-
-    fn note_answers(&mut self, turn: &Turn<P>) {
-        let (routes, names) = (&mut self.routes, &self.names);
-        let tenants = turn.pending.iter().flat_map(|record| &record.documents).filter_map(|document| match &document.topic {
-            StatusTopic::Tenant(tenant) => Some(tenant),
-            _ => None,
-        });
-        let answered: Vec<_> = tenants.map(|tenant| routes.find(tenant, STATUS_STREAM, || names.of_status(tenant))).collect();
-        routes.answered(answered.into_iter());
-    }
-
-    fn see_routes(&mut self, turn: &mut Turn<P>) -> Result<(), Over> {
-        let mut unseen = Vec::new();
-        for document in turn.pending.iter().flat_map(|record| &record.documents) {
-            let StatusTopic::Tenant(tenant) = &document.topic else { continue };
-            let route = self.routes.find(tenant, STATUS_STREAM, || self.names.of_status(tenant));
-            if self.routes.use_at(route, self.clock.boot()) == Use::LookUp {
-                unseen.push(route);
-            }
-        }
-        unseen.sort_unstable();
-        unseen.dedup();
-        let wanted = |route: &RouteIndex| Wanted {
-            topic: self.routes.get(*route).topic.clone(),
-            kind: TopicKind::Status,
-            is_waited_for: self.routes.is_new(*route),
-        };
-        let wanted: Vec<Wanted> = unseen.iter().map(wanted).collect();
-        let seen = seeing::see(&mut turn.producer, &*self.topic_maker, &*self.clock, &self.stop, &wanted)?;
-        for (route, seen) in unseen.into_iter().zip(seen) {
-            let seen = match seen {
-                Ok(()) => Ok(()),
-                Err(Unseen::Unreachable(reason)) if !self.routes.doubted(route, self.clock.boot()) => return Err(Over::Failed(reason)),
-                Err(Unseen::Failed(reason) | Unseen::Unreachable(reason)) => Err(reason),
-            };
-            match seen {
-                Ok(()) => self.routes.ready(route, self.clock.boot()),
-                Err(reason) => {
-                    let topic = &self.routes.get(route).topic;
-                    error!(topic, reason, "status topic cannot be used: its documents go to the dead letters until it can");
-                    self.routes.failed(route, reason, self.clock.boot());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn try_write(&mut self, turn: &mut Turn<P>, next: Offset) -> Result<(), Vec<ProduceError>> {
-        let one = |error: ProduceError| vec![error];
-        let now = self.clock.boot();
-        for record in &turn.pending {
-            for document in &record.documents {
-                let StatusTopic::Tenant(tenant) = &document.topic else {
-                    put_document(&mut turn.producer, SHARES, document).map_err(one)?;
-                    continue;
-                };
-                let route = self.routes.find(tenant, STATUS_STREAM, || self.names.of_status(tenant));
-                match self.routes.open_reason(route) {
-                    Some(reason) if self.routes.use_at(route, now) != Use::Write => {
-                        let letter = diverted(&self.names, tenant, document, record.offset, reason);
-                        letter.put(&mut turn.producer, DEAD_LETTERS).map_err(one)?;
-                    }
-                    _ => put_document(&mut turn.producer, &self.routes.get(route).topic, document).map_err(one)?,
-                }
-            }
-            if let Some(letter) = &record.dead_letter {
-                letter.put(&mut turn.producer, DEAD_LETTERS).map_err(one)?;
-            }
-        }
-        turn.producer.drain()?;
-        let membership = self.election.membership().ok_or_else(|| one(ProduceError::StaleMember("not a member".into())))?;
-        turn.producer.send_offsets(&[(CONTROL_PARTITION, next)], membership).map_err(one)?;
-        turn.producer.commit().map_err(|error| {
-            // The outcome is settled by the next turn's `init_transactions`, so nothing may be assumed here.
-            one(ProduceError::Fatal(error.to_string()))
-        })
-    }
-}
-
-fn put_document<P: TransactionalProducer>(producer: &mut P, topic: &str, document: &StatusDocument) -> Result<(), ProduceError> {
-    producer.put(Output {
-        topic,
-        key: Some(document.key.as_bytes()),
-        timestamp: document.timestamp,
-        value: Some(&document.value),
-        headers: &[],
-    })
-}
-
-fn diverted(names: &TopicNames, tenant: &TenantId, document: &StatusDocument, offset: Offset, reason: &str) -> Letter {
-    Letter {
-        topic: names.control.clone(),
-        partition: 0,
-        offset,
-        reason: Reason::RouteFailed,
-        message: format!("route {} failed: {reason}", names.of_status(tenant)),
-        key: Some(document.key.clone().into_bytes()),
-        value: Some(document.value.clone()),
-        timestamp: document.timestamp,
     }
 }

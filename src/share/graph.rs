@@ -176,15 +176,6 @@ impl ShareGraph {
         self.assets.entry(hash_of(&[owner.as_str(), id.as_str()]), |a| a.owner == *owner && a.id == *id, make)
     }
 
-    /// Drops what is shown of shares; the assets stay known by their numbers.
-    pub(crate) fn forget_shares(&mut self) {
-        let mut assets = Vec::new();
-        self.assets.for_each(|asset| assets.push((asset.owner.clone(), asset.id.clone(), asset.number)));
-        for (owner, id, number) in assets {
-            self.asset_mut(&owner, &id, number).shares = AssetShares::default();
-        }
-    }
-
     pub(crate) fn set_profile(&mut self, slot: ProfileSlot, profile: Option<Arc<Profile>>) {
         *self.profiles.entry(u64::from(slot.0), |_| true, || None) = profile;
     }

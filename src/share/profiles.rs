@@ -57,12 +57,6 @@ impl Profiles {
         &mut self.slots[slot.0]
     }
 
-    pub(crate) fn forget_users(&mut self) {
-        for slot in 0..self.slots.len() {
-            self.slots[slot].users = BTreeSet::new();
-        }
-    }
-
     /// All but the built-in one.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ProfileSlot, &Published)> {
         self.slots.iter().skip(1).map(|(slot, profile)| (ProfileSlot(slot), profile))

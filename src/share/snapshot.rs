@@ -86,8 +86,31 @@ pub fn write(table: &ShareTable, origin: &Origin, out: impl Write) -> Result<(),
     Ok(out.finish()?)
 }
 
-/// Reads a table. Folding on from `epoch` + 1 gives what never stopping would have given.
-pub fn read(bytes: &[u8], origin: &Origin, rules: FoldRules) -> Result<ShareTable, SnapshotError> {
+/// Reads a table into one that has folded nothing, and answers it. Folding on from `epoch` + 1 gives what never stopping would
+/// have given.
+pub fn read(bytes: &[u8], origin: &Origin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
+    let mut table = empty;
+    let (mut from, types, epoch) = read_head(bytes, origin, &table.rules)?;
+    table.graph.epoch = epoch;
+    table.graph.control_time = Millis(from.signed()?);
+    for _ in 0..from.small()? {
+        table.skipped.push(Offset(from.signed()?));
+    }
+    check_types(&types, !table.skipped.is_empty())?;
+    read_tenants(&mut table, &mut from)?;
+    read_profiles(&mut table, &mut from)?;
+    read_shares(&mut table, &mut from)?;
+    read_memory(&mut table, &mut from)?;
+    if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
+}
+
+/// The epoch of a snapshot, as far as can be said without reading its table.
+pub fn epoch_of(bytes: &[u8], origin: &Origin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
+    read_head(bytes, origin, rules).map(|(_, _, epoch)| epoch)
+}
+
+/// What stands before the table: the event types that the writer knew, and the epoch.
+fn read_head<'b>(bytes: &'b [u8], origin: &Origin, rules: &FoldRules) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
     if !bytes.starts_with(MAGIC) {
         return Err(SnapshotError::Format);
     }
@@ -101,19 +124,9 @@ pub fn read(bytes: &[u8], origin: &Origin, rules: FoldRules) -> Result<ShareTabl
         return Err(SnapshotError::Foreign { cluster, topic });
     }
     let types = (0..from.small()?).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
-    read_rules(&rules, &mut from)?;
-    let mut table = ShareTable::new(rules);
-    table.graph.epoch = Epoch(from.signed()?);
-    table.graph.control_time = Millis(from.signed()?);
-    for _ in 0..from.small()? {
-        table.skipped.push(Offset(from.signed()?));
-    }
-    check_types(&types, !table.skipped.is_empty())?;
-    read_tenants(&mut table, &mut from)?;
-    read_profiles(&mut table, &mut from)?;
-    read_shares(&mut table, &mut from)?;
-    read_memory(&mut table, &mut from)?;
-    if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
+    read_rules(rules, &mut from)?;
+    let epoch = Epoch(from.signed()?);
+    Ok((from, types, epoch))
 }
 
 fn check_types(written: &[&str], has_skipped: bool) -> Result<(), SnapshotError> {

@@ -131,6 +131,22 @@ impl ShareTable {
         }
     }
 
+    /// An empty table that is folded for its documents alone: its graph shows no share, no moment is awaited, no profile knows
+    /// its users, and nothing of this takes memory.
+    pub fn for_documents(rules: FoldRules) -> Self {
+        Self { shows_grants: false, ..Self::new(rules) }
+    }
+
+    /// One of the same kind that has folded nothing.
+    pub fn emptied(&self) -> Self {
+        Self { shows_grants: self.shows_grants, ..Self::new(self.rules.clone()) }
+    }
+
+    /// The rules it folds by.
+    pub fn rules(&self) -> &FoldRules {
+        &self.rules
+    }
+
     /// Folds the record at `offset` with control time `time` (already the largest up to it).
     pub fn fold(&mut self, offset: Offset, time: Millis, record: Result<Envelope, Unreadable>) -> Folded {
         self.graph.epoch = Epoch(offset.0);
@@ -145,15 +161,6 @@ impl ShareTable {
         folded.touched.sort_by(|a, b| a.share.cmp(&b.share));
         folded.touched.dedup_by(|a, b| a.share == b.share);
         folded
-    }
-
-    /// From here on the table is folded for its documents alone: its graph shows no share, no moment is awaited, no profile
-    /// knows its users, and nothing of this takes memory.
-    pub fn forget_grants(&mut self) {
-        self.shows_grants = false;
-        self.graph.forget_shares();
-        self.profiles.forget_users();
-        self.schedule = Schedule { graces: std::mem::take(&mut self.schedule.graces), ..Schedule::default() };
     }
 
     /// The graph of this state; costs a few reference counts, never a copy of the whole.

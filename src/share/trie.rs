@@ -74,6 +74,7 @@ impl<V> Trie<V> {
     }
 
     /// Every value, in no order that means anything.
+    #[cfg(test)]
     pub(crate) fn for_each(&self, mut visit: impl FnMut(&V)) {
         let mut branches = vec![&self.root];
         while let Some(branch) = branches.pop() {
