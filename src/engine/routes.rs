@@ -16,6 +16,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// A route that does not answer is waited for this long, as a broker's restart takes, before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// One whose silence was noticed last this long ago is waited for anew. A record's time-out and the pause behind it are shorter.
+const LAPSED_AFTER: Duration = Duration::from_secs(30);
 /// A route that has worked this long after its last failure begins with the first pause again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 
@@ -35,8 +37,8 @@ pub struct Route {
     state: State,
     /// Failures in a row; the pause doubles with each.
     failures: u32,
-    /// Since when it has not answered.
-    doubted_at: Option<BootTime>,
+    /// Since when it has not answered, and when that was noticed last.
+    doubted: Option<(BootTime, BootTime)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Routes {
             return index;
         }
         let index = RouteIndex(self.routes.len() as u32);
-        self.routes.push(Route { topic: topic(), tenant: tenant.clone(), stream, state: State::New, failures: 0, doubted_at: None });
+        self.routes.push(Route { topic: topic(), tenant: tenant.clone(), stream, state: State::New, failures: 0, doubted: None });
         self.by_tenant.insert((tenant.clone(), stream), index);
         index
     }
@@ -133,15 +135,17 @@ impl Routes {
     /// It did not answer; answers whether it has been waited for long enough. One that is open is not waited for again.
     pub fn doubted(&mut self, index: RouteIndex, now: BootTime) -> bool {
         let route = &mut self.routes[index.0 as usize];
-        let since = *route.doubted_at.get_or_insert(now);
+        // A route may be written to rarely: an outage long ago says nothing about this one.
+        let since = route.doubted.filter(|(_, last)| now.since(*last) < LAPSED_AFTER).map_or(now, |(since, _)| since);
+        route.doubted = Some((since, now));
         matches!(route.state, State::Open { .. }) || now.since(since) >= PATIENCE
     }
 
     /// A transaction that wrote to these routes was committed: they answer.
     pub fn answered(&mut self, routes: impl Iterator<Item = RouteIndex>) {
-        if self.routes.iter().any(|route| route.doubted_at.is_some()) {
+        if self.routes.iter().any(|route| route.doubted.is_some()) {
             for index in routes {
-                self.routes[index.0 as usize].doubted_at = None;
+                self.routes[index.0 as usize].doubted = None;
             }
         }
     }
@@ -204,10 +208,13 @@ mod tests {
         routes.ready(index, at(0));
         assert!(!routes.doubted(index, at(10)));
         routes.answered([index].into_iter());
-        assert!(!routes.doubted(index, at(100)), "it has answered since");
-        assert!(!routes.doubted(index, at(159)));
-        assert!(routes.doubted(index, at(160)));
-        routes.failed(index, "no leader".into(), at(160));
+        assert!(!routes.doubted(index, at(30)), "it has answered since");
+        assert!(!routes.doubted(index, at(75)), "that was another outage");
+        for seconds in [85, 100, 115, 134] {
+            assert!(!routes.doubted(index, at(seconds)));
+        }
+        assert!(routes.doubted(index, at(135)));
+        routes.failed(index, "no leader".into(), at(135));
         routes.answered([index].into_iter());
         assert!(routes.doubted(index, at(200)), "an open route is not waited for when it is tried again");
     }

@@ -81,8 +81,8 @@ pub fn see<P: TransactionalProducer>(
     let mut answers = Vec::with_capacity(topics.len());
     for wanted in topics {
         answers.push(match look(producer, &wanted.topic)? {
-            None => maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into())),
-            seen => seen,
+            Sight::Missing => maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into())),
+            sight => sight.answer(),
         });
     }
     let deadline = clock.boot().after(LEADER_WAIT);
@@ -90,19 +90,41 @@ pub fn see<P: TransactionalProducer>(
     while is_missed(&answers) && clock.boot() < deadline && !stop.load(Ordering::Relaxed) {
         clock.sleep(LOOK_EVERY);
         for (wanted, answer) in topics.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
-            *answer = look(producer, &wanted.topic)?;
+            *answer = look(producer, &wanted.topic)?.answer();
         }
     }
     Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Unseen::Unreachable("no leader for it is seen".into())))).collect())
 }
 
-/// One look; none if no leader is seen yet.
-fn look<P: TransactionalProducer>(producer: &mut P, topic: &str) -> Result<Option<Result<(), Unseen>>, ProduceError> {
+/// What one look at a topic shows.
+enum Sight {
+    /// Its leaders.
+    Leaders,
+    /// Nothing of this name.
+    Missing,
+    /// It is there without a leader, as while a broker restarts.
+    NoLeader,
+    /// It must not be seen.
+    Refused(String),
+}
+
+impl Sight {
+    /// None where it may change by itself: just made or restarting, the client needs a moment to hear of it.
+    fn answer(self) -> Option<Result<(), Unseen>> {
+        match self {
+            Self::Leaders => Some(Ok(())),
+            Self::Refused(reason) => Some(Err(Unseen::Failed(reason))),
+            Self::Missing | Self::NoLeader => None,
+        }
+    }
+}
+
+fn look<P: TransactionalProducer>(producer: &mut P, topic: &str) -> Result<Sight, ProduceError> {
     match producer.sees_leader(topic) {
-        Ok(true) => Ok(Some(Ok(()))),
-        // Just made, or a broker restarts: the client needs a moment to hear of it.
-        Ok(false) | Err(ProduceError::Unreachable { .. }) => Ok(None),
-        Err(ProduceError::Route { reason, .. }) => Ok(Some(Err(Unseen::Failed(reason)))),
+        Ok(true) => Ok(Sight::Leaders),
+        Ok(false) => Ok(Sight::Missing),
+        Err(ProduceError::Unreachable { .. }) => Ok(Sight::NoLeader),
+        Err(ProduceError::Route { reason, .. }) => Ok(Sight::Refused(reason)),
         Err(other) => Err(other),
     }
 }

@@ -275,6 +275,9 @@ impl Producer {
             let reason = "unknown".into();
             return Some(if world.dice.hits(300) { ProduceError::Abort("purged".into()) } else { ProduceError::Route { topic, reason } });
         }
+        if world.cluster.is_away(&topic, world.now) {
+            return Some(ProduceError::Unreachable { topic, reason: "timed out".into() });
+        }
         let value = output.value.unwrap_or_default();
         let poison = format!("\"poison\":\"{topic}\"");
         let is_refused = if is_own { value.len() > LONGEST_LETTER } else { value.windows(poison.len()).any(|w| w == poison.as_bytes()) };
@@ -292,6 +295,9 @@ impl TransactionalProducer for Producer {
         let unanswered = world.cluster.faults.unavailable;
         if world.dice.hits(unanswered) {
             return Err(ProduceError::Abort("nobody answers".into()));
+        }
+        if world.cluster.is_away(topic, world.now) {
+            return Err(ProduceError::Unreachable { topic: topic.to_owned(), reason: "no leader".into() });
         }
         // A topic that must not be written may be looked at all the same.
         let is_seen = !world.cluster.is_broken(topic, world.now)

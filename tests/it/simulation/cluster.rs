@@ -63,6 +63,8 @@ pub(super) struct Topic {
     pub(super) since: Option<Duration>,
     /// Writing to it fails until then.
     pub(super) broken_until: Duration,
+    /// It has no leader until then, as while a broker restarts: its records wait, and are no dead letters.
+    pub(super) away_until: Duration,
 }
 
 /// A slot of the control topic.
@@ -181,6 +183,10 @@ impl Cluster {
         }
         self.commits += 1;
         Ok(())
+    }
+
+    pub(super) fn is_away(&self, topic: &str, now: Duration) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topic.away_until > now)
     }
 
     pub(super) fn is_broken(&self, topic: &str, now: Duration) -> bool {

@@ -44,6 +44,8 @@ use scheduler::{Dice, Killed, Simulation, VirtualClock, World};
 const PARTITIONS: i32 = 4;
 const ASSETS: usize = 4;
 const TARGETS: usize = 4;
+/// This target's topic is there from the beginning and at times without a leader, nothing worse: none of its records may be set aside.
+const ONLY_AWAY: usize = 0;
 /// Input records of one run.
 const RECORDS: u64 = 250;
 /// After the last fault everything must be done within this.
@@ -84,6 +86,7 @@ fn seeds() -> Vec<u64> {
 fn run(seed: u64) -> Result<Seen, String> {
     let mut dice = Dice::new(seed.wrapping_add(1 << 40));
     let mut cluster = Cluster::new(PARTITIONS, faults(&mut dice), &mut dice);
+    cluster.topics.insert(topic_of(ONLY_AWAY), Topic { since: Some(Duration::ZERO), ..Topic::default() });
     // Without the fence a zombie has nothing but the group's generation against it.
     let is_fenced = dice.hits(850);
     if !is_fenced {
@@ -407,10 +410,14 @@ impl Outside {
             world.cluster.group.rebalance();
         }
         if world.dice.hits(route) {
-            let topic = topic_of(world.dice.below(TARGETS as u64) as usize);
-            let broken_until = world.now + world.dice.millis(100, 8_000);
-            world.cluster.model.troubled.insert(topic.clone());
-            world.cluster.topics.entry(topic).or_default().broken_until = broken_until;
+            let target = world.dice.below(TARGETS as u64) as usize;
+            let (topic, until) = (topic_of(target), world.now + world.dice.millis(100, 8_000));
+            if target == ONLY_AWAY || world.dice.hits(300) {
+                world.cluster.topics.entry(topic).or_default().away_until = until;
+            } else {
+                world.cluster.model.troubled.insert(topic.clone());
+                world.cluster.topics.entry(topic).or_default().broken_until = until;
+            }
         }
         let (instance, number) = (world.dice.below(self.instances.len() as u64) as usize, world.dice.below(self.workers as u64) as usize);
         let first = 1 + instance * (2 + self.workers);
@@ -435,7 +442,7 @@ impl Outside {
         let now = world.now;
         world.cluster.faults = Faults::default();
         for target in 0..TARGETS {
-            world.cluster.topics.insert(topic_of(target), Topic { since: Some(now), broken_until: Duration::ZERO });
+            world.cluster.topics.insert(topic_of(target), Topic { since: Some(now), ..Topic::default() });
         }
         for slot in &mut world.cluster.control {
             if matches!(slot, ControlSlot::Undecided) {
