@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication, TopicResult};
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
@@ -138,11 +138,16 @@ impl Admin {
 
     /// Makes topics and waits until each has its leaders; answers in the order of `specs`.
     pub fn create(&self, specs: &[TopicSpec]) -> Result<Vec<Created>, AdminError> {
-        self.serve();
-        let topics: Vec<NewTopic<'_>> = specs.iter().map(new_topic).collect();
-        let results = block_on(self.client.create_topics(&topics, &self.options())).map_err(|error| ClientError::of(&error))?;
+        // The question also tells the client who the controller is now: asking one that has died, librdkafka connects to it again
+        // and again without a pause for as long as it may wait.
+        let mut missing = Vec::new();
+        for spec in specs {
+            if self.topic(&spec.name)?.is_none() {
+                missing.push(new_topic(spec));
+            }
+        }
         let mut created = BTreeMap::new();
-        for result in results {
+        for result in self.create_missing(&missing)? {
             match result {
                 Ok(topic) => created.insert(topic, Created::New),
                 Err((topic, Code::TopicAlreadyExists)) => created.insert(topic, Created::Existing),
@@ -154,6 +159,13 @@ impl Admin {
             self.await_leaders(&spec.name)?;
         }
         Ok(specs.iter().map(|spec| created.get(&spec.name).copied().unwrap_or(Created::Existing)).collect())
+    }
+
+    fn create_missing(&self, topics: &[NewTopic<'_>]) -> Result<Vec<TopicResult>, ClientError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        block_on(self.client.create_topics(topics, &self.options())).map_err(|error| ClientError::of(&error))
     }
 
     /// The cluster answers before all of its brokers know of a new topic.
