@@ -70,6 +70,10 @@ where
         outbox.divert(|output| {
             let route = routes.get(output.route);
             let (reason, message) = match routes.use_at(output.route, now) {
+                Use::Write if routes.limit_at(output.route, now).is_some_and(|limit| output.batch_bytes().0 > limit) => (
+                    Reason::Refused,
+                    format!("{} takes no such record: it is larger than its max.message.bytes, uncompressed", route.topic),
+                ),
                 Use::Write => {
                     let (_, _, why) = refused.iter().find(|(origin, index, _)| (*origin, *index) == (output.origin, output.route))?;
                     (Reason::Refused, format!("refused by {}: {why}", route.topic))

@@ -44,10 +44,55 @@ pub struct Outgoing<'a> {
     headers: &'a [(String, Vec<u8>)],
 }
 
+/// What a batch of one record takes besides the record's key, value and headers, at least and at most: the batch's own 61 bytes
+/// and the record's lengths, timestamp and offset (Kafka's record batch, magic 2).
+const AROUND_ONE: (usize, usize) = (68, 100);
+/// The same of each header: its two lengths.
+const AROUND_HEADER: (usize, usize) = (2, 10);
+
 impl<'a> Outgoing<'a> {
+    /// Bytes of a batch of it alone before compression, at least and at most.
+    pub fn batch_bytes(&self) -> (usize, usize) {
+        let own = self.key.len() + self.value.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let around = |one: usize, header: usize| one + own + header * self.headers.len();
+        (around(AROUND_ONE.0, AROUND_HEADER.0), around(AROUND_ONE.1, AROUND_HEADER.1))
+    }
+
     /// Its headers in order. Allocates only if there are any.
     pub fn headers(&self) -> Vec<(&'a str, &'a [u8])> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
+    }
+}
+
+/// Bytes queued for topics that take little at once, since all was acknowledged last.
+#[derive(Debug, Default)]
+pub struct Fill(Vec<(RouteIndex, usize)>);
+
+impl Fill {
+    /// Whether so many bytes more may be queued for the route; then they count.
+    pub fn takes(&mut self, route: RouteIndex, bytes: usize, limit: usize) -> bool {
+        match self.0.iter_mut().find(|(known, _)| *known == route) {
+            Some((_, queued)) if *queued + bytes > limit => false,
+            Some((_, queued)) => {
+                *queued += bytes;
+                true
+            }
+            None => {
+                self.0.push((route, bytes));
+                true
+            }
+        }
+    }
+
+    /// Everything is acknowledged; so many bytes for this route follow.
+    pub fn restart(&mut self, route: RouteIndex, bytes: usize) {
+        self.clear();
+        self.0.push((route, bytes));
+    }
+
+    /// Everything is acknowledged, or given up.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -138,5 +183,34 @@ impl Outbox {
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::StreamIndex;
+
+    #[test]
+    fn what_a_small_topic_takes_at_once_is_counted_for_each_by_itself() {
+        let (one, other) = (RouteIndex(1), RouteIndex(2));
+        let mut fill = Fill::default();
+        assert!(fill.takes(one, 60, 100) && fill.takes(other, 60, 100) && fill.takes(one, 40, 100));
+        assert!(!fill.takes(one, 1, 100));
+        fill.restart(one, 1);
+        assert!(fill.takes(one, 99, 100) && !fill.takes(one, 1, 100) && fill.takes(other, 100, 100));
+        fill.clear();
+        assert!(fill.takes(one, 500, 100), "more than one batch takes goes alone, and the topic judges it");
+        assert!(!fill.takes(one, 1, 100));
+    }
+
+    #[test]
+    fn a_batch_of_one_is_no_smaller_than_its_record() {
+        let mut outbox = Outbox::default();
+        let source = SourcePartition { stream: StreamIndex(0), partition: 0 };
+        outbox.push(RouteIndex(0), Origin { source, offset: Offset(0) }, b"key", b"value", Millis(0));
+        outbox.push_header("name", b"header");
+        let (least, most) = outbox.iter().next().unwrap().batch_bytes();
+        assert_eq!((least, most), (68 + 8 + 10 + 2, 100 + 8 + 10 + 10));
     }
 }

@@ -115,6 +115,10 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
         fn make(&self, _: &str, _: super::seeing::TopicKind) -> Result<(), super::seeing::NotMade> {
             Ok(())
         }
+
+        fn largest_batch(&self, _: &str) -> Option<usize> {
+            None
+        }
     }
     if topics_are_given { Arc::new(Given) } else { Arc::clone(provisioner) as Arc<dyn super::seeing::TopicMaker> }
 }

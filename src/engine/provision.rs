@@ -81,6 +81,16 @@ impl TopicMaker for Provisioner {
             Err(error) => Err(NotMade::Refused(error.to_string())),
         }
     }
+
+    fn largest_batch(&self, topic: &str) -> Option<usize> {
+        match self.admin.lock().expect("no panic while creating").topic_config(topic) {
+            Ok(config) => config.get("max.message.bytes")?.parse().ok(),
+            Err(error) => {
+                info!(topic, %error, "its max.message.bytes cannot be asked for; what it refuses is found by trying");
+                None
+            }
+        }
+    }
 }
 
 fn pairs(entries: &[(&str, &str)]) -> BTreeMap<String, String> {

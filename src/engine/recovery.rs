@@ -90,6 +90,10 @@ where
 
     /// Opens the routes that errors name and pins records that a topic refuses; answers the gravest of the other errors.
     fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<Origin>) -> Option<ProduceError> {
+        // As the transaction was: two topics that refuse something must not halve the batch to one record and then blame it.
+        let alone = (self.reach == 1 || self.batch.len() == 1).then(|| self.batch.iter().next()).flatten();
+        let origin = origin.or(alone.map(|record| Origin { source: record.source, offset: record.offset }));
+        let reach = self.reach;
         let mut others = Vec::new();
         for error in errors {
             match error {
@@ -97,7 +101,12 @@ where
                     Some(index) => self.open(index, reason),
                     None => others.push(ProduceError::Route { topic, reason }),
                 },
-                ProduceError::Refused { topic, reason } => others.extend(self.pin(topic, reason, origin)),
+                ProduceError::Refused { topic, .. } if self.learns_limit(&topic) => {}
+                ProduceError::Refused { topic, reason } => match origin {
+                    Some(origin) => others.extend(self.pin(topic, reason, origin)),
+                    None if self.reach == reach => self.halve_reach(),
+                    None => {}
+                },
                 ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
                     Some(index) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
                     _ => others.push(ProduceError::Unreachable { topic, reason }),
@@ -113,14 +122,20 @@ where
         })
     }
 
-    /// A topic refuses some record of the batch: it is this one, or the batch is halved until it is alone. Answers the
-    /// error if that does not help.
-    fn pin(&mut self, topic: String, reason: String, origin: Option<Origin>) -> Option<ProduceError> {
-        let alone = (self.reach == 1 || self.batch.len() == 1).then(|| self.batch.iter().next()).flatten();
-        let Some(origin) = origin.or(alone.map(|record| Origin { source: record.source, offset: record.offset })) else {
-            self.halve_reach();
-            return None;
-        };
+    /// Whether it is news how much this topic takes in one batch. librdkafka batches as if each topic took as much as the largest,
+    /// so it may be the batch that was refused: known, the limit is kept by those who write.
+    fn learns_limit(&mut self, topic: &str) -> bool {
+        let now = self.shared.clock.boot();
+        let Some(index) = self.routes.of_topic(topic).filter(|index| self.routes.limit_at(*index, now).is_none()) else { return false };
+        let Some(bytes) = self.shared.topic_maker.largest_batch(topic) else { return false };
+        info!(topic, bytes, "it refused a batch; its max.message.bytes is kept from here on");
+        self.routes.learn_limit(index, bytes, now);
+        true
+    }
+
+    /// A topic refuses this record, which was pinned by halving the batch if nothing else named it. Answers the error if that does
+    /// not help.
+    fn pin(&mut self, topic: String, reason: String, origin: Origin) -> Option<ProduceError> {
         match self.routes.of_topic(&topic) {
             Some(route) => self.refused.push((origin, route, reason)),
             None if topic == DEAD_LETTERS && !self.bare.contains(&origin) => self.bare.push(origin),

@@ -16,6 +16,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// A route that does not answer is waited for this long, as a broker's restart takes, before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So long a topic's limit is held against its records before the topic is asked again, by writing to it.
+const LIMIT_HOLDS_FOR: Duration = Duration::from_secs(60);
 /// One whose silence was noticed last this long ago is waited for anew. A record's time-out and the pause behind it are shorter.
 const LAPSED_AFTER: Duration = Duration::from_secs(30);
 /// A route that has worked this long after its last failure begins with the first pause again.
@@ -37,6 +39,8 @@ pub struct Route {
     state: State,
     /// Failures in a row; the pause doubles with each.
     failures: u32,
+    /// The most bytes it takes in one batch, and when that was learned.
+    limit: Option<(usize, BootTime)>,
     /// Since when it has not answered, and when that was noticed last.
     doubted: Option<(BootTime, BootTime)>,
 }
@@ -77,7 +81,15 @@ impl Routes {
             return index;
         }
         let index = RouteIndex(self.routes.len() as u32);
-        self.routes.push(Route { topic: topic(), tenant: tenant.clone(), stream, state: State::New, failures: 0, doubted: None });
+        self.routes.push(Route {
+            topic: topic(),
+            tenant: tenant.clone(),
+            stream,
+            state: State::New,
+            failures: 0,
+            limit: None,
+            doubted: None,
+        });
         self.by_tenant.insert((tenant.clone(), stream), index);
         index
     }
@@ -139,6 +151,16 @@ impl Routes {
         let since = route.doubted.filter(|(_, last)| now.since(*last) < LAPSED_AFTER).map_or(now, |(since, _)| since);
         route.doubted = Some((since, now));
         matches!(route.state, State::Open { .. }) || now.since(since) >= PATIENCE
+    }
+
+    /// It refused something, and this is the most bytes that it takes in one batch.
+    pub fn learn_limit(&mut self, index: RouteIndex, bytes: usize, now: BootTime) {
+        self.routes[index.0 as usize].limit = Some((bytes, now));
+    }
+
+    /// The most bytes it takes in one batch, if that was learned lately: it may have been changed since.
+    pub fn limit_at(&self, index: RouteIndex, now: BootTime) -> Option<usize> {
+        self.get(index).limit.filter(|(_, at)| now.since(*at) < LIMIT_HOLDS_FOR).map(|(bytes, _)| bytes)
     }
 
     /// A transaction that wrote to these routes was committed: they answer.
@@ -217,6 +239,14 @@ mod tests {
         routes.failed(index, "no leader".into(), at(135));
         routes.answered([index].into_iter());
         assert!(routes.doubted(index, at(200)), "an open route is not waited for when it is tried again");
+    }
+
+    #[test]
+    fn a_limit_is_learned_for_a_while() {
+        let (mut routes, index) = one_route();
+        assert_eq!(routes.limit_at(index, at(0)), None);
+        routes.learn_limit(index, 10_000, at(0));
+        assert_eq!((routes.limit_at(index, at(59)), routes.limit_at(index, at(60))), (Some(10_000), None));
     }
 
     #[test]

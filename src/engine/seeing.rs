@@ -36,6 +36,9 @@ pub enum NotMade {
 pub trait TopicMaker: Send + Sync {
     /// Creates the topic if it is missing and topics are provisioned (`output.provision: auto`); the error says why it cannot.
     fn make(&self, topic: &str, kind: TopicKind) -> Result<(), NotMade>;
+
+    /// The most bytes that the topic takes in one batch (`max.message.bytes`); none where that cannot be said.
+    fn largest_batch(&self, topic: &str) -> Option<usize>;
 }
 
 /// Why no leader of a topic is seen.

@@ -14,7 +14,7 @@ use super::deciding::{Deciding, RouteMarks};
 use super::fence::{Closed, Fence};
 use super::monitor::Held;
 use super::notes::{StartNotes, note_of};
-use super::outbox::{Origin, Outbox};
+use super::outbox::{Fill, Origin, Outbox};
 use super::routes::{RouteIndex, Routes};
 use super::seeing::TopicMaker;
 use super::setback::{Ended, Setback, Stage};
@@ -103,6 +103,8 @@ pub struct Worker<C, P> {
     pub(super) refused: Vec<(Origin, RouteIndex, String)>,
     /// Records whose dead letters are refused for their bytes and go without them.
     pub(super) bare: Vec<Origin>,
+    /// What is queued for topics whose limit is known.
+    fill: Fill,
     /// How many records the next transaction takes at most; halved to pin a failure or after an abort for age.
     pub(super) reach: usize,
     /// The group has gone on without us: nothing is committed before the next assign.
@@ -156,6 +158,7 @@ where
             unbegun: Vec::new(),
             refused: Vec::new(),
             bare: Vec::new(),
+            fill: Fill::default(),
             reach,
             awaits_assign: false,
             abort_pause: ABORT_PAUSES.0,
@@ -207,6 +210,7 @@ where
         self.divert();
 
         self.producer.begin().map_err(|e| Setback::Failed(e, Stage::Begin))?;
+        self.fill.clear();
         if let Err(setback) = self.write(&view) {
             return Err(match setback.leaves_transaction_open().then(|| self.producer.abort()) {
                 Some(Err(error)) => Setback::Stranded(error, Box::new(setback)),
@@ -243,7 +247,15 @@ where
 
     /// Writes everything the batch leads to and commits it with the input's offsets.
     fn write(&mut self, view: &View) -> Result<(), Setback> {
+        let now = self.shared.clock.boot();
         for output in self.outbox.iter() {
+            // librdkafka knows one size of batches for all topics; what a smaller one takes at once is acknowledged piece by piece.
+            if let Some(limit) = self.routes.limit_at(output.route, now)
+                && !self.fill.takes(output.route, output.batch_bytes().1, limit)
+            {
+                self.producer.drain().map_err(Setback::Reports)?;
+                self.fill.restart(output.route, output.batch_bytes().1);
+            }
             let sent = Output {
                 topic: &self.routes.get(output.route).topic,
                 key: Some(output.key),

@@ -27,8 +27,8 @@ fn diverted(letters: &[Letter]) -> Vec<u64> {
 }
 
 /// Bytes that do not compress.
-fn noise(len: usize) -> String {
-    let mut state = 7_u64;
+fn noise(seed: u64, len: usize) -> String {
+    let mut state = seed;
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         char::from(b'a' + (state >> 33) as u8 % 26)
@@ -83,7 +83,7 @@ fn a_record_over_a_topics_limit_is_the_records_fault_alone() {
     let world = shared_with(&["small", "large"]);
     world.make_output("small", &[("max.message.bytes", "20000")]);
     let tenant = world.tenant("o");
-    let heavy = format!(r#"{{"tenant":"{tenant}","asset":"a","ts":1760000000,"n":150,"x":"{}"}}"#, noise(60_000));
+    let heavy = format!(r#"{{"tenant":"{tenant}","asset":"a","ts":1760000000,"n":150,"x":"{}"}}"#, noise(7, 60_000));
     let value = |n| if n == 150 { heavy.clone() } else { world.record("o", "a", n) };
     world.feed(0, (0..300).map(value));
     let engine = world.start_ready("a");
@@ -96,6 +96,27 @@ fn a_record_over_a_topics_limit_is_the_records_fault_alone() {
     assert!(String::from_utf8_lossy(letters[0].value.as_deref().unwrap()).starts_with(&world.released("small", "a", 150)[..30]));
     engine.terminate();
     assert_eq!(world.letters().len(), 1);
+}
+
+/// librdkafka batches as if each topic took as much as the largest: what a small one refuses is the batch, not its records.
+#[test]
+fn a_topic_that_takes_little_at_once_gets_all_that_is_not_too_large_by_itself() {
+    let world = shared_with(&["small", "large"]);
+    world.make_output("small", &[("max.message.bytes", "10000")]);
+    let tenant = world.tenant("o");
+    let record = |n: u64| {
+        let len = if n % 100 == 50 { 12_000 } else { 400 };
+        format!(r#"{{"tenant":"{tenant}","asset":"a","ts":1760000000,"n":{n},"x":"{}"}}"#, noise(n, len))
+    };
+    world.feed(0, (0..3_000).map(record));
+    let engine = world.start_ready("a");
+    assert_eq!(numbers(&world.await_outputs("large", 3_000)), (0..3_000).collect::<Vec<_>>());
+    assert_eq!(numbers(&world.await_outputs("small", 2_970)), (0..3_000).filter(|n| n % 100 != 50).collect::<Vec<_>>());
+    let letters = world.await_letters(30);
+    let found: Vec<_> = letters.iter().map(|letter| (letter.reason.as_str(), letter.offset.parse().unwrap())).collect();
+    assert_eq!(found, (0..30).map(|place| ("refused", place * 100 + 50)).collect::<Vec<(&str, u64)>>());
+    engine.terminate();
+    assert_eq!(world.letters().len(), 30);
 }
 
 /// Takes away the topic of `gone` under load; answers what of the records from 100 on was diverted and what the new topic

@@ -17,8 +17,12 @@ use sharecast::transport::{
 
 use super::cluster::{ControlSlot, Put, Transaction};
 use super::group::Told;
-use super::model::LONGEST_LETTER;
+use super::model::{LONGEST_LETTER, topic_of};
 use super::scheduler::{Simulation, World, is_dying, me};
+
+/// The topic of this target takes few bytes in one batch.
+const LIMITED: usize = 1;
+const LIMIT: usize = 600;
 
 thread_local!(static IS_IN_TRANSACTION: Cell<bool> = const { Cell::new(false) });
 
@@ -224,6 +228,8 @@ pub(super) struct Producer {
     is_drained: bool,
     /// To be told by `drain`.
     reports: Vec<ProduceError>,
+    /// For the topic that takes little in one batch.
+    queued_bytes: usize,
 }
 
 impl Producer {
@@ -239,7 +245,17 @@ impl Producer {
         });
         IS_IN_TRANSACTION.set(false);
         let (state, seen, puts) = (State::Ready, BTreeSet::new(), Vec::new());
-        Ok(Self { sim: Arc::clone(sim), name: name.to_owned(), epoch, state, seen, puts, is_drained: false, reports: Vec::new() })
+        Ok(Self {
+            sim: Arc::clone(sim),
+            name: name.to_owned(),
+            epoch,
+            state,
+            seen,
+            puts,
+            is_drained: false,
+            reports: Vec::new(),
+            queued_bytes: 0,
+        })
     }
 
     fn turn(&mut self, state: State) {
@@ -315,7 +331,7 @@ impl TransactionalProducer for Producer {
         let sim = Arc::clone(&self.sim);
         let mut world = sim.look();
         self.fault(&mut world)?;
-        (self.puts, self.reports, self.is_drained) = (Vec::new(), Vec::new(), false);
+        (self.puts, self.reports, self.is_drained, self.queued_bytes) = (Vec::new(), Vec::new(), false, 0);
         self.turn(State::Open);
         Ok(())
     }
@@ -337,6 +353,12 @@ impl TransactionalProducer for Producer {
             }
             self.reports.push(error);
             return Ok(());
+        }
+        if output.topic == topic_of(LIMITED) {
+            self.queued_bytes += 68 + output.key.map_or(0, <[u8]>::len) + output.value.map_or(0, <[u8]>::len);
+            if self.queued_bytes > LIMIT {
+                self.reports.push(ProduceError::Refused { topic: output.topic.to_owned(), reason: "too large a batch".into() });
+            }
         }
         self.puts.push(Put {
             topic: output.topic.to_owned(),
@@ -367,9 +389,12 @@ impl TransactionalProducer for Producer {
             }
             return Err(errors);
         }
-        let since = world.now;
-        let open = Transaction { since, puts: std::mem::take(&mut self.puts), ..Transaction::default() };
-        world.cluster.producers.get_mut(&self.name).expect("started").open = Some(open);
+        let (since, mut puts) = (world.now, std::mem::take(&mut self.puts));
+        match &mut world.cluster.producers.get_mut(&self.name).expect("started").open {
+            Some(open) if self.is_drained => open.puts.append(&mut puts),
+            open => *open = Some(Transaction { since, puts, ..Transaction::default() }),
+        }
+        self.queued_bytes = 0;
         self.is_drained = true;
         Ok(())
     }
@@ -535,5 +560,10 @@ impl TopicMaker for Given {
         let since = world.now + world.dice.millis(0, latest);
         world.cluster.topics.entry(topic.to_owned()).or_default().since.get_or_insert(since);
         Ok(())
+    }
+
+    fn largest_batch(&self, topic: &str) -> Option<usize> {
+        let limit = if topic == topic_of(LIMITED) { LIMIT } else { 1 << 20 };
+        self.0.pass(millis(2)).dice.hits(500).then_some(limit)
     }
 }

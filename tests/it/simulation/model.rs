@@ -113,7 +113,7 @@ impl Model {
                 }
                 continue;
             }
-            let value = put.value.as_deref().ok_or("an output without a value")?;
+            let value = put.value.as_deref().ok_or_else(|| format!("an output without a value: {put:?}"))?;
             let output: serde_json::Value = serde_json::from_slice(value).map_err(|e| e.to_string())?;
             let (number, share) =
                 (output["n"].as_u64().unwrap_or_default(), output["_share"]["id"].as_str().unwrap_or_default().to_owned());
