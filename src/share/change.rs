@@ -45,6 +45,7 @@ impl ShareTable {
         let is_new = self.document(&before) != self.document(&self.shares[number.0]);
         if is_new {
             self.shares[number.0].revision += 1;
+            self.shares[number.0].set_changed_at(self.graph.epoch);
             self.publish_documents(number, folded);
         }
         self.counts[before.state as usize] -= 1;
@@ -58,7 +59,8 @@ impl ShareTable {
     }
 
     /// Takes a new share into every index and the graph.
-    pub(crate) fn enter(&mut self, share: Share, folded: &mut Folded) -> ShareNumber {
+    pub(crate) fn enter(&mut self, mut share: Share, folded: &mut Folded) -> ShareNumber {
+        share.set_changed_at(self.graph.epoch);
         let number = ShareNumber(self.shares.push(share));
         self.index_share(number);
         if self.presence(&self.shares[number.0]).is_granted() {

@@ -1,7 +1,7 @@
 //! Offers, and what is done with shares: the rules of `lifecycle` asked, their answer carried out.
 
 use super::data::{Deed, Offer, Update};
-use super::entry::{NOTHING, Share, ShareNumber, TenantNumber};
+use super::entry::{NOTHING, Share, ShareNumber, TenantNumber, Written};
 use super::event::Sender;
 use super::graph::ProfileSlot;
 use super::lifecycle::{self, Change, Offered};
@@ -18,7 +18,7 @@ impl Share {
     pub(crate) fn end(&mut self, state: State, reason: Reason, now: Millis) {
         self.state = state;
         self.reason = Some(reason);
-        self.holders = Holders::NONE;
+        self.set_holders(Holders::NONE);
         self.set_since(Some(now));
         self.set_lingers(false);
         self.forget_pauses();
@@ -31,7 +31,7 @@ impl Share {
             Cause::Offer => Reason::OfferLapsed,
             Cause::Access => Reason::AccessEnded,
         });
-        self.holders = Holders::NONE;
+        self.set_holders(Holders::NONE);
         self.set_since(None);
         self.set_lingers(lingers);
         if !lingers {
@@ -45,13 +45,13 @@ impl Share {
             self.state = State::Paused;
             self.set_since(Some(now));
         }
-        self.holders = self.holders.with(holders);
+        self.set_holders(self.holders().with(holders));
     }
 
     /// These hold none any more.
     pub(crate) fn release(&mut self, holders: Holders, now: Millis) {
-        self.holders = self.holders.without(holders);
-        if self.state == State::Paused && self.holders.is_empty() {
+        self.set_holders(self.holders().without(holders));
+        if self.state == State::Paused && self.holders().is_empty() {
             self.end_pause(now);
             self.state = State::Active;
             self.set_since(None);
@@ -60,7 +60,7 @@ impl Share {
 
     fn update(&mut self, update: &Update<'_>) {
         if let Some(permission) = update.permission {
-            self.permission = permission;
+            self.set_permission(permission);
         }
         if let Some(starts) = update.starts {
             self.set_starts(starts);
@@ -182,18 +182,7 @@ impl ShareTable {
         share.set_target(target.map(|id| self.tenants.number(id)));
         share.streams = self.streams.number(&offered.streams);
         share.profile = offered.profile;
-        share.permission = offer.permission;
-        share.set_history(offer.history);
-        share.set_label(offer.label);
-        if let Some(message) = offer.message {
-            share.extra_mut().message = Some(message.into());
-        }
-        if let Some(invitee) = offer.invitee {
-            share.extra_mut().invitee = Some(invitee.into());
-        }
-        share.set_starts(offer.starts);
-        share.set_ends(offer.ends);
-        share.set_offer_expires(offer.offer_expires);
+        Self::fill(&mut share, offer);
         if offered.is_accepted {
             share.set_accepted_at(now);
         }
@@ -201,7 +190,7 @@ impl ShareTable {
         self.publish_documents(number, folded);
     }
 
-    /// A FAILED share keeps what later events on it need: whose it is, and that it counts as ended.
+    /// A FAILED share keeps what it takes to show it again. No event on it is taken.
     fn fail_offer(
         &mut self,
         id: ShareId,
@@ -215,20 +204,29 @@ impl ShareTable {
         share.reason = Some(reason);
         share.set_since(Some(self.now()));
         share.set_target(target.map(|id| self.tenants.number(id)));
-        if let Some(invitee) = offer.invitee {
-            share.extra_mut().invitee = Some(invitee.into());
-        }
         share.asset = self.asset_number(owner, offer.asset);
+        share.target_asset = offer.target_asset.filter(|text| *text != offer.asset).and_then(|text| AssetId::parse(text).ok());
         let known: Vec<StreamIndex> = offer.streams.iter().filter_map(|name| self.stream(name)).collect();
         share.streams = self.streams.number(&known);
+        if let Some((profile, _)) = self.profile(Some(owner), offer.profile) {
+            share.profile = profile;
+        }
+        Self::fill(&mut share, offer);
         let number = self.enter(share, folded);
-        self.publish_failure(number, offer, folded);
+        let offered = self.offered_document(&self.shares[number.0], offer);
+        let value = offered.write(Audience::Owner, self.epoch());
+        if offered != self.document(&self.shares[number.0]) {
+            self.shares[number.0].extra_mut().written = Some(Box::new(written(offer)));
+        }
+        // The target does not see it (D22).
+        for topic in [StatusTopic::Shares, StatusTopic::Tenant(self.tenants.get(owner).id.clone())] {
+            folded.documents.push(StatusDocument { topic, key: offer.share.to_owned(), timestamp: self.now(), value: value.clone() });
+        }
     }
 
-    /// The document of a failed offer says what was offered, as it was written; the target does not see it (D22).
-    fn publish_failure(&self, number: ShareNumber, offer: &Offer<'_>, folded: &mut Folded) {
-        let share = &self.shares[number.0];
-        let document = Document {
+    /// The document of a failed offer says what was offered, as it was written.
+    fn offered_document<'t>(&'t self, share: &'t Share, offer: &Offer<'t>) -> Document<'t> {
+        Document {
             asset: Some(offer.asset),
             label: offer.label,
             target_tenant: offer.target_tenant,
@@ -243,11 +241,23 @@ impl ShareTable {
             history: offer.history,
             message: offer.message,
             ..self.document(share)
-        };
-        let value = document.write(Audience::Owner, self.epoch());
-        for topic in [StatusTopic::Shares, StatusTopic::Tenant(self.tenants.get(share.owner).id.clone())] {
-            folded.documents.push(StatusDocument { topic, key: offer.share.to_owned(), timestamp: self.now(), value: value.clone() });
         }
+    }
+
+    /// What an offer says besides ids.
+    fn fill(share: &mut Share, offer: &Offer<'_>) {
+        share.set_permission(offer.permission);
+        share.set_history(offer.history);
+        share.set_label(offer.label);
+        if let Some(message) = offer.message {
+            share.extra_mut().message = Some(message.into());
+        }
+        if let Some(invitee) = offer.invitee {
+            share.extra_mut().invitee = Some(invitee.into());
+        }
+        share.set_starts(offer.starts);
+        share.set_ends(offer.ends);
+        share.set_offer_expires(offer.offer_expires);
     }
 
     /// The number of an owner's asset; `NOTHING` of what is no asset id.
@@ -260,6 +270,16 @@ impl ShareTable {
         let number = self.assets.push(id.clone());
         self.graph.asset_mut(owner, &id, number);
         number
+    }
+}
+
+fn written(offer: &Offer<'_>) -> Written {
+    Written {
+        asset: offer.asset.into(),
+        target_tenant: offer.target_tenant.map(Into::into),
+        target_asset: offer.target_asset.unwrap_or(offer.asset).into(),
+        streams: offer.streams.iter().map(|stream| (*stream).into()).collect(),
+        profile: offer.profile.into(),
     }
 }
 

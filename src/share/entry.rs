@@ -2,7 +2,7 @@
 
 use super::graph::ProfileSlot;
 use super::state::{Cause, Holders, Permission, Reason, State};
-use crate::id::{AssetId, ShareId};
+use crate::id::{AssetId, Epoch, ShareId};
 use crate::time::{Millis, Moment};
 
 /// A tenant's number in the table.
@@ -47,9 +47,10 @@ pub(crate) struct Share {
     pub(crate) state: State,
     /// Why, where a state has a reason.
     pub(crate) reason: Option<Reason>,
-    pub(crate) permission: Permission,
-    pub(crate) holders: Holders,
+    /// HISTORY and LINGERS, the permission from bit 2 on, who holds a pause from bit 4 on.
     flags: u8,
+    /// The offset of the event that changed the document last, little-endian.
+    changed_at: [u8; 5],
 }
 
 /// What few shares have.
@@ -62,8 +63,21 @@ pub(crate) struct Extra {
     pub(crate) pauses: Vec<(Millis, Millis)>,
     /// When the offer's clock was started again.
     pub(crate) resent_at: Option<Millis>,
+    /// Of a FAILED offer that names what cannot be: what it said, as it was written.
+    pub(crate) written: Option<Box<Written>>,
     /// The nanoseconds below the millisecond of `starts`, `ends` and `offer_expires`.
     fine: [u32; 3],
+}
+
+/// The ids of an offer as they were written, in rule or not.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) asset: Box<str>,
+    pub(crate) target_tenant: Option<Box<str>>,
+    /// The default applied.
+    pub(crate) target_asset: Box<str>,
+    pub(crate) streams: Vec<Box<str>>,
+    pub(crate) profile: Box<str>,
 }
 
 // A million shares are a million of these.
@@ -71,6 +85,10 @@ const _: () = assert!(size_of::<Share>() <= 112);
 
 const HISTORY: u8 = 1;
 const LINGERS: u8 = 2;
+const PERMISSION: u8 = 2;
+const HOLDERS: u8 = 4;
+/// The largest offset that `changed_at` can say: a log of a million million records.
+const LAST_CHANGED_AT: i64 = (1 << 40) - 1;
 
 /// Which of the three moments with nanoseconds.
 #[derive(Clone, Copy)]
@@ -103,9 +121,8 @@ impl Share {
             behind: NOTHING,
             state,
             reason: None,
-            permission: Permission::View,
-            holders: Holders::NONE,
             flags: 0,
+            changed_at: [0; 5],
         }
     }
 
@@ -155,6 +172,33 @@ impl Share {
 
     pub(crate) fn set_offer_expires(&mut self, moment: Option<Moment>) {
         self.offer_expires = self.keep(moment, Fine::OfferExpires);
+    }
+
+    pub(crate) fn permission(&self) -> Permission {
+        Permission::ALL[usize::from(self.flags >> PERMISSION & 3) % Permission::ALL.len()]
+    }
+
+    pub(crate) fn set_permission(&mut self, permission: Permission) {
+        self.flags = self.flags & !(3 << PERMISSION) | (permission as u8) << PERMISSION;
+    }
+
+    pub(crate) fn holders(&self) -> Holders {
+        Holders(self.flags >> HOLDERS)
+    }
+
+    pub(crate) fn set_holders(&mut self, holders: Holders) {
+        self.flags = self.flags & !(15 << HOLDERS) | holders.0 << HOLDERS;
+    }
+
+    /// The epoch of its status document (D2).
+    pub(crate) fn changed_at(&self) -> Epoch {
+        let [a, b, c, d, e] = self.changed_at;
+        Epoch(i64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+    }
+
+    pub(crate) fn set_changed_at(&mut self, epoch: Epoch) {
+        let [a, b, c, d, e, ..] = epoch.0.clamp(0, LAST_CHANGED_AT).to_le_bytes();
+        self.changed_at = [a, b, c, d, e];
     }
 
     pub(crate) fn has_history(&self) -> bool {

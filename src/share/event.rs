@@ -89,8 +89,12 @@ pub enum RawAttribute {
 /// value is unreadable.
 pub fn read_record(headers: &[(String, Vec<u8>)], value: Option<&[u8]>) -> Result<Envelope, Unreadable> {
     let Some(value) = value else { return Err(unreadable("a null value")) };
-    let is_structured = header(headers, "content-type").is_some_and(is_structured_type) || header(headers, "ce_specversion").is_none();
-    if is_structured { read_structured(value) } else { read_binary(headers, value) }
+    if is_structured(headers) { read_structured(value) } else { read_binary(headers, value) }
+}
+
+/// Whether a record with these headers is in structured mode, which it is unless it is in binary mode.
+pub(crate) fn is_structured(headers: &[(String, Vec<u8>)]) -> bool {
+    header(headers, "content-type").is_some_and(is_structured_type) || header(headers, "ce_specversion").is_none()
 }
 
 /// Reads an event in structured mode: the whole event is the value.

@@ -17,14 +17,14 @@ use crate::time::{Millis, Moment};
 
 /// One event, chosen by numbers so that ids, places and times often meet.
 #[derive(Debug, Clone)]
-struct Step {
+pub(super) struct Step {
     minutes: i64,
     sender: usize,
     kind: usize,
     choice: [usize; 8],
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     (0i64..4, 0usize..12, 0usize..60, prop::array::uniform8(0usize..64)).prop_map(|(minutes, sender, kind, choice)| Step {
         minutes,
         sender,
@@ -174,7 +174,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
     format!(r#"{{"specversion":"1.0","id":"e{id}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#)
 }
 
-fn fold(table: &mut ShareTable, offset: usize, now: Millis, event: &str) -> Folded {
+pub(super) fn fold(table: &mut ShareTable, offset: usize, now: Millis, event: &str) -> Folded {
     table.fold(Offset(offset as i64), now, read_structured(event.as_bytes()))
 }
 
@@ -190,14 +190,16 @@ fn naive_assets(table: &ShareTable) -> BTreeMap<(String, String), AssetShares> {
     let mut assets: BTreeMap<(String, String), Parts> = BTreeMap::new();
     for (_, share) in table.shares.iter() {
         let document = table.document(share);
-        let Some(asset) = document.asset else { continue };
+        // A FAILED offer may name what cannot be.
+        let Some(asset) = document.asset.filter(|_| share.asset != super::entry::NOTHING) else { continue };
         let (grants, quiet) = assets.entry((document.owner.to_owned(), asset.to_owned())).or_default();
         if let Some(grant) = naive_grant(table, share, &document) {
             grants.insert(document.share.to_owned(), grant);
             continue;
         }
         for stream in &document.streams {
-            let stream = table.rules.streams.iter().find(|s| s.name.as_str() == *stream).unwrap().index;
+            let Some(stream) = table.rules.streams.iter().find(|s| s.name.as_str() == *stream) else { continue };
+            let stream = stream.index;
             let quiet = quiet.entry(stream).or_insert(Quiet { stream, pending: 0, ended: 0 });
             if document.state == State::Pending { quiet.pending += 1 } else { quiet.ended += 1 }
         }
@@ -338,11 +340,11 @@ fn said(folded: &Folded) -> String {
     format!("{folded:?}")
 }
 
-fn origin() -> Origin {
+pub(super) fn origin() -> Origin {
     Origin { cluster: "c".to_owned(), topic: "sharecast.control".to_owned() }
 }
 
-fn kept(table: &ShareTable) -> Vec<u8> {
+pub(super) fn kept(table: &ShareTable) -> Vec<u8> {
     let mut bytes = Vec::new();
     snapshot::write(table, &origin(), &mut bytes).unwrap();
     bytes
@@ -364,7 +366,7 @@ fn beginning() -> Vec<String> {
 }
 
 /// The whole log as events with their times. Now and then what is due is recorded, as the engine does.
-fn log(steps: &[Step]) -> (FoldRules, Vec<(Millis, String)>) {
+pub(super) fn log(steps: &[Step]) -> (FoldRules, Vec<(Millis, String)>) {
     let rules = FoldRules { halts_on_unreadable: false, ..rules() };
     let (mut now, mut offers) = (minute(0), 0);
     let mut table = ShareTable::new(rules.clone());

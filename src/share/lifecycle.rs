@@ -297,7 +297,7 @@ fn update<'a>(share: &Share, update: &'a Update<'a>, now: Millis, around: &impl 
 
 fn pause<'a>(share: &Share, side: Side) -> Result<Change<'a>, Reason> {
     let holder = holder(side);
-    if !share.state.is_live() || share.holders.meets(holder) { Err(Reason::WrongState) } else { Ok(Change::Hold(holder)) }
+    if !share.state.is_live() || share.holders().meets(holder) { Err(Reason::WrongState) } else { Ok(Change::Hold(holder)) }
 }
 
 /// The operator's resume lifts everybody's pause but a suspension's (D16).
@@ -306,7 +306,7 @@ fn resume<'a>(share: &Share, side: Side, now: Millis) -> Result<Change<'a>, Reas
         Side::Operator => Holders::OWNER.with(Holders::TARGET).with(Holders::OPERATOR),
         _ => holder(side),
     };
-    if share.state != State::Paused || !share.holders.meets(lifted) {
+    if share.state != State::Paused || !share.holders().meets(lifted) {
         return Err(Reason::WrongState);
     }
     if share.has_ended(now) { Err(Reason::AccessEnded) } else { Ok(Change::Release(lifted)) }

@@ -4,14 +4,18 @@
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
-//! `snapshot` keeps it, in parts, by `codec`.
+//! `listing`, `roster`, `history` and `dump` what people look at, `snapshot` keeps it, in parts, by `codec`.
 
 pub mod data;
+pub mod dump;
 pub mod event;
 pub mod graph;
+pub mod history;
 pub mod kind;
 pub mod lifecycle;
+pub mod listing;
 pub mod query;
+pub mod roster;
 pub mod snapshot;
 pub mod state;
 pub mod status;
@@ -38,6 +42,8 @@ mod trie;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod look_laws;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]

@@ -39,14 +39,19 @@ impl<'t> ShareView<'t> {
         &self.share.id
     }
 
-    /// Its document. A FAILED share has kept little of it.
+    /// Its document.
     pub fn document(self) -> Document<'t> {
         self.table.document(self.share)
     }
 
-    /// Its document as JSON, `epoch` being that of the table.
+    /// Its revision.
+    pub fn revision(self) -> u32 {
+        self.share.revision
+    }
+
+    /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
     pub fn to_json(self, audience: Audience) -> Vec<u8> {
-        self.document().write(audience, self.table.epoch())
+        self.document().write(audience, self.share.changed_at())
     }
 }
 
@@ -173,7 +178,7 @@ impl ShareTable {
         let asset = (share.asset < self.assets.len()).then(|| self.assets[share.asset].as_str());
         let target = share.target();
         let is_known = share.profile.0 < self.profiles.len();
-        Document {
+        let document = Document {
             share: share.id.as_str(),
             owner: self.tenants.get(share.owner).id.as_str(),
             asset,
@@ -189,20 +194,29 @@ impl ShareTable {
                 .map(|stream| self.rules.streams[stream.0 as usize].name.as_str())
                 .collect(),
             profile: is_known.then(|| self.profiles.get(share.profile).name.as_str()),
-            permission: share.permission,
+            permission: share.permission(),
             starts: share.starts(),
             ends: share.ends(),
             offer_expires: share.offer_expires(),
             history: share.has_history(),
             message: share.extra().and_then(|extra| extra.message.as_deref()),
             state: share.state,
-            paused_by: share.holders,
+            paused_by: share.holders(),
             reason: share.reason,
             revision: share.revision,
             offered_at: share.offered_at,
             accepted_at: share.accepted_at(),
             ended_at: share.ended_at(),
             granted_from: share.granted_from(),
+        };
+        let Some(written) = share.extra().and_then(|extra| extra.written.as_deref()) else { return document };
+        Document {
+            asset: Some(&written.asset),
+            target_tenant: written.target_tenant.as_deref(),
+            target_asset: Some(&written.target_asset),
+            streams: written.streams.iter().map(|stream| &**stream).collect(),
+            profile: Some(&written.profile),
+            ..document
         }
     }
 }

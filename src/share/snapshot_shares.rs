@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use super::codec::{Decoder, Encoder};
-use super::entry::{NOTHING, Share, ShareNumber};
+use super::entry::{Extra, NOTHING, Share, ShareNumber, Written};
 use super::graph::ProfileSlot;
 use super::snapshot::SnapshotError;
 use super::snapshot_parties::{tenant, valid, within};
 use super::state::{Holders, Permission, Reason, State};
 use super::table::ShareTable;
-use crate::id::{AssetId, ShareId, StreamIndex};
+use crate::id::{AssetId, Epoch, ShareId, StreamIndex};
 use crate::time::{Millis, Moment};
 
 const NANOS_PER_MILLI: i128 = 1_000_000;
@@ -67,12 +67,11 @@ mod part {
     pub(super) const EXTRA: u64 = 1 << 10;
     pub(super) const HISTORY: u64 = 1 << 11;
     pub(super) const LINGERS: u64 = 1 << 12;
+    pub(super) const WRITTEN: u64 = 1 << 13;
 }
 
 fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> {
-    let extra = share.extra().filter(|extra| {
-        extra.label.is_some() || extra.message.is_some() || extra.invitee.is_some() || extra.resent_at.is_some() || !extra.pauses.is_empty()
-    });
+    let extra = share.extra().filter(|extra| has_more_than_times(extra));
     let parts = [
         (part::TARGET_ASSET, share.target_asset.is_some()),
         (part::TARGET, share.target().is_some()),
@@ -87,11 +86,13 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
         (part::EXTRA, extra.is_some()),
         (part::HISTORY, share.has_history()),
         (part::LINGERS, share.lingers()),
+        (part::WRITTEN, extra.is_some_and(|extra| extra.written.is_some())),
     ];
     out.number(parts.iter().map(|(part, is_there)| if *is_there { *part } else { 0 }).sum())?;
     out.text(share.id.as_str())?;
-    out.raw(&[share.state as u8, share.permission as u8, share.holders.0])?;
+    out.raw(&[share.state as u8, share.permission() as u8, share.holders().0])?;
     out.number(share.revision.into())?;
+    out.signed(share.changed_at().0)?;
     out.number(share.owner.0.into())?;
     out.number(share.streams.into())?;
     out.signed(share.offered_at.0)?;
@@ -122,7 +123,22 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
         out.signed(from.0)?;
         out.signed(to.0)?;
     }
-    Ok(())
+    extra.written.iter().try_for_each(|written| write_written(written, out))
+}
+
+fn has_more_than_times(extra: &Extra) -> bool {
+    let has_text = extra.label.is_some() || extra.message.is_some() || extra.invitee.is_some() || extra.written.is_some();
+    has_text || extra.resent_at.is_some() || !extra.pauses.is_empty()
+}
+
+fn write_written<W: Write>(written: &Written, out: &mut Encoder<W>) -> io::Result<()> {
+    for text in [&written.asset, &written.target_asset, &written.profile] {
+        out.text(text)?;
+    }
+    out.number(written.target_tenant.is_some().into())?;
+    out.text(written.target_tenant.as_deref().unwrap_or_default())?;
+    out.number(written.streams.len() as u64)?;
+    written.streams.iter().try_for_each(|stream| out.text(stream))
 }
 
 fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, SnapshotError> {
@@ -132,11 +148,13 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
     let &[state, permission, holders] = from.raw(3)? else { return Err(SnapshotError::Damaged("it ends early")) };
     let state = *State::ALL.get(usize::from(state)).ok_or(SnapshotError::Damaged("an unknown state"))?;
     let revision = from.small()?;
+    let changed_at = Epoch(from.signed()?);
     let owner = tenant(from.small()?, table.tenants.len())?;
     let streams = within(from.small()?, table.streams.iter().len() as u32)?;
     let mut share = Share::new(id, owner, state, Millis(from.signed()?));
-    share.permission = *Permission::ALL.get(usize::from(permission)).ok_or(SnapshotError::Damaged("an unknown permission"))?;
-    share.holders = Holders(holders);
+    share.set_permission(*Permission::ALL.get(usize::from(permission)).ok_or(SnapshotError::Damaged("an unknown permission"))?);
+    share.set_holders(Holders(holders));
+    share.set_changed_at(changed_at);
     share.revision = revision;
     share.streams = streams;
     if has(part::TARGET_ASSET) {
@@ -174,6 +192,9 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
     if has(part::EXTRA) {
         read_extra(&mut share, from)?;
     }
+    if has(part::WRITTEN) {
+        share.extra_mut().written = Some(Box::new(read_written(from)?));
+    }
     share.set_history(has(part::HISTORY));
     share.set_lingers(has(part::LINGERS));
     Ok(share)
@@ -190,6 +211,13 @@ fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotE
         extra.pauses.push((Millis(from.signed()?), Millis(from.signed()?)));
     }
     Ok(())
+}
+
+fn read_written(from: &mut Decoder<'_>) -> Result<Written, SnapshotError> {
+    let [asset, target_asset, profile] = [from.text()?, from.text()?, from.text()?].map(Into::into);
+    let (has_target, target) = (from.number()? != 0, from.text()?);
+    let streams = (0..from.small()?).map(|_| from.text().map(Into::into)).collect::<Result<_, _>>()?;
+    Ok(Written { asset, target_tenant: has_target.then(|| target.into()), target_asset, streams, profile })
 }
 
 fn moment(from: &mut Decoder<'_>) -> Result<Moment, SnapshotError> {

@@ -87,17 +87,26 @@ pub struct Document<'a> {
     pub granted_from: Option<Moment>,
 }
 
-impl Document<'_> {
+impl<'a> Document<'a> {
+    /// `asset`, where the audience may see it.
+    pub fn asset_for(&self, audience: Audience) -> Option<&'a str> {
+        self.asset.filter(|_| audience == Audience::Owner)
+    }
+
+    /// `invitee`, where the audience may see it.
+    pub fn invitee_for(&self, audience: Audience) -> Option<&'a str> {
+        self.invitee.filter(|_| audience == Audience::Owner)
+    }
+
     /// The document as JSON without whitespace, as of this epoch.
     pub fn write(&self, audience: Audience, epoch: Epoch) -> Vec<u8> {
-        let is_owners = audience == Audience::Owner;
         let mut out = Writer::default();
         out.text("share", self.share);
         out.text("owner", self.owner);
-        out.text_if("asset", self.asset.filter(|_| is_owners));
+        out.text_if("asset", self.asset_for(audience));
         out.text_if("label", self.label);
         out.text_if("target_tenant", self.target_tenant);
-        out.text_if("invitee", self.invitee.filter(|_| is_owners));
+        out.text_if("invitee", self.invitee_for(audience));
         out.text_if("target_asset", self.target_asset);
         out.texts("streams", self.streams.iter().copied());
         out.text_if("profile", self.profile);
