@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "io")]
+use sharecast::cli::acting::Verb;
 use sharecast::cli::{self, Cli, Command};
 
 /// For librdkafka too. It packs the many small texts of shares tighter than the system's allocator and gives back what a
@@ -24,15 +26,25 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Run => cli::run::run(files),
         #[cfg(feature = "io")]
-        Command::Share { acting, command } => cli::send::share(files, &acting, command),
+        Command::Share { acting, command: Verb::Look(look) } => cli::list::run(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Partnership { acting, command } => cli::send::partnership(files, &acting, command),
+        Command::Share { acting, command: Verb::Write(command) } => cli::send::share(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Tenant { acting, command } => cli::send::tenant(files, &acting, command),
+        Command::Partnership { acting, command: Verb::Look(look) } => cli::roster::partnership(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Profile { acting, command } => cli::send::profile(files, &acting, command),
+        Command::Partnership { acting, command: Verb::Write(command) } => cli::send::partnership(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Control { acting, command } => cli::send::control(files, &acting, command),
+        Command::Tenant { acting, command: Verb::Look(look) } => cli::roster::tenant(files, &acting, look),
+        #[cfg(feature = "io")]
+        Command::Tenant { acting, command: Verb::Write(command) } => cli::send::tenant(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Profile { acting, command: Verb::Look(look) } => cli::roster::profile(files, &acting, look),
+        #[cfg(feature = "io")]
+        Command::Profile { acting, command: Verb::Write(command) } => cli::send::profile(files, &acting, command),
+        #[cfg(feature = "io")]
+        Command::Control { acting, command: Verb::Look(look) } => cli::roster::control(files, &acting, &look),
+        #[cfg(feature = "io")]
+        Command::Control { acting, command: Verb::Write(command) } => cli::send::control(files, &acting, command),
     };
     done.unwrap_or_else(cli::exit::report).into()
 }

@@ -1,14 +1,30 @@
-//! What all commands that write a control event have in common: who acts, and what is printed.
+//! What all commands on shares and parties have in common: who acts or looks, and how it is printed.
 
-use clap::{Args, ValueEnum};
+use std::time::Duration;
 
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::exit::{Exit, Failure};
 use crate::document::{Kind, Member, Node, Place};
 use crate::id::TenantId;
+use crate::share::listing::Viewer;
+use crate::time::Span;
 
-/// Options of every command that writes a control event.
+/// A command that looks at what is, or one that writes a control event.
+#[derive(Debug, Subcommand)]
+pub enum Verb<L: Subcommand, W: Subcommand> {
+    /// It looks.
+    #[command(flatten)]
+    Look(L),
+    /// It writes.
+    #[command(flatten)]
+    Write(W),
+}
+
+/// Options of every command on shares and parties; `event_id` and `wait` are for those that write.
 #[derive(Debug, Clone, Args)]
 pub struct Acting {
-    /// The tenant that acts; without it the operator does
+    /// The tenant that acts or looks; without it the operator does
     #[arg(long = "as", value_name = "TENANT", global = true, value_parser = tenant)]
     pub actor: Option<TenantId>,
     /// The event's id; the same id again changes nothing, so a script may repeat itself safely. Default: a random one
@@ -17,7 +33,7 @@ pub struct Acting {
     /// Wait until the status topic says what became of it; a rejection is exit 1
     #[arg(long, global = true)]
     pub wait: bool,
-    /// How long --wait waits
+    /// How long --wait waits, and how long a command that reads waits for a silent cluster
     #[arg(long, value_name = "DURATION", default_value = "30s", global = true)]
     pub timeout: String,
     /// How the result is printed
@@ -32,6 +48,25 @@ impl Acting {
             Some(tenant) => format!("/tenants/{tenant}"),
             None => "/operator".to_owned(),
         }
+    }
+
+    /// Who looks.
+    pub fn viewer(&self) -> Viewer {
+        self.actor.clone().map_or(Viewer::Operator, Viewer::Tenant)
+    }
+
+    /// `--timeout`.
+    pub fn patience(&self) -> Result<Duration, Failure> {
+        let wrong = || Failure::new(Exit::Usage, format!("--timeout {}: write a number and ms, s, m, h or d", self.timeout));
+        Span::parse(&self.timeout).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
+    }
+
+    /// The same for a command that only reads: it has no use for what is about an event.
+    pub fn patience_of_reader(&self) -> Result<Duration, Failure> {
+        if self.wait || self.event_id.is_some() {
+            return Err(Failure::new(Exit::Usage, "this command writes no event: leave --wait and --event-id out"));
+        }
+        self.patience()
     }
 }
 

@@ -7,10 +7,18 @@ pub mod configuration;
 #[cfg(feature = "io")]
 pub mod demo;
 pub mod exit;
+#[cfg(feature = "io")]
+pub mod list;
 pub mod logging;
 #[cfg(feature = "io")]
 pub mod parties;
+#[cfg(feature = "io")]
+mod printing;
+#[cfg(feature = "io")]
+mod reading;
 pub mod replay;
+#[cfg(feature = "io")]
+pub mod roster;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
@@ -50,7 +58,7 @@ pub enum Command {
     /// Run the engine beside a Kafka cluster
     #[cfg(feature = "io")]
     Run,
-    /// Offer, accept, change and end shares
+    /// Offer, accept, change and end shares; list, show, count and watch them
     #[cfg(feature = "io")]
     Share {
         /// Who acts and what is printed.
@@ -58,9 +66,9 @@ pub enum Command {
         acting: acting::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: share::ShareCommand,
+        command: acting::Verb<list::ShareLook, share::ShareCommand>,
     },
-    /// Make and end partnerships
+    /// Make, end, list and show partnerships
     #[cfg(feature = "io")]
     Partnership {
         /// Who acts and what is printed.
@@ -68,9 +76,9 @@ pub enum Command {
         acting: acting::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: parties::PartnershipCommand,
+        command: acting::Verb<parties::PartnershipLook, parties::PartnershipCommand>,
     },
-    /// Make tenants known, place them in the tree, suspend them
+    /// Make tenants known, place them in the tree, suspend them; list and show them
     #[cfg(feature = "io")]
     Tenant {
         /// Who acts and what is printed.
@@ -78,9 +86,9 @@ pub enum Command {
         acting: acting::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: parties::TenantCommand,
+        command: acting::Verb<parties::TenantLook, parties::TenantCommand>,
     },
-    /// Publish and retire sharing profiles
+    /// Publish, retire, list and show sharing profiles
     #[cfg(feature = "io")]
     Profile {
         /// Who acts and what is printed.
@@ -88,9 +96,9 @@ pub enum Command {
         acting: acting::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: parties::ProfileCommand,
+        command: acting::Verb<parties::ProfileLook, parties::ProfileCommand>,
     },
-    /// Deal with the control topic
+    /// Deal with the control topic: dump it, skip what cannot be understood
     #[cfg(feature = "io")]
     Control {
         /// Who acts and what is printed.
@@ -98,7 +106,7 @@ pub enum Command {
         acting: acting::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: parties::ControlCommand,
+        command: acting::Verb<parties::ControlLook, parties::ControlCommand>,
     },
 }
 
@@ -132,6 +140,29 @@ mod tests {
     fn configuration_files_may_stand_anywhere_and_often() {
         assert_eq!(read("sharecast check -c a -c b").unwrap().config, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(read("sharecast --config a check").unwrap().config, [PathBuf::from("a")]);
+    }
+
+    #[cfg(feature = "io")]
+    #[test]
+    fn commands_that_look_and_commands_that_write_stand_beside_each_other() {
+        for line in [
+            "sharecast share list --search ex --state active,PAUSED --state left --permission view --stream t --as acme -o json",
+            "sharecast share show s1 --no-history",
+            "sharecast share stats --owner acme --owner zenith",
+            "sharecast share watch --from-start --share s1",
+            "sharecast partnership show a b",
+            "sharecast profile show hire --version 2 --owner acme",
+            "sharecast tenant list",
+            "sharecast control dump",
+        ] {
+            assert!(read(line).is_ok(), "{line}");
+        }
+        assert!(matches!(
+            read("sharecast share revoke s1").unwrap().command,
+            Command::Share { command: acting::Verb::Write(share::ShareCommand::Revoke(_)), .. }
+        ));
+        assert_eq!(read("sharecast share list --state done").unwrap_err(), Exit::Usage);
+        assert_eq!(read("sharecast share list --permission all").unwrap_err(), Exit::Usage);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `sharecast partnership …`, `tenant …`, `profile …` and `control skip`.
+//! `sharecast partnership …`, `tenant …`, `profile …` and `control …`.
 
 use std::path::PathBuf;
 
@@ -38,6 +38,23 @@ pub enum PartnershipCommand {
     Decline(Pair),
     /// End one: its shares are revoked at once, in both directions
     End(Pair),
+}
+
+/// The subcommands that look at partnerships.
+#[derive(Debug, Subcommand)]
+pub enum PartnershipLook {
+    /// List partnerships, offered and active; with --as TENANT its own
+    List {
+        /// Only those of this tenant; may be repeated
+        #[arg(long, value_parser = tenant)]
+        tenant: Vec<TenantId>,
+    },
+    /// Show one; exit 1 if there is none
+    Show {
+        /// The partner; the operator names both
+        #[arg(value_name = "TENANT", value_parser = tenant, num_args = 1..=2, required = true)]
+        tenants: Vec<TenantId>,
+    },
 }
 
 /// The other side; for the operator both sides, the acting one first.
@@ -103,6 +120,19 @@ pub enum TenantCommand {
     },
 }
 
+/// The subcommands that look at tenants.
+#[derive(Debug, Subcommand)]
+pub enum TenantLook {
+    /// List every tenant that an event has named; with --as TENANT itself alone
+    List,
+    /// Show one; exit 1 if nothing is known of it
+    Show {
+        /// The tenant
+        #[arg(value_parser = tenant)]
+        tenant: TenantId,
+    },
+}
+
 impl TenantCommand {
     /// The control event that the command stands for.
     pub fn draft(self) -> Draft {
@@ -141,6 +171,29 @@ pub enum ProfileCommand {
     },
 }
 
+/// The subcommands that look at profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileLook {
+    /// List the profiles that were published; with --as TENANT its own
+    List {
+        /// Only those of this tenant
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+    },
+    /// Show one with its rules as they were published; exit 1 if there is none
+    #[command(disable_version_flag = true)]
+    Show {
+        /// Its name
+        name: String,
+        /// Whose profile it is, where several tenants have one of this name
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+        /// An older version, counted from 1; read from the whole control topic
+        #[arg(long = "version", id = "number", value_name = "NUMBER")]
+        version: Option<u32>,
+    },
+}
+
 /// `profile.published`, with the spec as it was read and checked.
 pub fn publish(name: String, owner: Option<&TenantId>, spec: Node) -> Draft {
     Data::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).node("spec", spec.kind).draft("profile.published")
@@ -162,6 +215,13 @@ pub enum ControlCommand {
         #[arg(long)]
         note: String,
     },
+}
+
+/// The subcommands that look at the control topic.
+#[derive(Debug, Subcommand)]
+pub enum ControlLook {
+    /// Print every record as a line that `replay --control` reads: with its offset, and its control time as `time`
+    Dump,
 }
 
 impl ControlCommand {

@@ -21,7 +21,6 @@ use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, TopicReader, Wr
 use crate::share::data;
 use crate::share::event::{self, Sender};
 use crate::share::kind::EventType;
-use crate::time::Span;
 use crate::transport::ConsumeError;
 
 /// How long a write waits for its acknowledgement.
@@ -86,9 +85,7 @@ fn send(config: &Config, acting: &Acting, draft: Draft) -> Result<Exit, Failure>
     let kind = format!("sharecast.{}.v1", draft.kind);
     let event = event::write_structured(&id, &acting.source(), &kind, clock.wall(), &draft.data);
     check(&id, &event)?;
-    let timeout = Span::parse(&acting.timeout)
-        .map(|span| Duration::from_millis(span.millis()))
-        .ok_or_else(|| Failure::new(Exit::Usage, format!("--timeout {}: write a number and ms, s, m, h or d", acting.timeout)))?;
+    let timeout = acting.patience()?;
 
     let kafka = KafkaSettings::of(&config.kafka);
     // Opened before the write, so that the answer cannot be missed.
@@ -232,12 +229,12 @@ pub fn random() -> Result<[u8; 16], Failure> {
     Ok(bits)
 }
 
-fn client_failure(error: ClientError) -> Failure {
+pub(super) fn client_failure(error: ClientError) -> Failure {
     let exit = if matches!(error, ClientError::Unavailable(_)) { Exit::Unavailable } else { Exit::Configuration };
     Failure::new(exit, error)
 }
 
-fn input_failure(error: ConsumeError) -> Failure {
+pub(super) fn input_failure(error: ConsumeError) -> Failure {
     let exit = match error {
         ConsumeError::Unavailable(_) => Exit::Unavailable,
         ConsumeError::Refused(_) => Exit::Configuration,

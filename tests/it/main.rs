@@ -34,6 +34,9 @@ mod status;
 // The commands that write events (section 12).
 #[cfg(feature = "io")]
 mod commands;
+// The commands that look at what there is (section 12).
+#[cfg(feature = "io")]
+mod hands;
 
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]

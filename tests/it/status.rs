@@ -14,7 +14,7 @@ use super::instance::{Instance, Patience};
 use super::world::World;
 
 /// Everything that the control topic leads to, folded here.
-fn folded(world: &World<'_>) -> Vec<StatusDocument> {
+pub(crate) fn folded(world: &World<'_>) -> Vec<StatusDocument> {
     let (config, _) = world.config("fold");
     let text = std::fs::read_to_string(config).unwrap();
     let config = Config::load(&[("fold.yaml", &text)], &Surroundings::none()).unwrap();

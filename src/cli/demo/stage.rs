@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::fleet::{Fleet, RAW_TOPIC};
 use super::profiles;
-use crate::cli::acting::{Acting, Draft};
+use crate::cli::acting::{Acting, Draft, Verb};
 use crate::cli::parties::{self, ProfileCommand};
 use crate::cli::send::random;
 use crate::cli::share::random_event_id;
@@ -259,15 +259,15 @@ fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
     let wrong = |what: String| Halt::broken(format!("{line}: {what}"));
     let cli = Cli::read(line.split_whitespace().map(Into::into)).map_err(|exit| wrong(format!("{exit:?}")))?;
     match cli.command {
-        Command::Share { acting, command } => {
+        Command::Share { acting, command: Verb::Write(command) } => {
             let bits = random().map_err(Halt::broken)?;
             Ok((acting, command.draft(|| bits)))
         }
-        Command::Partnership { acting, command } => {
+        Command::Partnership { acting, command: Verb::Write(command) } => {
             let draft = command.draft(&acting).map_err(|error| wrong(error.to_string()))?;
             Ok((acting, draft))
         }
-        Command::Profile { acting, command: ProfileCommand::Publish { name, file, owner } } => {
+        Command::Profile { acting, command: Verb::Write(ProfileCommand::Publish { name, file, owner }) } => {
             let spec = profiles::spec(&file).map_err(wrong)?;
             Ok((acting, parties::publish(name, owner.as_ref(), spec)))
         }
