@@ -92,7 +92,8 @@ impl History {
             Viewer::Operator => true,
             Viewer::Tenant(own) => noted.source.strip_prefix("/tenants/") == Some(own.as_str()),
         };
-        if !has_changed && !(noted.names_it && is_own) {
+        let is_shown = has_changed || noted.names_it && is_own;
+        if !is_shown {
             return;
         }
         let (outcome, reason) = match folded.outcome {

@@ -120,7 +120,6 @@ impl PartnershipView<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::world::World;
-    use super::*;
 
     fn text(json: Vec<u8>) -> String {
         String::from_utf8(json).unwrap()

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sharecast::id::TenantId;
 use sharecast::share::status::StatusTopic;
 use sharecast::time::Millis;
@@ -93,8 +96,27 @@ fn lists_and_counts_are_what_the_status_topics_hold() {
     let snapshot = config.with_file_name("a.snapshot");
     assert!(snapshot.exists(), "the engine left a snapshot");
     compare();
+    let whole = std::fs::read(&snapshot).unwrap();
     std::fs::write(&snapshot, b"sharecst, but not one").unwrap();
     compare();
+    // That a snapshot is read shows where the log alone no longer says it all.
+    std::fs::write(&snapshot, whole).unwrap();
+    let (expected, shares) = (topic(&world, &StatusTopic::Shares), shares.join(" "));
+    cut_log(&world, 6);
+    assert_eq!(lines(&run(&config, "share list -o ndjson", 0)), expected, "{shares}");
+    assert!(run(&config, &format!("share show {} -o json", shares.split(' ').next().unwrap()), 0).contains(r#""history":[]"#));
+    std::fs::remove_file(&snapshot).unwrap();
+    run(&config, "share list", 78);
+}
+
+/// Deletes the control records before this offset.
+fn cut_log(world: &World<'_>, before: i64) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &world.cluster.bootstrap).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&world.control, 0, Offset::Offset(before)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    runtime.block_on(admin.delete_records(&list, &options)).unwrap();
 }
 
 #[test]
