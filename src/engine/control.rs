@@ -116,13 +116,14 @@ impl<L: ControlLog> ControlPlane<L> {
     pub fn run(mut self) -> Result<(), ConsumeError> {
         let mut records = Vec::new();
         let mut follower: Option<SyncSender<Following>> = None;
+        let mut touched = Vec::new();
         let mut recent = Recent::new(Offset(self.table.epoch().0 + 1));
         self.publish(self.log.position()?);
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
             // What came before an error counts: the log's position is behind it already, so it would never come again.
             for record in records.drain(..) {
-                let folded = Arc::new(self.fold(record));
+                let folded = Arc::new(self.fold(record, &mut touched));
                 recent.push(Arc::clone(&folded));
                 tell(&mut follower, Following::Folded(folded));
             }
@@ -134,6 +135,7 @@ impl<L: ControlLog> ControlPlane<L> {
                 Err(other) => return Err(other),
             }
             if let Some(position) = self.publish_position()? {
+                self.tell_touched(std::mem::take(&mut touched));
                 tell(&mut follower, Following::Position(position));
                 if follower.is_some() {
                     let due = self.table.due(self.control_time, DUE_AT_ONCE);
@@ -158,7 +160,7 @@ impl<L: ControlLog> ControlPlane<L> {
     }
 
     /// One control record's way: read, folded, counted; what follows from it is handed on.
-    fn fold(&mut self, record: ControlRecord) -> FoldedRecord {
+    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>) -> FoldedRecord {
         self.control_time = self.control_time.max(record.timestamp);
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
@@ -171,6 +173,12 @@ impl<L: ControlLog> ControlPlane<L> {
         }
         self.note_outcome(&record, &folded.outcome, folded.kind);
         let (touched, followed) = followed(&record, folded, &self.control_topic);
+        all_touched.extend(touched);
+        followed
+    }
+
+    /// Tells who creates topics what the published graph has new; it looks the shares up there.
+    fn tell_touched(&self, touched: Vec<Touched>) {
         if let Some(topics) = &self.topics
             && !touched.is_empty()
             && let Err(TrySendError::Full(_)) = topics.try_send(touched)
@@ -178,7 +186,6 @@ impl<L: ControlLog> ControlPlane<L> {
             // A worker that meets a route without a topic has it created, so nothing is lost here.
             debug!("topics to create pile up; they are created when a record first needs them");
         }
-        followed
     }
 
     fn note_tick(&self, record: &ControlRecord) {

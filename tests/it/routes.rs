@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::broker::{Seen, shared};
+use super::instance::await_that;
 use super::world::{Letter, World, number_of};
 
 /// `o` shares `a` with each of these.
@@ -117,6 +118,19 @@ fn a_topic_that_takes_little_at_once_gets_all_that_is_not_too_large_by_itself() 
     assert_eq!(found, (0..30).map(|place| ("refused", place * 100 + 50)).collect::<Vec<(&str, u64)>>());
     engine.terminate();
     assert_eq!(world.letters().len(), 30);
+}
+
+/// A reader may subscribe before the first record (section 9).
+#[test]
+fn a_tenants_topic_is_there_at_the_grant() {
+    let world = shared_with(&[]);
+    let engine = world.start_ready("a");
+    for target in ["t1", "t2", "t3", "t4", "t5"] {
+        world.partners("o", target);
+        world.share("o", "a", target);
+        await_that("the topic is there", || world.cluster.admin().topic(&world.output(target)).unwrap().is_some());
+    }
+    engine.terminate();
 }
 
 /// Takes away the topic of `gone` under load; answers what of the records from 100 on was diverted and what the new topic
