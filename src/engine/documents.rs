@@ -66,11 +66,13 @@ impl Documents {
         self.next = next;
     }
 
-    /// A new producer goes on at `committed`: whether what is pending is of use to it. It is if nothing is missing in it from
-    /// there on; the outcome of the last transaction may have been unknown.
-    pub fn take_over(&mut self, committed: Offset) -> bool {
+    /// A new producer goes on at `committed`, and has seen no topic yet. Answers whether what is pending is of use to it, which
+    /// `is_continued` must allow: whoever added it goes on behind it. It is if nothing is missing in it from there on; the
+    /// outcome of the last transaction may have been unknown.
+    pub fn take_over(&mut self, committed: Offset, is_continued: bool) -> bool {
         self.routes.forget_seen();
-        if committed < self.next {
+        if !is_continued || committed < self.next {
+            self.restart(committed);
             return false;
         }
         self.pending.retain(|record| record.offset >= committed);
@@ -261,5 +263,67 @@ fn diverted(names: &TopicNames, tenant: &TenantId, document: &StatusDocument, of
         key: Some(document.key.clone().into_bytes()),
         value: Some(document.value.clone()),
         timestamp: document.timestamp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::OutputTemplate;
+    use crate::engine::seeing::NotMade;
+    use crate::time::Millis;
+
+    struct Nobody;
+
+    impl TopicMaker for Nobody {
+        fn make(&self, _: &str, _: TopicKind) -> Result<(), NotMade> {
+            Err(NotMade::Refused("nobody makes topics here".into()))
+        }
+
+        fn largest_batch(&self, _: &str) -> Option<usize> {
+            None
+        }
+    }
+
+    fn documents(offsets: std::ops::Range<i64>) -> Documents {
+        let names = TopicNames { control: "c".into(), template: OutputTemplate::standard() };
+        let mut documents = Documents::new(names, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
+        documents.restart(Offset(offsets.start));
+        for offset in offsets {
+            let document = StatusDocument {
+                topic: StatusTopic::Shares,
+                key: "s".into(),
+                timestamp: Millis(0),
+                value: offset.to_string().into_bytes(),
+            };
+            documents.push(Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], dead_letter: None }));
+        }
+        documents
+    }
+
+    #[test]
+    fn what_is_pending_outlives_a_producer_only_without_a_gap() {
+        let mut kept = documents(10..20);
+        assert!(kept.take_over(Offset(10), true) && kept.count() == 10);
+        assert!(kept.take_over(Offset(15), true) && kept.count() == 5, "the last transaction was committed after all");
+        assert_eq!(kept.next(), Offset(15));
+        assert!(!kept.take_over(Offset(14), true) && kept.count() == 0 && kept.next() == Offset(14), "others have gone back");
+        let mut left = documents(10..20);
+        assert!(!left.take_over(Offset(10), false) && left.count() == 0, "nobody goes on behind it");
+    }
+
+    /// Section 9: a route is used once this producer's own client has seen a leader for it.
+    #[test]
+    fn a_new_producer_looks_at_every_topic_anew() {
+        for is_continued in [true, false] {
+            let mut documents = documents(0..1);
+            let tenant = TenantId::parse("acme").unwrap();
+            let now = documents.clock.boot();
+            let route = documents.routes.find(&tenant, STATUS_STREAM, || "share.acme.shares".into());
+            documents.routes.ready(route, now);
+            documents.take_over(Offset(0), is_continued);
+            assert_eq!(documents.routes.use_at(route, now), Use::LookUp);
+        }
     }
 }

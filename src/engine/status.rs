@@ -65,7 +65,7 @@ pub struct StatusWriter<C, P, L> {
     pub stop: Arc<AtomicBool>,
 }
 
-/// A second reading of the control topic, behind the fold's. It outlives a turn that failed: nothing need be folded again.
+/// A second reading of the control topic, behind the fold's. It outlives a turn whose writing failed: nothing need be folded again.
 pub struct Behind<L> {
     log: L,
     table: ShareTable,
@@ -80,8 +80,12 @@ impl<L: ControlLog> Behind<L> {
         self.unfolded.front().map_or_else(|| self.log.position(), |record| Ok(record.offset))
     }
 
-    /// Folds some records before `until`, as many as one transaction should write.
-    fn fold(&mut self, until: Offset, documents: &mut Documents) -> Result<(), ConsumeError> {
+    /// Folds some records before `until`, as many as one transaction should write; answers whether there were any left. After an
+    /// error it must not be used again.
+    fn fold(&mut self, until: Offset, documents: &mut Documents) -> Result<bool, ConsumeError> {
+        if self.position()? >= until {
+            return Ok(false);
+        }
         if self.unfolded.is_empty() {
             let mut records = Vec::new();
             self.log.poll(Duration::from_millis(100), &mut records)?;
@@ -97,7 +101,7 @@ impl<L: ControlLog> Behind<L> {
             count += folded.documents.len();
             documents.push(Arc::new(control::followed(&record, folded, &documents.names.control).1));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -211,9 +215,8 @@ where
         self.is_elected.store(true, Ordering::Relaxed);
         info!(from = committed.0, "this instance writes the status topics");
         let mut turn = Turn { producer, committed_at: self.clock.boot() };
-        if self.behind.is_none() || !self.documents.take_over(committed) {
+        if !self.documents.take_over(committed, self.behind.is_some()) {
             self.behind = None;
-            self.documents.restart(committed);
         }
         loop {
             // The fold is followed only when little is left to read, or it would run away again meanwhile.
@@ -251,10 +254,16 @@ where
             let (log, table, control_time) = (self.reopen)(self.documents.next())?;
             self.behind = Some(Behind { log, table, control_time, unfolded: VecDeque::new() });
         }
-        while let Some(reader) = &mut self.behind
-            && reader.position()? < until
-        {
-            reader.fold(until, &mut self.documents)?;
+        while let Some(reader) = &mut self.behind {
+            match reader.fold(until, &mut self.documents) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    // What a poll handed out before its error would be missing for ever.
+                    self.behind = None;
+                    return Err(error.into());
+                }
+            }
             if self.documents.count() >= CAUGHT_UP_AT_ONCE || self.documents.records() >= FOLLOW_ROOM {
                 self.write(turn)?;
             }
