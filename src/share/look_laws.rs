@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::dump;
 use super::event::read_line;
-use super::laws::{Step, fold, kept, log, origin, step};
+use super::laws::{kept, origin};
 use super::listing::{Filter, Stats, Viewer, list};
+use super::random_log::{Step, fold, log, step};
 use super::snapshot;
 use super::state::{Permission, State};
 use super::status::StatusTopic;

@@ -45,6 +45,8 @@ mod laws;
 #[cfg(test)]
 mod look_laws;
 #[cfg(test)]
+mod random_log;
+#[cfg(test)]
 mod life_tests;
 #[cfg(test)]
 mod tests;
