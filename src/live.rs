@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::id::Offset;
+use crate::id::{Epoch, Offset};
 use crate::share::graph::ShareGraph;
 use crate::time::Millis;
 
@@ -18,6 +18,8 @@ pub struct View {
     pub position: Offset,
     /// Control time of the newest event in the graph that took something away; how fast workers follow is measured by it.
     pub newest_cut: Option<Millis>,
+    /// The newest control record in the graph that touched a share or a profile: ticks and refused events leave it as it is.
+    pub newest_change: Epoch,
 }
 
 /// The current view.

@@ -244,6 +244,48 @@ pub trait GroupConsumer {
 
     /// Begins a partition that has no committed offset; answers the offset of its first record to come.
     fn start_at(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError>;
+
+    /// Takes nothing more from this partition until `release`; what was fetched of it is dropped. Partitions of upsert streams
+    /// are held from their assignment on, because nothing of them can be decided before it is known what stands.
+    fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError>;
+
+    /// Reads a held partition from this offset on.
+    fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError>;
+}
+
+/// Reads partitions besides the group: what upsert streams need to know of their own past. One thread owns it.
+pub trait Archive {
+    /// What the group has committed for a partition of an input, read committed, with the note beside it: with a transaction
+    /// still open on it the answer is `Unavailable`, never an old one.
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError>;
+
+    /// How many partitions a topic has; none where it is missing.
+    fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError>;
+
+    /// Goes to an offset of a partition, none being the oldest record; answers the partition's bounds.
+    fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError>;
+
+    /// Appends what follows, read committed, as records of `source`, up to `room`, waiting up to `wait` for the first. Answers the
+    /// offset to come next: past transaction markers, aborted records and what compaction has removed.
+    fn read(&mut self, wait: Duration, room: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError>;
+}
+
+/// An input offset to go on from, with what is to be read back beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputOffset {
+    /// The partition.
+    pub partition: SourcePartition,
+    /// The next record to be read.
+    pub next: Offset,
+    /// UTF-8 of at most 4096 bytes; empty for none.
+    pub note: String,
+}
+
+impl InputOffset {
+    /// Without a note.
+    pub fn new(partition: SourcePartition, next: Offset) -> Self {
+        Self { partition, next, note: String::new() }
+    }
 }
 
 /// One output record.
@@ -251,6 +293,8 @@ pub trait GroupConsumer {
 pub struct Output<'a> {
     /// The topic.
     pub topic: &'a str,
+    /// The partition; where none is named the key chooses it.
+    pub partition: Option<i32>,
     /// The key, which also chooses the partition as Java clients do (murmur2); `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
     /// The Kafka timestamp.
@@ -324,8 +368,8 @@ pub trait TransactionalProducer {
     /// nobody, but where there is nothing else they are one `Abort`.
     fn drain(&mut self) -> Result<(), Vec<ProduceError>>;
 
-    /// Adds the input offsets to go on from to the transaction.
-    fn send_offsets(&mut self, offsets: &[(SourcePartition, Offset)], membership: &Self::Membership) -> Result<(), ProduceError>;
+    /// Adds the input offsets to go on from to the transaction, and their notes.
+    fn send_offsets(&mut self, offsets: &[InputOffset], membership: &Self::Membership) -> Result<(), ProduceError>;
 
     /// Commits. When it returns `Ok`, all of it is sure to become visible, a few milliseconds later at times: the cluster
     /// answers before it has marked every partition.

@@ -8,6 +8,7 @@ use super::outbox::Origin;
 use super::routes::{RouteIndex, Use};
 use super::seeing::{self, TopicKind, Unseen, Wanted};
 use super::setback::{Setback, Stage};
+use super::upsert::Upserts;
 use super::worker::{Shared, Worker};
 use crate::record::dead_letter::Reason;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
@@ -20,8 +21,9 @@ where
     /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
     pub(super) fn look_up_routes(&mut self) -> Result<(), Setback> {
         let now = self.shared.clock.boot();
-        let mut unseen: Vec<RouteIndex> =
-            self.outbox.iter().map(|o| o.route).filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
+        let upserts = self.upserts.iter().flat_map(Upserts::routes);
+        let used = self.outbox.iter().map(|o| o.route).chain(upserts);
+        let mut unseen: Vec<RouteIndex> = used.filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
         unseen.sort_unstable();
         unseen.dedup();
         if unseen.is_empty() {
@@ -29,7 +31,8 @@ where
         }
         let wanted = unseen.iter().map(|index| {
             let route = self.routes.get(*index);
-            Wanted { topic: route.topic.clone(), kind: TopicKind::Stream(route.stream), is_waited_for: self.routes.is_new(*index) }
+            let kind = TopicKind::of(&self.settings.streams[usize::from(route.stream.0)]);
+            Wanted { topic: route.topic.clone(), kind, is_waited_for: self.routes.is_new(*index) }
         });
         let wanted: Vec<Wanted> = wanted.collect();
         let Shared { topic_maker, clock, stop, .. } = &self.shared;
@@ -39,9 +42,14 @@ where
         let mut unreachable = None;
         for (index, seen) in unseen.into_iter().zip(seen) {
             match seen {
-                Ok(()) => {
+                Ok(seen) => {
+                    let was_open = self.routes.open_reason(index).is_some();
                     self.routes.ready(index, self.shared.clock.boot());
-                    self.metrics.route_open(self.routes.get(index).tenant.as_str(), false);
+                    let route = self.routes.get(index);
+                    self.metrics.route_open(route.tenant.as_str(), false);
+                    if let Some(upserts) = self.upserts.as_mut().filter(|_| was_open || seen.was_made) {
+                        upserts.reopened(&route.tenant, route.stream);
+                    }
                 }
                 Err(Unseen::Failed(reason)) => self.open(index, reason),
                 Err(Unseen::Unreachable(reason)) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
@@ -95,6 +103,9 @@ where
                 timestamp: output.timestamp,
             })
         });
+        if let Some(upserts) = &mut self.upserts {
+            upserts.divert(routes, Some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
+        }
         for Origin { source, offset } in bare {
             let topic = &settings.streams[usize::from(source.stream.0)].topic;
             let is_its = |letter: &&mut Letter| (&letter.topic, letter.partition, letter.offset) == (topic, source.partition, *offset);

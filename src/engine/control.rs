@@ -14,15 +14,17 @@ use super::counting::ControlMetrics;
 use super::fence::Fence;
 use super::letters::Letter;
 use super::recent::Recent;
+use super::upsert::changes::{Changes, Teller, Work};
 use crate::clock::Clock;
-use crate::id::Offset;
+use crate::id::{Epoch, Offset, ShareId};
 use crate::live::{Live, View};
 use crate::record::dead_letter::Reason;
 use crate::share::event::{self, Envelope, Unreadable};
+use crate::share::graph::{GrantState, ProfileSlot};
 use crate::share::query::Due;
 use crate::share::status::StatusDocument;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
-use crate::time::Millis;
+use crate::time::{Millis, Moment};
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
 /// So long a poll waits for the first control record; commands and a stop are looked at in between.
@@ -77,6 +79,17 @@ pub enum Command {
         /// Where the offset is answered.
         reply: SyncSender<Offset>,
     },
+    /// Answer the live shares that use a profile, by share id, behind `after`: a profile may have very many.
+    SharesOfProfile {
+        /// The profile.
+        profile: ProfileSlot,
+        /// The last one known.
+        after: Option<ShareId>,
+        /// How many at most.
+        limit: usize,
+        /// Where they are answered.
+        reply: SyncSender<Vec<Touched>>,
+    },
     /// Write a snapshot now.
     Snapshot,
 }
@@ -101,6 +114,10 @@ pub struct ControlPlane<L> {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: ControlMetrics,
+    /// The newest control record that touched a share or a profile.
+    pub newest_change: Epoch,
+    /// Workers with upsert streams, told what changes.
+    pub upserts: Vec<Teller>,
     /// Told which topics grants need, if topics are provisioned.
     pub topics: Option<SyncSender<Vec<Touched>>>,
     /// Where and how often snapshots are written.
@@ -117,13 +134,16 @@ impl<L: ControlLog> ControlPlane<L> {
         let mut records = Vec::new();
         let mut follower: Option<SyncSender<Following>> = None;
         let mut touched = Vec::new();
+        let mut changes = Changes::default();
+        // Whoever reads a partition after this holds it against a later time.
+        let mut passed = self.now().moment();
         let mut recent = Recent::new(Offset(self.table.epoch().0 + 1));
         self.publish(self.log.position()?);
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
             // What came before an error counts: the log's position is behind it already, so it would never come again.
             for record in records.drain(..) {
-                let folded = Arc::new(self.fold(record, &mut touched));
+                let folded = Arc::new(self.fold(record, &mut touched, &mut changes));
                 recent.push(Arc::clone(&folded));
                 tell(&mut follower, Following::Folded(folded));
             }
@@ -142,6 +162,12 @@ impl<L: ControlLog> ControlPlane<L> {
                     tell(&mut follower, Following::Due(due));
                 }
             }
+            self.pass(&mut passed, &mut changes);
+            if !changes.is_empty() {
+                // Behind the publish: whoever hears of a change finds it in the view.
+                let changes = Arc::new(std::mem::take(&mut changes));
+                self.upserts.iter().for_each(|worker| worker.tell(&changes));
+            }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
                     Command::Follow { from, follower: new, reply } => {
@@ -149,6 +175,9 @@ impl<L: ControlLog> ControlPlane<L> {
                         let _ = reply.send(first);
                         follower = Some(new);
                         known.for_each(|record| tell(&mut follower, Following::Folded(Arc::clone(record))));
+                    }
+                    Command::SharesOfProfile { profile, after, limit, reply } => {
+                        let _ = reply.try_send(self.table.shares_of_profile(profile, after.as_ref(), limit));
                     }
                     Command::Snapshot => self.snapshots.write_now(&self.table),
                 }
@@ -160,7 +189,7 @@ impl<L: ControlLog> ControlPlane<L> {
     }
 
     /// One control record's way: read, folded, counted; what follows from it is handed on.
-    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>) -> FoldedRecord {
+    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>, changes: &mut Changes) -> FoldedRecord {
         self.control_time = self.control_time.max(record.timestamp);
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
@@ -172,9 +201,45 @@ impl<L: ControlLog> ControlPlane<L> {
             self.note_tick(&record);
         }
         self.note_outcome(&record, &folded.outcome, folded.kind);
+        if !folded.touched.is_empty() || folded.profile.is_some() {
+            self.newest_change = Epoch(record.offset.0);
+            self.note_changes(&folded, changes);
+        }
         let (touched, followed) = followed(&record, folded, &self.control_topic);
         all_touched.extend(touched);
         followed
+    }
+
+    fn note_changes(&self, folded: &Folded, changes: &mut Changes) {
+        if self.upserts.is_empty() {
+            return;
+        }
+        let graph = self.table.graph();
+        for touched in &folded.touched {
+            let shares = graph.asset(touched.owner.as_str(), touched.asset.as_str());
+            let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == touched.share));
+            let is_live = grant.is_some_and(|grant| grant.state == GrantState::Active && !grant.is_suspended);
+            changes.touched.push(Work::of(touched.clone(), self.control_time, is_live));
+        }
+        changes.profiles.extend(folded.profile.map(|profile| (profile, self.control_time)));
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.wall().max(self.control_time)
+    }
+
+    /// Moments at which shares start or end by themselves are changes too.
+    fn pass(&self, passed: &mut Moment, changes: &mut Changes) {
+        let now = self.now();
+        if self.upserts.is_empty() || now.moment() <= *passed {
+            return;
+        }
+        let due = self.table.moments(*passed, now.moment());
+        *passed = now.moment();
+        if !due.is_empty() {
+            changes.touched.extend(due.into_iter().map(|(moment, touched)| Work::of(touched, moment.millis(), false)));
+            changes.now = Some(now);
+        }
     }
 
     /// Tells who creates topics what the published graph has new; it looks the shares up there.
@@ -231,7 +296,7 @@ impl<L: ControlLog> ControlPlane<L> {
         let graph = self.table.graph();
         self.metrics.published(&graph, &self.table);
         let unreadable = graph.unreadable_offsets().to_vec();
-        self.live.publish(View { graph, position, newest_cut: self.newest_cut });
+        self.live.publish(View { graph, position, newest_cut: self.newest_cut, newest_change: self.newest_change });
         self.fence.lock().expect("the fence is never left half changed").folded(position, &unreadable, self.clock.boot());
     }
 }
@@ -309,7 +374,7 @@ mod tests {
     fn a_record_that_came_with_an_error_is_folded() {
         let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
         let table = ShareTable::new(rules);
-        let live = Arc::new(Live::new(View { graph: table.graph(), position: Offset(-1), newest_cut: None }));
+        let live = Arc::new(Live::new(View { graph: table.graph(), position: Offset(-1), newest_cut: None, newest_change: Epoch::NONE }));
         let limits =
             FenceLimits { is_enabled: true, max_view_age: Duration::ZERO, max_tick_age: Duration::ZERO, max_clock_skew: Duration::ZERO };
         let stop = Arc::<AtomicBool>::default();
@@ -321,6 +386,8 @@ mod tests {
             control_time: Millis(0),
             control_topic: "t".into(),
             newest_cut: None,
+            newest_change: Epoch::NONE,
+            upserts: Vec::new(),
             live: Arc::clone(&live),
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
             clock: Arc::new(SystemClock),

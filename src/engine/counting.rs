@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::deciding::Tally;
 use super::outbox::Outbox;
 use super::routes::{RouteIndex, Routes};
+use super::upsert::{Bytes, Write};
 use crate::config::TenantLabels;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
@@ -131,21 +132,29 @@ impl WorkerMetrics {
 
     fn count_outputs(&mut self, outbox: &Outbox, routes: &Routes) {
         for output in outbox.iter() {
-            let index = output.route.0 as usize;
-            while self.by_route.len() <= index {
-                let route = routes.get(RouteIndex(self.by_route.len() as u32));
-                let tenant = self.label(route.tenant.as_str());
-                let stream = self.streams[usize::from(route.stream.0)].clone();
-                self.by_route.push(RouteCounters {
-                    records: counter!("sharecast_records_out_total", "stream" => stream.clone(), "tenant" => tenant.clone()),
-                    bytes: counter!("sharecast_bytes_out_total", "stream" => stream, "tenant" => tenant),
-                    pending: (0, 0),
-                });
-            }
-            let pending = &mut self.by_route[index].pending;
-            pending.0 += 1;
-            pending.1 += (output.key.len() + output.value.len()) as u64;
+            self.count(output.route, output.key.len() + output.value.len(), routes);
         }
+        self.flush();
+    }
+
+    fn count(&mut self, route: RouteIndex, bytes: usize, routes: &Routes) {
+        let index = route.0 as usize;
+        while self.by_route.len() <= index {
+            let route = routes.get(RouteIndex(self.by_route.len() as u32));
+            let tenant = self.label(route.tenant.as_str());
+            let stream = self.streams[usize::from(route.stream.0)].clone();
+            self.by_route.push(RouteCounters {
+                records: counter!("sharecast_records_out_total", "stream" => stream.clone(), "tenant" => tenant.clone()),
+                bytes: counter!("sharecast_bytes_out_total", "stream" => stream, "tenant" => tenant),
+                pending: (0, 0),
+            });
+        }
+        let pending = &mut self.by_route[index].pending;
+        pending.0 += 1;
+        pending.1 += bytes as u64;
+    }
+
+    fn flush(&mut self) {
         for route in &mut self.by_route {
             let (records, bytes) = std::mem::take(&mut route.pending);
             if records > 0 {
@@ -153,6 +162,14 @@ impl WorkerMetrics {
                 route.bytes.increment(bytes);
             }
         }
+    }
+
+    /// Documents and tombstones of upsert streams were committed.
+    pub fn upserted<'w>(&mut self, writes: impl Iterator<Item = (&'w Write, Bytes<'w>)>, routes: &Routes) {
+        for (write, bytes) in writes {
+            self.count(write.route, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
+        }
+        self.flush();
     }
 
     /// The `tenant` label: with `top:N` the first N that this worker writes to, the others together.

@@ -7,10 +7,10 @@ use super::outbox::{Origin, Outbox};
 use super::routes::Routes;
 use super::worker::WorkerSettings;
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
-use crate::id::{Offset, StreamIndex};
+use crate::id::{Epoch, Offset, StreamIndex};
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
-use crate::share::graph::ShareGraph;
+use crate::share::graph::{Grant, ShareGraph};
 use crate::time::Millis;
 use crate::transport::{Record, SourcePartition};
 
@@ -81,26 +81,28 @@ impl Sink<'_> {
         self.passed = passed.collect();
     }
 
-    /// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes.
     fn push_provenance(&mut self, release: &Release<'_>) {
-        let grant = release.grant;
-        let Origin { source, offset } = self.origin;
-        let id = format!("{}/{}/{offset}", grant.share, source.partition);
-        let kind = format!("sharecast.{}.v1", self.settings.streams[usize::from(release.stream.0)].name);
-        let (revision, epoch) = (grant.revision.to_string(), release.epoch.to_string());
-        for (name, value) in [
-            ("content-type", "application/json"),
-            ("ce_specversion", "1.0"),
-            ("ce_id", &id),
-            ("ce_source", "/sharecast"),
-            ("ce_type", &kind),
-            ("ce_shareid", grant.share.as_str()),
-            ("ce_sharerev", &revision),
-            ("ce_shareepoch", &epoch),
-        ] {
-            self.outbox.push_header(name, value.as_bytes());
+        let stream = self.settings.streams[usize::from(release.stream.0)].name.as_str();
+        for (name, value) in provenance_headers(release.grant, release.epoch, stream, self.origin) {
+            self.outbox.push_header(&name, &value);
         }
     }
+}
+
+/// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes.
+pub fn provenance_headers(grant: &Grant, epoch: Epoch, stream: &str, origin: Origin) -> Vec<(String, Vec<u8>)> {
+    let Origin { source, offset } = origin;
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", format!("{}/{}/{offset}", grant.share, source.partition)),
+        ("ce_source", "/sharecast".to_owned()),
+        ("ce_type", format!("sharecast.{stream}.v1")),
+        ("ce_shareid", grant.share.to_string()),
+        ("ce_sharerev", grant.revision.to_string()),
+        ("ce_shareepoch", epoch.to_string()),
+    ];
+    headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
 }
 
 /// One outbox cannot hold more: its spans are 32 bits wide. A batch ends well before.
@@ -149,6 +151,11 @@ impl<'a> Deciding<'a> {
                 message: refusal.to_string(),
             }),
         }
+    }
+
+    /// Routes and dead letters, for what is decided beside the append streams.
+    pub fn aside(&mut self) -> (&mut Routes, &mut Vec<Letter>) {
+        (self.sink.routes, &mut self.sink.outbox.letters)
     }
 
     /// What the decisions came to.

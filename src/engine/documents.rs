@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::Reason;
 use crate::share::status::{StatusDocument, StatusTopic};
-use crate::transport::{Output, ProduceError, TransactionalProducer};
+use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// Tenants' status topics are routes like any other; no configured stream has this index.
 const STATUS_STREAM: StreamIndex = StreamIndex(u8::MAX);
@@ -190,7 +190,7 @@ impl Documents {
         let seen = seeing::see(producer, &*self.topic_maker, &*self.clock, &self.stop, &wanted)?;
         for (route, seen) in unseen.into_iter().zip(seen) {
             let seen = match seen {
-                Ok(()) => Ok(()),
+                Ok(_) => Ok(()),
                 Err(Unseen::Unreachable(reason)) if !self.routes.doubted(route, self.clock.boot()) => return Err(Unwritten(reason)),
                 Err(Unseen::Failed(reason) | Unseen::Unreachable(reason)) => Err(reason),
             };
@@ -235,7 +235,7 @@ impl Documents {
         }
         producer.drain()?;
         let membership = membership.ok_or_else(|| one(ProduceError::StaleMember("not a member".into())))?;
-        producer.send_offsets(&[(CONTROL_PARTITION, next)], membership).map_err(one)?;
+        producer.send_offsets(&[InputOffset::new(CONTROL_PARTITION, next)], membership).map_err(one)?;
         producer.commit().map_err(|error| {
             // The outcome is settled by the next turn's `init_transactions`, so nothing may be assumed here.
             one(ProduceError::Fatal(error.to_string()))
@@ -246,6 +246,7 @@ impl Documents {
 fn put_document<P: TransactionalProducer>(producer: &mut P, topic: &str, document: &StatusDocument) -> Result<(), ProduceError> {
     producer.put(Output {
         topic,
+        partition: None,
         key: Some(document.key.as_bytes()),
         timestamp: document.timestamp,
         value: Some(&document.value),

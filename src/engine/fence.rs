@@ -249,7 +249,7 @@ mod tests {
 
     fn view(position: i64) -> View {
         let rules = FoldRules { streams: [].into(), partnerships_open: false, late_grace: Span::ZERO, halts_on_unreadable: true };
-        View { graph: ShareTable::new(rules).graph(), position: Offset(position), newest_cut: None }
+        View { graph: ShareTable::new(rules).graph(), position: Offset(position), newest_cut: None, newest_change: crate::id::Epoch::NONE }
     }
 
     /// Caught up at position 10 and ticked at wall time 0; boot time 1000 is wall time 0.

@@ -6,8 +6,12 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::setback::Ended;
+use super::upsert::Upserts;
 use super::worker::Worker;
 use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartition, TransactionalProducer};
+
+/// So long records are waited for while documents wait to be brought.
+const BUSY_WAIT: Duration = Duration::from_millis(2);
 
 impl<C, P> Worker<C, P>
 where
@@ -20,7 +24,9 @@ where
         let mut until = (!self.batch.is_empty()).then(|| self.shared.clock.boot());
         loop {
             let now = self.shared.clock.boot();
-            let wait = until.map_or(self.settings.interval, |at| at.since(now));
+            let is_busy = self.upserts.as_ref().is_some_and(Upserts::is_busy);
+            let longest = if is_busy { BUSY_WAIT } else { self.settings.interval };
+            let wait = until.map_or(longest, |at| at.since(now));
             let room = self.settings.max_records.saturating_sub(self.batch.len()).max(1);
             self.poll(wait, room)?;
             let now = self.shared.clock.boot();
@@ -44,11 +50,52 @@ where
         self.begin_partitions()
     }
 
+    /// Takes in what the fold and the readers say of upsert streams, and lets the partitions flow that are ready for it.
+    pub(super) fn listen(&mut self) -> Result<(), Ended> {
+        let Some(upserts) = &mut self.upserts else { return Ok(()) };
+        let heard = upserts.listen(&self.routes, self.shared.clock.boot()).map_err(Ended::Input)?;
+        if heard.is_missed {
+            warn!("this worker was too far behind the control topic's changes; its upsert partitions are read anew");
+            return self.reload_upserts();
+        }
+        for partition in heard.unbegun {
+            if !self.unbegun.contains(&partition) && !self.begun.iter().any(|(begun, _)| *begun == partition) {
+                self.unbegun.push(partition);
+            }
+        }
+        let view = self.shared.live.load();
+        let time = self.shared.clock.wall().max(view.graph.control_time()).max(upserts.not_before()).moment();
+        for (partition, from) in upserts.activate(&view, time, &mut self.routes) {
+            info!(?partition, from = from.0, "upsert partition flows");
+            self.consumer.release(partition, from).map_err(Ended::Input)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all upsert partitions anew: what is known of them may not be what was committed.
+    pub(super) fn reload_upserts(&mut self) -> Result<(), Ended> {
+        let Some(upserts) = &mut self.upserts else { return Ok(()) };
+        for partition in upserts.reload() {
+            self.consumer.hold(partition).map_err(Ended::Input)?;
+        }
+        self.batch.retain(|partition| !upserts.is_upsert(partition));
+        Ok(())
+    }
+
     fn apply(&mut self, change: Change) -> Result<(), Ended> {
         match change {
             Change::Assigned(partitions) => {
                 info!(?partitions, "partitions assigned");
                 self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
+                if let Some(upserts) = &mut self.upserts {
+                    partitions
+                        .iter()
+                        .filter(|p| upserts.is_upsert(**p))
+                        .copied()
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .for_each(|p| upserts.arrive(p));
+                }
                 self.awaits_assign = false;
                 if !std::mem::replace(&mut self.has_been_assigned, true) {
                     self.shared.assigned.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +107,12 @@ where
                 self.unbegun.retain(|p| !partitions.contains(p));
                 self.begun.retain(|(p, _)| !partitions.contains(p));
                 self.batch.retain(|p| !partitions.contains(&p));
+                if let Some(upserts) = &mut self.upserts {
+                    upserts.leave(&partitions);
+                }
             }
+            // Whoever reads an upsert partition first finds that out too.
+            Change::NoPosition(partition) if self.upserts.as_ref().is_some_and(|upserts| upserts.is_upsert(partition)) => {}
             Change::NoPosition(partition) => self.unbegun.push(partition),
             Change::OutOfRange(partition) => {
                 let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();

@@ -48,7 +48,14 @@ impl Letter {
         let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
         let letter = self.borrowed();
         let headers = letter.headers(&partition, &offset).map(|(name, value)| (name, value.as_bytes()));
-        producer.put(Output { topic, key: self.key.as_deref(), timestamp: self.timestamp, value: self.value.as_deref(), headers: &headers })
+        producer.put(Output {
+            topic,
+            partition: None,
+            key: self.key.as_deref(),
+            timestamp: self.timestamp,
+            value: self.value.as_deref(),
+            headers: &headers,
+        })
     }
 
     /// Takes the bytes out of it that made the topic of dead letters itself refuse it: the input still holds them, at the

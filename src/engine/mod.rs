@@ -30,4 +30,5 @@ pub mod snapshots;
 pub mod status;
 pub mod timers;
 pub mod topics;
+pub mod upsert;
 pub mod worker;

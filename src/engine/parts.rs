@@ -1,23 +1,31 @@
 //! The engine's parts as they are made for a real cluster, each by the configuration.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::control::Command;
 use super::counting::WorkerMetrics;
 use super::ending::RunError;
 use super::notes::{StartNotes, note_key};
 use super::provision::Provisioner;
 use super::snapshots;
 use super::status::CONTROL_PARTITION;
-use super::topics::{STATE, TopicNames};
+use super::topics::{STATE, TopicNames, standing_topic};
+use super::upsert::Upserts;
+use super::upsert::bringing::UpsertRules;
+use super::upsert::changes::Hearing;
+use super::upsert::desk::{OpenArchive, ReadingDesk};
+use super::upsert::gate::{Gates, Progress};
+use super::upsert::loading::Surroundings;
 use super::worker::{Shared, Worker, WorkerSettings};
 use crate::config::{Config, ProvenanceForm};
 use crate::decide::Decider;
-use crate::id::Offset;
+use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
-    ClientError, CommittedOffsets, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer,
+    ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer,
 };
-use crate::record::mapping::Mode;
+use crate::record::mapping::{Mode, Stream};
 use crate::share::snapshot::Origin;
 use crate::share::table::ShareTable;
 use crate::transport::{ConsumeError, ProduceError};
@@ -38,7 +46,7 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
 }
 
 pub(super) fn control_source(config: &Config) -> Source {
-    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
+    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone(), is_held_at_first: false }
 }
 
 pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
@@ -81,12 +89,12 @@ pub(super) fn make_worker(
     kafka: &KafkaSettings,
     names: TopicNames,
     shared: Shared,
+    upserts: Option<UpsertParts>,
 ) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
     let sources: Vec<Source> = config
         .streams
         .iter()
-        .filter(|stream| stream.mode == Mode::Append)
-        .map(|stream| Source { stream: stream.index, topic: stream.topic.clone() })
+        .map(|stream| Source { stream: stream.index, topic: stream.topic.clone(), is_held_at_first: stream.mode == Mode::Upsert })
         .collect();
     let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
@@ -99,14 +107,83 @@ pub(super) fn make_worker(
         interval: Duration::from_millis(config.batch.interval.millis()),
         max_records: config.batch.max_records,
         max_routes: config.batch.max_routes,
-        names,
+        standing: config.streams.iter().map(|stream| standing_topic(&stream.name)).collect(),
+        names: names.clone(),
         passes_headers: config.output.headers.clone(),
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
     };
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     let make_producer = producer_maker(kafka, transactional_id, sources.clone());
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
-    Ok(Worker::new(settings, shared, join, make_producer, decider, metrics)?)
+    let upserts = upserts.map(|parts| make_upserts(config, kafka, names, &shared, parts)).transpose()?;
+    Ok(Worker::new(settings, shared, join, make_producer, decider, upserts, metrics)?)
+}
+
+/// What a worker's upsert streams need of the rest of the engine.
+pub(super) struct UpsertParts {
+    /// Told of changes by the fold.
+    pub(super) hearing: Hearing,
+    /// Asks the fold.
+    pub(super) commands: Sender<Command>,
+    /// Shared by all workers.
+    pub(super) gates: Arc<Gates>,
+}
+
+fn make_upserts(
+    config: &Config,
+    kafka: &KafkaSettings,
+    names: TopicNames,
+    shared: &Shared,
+    parts: UpsertParts,
+) -> Result<Upserts, RunError> {
+    let UpsertParts { hearing, commands, gates } = parts;
+    let around = Surroundings { live: Arc::clone(&shared.live), streams: Arc::clone(&config.streams), names: names.clone() };
+    let kafka = kafka.clone();
+    let open: OpenArchive<KafkaArchive> =
+        Arc::new(move || KafkaArchive::open(&kafka).map_err(|error| ConsumeError::Unavailable(error.to_string())));
+    let desk = ReadingDesk::start(&around, &open, &shared.stop)
+        .map_err(|error| RunError::Failed(format!("no thread to read upsert streams: {error}")))?;
+    let rules = UpsertRules {
+        release: config.release_rules(),
+        names,
+        form: format!("{:?}", config.provenance),
+        passes_headers: config.output.headers.clone(),
+        has_provenance_headers: config.provenance == ProvenanceForm::Headers,
+    };
+    let secret = config.mask_secret.as_ref().map(crate::config::Secret::expose);
+    Ok(Upserts::new(rules, secret, Arc::clone(&config.streams), gates, Box::new(desk), hearing, commands))
+}
+
+/// What stands beside the offsets of upsert inputs.
+pub(super) struct KafkaProgress {
+    kafka: KafkaSettings,
+    streams: Arc<[Stream]>,
+    /// By stream, how many partitions its input has.
+    partitions: Vec<i32>,
+    committed: Option<CommittedOffsets>,
+}
+
+impl KafkaProgress {
+    pub(super) fn new(kafka: &KafkaSettings, streams: &Arc<[Stream]>, partitions: Vec<i32>) -> Self {
+        Self { kafka: kafka.clone(), streams: Arc::clone(streams), partitions, committed: None }
+    }
+}
+
+impl Progress for KafkaProgress {
+    fn notes(&mut self, StreamIndex(stream): StreamIndex) -> Result<Vec<Option<Vec<u8>>>, ConsumeError> {
+        let unavailable = |error: ClientError| ConsumeError::Unavailable(error.to_string());
+        let committed = match &self.committed {
+            Some(committed) => committed,
+            None => {
+                let made = CommittedOffsets::as_they_stand(&self.kafka, &self.kafka.group).map_err(unavailable)?;
+                self.committed.insert(made)
+            }
+        };
+        let (topic, count) = (self.streams[usize::from(stream)].topic.as_str(), self.partitions[usize::from(stream)]);
+        let partitions: Vec<(&str, i32)> = (0..count).map(|partition| (topic, partition)).collect();
+        let answers = committed.ask(&partitions, STATUS_POSITION_WAIT).map_err(unavailable)?;
+        Ok(answers.into_iter().map(|answer| answer.map(|committed| committed.note)).collect())
+    }
 }
 
 pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> Arc<dyn super::seeing::TopicMaker> {

@@ -11,10 +11,9 @@ use tracing::{info, warn};
 use super::seeing::{NotMade, TopicKind, TopicMaker};
 use super::topics::{DEAD_LETTERS, SHARES, STATE, TopicNames};
 use crate::config::OutputConfig;
-use crate::id::StreamIndex;
 use crate::kafka::{Admin, AdminError, ClientError, Created, TopicSpec};
 use crate::live::Live;
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Stream;
 use crate::share::table::Touched;
 
 /// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
@@ -45,6 +44,16 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Creates what stands in upsert streams' topics, each with as many partitions as the stream's input.
+    pub fn make_standing(&self, topics: &[(String, i32)]) -> Result<(), AdminError> {
+        let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| self.spec(name, *partitions, compacted())).collect();
+        let created = self.admin.lock().expect("no panic while creating").create(&specs)?;
+        for (spec, _) in specs.iter().zip(created).filter(|(_, created)| *created == Created::New) {
+            info!(topic = spec.name, "topic created");
+        }
+        Ok(())
+    }
+
     fn spec(&self, name: &str, partitions: i32, config: BTreeMap<String, String>) -> TopicSpec {
         TopicSpec { name: name.to_owned(), partitions, replication: self.output.replication.map_or(-1, i32::from), config }
     }
@@ -52,6 +61,7 @@ impl Provisioner {
     fn tenant_spec(&self, topic: &str, kind: TopicKind) -> TopicSpec {
         match kind {
             TopicKind::Status => self.spec(topic, 1, compacted()),
+            TopicKind::Upsert(_) => self.spec(topic, self.output.partitions, compacted()),
             TopicKind::Stream(_) => {
                 let mut config =
                     pairs(&[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", &i64::MAX.to_string())]);
@@ -147,19 +157,14 @@ impl GrantFollower {
         let view = self.live.load();
         let Some(shares) = view.graph.asset(touched.owner.as_str(), touched.asset.as_str()) else { return };
         let Some(grant) = shares.grants.iter().find(|grant| grant.share == touched.share) else { return };
-        // Upsert streams are not written by this version, so their topics are left to the one that does.
-        for stream in self.streams.iter().filter(|stream| stream.mode == Mode::Append && grant.streams.contains(stream.index)) {
+        for stream in self.streams.iter().filter(|stream| grant.streams.contains(stream.index)) {
             let topic = self.names.of_stream(&grant.target, &stream.name);
             if !made.contains(&topic) {
-                match self.make(&topic, stream.index) {
+                match self.maker.make(&topic, TopicKind::of(stream)) {
                     Ok(()) => drop(made.insert(topic)),
                     Err(reason) => warn!(topic, %reason, "topic could not be created at the grant"),
                 }
             }
         }
-    }
-
-    fn make(&self, topic: &str, stream: StreamIndex) -> Result<(), NotMade> {
-        self.maker.make(topic, TopicKind::Stream(stream))
     }
 }

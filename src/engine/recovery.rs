@@ -11,7 +11,9 @@ use super::outbox::Origin;
 use super::routes::RouteIndex;
 use super::setback::{Ended, Setback, Stage};
 use super::topics::DEAD_LETTERS;
+use super::upsert::Upserts;
 use super::worker::{ABORT_PAUSES, Worker};
+use crate::record::mapping::Mode;
 use crate::transport::{ConsumeError, GroupConsumer, ProduceError, SourcePartition, TransactionalProducer};
 
 /// So long one poll waits for membership changes while nothing may be read.
@@ -102,6 +104,7 @@ where
                     None => others.push(ProduceError::Route { topic, reason }),
                 },
                 ProduceError::Refused { topic, .. } if self.learns_limit(&topic) => {}
+                ProduceError::Refused { topic, .. } if self.refuses_upsert(&topic) => {}
                 ProduceError::Refused { topic, reason } => match origin {
                     Some(origin) => others.extend(self.pin(topic, reason, origin)),
                     None if self.reach == reach => self.halve_reach(),
@@ -131,6 +134,16 @@ where
         info!(topic, bytes, "it refused a batch; its max.message.bytes is kept from here on");
         self.routes.learn_limit(index, bytes, now);
         true
+    }
+
+    /// Whether the topic carries an upsert stream; then its documents are written fewer at a time, to pin the one it refuses.
+    fn refuses_upsert(&mut self, topic: &str) -> bool {
+        let Some(index) = self.routes.of_topic(topic) else { return false };
+        let is_upsert = self.settings.streams[usize::from(self.routes.get(index).stream.0)].mode == Mode::Upsert;
+        if let Some(upserts) = self.upserts.as_mut().filter(|_| is_upsert) {
+            upserts.refused(index);
+        }
+        is_upsert
     }
 
     /// A topic refuses this record, which was pinned by halving the batch if nothing else named it. Answers the error if that does
@@ -184,7 +197,8 @@ where
 
     /// No report named a route, so the batch's topics are looked up and missing ones opened.
     fn open_missing_routes(&mut self) {
-        let mut used: Vec<RouteIndex> = self.outbox.iter().map(|output| output.route).collect();
+        let upserts = self.upserts.iter().flat_map(Upserts::routes);
+        let mut used: Vec<RouteIndex> = self.outbox.iter().map(|output| output.route).chain(upserts).collect();
         used.sort_unstable();
         used.dedup();
         for index in used {
@@ -231,7 +245,9 @@ where
             }
         }
         self.routes.forget_seen();
-        self.drop_committed()
+        self.drop_committed()?;
+        // If the lost answer was a commit, what stands is not what was known.
+        self.reload_upserts()
     }
 
     fn drop_committed(&mut self) -> Result<(), Ended> {

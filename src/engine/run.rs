@@ -18,21 +18,24 @@ use super::health::EngineHealth;
 use super::http;
 use super::monitor::{Held, Monitor};
 use super::parts::{
-    KafkaNotes, ReopeningWriter, control_settings, control_source, make_worker, maker, reopen, status_producer, written_up_to,
+    KafkaNotes, KafkaProgress, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen, status_producer,
+    written_up_to,
 };
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
 use super::timers::Timers;
-use super::topics::TopicNames;
+use super::topics::{TopicNames, standing_topic};
+use super::upsert::changes;
+use super::upsert::gate::{GateKeeper, Gates};
 use super::worker::Shared;
 use crate::clock::Clock;
 use crate::config::{Config, Delivery, OnRouteFailure};
-use crate::id::Offset;
+use crate::id::{Offset, StreamIndex};
 use crate::kafka::{Admin, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
-use crate::record::mapping::Mode;
+use crate::record::mapping::{Mode, Stream};
 use crate::share::snapshot::Origin;
 use crate::share::table::ShareTable;
 
@@ -69,8 +72,11 @@ pub fn run(start: Start) -> Result<(), RunError> {
     let admin = Admin::open(&kafka, ASK)?;
     let cluster = wait_for_cluster(&admin, &stop)?;
     let provisioner = Arc::new(Provisioner::new(admin, config.output.clone()));
+    let mut input_partitions = vec![1; config.streams.len()];
     if !topics_are_given {
-        check_topics(&Admin::open(&kafka, ASK)?, &config, &provisioner)?;
+        let admin = Admin::open(&kafka, ASK)?;
+        check_topics(&admin, &config, &provisioner)?;
+        input_partitions = check_inputs(&admin, &config, &provisioner)?;
     }
 
     let origin = Origin { cluster: cluster.clone(), topic: config.control.topic.clone() };
@@ -79,7 +85,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
     let control_time = table.control_time();
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
-    let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None }));
+    let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.epoch() }));
     let limits = FenceLimits {
         is_enabled: config.fence.is_enabled,
         max_view_age: Duration::from_millis(config.fence.max_view_age.millis()),
@@ -100,12 +106,17 @@ pub fn run(start: Start) -> Result<(), RunError> {
         clock.boot(),
         table.epoch(),
     );
+    let upsert_streams: Vec<StreamIndex> = config.streams.iter().filter(|s| s.mode == Mode::Upsert).map(|s| s.index).collect();
+    let (tellers, mut hearings): (Vec<_>, Vec<_>) =
+        (0..if upsert_streams.is_empty() { 0 } else { config.workers }).map(|_| changes::hearing()).unzip();
     let control = ControlPlane {
         log: KafkaControlLog::open(&control_settings(&kafka), &config.control.topic, first)?,
         table,
         control_time,
         control_topic: config.control.topic.clone(),
         newest_cut: None,
+        newest_change: live.load().newest_change,
+        upserts: tellers,
         live: Arc::clone(&live),
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
@@ -157,7 +168,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         make_producer: status_producer(&kafka, &config),
         reopen: reopen(&kafka, &config, origin),
         live: Arc::clone(&live),
-        commands,
+        commands: commands.clone(),
         timers: news,
         is_elected,
         documents: Documents::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
@@ -181,10 +192,25 @@ pub fn run(start: Start) -> Result<(), RunError> {
         producers: Arc::clone(&producers),
         assigned: Arc::clone(&assigned),
     };
+    let gates = Arc::new(Gates::new(config.streams.len()));
+    if !upsert_streams.is_empty() {
+        let keeper = GateKeeper {
+            progress: KafkaProgress::new(&kafka, &config.streams, input_partitions),
+            gates: Arc::clone(&gates),
+            streams: upsert_streams,
+            clock: Arc::clone(&clock),
+            stop: Arc::clone(&stop),
+        };
+        threads.spawn("gates", move || {
+            keeper.run();
+            Ok(())
+        });
+    }
     for number in 0..config.workers {
+        let upserts = hearings.pop().map(|hearing| UpsertParts { hearing, commands: commands.clone(), gates: Arc::clone(&gates) });
         let (config, kafka, names, shared) = (config.clone(), kafka.clone(), names.clone(), shared.clone());
         threads.spawn("worker", move || {
-            let worker = make_worker(number, &config, &kafka, names, shared)?;
+            let worker = make_worker(number, &config, &kafka, names, shared, upserts)?;
             worker.run().map_err(RunError::from)
         });
     }
@@ -222,12 +248,6 @@ fn warn_about(config: &Config) {
     if !config.fence.is_enabled {
         warn!("fence.enabled is false: records may be released by an old view of the shares");
     }
-    for stream in config.streams.iter().filter(|stream| stream.mode == Mode::Upsert) {
-        warn!(
-            stream = stream.name.as_str(),
-            "upsert streams are decided by `replay` only, so far: `run` reads and writes nothing for this one"
-        );
-    }
 }
 
 fn wait_for_cluster(admin: &Admin, stop: &AtomicBool) -> Result<String, RunError> {
@@ -261,18 +281,54 @@ fn check_topics(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Re
     if !check.faults.is_empty() {
         return Err(RunError::Configuration(check.faults.join("; ")));
     }
-    for stream in config.streams.iter().filter(|stream| stream.mode == Mode::Append) {
-        if admin.topic(&stream.topic)?.is_none() {
-            let (name, topic) = (&stream.name, &stream.topic);
-            return Err(RunError::Configuration(format!(
-                "the input topic {topic} of stream {name} does not exist: create it, or correct streams.{name}.topic"
-            )));
-        }
-    }
     if config.output.is_auto_provisioned {
         provisioner.make_own()?;
     }
     Ok(())
+}
+
+/// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Answers the number of
+/// partitions of each.
+fn check_inputs(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Result<Vec<i32>, RunError> {
+    let mut partitions = Vec::new();
+    for stream in config.streams.iter() {
+        let (name, topic) = (&stream.name, &stream.topic);
+        let Some(shape) = admin.topic(topic)? else {
+            return Err(RunError::Configuration(format!(
+                "the input topic {topic} of stream {name} does not exist: create it, or correct streams.{name}.topic"
+            )));
+        };
+        partitions.push(shape.partitions);
+        if stream.mode == Mode::Upsert {
+            let policy = admin.topic_config(topic)?.remove("cleanup.policy").unwrap_or_default();
+            if policy != "compact" {
+                return Err(RunError::Configuration(format!(
+                    "the input topic {topic} of stream {name} has cleanup.policy={policy}: an upsert stream's current documents would be                      deleted with time. Set cleanup.policy=compact on it (kafka-configs.sh --alter), or make streams.{name} an append stream"
+                )));
+            }
+            check_standing(admin, config, provisioner, stream, shape.partitions)?;
+        }
+    }
+    Ok(partitions)
+}
+
+fn check_standing(admin: &Admin, config: &Config, provisioner: &Provisioner, stream: &Stream, input: i32) -> Result<(), RunError> {
+    let standing = standing_topic(&stream.name);
+    if config.output.is_auto_provisioned && admin.topic(&standing)?.is_none() {
+        provisioner.make_standing(&[(standing.clone(), input)])?;
+        return Ok(());
+    }
+    match admin.topic(&standing)? {
+        Some(shape) if shape.partitions == input => Ok(()),
+        Some(shape) => Err(RunError::Configuration(format!(
+            "{} has {input} partitions and {standing} has {}: an upsert input must keep its number of partitions, or assets change theirs. Go              back to an input topic with {}, or stop sharecast, delete {standing} and the tenants' topics of stream {}, and begin it under              another kafka.group",
+            stream.topic, shape.partitions, shape.partitions, stream.name
+        ))),
+        None => Err(RunError::Configuration(format!(
+            "{standing} is missing and output.provision is manual: create it with {input} partitions, as many as {}, and cleanup.policy=compact",
+            stream.topic
+        ))),
+    }
 }
 
 fn serve_until_stopped(

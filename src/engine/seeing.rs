@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::id::StreamIndex;
+use crate::record::mapping::{Mode, Stream};
 use crate::transport::{ProduceError, TransactionalProducer};
 
 /// So long a new topic may take until the client sees its leaders.
@@ -15,10 +16,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What a tenant topic is for, which decides how it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicKind {
-    /// A stream's records.
+    /// An append stream's records.
     Stream(StreamIndex),
+    /// An upsert stream's documents.
+    Upsert(StreamIndex),
     /// Status documents.
     Status,
+}
+
+impl TopicKind {
+    /// Of a stream's output.
+    pub fn of(stream: &Stream) -> Self {
+        match stream.mode {
+            Mode::Append => Self::Stream(stream.index),
+            Mode::Upsert => Self::Upsert(stream.index),
+        }
+    }
 }
 
 /// Why a topic was not created.
@@ -39,6 +52,13 @@ pub trait TopicMaker: Send + Sync {
 
     /// The most bytes that the topic takes in one batch (`max.message.bytes`); none where that cannot be said.
     fn largest_batch(&self, topic: &str) -> Option<usize>;
+}
+
+/// A topic with leaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it was missing and was made, by whomever: nothing that was written to one of this name stands there.
+    pub was_made: bool,
 }
 
 /// Why no leader of a topic is seen.
@@ -80,11 +100,15 @@ pub fn see<P: TransactionalProducer>(
     clock: &dyn Clock,
     stop: &AtomicBool,
     topics: &[Wanted],
-) -> Result<Vec<Result<(), Unseen>>, ProduceError> {
+) -> Result<Vec<Result<Seen, Unseen>>, ProduceError> {
+    let mut was_made = vec![false; topics.len()];
     let mut answers = Vec::with_capacity(topics.len());
-    for wanted in topics {
+    for (wanted, was_made) in topics.iter().zip(&mut was_made) {
         answers.push(match look(producer, &wanted.topic)? {
-            Sight::Missing => maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into())),
+            Sight::Missing => {
+                *was_made = true;
+                maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into()))
+            }
             sight => sight.answer(),
         });
     }
@@ -96,7 +120,9 @@ pub fn see<P: TransactionalProducer>(
             *answer = look(producer, &wanted.topic)?.answer();
         }
     }
-    Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Unseen::Unreachable("no leader for it is seen".into())))).collect())
+    let unseen = || Err(Unseen::Unreachable("no leader for it is seen".into()));
+    let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unseen)).zip(was_made);
+    Ok(answers.map(|(answer, was_made)| answer.map(|()| Seen { was_made })).collect())
 }
 
 /// What one look at a topic shows.

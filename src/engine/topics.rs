@@ -10,6 +10,11 @@ pub const DEAD_LETTERS: &str = crate::record::dead_letter::DEAD_LETTERS;
 /// One partition, compacted: small facts such as which partitions were begun.
 pub const STATE: &str = "sharecast.state";
 
+/// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
+pub fn standing_topic(stream: &StreamName) -> String {
+    format!("sharecast.standing.{stream}")
+}
+
 /// The names of all output topics of one configuration.
 #[derive(Debug, Clone)]
 pub struct TopicNames {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
 use super::counting::WorkerMetrics;
@@ -19,16 +20,23 @@ use super::routes::{RouteIndex, Routes};
 use super::seeing::TopicMaker;
 use super::setback::{Ended, Setback, Stage};
 use super::topics::{DEAD_LETTERS, STATE, TopicNames};
+use super::upsert::{Now, Upserts};
 use crate::clock::{BootTime, Clock};
 use crate::decide::Decider;
 use crate::id::Offset;
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
+use crate::standing::holding::AssetHash;
 use crate::time::Millis;
-use crate::transport::{Batch, ConsumeError, GroupConsumer, Output, ProduceError, SourcePartition, Start, TransactionalProducer};
+use crate::transport::{
+    Batch, ConsumeError, GroupConsumer, InputOffset, Output, ProduceError, SourcePartition, Start, TransactionalProducer,
+};
 
 /// The first pause after an abort that names no route; it doubles up to the second.
 pub(super) const ABORT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Kafka's record batch around a document, at most.
+const AROUND_UPSERT: usize = 120;
 
 /// A worker's own settings.
 #[derive(Debug, Clone)]
@@ -47,6 +55,8 @@ pub struct WorkerSettings {
     pub max_records: usize,
     /// `batch.max_routes`.
     pub max_routes: usize,
+    /// `sharecast.standing.<stream>`, by stream.
+    pub standing: Arc<[String]>,
     /// Names of output topics.
     pub names: TopicNames,
     /// `output.headers`: input headers that are passed on.
@@ -94,7 +104,7 @@ pub struct Worker<C, P> {
     pub(super) outbox: Outbox,
     marks: RouteMarks,
     /// The next offset of each partition that the current transaction covers.
-    offsets: Vec<(SourcePartition, Offset)>,
+    offsets: Vec<InputOffset>,
     /// Partitions begun for the first time whose note and first offset the next transaction commits.
     pub(super) begun: Vec<(SourcePartition, Offset)>,
     /// Partitions without committed offset that are still to be begun.
@@ -114,6 +124,10 @@ pub struct Worker<C, P> {
     pub(super) has_been_assigned: bool,
     newest_cut: Option<Millis>,
     has_seen_view: bool,
+    /// Upsert streams, if any are configured.
+    pub(super) upserts: Option<Upserts>,
+    /// In a batch with records of upsert streams, the last one of each asset.
+    last: FxHashMap<(SourcePartition, AssetHash), Offset>,
 }
 
 /// Makes a producer of this worker's `transactional.id`. `Abort` passes by itself.
@@ -132,6 +146,7 @@ where
         join: impl FnOnce() -> Result<C, ConsumeError>,
         mut make_producer: MakeProducer<P>,
         decider: Decider,
+        upserts: Option<Upserts>,
         metrics: WorkerMetrics,
     ) -> Result<Self, Ended> {
         let producer = first_producer(&mut make_producer, &shared)?;
@@ -148,6 +163,8 @@ where
             has_been_assigned: false,
             newest_cut: None,
             has_seen_view: false,
+            upserts,
+            last: FxHashMap::default(),
             routes: Routes::default(),
             metrics,
             batch: Batch::default(),
@@ -172,9 +189,10 @@ where
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
                 self.gather()?;
+                self.listen()?;
                 self.note_cut();
             }
-            if self.batch.is_empty() && self.begun.is_empty() {
+            if self.batch.is_empty() && self.begun.is_empty() && !self.has_upsert_work() {
                 if is_stopping {
                     return Ok(());
                 }
@@ -204,10 +222,14 @@ where
         // Everything below uses this one graph and this one time.
         let view = self.shared.live.load();
         self.check_fence(&view).map_err(Setback::Closed)?;
-        let now = self.shared.clock.wall().max(view.graph.control_time());
+        let now = self.now(&view);
         let count = self.decide(&view, now);
         self.look_up_routes()?;
         self.divert();
+        self.note_upserts(&view, now);
+        if self.offsets.is_empty() && self.outbox.is_empty() {
+            return Ok(0);
+        }
 
         self.producer.begin().map_err(|e| Setback::Failed(e, Stage::Begin))?;
         self.fill.clear();
@@ -219,27 +241,46 @@ where
         }
         let took = self.shared.clock.boot().since(started);
         self.metrics.committed(&self.outbox, &self.routes, self.batch.iter().take(count), now, took);
+        if let Some(upserts) = &self.upserts {
+            self.metrics.upserted(upserts.writes(), &self.routes);
+        }
         Ok(count)
     }
 
     /// Decides and projects the records of the batch in order, up to the reach or as many routes as one transaction takes.
     fn decide(&mut self, view: &View, now: Millis) -> usize {
         self.offsets.clear();
-        let Self { settings, decider, routes, outbox, marks, batch, offsets, .. } = self;
+        let boot = self.shared.clock.boot();
+        let Self { settings, decider, routes, outbox, marks, batch, offsets, upserts, last, .. } = self;
         let mut deciding = Deciding::begin(decider, &view.graph, now, settings, routes, outbox, marks);
+        let (time, max_routes) = (now.moment(), settings.max_routes);
+        if let Some(upserts) = upserts {
+            find_last(upserts, batch, self.reach, last);
+            let (routes, letters) = deciding.aside();
+            upserts.begin(&mut Now { view, time, boot, routes, letters, max_routes });
+        }
         let mut count = 0;
         for record in batch.iter().take(self.reach) {
-            if !deciding.has_room() {
+            if !deciding.has_room() || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes)) {
                 break;
             }
-            deciding.decide(&record);
+            match upserts {
+                Some(upserts) if upserts.is_upsert(record.source) => {
+                    let is_last = upserts.asset_of(&record).is_some_and(|asset| last.get(&(record.source, asset)) == Some(&record.offset));
+                    let (routes, letters) = deciding.aside();
+                    upserts.record(&record, is_last, &mut Now { view, time, boot, routes, letters, max_routes });
+                }
+                _ => {
+                    deciding.decide(&record);
+                    note_offset(offsets, record.source, Offset(record.offset.0 + 1));
+                }
+            }
             count += 1;
-            note_offset(offsets, record.source, Offset(record.offset.0 + 1));
         }
         self.metrics.decided(deciding.finish());
         for &(partition, first) in &self.begun {
-            if !self.offsets.iter().any(|(p, _)| *p == partition) {
-                self.offsets.push((partition, first));
+            if !self.offsets.iter().any(|noted| noted.partition == partition) {
+                self.offsets.push(InputOffset::new(partition, first));
             }
         }
         count
@@ -258,6 +299,7 @@ where
             }
             let sent = Output {
                 topic: &self.routes.get(output.route).topic,
+                partition: None,
                 key: Some(output.key),
                 timestamp: output.timestamp,
                 value: Some(output.value),
@@ -265,6 +307,7 @@ where
             };
             self.producer.put(sent).map_err(|e| Setback::Output(e, Some(output.origin)))?;
         }
+        self.write_upserts(now)?;
         for letter in &self.outbox.letters {
             letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| Setback::Output(e, None))?;
         }
@@ -273,6 +316,7 @@ where
             self.producer
                 .put(Output {
                     topic: STATE,
+                    partition: None,
                     key: Some(key.as_bytes()),
                     timestamp: self.shared.clock.wall(),
                     value: Some(value.as_bytes()),
@@ -286,6 +330,54 @@ where
         // The batch's own view, not the newest: a revoke that came since must not be overtaken by this commit.
         self.check_fence(view).map_err(Setback::Aged)?;
         self.producer.commit().map_err(|e| Setback::Failed(e, Stage::Commit))
+    }
+
+    /// Documents and tombstones of upsert streams, each with what stands from now on.
+    fn write_upserts(&mut self, now: BootTime) -> Result<(), Setback> {
+        let Some(upserts) = &self.upserts else { return Ok(()) };
+        for (write, bytes) in upserts.writes() {
+            let route = self.routes.get(write.route);
+            let headers: Vec<(&str, &[u8])> = write.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            let size = bytes.key.len() + bytes.value.map_or(0, <[u8]>::len) + AROUND_UPSERT;
+            if let Some(limit) = self.routes.limit_at(write.route, now)
+                && !self.fill.takes(write.route, size, limit)
+            {
+                self.producer.drain().map_err(Setback::Reports)?;
+                self.fill.restart(write.route, size);
+            }
+            let (key, value, timestamp) = (Some(bytes.key), bytes.value, write.timestamp);
+            let sent = Output { topic: &route.topic, partition: None, key, timestamp, value, headers: &headers };
+            self.producer.put(sent).map_err(|e| Setback::Output(e, None))?;
+            let standing = Output {
+                topic: &self.settings.standing[usize::from(write.source.stream.0)],
+                partition: Some(write.source.partition),
+                key: Some(bytes.standing_key),
+                timestamp: self.shared.clock.wall(),
+                value: bytes.standing_value,
+                headers: &[],
+            };
+            self.producer.put(standing).map_err(|e| Setback::Failed(e, Stage::Write))?;
+        }
+        Ok(())
+    }
+
+    /// The larger of the clock and the graph's control time, and no moment before one that was announced.
+    fn now(&self, view: &View) -> Millis {
+        let announced = self.upserts.as_ref().map_or(Millis(i64::MIN), Upserts::not_before);
+        self.shared.clock.wall().max(view.graph.control_time()).max(announced)
+    }
+
+    fn has_upsert_work(&self) -> bool {
+        let is_stopping = self.shared.stop.load(Ordering::Relaxed);
+        !is_stopping && self.upserts.as_ref().is_some_and(|upserts| upserts.has_work(&self.shared.live.load(), &self.routes))
+    }
+
+    /// The offsets of upsert partitions, with what has been taken back.
+    fn note_upserts(&mut self, view: &View, now: Millis) {
+        if let Some(upserts) = &mut self.upserts {
+            upserts.looked();
+            self.offsets.extend(upserts.offsets(view, now.moment(), &self.routes));
+        }
     }
 
     /// From here on this worker decides by the published graph; a new cut in it is quiet now.
@@ -309,6 +401,18 @@ where
     fn committed(&mut self, count: usize) {
         self.routes.answered(self.outbox.iter().map(|output| output.route));
         self.batch.drop_front(count);
+        if let Some(upserts) = &mut self.upserts {
+            self.routes.answered(upserts.routes());
+            upserts.committed();
+            // Begun now, they are read before anything of them flows.
+            self.begun
+                .iter()
+                .map(|(partition, _)| *partition)
+                .filter(|p| upserts.is_upsert(*p))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|p| upserts.arrive(p));
+        }
         self.begun.clear();
         self.refused.clear();
         self.bare.clear();
@@ -330,10 +434,18 @@ fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, E
     }
 }
 
-fn note_offset(offsets: &mut Vec<(SourcePartition, Offset)>, partition: SourcePartition, next: Offset) {
+fn note_offset(offsets: &mut Vec<InputOffset>, partition: SourcePartition, next: Offset) {
     // Records of one partition come in runs, so the last entry is nearly always the one.
-    match offsets.iter_mut().rev().find(|(p, _)| *p == partition) {
-        Some((_, offset)) => *offset = next,
-        None => offsets.push((partition, next)),
+    match offsets.iter_mut().rev().find(|noted| noted.partition == partition) {
+        Some(noted) => noted.next = next,
+        None => offsets.push(InputOffset::new(partition, next)),
+    }
+}
+
+/// Of records of upsert streams the last one of each asset is the one that counts.
+fn find_last(upserts: &Upserts, batch: &Batch, reach: usize, last: &mut FxHashMap<(SourcePartition, AssetHash), Offset>) {
+    last.clear();
+    for record in batch.iter().take(reach).filter(|record| upserts.is_upsert(record.source)) {
+        last.extend(upserts.asset_of(&record).map(|asset| ((record.source, asset), record.offset)));
     }
 }

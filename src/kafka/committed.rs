@@ -30,6 +30,11 @@ impl CommittedOffsets {
         Ok(Self { consumer: create(&settings.consumer(group, "read_committed"))? })
     }
 
+    /// The same, but what an open transaction is about to change is answered as it was before, at once.
+    pub fn as_they_stand(settings: &KafkaSettings, group: &str) -> Result<Self, ClientError> {
+        Ok(Self { consumer: create(&settings.consumer(group, "read_uncommitted"))? })
+    }
+
     /// The committed offset of each partition, in their order; none where nothing was committed. While a transaction that
     /// has offsets of one of them is open there is no answer, and `Unavailable` after `wait`: ask again.
     pub fn ask(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<Committed>>, ClientError> {

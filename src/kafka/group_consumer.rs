@@ -29,6 +29,8 @@ pub struct Source {
     pub stream: StreamIndex,
     /// The topic.
     pub topic: String,
+    /// Whether its partitions are held from their assignment on (`GroupConsumer::hold`).
+    pub is_held_at_first: bool,
 }
 
 /// The generation of a group that a member saw last; sent with the offsets, it fences a zombie.
@@ -40,7 +42,10 @@ pub struct KafkaConsumer {
     queue: Queue,
     consumer: BaseConsumer<Logged>,
     sources: Vec<Source>,
+    /// What this member has.
     held: Vec<SourcePartition>,
+    /// Those of them that nothing is taken from until they are released.
+    waiting: Vec<SourcePartition>,
     is_paused: bool,
     membership: Option<KafkaMembership>,
 }
@@ -52,7 +57,7 @@ impl KafkaConsumer {
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ClientError::Settings("a group needs a name".to_owned()))?;
         let topics: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics).map_err(|error| ClientError::of(&error))?;
-        Ok(Self { queue, consumer, sources: sources.to_vec(), held: Vec::new(), is_paused: false, membership: None })
+        Ok(Self { queue, consumer, sources: sources.to_vec(), held: Vec::new(), waiting: Vec::new(), is_paused: false, membership: None })
     }
 
     /// The partitions held now.
@@ -79,6 +84,9 @@ impl KafkaConsumer {
 
     fn take(&self, record: Fetched<'_>, into: &mut Batch) {
         let Some(source) = self.source_of(record.topic(), record.partition()) else { return };
+        if self.waiting.contains(&source) {
+            return;
+        }
         into.push(source, Offset(record.offset()), Millis(record.timestamp_ms()), record.key(), record.value(), record.headers());
     }
 
@@ -89,13 +97,17 @@ impl KafkaConsumer {
         let is_incremental = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let list = self.list(&partitions);
         if event.kind() == Kind::Assign {
-            self.assign(&list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
+            let is_held_at_first = |p: &&SourcePartition| self.sources.iter().any(|s| s.stream == p.stream && s.is_held_at_first);
+            let waiting: Vec<SourcePartition> = partitions.iter().filter(is_held_at_first).copied().collect();
+            self.waiting.extend(waiting);
+            self.assign(&partitions, &list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
             self.held.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
             self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
             changes.push(Change::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();
             self.held.retain(|held| !partitions.contains(held));
+            self.waiting.retain(|held| !partitions.contains(held));
             if is_lost || self.held.is_empty() {
                 self.membership = None;
             }
@@ -107,10 +119,24 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    fn assign(&self, list: &TopicPartitionList, is_incremental: bool) -> KafkaResult<()> {
+    fn assign(&self, partitions: &[SourcePartition], list: &TopicPartitionList, is_incremental: bool) -> KafkaResult<()> {
         if is_incremental { self.consumer.incremental_assign(list) } else { self.consumer.assign(list) }?;
         // The pause of a partition does not outlive its assignment.
-        if self.is_paused && list.count() > 0 { self.consumer.pause(list) } else { Ok(()) }
+        let paused: Vec<SourcePartition> = partitions.iter().filter(|p| self.is_paused || self.waiting.contains(p)).copied().collect();
+        if paused.is_empty() { Ok(()) } else { self.consumer.pause(&self.list(&paused)) }
+    }
+
+    /// Reads on from this offset. A partition that stopped for want of a position, or was paused while it was fetched, cannot be
+    /// sought; given back and taken anew, it begins.
+    fn place(&mut self, partition: SourcePartition, offset: Offset) -> Result<(), ConsumeError> {
+        let failed = |error| failure::of_input_call(&error);
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(self.topic_of(partition), partition.partition, Place::Offset(offset.0)).map_err(failed)?;
+        if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            return Err(ConsumeError::Fatal("a partition without a position needs the cooperative-sticky protocol".to_owned()));
+        }
+        self.consumer.incremental_unassign(&list).map_err(failed)?;
+        self.assign(&[partition], &list, true).map_err(failed)
     }
 
     fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
@@ -133,10 +159,11 @@ impl KafkaConsumer {
 
     fn pause_or_resume(&mut self, is_paused: bool) -> Result<(), ConsumeError> {
         self.is_paused = is_paused;
-        if self.held.is_empty() {
+        let flowing: Vec<SourcePartition> = self.held.iter().filter(|held| !self.waiting.contains(held)).copied().collect();
+        if flowing.is_empty() {
             return Ok(());
         }
-        let list = self.list(&self.held);
+        let list = self.list(&flowing);
         let answer = if is_paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         answer.map_err(|error| failure::of_input_call(&error))
     }
@@ -204,15 +231,28 @@ impl GroupConsumer for KafkaConsumer {
             Start::Earliest => first,
             Start::Latest => end,
         };
-        // A partition that stopped for want of a position cannot be sought; given back and taken anew, it begins.
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&topic, partition.partition, Place::Offset(offset)).map_err(failed)?;
-        if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
-            self.consumer.incremental_unassign(&list).map_err(failed)?;
-            self.assign(&list, true).map_err(failed)?;
-        } else {
-            return Err(ConsumeError::Fatal("a partition without a position needs the cooperative-sticky protocol".to_owned()));
-        }
+        self.place(partition, Offset(offset))?;
         Ok(Offset(offset))
+    }
+
+    fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {
+        if !self.held.contains(&partition) || self.waiting.contains(&partition) {
+            return Ok(());
+        }
+        self.waiting.push(partition);
+        self.consumer.pause(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))
+    }
+
+    fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
+        if !self.held.contains(&partition) {
+            return Ok(());
+        }
+        self.waiting.retain(|waiting| *waiting != partition);
+        self.place(partition, from)?;
+        // Where it is given back and taken anew in one breath, its pause does outlive the assignment.
+        if self.is_paused {
+            return Ok(());
+        }
+        self.consumer.resume(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))
     }
 }

@@ -4,6 +4,7 @@
 //! API lacks; the rest is one file a client.
 
 mod admin;
+mod archive;
 mod backlog;
 mod client;
 mod committed;
@@ -20,6 +21,7 @@ mod transactional_producer;
 mod writer;
 
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};
+pub use archive::KafkaArchive;
 pub use backlog::Backlog;
 pub use client::ClientError;
 pub use committed::{Committed, CommittedOffsets};

@@ -261,8 +261,11 @@ impl Topics {
         // librdkafka takes 0 for "now": the first millisecond of 1970 is written as the second.
         let timestamp = if output.timestamp.0 == 0 { 1 } else { output.timestamp.0 };
         let headers = if output.headers.is_empty() { ptr::null_mut() } else { headers_of(output.headers) };
+        // librdkafka's name for "by the key".
+        let partition = output.partition.unwrap_or(-1);
         let mut arguments = [
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT, rd::rd_kafka_vu_s__bindgen_ty_1 { rkt: topic.as_ptr() }),
+            argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION, rd::rd_kafka_vu_s__bindgen_ty_1 { i32_: partition }),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS, rd::rd_kafka_vu_s__bindgen_ty_1 { i: rd::RD_KAFKA_MSG_F_COPY }),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY, memory(output.key)),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE, memory(output.value)),

@@ -16,8 +16,7 @@ use super::failure;
 use super::group_consumer::{KafkaMembership, Source};
 use super::native::{Kind, Queue, Topics, flush};
 use super::settings::KafkaSettings;
-use crate::id::Offset;
-use crate::transport::{Output, ProduceError, SourcePartition, TransactionalProducer};
+use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// How long one wait for acknowledgements may be before reports of failures are looked at, in milliseconds.
 const FLUSH_SLICE_MS: i32 = 5;
@@ -94,27 +93,6 @@ impl KafkaProducer {
             has_purged: false,
             expires: Deadline::after(limit),
         })
-    }
-
-    /// `send_offsets` with a note beside each offset, read back with `CommittedOffsets`: at most 4096 bytes each.
-    pub fn send_offsets_with_notes<'n>(
-        &mut self,
-        offsets: impl IntoIterator<Item = (SourcePartition, Offset, &'n str)>,
-        membership: &KafkaMembership,
-    ) -> Result<(), ProduceError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset, note) in offsets {
-            let Some(source) = self.sources.iter().find(|source| source.stream == partition.stream) else {
-                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
-            };
-            let mut elem = list.add_partition(&source.topic, partition.partition);
-            elem.set_offset(Place::Offset(offset.0)).map_err(|error| ProduceError::Fatal(error.to_string()))?;
-            if !note.is_empty() {
-                elem.set_metadata(note);
-            }
-        }
-        let answer = self.send(list, Arc::clone(&membership.0))?;
-        answer.map_err(|error| self.judge(failure::of_transaction("sending offsets", &error)))
     }
 
     fn send(&mut self, offsets: TopicPartitionList, membership: Arc<ConsumerGroupMetadata>) -> Result<KafkaResult<()>, ProduceError> {
@@ -281,8 +259,20 @@ impl TransactionalProducer for KafkaProducer {
         if self.failures.is_empty() { Ok(()) } else { Err(std::mem::take(&mut self.failures)) }
     }
 
-    fn send_offsets(&mut self, offsets: &[(SourcePartition, Offset)], membership: &KafkaMembership) -> Result<(), ProduceError> {
-        self.send_offsets_with_notes(offsets.iter().map(|&(partition, offset)| (partition, offset, "")), membership)
+    fn send_offsets(&mut self, offsets: &[InputOffset], membership: &KafkaMembership) -> Result<(), ProduceError> {
+        let mut list = TopicPartitionList::new();
+        for InputOffset { partition, next, note } in offsets {
+            let Some(source) = self.sources.iter().find(|source| source.stream == partition.stream) else {
+                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
+            };
+            let mut elem = list.add_partition(&source.topic, partition.partition);
+            elem.set_offset(Place::Offset(next.0)).map_err(|error| ProduceError::Fatal(error.to_string()))?;
+            if !note.is_empty() {
+                elem.set_metadata(note.as_str());
+            }
+        }
+        let answer = self.send(list, Arc::clone(&membership.0))?;
+        answer.map_err(|error| self.judge(failure::of_transaction("sending offsets", &error)))
     }
 
     fn commit(&mut self) -> Result<(), ProduceError> {

@@ -9,7 +9,7 @@ use sharecast::kafka::{
 };
 use sharecast::time::Millis;
 use sharecast::transport::{
-    Batch, Change, ConsumeError, ControlLog, EndProbe, GroupConsumer, LogBounds, Output, ProduceError, SourcePartition, Start,
+    Batch, Change, ConsumeError, ControlLog, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError, SourcePartition, Start,
     TransactionalProducer,
 };
 
@@ -18,7 +18,7 @@ use super::broker::{Cluster, PATIENCE, shared, unique};
 const TICK: Duration = Duration::from_millis(50);
 
 fn sources(topic: &str) -> Vec<Source> {
-    vec![Source { stream: StreamIndex(0), topic: topic.to_owned() }]
+    vec![Source { stream: StreamIndex(0), topic: topic.to_owned(), is_held_at_first: false }]
 }
 
 fn at(partition: i32) -> SourcePartition {
@@ -26,7 +26,7 @@ fn at(partition: i32) -> SourcePartition {
 }
 
 fn out<'a>(topic: &'a str, key: &'a str, value: &'a str) -> Output<'a> {
-    Output { topic, key: Some(key.as_bytes()), timestamp: Millis(77), value: Some(value.as_bytes()), headers: &[] }
+    Output { topic, partition: None, key: Some(key.as_bytes()), timestamp: Millis(77), value: Some(value.as_bytes()), headers: &[] }
 }
 
 /// A member with what its polls brought.
@@ -112,11 +112,18 @@ fn what_is_consumed_is_produced_and_committed_once() {
     producer.begin().unwrap();
     for record in member.batch.iter() {
         let headers: &[(&str, &[u8])] = if record.offset.0 == 0 { &[("ce_id", b"1")] } else { &[] };
-        producer.put(Output { topic: &output, key: record.key, timestamp: record.timestamp, value: record.value, headers }).unwrap();
+        producer
+            .put(Output { topic: &output, partition: None, key: record.key, timestamp: record.timestamp, value: record.value, headers })
+            .unwrap();
     }
-    producer.put(Output { topic: &output, key: Some(b"k3"), timestamp: Millis(5), value: None, headers: &[] }).unwrap();
+    producer.put(Output { topic: &output, partition: None, key: Some(b"k3"), timestamp: Millis(5), value: None, headers: &[] }).unwrap();
     producer.drain().unwrap();
-    producer.send_offsets_with_notes([(at(0), Offset(3), "epoch 7")], member.consumer.membership().unwrap()).unwrap();
+    producer
+        .send_offsets(
+            &[InputOffset { note: "epoch 7".into(), ..InputOffset::new(at(0), Offset(3)) }],
+            member.consumer.membership().unwrap(),
+        )
+        .unwrap();
     producer.commit().unwrap();
 
     let mut seen = cluster.read(&output);
@@ -192,7 +199,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
     // Another one comes while the old one is not looking; its first assignment is empty, but a new generation.
     let mut new = Member::join(cluster, &group, &input);
     new.poll_until(|new| new.changes.iter().any(|change| matches!(change, Change::Assigned(_))));
-    let refused = producer.send_offsets(&[(at(0), Offset(0))], old.consumer.membership().unwrap());
+    let refused = producer.send_offsets(&[InputOffset::new(at(0), Offset(0))], old.consumer.membership().unwrap());
     assert!(matches!(refused, Err(ProduceError::StaleMember(_))), "{refused:?}");
     producer.abort().unwrap();
 
@@ -210,7 +217,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
         producer.put(out(&output, "k", "of the member")).unwrap();
         producer.drain().unwrap();
         tries += 1;
-        match producer.send_offsets(&[(kept, Offset(0))], old.consumer.membership().unwrap()) {
+        match producer.send_offsets(&[InputOffset::new(kept, Offset(0))], old.consumer.membership().unwrap()) {
             Ok(()) => break producer.commit().unwrap(),
             Err(ProduceError::StaleMember(_)) if tries < 3 => producer.abort().unwrap(),
             Err(error) => panic!("{error:?}"),
@@ -280,7 +287,7 @@ fn a_position_that_is_not_in_the_log_is_told_from_none() {
     member.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
-    producer.send_offsets(&[(at(0), Offset(100))], member.consumer.membership().unwrap()).unwrap();
+    producer.send_offsets(&[InputOffset::new(at(0), Offset(100))], member.consumer.membership().unwrap()).unwrap();
     producer.commit().unwrap();
     drop(member);
     let mut next = Member::join(cluster, &group, &input);
@@ -297,7 +304,7 @@ fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets() {
     old.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
-    producer.send_offsets(&[(at(0), Offset(1))], old.consumer.membership().unwrap()).unwrap();
+    producer.send_offsets(&[InputOffset::new(at(0), Offset(1))], old.consumer.membership().unwrap()).unwrap();
     drop(old);
 
     let mut new = Member::join(cluster, &group, &input);
@@ -572,7 +579,7 @@ fn a_drained_transaction_commits_at_once() {
         let begun = deadline();
         producer.drain().unwrap();
         let drained = deadline();
-        producer.send_offsets(&[(at(0), Offset(round))], member.consumer.membership().unwrap()).unwrap();
+        producer.send_offsets(&[InputOffset::new(at(0), Offset(round))], member.consumer.membership().unwrap()).unwrap();
         let sent = deadline();
         producer.commit().unwrap();
         times.push((deadline() - sent, sent - drained, drained - begun));
@@ -660,7 +667,7 @@ fn the_mock_cluster_carries_records() {
     producer.begin().unwrap();
     producer.put(out("in", "k", "{2}")).unwrap();
     producer.drain().unwrap();
-    producer.send_offsets(&[(at(0), Offset(1))], member.consumer.membership().unwrap()).unwrap();
+    producer.send_offsets(&[InputOffset::new(at(0), Offset(1))], member.consumer.membership().unwrap()).unwrap();
     producer.commit().unwrap();
     member.poll_until(|member| member.batch.len() == 2);
     assert_eq!(member.values(), ["{1}", "{2}"]);
@@ -700,9 +707,17 @@ fn what_a_broken_cluster_acknowledges_is_seen_once() {
         let record = member.batch.iter().next().unwrap();
         assert_eq!(record.offset.0, done);
         let result = producer.begin().and_then(|()| {
-            producer.put(Output { topic: &output, key: record.key, timestamp: record.timestamp, value: record.value, headers: &[] })?;
+            producer.put(Output {
+                topic: &output,
+                partition: None,
+                key: record.key,
+                timestamp: record.timestamp,
+                value: record.value,
+                headers: &[],
+            })?;
             producer.drain().map_err(|mut failures| failures.remove(0))?;
-            producer.send_offsets(&[(record.source, Offset(record.offset.0 + 1))], member.consumer.membership().unwrap())?;
+            producer
+                .send_offsets(&[InputOffset::new(record.source, Offset(record.offset.0 + 1))], member.consumer.membership().unwrap())?;
             producer.commit()
         });
         match result {

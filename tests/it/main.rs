@@ -25,6 +25,9 @@ mod fence;
 // Bad routes and bad records: dead letters, and everybody else flows (sections 6, 9).
 #[cfg(feature = "io")]
 mod routes;
+// Details: each target's compacted topic holds exactly the current documents (sections 7, 10).
+#[cfg(feature = "io")]
+mod upserts;
 // First starts, lost offsets and what must not be run with (sections 5, 10, 12).
 #[cfg(feature = "io")]
 mod start;

@@ -11,8 +11,8 @@ use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::time::Millis;
 use sharecast::transport::{
-    Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, LogBounds, Output, ProduceError, SourcePartition,
-    Start, TransactionalProducer,
+    Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
+    SourcePartition, Start, TransactionalProducer,
 };
 
 use super::cluster::{ControlSlot, Put, Transaction};
@@ -192,6 +192,14 @@ impl GroupConsumer for Consumer {
         let first = world.cluster.firsts[partition as usize];
         self.held.insert(partition, Place::At(first));
         Ok(Offset(first))
+    }
+
+    fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {
+        unreachable!("{partition:?} is of an append stream")
+    }
+
+    fn release(&mut self, partition: SourcePartition, _: Offset) -> Result<(), ConsumeError> {
+        unreachable!("{partition:?} is of an append stream")
     }
 }
 
@@ -399,7 +407,7 @@ impl TransactionalProducer for Producer {
         Ok(())
     }
 
-    fn send_offsets(&mut self, offsets: &[(SourcePartition, Offset)], membership: &(u64, i64)) -> Result<(), ProduceError> {
+    fn send_offsets(&mut self, offsets: &[InputOffset], membership: &(u64, i64)) -> Result<(), ProduceError> {
         assert_eq!(self.state, State::Open, "offsets");
         assert!(self.is_drained);
         let sim = Arc::clone(&self.sim);
@@ -410,7 +418,7 @@ impl TransactionalProducer for Producer {
             return Err(ProduceError::StaleMember(format!("generation {}", membership.1)));
         }
         let open = world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("drained");
-        open.offsets = offsets.iter().map(|(p, offset)| (p.partition, offset.0)).collect();
+        open.offsets = offsets.iter().map(|noted| (noted.partition.partition, noted.next.0)).collect();
         drop(world);
         let mut world = sim.pass(millis(1));
         self.fault(&mut world)

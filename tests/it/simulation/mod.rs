@@ -183,7 +183,7 @@ impl Instance {
             max_tick_age: Duration::from_secs(60),
             max_clock_skew: Duration::from_secs(1),
         };
-        let view = View { graph: ShareTable::new(fold_rules()).graph(), position: Offset(0), newest_cut: None };
+        let view = View { graph: ShareTable::new(fold_rules()).graph(), position: Offset(0), newest_cut: None, newest_change: Epoch(-1) };
         let given = Arc::new(Given(Arc::clone(sim)));
         let shared = Shared {
             live: Arc::new(Live::new(view)),
@@ -204,6 +204,7 @@ impl Instance {
             interval: dice.millis(10, 150),
             max_records: 1 + dice.below(40) as usize,
             max_routes: 1 + dice.below(6) as usize,
+            standing: [String::new()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
             passes_headers: Vec::new(),
             has_provenance_headers: false,
@@ -220,6 +221,8 @@ impl Instance {
             control_time: Millis(0),
             control_topic: "control".into(),
             newest_cut: None,
+            newest_change: Epoch(-1),
+            upserts: Vec::new(),
             live: Arc::clone(&self.shared.live),
             fence: Arc::clone(&self.shared.fence),
             clock: Arc::clone(&self.shared.clock),
@@ -278,7 +281,7 @@ impl Instance {
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
         let make = Box::new(move || Producer::start(&sim, &name));
         let shared = Shared { stop, ..self.shared.clone() };
-        Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), metrics)?.run()
+        Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), None, metrics)?.run()
     }
 }
 

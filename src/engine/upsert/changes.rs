@@ -1,0 +1,112 @@
+//! What the fold tells the workers about upsert streams: which shares an event or a moment touched, and which profiles.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::id::{AssetId, ShareId, TenantId};
+use crate::share::graph::ProfileSlot;
+use crate::share::table::Touched;
+use crate::time::Millis;
+
+/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions anew.
+const MOST_WAITING: usize = 10_000;
+
+/// A share that may have to be brought up to date.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The share.
+    pub share: ShareId,
+    /// Its owner.
+    pub owner: TenantId,
+    /// Its asset.
+    pub asset: AssetId,
+    /// Control time of the event, or the moment itself: the time of a tombstone that follows (D33).
+    pub cause: Millis,
+    /// Whether the share was ACTIVE behind it, so that a tombstone is due to something later.
+    pub is_live: bool,
+}
+
+impl Work {
+    /// Of what the table answers.
+    pub fn of(touched: Touched, cause: Millis, is_live: bool) -> Self {
+        let Touched { share, owner, asset } = touched;
+        Self { share, owner, asset, cause, is_live }
+    }
+}
+
+/// What one publish changed.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Shares, in the order of the events.
+    pub touched: Vec<Work>,
+    /// Profiles that are not what they were, each with the time of the event: all their shares are touched.
+    pub profiles: Vec<(ProfileSlot, Millis)>,
+    /// Decisions are made at this time or later: moments up to it are among the touched.
+    pub now: Option<Millis>,
+}
+
+impl Changes {
+    /// Whether nobody has to be told.
+    pub fn is_empty(&self) -> bool {
+        self.touched.is_empty() && self.profiles.is_empty() && self.now.is_none()
+    }
+}
+
+/// Where the fold tells one worker.
+#[derive(Debug, Clone)]
+pub struct Teller {
+    changes: SyncSender<Arc<Changes>>,
+    is_missed: Arc<AtomicBool>,
+}
+
+/// Where a worker hears it.
+#[derive(Debug)]
+pub struct Hearing {
+    changes: Receiver<Arc<Changes>>,
+    is_missed: Arc<AtomicBool>,
+}
+
+/// The two ends. The fold never waits for a worker, because a fold that waits closes the fence.
+pub fn hearing() -> (Teller, Hearing) {
+    let (tell, changes) = sync_channel(MOST_WAITING);
+    let is_missed = Arc::<AtomicBool>::default();
+    (Teller { changes: tell, is_missed: Arc::clone(&is_missed) }, Hearing { changes, is_missed })
+}
+
+impl Teller {
+    /// Tells; what does not fit is missed.
+    pub fn tell(&self, changes: &Arc<Changes>) {
+        if self.changes.try_send(Arc::clone(changes)).is_err() {
+            self.is_missed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Hearing {
+    /// What was told since the last call, in order. Whoever loads the view behind this call has all of it in the view.
+    pub fn next(&self) -> Option<Arc<Changes>> {
+        self.changes.try_recv().ok()
+    }
+
+    /// Whether something was missed since the last call: what is known of shares is worth nothing then.
+    pub fn has_missed(&self) -> bool {
+        self.is_missed.swap(false, Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_missed_once() {
+        let (teller, hearing) = hearing();
+        let changes = Arc::new(Changes { now: Some(Millis(1)), ..Changes::default() });
+        (0..MOST_WAITING).for_each(|_| teller.tell(&changes));
+        assert!(!hearing.has_missed());
+        teller.tell(&changes);
+        assert!(hearing.has_missed() && !hearing.has_missed());
+        assert_eq!(std::iter::from_fn(|| hearing.next()).count(), MOST_WAITING);
+    }
+}

@@ -1,0 +1,144 @@
+//! When a target key may pass from one share to another (SPEC section 10): once every partition of the stream has taken back
+//! what had ended. How far each has come stands beside its committed offset.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::clock::Clock;
+use crate::id::{Epoch, StreamIndex, TenantId};
+use crate::standing::note::Reconciled;
+use crate::transport::ConsumeError;
+
+/// The partitions are asked this often while somebody waits.
+const ASK_EVERY: Duration = Duration::from_millis(40);
+/// It is looked this often whether somebody waits.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How far the partitions of one stream have come together.
+#[derive(Debug, Default)]
+struct Reached {
+    /// The least epoch of all partitions' notes. It only rises.
+    epoch: AtomicI64,
+    /// The largest epoch that somebody waits for.
+    wanted: AtomicI64,
+    /// Targets that a note leaves out.
+    owed: Mutex<BTreeSet<TenantId>>,
+}
+
+/// The gates of all upsert streams of this process, shared by its workers.
+#[derive(Debug)]
+pub struct Gates {
+    /// By stream; those of append streams are never asked.
+    streams: Vec<Reached>,
+}
+
+impl Gates {
+    /// Closed for everything.
+    pub fn new(streams: usize) -> Self {
+        let closed = || Reached { epoch: AtomicI64::new(i64::MIN), wanted: AtomicI64::new(i64::MIN), owed: Mutex::default() };
+        Self { streams: (0..streams).map(|_| closed()).collect() }
+    }
+
+    fn of(&self, stream: StreamIndex) -> &Reached {
+        &self.streams[usize::from(stream.0)]
+    }
+
+    /// Whether no share that ended up to this epoch has a document left in this target's topic. If not, it is looked after.
+    pub fn passes(&self, stream: StreamIndex, target: &TenantId, needs: Epoch) -> bool {
+        let gate = self.of(stream);
+        let is_owed = || gate.owed.lock().expect("only replaced").contains(target);
+        if gate.epoch.load(Ordering::Acquire) >= needs.0 && !is_owed() {
+            return true;
+        }
+        gate.wanted.fetch_max(needs.0, Ordering::AcqRel);
+        false
+    }
+
+    /// Whether somebody waits.
+    pub fn is_awaited(&self, stream: StreamIndex) -> bool {
+        let gate = self.of(stream);
+        gate.epoch.load(Ordering::Acquire) < gate.wanted.load(Ordering::Acquire) || !gate.owed.lock().expect("only replaced").is_empty()
+    }
+
+    /// What the notes of all partitions say; none is a partition without a note of ours.
+    pub fn noted(&self, stream: StreamIndex, notes: impl IntoIterator<Item = Option<Reconciled>>) {
+        let (mut least, mut owed) = (i64::MAX, BTreeSet::new());
+        for note in notes {
+            let note = note.unwrap_or(Reconciled::NOTHING);
+            least = least.min(note.epoch.0);
+            owed.extend(note.owed);
+        }
+        let gate = self.of(stream);
+        // First what is owed: an epoch must never let pass what its own notes leave out.
+        *gate.owed.lock().expect("only replaced") = owed;
+        gate.epoch.fetch_max(least, Ordering::AcqRel);
+    }
+}
+
+/// Asks what stands beside the committed offsets.
+pub trait Progress: Send {
+    /// The notes of all partitions of a stream's input, as they stand now; none where nothing is committed.
+    fn notes(&mut self, stream: StreamIndex) -> Result<Vec<Option<Vec<u8>>>, ConsumeError>;
+}
+
+/// Looks after the gates while somebody waits.
+pub struct GateKeeper<P> {
+    /// Asked.
+    pub progress: P,
+    /// What is looked after.
+    pub gates: Arc<Gates>,
+    /// The upsert streams.
+    pub streams: Vec<StreamIndex>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Raised when the process ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl<P: Progress> GateKeeper<P> {
+    /// Looks until told to stop. What cannot be asked is asked again.
+    pub fn run(mut self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let awaited: Vec<StreamIndex> = self.streams.iter().copied().filter(|stream| self.gates.is_awaited(*stream)).collect();
+            for stream in &awaited {
+                match self.progress.notes(*stream) {
+                    Ok(notes) => self.gates.noted(*stream, notes.iter().map(|note| Reconciled::read(note.as_deref()?))),
+                    Err(error) => debug!(%error, "how far the partitions have come cannot be asked at the moment"),
+                }
+            }
+            self.clock.sleep(if awaited.is_empty() { LOOK_EVERY } else { ASK_EVERY });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_opens_when_the_last_partition_has_come_that_far() {
+        let gates = Gates::new(1);
+        let (stream, acme, zenith) = (StreamIndex(0), TenantId::parse("acme").unwrap(), TenantId::parse("zenith").unwrap());
+        let note = |epoch, owed: &[&TenantId]| {
+            Some(Reconciled { epoch: Epoch(epoch), time: Millis(0), owed: owed.iter().map(|t| (*t).clone()).collect() })
+        };
+        assert!(!gates.is_awaited(stream));
+        assert!(!gates.passes(stream, &acme, Epoch(5)) && gates.is_awaited(stream));
+        gates.noted(stream, [note(9, &[]), None]);
+        assert!(!gates.passes(stream, &acme, Epoch(5)));
+        gates.noted(stream, [note(9, &[]), note(4, &[])]);
+        assert!(!gates.passes(stream, &acme, Epoch(5)));
+        gates.noted(stream, [note(9, &[&acme]), note(6, &[])]);
+        assert!(!gates.passes(stream, &acme, Epoch(5)) && gates.passes(stream, &zenith, Epoch(5)));
+        assert!(gates.is_awaited(stream), "what is owed is looked after");
+        gates.noted(stream, [note(9, &[]), note(6, &[])]);
+        assert!(gates.passes(stream, &acme, Epoch(6)) && !gates.is_awaited(stream));
+        assert!(!gates.passes(stream, &acme, Epoch(7)) && gates.is_awaited(stream));
+    }
+
+    use crate::time::Millis;
+}

@@ -1,0 +1,351 @@
+//! Upsert streams live (SPEC sections 7 and 10): each target's compacted topic holds exactly the current documents.
+//!
+//! In reading order: `changes` says what the fold changed; `loading` reads what a partition has come to, `desk` does so beside
+//! the worker; `partition` is one in hand, `gate` says when a place is free, `bringing` brings one share up to date, `writes` is
+//! what comes of it; this file joins them, and `work` is what one transaction does.
+
+pub mod bringing;
+pub mod changes;
+pub mod desk;
+pub mod gate;
+pub mod loading;
+mod partition;
+mod work;
+mod writes;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, sync_channel};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tracing::{info, warn};
+
+pub use self::work::Now;
+pub use self::writes::{Bytes, Write};
+
+use self::bringing::{Projecting, Refusals, UpsertRules};
+use self::changes::{Hearing, Work};
+use self::desk::Desk;
+use self::gate::Gates;
+use self::loading::{Job, News, Read};
+use self::partition::{Held, State};
+use self::writes::Writes;
+use super::control::Command;
+use super::routes::{RouteIndex, Routes, Use};
+use crate::clock::BootTime;
+use crate::id::{Offset, ShareId, StreamIndex, TenantId};
+use crate::live::View;
+use crate::record::mapping::{Mode, Stream};
+use crate::share::graph::ProfileSlot;
+use crate::share::table::Touched;
+use crate::standing::entry::Digest;
+use crate::time::Millis;
+use crate::transport::{Batch, ConsumeError, SourcePartition};
+
+/// Shares of a profile that are asked for at a time.
+const SLICE: usize = 1_000;
+/// No further slice is asked for while more than this waits.
+const MUCH_TO_DO: usize = 2_000;
+/// Documents read back at a time.
+const FETCH_AT_ONCE: usize = 300;
+/// Batches of documents in hand.
+const ARRIVED_AT_ONCE: usize = 2;
+
+/// Documents that were read and wait to be brought.
+#[derive(Debug)]
+struct Arrived {
+    partition: SourcePartition,
+    life: u64,
+    records: Batch,
+    fetched: Option<(Vec<Offset>, Offset)>,
+    /// Offsets of those that were brought, rising.
+    brought: Vec<Offset>,
+}
+
+/// What an open route is owed: the shares to be looked at again.
+type Owed = FxHashMap<ShareId, Work>;
+
+/// A profile that changed: its shares are worked off in slices.
+#[derive(Debug)]
+struct Sweep {
+    profile: ProfileSlot,
+    cause: Millis,
+    after: Option<ShareId>,
+    answer: Option<Receiver<Vec<Touched>>>,
+}
+
+/// What the worker has to do because of what was heard.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Partitions without committed offset.
+    pub unbegun: Vec<SourcePartition>,
+    /// Something was missed: every partition must be read anew.
+    pub is_missed: bool,
+}
+
+/// A worker's upsert streams.
+pub struct Upserts {
+    rules: UpsertRules,
+    streams: Arc<[Stream]>,
+    gates: Arc<Gates>,
+    desk: Box<dyn Desk>,
+    hearing: Hearing,
+    commands: Sender<Command>,
+    partitions: Vec<Held>,
+    lives: u64,
+    /// Shares to look at, in the order of their causes.
+    todo: VecDeque<Work>,
+    sweeps: VecDeque<Sweep>,
+    arrived: VecDeque<Arrived>,
+    /// What open routes are owed.
+    owed: FxHashMap<RouteIndex, Owed>,
+    /// Shares whose document is a dead letter for an open route already.
+    owed_letters: FxHashSet<ShareId>,
+    /// The same of the transaction under way.
+    diverted: Vec<(RouteIndex, Work)>,
+    /// Routes of documents that were found standing: their topics are looked at once, for they may be new ones of the name.
+    unseen: BTreeSet<RouteIndex>,
+    refusals: Refusals,
+    projecting: Projecting,
+    writes: Writes,
+    /// Moments up to here were announced: nothing is decided at an earlier time.
+    announced: Millis,
+    /// How much of `todo` and of the first of `arrived` the transaction under way takes.
+    taken: (usize, Option<usize>),
+}
+
+impl Upserts {
+    /// Holds nothing yet.
+    pub fn new(
+        rules: UpsertRules,
+        mask_secret: Option<&[u8]>,
+        streams: Arc<[Stream]>,
+        gates: Arc<Gates>,
+        desk: Box<dyn Desk>,
+        hearing: Hearing,
+        commands: Sender<Command>,
+    ) -> Self {
+        Self {
+            rules,
+            streams,
+            gates,
+            desk,
+            hearing,
+            commands,
+            partitions: Vec::new(),
+            lives: 0,
+            todo: VecDeque::new(),
+            sweeps: VecDeque::new(),
+            arrived: VecDeque::new(),
+            owed: FxHashMap::default(),
+            owed_letters: FxHashSet::default(),
+            diverted: Vec::new(),
+            unseen: BTreeSet::new(),
+            refusals: Refusals::default(),
+            projecting: Projecting::new(mask_secret),
+            writes: Writes::default(),
+            announced: Millis(i64::MIN),
+            taken: (0, None),
+        }
+    }
+
+    /// Whether the stream is one.
+    pub fn is_upsert(&self, partition: SourcePartition) -> bool {
+        self.streams[usize::from(partition.stream.0)].mode == Mode::Upsert
+    }
+
+    /// A partition was assigned, or has been begun: it is read before anything of it flows.
+    pub fn arrive(&mut self, partition: SourcePartition) {
+        self.leave(&[partition]);
+        self.lives += 1;
+        let held = Held::new(partition, self.lives);
+        self.desk.ask(Job::Load(held.ticket.clone()));
+        self.partitions.push(held);
+    }
+
+    /// Partitions were taken back.
+    pub fn leave(&mut self, partitions: &[SourcePartition]) {
+        self.partitions.retain(|held| !partitions.contains(&held.source()));
+        self.arrived.retain(|arrived| !partitions.contains(&arrived.partition));
+    }
+
+    /// The partitions in hand.
+    pub fn held(&self) -> Vec<SourcePartition> {
+        self.partitions.iter().map(Held::source).collect()
+    }
+
+    /// Nothing is decided at an earlier time than moments that were announced.
+    pub fn not_before(&self) -> Millis {
+        self.announced
+    }
+
+    /// Takes in what the fold and the readers have to say. Behind this call the view is loaded.
+    pub fn listen(&mut self, routes: &Routes, boot: BootTime) -> Result<Heard, ConsumeError> {
+        let mut heard = Heard { is_missed: self.hearing.has_missed(), ..Heard::default() };
+        while let Some(changes) = self.hearing.next() {
+            self.todo.extend(changes.touched.iter().cloned());
+            self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
+            self.announced = self.announced.max(changes.now.unwrap_or(self.announced));
+        }
+        if self.partitions.is_empty() {
+            // Whatever is assigned later is read with all of this in the view.
+            self.todo.clear();
+            self.sweeps.clear();
+        }
+        self.sweep();
+        while self.arrived.len() < ARRIVED_AT_ONCE {
+            let Some(news) = self.desk.news() else { break };
+            self.take(news, &mut heard)?;
+        }
+        self.retry_owed(routes, boot);
+        self.open_gates();
+        self.fetch();
+        Ok(heard)
+    }
+
+    fn take(&mut self, news: News, heard: &mut Heard) -> Result<(), ConsumeError> {
+        let News { partition, life, what } = news;
+        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else {
+            return Ok(());
+        };
+        match what {
+            Read::Unbegun => heard.unbegun.push(partition),
+            Read::Loaded(loaded) => held.state = State::Loaded(loaded),
+            Read::Documents { records, fetched } => {
+                self.arrived.push_back(Arrived { partition, life, records, fetched, brought: Vec::new() })
+            }
+            Read::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Asks for the next slice of a changed profile's shares.
+    fn sweep(&mut self) {
+        while self.todo.len() < MUCH_TO_DO {
+            let Some(sweep) = self.sweeps.front_mut() else { return };
+            let Some(answer) = &sweep.answer else {
+                let (reply, answer) = sync_channel(1);
+                let command = Command::SharesOfProfile { profile: sweep.profile, after: sweep.after.clone(), limit: SLICE, reply };
+                // The fold's thread ends before a worker only with the process.
+                if self.commands.send(command).is_err() {
+                    return;
+                }
+                sweep.answer = Some(answer);
+                return;
+            };
+            let Ok(slice) = answer.try_recv() else { return };
+            sweep.answer = None;
+            sweep.after = slice.last().map(|touched| touched.share.clone());
+            let is_over = slice.len() < SLICE;
+            let cause = sweep.cause;
+            self.todo.extend(slice.into_iter().map(|touched| Work::of(touched, cause, false)));
+            if is_over {
+                self.sweeps.pop_front();
+            }
+        }
+    }
+
+    /// Shares of a route that is to be tried again are looked at again.
+    fn retry_owed(&mut self, routes: &Routes, boot: BootTime) {
+        let todo = &mut self.todo;
+        self.owed.retain(|route, works| {
+            let is_tried = routes.use_at(*route, boot) != Use::Divert;
+            if is_tried {
+                todo.extend(works.drain().map(|(_, work)| work));
+            }
+            !is_tried
+        });
+    }
+
+    /// First documents whose place is free are read back.
+    fn open_gates(&mut self) {
+        for held in &mut self.partitions {
+            let State::Active(holding) = &held.state else { continue };
+            let stream = held.ticket.partition.stream;
+            let free = holding.gated().filter(|gated| self.gates.passes(stream, &gated.target, gated.needs));
+            let found: Vec<Offset> = free.filter_map(|gated| holding.lies_at(gated.asset)).collect();
+            found.into_iter().for_each(|offset| held.wants(offset));
+        }
+    }
+
+    fn fetch(&mut self) {
+        for held in &mut self.partitions {
+            if held.active().is_none() || !held.in_flight.is_empty() || held.fetch.is_empty() {
+                continue;
+            }
+            let offsets: Vec<Offset> = std::iter::from_fn(|| held.fetch.pop_first()).take(FETCH_AT_ONCE).collect();
+            held.in_flight.clone_from(&offsets);
+            self.desk.ask(Job::Fetch(held.ticket.clone(), offsets));
+        }
+    }
+
+    /// Whether there is something to do besides records.
+    pub fn has_work(&self, view: &View, routes: &Routes) -> bool {
+        let is_active = |held: &Held| held.active().is_some();
+        let waits = |held: &Held| match &held.state {
+            State::Loading => false,
+            State::Loaded(loaded) => loaded.note.epoch <= view.graph.epoch(),
+            State::Active(_) => held.settled.0 < view.newest_change || held.settled.1 != self.owed_targets(held.source().stream, routes),
+        };
+        !self.unseen.is_empty()
+            || self.partitions.iter().any(waits)
+            || self.partitions.iter().any(is_active) && (!self.todo.is_empty() || self.arrived.iter().any(|a| self.is_active(a)))
+    }
+
+    /// Whether more waits than one transaction took, so that nobody should wait for records.
+    pub fn is_busy(&self) -> bool {
+        !self.todo.is_empty() || !self.arrived.is_empty() || self.partitions.iter().any(|held| !held.in_flight.is_empty())
+    }
+
+    fn is_active(&self, arrived: &Arrived) -> bool {
+        let of_it = |held: &&Held| held.source() == arrived.partition && held.ticket.life == arrived.life;
+        self.partitions.iter().find(of_it).is_some_and(|held| held.active().is_some())
+    }
+
+    /// Everything in hand is to be read anew: it is not known what was committed, or what has changed.
+    pub fn reload(&mut self) -> Vec<SourcePartition> {
+        let partitions = self.held();
+        if !partitions.is_empty() {
+            info!(?partitions, "upsert partitions are read anew");
+        }
+        self.todo.clear();
+        self.sweeps.clear();
+        self.owed.clear();
+        self.diverted.clear();
+        partitions.iter().for_each(|partition| self.arrive(*partition));
+        partitions
+    }
+
+    /// A route that was open takes records again. Its topic may have been made anew meanwhile, so everything is written again.
+    pub fn reopened(&mut self, tenant: &TenantId, stream: StreamIndex) {
+        self.owed_letters.clear();
+        for held in self.partitions.iter_mut().filter(|held| held.ticket.partition.stream == stream) {
+            let State::Active(holding) = &mut held.state else { continue };
+            let mut offsets = Vec::new();
+            for stood in holding.all_stood_mut().filter(|stood| stood.target == *tenant) {
+                stood.digest = Digest(0);
+                offsets.push(stood.offset);
+            }
+            if !offsets.is_empty() {
+                warn!(tenant = tenant.as_str(), documents = offsets.len(), "its topic was away: its documents are written again");
+            }
+            offsets.into_iter().for_each(|offset| held.wants(offset));
+        }
+    }
+
+    /// The routes that the transaction under way writes to, and those whose documents were found standing and whose topics have
+    /// not been looked at since.
+    pub fn routes(&self) -> impl Iterator<Item = RouteIndex> {
+        self.writes.each_route().chain(self.unseen.iter().copied())
+    }
+
+    /// The topics of documents that were found standing have been looked at.
+    pub fn looked(&mut self) {
+        self.unseen.clear();
+    }
+
+    /// How many documents stand, by this worker's count.
+    pub fn standing(&self) -> usize {
+        self.partitions.iter().filter_map(Held::active).map(|holding| holding.standing()).sum()
+    }
+}

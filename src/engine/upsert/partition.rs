@@ -1,0 +1,129 @@
+//! An upsert partition in this worker's hands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::loading::{Found, Loaded, Ticket};
+use crate::id::{Epoch, Offset, TenantId};
+use crate::standing::holding::{Draft, Holding};
+use crate::standing::note::Reconciled;
+use crate::transport::SourcePartition;
+
+/// How far a partition has come.
+#[derive(Debug)]
+pub enum State {
+    /// It is being read.
+    Loading,
+    /// It is read and waits until today's graph and time are no older than its last owner's.
+    Loaded(Box<Loaded>),
+    /// Its records flow.
+    Active(Holding),
+}
+
+/// One partition from its assignment until it is taken back.
+#[derive(Debug)]
+pub struct Held {
+    /// Its ticket.
+    pub ticket: Ticket,
+    /// How far it has come.
+    pub state: State,
+    /// Documents to be read back.
+    pub fetch: BTreeSet<Offset>,
+    /// Those asked for, rising.
+    pub in_flight: Vec<Offset>,
+    /// Documents that are no longer in the log, with the log's end when that was seen: behind it their successor is known.
+    pub gone: Vec<(Offset, Offset)>,
+    /// What the transaction under way changes.
+    pub draft: Draft,
+    /// What stands beside its committed offset.
+    pub note: Reconciled,
+    /// What the transaction under way notes.
+    pub next_note: Option<Reconciled>,
+    /// The newest change and the targets owed when a note was last considered.
+    pub settled: (Epoch, BTreeSet<TenantId>),
+    /// The same of the transaction under way.
+    pub next_settled: Option<(Epoch, BTreeSet<TenantId>)>,
+    /// Whether the transaction under way has to do with it.
+    pub is_written: bool,
+}
+
+impl Held {
+    /// A partition that was just assigned.
+    pub fn new(partition: SourcePartition, life: u64) -> Self {
+        Self {
+            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default() },
+            state: State::Loading,
+            fetch: BTreeSet::new(),
+            in_flight: Vec::new(),
+            gone: Vec::new(),
+            draft: Draft::default(),
+            note: Reconciled::NOTHING,
+            next_note: None,
+            settled: (Epoch(i64::MIN), BTreeSet::new()),
+            next_settled: None,
+            is_written: false,
+        }
+    }
+
+    /// The partition.
+    pub fn source(&self) -> SourcePartition {
+        self.ticket.partition
+    }
+
+    /// What is known of it, once its records flow.
+    pub fn active(&self) -> Option<&Holding> {
+        match &self.state {
+            State::Active(holding) => Some(holding),
+            State::Loading | State::Loaded(_) => None,
+        }
+    }
+
+    /// A transaction begins.
+    pub fn begin(&mut self) {
+        self.draft.clear();
+        self.next_note = None;
+        self.next_settled = None;
+        self.is_written = false;
+    }
+
+    /// The transaction was committed.
+    pub fn committed(&mut self) {
+        if let State::Active(holding) = &mut self.state {
+            holding.take(&mut self.draft);
+        }
+        if let Some(note) = self.next_note.take() {
+            self.note = note;
+        }
+        if let Some(settled) = self.next_settled.take() {
+            self.settled = settled;
+        }
+        self.is_written = false;
+    }
+
+    /// Has a document read back, unless that is under way.
+    pub fn wants(&mut self, offset: Offset) {
+        if self.in_flight.binary_search(&offset).is_err() {
+            self.fetch.insert(offset);
+        }
+    }
+
+    /// Its records may flow from here on; answers what was found standing.
+    pub fn activate(&mut self) -> Option<(Offset, Vec<Found>)> {
+        let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
+        let Loaded { position, note, documents, standing } = *loaded;
+        let mut holding = Holding::new(position, documents);
+        for found in &standing {
+            holding.found(found.share.clone(), found.stood.clone());
+        }
+        self.state = State::Active(holding);
+        self.note = note;
+        Some((position, standing))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.ticket.is_unwanted.store(true, Ordering::Relaxed);
+    }
+}

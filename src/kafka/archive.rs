@@ -1,0 +1,124 @@
+//! Partitions read besides the group: `transport::Archive`.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset as Place, TopicPartitionList};
+
+use super::client::{ClientError, Deadline, Logged, create, log};
+use super::committed::CommittedOffsets;
+use super::end_probe::KafkaEndProbe;
+use super::failure;
+use super::native::{Kind, Queue};
+use super::settings::KafkaSettings;
+use crate::id::Offset;
+use crate::time::Millis;
+use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, SourcePartition};
+
+/// The longest wait for one question to the cluster.
+const ASK: Duration = Duration::from_secs(5);
+/// A read ends behind so many bytes, whatever room there is.
+const READ_BYTES: usize = 4 << 20;
+
+/// One reader, assigned by hand to one partition at a time, and a client that asks what the group has committed.
+pub struct KafkaArchive {
+    // Above the consumer: it must be dropped first.
+    queue: Queue,
+    consumer: BaseConsumer<Logged>,
+    settings: KafkaSettings,
+    committed: CommittedOffsets,
+    /// What it reads, and from where on.
+    at: Option<(String, i32, Offset)>,
+}
+
+impl KafkaArchive {
+    /// Reads nothing yet. What the configuration does not say about the consumer's queue is set small: much of what is
+    /// fetched is skipped.
+    pub fn open(settings: &KafkaSettings) -> Result<Self, ClientError> {
+        let mut settings = settings.clone();
+        for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "8192"), ("fetch.wait.max.ms", "50")] {
+            settings.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        let consumer: BaseConsumer<Logged> = create(&settings.consumer(&format!("{}-archive", settings.group), "read_committed"))?;
+        let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ClientError::Settings("a group needs a name".to_owned()))?;
+        let committed = CommittedOffsets::of(&settings, &settings.group)?;
+        Ok(Self { queue, consumer, settings, committed, at: None })
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> Result<LogBounds, ConsumeError> {
+        let probe = KafkaEndProbe::of_partition(&self.settings, topic, partition, ASK);
+        probe.map_err(|error| ConsumeError::Fatal(error.to_string()))?.ask()
+    }
+
+    fn position(&self, topic: &str, partition: i32, from: Offset) -> Result<Offset, ConsumeError> {
+        let list = self.consumer.position().map_err(|error| failure::of_input_call(&error))?;
+        match list.find_partition(topic, partition).map(|found| found.offset()) {
+            Some(Place::Offset(offset)) => Ok(Offset(offset.max(from.0))),
+            _ => Ok(from),
+        }
+    }
+}
+
+impl Archive for KafkaArchive {
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
+        let answer = self.committed.ask(&[(topic, partition)], ASK).map_err(|error| match error {
+            ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
+            error => ConsumeError::Refused(error.to_string()),
+        })?;
+        Ok(answer.into_iter().next().flatten().map(|committed| (committed.offset, committed.note)))
+    }
+
+    fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), ASK).map_err(|error| failure::of_input_call(&error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found.map(|found| found.partitions().len() as i32).filter(|count| *count > 0))
+    }
+
+    fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError> {
+        let bounds = self.bounds(topic, partition)?;
+        let from = from.map_or(bounds.start, |from| Offset(from.0.max(bounds.start.0)));
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Place::Offset(from.0)).map_err(|error| failure::of_input_call(&error))?;
+        self.consumer.assign(&list).map_err(|error| failure::of_input_call(&error))?;
+        self.at = Some((topic.to_owned(), partition, from));
+        Ok(bounds)
+    }
+
+    fn read(&mut self, wait: Duration, room: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
+        let Some((topic, partition, from)) = &self.at else { return Err(ConsumeError::Fatal("nothing is being read".to_owned())) };
+        let deadline = Deadline::after(wait);
+        let (before, full, heavy) = (into.len(), into.len() + room, into.bytes() + READ_BYTES);
+        let mut last = None;
+        while into.len() < full && into.bytes() < heavy {
+            let Some(event) = self.queue.poll(if into.len() == before { deadline.left() } else { Duration::ZERO }) else { break };
+            match event.kind() {
+                Kind::Record => {
+                    let Some(record) = event.record() else { continue };
+                    // What came of an earlier place is still in the queue at times.
+                    if record.topic() == topic.as_bytes() && record.partition() == *partition && record.offset() >= from.0 {
+                        last = Some(record.offset());
+                        let (offset, timestamp) = (Offset(record.offset()), Millis(record.timestamp_ms()));
+                        into.push(source, offset, timestamp, record.key(), record.value(), record.headers());
+                    }
+                }
+                Kind::Error => {
+                    let found = event.failure();
+                    if found.code == Code::AutoOffsetReset {
+                        return Err(ConsumeError::Unavailable(format!("{topic} cannot be read on: {}", found.words)));
+                    }
+                    if let Some(error) = failure::of_input(found.code, found.is_fatal, found.words) {
+                        return Err(error);
+                    }
+                }
+                Kind::Log => log(&event),
+                _ => {}
+            }
+        }
+        // While records are left in the queue the position may be ahead of what was handed out.
+        match last {
+            Some(last) if into.len() >= full || into.bytes() >= heavy => Ok(Offset(last + 1)),
+            _ => self.position(topic, *partition, *from),
+        }
+    }
+}
