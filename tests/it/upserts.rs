@@ -105,7 +105,7 @@ workers: 2
         for seen in self.world.cluster.read(&topic) {
             let key = seen.key.unwrap();
             match seen.value {
-                Some(value) => standing.insert(key, value.split(r#","_share""#).next().unwrap().to_owned() + "}"),
+                Some(value) => standing.insert(key, bare(&value)),
                 None => standing.remove(&key),
             };
         }
@@ -123,6 +123,11 @@ workers: 2
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }
+}
+
+/// A document without its provenance.
+fn bare(value: &str) -> String {
+    value.split_once(r#","_share""#).map_or(value.to_owned(), |(before, _)| format!("{before}}}"))
 }
 
 #[test]
@@ -149,5 +154,74 @@ fn a_document_stands_as_long_as_its_share() {
     details.await_standing("t", [details.shown("t", "k2", "one")]);
     details.act("revoked", &share, "");
     details.await_standing("t", []);
+    engine.terminate();
+}
+
+/// One target key passes from share to share, whose assets lie in different partitions held by different workers.
+#[test]
+fn a_key_that_is_handed_over_shows_the_document_of_the_share_that_has_it() {
+    let details = Details::new(shared(), 4, &[], "");
+    details.world.partners("o", "t");
+    let documents: Vec<String> = (0..4).map(|n| details.document(&format!("a{n}"), &format!("of {n}"))).collect();
+    for (partition, document) in documents.iter().enumerate() {
+        details.feed(partition as i32, [(&*format!("a{partition}"), Some(&**document))]);
+    }
+    let engines = [details.world.start_ready("a"), details.world.start_ready("b")];
+    let mut held: Vec<Option<(usize, String)>> = vec![None; 5];
+    for round in 0..150 {
+        let key = round % held.len();
+        let asset = (round * 7 + round / 5) % 4;
+        if let Some((_, share)) = held[key].take() {
+            details.act("revoked", &share, "");
+        }
+        held[key] = Some((asset, details.share(&format!("a{asset}"), "t", &format!("k{key}"))));
+        if round % 40 == 39 {
+            let expected = held.iter().enumerate().map(|(key, share)| {
+                let asset = share.as_ref().map_or(0, |(asset, _)| *asset);
+                details.shown("t", &format!("k{key}"), &format!("of {asset}"))
+            });
+            details.await_standing("t", expected);
+        }
+    }
+    let last = held.iter().enumerate().map(|(key, share)| {
+        details.shown("t", &format!("k{key}"), &format!("of {}", share.as_ref().map_or(0, |(asset, _)| *asset)))
+    });
+    details.await_standing("t", last);
+    engines.into_iter().for_each(super::instance::Instance::terminate);
+}
+
+/// What passes while a partition has no owner is made good by the next one.
+#[test]
+fn a_new_owner_finds_what_has_ended_begun_or_changed() {
+    let mut details = Details::new(shared(), 2, &[], "");
+    details.world.partners("o", "t");
+    let of = |asset: &str, text: &str| details.document(asset, text);
+    let first: Vec<(String, String)> = (0..6).map(|n| (format!("a{n}"), of(&format!("a{n}"), "first"))).collect();
+    details.feed(0, first.iter().map(|(asset, document)| (&**asset, Some(&**document))));
+    let engine = details.world.start_ready("a");
+    let shares: Vec<String> = (0..6).map(|n| details.share(&format!("a{n}"), "t", &format!("k{n}"))).collect();
+    details.await_standing("t", (0..6).map(|n| details.shown("t", &format!("k{n}"), "first")));
+    engine.kill();
+    // 0 stays, 1 is revoked, 2 changes, 3 is deleted, 4 cannot be read any more, 5 moves to another key.
+    details.act("revoked", &shares[1], "");
+    details.act("updated", &shares[5], r#","target_asset":"k5b""#);
+    let second = of("a2", "second");
+    details.feed(0, [("a2", Some(&*second)), ("a3", None), ("a4", Some("[]")), ("a6", Some(&*second))]);
+    let new = details.share("a6", "t", "k6");
+    let engine = details.world.start_ready("b");
+    let shown = |key: &str, text: &str| details.shown("t", key, text);
+    let mut expected = vec![shown("k0", "first"), shown("k2", "second"), shown("k5b", "first")];
+    // The document of a6 says that it is a2: only its own members are what the share shows.
+    expected.push(("k6".to_owned(), shown("k6", "second").1));
+    details.await_standing("t", expected.clone());
+    engine.terminate();
+    // Another configuration is another document.
+    details.configure("provenance: none");
+    details.act("revoked", &new, "");
+    let engine = details.world.start_ready("a");
+    expected.pop();
+    details.await_standing("t", expected);
+    let values: Vec<String> = details.world.cluster.read(&details.output("t")).into_iter().filter_map(|seen| seen.value).collect();
+    assert!(values[values.len() - 3..].iter().all(|value| !value.contains("_share")), "{values:?}");
     engine.terminate();
 }
