@@ -185,13 +185,12 @@ impl Batch {
 /// What a poll found out about a worker's partitions, in the order it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// These came, besides those held already. Membership has been taken anew, also when the list is empty.
+    /// These came, besides those held already; nothing is read from them before `release`. Membership has been taken anew, also when
+    /// the list is empty.
     Assigned(Vec<SourcePartition>),
     /// These were taken back; nothing of them may be committed any more.
     Revoked(Vec<SourcePartition>),
-    /// This one has no committed offset, so nothing is read from it until `start_at`.
-    NoPosition(SourcePartition),
-    /// The committed offset of this one is no longer in the log.
+    /// The offset that this one was to be read from is not in the log.
     OutOfRange(SourcePartition),
 }
 
@@ -242,11 +241,11 @@ pub trait GroupConsumer {
     /// the answer is `Unavailable`, never an old offset. `None` is a partition without committed offset.
     fn committed(&mut self, partitions: &[SourcePartition], wait: Duration) -> Result<Vec<Option<Offset>>, ConsumeError>;
 
-    /// Begins a partition that has no committed offset; answers the offset of its first record to come.
-    fn start_at(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError>;
+    /// The offset at which a partition without committed offset begins.
+    fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError>;
 
-    /// Takes nothing more from this partition until `release`; what was fetched of it is dropped. Partitions of upsert streams
-    /// are held from their assignment on, because nothing of them can be decided before it is known what stands.
+    /// Takes nothing more from this partition until `release`; what was fetched of it is dropped. Every partition is held from its
+    /// assignment on, because nothing of it can be decided before it is known where to go on, what stands of it, and what is owed.
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError>;
 
     /// Reads a held partition from this offset on.

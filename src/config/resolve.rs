@@ -57,10 +57,8 @@ fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings
     if let (0, Some(value)) = (replication, root.at("output.replication")) {
         findings.error(value.spot, "`output.replication` cannot be 0", "write the number of replicas, or `-1` for the brokers' default");
     }
-    for (key, word) in [("output.on_route_failure", "wait"), ("delivery", "at_least_once")] {
-        if let (true, Some(value)) = (engine::word(root, key) == Some(word), root.at(key)) {
-            findings.warn(value.spot, format!("`{key}: {word}` is not in this version: `run` refuses it"), "leave the key out");
-        }
+    if let (Some("at_least_once"), Some(value)) = (engine::word(root, "delivery"), root.at("delivery")) {
+        findings.warn(value.spot, "`delivery: at_least_once` is not in this version: `run` refuses it".to_owned(), "leave the key out");
     }
     Some(OutputConfig {
         is_auto_provisioned: engine::word(root, "output.provision") != Some("manual"),
@@ -69,8 +67,8 @@ fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings
         retention: root.at("output.retention").and_then(shape::span),
         headers: headers(root, streams, provenance, findings),
         on_route_failure: match engine::word(root, "output.on_route_failure") {
-            Some("wait") => OnRouteFailure::Wait,
-            _ => OnRouteFailure::DeadLetter,
+            Some("dead_letter") => OnRouteFailure::DeadLetter,
+            _ => OnRouteFailure::Wait,
         },
         topics: template(root, streams, findings)?,
     })

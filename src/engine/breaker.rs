@@ -10,6 +10,7 @@ use super::seeing::{self, TopicKind, Unseen, Wanted};
 use super::setback::{Setback, Stage};
 use super::upsert::Upserts;
 use super::worker::{Shared, Worker};
+use crate::clock::BootTime;
 use crate::record::dead_letter::Reason;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
 
@@ -22,7 +23,8 @@ where
     pub(super) fn look_up_routes(&mut self) -> Result<(), Setback> {
         let now = self.shared.clock.boot();
         let upserts = self.upserts.iter().flat_map(Upserts::routes);
-        let used = self.outbox.iter().map(|o| o.route).chain(upserts);
+        let owed = self.owed.routes(&self.routes, now);
+        let used = self.outbox.iter().map(|o| o.route).chain(upserts).chain(owed);
         let mut unseen: Vec<RouteIndex> = used.filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
         unseen.sort_unstable();
         unseen.dedup();
@@ -66,14 +68,41 @@ where
     pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
         let route = self.routes.get(index);
         let tenant = route.tenant.clone();
-        error!(topic = route.topic, reason, "route failed: its records go to the dead letters until it answers again");
+        let way = if self.settings.waits { "its records wait in the input" } else { "its records go to the dead letters" };
+        error!(topic = route.topic, reason, "route failed: {way} until it answers again");
         self.metrics.route_open(tenant.as_str(), true);
         self.routes.failed(index, reason, self.shared.clock.boot());
+    }
+
+    /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
+    fn owe(&mut self, now: BootTime) {
+        let Self { owed, outbox, routes, settings, .. } = self;
+        if !settings.waits {
+            return;
+        }
+        let mut failed: Vec<RouteIndex> = outbox.iter().map(|output| output.route).chain(owed.changes().iter().map(|c| c.route)).collect();
+        failed.sort_unstable();
+        failed.dedup();
+        failed.retain(|route| routes.use_at(*route, now) != Use::Write);
+        for route in &failed {
+            owed.retract(*route);
+        }
+        outbox.retain(|output| {
+            let source = output.origin.source;
+            if failed.binary_search(&output.route).is_ok() {
+                if !owed.is_owed(source, output.route) {
+                    owed.draft(source, output.route, Some(output.origin.offset));
+                }
+                return false;
+            }
+            output.is_again || !owed.is_owed(source, output.route)
+        });
     }
 
     /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.
     pub(super) fn divert(&mut self) {
         let now = self.shared.clock.boot();
+        self.owe(now);
         let Self { routes, refused, bare, outbox, settings, .. } = self;
         outbox.divert(|output| {
             let route = routes.get(output.route);
@@ -104,7 +133,7 @@ where
             })
         });
         if let Some(upserts) = &mut self.upserts {
-            upserts.divert(routes, Some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
+            upserts.divert(routes, (!settings.waits).then_some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
         }
         for Origin { source, offset } in bare {
             let topic = &settings.streams[usize::from(source.stream.0)].topic;

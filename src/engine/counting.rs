@@ -73,6 +73,8 @@ pub struct WorkerMetrics {
     /// Counters by route, in the order of the worker's routes.
     by_route: Vec<RouteCounters>,
     open_routes: FxHashMap<String, Gauge>,
+    /// What this worker shows in `owed_routes`.
+    claims: f64,
     tally: Tally,
 }
 
@@ -96,6 +98,7 @@ impl WorkerMetrics {
             labels,
             by_route: Vec::new(),
             open_routes: FxHashMap::default(),
+            claims: 0.0,
             tally: Tally::default(),
         }
     }
@@ -164,6 +167,12 @@ impl WorkerMetrics {
         }
     }
 
+    /// So many routes are owed records of this worker's partitions, each partition counted by itself.
+    pub fn owed(&mut self, claims: usize) {
+        gauge!("sharecast_owed_routes").increment(claims as f64 - self.claims);
+        self.claims = claims as f64;
+    }
+
     /// Documents and tombstones of upsert streams were committed.
     pub fn upserted<'w>(&mut self, writes: impl Iterator<Item = (&'w Write, Bytes<'w>)>, routes: &Routes) {
         for (write, bytes) in writes {
@@ -193,16 +202,12 @@ impl WorkerMetrics {
             return;
         }
         let label = if matches!(self.labels, TenantLabels::Off) { "all" } else { tenant };
-        let owed = gauge!("sharecast_owed_routes");
         if is_open {
-            let gauge = self.open_routes.entry(tenant.to_owned()).or_insert_with(|| {
-                owed.increment(1.0);
-                gauge!("sharecast_route_open", "tenant" => label.to_owned())
-            });
+            let gauge =
+                self.open_routes.entry(tenant.to_owned()).or_insert_with(|| gauge!("sharecast_route_open", "tenant" => label.to_owned()));
             gauge.set(1.0);
         } else if let Some(gauge) = self.open_routes.remove(tenant) {
             gauge.set(0.0);
-            owed.decrement(1.0);
         }
     }
 

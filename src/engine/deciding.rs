@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::letters::Letter;
 use super::outbox::{Origin, Outbox};
-use super::routes::Routes;
+use super::routes::{RouteIndex, Routes};
 use super::worker::WorkerSettings;
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::id::{Epoch, Offset, StreamIndex};
@@ -56,6 +56,22 @@ pub struct Deciding<'a> {
     max_routes: usize,
 }
 
+/// What is released of records that are read again for one route.
+struct AgainSink<'s, 'a> {
+    sink: &'s mut Sink<'a>,
+    route: RouteIndex,
+}
+
+impl Decisions for AgainSink<'_, '_> {
+    type Error = Infallible;
+
+    fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
+        if self.sink.route_of(&release) == self.route { self.sink.released(release) } else { Ok(()) }
+    }
+
+    fn suppressed(&mut self, _: Suppressed, _: u32) {}
+}
+
 struct Sink<'a> {
     settings: &'a WorkerSettings,
     routes: &'a mut Routes,
@@ -79,6 +95,13 @@ impl Sink<'_> {
             Some((name.clone(), value?.to_vec()))
         });
         self.passed = passed.collect();
+    }
+
+    fn route_of(&mut self, release: &Release<'_>) -> RouteIndex {
+        let StreamIndex(stream) = release.stream;
+        let target = &release.grant.target;
+        let name = || self.settings.names.of_stream(target, &self.settings.streams[usize::from(stream)].name);
+        self.routes.find(target, release.stream, name)
     }
 
     fn push_provenance(&mut self, release: &Release<'_>) {
@@ -153,6 +176,17 @@ impl<'a> Deciding<'a> {
         }
     }
 
+    /// Decides a record again for one route alone, by today's graph and time. What cannot be read was a dead letter the first time.
+    pub fn decide_again(&mut self, record: &Record<'_>, route: RouteIndex) {
+        let stream = &self.streams[usize::from(record.source.stream.0)];
+        self.sink.origin = Origin { source: record.source, offset: record.offset };
+        let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
+        self.sink.note_passed(record);
+        self.sink.outbox.is_again = true;
+        let _ = self.decider.append(stream, input, self.graph, self.now, &mut AgainSink { sink: &mut self.sink, route });
+        self.sink.outbox.is_again = false;
+    }
+
     /// Routes and dead letters, for what is decided beside the append streams.
     pub fn aside(&mut self) -> (&mut Routes, &mut Vec<Letter>) {
         (self.sink.routes, &mut self.sink.outbox.letters)
@@ -168,10 +202,7 @@ impl Decisions for Sink<'_> {
     type Error = Infallible;
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
-        let StreamIndex(stream) = release.stream;
-        let target = &release.grant.target;
-        let name = || self.settings.names.of_stream(target, &self.settings.streams[usize::from(stream)].name);
-        let route = self.routes.find(target, release.stream, name);
+        let route = self.route_of(&release);
         self.marks.meet(route.0 as usize);
         self.outbox.push(route, self.origin, release.grant.target_asset.as_str().as_bytes(), release.value, release.timestamp);
         for (name, value) in &self.passed {

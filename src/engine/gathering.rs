@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use super::loading::{News, Read};
 use super::setback::Ended;
 use super::upsert::Upserts;
 use super::worker::Worker;
@@ -24,7 +25,7 @@ where
         let mut until = (!self.batch.is_empty()).then(|| self.shared.clock.boot());
         loop {
             let now = self.shared.clock.boot();
-            let is_busy = self.upserts.as_ref().is_some_and(Upserts::is_busy);
+            let is_busy = self.upserts.as_ref().is_some_and(Upserts::is_busy) || self.owed.is_busy();
             let longest = if is_busy { BUSY_WAIT } else { self.settings.interval };
             let wait = until.map_or(longest, |at| at.since(now));
             let room = self.settings.max_records.saturating_sub(self.batch.len()).max(1);
@@ -50,19 +51,44 @@ where
         self.begin_partitions()
     }
 
-    /// Takes in what the fold and the readers say of upsert streams, and lets the partitions flow that are ready for it.
-    pub(super) fn listen(&mut self) -> Result<(), Ended> {
-        let Some(upserts) = &mut self.upserts else { return Ok(()) };
-        let heard = upserts.listen(&self.routes, self.shared.clock.boot()).map_err(Ended::Input)?;
-        if heard.is_missed {
-            warn!("this worker was too far behind the control topic's changes; its upsert partitions are read anew");
-            return self.reload_upserts();
-        }
-        for partition in heard.unbegun {
-            if !self.unbegun.contains(&partition) && !self.begun.iter().any(|(begun, _)| *begun == partition) {
-                self.unbegun.push(partition);
+    /// Has read what partitions have come to, before their records flow: where to go on, what stands of them, what routes are owed.
+    pub(super) fn read_first(&mut self, partitions: &[SourcePartition]) {
+        for &partition in partitions {
+            match &mut self.upserts {
+                Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, None, &mut *self.desk),
+                _ => self.owed.arrive(partition, &mut *self.desk),
             }
         }
+    }
+
+    /// Partitions that were begun, and whose first offset is committed now, flow from there.
+    pub(super) fn flow_begun(&mut self) -> Result<(), Ended> {
+        for (partition, first) in std::mem::take(&mut self.begun) {
+            match &mut self.upserts {
+                Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, Some(first), &mut *self.desk),
+                _ => {
+                    self.owed.begun(partition, first);
+                    self.consumer.release(partition, first).map_err(Ended::Input)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the fold and the readers have to say, and lets the partitions flow that are ready for it.
+    pub(super) fn listen(&mut self) -> Result<(), Ended> {
+        let boot = self.shared.clock.boot();
+        let Self { desk, upserts, owed, routes, .. } = self;
+        if upserts.as_mut().is_some_and(|upserts| upserts.listen(routes, boot, &mut **desk)) {
+            warn!("this worker was too far behind the control topic's changes; its partitions are read anew");
+            return self.read_anew();
+        }
+        owed.ask(routes, boot, &mut **desk);
+        while self.upserts.as_ref().is_none_or(Upserts::has_hands_free) {
+            let Some(news) = self.desk.news() else { break };
+            self.take(news)?;
+        }
+        let Some(upserts) = &mut self.upserts else { return Ok(()) };
         let view = self.shared.live.load();
         let time = self.shared.clock.wall().max(view.graph.control_time()).max(upserts.not_before()).moment();
         for (partition, from) in upserts.activate(&view, time, &mut self.routes) {
@@ -72,13 +98,43 @@ where
         Ok(())
     }
 
-    /// Reads all upsert partitions anew: what is known of them may not be what was committed.
-    pub(super) fn reload_upserts(&mut self) -> Result<(), Ended> {
-        let Some(upserts) = &mut self.upserts else { return Ok(()) };
-        for partition in upserts.reload() {
-            self.consumer.hold(partition).map_err(Ended::Input)?;
+    /// What was read of one partition.
+    fn take(&mut self, news: News) -> Result<(), Ended> {
+        let News { partition, life, what } = news;
+        let is_upsert = self.upserts.as_ref().is_some_and(|upserts| upserts.is_upsert(partition));
+        let of_upserts = || self.upserts.as_ref().is_some_and(|upserts| upserts.is_current(partition, life));
+        if !(if is_upsert { of_upserts() } else { self.owed.is_current(partition, life) }) {
+            return Ok(());
         }
-        self.batch.retain(|partition| !upserts.is_upsert(partition));
+        match (what, &mut self.upserts) {
+            (Read::Unbegun, _) => self.unbegun.push(partition),
+            (Read::Failed(error), _) => return Err(Ended::Input(error)),
+            (Read::Notes(position, notes), _) => {
+                let Self { routes, settings, .. } = self;
+                let stream = &settings.streams[usize::from(partition.stream.0)];
+                let mut route = |tenant| routes.find(tenant, stream.index, || settings.names.of_stream(tenant, &stream.name));
+                let debts = notes.iter().map(|note| (route(&note.tenant), note.from)).collect();
+                self.owed.known(partition, life, position, debts);
+                self.consumer.release(partition, position).map_err(Ended::Input)?;
+            }
+            (Read::Again { route, from, records, behind }, _) => self.owed.read((partition, life), route, from, (records, behind)),
+            (what, Some(upserts)) => upserts.take(News { partition, life, what }),
+            (Read::Loaded(_) | Read::Documents { .. }, None) => {}
+        }
+        Ok(())
+    }
+
+    /// Reads every partition anew: what is known of them may not be what was committed.
+    pub(super) fn read_anew(&mut self) -> Result<(), Ended> {
+        self.batch.clear();
+        self.unbegun.clear();
+        self.begun.clear();
+        let mut partitions = self.owed.held();
+        partitions.extend(self.upserts.iter_mut().flat_map(Upserts::forget));
+        for partition in &partitions {
+            self.consumer.hold(*partition).map_err(Ended::Input)?;
+        }
+        self.read_first(&partitions);
         Ok(())
     }
 
@@ -87,15 +143,7 @@ where
             Change::Assigned(partitions) => {
                 info!(?partitions, "partitions assigned");
                 self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
-                if let Some(upserts) = &mut self.upserts {
-                    partitions
-                        .iter()
-                        .filter(|p| upserts.is_upsert(**p))
-                        .copied()
-                        .collect::<Vec<_>>()
-                        .into_iter()
-                        .for_each(|p| upserts.arrive(p));
-                }
+                self.read_first(&partitions);
                 self.awaits_assign = false;
                 if !std::mem::replace(&mut self.has_been_assigned, true) {
                     self.shared.assigned.fetch_add(1, Ordering::Relaxed);
@@ -110,10 +158,8 @@ where
                 if let Some(upserts) = &mut self.upserts {
                     upserts.leave(&partitions);
                 }
+                self.owed.leave(&partitions);
             }
-            // Whoever reads an upsert partition first finds that out too.
-            Change::NoPosition(partition) if self.upserts.as_ref().is_some_and(|upserts| upserts.is_upsert(partition)) => {}
-            Change::NoPosition(partition) => self.unbegun.push(partition),
             Change::OutOfRange(partition) => {
                 let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
                 return Err(Ended::PositionLost {
@@ -151,7 +197,7 @@ where
             });
         }
         let start = self.settings.starts[usize::from(partition.stream.0)];
-        let first = self.consumer.start_at(partition, start).map_err(Ended::Input)?;
+        let first = self.consumer.first(partition, start).map_err(Ended::Input)?;
         info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
         self.begun.push((partition, first));
         Ok(())

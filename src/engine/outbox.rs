@@ -26,6 +26,7 @@ struct Slot {
     timestamp: Millis,
     /// Where its headers stand in `headers`; nearly always none.
     headers: (u32, u32),
+    is_again: bool,
 }
 
 /// One output, borrowed from the outbox.
@@ -41,6 +42,8 @@ pub struct Outgoing<'a> {
     pub value: &'a [u8],
     /// Its Kafka timestamp.
     pub timestamp: Millis,
+    /// Whether it was owed and is written now.
+    pub is_again: bool,
     headers: &'a [(String, Vec<u8>)],
 }
 
@@ -105,6 +108,8 @@ pub struct Outbox {
     headers: Vec<(String, Vec<u8>)>,
     /// Dead letters are rare, so they own their bytes.
     pub letters: Vec<Letter>,
+    /// What is pushed now was owed.
+    pub is_again: bool,
 }
 
 impl Outbox {
@@ -114,6 +119,7 @@ impl Outbox {
         self.slots.clear();
         self.headers.clear();
         self.letters.clear();
+        self.is_again = false;
     }
 
     /// Adds an output.
@@ -121,7 +127,8 @@ impl Outbox {
         let key = self.copy(key);
         let value = self.copy(value);
         let none = self.headers.len() as u32;
-        self.slots.push(Slot { route, origin, key, value, timestamp, headers: (none, none) });
+        let is_again = self.is_again;
+        self.slots.push(Slot { route, origin, key, value, timestamp, headers: (none, none), is_again });
     }
 
     /// Adds a header to the output that was pushed last.
@@ -151,6 +158,7 @@ impl Outbox {
             key: span(slot.key),
             value: span(slot.value),
             timestamp: slot.timestamp,
+            is_again: slot.is_again,
             headers: &self.headers[slot.headers.0 as usize..slot.headers.1 as usize],
         }
     }
@@ -168,6 +176,13 @@ impl Outbox {
         });
         self.slots = slots;
         self.letters = letters;
+    }
+
+    /// Keeps the outputs that `is_kept` wants.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(Outgoing<'_>) -> bool) {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.retain(|slot| is_kept(self.outgoing(slot)));
+        self.slots = slots;
     }
 
     /// How many outputs are in it.

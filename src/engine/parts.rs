@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::control::Command;
 use super::counting::WorkerMetrics;
+use super::desk::{Desk, OpenArchive, ReadingDesk};
 use super::ending::RunError;
+use super::loading::Surroundings;
 use super::notes::{StartNotes, note_key};
 use super::provision::Provisioner;
 use super::snapshots;
@@ -15,17 +17,15 @@ use super::topics::{STATE, TopicNames, standing_topic};
 use super::upsert::Upserts;
 use super::upsert::bringing::UpsertRules;
 use super::upsert::changes::Hearing;
-use super::upsert::desk::{OpenArchive, ReadingDesk};
 use super::upsert::gate::{Gates, Progress};
-use super::upsert::loading::Surroundings;
-use super::worker::{Shared, Worker, WorkerSettings};
-use crate::config::{Config, ProvenanceForm};
+use super::worker::{Aside, Shared, Worker, WorkerSettings};
+use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer,
 };
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Stream;
 use crate::share::snapshot::Origin;
 use crate::share::table::ShareTable;
 use crate::transport::{ConsumeError, ProduceError};
@@ -46,7 +46,7 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
 }
 
 pub(super) fn control_source(config: &Config) -> Source {
-    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone(), is_held_at_first: false }
+    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
 
 pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
@@ -90,12 +90,10 @@ pub(super) fn make_worker(
     names: TopicNames,
     shared: Shared,
     upserts: Option<UpsertParts>,
+    can_wait: bool,
 ) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
-    let sources: Vec<Source> = config
-        .streams
-        .iter()
-        .map(|stream| Source { stream: stream.index, topic: stream.topic.clone(), is_held_at_first: stream.mode == Mode::Upsert })
-        .collect();
+    let waits = config.output.on_route_failure == OnRouteFailure::Wait && can_wait;
+    let sources: Vec<Source> = config.streams.iter().map(|stream| Source { stream: stream.index, topic: stream.topic.clone() }).collect();
     let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
     let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
@@ -109,14 +107,17 @@ pub(super) fn make_worker(
         max_routes: config.batch.max_routes,
         standing: config.streams.iter().map(|stream| standing_topic(&stream.name)).collect(),
         names: names.clone(),
+        waits,
         passes_headers: config.output.headers.clone(),
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
     };
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     let make_producer = producer_maker(kafka, transactional_id, sources.clone());
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
-    let upserts = upserts.map(|parts| make_upserts(config, kafka, names, &shared, parts)).transpose()?;
-    Ok(Worker::new(settings, shared, join, make_producer, decider, upserts, metrics)?)
+    let desk = make_desk(config, kafka, &names, &shared)?;
+    let upserts = upserts.map(|parts| make_upserts(config, names, parts));
+    let aside = Aside { desk, upserts };
+    Ok(Worker::new(settings, shared, join, make_producer, decider, aside, metrics)?)
 }
 
 /// What a worker's upsert streams need of the rest of the engine.
@@ -129,20 +130,18 @@ pub(super) struct UpsertParts {
     pub(super) gates: Arc<Gates>,
 }
 
-fn make_upserts(
-    config: &Config,
-    kafka: &KafkaSettings,
-    names: TopicNames,
-    shared: &Shared,
-    parts: UpsertParts,
-) -> Result<Upserts, RunError> {
-    let UpsertParts { hearing, commands, gates } = parts;
-    let around = Surroundings { live: Arc::clone(&shared.live), streams: Arc::clone(&config.streams), names: names.clone() };
+fn make_desk(config: &Config, kafka: &KafkaSettings, names: &TopicNames, shared: &Shared) -> Result<Box<dyn Desk>, RunError> {
+    let (live, streams) = (Arc::clone(&shared.live), Arc::clone(&config.streams));
+    let around = Surroundings { live, streams, names: names.clone(), group: kafka.group.clone() };
     let kafka = kafka.clone();
     let open: OpenArchive<KafkaArchive> =
         Arc::new(move || KafkaArchive::open(&kafka).map_err(|error| ConsumeError::Unavailable(error.to_string())));
-    let desk = ReadingDesk::start(&around, &open, &shared.stop)
-        .map_err(|error| RunError::Failed(format!("no thread to read upsert streams: {error}")))?;
+    let desk = ReadingDesk::start(&around, &open, &shared.stop);
+    Ok(Box::new(desk.map_err(|error| RunError::Failed(format!("no thread to read partitions: {error}")))?))
+}
+
+fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upserts {
+    let UpsertParts { hearing, commands, gates } = parts;
     let rules = UpsertRules {
         release: config.release_rules(),
         names,
@@ -151,7 +150,7 @@ fn make_upserts(
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
     };
     let secret = config.mask_secret.as_ref().map(crate::config::Secret::expose);
-    Ok(Upserts::new(rules, secret, Arc::clone(&config.streams), gates, Box::new(desk), hearing, commands))
+    Upserts::new(rules, secret, Arc::clone(&config.streams), gates, hearing, commands)
 }
 
 /// What stands beside the offsets of upsert inputs.

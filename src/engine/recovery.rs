@@ -14,7 +14,7 @@ use super::topics::DEAD_LETTERS;
 use super::upsert::Upserts;
 use super::worker::{ABORT_PAUSES, Worker};
 use crate::record::mapping::Mode;
-use crate::transport::{ConsumeError, GroupConsumer, ProduceError, SourcePartition, TransactionalProducer};
+use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
 
 /// So long one poll waits for membership changes while nothing may be read.
 const HOLD_WAIT: Duration = Duration::from_millis(20);
@@ -93,8 +93,7 @@ where
     /// Opens the routes that errors name and pins records that a topic refuses; answers the gravest of the other errors.
     fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<Origin>) -> Option<ProduceError> {
         // As the transaction was: two topics that refuse something must not halve the batch to one record and then blame it.
-        let alone = (self.reach == 1 || self.batch.len() == 1).then(|| self.batch.iter().next()).flatten();
-        let origin = origin.or(alone.map(|record| Origin { source: record.source, offset: record.offset }));
+        let origin = origin.or(self.alone);
         let reach = self.reach;
         let mut others = Vec::new();
         for error in errors {
@@ -226,7 +225,7 @@ where
     }
 
     /// Makes the producer anew. Its `init_transactions` settles the old transaction one way or the other; if that was
-    /// a commit whose answer got lost, the committed offsets say so, and the records behind it are dropped from the batch.
+    /// a commit whose answer got lost, the committed offsets say so: every partition is read on from there.
     fn rebuild(&mut self) -> Result<(), Ended> {
         loop {
             match (self.make_producer)() {
@@ -245,29 +244,7 @@ where
             }
         }
         self.routes.forget_seen();
-        self.drop_committed()?;
-        // If the lost answer was a commit, what stands is not what was known.
-        self.reload_upserts()
-    }
-
-    fn drop_committed(&mut self) -> Result<(), Ended> {
-        while !self.batch.is_empty() || !self.begun.is_empty() {
-            let mut partitions: Vec<SourcePartition> = self.batch.iter().map(|r| r.source).chain(self.begun.iter().map(|b| b.0)).collect();
-            partitions.sort_unstable();
-            partitions.dedup();
-            match self.consumer.committed(&partitions, Duration::from_secs(2)) {
-                Ok(offsets) => {
-                    let next = |p: SourcePartition| partitions.binary_search(&p).ok().and_then(|i| offsets[i]);
-                    self.batch.retain_records(|source, offset| next(source).is_none_or(|committed| offset >= committed));
-                    self.begun.retain(|(partition, _)| next(*partition).is_none());
-                    return Ok(());
-                }
-                Err(error) if self.shared.stop.load(Ordering::Relaxed) => return Err(Ended::Input(error)),
-                // Open transactions on these offsets are being decided; polling keeps the membership alive meanwhile.
-                Err(ConsumeError::Unavailable(_)) => self.pause_after_abort()?,
-                Err(error) => return Err(Ended::Input(error)),
-            }
-        }
-        Ok(())
+        // If the lost answer was a commit, the records in hand are committed, and what stands or is owed is not what was known.
+        self.read_anew()
     }
 }

@@ -31,7 +31,7 @@ use super::upsert::changes;
 use super::upsert::gate::{GateKeeper, Gates};
 use super::worker::Shared;
 use crate::clock::Clock;
-use crate::config::{Config, Delivery, OnRouteFailure};
+use crate::config::{Config, Delivery};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{Admin, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
@@ -210,7 +210,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         let upserts = hearings.pop().map(|hearing| UpsertParts { hearing, commands: commands.clone(), gates: Arc::clone(&gates) });
         let (config, kafka, names, shared) = (config.clone(), kafka.clone(), names.clone(), shared.clone());
         threads.spawn("worker", move || {
-            let worker = make_worker(number, &config, &kafka, names, shared, upserts)?;
+            let worker = make_worker(number, &config, &kafka, names, shared, upserts, !topics_are_given)?;
             worker.run().map_err(RunError::from)
         });
     }
@@ -231,11 +231,6 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
     if config.delivery == Delivery::AtLeastOnce {
         return Err(RunError::Configuration(
             "`delivery: at_least_once` is not in this version, which delivers exactly once; leave the key out".into(),
-        ));
-    }
-    if config.output.on_route_failure == OnRouteFailure::Wait {
-        return Err(RunError::Configuration(
-            "`output.on_route_failure: wait` is not in this version; write `dead_letter`, or leave the key out".into(),
         ));
     }
     Ok(())

@@ -12,10 +12,12 @@ use tracing::{info, warn};
 
 use super::counting::WorkerMetrics;
 use super::deciding::{Deciding, RouteMarks};
+use super::desk::Desk;
 use super::fence::{Closed, Fence};
 use super::monitor::Held;
 use super::notes::{StartNotes, note_of};
 use super::outbox::{Fill, Origin, Outbox};
+use super::owed::{self, Owed};
 use super::routes::{RouteIndex, Routes};
 use super::seeing::TopicMaker;
 use super::setback::{Ended, Setback, Stage};
@@ -59,6 +61,8 @@ pub struct WorkerSettings {
     pub standing: Arc<[String]>,
     /// Names of output topics.
     pub names: TopicNames,
+    /// `on_route_failure: wait`: what a failed route does not take is owed. Otherwise it becomes a dead letter.
+    pub waits: bool,
     /// `output.headers`: input headers that are passed on.
     pub passes_headers: Vec<String>,
     /// `provenance: headers`.
@@ -124,10 +128,24 @@ pub struct Worker<C, P> {
     pub(super) has_been_assigned: bool,
     newest_cut: Option<Millis>,
     has_seen_view: bool,
+    /// Reads besides the group.
+    pub(super) desk: Box<dyn Desk>,
     /// Upsert streams, if any are configured.
     pub(super) upserts: Option<Upserts>,
+    /// Where append partitions are read on, and what open routes are owed of them with `on_route_failure: wait`.
+    pub(super) owed: Owed,
     /// In a batch with records of upsert streams, the last one of each asset.
     last: FxHashMap<(SourcePartition, AssetHash), Offset>,
+    /// The one record that the transaction under way is about, if it is only one.
+    pub(super) alone: Option<Origin>,
+}
+
+/// What a worker has besides its clients.
+pub struct Aside {
+    /// Reads besides the group.
+    pub desk: Box<dyn Desk>,
+    /// Upsert streams, if any are configured.
+    pub upserts: Option<Upserts>,
 }
 
 /// Makes a producer of this worker's `transactional.id`. `Abort` passes by itself.
@@ -146,9 +164,10 @@ where
         join: impl FnOnce() -> Result<C, ConsumeError>,
         mut make_producer: MakeProducer<P>,
         decider: Decider,
-        upserts: Option<Upserts>,
+        aside: Aside,
         metrics: WorkerMetrics,
     ) -> Result<Self, Ended> {
+        let Aside { desk, upserts } = aside;
         let producer = first_producer(&mut make_producer, &shared)?;
         let consumer = join().map_err(Ended::Input)?;
         shared.producers.fetch_add(1, Ordering::Relaxed);
@@ -163,8 +182,11 @@ where
             has_been_assigned: false,
             newest_cut: None,
             has_seen_view: false,
+            desk,
             upserts,
+            owed: Owed::default(),
             last: FxHashMap::default(),
+            alone: None,
             routes: Routes::default(),
             metrics,
             batch: Batch::default(),
@@ -192,14 +214,14 @@ where
                 self.listen()?;
                 self.note_cut();
             }
-            if self.batch.is_empty() && self.begun.is_empty() && !self.has_upsert_work() {
+            if self.batch.is_empty() && self.begun.is_empty() && !self.has_work_aside() {
                 if is_stopping {
                     return Ok(());
                 }
                 continue;
             }
             match self.transact() {
-                Ok(count) => self.committed(count),
+                Ok(count) => self.committed(count)?,
                 // What is not committed stays in the input; another owner decides it.
                 Err(setback) if is_stopping => {
                     info!(%setback, "left without committing the batch in hand");
@@ -227,6 +249,7 @@ where
         self.look_up_routes()?;
         self.divert();
         self.note_upserts(&view, now);
+        self.note_owed();
         if self.offsets.is_empty() && self.outbox.is_empty() {
             return Ok(0);
         }
@@ -251,7 +274,7 @@ where
     fn decide(&mut self, view: &View, now: Millis) -> usize {
         self.offsets.clear();
         let boot = self.shared.clock.boot();
-        let Self { settings, decider, routes, outbox, marks, batch, offsets, upserts, last, .. } = self;
+        let Self { settings, decider, routes, outbox, marks, batch, offsets, upserts, owed, last, alone, .. } = self;
         let mut deciding = Deciding::begin(decider, &view.graph, now, settings, routes, outbox, marks);
         let (time, max_routes) = (now.moment(), settings.max_routes);
         if let Some(upserts) = upserts {
@@ -259,8 +282,12 @@ where
             let (routes, letters) = deciding.aside();
             upserts.begin(&mut Now { view, time, boot, routes, letters, max_routes });
         }
+        *alone = None;
+        let again = decide_again(owed, &mut deciding, boot, self.reach, alone);
+        // Alone means alone: which record a topic refuses can be told then.
+        let reach = if self.reach == 1 && again > 0 { 0 } else { self.reach };
         let mut count = 0;
-        for record in batch.iter().take(self.reach) {
+        for record in batch.iter().take(reach) {
             if !deciding.has_room() || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes)) {
                 break;
             }
@@ -276,6 +303,7 @@ where
                 }
             }
             count += 1;
+            *alone = (again + count == 1).then_some(Origin { source: record.source, offset: record.offset });
         }
         self.metrics.decided(deciding.finish());
         for &(partition, first) in &self.begun {
@@ -308,6 +336,7 @@ where
             self.producer.put(sent).map_err(|e| Setback::Output(e, Some(output.origin)))?;
         }
         self.write_upserts(now)?;
+        self.write_owed()?;
         for letter in &self.outbox.letters {
             letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| Setback::Output(e, None))?;
         }
@@ -367,9 +396,12 @@ where
         self.shared.clock.wall().max(view.graph.control_time()).max(announced)
     }
 
-    fn has_upsert_work(&self) -> bool {
-        let is_stopping = self.shared.stop.load(Ordering::Relaxed);
-        !is_stopping && self.upserts.as_ref().is_some_and(|upserts| upserts.has_work(&self.shared.live.load(), &self.routes))
+    /// Whether there is something to do without records.
+    fn has_work_aside(&self) -> bool {
+        let boot = self.shared.clock.boot();
+        !self.shared.stop.load(Ordering::Relaxed)
+            && (self.upserts.as_ref().is_some_and(|upserts| upserts.has_work(&self.shared.live.load(), &self.routes))
+                || self.owed.has_work(&self.routes, boot))
     }
 
     /// The offsets of upsert partitions, with what has been taken back.
@@ -378,6 +410,36 @@ where
             upserts.looked();
             self.offsets.extend(upserts.offsets(view, now.moment(), &self.routes));
         }
+    }
+
+    /// What is owed changes only together with offsets of its partition: they are what fences a zombie.
+    fn note_owed(&mut self) {
+        for change in self.owed.changes() {
+            if let Some(position) = self.owed.position(change.partition)
+                && !self.offsets.iter().any(|noted| noted.partition == change.partition)
+            {
+                self.offsets.push(InputOffset::new(change.partition, position));
+            }
+        }
+    }
+
+    fn write_owed(&mut self) -> Result<(), Setback> {
+        for change in self.owed.changes() {
+            let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
+            let tenant = &self.routes.get(change.route).tenant;
+            let (key, value) = owed::note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
+            self.producer
+                .put(Output {
+                    topic: STATE,
+                    partition: None,
+                    key: Some(key.as_bytes()),
+                    timestamp: self.shared.clock.wall(),
+                    value: value.as_ref().map(String::as_bytes),
+                    headers: &[],
+                })
+                .map_err(|e| Setback::Failed(e, Stage::Write))?;
+        }
+        Ok(())
     }
 
     /// From here on this worker decides by the published graph; a new cut in it is quiet now.
@@ -398,26 +460,21 @@ where
         self.shared.fence.lock().expect("the fence is never left half changed").check(view, wall, boot)
     }
 
-    fn committed(&mut self, count: usize) {
+    fn committed(&mut self, count: usize) -> Result<(), Ended> {
         self.routes.answered(self.outbox.iter().map(|output| output.route));
         self.batch.drop_front(count);
         if let Some(upserts) = &mut self.upserts {
             self.routes.answered(upserts.routes());
             upserts.committed();
-            // Begun now, they are read before anything of them flows.
-            self.begun
-                .iter()
-                .map(|(partition, _)| *partition)
-                .filter(|p| upserts.is_upsert(*p))
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|p| upserts.arrive(p));
         }
-        self.begun.clear();
+        self.owed.committed(&self.offsets);
+        self.metrics.owed(self.owed.len());
+        self.flow_begun()?;
         self.refused.clear();
         self.bare.clear();
         self.reach = (self.reach * 2).min(self.settings.max_records);
         self.abort_pause = ABORT_PAUSES.0;
+        Ok(())
     }
 }
 
@@ -432,6 +489,27 @@ fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, E
             Err(error) => return Err(Ended::Output(error)),
         }
     }
+}
+
+/// Decides again what routes are owed that may be written to, up to where the batch begins. Answers how many records that took.
+fn decide_again(owed: &mut Owed, deciding: &mut Deciding<'_>, boot: BootTime, reach: usize, alone: &mut Option<Origin>) -> usize {
+    owed.begin();
+    let mut count = 0;
+    for (partition, route) in owed.pick(deciding.aside().0, boot) {
+        let Some((records, behind, position)) = owed.readable(partition, route) else { continue };
+        let mut from = (behind < position).then_some(behind);
+        for record in records.iter().take_while(|record| record.offset < position) {
+            if count == reach || !deciding.has_room() {
+                from = Some(record.offset);
+                break;
+            }
+            deciding.decide_again(&record, route);
+            count += 1;
+            *alone = (count == 1).then_some(Origin { source: record.source, offset: record.offset });
+        }
+        owed.draft(partition, route, from);
+    }
+    count
 }
 
 fn note_offset(offsets: &mut Vec<InputOffset>, partition: SourcePartition, next: Offset) {

@@ -19,6 +19,9 @@ use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartiti
 /// The longest wait for a question to the cluster.
 const ASK: Duration = Duration::from_secs(10);
 
+/// How long one seek may take.
+const SEEK: Duration = Duration::from_millis(500);
+
 /// A poll ends behind so many bytes, whatever room there is: its caller looks at what it holds before it takes more.
 const POLL_BYTES: usize = 16 << 20;
 
@@ -29,8 +32,6 @@ pub struct Source {
     pub stream: StreamIndex,
     /// The topic.
     pub topic: String,
-    /// Whether its partitions are held from their assignment on (`GroupConsumer::hold`).
-    pub is_held_at_first: bool,
 }
 
 /// The generation of a group that a member saw last; sent with the offsets, it fences a zombie.
@@ -46,6 +47,8 @@ pub struct KafkaConsumer {
     held: Vec<SourcePartition>,
     /// Those of them that nothing is taken from until they are released.
     waiting: Vec<SourcePartition>,
+    /// Those of them that are released and to be sought, and to where.
+    releasing: Vec<(SourcePartition, Offset)>,
     is_paused: bool,
     membership: Option<KafkaMembership>,
 }
@@ -57,7 +60,16 @@ impl KafkaConsumer {
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ClientError::Settings("a group needs a name".to_owned()))?;
         let topics: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
         consumer.subscribe(&topics).map_err(|error| ClientError::of(&error))?;
-        Ok(Self { queue, consumer, sources: sources.to_vec(), held: Vec::new(), waiting: Vec::new(), is_paused: false, membership: None })
+        Ok(Self {
+            queue,
+            consumer,
+            sources: sources.to_vec(),
+            held: Vec::new(),
+            waiting: Vec::new(),
+            releasing: Vec::new(),
+            is_paused: false,
+            membership: None,
+        })
     }
 
     /// The partitions held now.
@@ -95,12 +107,11 @@ impl KafkaConsumer {
         let partitions: Vec<SourcePartition> =
             event.partitions().iter().filter_map(|(topic, partition)| self.source_of(topic.as_bytes(), *partition)).collect();
         let is_incremental = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let list = self.list(&partitions);
+        let mut list = self.list(&partitions);
         if event.kind() == Kind::Assign {
-            let is_held_at_first = |p: &&SourcePartition| self.sources.iter().any(|s| s.stream == p.stream && s.is_held_at_first);
-            let waiting: Vec<SourcePartition> = partitions.iter().filter(is_held_at_first).copied().collect();
-            self.waiting.extend(waiting);
-            self.assign(&partitions, &list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
+            list.set_all_offsets(Place::End).map_err(|error| failure::of_input_call(&error))?;
+            self.waiting.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
+            self.assign(&list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
             self.held.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
             self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
             changes.push(Change::Assigned(partitions));
@@ -108,6 +119,7 @@ impl KafkaConsumer {
             let is_lost = self.consumer.assignment_lost();
             self.held.retain(|held| !partitions.contains(held));
             self.waiting.retain(|held| !partitions.contains(held));
+            self.releasing.retain(|(held, _)| !partitions.contains(held));
             if is_lost || self.held.is_empty() {
                 self.membership = None;
             }
@@ -119,24 +131,28 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    fn assign(&self, partitions: &[SourcePartition], list: &TopicPartitionList, is_incremental: bool) -> KafkaResult<()> {
+    /// Each begins at the end, paused, until it is sought: so librdkafka asks for no committed offset, and never has to be given
+    /// one back and taken anew, which it would take for the answer to a revoke that it has yet to tell of.
+    fn assign(&self, list: &TopicPartitionList, is_incremental: bool) -> KafkaResult<()> {
         if is_incremental { self.consumer.incremental_assign(list) } else { self.consumer.assign(list) }?;
-        // The pause of a partition does not outlive its assignment.
-        let paused: Vec<SourcePartition> = partitions.iter().filter(|p| self.is_paused || self.waiting.contains(p)).copied().collect();
-        if paused.is_empty() { Ok(()) } else { self.consumer.pause(&self.list(&paused)) }
+        if list.count() > 0 { self.consumer.pause(list) } else { Ok(()) }
     }
 
-    /// Reads on from this offset. A partition that stopped for want of a position, or was paused while it was fetched, cannot be
-    /// sought; given back and taken anew, it begins.
-    fn place(&mut self, partition: SourcePartition, offset: Offset) -> Result<(), ConsumeError> {
-        let failed = |error| failure::of_input_call(&error);
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(self.topic_of(partition), partition.partition, Place::Offset(offset.0)).map_err(failed)?;
-        if !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
-            return Err(ConsumeError::Fatal("a partition without a position needs the cooperative-sticky protocol".to_owned()));
+    /// Seeks the partitions that were released. One that librdkafka has not begun yet is sought at the next poll.
+    fn seek(&mut self) -> Result<(), ConsumeError> {
+        for (partition, offset) in std::mem::take(&mut self.releasing) {
+            let sought = self.consumer.seek(self.topic_of(partition), partition.partition, Place::Offset(offset.0), SEEK);
+            if let Err(error) = sought {
+                tracing::debug!(%error, ?partition, "the partition cannot be sought yet");
+                self.releasing.push((partition, offset));
+                continue;
+            }
+            self.waiting.retain(|waiting| *waiting != partition);
+            if !self.is_paused {
+                self.consumer.resume(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))?;
+            }
         }
-        self.consumer.incremental_unassign(&list).map_err(failed)?;
-        self.assign(&[partition], &list, true).map_err(failed)
+        Ok(())
     }
 
     fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
@@ -145,9 +161,8 @@ impl KafkaConsumer {
             let at = at.and_then(|(topic, partition, offset)| Some((self.source_of(topic.as_bytes(), partition)?, offset)));
             let Some((partition, offset)) = at else { return Err(ConsumeError::Fatal(words)) };
             // What comes late, of a partition that has left already, is of no interest.
-            if self.held.contains(&partition) {
-                // librdkafka names the offset that it could not read from; without a committed one it has none.
-                changes.push(if offset < 0 { Change::NoPosition(partition) } else { Change::OutOfRange(partition) });
+            if offset >= 0 && self.held.contains(&partition) && !self.waiting.contains(&partition) {
+                changes.push(Change::OutOfRange(partition));
             }
             return Ok(());
         }
@@ -173,6 +188,7 @@ impl GroupConsumer for KafkaConsumer {
     type Membership = KafkaMembership;
 
     fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+        self.seek()?;
         let deadline = Deadline::after(wait);
         let full = into.len() + room;
         let (before, found) = (into.len(), changes.len());
@@ -222,20 +238,18 @@ impl GroupConsumer for KafkaConsumer {
         list.elements().iter().map(answer).collect()
     }
 
-    fn start_at(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
-        let failed = |error| failure::of_input_call(&error);
-        let topic = self.topic_of(partition).to_owned();
+    fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
         // The end is the last stable offset here: what an open transaction holds is still to come.
-        let (first, end) = watermarks(&self.consumer, &topic, partition.partition, ASK).map_err(failed)?;
-        let offset = match start {
+        let bounds = watermarks(&self.consumer, self.topic_of(partition), partition.partition, ASK);
+        let (first, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
+        Ok(Offset(match start {
             Start::Earliest => first,
             Start::Latest => end,
-        };
-        self.place(partition, Offset(offset))?;
-        Ok(Offset(offset))
+        }))
     }
 
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {
+        self.releasing.retain(|(releasing, _)| *releasing != partition);
         if !self.held.contains(&partition) || self.waiting.contains(&partition) {
             return Ok(());
         }
@@ -244,15 +258,10 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
-        if !self.held.contains(&partition) {
-            return Ok(());
+        if self.held.contains(&partition) {
+            self.releasing.retain(|(releasing, _)| *releasing != partition);
+            self.releasing.push((partition, from));
         }
-        self.waiting.retain(|waiting| *waiting != partition);
-        self.place(partition, from)?;
-        // Where it is given back and taken anew in one breath, its pause does outlive the assignment.
-        if self.is_paused {
-            return Ok(());
-        }
-        self.consumer.resume(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))
+        Ok(())
     }
 }

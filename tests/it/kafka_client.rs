@@ -18,7 +18,7 @@ use super::broker::{Cluster, PATIENCE, shared, unique};
 const TICK: Duration = Duration::from_millis(50);
 
 fn sources(topic: &str) -> Vec<Source> {
-    vec![Source { stream: StreamIndex(0), topic: topic.to_owned(), is_held_at_first: false }]
+    vec![Source { stream: StreamIndex(0), topic: topic.to_owned() }]
 }
 
 fn at(partition: i32) -> SourcePartition {
@@ -34,16 +34,37 @@ struct Member {
     consumer: KafkaConsumer,
     batch: Batch,
     changes: Vec<Change>,
+    /// Assigned, and not yet known where they were committed.
+    unread: Vec<SourcePartition>,
+    /// Without committed offset.
+    unbegun: Vec<SourcePartition>,
 }
 
 impl Member {
     fn join(cluster: &Cluster, group: &str, topic: &str) -> Self {
         let consumer = KafkaConsumer::join(&cluster.settings(group), group, &sources(topic)).unwrap();
-        Self { consumer, batch: Batch::default(), changes: Vec::new() }
+        Self { consumer, batch: Batch::default(), changes: Vec::new(), unread: Vec::new(), unbegun: Vec::new() }
     }
 
+    /// What comes is read on from where it was committed; what was never begun waits.
     fn poll(&mut self) {
+        let known = self.changes.len();
         self.consumer.poll(TICK, 1000, &mut self.batch, &mut self.changes).unwrap();
+        for change in &self.changes[known.min(self.changes.len())..] {
+            match change {
+                Change::Assigned(partitions) => self.unread.extend(partitions),
+                Change::Revoked(partitions) => self.unread.retain(|unread| !partitions.contains(unread)),
+                Change::OutOfRange(_) => {}
+            }
+        }
+        if let Ok(places) = self.consumer.committed(&self.unread.clone(), TICK) {
+            for (partition, place) in std::mem::take(&mut self.unread).into_iter().zip(places) {
+                match place {
+                    Some(offset) => self.consumer.release(partition, offset).unwrap(),
+                    None => self.unbegun.push(partition),
+                }
+            }
+        }
     }
 
     fn poll_until(&mut self, mut is_enough: impl FnMut(&mut Self) -> bool) {
@@ -58,18 +79,14 @@ impl Member {
     fn begin(&mut self, partitions: i32, start: Start) {
         let mut begun = 0;
         self.poll_until(|member| {
-            for change in std::mem::take(&mut member.changes) {
-                match change {
-                    Change::NoPosition(partition) => {
-                        member.consumer.start_at(partition, start).unwrap();
-                        begun += 1;
-                    }
-                    Change::OutOfRange(partition) => panic!("{partition:?}"),
-                    Change::Assigned(_) | Change::Revoked(_) => {}
-                }
+            for partition in std::mem::take(&mut member.unbegun) {
+                let first = member.consumer.first(partition, start).unwrap();
+                member.consumer.release(partition, first).unwrap();
+                begun += 1;
             }
             begun == partitions
         });
+        self.changes.clear();
     }
 
     fn values(&self) -> Vec<String> {
@@ -268,10 +285,12 @@ fn a_partition_without_position_begins_where_it_is_told() {
     let input = cluster.topic("in", 2, &[]);
     cluster.produce(&input, [(0, "k", "old 0"), (1, "k", "old 1")]);
     let mut member = Member::join(cluster, &unique("g"), &input);
-    member.poll_until(|member| member.changes.iter().filter(|change| matches!(change, Change::NoPosition(_))).count() == 2);
+    member.poll_until(|member| member.unbegun.len() == 2);
     assert!(member.batch.is_empty());
-    assert_eq!(member.consumer.start_at(at(0), Start::Earliest).unwrap(), Offset(0));
-    assert_eq!(member.consumer.start_at(at(1), Start::Latest).unwrap(), Offset(1));
+    for (partition, start, first) in [(at(0), Start::Earliest, Offset(0)), (at(1), Start::Latest, Offset(1))] {
+        assert_eq!(member.consumer.first(partition, start).unwrap(), first);
+        member.consumer.release(partition, first).unwrap();
+    }
     cluster.produce(&input, [(0, "k", "new 0"), (1, "k", "new 1")]);
     member.poll_until(|member| member.batch.len() == 3);
     let mut values = member.values();
@@ -660,7 +679,7 @@ fn the_mock_cluster_carries_records() {
     let settings = mock.settings("g");
     Writer::open(&settings, "in", PATIENCE).unwrap().append(b"{1}").unwrap();
     let consumer = KafkaConsumer::join(&settings, "g", &sources("in")).unwrap();
-    let mut member = Member { consumer, batch: Batch::default(), changes: Vec::new() };
+    let mut member = Member { consumer, batch: Batch::default(), changes: Vec::new(), unread: Vec::new(), unbegun: Vec::new() };
     member.begin(1, Start::Earliest);
     member.poll_until(|member| !member.batch.is_empty());
     let mut producer = KafkaProducer::start(&settings, "t", &sources("in"), PATIENCE).unwrap();

@@ -133,9 +133,8 @@ fn a_tenants_topic_is_there_at_the_grant() {
     engine.terminate();
 }
 
-/// Takes away the topic of `gone` under load; answers what of the records from 100 on was diverted and what the new topic
-/// has of them, once it is there again.
-fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> (Vec<u64>, Vec<u64>) {
+/// Takes away the topic of `gone` under load, until the new one has some records; answers how many records there were.
+fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> u64 {
     let engine = world.start_ready("a");
     world.feed(0, (0..100).map(|n| world.record("o", "a", n)));
     assert_eq!(world.await_outputs("gone", 100).len(), 100);
@@ -155,6 +154,11 @@ fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> (Vec<u64>, Vec<u64>
         assert!(next < 5_000, "the route never closes: {}", engine.log());
     }
     engine.terminate();
+    next
+}
+
+/// What of the records from 100 on is a dead letter, and what the new topic has of them.
+fn found_again(world: &World<'_>, next: u64) -> (Vec<u64>, Vec<u64>) {
     let (diverted, written) = (diverted(&world.letters()), numbers(&world.cluster.read(&world.output("gone"))));
     let all: BTreeSet<u64> = diverted.iter().chain(&written).copied().collect();
     assert_eq!(all, (100..next).collect(), "each is in one of the two");
@@ -163,18 +167,66 @@ fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> (Vec<u64>, Vec<u64>
     (diverted, written)
 }
 
-#[test]
-fn a_topic_that_nobody_makes_is_an_open_route() {
+/// A world that makes no topics itself, with other settings for `output` besides.
+fn manual<'c>(more: &str) -> World<'c> {
     let mut world = shared_with(&["gone", "stays"]);
-    world.set_more(&format!("output: {{ topic: \"out-{}.{{tenant}}.{{stream}}\", provision: manual }}\n", world.name));
+    world.set_more(&format!("output: {{ topic: \"out-{}.{{tenant}}.{{stream}}\", provision: manual{more} }}\n", world.name));
     world.make_output("gone", &[]);
     world.make_output("stays", &[]);
-    let (diverted, _) = lose_a_topic(&world, || world.make_output("gone", &[]));
+    world
+}
+
+#[test]
+fn a_topic_that_nobody_makes_is_an_open_route() {
+    let world = manual(", on_route_failure: dead_letter");
+    let next = lose_a_topic(&world, || world.make_output("gone", &[]));
+    let (diverted, _) = found_again(&world, next);
     assert!(diverted.starts_with(&(100..200).collect::<Vec<_>>()), "{diverted:?}");
 }
 
 #[test]
 fn a_topic_that_is_provisioned_is_made_again() {
-    let world = shared_with(&["gone", "stays"]);
-    lose_a_topic(&world, || ());
+    let mut world = shared_with(&["gone", "stays"]);
+    world.set_more(&format!("output: {{ topic: \"out-{}.{{tenant}}.{{stream}}\", on_route_failure: dead_letter }}\n", world.name));
+    let next = lose_a_topic(&world, || ());
+    found_again(&world, next);
+}
+
+/// The input holds what a failed route was to get; nobody else sees anything of it (section 9).
+#[test]
+fn a_route_that_is_waited_for_gets_everything_in_order() {
+    let world = manual("");
+    let next = lose_a_topic(&world, || world.make_output("gone", &[]));
+    // It ends at times with something still owed: whoever comes next finds the note.
+    let engine = world.start_ready("b");
+    let (mut records, mut all) = (world.await_outputs("gone", (next - 100) as usize), next);
+    assert_eq!(numbers(&records), (100..next).collect::<Vec<_>>());
+    // And then it flows as the others do.
+    world.feed(0, (next..next + 50).map(|n| world.record("o", "a", n)));
+    all += 50;
+    records = world.await_outputs("gone", (all - 100) as usize);
+    assert_eq!(numbers(&records), (100..all).collect::<Vec<_>>());
+    assert_eq!(world.await_outputs("stays", all as usize).len(), all as usize);
+    engine.terminate();
+    assert_eq!(world.letters().len(), 0);
+}
+
+/// What is owed is decided when it is written: a share that has ended meanwhile gets nothing of it.
+#[test]
+fn what_was_owed_is_decided_by_todays_graph() {
+    let world = manual("");
+    world.partners("o", "keeps");
+    let shares = world.share("o", "b", "gone");
+    let engine = world.start_ready("a");
+    world.feed(0, (0..10).map(|n| world.record("o", "a", n)));
+    world.await_outputs("gone", 10);
+    world.cluster.admin().delete(&[&world.output("gone")]).unwrap();
+    world.feed(0, (10..60).map(|n| world.record("o", if n % 2 == 0 { "a" } else { "b" }, n)));
+    engine.await_line(&["route failed", "wait in the input"]);
+    assert_eq!(numbers(&world.await_outputs("stays", 35)).last(), Some(&58));
+    world.event("/operator", "share.revoked", &format!(r#"{{"share":"{shares}"}}"#));
+    world.make_output("gone", &[]);
+    let records = world.await_outputs("gone", 25);
+    assert_eq!(numbers(&records), (10..60).filter(|n| n % 2 == 0).collect::<Vec<_>>());
+    engine.terminate();
 }

@@ -183,9 +183,10 @@ fn a_key_that_is_handed_over_shows_the_document_of_the_share_that_has_it() {
             details.await_standing("t", expected);
         }
     }
-    let last = held.iter().enumerate().map(|(key, share)| {
-        details.shown("t", &format!("k{key}"), &format!("of {}", share.as_ref().map_or(0, |(asset, _)| *asset)))
-    });
+    let last = held
+        .iter()
+        .enumerate()
+        .map(|(key, share)| details.shown("t", &format!("k{key}"), &format!("of {}", share.as_ref().map_or(0, |(asset, _)| *asset))));
     details.await_standing("t", last);
     engines.into_iter().for_each(super::instance::Instance::terminate);
 }

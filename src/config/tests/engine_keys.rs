@@ -3,9 +3,10 @@
 use super::*;
 
 #[test]
-fn wait_is_not_in_this_version() {
+fn a_failed_routes_records_wait_unless_it_is_said_otherwise() {
+    assert_eq!(load("").unwrap().output.on_route_failure, OnRouteFailure::Wait);
     assert_eq!(load("output: { on_route_failure: wait }").unwrap().output.on_route_failure, OnRouteFailure::Wait);
-    assert_eq!(load("output: { on_route_failure: wait }\ndelivery: at_least_once").unwrap().warnings.len(), 2);
+    assert_eq!(load("delivery: at_least_once").unwrap().warnings.len(), 1);
     assert_eq!(load("output: { on_route_failure: dead_letter }").unwrap().output.on_route_failure, OnRouteFailure::DeadLetter);
 }
 

@@ -1,14 +1,11 @@
 //! Upsert streams live (SPEC sections 7 and 10): each target's compacted topic holds exactly the current documents.
 //!
-//! In reading order: `changes` says what the fold changed; `loading` reads what a partition has come to, `desk` does so beside
-//! the worker; `partition` is one in hand, `gate` says when a place is free, `bringing` brings one share up to date, `writes` is
+//! In reading order: `changes` says what the fold changed; `partition` is one in hand, `gate` says when a place is free, `bringing` brings one share up to date, `writes` is
 //! what comes of it; this file joins them, and `work` is what one transaction does.
 
 pub mod bringing;
 pub mod changes;
-pub mod desk;
 pub mod gate;
-pub mod loading;
 mod partition;
 mod work;
 mod writes;
@@ -25,12 +22,14 @@ pub use self::writes::{Bytes, Write};
 
 use self::bringing::{Projecting, Refusals, UpsertRules};
 use self::changes::{Hearing, Work};
-use self::desk::Desk;
+
 use self::gate::Gates;
-use self::loading::{Job, News, Read};
+
 use self::partition::{Held, State};
 use self::writes::Writes;
 use super::control::Command;
+use super::desk::Desk;
+use super::loading::{Job, News, Read};
 use super::routes::{RouteIndex, Routes, Use};
 use crate::clock::BootTime;
 use crate::id::{Offset, ShareId, StreamIndex, TenantId};
@@ -40,7 +39,7 @@ use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::standing::entry::Digest;
 use crate::time::Millis;
-use crate::transport::{Batch, ConsumeError, SourcePartition};
+use crate::transport::{Batch, SourcePartition};
 
 /// Shares of a profile that are asked for at a time.
 const SLICE: usize = 1_000;
@@ -74,21 +73,11 @@ struct Sweep {
     answer: Option<Receiver<Vec<Touched>>>,
 }
 
-/// What the worker has to do because of what was heard.
-#[derive(Debug, Default)]
-pub struct Heard {
-    /// Partitions without committed offset.
-    pub unbegun: Vec<SourcePartition>,
-    /// Something was missed: every partition must be read anew.
-    pub is_missed: bool,
-}
-
 /// A worker's upsert streams.
 pub struct Upserts {
     rules: UpsertRules,
     streams: Arc<[Stream]>,
     gates: Arc<Gates>,
-    desk: Box<dyn Desk>,
     hearing: Hearing,
     commands: Sender<Command>,
     partitions: Vec<Held>,
@@ -121,7 +110,6 @@ impl Upserts {
         mask_secret: Option<&[u8]>,
         streams: Arc<[Stream]>,
         gates: Arc<Gates>,
-        desk: Box<dyn Desk>,
         hearing: Hearing,
         commands: Sender<Command>,
     ) -> Self {
@@ -129,7 +117,6 @@ impl Upserts {
             rules,
             streams,
             gates,
-            desk,
             hearing,
             commands,
             partitions: Vec::new(),
@@ -155,11 +142,12 @@ impl Upserts {
     }
 
     /// A partition was assigned, or has been begun: it is read before anything of it flows.
-    pub fn arrive(&mut self, partition: SourcePartition) {
+    /// Where it was begun its position is known.
+    pub fn arrive(&mut self, partition: SourcePartition, position: Option<Offset>, desk: &mut dyn Desk) {
         self.leave(&[partition]);
         self.lives += 1;
         let held = Held::new(partition, self.lives);
-        self.desk.ask(Job::Load(held.ticket.clone()));
+        desk.ask(Job::Load(held.ticket.clone(), position));
         self.partitions.push(held);
     }
 
@@ -179,9 +167,10 @@ impl Upserts {
         self.announced
     }
 
-    /// Takes in what the fold and the readers have to say. Behind this call the view is loaded.
-    pub fn listen(&mut self, routes: &Routes, boot: BootTime) -> Result<Heard, ConsumeError> {
-        let mut heard = Heard { is_missed: self.hearing.has_missed(), ..Heard::default() };
+    /// Takes in what the fold has to say. Behind this call the view is loaded. Answers whether something was missed: every
+    /// partition must be read anew then.
+    pub fn listen(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Desk) -> bool {
+        let is_missed = self.hearing.has_missed();
         while let Some(changes) = self.hearing.next() {
             self.todo.extend(changes.touched.iter().cloned());
             self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
@@ -193,30 +182,33 @@ impl Upserts {
             self.sweeps.clear();
         }
         self.sweep();
-        while self.arrived.len() < ARRIVED_AT_ONCE {
-            let Some(news) = self.desk.news() else { break };
-            self.take(news, &mut heard)?;
-        }
         self.retry_owed(routes, boot);
         self.open_gates();
-        self.fetch();
-        Ok(heard)
+        self.fetch(desk);
+        is_missed
     }
 
-    fn take(&mut self, news: News, heard: &mut Heard) -> Result<(), ConsumeError> {
+    /// Whether documents may be handed in: those in hand are memory.
+    pub fn has_hands_free(&self) -> bool {
+        self.arrived.len() < ARRIVED_AT_ONCE
+    }
+
+    /// Takes in what was read.
+    pub fn take(&mut self, news: News) {
         let News { partition, life, what } = news;
-        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else {
-            return Ok(());
-        };
+        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else { return };
         match what {
-            Read::Unbegun => heard.unbegun.push(partition),
             Read::Loaded(loaded) => held.state = State::Loaded(loaded),
             Read::Documents { records, fetched } => {
                 self.arrived.push_back(Arrived { partition, life, records, fetched, brought: Vec::new() })
             }
-            Read::Failed(error) => return Err(error),
+            Read::Unbegun | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } => {}
         }
-        Ok(())
+    }
+
+    /// Whether this is about a partition in hand, in the life it has now.
+    pub fn is_current(&self, partition: SourcePartition, life: u64) -> bool {
+        self.partitions.iter().any(|held| held.source() == partition && held.ticket.life == life)
     }
 
     /// Asks for the next slice of a changed profile's shares.
@@ -268,14 +260,14 @@ impl Upserts {
         }
     }
 
-    fn fetch(&mut self) {
+    fn fetch(&mut self, desk: &mut dyn Desk) {
         for held in &mut self.partitions {
             if held.active().is_none() || !held.in_flight.is_empty() || held.fetch.is_empty() {
                 continue;
             }
             let offsets: Vec<Offset> = std::iter::from_fn(|| held.fetch.pop_first()).take(FETCH_AT_ONCE).collect();
             held.in_flight.clone_from(&offsets);
-            self.desk.ask(Job::Fetch(held.ticket.clone(), offsets));
+            desk.ask(Job::Fetch(held.ticket.clone(), offsets));
         }
     }
 
@@ -303,16 +295,16 @@ impl Upserts {
     }
 
     /// Everything in hand is to be read anew: it is not known what was committed, or what has changed.
-    pub fn reload(&mut self) -> Vec<SourcePartition> {
+    pub fn forget(&mut self) -> Vec<SourcePartition> {
         let partitions = self.held();
         if !partitions.is_empty() {
             info!(?partitions, "upsert partitions are read anew");
         }
+        self.leave(&partitions);
         self.todo.clear();
         self.sweeps.clear();
         self.owed.clear();
         self.diverted.clear();
-        partitions.iter().for_each(|partition| self.arrive(*partition));
         partitions
     }
 

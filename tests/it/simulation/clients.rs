@@ -2,10 +2,13 @@
 //! the contracts: no call after a producer has died, no poll and no look at a topic inside a transaction.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use sharecast::engine::desk::Desk;
+use sharecast::engine::loading::{Job, News, Read, Ticket};
 use sharecast::engine::notes::{StartNotes, note_key};
 use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
 use sharecast::id::{Offset, StreamIndex};
@@ -41,10 +44,9 @@ fn unavailable<T>() -> Result<T, ConsumeError> {
 /// Where a held partition is read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Asked,
+    /// Nothing is read before `release`.
+    Held,
     At(i64),
-    /// Nothing committed: it waits for `start_at`.
-    Nowhere,
 }
 
 /// A group member.
@@ -80,26 +82,10 @@ impl Consumer {
             }
             Told::Assigned(partitions, generation) => {
                 self.membership = Some((self.member, generation));
-                self.held.extend(partitions.iter().map(|p| (*p, Place::Asked)));
+                self.held.extend(partitions.iter().map(|p| (*p, Place::Held)));
                 Some(Change::Assigned(partitions.into_iter().map(source).collect()))
             }
         }
-    }
-
-    fn find_places(&mut self, world: &World) -> Option<Change> {
-        for (&partition, place) in self.held.iter_mut().filter(|(_, place)| **place == Place::Asked) {
-            if world.cluster.is_pending(partition) {
-                continue;
-            }
-            match world.cluster.committed[partition as usize] {
-                Some(offset) => *place = Place::At(offset),
-                None => {
-                    *place = Place::Nowhere;
-                    return Some(Change::NoPosition(source(partition)));
-                }
-            }
-        }
-        None
     }
 
     fn fetch(&mut self, world: &mut World, room: usize, into: &mut Batch) -> usize {
@@ -140,7 +126,7 @@ impl GroupConsumer for Consumer {
         let mut world = sim.pass(Duration::from_micros(200));
         for is_last in [false, true] {
             let found = if self.is_paused { 0 } else { self.fetch(&mut world, room, into) };
-            if let Some(change) = self.change(&mut world).or_else(|| self.find_places(&world)) {
+            if let Some(change) = self.change(&mut world) {
                 changes.push(change);
                 return Ok(());
             }
@@ -180,26 +166,62 @@ impl GroupConsumer for Consumer {
         Ok(partitions.iter().map(|p| world.cluster.committed[p.partition as usize].map(Offset)).collect())
     }
 
-    fn start_at(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
+    fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
         let mut world = self.sim.pass(millis(3));
         let unanswered = world.cluster.faults.unavailable;
         if world.dice.hits(unanswered * 5) {
             return unavailable();
         }
-        let SourcePartition { partition, .. } = partition;
         assert_eq!(start, Start::Earliest);
-        assert_eq!(self.held.get(&partition), Some(&Place::Nowhere), "a partition is begun that does not wait for it");
-        let first = world.cluster.firsts[partition as usize];
-        self.held.insert(partition, Place::At(first));
-        Ok(Offset(first))
+        assert_eq!(self.held.get(&partition.partition), Some(&Place::Held), "a partition is begun that does not wait for it");
+        Ok(Offset(world.cluster.firsts[partition.partition as usize]))
     }
 
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {
-        unreachable!("{partition:?} is of an append stream")
+        self.held.entry(partition.partition).and_modify(|place| *place = Place::Held);
+        Ok(())
     }
 
-    fn release(&mut self, partition: SourcePartition, _: Offset) -> Result<(), ConsumeError> {
-        unreachable!("{partition:?} is of an append stream")
+    fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
+        self.held.entry(partition.partition).and_modify(|place| *place = Place::At(from.0));
+        Ok(())
+    }
+}
+
+/// Reads what partitions have come to, a little later and sometimes much later.
+pub(super) struct Reader {
+    sim: Arc<Simulation>,
+    jobs: VecDeque<Job>,
+}
+
+impl Reader {
+    pub(super) fn new(sim: &Arc<Simulation>) -> Self {
+        Self { sim: Arc::clone(sim), jobs: VecDeque::new() }
+    }
+}
+
+impl Desk for Reader {
+    fn ask(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    fn news(&mut self) -> Option<News> {
+        let job = self.jobs.pop_front()?;
+        let mut world = self.sim.pass(Duration::from_micros(300));
+        let Job::Notes(Ticket { partition, life, is_unwanted }) = &job else { unreachable!("{job:?} of an append stream") };
+        if is_unwanted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered * 5) || world.dice.hits(100) || world.cluster.is_pending(partition.partition) {
+            self.jobs.push_back(job);
+            return None;
+        }
+        let what = match world.cluster.committed[partition.partition as usize] {
+            None => Read::Unbegun,
+            Some(offset) => Read::Notes(Offset(offset), Vec::new()),
+        };
+        Some(News { partition: *partition, life: *life, what })
     }
 }
 

@@ -26,7 +26,7 @@ use sharecast::engine::setback::Ended;
 use sharecast::engine::snapshots::SnapshotWriter;
 use sharecast::engine::timers::TICK_EVERY;
 use sharecast::engine::topics::TopicNames;
-use sharecast::engine::worker::{Shared, Worker, WorkerSettings};
+use sharecast::engine::worker::{Aside, Shared, Worker, WorkerSettings};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
@@ -36,7 +36,7 @@ use sharecast::share::table::{FoldRules, ShareTable};
 use sharecast::time::{Millis, Span};
 use sharecast::transport::Start;
 
-use clients::{Consumer, Control, Given, Probe, Producer};
+use clients::{Consumer, Control, Given, Probe, Producer, Reader};
 use cluster::{Cluster, ControlSlot, Faults, Topic};
 use model::{Input, LONGEST_LETTER, MAX_VIEW_AGE, topic_of};
 use scheduler::{Dice, Killed, Simulation, VirtualClock, World};
@@ -206,6 +206,7 @@ impl Instance {
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
+            waits: false,
             passes_headers: Vec::new(),
             has_provenance_headers: false,
         };
@@ -281,7 +282,8 @@ impl Instance {
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
         let make = Box::new(move || Producer::start(&sim, &name));
         let shared = Shared { stop, ..self.shared.clone() };
-        Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), None, metrics)?.run()
+        let aside = Aside { desk: Box::new(Reader::new(&self.sim)), upserts: None };
+        Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), aside, metrics)?.run()
     }
 }
 

@@ -1,14 +1,18 @@
 //! Reading what an upsert partition has come to (SPEC section 10): what stands, where the documents lie, and the documents of
 //! shared assets, to be held against today's graph.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use metrics::counter;
 use rustc_hash::FxHashMap;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::super::topics::{TopicNames, standing_topic};
+use super::owed::{OwedNote, note_prefix, read_note};
+use super::routes::RouteIndex;
+use super::topics::{STATE, TopicNames, standing_topic};
 use crate::id::{AssetId, Offset, ShareId, StreamIndex, TenantId};
 use crate::live::Live;
 use crate::record::decode::{self, Identity};
@@ -45,10 +49,21 @@ pub struct Ticket {
 /// What a worker wants to have read.
 #[derive(Debug, Clone)]
 pub enum Job {
-    /// Everything about a partition that was just assigned.
-    Load(Ticket),
+    /// Everything about a partition that was just assigned, or begun at this offset.
+    Load(Ticket, Option<Offset>),
     /// The documents at these offsets, rising.
     Fetch(Ticket, Vec<Offset>),
+    /// Where an append partition is read on, and which routes are owed how much of it.
+    Notes(Ticket),
+    /// What a route is owed, from this offset on, so many records at most.
+    Again(Ticket, RouteIndex, Offset, usize),
+}
+
+impl Job {
+    fn ticket(&self) -> &Ticket {
+        let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..)) = self;
+        ticket
+    }
 }
 
 /// What was read, and of which partition in which life.
@@ -76,6 +91,19 @@ pub enum Read {
         /// As the answer to `Fetch` the offsets asked for, and the log's end when they were read: what is missing among the
         /// records has gone from the log.
         fetched: Option<(Vec<Offset>, Offset)>,
+    },
+    /// Where an append partition is read on, and what routes are owed of it.
+    Notes(Offset, Vec<OwedNote>),
+    /// What a route is owed.
+    Again {
+        /// The route.
+        route: RouteIndex,
+        /// From here on.
+        from: Offset,
+        /// The records.
+        records: Batch,
+        /// What follows behind them.
+        behind: Offset,
     },
     /// The input can never be read.
     Failed(ConsumeError),
@@ -116,6 +144,8 @@ pub struct Surroundings {
     pub streams: Arc<[Stream]>,
     /// Names of topics.
     pub names: TopicNames,
+    /// `kafka.group`.
+    pub group: String,
 }
 
 /// Why reading ended early.
@@ -135,13 +165,15 @@ impl From<ConsumeError> for Cut {
 impl Surroundings {
     /// Carries a job out; `tell` answers whether anybody still listens. What does not answer is asked again behind a `rest`.
     pub fn carry_out<A: Archive>(&self, job: &Job, archive: &mut A, tell: &mut dyn FnMut(News) -> bool, rest: &mut dyn FnMut()) {
-        let (Job::Load(ticket) | Job::Fetch(ticket, _)) = job;
+        let ticket = job.ticket();
         let &Ticket { partition, life, .. } = ticket;
         let mut tell = |what| tell(News { partition, life, what });
         loop {
             let done = match job {
-                Job::Load(_) => self.load(ticket, archive, &mut tell),
+                Job::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
                 Job::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
+                Job::Notes(_) => self.read_notes(ticket, archive, &mut tell),
+                Job::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
             };
             match done {
                 Ok(()) | Err(Cut::Unwanted) => return,
@@ -164,12 +196,24 @@ impl Surroundings {
         &self.streams[usize::from(index)]
     }
 
-    fn load<A: Archive>(&self, ticket: &Ticket, archive: &mut A, tell: &mut dyn FnMut(Read) -> bool) -> Result<(), Cut> {
+    fn load<A: Archive>(
+        &self,
+        ticket: &Ticket,
+        begun: Option<Offset>,
+        archive: &mut A,
+        tell: &mut dyn FnMut(Read) -> bool,
+    ) -> Result<(), Cut> {
         let Ticket { partition, is_unwanted, .. } = ticket;
         let (partition, stream) = (*partition, self.stream(partition.stream));
-        let Some((position, note)) = archive.committed(&stream.topic, partition.partition)? else {
-            tell(Read::Unbegun);
-            return Ok(());
+        let (position, note) = match begun {
+            Some(first) => (first, Vec::new()),
+            None => {
+                let Some(committed) = archive.committed(&stream.topic, partition.partition)? else {
+                    tell(Read::Unbegun);
+                    return Ok(());
+                };
+                committed
+            }
         };
         self.check_partitions(stream, archive)?;
         let note = Reconciled::read(&note).unwrap_or(Reconciled::NOTHING);
@@ -190,6 +234,61 @@ impl Surroundings {
             return Err(Cut::Unwanted);
         }
         self.show_documents(stream, partition, position, is_unwanted, archive, tell)
+    }
+
+    fn read_notes<A: Archive>(&self, ticket: &Ticket, archive: &mut A, tell: &mut dyn FnMut(Read) -> bool) -> Result<(), Cut> {
+        let partition = ticket.partition;
+        let topic = &self.stream(partition.stream).topic;
+        let Some((position, _)) = archive.committed(topic, partition.partition)? else {
+            tell(Read::Unbegun);
+            return Ok(());
+        };
+        let prefix = note_prefix(&self.group, topic, partition.partition);
+        let mut notes = BTreeMap::new();
+        let state = SourcePartition { partition: 0, ..partition };
+        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
+            if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
+                match record.value.and_then(read_note) {
+                    Some(note) => drop(notes.insert(key.to_vec(), note)),
+                    None => drop(notes.remove(key)),
+                }
+            }
+            true
+        })?;
+        tell(Read::Notes(position, notes.into_values().collect()));
+        Ok(())
+    }
+
+    fn read_again<A: Archive>(
+        &self,
+        ticket: &Ticket,
+        (route, from): (RouteIndex, Offset),
+        room: usize,
+        archive: &mut A,
+        tell: &mut dyn FnMut(Read) -> bool,
+    ) -> Result<(), Cut> {
+        let partition = ticket.partition;
+        let topic = &self.stream(partition.stream).topic;
+        let bounds = archive.turn_to(topic, partition.partition, Some(from))?;
+        if bounds.start > from {
+            let lost = (bounds.start.0 - from.0) as u64;
+            error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
+            counter!("sharecast_owed_lost_total").increment(lost);
+        }
+        let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
+        while records.is_empty() && behind < bounds.end {
+            if ticket.is_unwanted.load(Ordering::Relaxed) {
+                return Err(Cut::Unwanted);
+            }
+            let at = archive.read(WAIT, room, partition, &mut records)?;
+            idle = if at == behind { idle + 1 } else { 0 };
+            if idle > MOST_IDLE {
+                return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read again"))));
+            }
+            behind = at;
+        }
+        tell(Read::Again { route, from, records, behind });
+        Ok(())
     }
 
     /// A key's partition must not change: what stands is kept by the input's partition.
