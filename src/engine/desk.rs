@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::loading::{Job, News, Surroundings};
+use super::jobs::{Job, News};
+use super::loading::Surroundings;
 use crate::transport::{Archive, ConsumeError};
 
 /// So much may be read ahead of a worker: each is a few megabytes at most.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::loading::{News, Read};
+use super::jobs::{News, Read};
 use super::setback::Ended;
 use super::upsert::Upserts;
 use super::worker::Worker;
@@ -107,7 +107,11 @@ where
             return Ok(());
         }
         match (what, &mut self.upserts) {
-            (Read::Unbegun, _) => self.unbegun.push(partition),
+            (Read::Unbegun { was_begun: true }, _) => {
+                let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
+                return Err(Ended::PositionLost { topic, partition: partition.partition, what: "is gone (an expired group?)" });
+            }
+            (Read::Unbegun { was_begun: false }, _) => self.unbegun.push(partition),
             (Read::Failed(error), _) => return Err(Ended::Input(error)),
             (Read::Notes(position, notes), _) => {
                 let Self { routes, settings, .. } = self;
@@ -189,13 +193,6 @@ where
 
     fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), Ended> {
         let stream = &self.settings.streams[usize::from(partition.stream.0)];
-        if self.shared.notes.has_begun(&stream.topic, partition.partition).map_err(Ended::Input)? {
-            return Err(Ended::PositionLost {
-                topic: stream.topic.clone(),
-                partition: partition.partition,
-                what: "is gone (an expired group?)",
-            });
-        }
         let start = self.settings.starts[usize::from(partition.stream.0)];
         let first = self.consumer.first(partition, start).map_err(Ended::Input)?;
         info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");

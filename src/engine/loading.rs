@@ -1,19 +1,16 @@
 //! Reading what an upsert partition has come to (SPEC section 10): what stands, where the documents lie, and the documents of
 //! shared assets, to be held against today's graph.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use metrics::counter;
 use rustc_hash::FxHashMap;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use super::owed::{OwedNote, note_prefix, read_note};
-use super::routes::RouteIndex;
-use super::topics::{STATE, TopicNames, standing_topic};
-use crate::id::{AssetId, Offset, ShareId, StreamIndex, TenantId};
+use super::jobs::{Found, Job, Loaded, News, Read, Ticket};
+use super::topics::{TopicNames, standing_topic};
+use crate::id::{AssetId, Offset, StreamIndex};
 use crate::live::Live;
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::Stream;
@@ -23,117 +20,15 @@ use crate::standing::note::Reconciled;
 use crate::transport::{Archive, Batch, ConsumeError, Record, SourcePartition};
 
 /// One wait for records.
-const WAIT: Duration = Duration::from_millis(200);
+pub(super) const WAIT: Duration = Duration::from_millis(200);
 /// Records read at a time.
-const ROOM: usize = 2_000;
+pub(super) const ROOM: usize = 2_000;
 /// Documents handed on at a time, so that a worker that brings them keeps telemetry flowing.
 const DOCUMENTS_AT_ONCE: usize = 300;
 /// And their bytes.
 const BYTES_AT_ONCE: usize = 2 << 20;
-/// Two documents wanted that lie further apart are sought one by one.
-const LEAP: i64 = 2_000;
 /// A reader that brings nothing for so many waits is given up, and begun anew.
-const MOST_IDLE: usize = 150;
-
-/// A partition as long as one worker has it: taken back and assigned again, it has a new one.
-#[derive(Debug, Clone)]
-pub struct Ticket {
-    /// The partition.
-    pub partition: SourcePartition,
-    /// Told apart by this.
-    pub life: u64,
-    /// Raised when nobody wants it any more.
-    pub is_unwanted: Arc<AtomicBool>,
-}
-
-/// What a worker wants to have read.
-#[derive(Debug, Clone)]
-pub enum Job {
-    /// Everything about a partition that was just assigned, or begun at this offset.
-    Load(Ticket, Option<Offset>),
-    /// The documents at these offsets, rising.
-    Fetch(Ticket, Vec<Offset>),
-    /// Where an append partition is read on, and which routes are owed how much of it.
-    Notes(Ticket),
-    /// What a route is owed, from this offset on, so many records at most.
-    Again(Ticket, RouteIndex, Offset, usize),
-}
-
-impl Job {
-    fn ticket(&self) -> &Ticket {
-        let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..)) = self;
-        ticket
-    }
-}
-
-/// What was read, and of which partition in which life.
-#[derive(Debug)]
-pub struct News {
-    /// The partition.
-    pub partition: SourcePartition,
-    /// The ticket's.
-    pub life: u64,
-    /// What was read.
-    pub what: Read,
-}
-
-/// What was read.
-#[derive(Debug)]
-pub enum Read {
-    /// The partition has no committed offset yet.
-    Unbegun,
-    /// Where the partition stands.
-    Loaded(Box<Loaded>),
-    /// Documents, or records that were taken for some.
-    Documents {
-        /// The records.
-        records: Batch,
-        /// As the answer to `Fetch` the offsets asked for, and the log's end when they were read: what is missing among the
-        /// records has gone from the log.
-        fetched: Option<(Vec<Offset>, Offset)>,
-    },
-    /// Where an append partition is read on, and what routes are owed of it.
-    Notes(Offset, Vec<OwedNote>),
-    /// What a route is owed.
-    Again {
-        /// The route.
-        route: RouteIndex,
-        /// From here on.
-        from: Offset,
-        /// The records.
-        records: Batch,
-        /// What follows behind them.
-        behind: Offset,
-    },
-    /// The input can never be read.
-    Failed(ConsumeError),
-}
-
-/// A partition as it was read.
-#[derive(Debug)]
-pub struct Loaded {
-    /// Where reading goes on.
-    pub position: Offset,
-    /// What the last owner noted.
-    pub note: Reconciled,
-    /// Where the documents lie.
-    pub documents: FxHashMap<AssetHash, Offset>,
-    /// What stands.
-    pub standing: Vec<Found>,
-}
-
-/// A document that stands.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The share that wrote it.
-    pub share: ShareId,
-    /// Whose asset.
-    pub owner: TenantId,
-    /// Which.
-    pub asset: AssetId,
-    /// Where it stands, and which document it is.
-    pub stood: Stood,
-}
+pub(super) const MOST_IDLE: usize = 150;
 
 /// What reading needs besides the archive.
 #[derive(Clone)]
@@ -146,10 +41,12 @@ pub struct Surroundings {
     pub names: TopicNames,
     /// `kafka.group`.
     pub group: String,
+    /// Whether there are notes of begun partitions: a mock cluster keeps no offsets, so every start is a first one there.
+    pub keeps_notes: bool,
 }
 
 /// Why reading ended early.
-enum Cut {
+pub(super) enum Cut {
     /// Nobody wants it any more.
     Unwanted,
     /// The cluster does not answer, or worse.
@@ -192,7 +89,7 @@ impl Surroundings {
         }
     }
 
-    fn stream(&self, StreamIndex(index): StreamIndex) -> &Stream {
+    pub(super) fn stream(&self, StreamIndex(index): StreamIndex) -> &Stream {
         &self.streams[usize::from(index)]
     }
 
@@ -209,7 +106,8 @@ impl Surroundings {
             Some(first) => (first, Vec::new()),
             None => {
                 let Some(committed) = archive.committed(&stream.topic, partition.partition)? else {
-                    tell(Read::Unbegun);
+                    let was_begun = self.was_begun(ticket, archive)?;
+                    tell(Read::Unbegun { was_begun });
                     return Ok(());
                 };
                 committed
@@ -234,61 +132,6 @@ impl Surroundings {
             return Err(Cut::Unwanted);
         }
         self.show_documents(stream, partition, position, is_unwanted, archive, tell)
-    }
-
-    fn read_notes<A: Archive>(&self, ticket: &Ticket, archive: &mut A, tell: &mut dyn FnMut(Read) -> bool) -> Result<(), Cut> {
-        let partition = ticket.partition;
-        let topic = &self.stream(partition.stream).topic;
-        let Some((position, _)) = archive.committed(topic, partition.partition)? else {
-            tell(Read::Unbegun);
-            return Ok(());
-        };
-        let prefix = note_prefix(&self.group, topic, partition.partition);
-        let mut notes = BTreeMap::new();
-        let state = SourcePartition { partition: 0, ..partition };
-        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
-            if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
-                match record.value.and_then(read_note) {
-                    Some(note) => drop(notes.insert(key.to_vec(), note)),
-                    None => drop(notes.remove(key)),
-                }
-            }
-            true
-        })?;
-        tell(Read::Notes(position, notes.into_values().collect()));
-        Ok(())
-    }
-
-    fn read_again<A: Archive>(
-        &self,
-        ticket: &Ticket,
-        (route, from): (RouteIndex, Offset),
-        room: usize,
-        archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
-        let partition = ticket.partition;
-        let topic = &self.stream(partition.stream).topic;
-        let bounds = archive.turn_to(topic, partition.partition, Some(from))?;
-        if bounds.start > from {
-            let lost = (bounds.start.0 - from.0) as u64;
-            error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
-            counter!("sharecast_owed_lost_total").increment(lost);
-        }
-        let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
-        while records.is_empty() && behind < bounds.end {
-            if ticket.is_unwanted.load(Ordering::Relaxed) {
-                return Err(Cut::Unwanted);
-            }
-            let at = archive.read(WAIT, room, partition, &mut records)?;
-            idle = if at == behind { idle + 1 } else { 0 };
-            if idle > MOST_IDLE {
-                return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read again"))));
-            }
-            behind = at;
-        }
-        tell(Read::Again { route, from, records, behind });
-        Ok(())
     }
 
     /// A key's partition must not change: what stands is kept by the input's partition.
@@ -390,56 +233,6 @@ impl Surroundings {
         }
         Ok(())
     }
-
-    fn fetch<A: Archive>(
-        &self,
-        ticket: &Ticket,
-        offsets: &[Offset],
-        archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
-        let partition = ticket.partition;
-        let topic = &self.stream(partition.stream).topic;
-        let mut records = Batch::default();
-        let (mut read, mut end) = (Batch::default(), Offset(i64::MAX));
-        let mut wanted = offsets.iter().copied().peekable();
-        let mut at: Option<Offset> = None;
-        while let Some(&next) = wanted.peek() {
-            if at.is_none_or(|at| next.0 - at.0 > LEAP || next < at) {
-                end = end.min(archive.turn_to(topic, partition.partition, Some(next))?.end);
-                at = Some(next);
-            }
-            if next >= end {
-                break;
-            }
-            let (mut idle, target) = (0, next);
-            // Up to the record or past its place.
-            while at.is_some_and(|at| at <= target) && at.is_some_and(|at| at < end) {
-                if ticket.is_unwanted.load(Ordering::Relaxed) {
-                    return Err(Cut::Unwanted);
-                }
-                read.clear();
-                let behind = archive.read(WAIT, ROOM, partition, &mut read)?;
-                idle = if at == Some(behind) { idle + 1 } else { 0 };
-                if idle > MOST_IDLE {
-                    return Err(Cut::Failed(ConsumeError::Unavailable("nothing comes".into())));
-                }
-                at = Some(behind);
-                for record in read.iter() {
-                    while wanted.next_if(|wanted| *wanted < record.offset).is_some() {}
-                    if wanted.next_if(|wanted| *wanted == record.offset).is_some() {
-                        copy(&record, &mut records);
-                    }
-                }
-            }
-            while wanted.next_if(|wanted| at.is_some_and(|at| *wanted < at)).is_some() {}
-            if at.is_some_and(|at| at >= end) {
-                break;
-            }
-        }
-        tell(Read::Documents { records, fetched: Some((offsets.to_vec(), end)) });
-        Ok(())
-    }
 }
 
 /// The newest record of each asset that has a value: in front of `position`, or behind it where there is none in front.
@@ -468,7 +261,7 @@ fn find_documents<A: Archive>(
 }
 
 /// Shows a partition from its beginning to `until`, or to its end as it is now, while `each` wants more.
-fn read_whole<A: Archive>(
+pub(super) fn read_whole<A: Archive>(
     archive: &mut A,
     topic: &str,
     partition: SourcePartition,
@@ -500,6 +293,6 @@ fn read_whole<A: Archive>(
     Ok(())
 }
 
-fn copy(record: &Record<'_>, into: &mut Batch) {
+pub(super) fn copy(record: &Record<'_>, into: &mut Batch) {
     into.push(record.source, record.offset, record.timestamp, record.key, record.value, record.headers.iter());
 }

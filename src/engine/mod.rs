@@ -1,7 +1,8 @@
 //! The running engine: workers, control plane, fence, status writer, and what holds them together.
 //!
 //! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
-//! `gathering` its input side, `breaker` its output side, `recovery` its other half; `control` folds; `status` and `timers` write what follows; `run` puts all together.
+//! `gathering` its input side, `breaker` its output side, `writing` the transaction, `recovery` its other half; `desk` and `loading` read besides the
+//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows; `run` puts all together.
 
 mod breaker;
 pub mod control;
@@ -11,9 +12,11 @@ pub mod desk;
 pub mod documents;
 pub mod ending;
 pub mod fence;
+mod fetching;
 mod gathering;
 pub mod health;
 pub mod http;
+pub mod jobs;
 pub mod letters;
 pub mod loading;
 pub mod monitor;
@@ -35,3 +38,4 @@ pub mod timers;
 pub mod topics;
 pub mod upsert;
 pub mod worker;
+mod writing;

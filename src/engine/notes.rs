@@ -5,13 +5,7 @@
 
 use crate::id::{Offset, StreamIndex};
 use crate::record::mapping::Stream;
-use crate::transport::{ConsumeError, SourcePartition};
-
-/// Reads the notes.
-pub trait StartNotes: Send + Sync {
-    /// Whether this group has begun the partition before; reads `sharecast.state` to its end, read committed.
-    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError>;
-}
+use crate::transport::SourcePartition;
 
 /// The key of a partition's note within the group's own state topic.
 pub fn note_key(group: &str, topic: &str, partition: i32) -> String {

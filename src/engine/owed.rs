@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::clock::BootTime;
 use crate::document::Kind;
 use crate::engine::desk::Desk;
-use crate::engine::loading::{Job, Ticket};
+use crate::engine::jobs::{Job, Ticket};
 use crate::engine::routes::{RouteIndex, Routes, Use};
 use crate::id::{Offset, TenantId};
 use crate::json::document::parse;

@@ -9,11 +9,10 @@ use super::counting::WorkerMetrics;
 use super::desk::{Desk, OpenArchive, ReadingDesk};
 use super::ending::RunError;
 use super::loading::Surroundings;
-use super::notes::{StartNotes, note_key};
 use super::provision::Provisioner;
 use super::snapshots;
 use super::status::CONTROL_PARTITION;
-use super::topics::{STATE, TopicNames, standing_topic};
+use super::topics::{TopicNames, standing_topic};
 use super::upsert::Upserts;
 use super::upsert::bringing::UpsertRules;
 use super::upsert::changes::Hearing;
@@ -23,7 +22,7 @@ use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
-    ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, TopicReader, Writer,
+    ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, Writer,
 };
 use crate::record::mapping::Stream;
 use crate::share::snapshot::Origin;
@@ -90,9 +89,9 @@ pub(super) fn make_worker(
     names: TopicNames,
     shared: Shared,
     upserts: Option<UpsertParts>,
-    can_wait: bool,
+    keeps_notes: bool,
 ) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
-    let waits = config.output.on_route_failure == OnRouteFailure::Wait && can_wait;
+    let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
     let sources: Vec<Source> = config.streams.iter().map(|stream| Source { stream: stream.index, topic: stream.topic.clone() }).collect();
     let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
@@ -114,7 +113,7 @@ pub(super) fn make_worker(
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     let make_producer = producer_maker(kafka, transactional_id, sources.clone());
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
-    let desk = make_desk(config, kafka, &names, &shared)?;
+    let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
     let upserts = upserts.map(|parts| make_upserts(config, names, parts));
     let aside = Aside { desk, upserts };
     Ok(Worker::new(settings, shared, join, make_producer, decider, aside, metrics)?)
@@ -130,9 +129,15 @@ pub(super) struct UpsertParts {
     pub(super) gates: Arc<Gates>,
 }
 
-fn make_desk(config: &Config, kafka: &KafkaSettings, names: &TopicNames, shared: &Shared) -> Result<Box<dyn Desk>, RunError> {
+fn make_desk(
+    config: &Config,
+    kafka: &KafkaSettings,
+    names: &TopicNames,
+    shared: &Shared,
+    keeps_notes: bool,
+) -> Result<Box<dyn Desk>, RunError> {
     let (live, streams) = (Arc::clone(&shared.live), Arc::clone(&config.streams));
-    let around = Surroundings { live, streams, names: names.clone(), group: kafka.group.clone() };
+    let around = Surroundings { live, streams, names: names.clone(), group: kafka.group.clone(), keeps_notes };
     let kafka = kafka.clone();
     let open: OpenArchive<KafkaArchive> =
         Arc::new(move || KafkaArchive::open(&kafka).map_err(|error| ConsumeError::Unavailable(error.to_string())));
@@ -197,35 +202,6 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
         }
     }
     if topics_are_given { Arc::new(Given) } else { Arc::clone(provisioner) as Arc<dyn super::seeing::TopicMaker> }
-}
-
-/// Notes of begun partitions, read from `sharecast.state`.
-pub(super) struct KafkaNotes {
-    kafka: KafkaSettings,
-    /// The mock cluster keeps no offsets, so every start is a first one there.
-    skip: bool,
-}
-
-impl KafkaNotes {
-    pub(super) fn new(kafka: &KafkaSettings, skip: bool) -> Self {
-        Self { kafka: kafka.clone(), skip }
-    }
-}
-
-impl StartNotes for KafkaNotes {
-    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError> {
-        if self.skip {
-            return Ok(false);
-        }
-        let wanted = note_key(&self.kafka.group, topic, partition);
-        let mut has_begun = false;
-        TopicReader::open(&self.kafka, STATE, [0])?.read_to_end(Duration::from_secs(60), |record| {
-            if record.key() == Some(wanted.as_bytes()) {
-                has_begun = record.value().is_some();
-            }
-        })?;
-        Ok(has_begun)
-    }
 }
 
 /// A writer that is made when it is first needed and again after it failed.

@@ -18,7 +18,7 @@ use super::health::EngineHealth;
 use super::http;
 use super::monitor::{Held, Monitor};
 use super::parts::{
-    KafkaNotes, KafkaProgress, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen, status_producer,
+    KafkaProgress, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen, status_producer,
     written_up_to,
 };
 use super::probe::Prober;
@@ -186,7 +186,6 @@ pub fn run(start: Start) -> Result<(), RunError> {
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         topic_maker: maker(&provisioner, topics_are_given),
-        notes: Arc::new(KafkaNotes::new(&kafka, topics_are_given)),
         stop: Arc::clone(&stop),
         held: Arc::clone(&held),
         producers: Arc::clone(&producers),

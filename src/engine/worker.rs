@@ -15,13 +15,12 @@ use super::deciding::{Deciding, RouteMarks};
 use super::desk::Desk;
 use super::fence::{Closed, Fence};
 use super::monitor::Held;
-use super::notes::{StartNotes, note_of};
 use super::outbox::{Fill, Origin, Outbox};
-use super::owed::{self, Owed};
+use super::owed::Owed;
 use super::routes::{RouteIndex, Routes};
 use super::seeing::TopicMaker;
 use super::setback::{Ended, Setback, Stage};
-use super::topics::{DEAD_LETTERS, STATE, TopicNames};
+use super::topics::TopicNames;
 use super::upsert::{Now, Upserts};
 use crate::clock::{BootTime, Clock};
 use crate::decide::Decider;
@@ -30,15 +29,10 @@ use crate::live::{Live, View};
 use crate::record::mapping::Stream;
 use crate::standing::holding::AssetHash;
 use crate::time::Millis;
-use crate::transport::{
-    Batch, ConsumeError, GroupConsumer, InputOffset, Output, ProduceError, SourcePartition, Start, TransactionalProducer,
-};
+use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
 
 /// The first pause after an abort that names no route; it doubles up to the second.
 pub(super) const ABORT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// Kafka's record batch around a document, at most.
-const AROUND_UPSERT: usize = 120;
 
 /// A worker's own settings.
 #[derive(Debug, Clone)]
@@ -80,8 +74,6 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Creates missing tenant topics.
     pub topic_maker: Arc<dyn TopicMaker>,
-    /// Which partitions have been begun before.
-    pub notes: Arc<dyn StartNotes>,
     /// Raised when the process ends.
     pub stop: Arc<AtomicBool>,
     /// The partitions that this process holds.
@@ -108,7 +100,7 @@ pub struct Worker<C, P> {
     pub(super) outbox: Outbox,
     marks: RouteMarks,
     /// The next offset of each partition that the current transaction covers.
-    offsets: Vec<InputOffset>,
+    pub(super) offsets: Vec<InputOffset>,
     /// Partitions begun for the first time whose note and first offset the next transaction commits.
     pub(super) begun: Vec<(SourcePartition, Offset)>,
     /// Partitions without committed offset that are still to be begun.
@@ -118,7 +110,7 @@ pub struct Worker<C, P> {
     /// Records whose dead letters are refused for their bytes and go without them.
     pub(super) bare: Vec<Origin>,
     /// What is queued for topics whose limit is known.
-    fill: Fill,
+    pub(super) fill: Fill,
     /// How many records the next transaction takes at most; halved to pin a failure or after an abort for age.
     pub(super) reach: usize,
     /// The group has gone on without us: nothing is committed before the next assign.
@@ -314,82 +306,6 @@ where
         count
     }
 
-    /// Writes everything the batch leads to and commits it with the input's offsets.
-    fn write(&mut self, view: &View) -> Result<(), Setback> {
-        let now = self.shared.clock.boot();
-        for output in self.outbox.iter() {
-            // librdkafka knows one size of batches for all topics; what a smaller one takes at once is acknowledged piece by piece.
-            if let Some(limit) = self.routes.limit_at(output.route, now)
-                && !self.fill.takes(output.route, output.batch_bytes().1, limit)
-            {
-                self.producer.drain().map_err(Setback::Reports)?;
-                self.fill.restart(output.route, output.batch_bytes().1);
-            }
-            let sent = Output {
-                topic: &self.routes.get(output.route).topic,
-                partition: None,
-                key: Some(output.key),
-                timestamp: output.timestamp,
-                value: Some(output.value),
-                headers: &output.headers(),
-            };
-            self.producer.put(sent).map_err(|e| Setback::Output(e, Some(output.origin)))?;
-        }
-        self.write_upserts(now)?;
-        self.write_owed()?;
-        for letter in &self.outbox.letters {
-            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| Setback::Output(e, None))?;
-        }
-        for &(partition, offset) in &self.begun {
-            let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
-            self.producer
-                .put(Output {
-                    topic: STATE,
-                    partition: None,
-                    key: Some(key.as_bytes()),
-                    timestamp: self.shared.clock.wall(),
-                    value: Some(value.as_bytes()),
-                    headers: &[],
-                })
-                .map_err(|e| Setback::Failed(e, Stage::Write))?;
-        }
-        self.producer.drain().map_err(Setback::Reports)?;
-        let membership = self.consumer.membership().ok_or(Setback::NoMembership)?;
-        self.producer.send_offsets(&self.offsets, membership).map_err(|e| Setback::Failed(e, Stage::Offsets))?;
-        // The batch's own view, not the newest: a revoke that came since must not be overtaken by this commit.
-        self.check_fence(view).map_err(Setback::Aged)?;
-        self.producer.commit().map_err(|e| Setback::Failed(e, Stage::Commit))
-    }
-
-    /// Documents and tombstones of upsert streams, each with what stands from now on.
-    fn write_upserts(&mut self, now: BootTime) -> Result<(), Setback> {
-        let Some(upserts) = &self.upserts else { return Ok(()) };
-        for (write, bytes) in upserts.writes() {
-            let route = self.routes.get(write.route);
-            let headers: Vec<(&str, &[u8])> = write.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-            let size = bytes.key.len() + bytes.value.map_or(0, <[u8]>::len) + AROUND_UPSERT;
-            if let Some(limit) = self.routes.limit_at(write.route, now)
-                && !self.fill.takes(write.route, size, limit)
-            {
-                self.producer.drain().map_err(Setback::Reports)?;
-                self.fill.restart(write.route, size);
-            }
-            let (key, value, timestamp) = (Some(bytes.key), bytes.value, write.timestamp);
-            let sent = Output { topic: &route.topic, partition: None, key, timestamp, value, headers: &headers };
-            self.producer.put(sent).map_err(|e| Setback::Output(e, None))?;
-            let standing = Output {
-                topic: &self.settings.standing[usize::from(write.source.stream.0)],
-                partition: Some(write.source.partition),
-                key: Some(bytes.standing_key),
-                timestamp: self.shared.clock.wall(),
-                value: bytes.standing_value,
-                headers: &[],
-            };
-            self.producer.put(standing).map_err(|e| Setback::Failed(e, Stage::Write))?;
-        }
-        Ok(())
-    }
-
     /// The larger of the clock and the graph's control time, and no moment before one that was announced.
     fn now(&self, view: &View) -> Millis {
         let announced = self.upserts.as_ref().map_or(Millis(i64::MIN), Upserts::not_before);
@@ -402,44 +318,6 @@ where
         !self.shared.stop.load(Ordering::Relaxed)
             && (self.upserts.as_ref().is_some_and(|upserts| upserts.has_work(&self.shared.live.load(), &self.routes))
                 || self.owed.has_work(&self.routes, boot))
-    }
-
-    /// The offsets of upsert partitions, with what has been taken back.
-    fn note_upserts(&mut self, view: &View, now: Millis) {
-        if let Some(upserts) = &mut self.upserts {
-            upserts.looked();
-            self.offsets.extend(upserts.offsets(view, now.moment(), &self.routes));
-        }
-    }
-
-    /// What is owed changes only together with offsets of its partition: they are what fences a zombie.
-    fn note_owed(&mut self) {
-        for change in self.owed.changes() {
-            if let Some(position) = self.owed.position(change.partition)
-                && !self.offsets.iter().any(|noted| noted.partition == change.partition)
-            {
-                self.offsets.push(InputOffset::new(change.partition, position));
-            }
-        }
-    }
-
-    fn write_owed(&mut self) -> Result<(), Setback> {
-        for change in self.owed.changes() {
-            let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
-            let tenant = &self.routes.get(change.route).tenant;
-            let (key, value) = owed::note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
-            self.producer
-                .put(Output {
-                    topic: STATE,
-                    partition: None,
-                    key: Some(key.as_bytes()),
-                    timestamp: self.shared.clock.wall(),
-                    value: value.as_ref().map(String::as_bytes),
-                    headers: &[],
-                })
-                .map_err(|e| Setback::Failed(e, Stage::Write))?;
-        }
-        Ok(())
     }
 
     /// From here on this worker decides by the published graph; a new cut in it is quiet now.

@@ -29,7 +29,7 @@ use self::partition::{Held, State};
 use self::writes::Writes;
 use super::control::Command;
 use super::desk::Desk;
-use super::loading::{Job, News, Read};
+use super::jobs::{Job, News, Read};
 use super::routes::{RouteIndex, Routes, Use};
 use crate::clock::BootTime;
 use crate::id::{Offset, ShareId, StreamIndex, TenantId};
@@ -202,7 +202,7 @@ impl Upserts {
             Read::Documents { records, fetched } => {
                 self.arrived.push_back(Arrived { partition, life, records, fetched, brought: Vec::new() })
             }
-            Read::Unbegun | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } => {}
+            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } => {}
         }
     }
 

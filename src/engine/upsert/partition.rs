@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::loading::{Found, Loaded, Ticket};
+use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, TenantId};
 use crate::standing::holding::{Draft, Holding};
 use crate::standing::note::Reconciled;

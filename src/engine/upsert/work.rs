@@ -9,7 +9,7 @@ use super::bringing::{AtHand, Bringing, Subject};
 use super::changes::Work;
 use super::partition::{Held, State};
 use super::writes::{Bytes, Write};
-use super::{Arrived, Owed, Upserts};
+use super::{Arrived, Upserts};
 use crate::clock::BootTime;
 use crate::engine::letters::Letter;
 use crate::engine::routes::{RouteIndex, Routes};
@@ -389,7 +389,7 @@ impl Upserts {
         }
         for (route, work) in self.diverted.drain(..) {
             self.owed_letters.insert(work.share.clone());
-            self.owed.entry(route).or_insert_with(Owed::default).insert(work.share.clone(), work);
+            self.owed.entry(route).or_default().insert(work.share.clone(), work);
         }
         self.partitions.iter_mut().for_each(Held::committed);
         self.refusals.shares.clear();

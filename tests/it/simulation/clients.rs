@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sharecast::engine::desk::Desk;
-use sharecast::engine::loading::{Job, News, Read, Ticket};
-use sharecast::engine::notes::{StartNotes, note_key};
+use sharecast::engine::jobs::{Job, News, Read, Ticket};
+use sharecast::engine::notes::note_key;
 use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::time::Millis;
@@ -218,7 +218,7 @@ impl Desk for Reader {
             return None;
         }
         let what = match world.cluster.committed[partition.partition as usize] {
-            None => Read::Unbegun,
+            None => Read::Unbegun { was_begun: world.cluster.notes.contains(&note_key("g", "raw", partition.partition)) },
             Some(offset) => Read::Notes(Offset(offset), Vec::new()),
         };
         Some(News { partition: *partition, life: *life, what })
@@ -565,19 +565,8 @@ impl EndProbe for Probe {
     }
 }
 
-/// Notes and topics.
+/// Topics.
 pub(super) struct Given(pub(super) Arc<Simulation>);
-
-impl StartNotes for Given {
-    fn has_begun(&self, topic: &str, partition: i32) -> Result<bool, ConsumeError> {
-        let mut world = self.0.pass(millis(5));
-        let unanswered = world.cluster.faults.unavailable;
-        if world.dice.hits(unanswered * 5) {
-            return unavailable();
-        }
-        Ok(world.cluster.notes.contains(&note_key("g", topic, partition)))
-    }
-}
 
 impl TopicMaker for Given {
     fn make(&self, topic: &str, _: TopicKind) -> Result<(), NotMade> {

@@ -1,0 +1,143 @@
+//! Reading parts of a partition again: documents by their offsets, notes, and what routes are owed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use metrics::counter;
+use tracing::error;
+
+use super::jobs::{Read, Ticket};
+use super::loading::{Cut, MOST_IDLE, ROOM, Surroundings, WAIT, copy, read_whole};
+use super::notes::note_key;
+use super::owed::{note_prefix, read_note};
+use super::routes::RouteIndex;
+use super::topics::STATE;
+use crate::id::Offset;
+use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
+
+/// Two documents wanted that lie further apart are sought one by one.
+const LEAP: i64 = 2_000;
+
+impl Surroundings {
+    pub(super) fn was_begun<A: Archive>(&self, ticket: &Ticket, archive: &mut A) -> Result<bool, Cut> {
+        if !self.keeps_notes {
+            return Ok(false);
+        }
+        let partition = ticket.partition;
+        let wanted = note_key(&self.group, &self.stream(partition.stream).topic, partition.partition);
+        let (state, mut was_begun) = (SourcePartition { partition: 0, ..partition }, false);
+        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
+            if record.key == Some(wanted.as_bytes()) {
+                was_begun = record.value.is_some();
+            }
+            true
+        })?;
+        Ok(was_begun)
+    }
+
+    pub(super) fn read_notes<A: Archive>(&self, ticket: &Ticket, archive: &mut A, tell: &mut dyn FnMut(Read) -> bool) -> Result<(), Cut> {
+        let partition = ticket.partition;
+        let topic = &self.stream(partition.stream).topic;
+        let Some((position, _)) = archive.committed(topic, partition.partition)? else {
+            let was_begun = self.was_begun(ticket, archive)?;
+            tell(Read::Unbegun { was_begun });
+            return Ok(());
+        };
+        let prefix = note_prefix(&self.group, topic, partition.partition);
+        let mut notes = BTreeMap::new();
+        let state = SourcePartition { partition: 0, ..partition };
+        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
+            if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
+                match record.value.and_then(read_note) {
+                    Some(note) => drop(notes.insert(key.to_vec(), note)),
+                    None => drop(notes.remove(key)),
+                }
+            }
+            true
+        })?;
+        tell(Read::Notes(position, notes.into_values().collect()));
+        Ok(())
+    }
+
+    pub(super) fn read_again<A: Archive>(
+        &self,
+        ticket: &Ticket,
+        (route, from): (RouteIndex, Offset),
+        room: usize,
+        archive: &mut A,
+        tell: &mut dyn FnMut(Read) -> bool,
+    ) -> Result<(), Cut> {
+        let partition = ticket.partition;
+        let topic = &self.stream(partition.stream).topic;
+        let bounds = archive.turn_to(topic, partition.partition, Some(from))?;
+        if bounds.start > from {
+            let lost = (bounds.start.0 - from.0) as u64;
+            error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
+            counter!("sharecast_owed_lost_total").increment(lost);
+        }
+        let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
+        while records.is_empty() && behind < bounds.end {
+            if ticket.is_unwanted.load(Ordering::Relaxed) {
+                return Err(Cut::Unwanted);
+            }
+            let at = archive.read(WAIT, room, partition, &mut records)?;
+            idle = if at == behind { idle + 1 } else { 0 };
+            if idle > MOST_IDLE {
+                return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read again"))));
+            }
+            behind = at;
+        }
+        tell(Read::Again { route, from, records, behind });
+        Ok(())
+    }
+
+    pub(super) fn fetch<A: Archive>(
+        &self,
+        ticket: &Ticket,
+        offsets: &[Offset],
+        archive: &mut A,
+        tell: &mut dyn FnMut(Read) -> bool,
+    ) -> Result<(), Cut> {
+        let partition = ticket.partition;
+        let topic = &self.stream(partition.stream).topic;
+        let mut records = Batch::default();
+        let (mut read, mut end) = (Batch::default(), Offset(i64::MAX));
+        let mut wanted = offsets.iter().copied().peekable();
+        let mut at: Option<Offset> = None;
+        while let Some(&next) = wanted.peek() {
+            if at.is_none_or(|at| next.0 - at.0 > LEAP || next < at) {
+                end = end.min(archive.turn_to(topic, partition.partition, Some(next))?.end);
+                at = Some(next);
+            }
+            if next >= end {
+                break;
+            }
+            let (mut idle, target) = (0, next);
+            // Up to the record or past its place.
+            while at.is_some_and(|at| at <= target) && at.is_some_and(|at| at < end) {
+                if ticket.is_unwanted.load(Ordering::Relaxed) {
+                    return Err(Cut::Unwanted);
+                }
+                read.clear();
+                let behind = archive.read(WAIT, ROOM, partition, &mut read)?;
+                idle = if at == Some(behind) { idle + 1 } else { 0 };
+                if idle > MOST_IDLE {
+                    return Err(Cut::Failed(ConsumeError::Unavailable("nothing comes".into())));
+                }
+                at = Some(behind);
+                for record in read.iter() {
+                    while wanted.next_if(|wanted| *wanted < record.offset).is_some() {}
+                    if wanted.next_if(|wanted| *wanted == record.offset).is_some() {
+                        copy(&record, &mut records);
+                    }
+                }
+            }
+            while wanted.next_if(|wanted| at.is_some_and(|at| *wanted < at)).is_some() {}
+            if at.is_some_and(|at| at >= end) {
+                break;
+            }
+        }
+        tell(Read::Documents { records, fetched: Some((offsets.to_vec(), end)) });
+        Ok(())
+    }
+}
