@@ -4,8 +4,10 @@
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
-//! `listing`, `roster`, `history` and `dump` what people look at, `snapshot` keeps it, in parts, by `codec`.
+//! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `snapshot` keeps it, in parts, by `codec`.
 
+pub mod bulk;
+pub mod bulk_names;
 pub mod data;
 pub mod dump;
 pub mod event;
@@ -13,6 +15,7 @@ pub mod graph;
 pub mod history;
 pub mod kind;
 pub mod lifecycle;
+pub mod lines;
 pub mod listing;
 pub mod query;
 pub mod roster;
@@ -21,11 +24,13 @@ pub mod state;
 pub mod status;
 pub mod table;
 
+mod already;
 mod change;
 mod codec;
 mod deeds;
 mod entry;
 mod fields;
+mod in_words;
 mod index;
 mod memory;
 mod partnership;
@@ -40,6 +45,8 @@ mod surroundings;
 mod tenant;
 mod trie;
 
+#[cfg(test)]
+mod bulk_tests;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

@@ -49,6 +49,11 @@ impl<'t> ShareView<'t> {
         self.share.revision
     }
 
+    /// The offset of the event that changed it last.
+    pub fn changed_at(self) -> Epoch {
+        self.share.changed_at()
+    }
+
     /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
     pub fn to_json(self, audience: Audience) -> Vec<u8> {
         self.document().write(audience, self.share.changed_at())

@@ -43,11 +43,13 @@ pub(super) struct World {
     pub(super) table: ShareTable,
     pub(super) now: Millis,
     pub(super) next: i64,
+    /// Everything that was folded.
+    pub(super) log: Vec<(Offset, Millis, Vec<u8>)>,
 }
 
 impl World {
     pub(super) fn new(rules: FoldRules) -> Self {
-        Self { table: ShareTable::new(rules), now: minute(0), next: 0 }
+        Self { table: ShareTable::new(rules), now: minute(0), next: 0, log: Vec::new() }
     }
 
     /// Partners acme and zenith, acme's profile `hire` with both streams and `only-t` with telemetry.
@@ -79,7 +81,12 @@ impl World {
             tenant => format!("/tenants/{tenant}"),
         };
         let event = format!(r#"{{"specversion":"1.0","id":"{id}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#);
-        let folded = self.table.fold(Offset(self.next), self.now, read_structured(event.as_bytes()));
+        self.fold(event.as_bytes())
+    }
+
+    pub(super) fn fold(&mut self, event: &[u8]) -> Folded {
+        let folded = self.table.fold(Offset(self.next), self.now, read_structured(event));
+        self.log.push((Offset(self.next), self.now, event.to_vec()));
         self.next += 1;
         folded
     }

@@ -1,0 +1,274 @@
+//! One command for many shares: what it would write, and whether the fold would take all of it.
+//!
+//! Each line's event is folded onto the table as it is now, at the next offset, as if the lines before it had been written. So
+//! every rule of section 4 is tried before anything is written, and lines that stand against one another are found too.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
+use super::already::is_already;
+use super::bulk_names::Run;
+use super::event::Envelope;
+use super::kind::EventType;
+use super::lines::{Named, Place};
+use super::query::ShareView;
+use super::state::{Reason, State};
+use super::table::{Outcome, ShareTable};
+use crate::document::{Kind, Member, Node, Place as At};
+use crate::id::{Epoch, Offset};
+use crate::time::Millis;
+
+/// The code of an event whose name another one has.
+const ID_REUSED: &str = "id_reused";
+/// So often what was written without effect at one revision is told apart; more is a loop of somebody else's.
+const ATTEMPTS: u32 = 1_000;
+
+/// One line as it is meant: `data` without the share's id if it is an offer.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// What the line names: an asset to offer, or a share.
+    pub named: Named,
+    /// The event's `data`.
+    pub data: Node,
+}
+
+/// What a line comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Its event is to be written.
+    Write {
+        /// The event's id.
+        event: String,
+    },
+    /// The share is as the event would make it.
+    AlreadySo,
+    /// Its event was written before, under this run's name.
+    WrittenBefore,
+}
+
+/// A line that can be done.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What it names, and where.
+    pub named: Named,
+    /// The share.
+    pub share: String,
+    /// `data`, whole.
+    pub data: Node,
+    /// What it comes to.
+    pub step: Step,
+    /// The share's owner and its target or invitee.
+    pub parties: (String, String),
+    /// The asset in the owner's words; none where the target acts, whom it does not concern.
+    pub asset: Option<String>,
+    /// The asset's id at the target, once this is done.
+    pub target_asset: Option<String>,
+    /// The share's label.
+    pub label: Option<String>,
+    /// The event that changed the share last, where nothing is to be written.
+    pub changed_at: Epoch,
+    /// Its state before; none of a share that the line makes.
+    pub before: Option<State>,
+    /// Its state after.
+    pub after: State,
+}
+
+/// Why a line is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// A rule is broken.
+    Rule(Reason),
+    /// The same name stands here already.
+    Twice(Place),
+    /// The event could not be understood.
+    Malformed(String),
+}
+
+/// A line that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it names, and where.
+    pub named: Named,
+    /// Why.
+    pub why: Why,
+}
+
+/// What a command on many shares comes to. If anything is refused, nothing is to be written.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order of the lines.
+    pub rows: Vec<Row>,
+    /// In the order of the lines.
+    pub refusals: Vec<Refusal>,
+    /// Offers of an asset that the same target has a live or pending share of already.
+    pub also_shared: usize,
+}
+
+impl Plan {
+    /// Tries every line on the table, which is then of no further use: it holds what has not happened. `now` is the time at which
+    /// the events would be written.
+    pub fn make(mut table: ShareTable, now: Millis, run: &Run<'_>, intents: Vec<Intent>) -> Self {
+        let mut plan = Self { also_shared: also_shared(&table, run, &intents), ..Self::default() };
+        let mut places: HashMap<String, Place> = HashMap::with_capacity(intents.len());
+        for intent in intents {
+            let known = places.get(&intent.named.id).cloned();
+            let step = match known {
+                Some(first) => Err(Why::Twice(first)),
+                None => {
+                    places.insert(intent.named.id.clone(), intent.named.place.clone());
+                    let data = if run.kind == EventType::ShareOffered { name_offer(&table, run, intent.data) } else { intent.data };
+                    try_line(&mut table, now, run, &intent.named, data)
+                }
+            };
+            match step {
+                Ok(row) => plan.rows.push(row),
+                Err(why) => plan.refusals.push(Refusal { named: intent.named, why }),
+            }
+        }
+        plan
+    }
+
+    /// The lines whose events are to be written, each with its event's id.
+    pub fn to_write(&self) -> impl Iterator<Item = (&Row, &str)> {
+        self.rows.iter().filter_map(|row| match &row.step {
+            Step::Write { event } => Some((row, event.as_str())),
+            Step::AlreadySo | Step::WrittenBefore => None,
+        })
+    }
+
+    /// What the lines to be written come to, alike ones together; the most first.
+    pub fn changes(&self) -> Vec<Change<'_>> {
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        for (row, _) in self.to_write() {
+            *counts.entry((row.parties.0.as_str(), row.parties.1.as_str(), row.before, row.after)).or_default() += 1;
+        }
+        let change = |((owner, target, before, after), count)| Change { owner, target, before, after, count };
+        let mut changes: Vec<Change<'_>> = counts.into_iter().map(change).collect();
+        changes.sort_by_key(|change| (Reverse(change.count), change.owner, change.target, change.after.word()));
+        changes
+    }
+}
+
+/// What some lines come to alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'p> {
+    /// Whose shares they are.
+    pub owner: &'p str,
+    /// Whom they are for.
+    pub target: &'p str,
+    /// From this state; none of shares that the lines make.
+    pub before: Option<State>,
+    /// To this one.
+    pub after: State,
+    /// So many.
+    pub count: usize,
+}
+
+/// An offer's data with the id of the share it makes: one that no share has, or a share of this very content that has not ended.
+fn name_offer(table: &ShareTable, run: &Run<'_>, data: Node) -> Node {
+    if data.get("share").is_some() {
+        return data;
+    }
+    let mut ended = 0;
+    let id = loop {
+        let id = run.share_id(&data, ended);
+        match table.share(&id).map(|share| share.document().state) {
+            Some(State::Pending | State::Active | State::Paused) | None => break id,
+            Some(_) if run.batch.is_some() => break id,
+            Some(_) => ended += 1,
+        }
+    };
+    let Kind::Map(mut members) = data.kind else { return data };
+    let value = Node { kind: Kind::String(id), place: At::default() };
+    members.insert(0, Member { name: "share".to_owned(), place: At::default(), value });
+    Node { kind: Kind::Map(members), place: data.place }
+}
+
+fn try_line(table: &mut ShareTable, now: Millis, run: &Run<'_>, named: &Named, data: Node) -> Result<Row, Why> {
+    let id = data.get("share").and_then(Node::as_str).unwrap_or_default().to_owned();
+    let before = table.share(&id);
+    let state = before.map(|share| share.document().state);
+    let is_offered = run.kind == EventType::ShareOffered;
+    let row = |share: ShareView<'_>, data: Node, step: Step, before: Option<State>| {
+        let document = share.document();
+        let target = document.target_tenant.or(document.invitee).unwrap_or("-");
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let is_target = run.source.strip_prefix("/tenants/").is_some_and(|acting| acting != document.owner);
+        Row {
+            named: named.clone(),
+            share: id.clone(),
+            step,
+            parties: (document.owner.to_owned(), target.to_owned()),
+            asset: owned(document.asset.filter(|_| !is_target)),
+            target_asset: owned(document.target_asset),
+            label: owned(document.label),
+            changed_at: share.changed_at(),
+            before,
+            after: document.state,
+            data,
+        }
+    };
+    if let Some(share) = before {
+        // A share of an offer's own name was made by it.
+        if is_offered && run.batch.is_some() {
+            return Ok(row(share, data, Step::WrittenBefore, state));
+        }
+        if is_offered || is_already(&share.document(), run.kind, run.source, &data) {
+            return Ok(row(share, data, Step::AlreadySo, state));
+        }
+    }
+    let revision = before.filter(|_| !is_offered).map_or(0, ShareView::revision);
+    for attempt in 0..ATTEMPTS {
+        let event = run.event_id(&data, revision, attempt);
+        let envelope = Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), data: data.clone() };
+        let folded = table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope));
+        let share = |table: &ShareTable| table.share(&id).map(|share| share.document().state);
+        match folded.outcome {
+            Outcome::Applied if is_offered && share(table) == Some(State::Failed) => {
+                let reason = table.share(&id).and_then(|share| share.document().reason).unwrap_or(Reason::InvalidEvent);
+                return Err(Why::Rule(reason));
+            }
+            Outcome::Applied => {
+                let step = if folded.documents.is_empty() { Step::AlreadySo } else { Step::Write { event } };
+                let Some(share) = table.share(&id) else { return Err(Why::Rule(Reason::UnknownShare)) };
+                return Ok(row(share, data, step, state));
+            }
+            // Of the same name with other times, perhaps: it is written all the same.
+            Outcome::Repeated | Outcome::Rejected(ID_REUSED) if run.batch.is_some() => {
+                let Some(share) = table.share(&id) else { return Err(Why::Rule(Reason::UnknownShare)) };
+                return Ok(row(share, data, Step::WrittenBefore, state));
+            }
+            // It was refused at this revision, or changed nothing.
+            Outcome::Repeated => {}
+            Outcome::Rejected(code) => return Err(Why::Rule(Reason::of_code(code).unwrap_or(Reason::InvalidEvent))),
+            Outcome::Unreadable(why) | Outcome::SetAside(why) => return Err(Why::Malformed(why.0)),
+            Outcome::Tick => return Err(Why::Malformed("a tick is no event on a share".to_owned())),
+        }
+    }
+    Err(Why::Malformed(format!("it was tried {ATTEMPTS} times without effect")))
+}
+
+/// Offers that would stand beside another live or pending share of the same asset with the same target.
+fn also_shared(table: &ShareTable, run: &Run<'_>, intents: &[Intent]) -> usize {
+    if run.kind != EventType::ShareOffered {
+        return 0;
+    }
+    let text = |data: &Node, name: &str| data.get(name).and_then(Node::as_str).map(str::to_owned);
+    let owner = |data: &Node| run.source.strip_prefix("/tenants/").map(str::to_owned).or_else(|| text(data, "owner"));
+    let offered: HashSet<_> =
+        intents.iter().map(|intent| (owner(&intent.data), text(&intent.data, "asset"), text(&intent.data, "target_tenant"))).collect();
+    let own: HashSet<String> = intents.iter().filter_map(|intent| text(&name_offer(table, run, intent.data.clone()), "share")).collect();
+    let own = &own;
+    let shared: HashSet<_> = table
+        .shares()
+        .map(|share| share.document())
+        .filter(|document| document.state.is_live() || document.state == State::Pending)
+        .filter(|document| !own.contains(document.share))
+        .map(|document| {
+            let some = |text: &str| Some(text.to_owned());
+            (some(document.owner), document.asset.map(str::to_owned), document.target_tenant.map(str::to_owned))
+        })
+        .filter(|shared| offered.contains(shared))
+        .collect();
+    shared.len()
+}

@@ -1,0 +1,126 @@
+//! Lists of assets or shares, one a line, as the commands on many read them.
+
+use std::fmt;
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOf {
+    /// Ids of assets, in the owner's words.
+    Assets,
+    /// Ids of shares.
+    Shares,
+}
+
+impl ListOf {
+    /// One of them, in a sentence.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Assets => "asset",
+            Self::Shares => "share",
+        }
+    }
+}
+
+/// Where a name was given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// On the command line.
+    Argument,
+    /// In this line, from 1, of a list of this name.
+    Line(std::sync::Arc<str>, usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument => f.write_str("argument"),
+            Self::Line(list, line) => write!(f, "{list}:{line}"),
+        }
+    }
+}
+
+/// One asset or share that a command names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Where.
+    pub place: Place,
+    /// Its id, as written.
+    pub id: String,
+    /// Its id at the target: what stands behind a tab, if there is one.
+    pub target_asset: Option<String>,
+}
+
+/// A line that cannot be a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{list}:{line}: {what}")]
+pub struct BadLine {
+    /// The list's name.
+    pub list: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: &'static str,
+}
+
+/// Reads a list: an id a line, and behind a tab its id at the target. Line ends are LF or CR LF. Empty lines and lines that begin
+/// with `#` are passed over. An id is taken letter by letter; one with a blank at an end is refused, because it is nearly always a
+/// slip: a list cannot name an asset that has one or begins with `#`, an argument can.
+pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadLine> {
+    let name: std::sync::Arc<str> = list.into();
+    let mut named = Vec::new();
+    // A mark of the encoding, as some editors write it, is no part of the first id.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let refused = |what| BadLine { list: list.to_owned(), line: at + 1, what };
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = std::str::from_utf8(line).map_err(|_| refused("it is not UTF-8"))?;
+        if text.trim().is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let mut columns = text.split('\t');
+        let id = columns.next().unwrap_or_default();
+        let target_asset = columns.next();
+        if columns.next().is_some() {
+            return Err(refused("it has more than one tab: write an id, and behind one tab its id at the target"));
+        }
+        for column in std::iter::once(id).chain(target_asset) {
+            if column.trim() != column || column.is_empty() {
+                return Err(refused("an id is empty, or begins or ends with a blank"));
+            }
+        }
+        named.push(Named { place: Place::Line(name.clone(), at + 1), id: id.to_owned(), target_asset: target_asset.map(str::to_owned) });
+    }
+    Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(bytes: &[u8]) -> Vec<(usize, String, Option<String>)> {
+        let line = |named: Named| match named.place {
+            Place::Line(_, line) => (line, named.id, named.target_asset),
+            Place::Argument => unreachable!("it is a list"),
+        };
+        read("l", bytes).unwrap().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn ids_stand_one_a_line_with_their_place() {
+        let found = ids(b"\xef\xbb\xbfNW-1\r\n# a note\n\n  \nNW 2/\xc3\xa6\tEX-2\r\nNW-3");
+        let expected = [(1, "NW-1", None), (5, "NW 2/\u{e6}", Some("EX-2")), (6, "NW-3", None)];
+        assert_eq!(found, expected.map(|(line, id, to)| (line, id.to_owned(), to.map(str::to_owned))));
+        assert_eq!(ids(b""), []);
+    }
+
+    #[test]
+    fn what_is_no_id_is_named_by_its_line() {
+        for (bytes, line) in
+            [(b"a\nb \n".as_slice(), 2), (b"a\n b", 2), (b"\xff", 1), (b"a\n\nb\t", 3), (b"a\t b", 1), (b"a\tb\tc", 1), (b"\tb", 1)]
+        {
+            let bad = read("list.txt", bytes).unwrap_err();
+            assert_eq!(bad.line, line, "{bytes:?}");
+            assert!(bad.to_string().starts_with(&format!("list.txt:{line}: ")), "{bad}");
+        }
+    }
+}
