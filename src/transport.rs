@@ -231,6 +231,11 @@ pub trait GroupConsumer {
     /// The membership of the last assign; `None` between a revoke or loss of everything and the next assign.
     fn membership(&self) -> Option<&Self::Membership>;
 
+    /// The id that the group's coordinator gave this member, as others see it in the group; `None` before it has joined.
+    fn member_id(&self) -> Option<String> {
+        None
+    }
+
     /// Stops fetching from every partition held; polling goes on.
     fn pause(&mut self) -> Result<(), ConsumeError>;
 

@@ -149,6 +149,7 @@ where
                 self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
                 self.read_first(&partitions);
                 self.awaits_assign = false;
+                self.saying.is_member(self.consumer.member_id());
                 if !std::mem::replace(&mut self.has_been_assigned, true) {
                     self.shared.assigned.fetch_add(1, Ordering::Relaxed);
                 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
 //! `gathering` its input side, `breaker` its output side, `writing` the transaction, `recovery` its other half; `desk` and `loading` read besides the
-//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows; `run` puts all together.
+//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `run` puts all together.
 
 mod breaker;
 pub mod control;
@@ -28,6 +28,7 @@ pub mod probe;
 mod recent;
 pub mod provision;
 pub mod recovery;
+pub mod report;
 pub mod routes;
 pub mod run;
 pub mod seeing;

@@ -217,6 +217,37 @@ impl ReopeningWriter {
     }
 }
 
+/// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
+pub(super) struct ReopeningState {
+    settings: KafkaSettings,
+    writer: Option<Writer>,
+}
+
+impl ReopeningState {
+    pub(super) fn new(settings: &KafkaSettings) -> Self {
+        Self { settings: settings.clone(), writer: None }
+    }
+}
+
+impl super::report::StateWriter for ReopeningState {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let made =
+                    Writer::open(&self.settings, STATE, ACKNOWLEDGED_WITHIN).map_err(|error| ProduceError::Fatal(error.to_string()))?;
+                self.writer.insert(made)
+            }
+        };
+        writer.append_record(Some(key.as_bytes()), Some(value), &[]).map(drop).map_err(|error| {
+            if matches!(error, crate::kafka::WriteError::Fatal(_)) {
+                self.writer = None;
+            }
+            ProduceError::Abort(error.to_string())
+        })
+    }
+}
+
 impl crate::transport::ControlWriter for ReopeningWriter {
     fn append(&mut self, event: &[u8]) -> Result<Offset, ProduceError> {
         let writer = match &mut self.writer {

@@ -18,11 +18,12 @@ use super::health::EngineHealth;
 use super::http;
 use super::monitor::{Held, Monitor};
 use super::parts::{
-    KafkaProgress, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen, status_producer,
-    written_up_to,
+    KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
+    status_producer, written_up_to,
 };
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
+use super::report::{self, Reporter, Said};
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
 use super::timers::Timers;
@@ -180,6 +181,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
 
     // The data plane.
     let held = Held::default();
+    let said = Said::default();
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
         live: Arc::clone(&live),
@@ -190,6 +192,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         held: Arc::clone(&held),
         producers: Arc::clone(&producers),
         assigned: Arc::clone(&assigned),
+        said: Arc::clone(&said),
     };
     let gates = Arc::new(Gates::new(config.streams.len()));
     if !upsert_streams.is_empty() {
@@ -215,6 +218,18 @@ pub fn run(start: Start) -> Result<(), RunError> {
     }
 
     if !topics_are_given {
+        let reporter = Reporter {
+            said,
+            live: Arc::clone(&live),
+            writer: ReopeningState::new(&kafka),
+            key: report::key_of(&kafka.group, &config.kafka.instance),
+            clock: Arc::clone(&clock),
+            stop: Arc::clone(&stop),
+        };
+        threads.spawn("report", move || {
+            reporter.run();
+            Ok(())
+        });
         let monitor = Monitor { kafka, streams: Arc::clone(&config.streams), held, clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }

@@ -17,6 +17,7 @@ use super::fence::{Closed, Fence};
 use super::monitor::Held;
 use super::outbox::{Fill, Origin, Outbox};
 use super::owed::Owed;
+use super::report::{Said, Saying};
 use super::routes::{RouteIndex, Routes};
 use super::seeing::TopicMaker;
 use super::setback::{Ended, Setback, Stage};
@@ -82,6 +83,8 @@ pub struct Shared {
     pub producers: Arc<AtomicUsize>,
     /// How many workers have had an assignment, an empty one too.
     pub assigned: Arc<AtomicUsize>,
+    /// What each worker says it decides by.
+    pub said: Said,
 }
 
 /// One worker.
@@ -130,6 +133,8 @@ pub struct Worker<C, P> {
     last: FxHashMap<(SourcePartition, AssetHash), Offset>,
     /// The one record that the transaction under way is about, if it is only one.
     pub(super) alone: Option<Origin>,
+    /// What this worker says it decides by.
+    pub(super) saying: Arc<Saying>,
 }
 
 /// What a worker has besides its clients.
@@ -164,7 +169,9 @@ where
         let consumer = join().map_err(Ended::Input)?;
         shared.producers.fetch_add(1, Ordering::Relaxed);
         let reach = settings.max_records;
+        let saying = Saying::new(&shared.said);
         Ok(Self {
+            saying,
             settings,
             shared,
             consumer,
@@ -200,6 +207,8 @@ where
     /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
     pub fn run(mut self) -> Result<(), Ended> {
         loop {
+            // No transaction is open here, and each one to come loads the view anew, which only goes forward.
+            self.saying.decides_from(self.shared.live.load().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
                 self.gather()?;

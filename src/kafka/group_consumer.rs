@@ -10,7 +10,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, watermarks};
 use super::failure;
-use super::native::{Event, Failure, Fetched, Kind, Queue};
+use super::native::{Event, Failure, Fetched, Kind, Queue, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
 use crate::time::Millis;
@@ -216,6 +216,10 @@ impl GroupConsumer for KafkaConsumer {
 
     fn membership(&self) -> Option<&KafkaMembership> {
         self.membership.as_ref()
+    }
+
+    fn member_id(&self) -> Option<String> {
+        member_id(self.consumer.client())
     }
 
     fn pause(&mut self) -> Result<(), ConsumeError> {

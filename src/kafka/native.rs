@@ -320,6 +320,17 @@ fn headers_of(headers: &[(&str, &[u8])]) -> *mut rd::rd_kafka_headers_t {
     }
 }
 
+/// The id that the group's coordinator gave this consumer; none before it has joined.
+pub(super) fn member_id(client: &Client<Logged>) -> Option<String> {
+    // SAFETY: the client lives; the answer is null or a text of our own, copied and then given back once.
+    unsafe {
+        let id = NonNull::new(rd::rd_kafka_memberid(client.native_ptr()))?;
+        let copy = CStr::from_ptr(id.as_ptr()).to_string_lossy().into_owned();
+        rd::rd_kafka_mem_free(client.native_ptr(), id.as_ptr().cast());
+        Some(copy).filter(|id| !id.is_empty())
+    }
+}
+
 /// Sends what is queued at once, `linger.ms` or not, and waits up to this long until all of it is acknowledged. Reports of
 /// failures must be polled besides, or they are waited for.
 pub(super) fn flush<C: ClientContext>(client: &Client<C>, wait_ms: i32) {

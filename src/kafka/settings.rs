@@ -106,6 +106,11 @@ impl KafkaSettings {
         self.number("producer", &self.producer, "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS).unwrap_or(TRANSACTION_TIMEOUT_MS)
     }
 
+    /// How long the group keeps a member that is silent, in milliseconds.
+    pub fn session_timeout_ms(&self) -> u64 {
+        self.number("consumer", &self.consumer, "session.timeout.ms", SESSION_TIMEOUT_MS).unwrap_or(SESSION_TIMEOUT_MS)
+    }
+
     fn number(&self, section: &'static str, map: &BTreeMap<String, String>, key: &str, default: u64) -> Result<u64, RefusedKey> {
         match map.get(key).or_else(|| self.client.get(key)) {
             None => Ok(default),

@@ -74,7 +74,8 @@ impl TopicReader {
         Self::open_from(settings, topic, partitions, |bounds| bounds.end)
     }
 
-    fn open_from(
+    /// The same from where `first` says of each partition's bounds.
+    pub fn open_from(
         settings: &KafkaSettings,
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
@@ -127,6 +128,15 @@ impl TopicReader {
             self.follow(deadline.left().min(Duration::from_millis(100)), &mut each)?;
         }
         Ok(())
+    }
+
+    /// Shows every record up to the end as it is now, from where it stands; `wait` as for `read_to_end`.
+    pub fn catch_up(&mut self, wait: Duration, each: impl FnMut(ReadRecord<'_>)) -> Result<(), ConsumeError> {
+        let starts: Vec<Offset> = self.partitions.iter().map(|(_, bounds)| bounds.start).collect();
+        self.ask_bounds()?;
+        // Where nothing was read yet it still stands where it was opened.
+        self.partitions.iter_mut().zip(starts).for_each(|((_, bounds), start)| bounds.start = start);
+        self.read_to_end(wait, each)
     }
 
     /// Shows what there is, waiting up to `wait` for the first record.

@@ -31,6 +31,9 @@ pub enum WriteError {
     Fatal(String),
 }
 
+/// Of a CloudEvent in structured mode.
+pub(super) const EVENT_HEADERS: &[(&str, &[u8])] = &[("content-type", b"application/cloudevents+json; charset=UTF-8")];
+
 /// One report at a time: `append` waits for its own.
 #[derive(Default)]
 struct Reported(Mutex<Option<Result<Offset, Code>>>);
@@ -76,7 +79,7 @@ impl Writer {
 
     /// Appends a CloudEvent in structured mode and answers its offset.
     pub fn append(&mut self, event: &[u8]) -> Result<Offset, WriteError> {
-        self.append_record(None, Some(event), &[("content-type", b"application/cloudevents+json; charset=UTF-8")])
+        self.append_record(None, Some(event), EVENT_HEADERS)
     }
 
     /// Appends any record and answers its offset.
@@ -105,21 +108,26 @@ impl Writer {
     }
 
     fn failed(&self, code: Code) -> WriteError {
-        if let Some((_, words)) = self.producer.client().fatal_error() {
-            return WriteError::Fatal(words);
-        }
-        let words = format!("{}: {code}", self.topic);
-        match code {
-            Code::UnknownTopic
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownPartition
-            | Code::InvalidTopic
-            | Code::MessageSizeTooLarge
-            | Code::InvalidRecord
-            | Code::PolicyViolation
-            | Code::QueueFull => WriteError::Refused(words),
-            code if failure::is_denied(code) => WriteError::Refused(words),
-            _ => WriteError::Unknown(words),
-        }
+        write_error(&self.topic, code, self.producer.client().fatal_error())
+    }
+}
+
+/// What a report's code, or the producer's own failure, says of a record.
+pub(super) fn write_error(topic: &str, code: Code, fatal: Option<(Code, String)>) -> WriteError {
+    if let Some((_, words)) = fatal {
+        return WriteError::Fatal(words);
+    }
+    let words = format!("{topic}: {code}");
+    match code {
+        Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::InvalidTopic
+        | Code::MessageSizeTooLarge
+        | Code::InvalidRecord
+        | Code::PolicyViolation
+        | Code::QueueFull => WriteError::Refused(words),
+        code if failure::is_denied(code) => WriteError::Refused(words),
+        _ => WriteError::Unknown(words),
     }
 }

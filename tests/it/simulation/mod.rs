@@ -194,6 +194,7 @@ impl Instance {
             held: Arc::default(),
             producers: Arc::default(),
             assigned: Arc::default(),
+            said: Arc::default(),
         };
         let settings = WorkerSettings {
             group: "g".into(),
