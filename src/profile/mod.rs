@@ -7,6 +7,7 @@ mod mask;
 mod model;
 mod plain;
 mod plan;
+pub mod preview;
 pub mod project;
 mod rename;
 mod renamed;
