@@ -93,7 +93,7 @@ pub struct Draft {
 }
 
 /// Collects the members of an event's data; what is not given is left out.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Data(Vec<Member>);
 
 impl Data {
@@ -131,6 +131,23 @@ impl Data {
         let value = Node { kind, place: Place::default() };
         self.0.push(Member { name: name.to_owned(), place: Place::default(), value });
         self
+    }
+
+    /// These members, and the other's behind them.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether there is a member of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|member| member.name == name)
+    }
+
+    /// The members as one value.
+    pub fn into_node(self) -> Node {
+        Node { kind: Kind::Map(self.0), place: Place::default() }
     }
 
     /// The event.

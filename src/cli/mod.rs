@@ -2,6 +2,10 @@
 
 #[cfg(feature = "io")]
 pub mod acting;
+#[cfg(feature = "io")]
+mod bulk;
+#[cfg(feature = "io")]
+mod certain;
 pub mod check;
 pub mod configuration;
 #[cfg(feature = "io")]
@@ -11,12 +15,18 @@ pub mod exit;
 pub mod list;
 pub mod logging;
 #[cfg(feature = "io")]
+mod outcome;
+#[cfg(feature = "io")]
 pub mod parties;
+#[cfg(feature = "io")]
+mod preview;
 #[cfg(feature = "io")]
 mod printing;
 #[cfg(feature = "io")]
 mod reading;
 pub mod replay;
+#[cfg(feature = "io")]
+mod record_search;
 #[cfg(feature = "io")]
 pub mod roster;
 #[cfg(feature = "io")]

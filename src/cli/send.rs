@@ -3,48 +3,37 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tracing::debug;
-
 use super::acting::{Acting, Draft, Format};
+use super::certain::{self, Certain};
 use super::check::load_profile;
 use super::configuration;
 use super::exit::{Exit, Failure};
+use super::outcome::{Outcome, Sent, follow};
 use super::parties::{self, ControlCommand, PartnershipCommand, ProfileCommand, TenantCommand};
-use super::share::{ShareCommand, random_event_id};
-use crate::clock::{BootTime, Clock, SystemClock};
+use super::share::{Order, ShareCommand, random_event_id};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::document::Node;
 use crate::engine::topics::SHARES;
-use crate::id::{EventId, Offset};
-use crate::json::document;
-use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, TopicReader, WriteError, Writer};
+use crate::id::EventId;
+use crate::kafka::{ClientError, KafkaSettings, TopicReader, WriteError, Writer};
 use crate::share::data;
 use crate::share::event::{self, Sender};
 use crate::share::kind::EventType;
 use crate::transport::ConsumeError;
 
 /// How long a write waits for its acknowledgement.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(20);
-/// What the hard bound of SPEC 11 adds to the time-outs.
-const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
-
-/// What became of a written event.
-#[derive(Debug)]
-enum Outcome {
-    /// It is in the log; nobody was asked what became of it.
-    Written,
-    /// It changed the share; its status document.
-    Applied(Vec<u8>),
-    /// A rule was broken.
-    Rejected(String),
-    /// It changed no share: the same event again, or one that no status document speaks of.
-    Unchanged,
-}
+pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(20);
 
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &Acting, command: ShareCommand) -> Result<Exit, Failure> {
     let bits = random()?;
-    send(&configuration::load(files)?, acting, command.draft(|| bits))
+    let order = command.order(|| bits)?;
+    let config = configuration::load(files)?;
+    match order {
+        Order::One(draft) => send(&config, acting, draft),
+        Order::Preview(offer) => super::preview::run(&config, acting, &offer),
+        Order::Many(lines) => super::bulk::run(&config, acting, lines),
+    }
 }
 
 /// `sharecast partnership …`.
@@ -95,12 +84,12 @@ fn send(config: &Config, acting: &Acting, draft: Draft) -> Result<Exit, Failure>
     let acknowledged = clock.boot();
     let outcome = match reader {
         None => Outcome::Written,
-        Some(reader) => wait(config, &kafka, reader, offset, &id, acknowledged.after(timeout))?,
+        Some(reader) => follow(config, &kafka, reader, &[(offset, &id)], timeout)?.remove(0),
     };
-    if acting.wait && draft.kind == "share.revoked" && matches!(outcome, Outcome::Applied(_)) {
-        wait_until_certain(config, acknowledged);
-    }
-    print(acting.output, &id, &draft, offset, &outcome);
+    let is_cut = acting.wait && draft.kind == "share.revoked" && matches!(outcome, Outcome::Applied(_));
+    let certain = is_cut.then(|| certain::wait(config, offset, acknowledged));
+    let sent = Sent { id: &id, kind: draft.kind, share: draft.share.as_deref(), asset: None, offset };
+    print(acting.output, &sent, &outcome, certain);
     Ok(if matches!(outcome, Outcome::Rejected(_)) { Exit::Failed } else { Exit::Ok })
 }
 
@@ -118,105 +107,17 @@ fn check(id: &str, event: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Follows the status topic until a document of this epoch comes, or the status writer has passed the offset without one.
-fn wait(
-    config: &Config,
-    kafka: &KafkaSettings,
-    mut reader: TopicReader,
-    offset: Offset,
-    id: &str,
-    until: BootTime,
-) -> Result<Outcome, Failure> {
-    let clock = SystemClock;
-    let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).map_err(client_failure)?;
-    let rejected_key = format!("rejected:{id}");
-    let mut outcome = None;
-    loop {
-        // Asked before the read: what was committed then is in what is read now.
-        let passed = match committed.ask(&[(&config.control.topic, 0)], Duration::from_secs(1)) {
-            Ok(offsets) => offsets.into_iter().flatten().any(|next| next.offset > offset),
-            Err(ClientError::Unavailable(reason)) => {
-                debug!(reason, "status writer's offset");
-                false
-            }
-            Err(other) => return Err(client_failure(other)),
-        };
-        reader
-            .follow(Duration::from_millis(200), |record| {
-                let Some(found) = record.value().and_then(|value| document::parse(value).ok().map(|node| (node, value.to_vec()))) else {
-                    return;
-                };
-                let (node, bytes) = found;
-                if epoch_of(&node) != Some(offset.0) {
-                    return;
-                }
-                outcome = Some(match node.get("rejected") {
-                    Some(rejected) if record.key() == Some(rejected_key.as_bytes()) => Outcome::Rejected(reason_of(rejected)),
-                    _ => Outcome::Applied(bytes),
-                });
-            })
-            .map_err(input_failure)?;
-        match outcome.take() {
-            Some(outcome) => return Ok(outcome),
-            None if passed => return Ok(Outcome::Unchanged),
-            None if clock.boot() >= until => {
-                let what = "the event is written, but no status came in time: is an engine of this group running? See --timeout";
-                return Err(Failure::new(Exit::Unavailable, format!("{what} (control offset {offset})")));
-            }
-            None => {}
-        }
-    }
-}
-
-/// The hard bound of SPEC 11: after it no record that the revoke forbids can become visible any more.
-fn wait_until_certain(config: &Config, acknowledged: BootTime) {
-    let bound = Duration::from_millis(config.fence.max_view_age.millis() + config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
-    let left = acknowledged.after(bound).since(SystemClock.boot());
-    eprintln!("revoked; certain for every instance, a frozen one too, in {} s", left.as_secs());
-    std::thread::sleep(left);
-}
-
-fn epoch_of(node: &Node) -> Option<i64> {
-    match &node.get("epoch")?.kind {
-        crate::document::Kind::Number(text) => text.parse().ok(),
-        _ => None,
-    }
-}
-
-fn reason_of(rejected: &Node) -> String {
-    rejected.get("reason").and_then(Node::as_str).unwrap_or("unknown").to_owned()
-}
-
-fn print(format: Format, id: &str, draft: &Draft, offset: Offset, outcome: &Outcome) {
-    let word = match outcome {
-        Outcome::Written => "written",
-        // Only shares have status documents: of other events one knows that they were folded and not rejected.
-        Outcome::Unchanged if draft.share.is_none() => "folded",
-        Outcome::Applied(_) => "applied",
-        Outcome::Rejected(_) => "rejected",
-        Outcome::Unchanged => "unchanged",
-    };
-    if format == Format::Table {
-        let share = draft.share.as_deref().map(|share| format!("  share {share}")).unwrap_or_default();
-        let reason = if let Outcome::Rejected(reason) = outcome { format!(" ({reason})") } else { String::new() };
-        println!("{} {word}{reason}{share}  event {id}  offset {offset}", draft.kind);
+fn print(format: Format, sent: &Sent<'_>, outcome: &Outcome, certain: Option<Certain>) {
+    if format != Format::Table {
+        println!("{}", String::from_utf8_lossy(&sent.to_json(outcome, certain)));
         return;
     }
-    let mut line = format!(r#"{{"event":{:?},"type":{:?},"offset":{offset},"outcome":{word:?}"#, id, draft.kind).into_bytes();
-    if let Some(share) = &draft.share {
-        line.extend_from_slice(b",\"share\":");
-        crate::json::text::write_string(share, &mut line);
-    }
-    match outcome {
-        Outcome::Rejected(reason) => line.extend_from_slice(format!(",\"reason\":{reason:?}").as_bytes()),
-        Outcome::Applied(document) => {
-            line.extend_from_slice(b",\"status\":");
-            line.extend_from_slice(document);
-        }
-        Outcome::Written | Outcome::Unchanged => {}
-    }
-    line.push(b'}');
-    println!("{}", String::from_utf8_lossy(&line));
+    let share = sent.share.map(|share| format!("  share {share}")).unwrap_or_default();
+    let reason = if let Outcome::Rejected(reason) = outcome { format!(" ({reason})") } else { String::new() };
+    let certain = certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
+    let state = outcome.state().map(|state| format!("  {state}")).unwrap_or_default();
+    let (kind, word) = (sent.kind, outcome.word(sent.share.is_some()));
+    println!("{kind} {word}{reason}{share}{state}  event {}  offset {}{certain}", sent.id, sent.offset);
 }
 
 /// Bits from the system's own source.
@@ -243,7 +144,7 @@ pub(super) fn input_failure(error: ConsumeError) -> Failure {
     Failure::new(exit, error)
 }
 
-fn write_failure(error: WriteError) -> Failure {
+pub(super) fn write_failure(error: WriteError) -> Failure {
     let exit = if matches!(error, WriteError::Refused(_)) { Exit::Configuration } else { Exit::Unavailable };
     let advice = "; writing it again with the same --event-id is safe";
     Failure::new(exit, if exit == Exit::Unavailable { format!("{error}{advice}") } else { error.to_string() })

@@ -40,6 +40,9 @@ mod commands;
 // The commands that look at what there is (section 12).
 #[cfg(feature = "io")]
 mod hands;
+// Many shares by one command, a look before an offer, and a revoke that is certain (sections 11, 12).
+#[cfg(feature = "io")]
+mod many;
 
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]

@@ -16,7 +16,7 @@ use super::profiles;
 use crate::cli::acting::{Acting, Draft, Verb};
 use crate::cli::parties::{self, ProfileCommand};
 use crate::cli::send::random;
-use crate::cli::share::random_event_id;
+use crate::cli::share::{Order, random_event_id};
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Surroundings};
@@ -261,7 +261,10 @@ fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
     match cli.command {
         Command::Share { acting, command: Verb::Write(command) } => {
             let bits = random().map_err(Halt::broken)?;
-            Ok((acting, command.draft(|| bits)))
+            match command.order(|| bits) {
+                Ok(Order::One(draft)) => Ok((acting, draft)),
+                other => Err(wrong(format!("the demo has no use for {other:?}"))),
+            }
         }
         Command::Partnership { acting, command: Verb::Write(command) } => {
             let draft = command.draft(&acting).map_err(|error| wrong(error.to_string()))?;
