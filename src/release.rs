@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::id::{AssetId, ShareId, StreamSet, TenantId};
     use crate::share::graph::ProfileSlot;
+    use crate::share::state::Permission;
 
     fn at(millis: i64) -> Moment {
         Millis(millis).moment()
@@ -137,6 +138,7 @@ mod tests {
             target_asset: AssetId::parse("A").unwrap(),
             streams: StreamSet(1),
             profile: ProfileSlot(0),
+            permission: Permission::View,
             state: GrantState::Active,
             is_suspended: false,
             granted_from: Some(at(100)).into(),

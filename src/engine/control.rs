@@ -43,6 +43,8 @@ pub struct FoldedRecord {
     pub offset: Offset,
     /// Status documents to write, in order.
     pub documents: Vec<StatusDocument>,
+    /// Invitations that are no longer open: their mail is taken back.
+    pub closed: Vec<ShareId>,
     /// The dead letter of a record that was set aside (`control.unreadable: skip`).
     pub dead_letter: Option<Letter>,
 }
@@ -330,7 +332,7 @@ pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> 
         }),
         _ => None,
     };
-    (folded.touched, FoldedRecord { offset: record.offset, documents: folded.documents, dead_letter })
+    (folded.touched, FoldedRecord { offset: record.offset, documents: folded.documents, closed: folded.closed, dead_letter })
 }
 
 #[cfg(test)]

@@ -11,15 +11,20 @@ use super::letters::Letter;
 use super::routes::{RouteIndex, Routes, Use};
 use super::seeing::{self, TopicKind, TopicMaker, Unseen, Wanted};
 use super::status::CONTROL_PARTITION;
-use super::topics::{DEAD_LETTERS, SHARES, TopicNames};
+use super::topics::{DEAD_LETTERS, INVITATIONS, SHARES, TopicNames};
 use crate::clock::Clock;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::Reason;
 use crate::share::status::{StatusDocument, StatusTopic};
+use crate::time::Millis;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// Tenants' status topics are routes like any other; no configured stream has this index.
 const STATUS_STREAM: StreamIndex = StreamIndex(u8::MAX);
+/// The mailer's topic is one too, so that it cannot hold up the documents.
+const MAIL_STREAM: StreamIndex = StreamIndex(u8::MAX - 1);
+/// After so many failures in a row that named no topic, the mailer's is left out.
+const UNNAMED_AT_MOST: u32 = 3;
 
 /// Why nothing was written. What is pending stays.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +52,14 @@ pub struct Documents {
     pending: Vec<Arc<FoldedRecord>>,
     /// Nothing is missing in `pending` from this control offset on.
     next: Offset,
+    /// Transactions that failed in a row without a word about which topic it was.
+    unnamed: u32,
 }
 
 impl Documents {
     /// With nothing pending.
     pub fn new(names: TopicNames, topic_maker: Arc<dyn TopicMaker>, clock: Arc<dyn Clock>, stop: Arc<AtomicBool>) -> Self {
-        Self { names, topic_maker, clock, stop, routes: Routes::default(), pending: Vec::new(), next: Offset(0) }
+        Self { names, topic_maker, clock, stop, routes: Routes::default(), pending: Vec::new(), next: Offset(0), unnamed: 0 }
     }
 
     /// The next control offset whose documents are to be written.
@@ -109,55 +116,74 @@ impl Documents {
         let next = Offset(last.offset.0 + 1);
         loop {
             self.see_routes(producer)?;
+            self.see_mail(producer)?;
             producer.begin()?;
             match self.try_write(producer, membership, next) {
                 Ok(()) => break,
                 Err(errors) => {
                     let is_fatal = errors.iter().any(|e| matches!(e, ProduceError::Fatal(_) | ProduceError::Fenced(_)));
+                    // Noted first: where a topic is closed by an ACL the abort fails too, and the next producer must know why.
+                    let judged = self.judge(errors, is_fatal);
                     if !is_fatal {
                         producer.abort()?;
                     }
-                    let mut is_routes_alone = !is_fatal;
-                    for error in errors {
-                        match error {
-                            ProduceError::Route { topic, reason } | ProduceError::Refused { topic, reason } => {
-                                match self.routes.of_topic(&topic) {
-                                    Some(route) => {
-                                        error!(
-                                            topic,
-                                            reason, "status topic failed: its documents go to the dead letters until it answers again"
-                                        );
-                                        self.routes.failed(route, reason, self.clock.boot());
-                                    }
-                                    None => return Err(Unwritten(format!("{topic}: {reason}"))),
-                                }
-                            }
-                            ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
-                                Some(route) if self.routes.doubted(route, self.clock.boot()) => {
-                                    error!(
-                                        topic,
-                                        reason, "status topic does not answer: its documents go to the dead letters until it does"
-                                    );
-                                    self.routes.failed(route, reason, self.clock.boot());
-                                }
-                                _ => return Err(Unwritten(format!("{topic}: {reason}"))),
-                            },
-                            other if is_routes_alone => {
-                                is_routes_alone = false;
-                                warn!(error = %other, "status transaction aborted");
-                            }
-                            _ => {}
-                        }
-                    }
-                    if !is_routes_alone {
-                        return Err(Unwritten("status transaction aborted".into()));
-                    }
+                    judged?;
                 }
             }
         }
         self.note_answers();
+        self.unnamed = 0;
         self.restart(next);
         Ok(())
+    }
+
+    /// Opens the routes that failed; an error if anything else did too, and the turn must begin again.
+    fn judge(&mut self, errors: Vec<ProduceError>, is_fatal: bool) -> Result<(), Unwritten> {
+        let mut is_routes_alone = !is_fatal;
+        let mut unwritten = None;
+        for error in errors {
+            match error {
+                ProduceError::Route { topic, reason } | ProduceError::Refused { topic, reason } => match self.routes.of_topic(&topic) {
+                    Some(route) => {
+                        error!(topic, reason, "status topic failed: its documents go to the dead letters until it answers again");
+                        self.routes.failed(route, reason, self.clock.boot());
+                    }
+                    None => unwritten = Some(Unwritten(format!("{topic}: {reason}"))),
+                },
+                ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
+                    Some(route) if self.routes.doubted(route, self.clock.boot()) => {
+                        error!(topic, reason, "status topic does not answer: its documents go to the dead letters until it does");
+                        self.routes.failed(route, reason, self.clock.boot());
+                    }
+                    _ => unwritten = Some(Unwritten(format!("{topic}: {reason}"))),
+                },
+                other if is_routes_alone => {
+                    is_routes_alone = false;
+                    warn!(error = %other, "status transaction aborted");
+                }
+                _ => {}
+            }
+        }
+        match unwritten {
+            Some(unwritten) => Err(unwritten),
+            None if is_routes_alone => Ok(()),
+            None => {
+                self.unnamed += 1;
+                self.suspect_mail();
+                Err(Unwritten("status transaction aborted".into()))
+            }
+        }
+    }
+
+    /// A topic that an ACL closes fails a whole transaction without being named. What is taken back from the mailer must not hold the
+    /// documents up, so it is left out after a few such failures.
+    fn suspect_mail(&mut self) {
+        if self.unnamed >= UNNAMED_AT_MOST && self.pending.iter().any(|record| !record.closed.is_empty()) {
+            let reason = "transactions that write to it fail".to_owned();
+            error!(topic = INVITATIONS, reason, "closed invitations cannot be taken back from it: they go to the dead letters");
+            let route = mail_route(&mut self.routes);
+            self.routes.failed(route, reason, self.clock.boot());
+        }
     }
 
     fn note_answers(&mut self) {
@@ -167,7 +193,34 @@ impl Documents {
             _ => None,
         });
         let answered: Vec<_> = tenants.map(|tenant| routes.find(tenant, STATUS_STREAM, || names.of_status(tenant))).collect();
-        routes.answered(answered.into_iter());
+        let mail = self.pending.iter().any(|record| !record.closed.is_empty()).then(|| mail_route(routes));
+        routes.answered(answered.into_iter().chain(mail));
+    }
+
+    /// Looks at the mailer's topic if something in it is to be taken back. Where it is missing there is nothing: it stays unseen.
+    fn see_mail<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), Unwritten> {
+        let route = mail_route(&mut self.routes);
+        let now = self.clock.boot();
+        let is_needed = self.pending.iter().any(|record| !record.closed.is_empty());
+        if !is_needed || self.routes.use_at(route, now) != Use::LookUp {
+            return Ok(());
+        }
+        let reason = match producer.sees_leader(INVITATIONS) {
+            Ok(true) => {
+                self.routes.ready(route, now);
+                return Ok(());
+            }
+            Ok(false) => return Ok(()),
+            Err(ProduceError::Unreachable { reason, .. }) if !self.routes.doubted(route, now) => return Err(Unwritten(reason)),
+            Err(ProduceError::Unreachable { reason, .. } | ProduceError::Route { reason, .. }) => reason,
+            Err(other) => return Err(other.into()),
+        };
+        error!(
+            topic = INVITATIONS,
+            reason, "closed invitations cannot be taken back from it until it answers: they go to the dead letters"
+        );
+        self.routes.failed(route, reason, now);
+        Ok(())
     }
 
     fn see_routes<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), Unwritten> {
@@ -229,6 +282,24 @@ impl Documents {
                     _ => put_document(producer, &self.routes.get(route).topic, document).map_err(one)?,
                 }
             }
+            // Each closed with a document of that control time.
+            let timestamp = record.documents.first().map_or(Millis(0), |document| document.timestamp);
+            for share in &record.closed {
+                let route = mail_route(&mut self.routes);
+                let key = share.as_str().as_bytes();
+                match (self.routes.use_at(route, now), self.routes.open_reason(route)) {
+                    (Use::Write, _) => {
+                        producer
+                            .put(Output { topic: INVITATIONS, partition: None, key: Some(key), timestamp, value: None, headers: &[] })
+                            .map_err(one)?;
+                    }
+                    (Use::Divert, Some(reason)) => {
+                        let letter = untaken(&self.names, key, timestamp, record.offset, reason);
+                        letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                    }
+                    _ => {}
+                }
+            }
             if let Some(letter) = &record.dead_letter {
                 letter.put(producer, DEAD_LETTERS).map_err(one)?;
             }
@@ -240,6 +311,25 @@ impl Documents {
             // The outcome is settled by the next turn's `init_transactions`, so nothing may be assumed here.
             one(ProduceError::Fatal(error.to_string()))
         })
+    }
+}
+
+fn mail_route(routes: &mut Routes) -> RouteIndex {
+    let nobody = TenantId::parse("sharecast").unwrap_or_else(|e| unreachable!("{e}"));
+    routes.find(&nobody, MAIL_STREAM, || INVITATIONS.to_owned())
+}
+
+/// The dead letter of a tombstone that the mailer's topic did not take.
+fn untaken(names: &TopicNames, key: &[u8], timestamp: Millis, offset: Offset, reason: &str) -> Letter {
+    Letter {
+        topic: names.control.clone(),
+        partition: 0,
+        offset,
+        reason: Reason::RouteFailed,
+        message: format!("route {INVITATIONS} failed: {reason}"),
+        key: Some(key.to_vec()),
+        value: None,
+        timestamp,
     }
 }
 
@@ -273,7 +363,6 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::OutputTemplate;
     use crate::engine::seeing::NotMade;
-    use crate::time::Millis;
 
     struct Nobody;
 
@@ -298,7 +387,12 @@ mod tests {
                 timestamp: Millis(0),
                 value: offset.to_string().into_bytes(),
             };
-            documents.push(Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], dead_letter: None }));
+            documents.push(Arc::new(FoldedRecord {
+                offset: Offset(offset),
+                documents: vec![document],
+                closed: Vec::new(),
+                dead_letter: None,
+            }));
         }
         documents
     }

@@ -36,6 +36,7 @@ pub mod setback;
 pub mod snapshots;
 pub mod status;
 pub mod timers;
+pub mod topic_specs;
 pub mod topics;
 pub mod upsert;
 pub mod worker;

@@ -1,6 +1,6 @@
 //! Creating topics: the engine's own at start, tenants' at the grant (SPEC section 9, `output.provision: auto`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -9,32 +9,28 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::seeing::{NotMade, TopicKind, TopicMaker};
-use super::topics::{DEAD_LETTERS, SHARES, STATE, TopicNames};
-use crate::config::OutputConfig;
-use crate::kafka::{Admin, AdminError, ClientError, Created, TopicSpec};
+use super::topic_specs::TopicSpecs;
+use super::topics::TopicNames;
+use crate::kafka::{Admin, AdminError, ClientError, Created};
 use crate::live::Live;
 use crate::record::mapping::Stream;
 use crate::share::table::Touched;
 
-/// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
-const DEAD_LETTER_BYTES: usize = 16 << 20;
-
 /// Creates topics by one configuration.
 pub struct Provisioner {
     admin: Mutex<Admin>,
-    output: OutputConfig,
+    specs: TopicSpecs,
 }
 
 impl Provisioner {
     /// Creates topics through `admin`, if `output.provision` is `auto`.
-    pub fn new(admin: Admin, output: OutputConfig) -> Self {
-        Self { admin: Mutex::new(admin), output }
+    pub fn new(admin: Admin, specs: TopicSpecs) -> Self {
+        Self { admin: Mutex::new(admin), specs }
     }
 
     /// Creates the engine's own topics that are missing.
     pub fn make_own(&self) -> Result<(), AdminError> {
-        let own = [(SHARES, compacted()), (DEAD_LETTERS, dead_letters()), (STATE, compacted())];
-        let specs: Vec<TopicSpec> = own.into_iter().map(|(name, config)| self.spec(name, 1, config)).collect();
+        let specs = self.specs.own();
         let created = self.admin.lock().expect("no panic while creating").create(&specs)?;
         for (spec, created) in specs.iter().zip(created) {
             if created == Created::New {
@@ -46,40 +42,21 @@ impl Provisioner {
 
     /// Creates what stands in upsert streams' topics, each with as many partitions as the stream's input.
     pub fn make_standing(&self, topics: &[(String, i32)]) -> Result<(), AdminError> {
-        let specs: Vec<TopicSpec> = topics.iter().map(|(name, partitions)| self.spec(name, *partitions, compacted())).collect();
+        let specs: Vec<_> = topics.iter().map(|(name, partitions)| self.specs.standing(name, *partitions)).collect();
         let created = self.admin.lock().expect("no panic while creating").create(&specs)?;
         for (spec, _) in specs.iter().zip(created).filter(|(_, created)| *created == Created::New) {
             info!(topic = spec.name, "topic created");
         }
         Ok(())
     }
-
-    fn spec(&self, name: &str, partitions: i32, config: BTreeMap<String, String>) -> TopicSpec {
-        TopicSpec { name: name.to_owned(), partitions, replication: self.output.replication.map_or(-1, i32::from), config }
-    }
-
-    fn tenant_spec(&self, topic: &str, kind: TopicKind) -> TopicSpec {
-        match kind {
-            TopicKind::Status => self.spec(topic, 1, compacted()),
-            TopicKind::Upsert(_) => self.spec(topic, self.output.partitions, compacted()),
-            TopicKind::Stream(_) => {
-                let mut config =
-                    pairs(&[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", &i64::MAX.to_string())]);
-                if let Some(retention) = self.output.retention {
-                    config.insert("retention.ms".into(), retention.millis().to_string());
-                }
-                self.spec(topic, self.output.partitions, config)
-            }
-        }
-    }
 }
 
 impl TopicMaker for Provisioner {
     fn make(&self, topic: &str, kind: TopicKind) -> Result<(), NotMade> {
-        if !self.output.is_auto_provisioned {
+        if !self.specs.are_made_by_engine() {
             return Err(NotMade::Refused("the topic is missing, and output.provision is manual".into()));
         }
-        let spec = self.tenant_spec(topic, kind);
+        let spec = self.specs.of_tenant(topic, kind);
         match self.admin.lock().expect("no panic while creating").create(std::slice::from_ref(&spec)) {
             Ok(created) => {
                 if created.first() == Some(&Created::New) {
@@ -101,27 +78,6 @@ impl TopicMaker for Provisioner {
             }
         }
     }
-}
-
-fn pairs(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-    entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-fn compacted() -> BTreeMap<String, String> {
-    pairs(&[
-        ("cleanup.policy", "compact"),
-        ("message.timestamp.type", "CreateTime"),
-        ("message.timestamp.after.max.ms", &i64::MAX.to_string()),
-    ])
-}
-
-fn dead_letters() -> BTreeMap<String, String> {
-    let most = DEAD_LETTER_BYTES.to_string();
-    pairs(&[
-        ("message.timestamp.type", "CreateTime"),
-        ("message.timestamp.after.max.ms", &i64::MAX.to_string()),
-        ("max.message.bytes", &most),
-    ])
 }
 
 /// Creates tenants' topics as shares touch them, ahead of the first record.

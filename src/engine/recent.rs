@@ -52,7 +52,7 @@ mod tests {
 
     fn record(offset: i64, bytes: usize) -> Arc<FoldedRecord> {
         let document = StatusDocument { topic: StatusTopic::Shares, key: String::new(), timestamp: Millis(0), value: vec![0; bytes] };
-        Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], dead_letter: None })
+        Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], closed: Vec::new(), dead_letter: None })
     }
 
     fn since(recent: &Recent, from: i64) -> (i64, Vec<i64>) {

@@ -27,6 +27,7 @@ use super::report::{self, Reporter, Said};
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
 use super::timers::Timers;
+use super::topic_specs::TopicSpecs;
 use super::topics::{TopicNames, standing_topic};
 use super::upsert::changes;
 use super::upsert::gate::{GateKeeper, Gates};
@@ -72,7 +73,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
 
     let admin = Admin::open(&kafka, ASK)?;
     let cluster = wait_for_cluster(&admin, &stop)?;
-    let provisioner = Arc::new(Provisioner::new(admin, config.output.clone()));
+    let provisioner = Arc::new(Provisioner::new(admin, TopicSpecs::of(&config)));
     let mut input_partitions = vec![1; config.streams.len()];
     if !topics_are_given {
         let admin = Admin::open(&kafka, ASK)?;

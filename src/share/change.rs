@@ -48,6 +48,9 @@ impl ShareTable {
             self.shares[number.0].set_changed_at(self.graph.epoch);
             self.publish_documents(number, folded);
         }
+        if before.state == State::Pending && before.is_invitation() && self.shares[number.0].state != State::Pending {
+            folded.closed.push(before.id.clone());
+        }
         self.counts[before.state as usize] -= 1;
         self.counts[self.shares[number.0].state as usize] += 1;
         self.relink(number, self.links(&before), self.links(&self.shares[number.0]));
@@ -290,6 +293,7 @@ impl ShareTable {
             target_asset: share.target_asset.clone().unwrap_or_else(|| self.assets[share.asset].clone()),
             streams: self.streams.get(share.streams).set,
             profile: share.profile,
+            permission: share.permission(),
             state,
             is_suspended: target.is_suspended || self.tenants.get(share.owner).is_suspended,
             granted_from: share.granted_from().into(),

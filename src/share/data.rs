@@ -1,5 +1,6 @@
 //! What each event type's `data` says, typed (SPEC section 5, D10, D13).
 
+use super::code::CodeHash;
 use super::event::Sender;
 use super::fields::{Fields, Malformed};
 use super::kind::EventType;
@@ -85,13 +86,15 @@ pub struct Offer<'a> {
     pub history: bool,
     /// `message`.
     pub message: Option<&'a str>,
+    /// `code_hash`, of an offer to an invitee only: what the code must hash to that accepts it.
+    pub code_hash: Option<CodeHash>,
 }
 
 /// What an event does with a share that is there.
 #[derive(Debug)]
 pub enum Deed<'a> {
-    /// `share.resent`, with `offer_expires`.
-    Resend(Option<Moment>),
+    /// `share.resent`: `offer_expires`, and `code_hash`, which only an invitation has a use for.
+    Resend(Option<Moment>, Option<CodeHash>),
     /// `share.accepted`.
     Accept(Acceptance<'a>),
     /// `share.declined`.
@@ -121,6 +124,8 @@ pub struct Acceptance<'a> {
     pub streams: Option<Vec<&'a str>>,
     /// `target_tenant`.
     pub target_tenant: Option<&'a str>,
+    /// `code`, as it was sent to the invitee.
+    pub code: Option<&'a str>,
 }
 
 /// `share.updated`; of `starts`, `ends` and `label` null clears (D10).
@@ -201,6 +206,7 @@ pub fn read<'a>(kind: EventType, sender: Sender<'a>, data: &'a Node) -> Result<D
 fn offer<'a>(fields: &Fields<'a>, is_operator: bool) -> Result<Offer<'a>, Malformed> {
     let target_tenant = fields.text("target_tenant")?;
     let invitee = fields.text("invitee")?;
+    let code_hash = fields.code_hash()?;
     if target_tenant.is_none() && invitee.is_none() {
         return Err(Malformed("target_tenant"));
     }
@@ -220,17 +226,19 @@ fn offer<'a>(fields: &Fields<'a>, is_operator: bool) -> Result<Offer<'a>, Malfor
         offer_expires: fields.moment("offer_expires")?,
         history: fields.truth("history")?.unwrap_or(false),
         message: fields.text("message")?,
+        code_hash: code_hash.filter(|_| target_tenant.is_none()),
     })
 }
 
 fn deed<'a>(kind: EventType, fields: &Fields<'a>) -> Result<Deed<'a>, Malformed> {
     let noted = |deed| fields.text("note").map(|_| deed);
     match kind {
-        EventType::ShareResent => Ok(Deed::Resend(fields.moment("offer_expires")?)),
+        EventType::ShareResent => Ok(Deed::Resend(fields.moment("offer_expires")?, fields.code_hash()?)),
         EventType::ShareAccepted => Ok(Deed::Accept(Acceptance {
             target_asset: fields.text("target_asset")?,
             streams: fields.texts("streams")?,
             target_tenant: fields.text("target_tenant")?,
+            code: fields.text("code")?,
         })),
         EventType::ShareDeclined => noted(Deed::Decline),
         EventType::ShareLeft => noted(Deed::Leave),

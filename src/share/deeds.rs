@@ -22,6 +22,7 @@ impl Share {
         self.set_since(Some(now));
         self.set_lingers(false);
         self.forget_pauses();
+        self.forget_code();
     }
 
     /// It ends by its own time.
@@ -33,6 +34,7 @@ impl Share {
         });
         self.set_holders(Holders::NONE);
         self.set_since(None);
+        self.forget_code();
         self.set_lingers(lingers);
         if !lingers {
             self.forget_pauses();
@@ -83,10 +85,14 @@ impl ShareTable {
         let number = self.find_share(id).ok_or(Reason::UnknownShare)?;
         let now = self.now();
         match lifecycle::decide(&self.shares[number.0], deed, actor, now, self)? {
-            Change::None => {}
-            Change::Resend(expires) => self.change(number, folded, |share| {
-                share.set_offer_expires(Some(expires));
-                share.extra_mut().resent_at = Some(now);
+            Change::Resend(expires, code) => self.change(number, folded, |share| {
+                if expires.is_some() {
+                    share.set_offer_expires(expires);
+                    share.extra_mut().resent_at = Some(now);
+                }
+                if let Some(code) = code {
+                    share.set_code_hash(code);
+                }
             }),
             Change::Accept { target, target_asset, streams } => self.accept(number, target, target_asset, streams, folded),
             Change::End(state, reason) => self.change(number, folded, |share| share.end(state, reason, now)),
@@ -129,9 +135,7 @@ impl ShareTable {
             if let Some(target_asset) = target_asset {
                 share.target_asset = target_asset;
             }
-            if share.extra().is_some_and(|extra| extra.invitee.is_some()) {
-                share.extra_mut().invitee = None;
-            }
+            share.forget_invitation();
         });
     }
 
@@ -253,7 +257,7 @@ impl ShareTable {
             share.extra_mut().message = Some(message.into());
         }
         if let Some(invitee) = offer.invitee {
-            share.extra_mut().invitee = Some(invitee.into());
+            share.invite(invitee, offer.code_hash.filter(|_| share.state == State::Pending));
         }
         share.set_starts(offer.starts);
         share.set_ends(offer.ends);

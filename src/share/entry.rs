@@ -1,5 +1,6 @@
 //! A share as the table holds it: one small record of fixed size, rare things boxed.
 
+use super::code::CodeHash;
 use super::graph::ProfileSlot;
 use super::state::{Cause, Holders, Permission, Reason, State};
 use crate::id::{AssetId, Epoch, ShareId};
@@ -58,7 +59,7 @@ pub(crate) struct Share {
 pub(crate) struct Extra {
     pub(crate) label: Option<Box<str>>,
     pub(crate) message: Option<Box<str>>,
-    pub(crate) invitee: Option<Box<str>>,
+    pub(crate) invitation: Option<Box<Invitation>>,
     /// Past pauses, [from, to), in order, none empty, none touching the next.
     pub(crate) pauses: Vec<(Millis, Millis)>,
     /// When the offer's clock was started again.
@@ -67,6 +68,14 @@ pub(crate) struct Extra {
     pub(crate) written: Option<Box<Written>>,
     /// The nanoseconds below the millisecond of `starts`, `ends` and `offer_expires`.
     fine: [u32; 3],
+}
+
+/// For whom an offer is that no tenant has accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Invitation {
+    pub(crate) invitee: Box<str>,
+    /// What the code must hash to that a tenant accepts with; only while the offer is open.
+    pub(crate) code_hash: Option<CodeHash>,
 }
 
 /// The ids of an offer as they were written, in rule or not.
@@ -263,7 +272,44 @@ impl Share {
 
     /// Whether it is still for an invitee.
     pub(crate) fn is_invitation(&self) -> bool {
-        self.extra().is_some_and(|extra| extra.invitee.is_some())
+        self.invitation().is_some()
+    }
+
+    fn invitation(&self) -> Option<&Invitation> {
+        self.extra()?.invitation.as_deref()
+    }
+
+    /// Whom it is for until somebody accepts.
+    pub(crate) fn invitee(&self) -> Option<&str> {
+        Some(&self.invitation()?.invitee)
+    }
+
+    /// What a tenant needs the code of to accept it.
+    pub(crate) fn code_hash(&self) -> Option<CodeHash> {
+        self.invitation()?.code_hash
+    }
+
+    pub(crate) fn invite(&mut self, invitee: &str, code_hash: Option<CodeHash>) {
+        self.extra_mut().invitation = Some(Box::new(Invitation { invitee: invitee.into(), code_hash }));
+    }
+
+    /// Another code counts, if it is an invitation.
+    pub(crate) fn set_code_hash(&mut self, code_hash: CodeHash) {
+        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+            invitation.code_hash = Some(code_hash);
+        }
+    }
+
+    pub(crate) fn forget_code(&mut self) {
+        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+            invitation.code_hash = None;
+        }
+    }
+
+    pub(crate) fn forget_invitation(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.invitation = None;
+        }
     }
 
     pub(crate) fn label(&self) -> Option<&str> {

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use super::code::CodeHash;
 use super::state::Permission;
 use crate::document::{Kind, Node};
 use crate::id::Offset;
@@ -58,6 +59,10 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn permission(&self) -> Result<Option<Permission>, Malformed> {
         self.typed("permission", |node| node.as_str().and_then(Permission::parse))
+    }
+
+    pub(crate) fn code_hash(&self) -> Result<Option<CodeHash>, Malformed> {
+        self.typed("code_hash", |node| node.as_str().and_then(CodeHash::parse))
     }
 
     pub(crate) fn offset(&self, name: &'static str) -> Result<Option<Offset>, Malformed> {

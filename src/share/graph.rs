@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::index::hash_of;
+use super::state::Permission;
 use super::trie::Trie;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
@@ -73,6 +74,8 @@ pub struct Grant {
     pub streams: StreamSet,
     /// Its profile.
     pub profile: ProfileSlot,
+    /// What the target may do.
+    pub permission: Permission,
     /// Where it stands in its life.
     pub state: GrantState,
     /// Whether one of the two tenants is suspended now.

@@ -65,6 +65,7 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
         target_asset: crate::id::AssetId::parse(document.target_asset.unwrap()).unwrap(),
         streams: table.streams.get(share.streams).set,
         profile: share.profile,
+        permission: document.permission,
         state,
         is_suspended: is_suspended(document.owner) || is_suspended(target),
         granted_from: document.granted_from.into(),

@@ -2,6 +2,7 @@
 //!
 //! `decide` and `check_offer` look only; what they answer the table carries out. Checks stand in the order of D13.
 
+use super::code::CodeHash;
 use super::data::{Acceptance, Deed, Offer, Update};
 use super::entry::Share;
 use super::graph::ProfileSlot;
@@ -14,10 +15,9 @@ use crate::time::{Millis, Moment};
 /// What follows from an event on a share.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
-    /// Nothing.
-    None,
-    /// The offer's clock starts again and stops at this moment.
-    Resend(Moment),
+    /// The offer's clock starts again and stops at this moment, if there is one; an invitation has this code from now on, if there is
+    /// one.
+    Resend(Option<Moment>, Option<CodeHash>),
     /// It becomes ACTIVE.
     Accept { target: Party<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamIndex>> },
     /// It ends now.
@@ -111,7 +111,7 @@ pub(crate) fn decide<'a>(
     let side = side(share, actor);
     check_side(deed, side)?;
     match deed {
-        Deed::Resend(expires) => resend(share, *expires, now),
+        Deed::Resend(expires, code) => resend(share, *expires, *code, now),
         Deed::Accept(acceptance) => accept(share, acceptance, actor, now, around),
         Deed::Decline => {
             check_open(share, now)?;
@@ -169,7 +169,7 @@ fn check_side(deed: &Deed<'_>, side: Side) -> Result<(), Reason> {
     let (is_allowed, reason) = match deed {
         Deed::Accept(_) => (true, Reason::NotTarget),
         Deed::Decline | Deed::Leave => (side == Side::Target, Reason::NotTarget),
-        Deed::Resend(_) | Deed::Cancel | Deed::Revoke => (side == Side::Owner, Reason::NotOwner),
+        Deed::Resend(..) | Deed::Cancel | Deed::Revoke => (side == Side::Owner, Reason::NotOwner),
         Deed::Update(update) => (side == Side::Owner || (side == Side::Target && !update.is_for_owner()), Reason::NotOwner),
         Deed::Pause | Deed::Resume => (matches!(side, Side::Owner | Side::Target), Reason::NotOwner),
         Deed::Expire(_) => (side == Side::Engine, Reason::NotOperator),
@@ -191,15 +191,20 @@ fn check_begun(share: &Share) -> Result<(), Reason> {
     if share.state.is_live() || share.expired_by() == Some(Cause::Access) { Ok(()) } else { Err(Reason::WrongState) }
 }
 
-fn resend<'a>(share: &Share, expires: Option<Moment>, now: Millis) -> Result<Change<'a>, Reason> {
+fn resend<'a>(share: &Share, expires: Option<Moment>, code: Option<CodeHash>, now: Millis) -> Result<Change<'a>, Reason> {
     check_open(share, now)?;
+    Ok(Change::Resend(restarted(share, expires, now)?, code))
+}
+
+/// When an offer lapses that is sent again (D20); none if it does not.
+fn restarted(share: &Share, expires: Option<Moment>, now: Millis) -> Result<Option<Moment>, Reason> {
     if let Some(expires) = expires {
-        return if expires <= now.moment() { Err(Reason::InvalidWindow) } else { Ok(Change::Resend(expires)) };
+        return if expires <= now.moment() { Err(Reason::InvalidWindow) } else { Ok(Some(expires)) };
     }
-    let Some(expires) = share.offer_expires() else { return Ok(Change::None) };
+    let Some(expires) = share.offer_expires() else { return Ok(None) };
     let started = share.extra().and_then(|extra| extra.resent_at).unwrap_or(share.offered_at);
     let length = expires.nanos() - started.moment().nanos();
-    Moment::from_nanos(now.moment().nanos() + length).map(Change::Resend).ok_or(Reason::InvalidWindow)
+    Moment::from_nanos(now.moment().nanos() + length).map(Some).ok_or(Reason::InvalidWindow)
 }
 
 fn accept<'a>(
@@ -214,6 +219,7 @@ fn accept<'a>(
     if share.has_ended(now) {
         return Err(Reason::AccessEnded);
     }
+    check_code(share, acceptance, actor)?;
     if target.number == Some(share.owner) {
         return Err(Reason::SelfShare);
     }
@@ -240,6 +246,16 @@ fn accept<'a>(
         return Err(Reason::TargetInUse);
     }
     Ok(Change::Accept { target, target_asset: acceptance.target_asset, streams })
+}
+
+/// Who has the code that was sent to the invitee has the invitee's mail. The operator verifies the address otherwise (D19), and the
+/// owner, who can only fail, is told why it does (D12).
+fn check_code(share: &Share, acceptance: &Acceptance<'_>, actor: Actor<'_>) -> Result<(), Reason> {
+    let Actor::Tenant(_, number) = actor else { return Ok(()) };
+    match share.code_hash() {
+        Some(hash) if number != Some(share.owner) && acceptance.code.map(CodeHash::of) != Some(hash) => Err(Reason::WrongCode),
+        _ => Ok(()),
+    }
 }
 
 /// Who becomes, or already is, the target (D12, D19). An invitee's owner passes here and fails as `self_share`.

@@ -1,6 +1,6 @@
 //! Shares: the control events, the rules of their life, the table they fold into and the graph that decisions read. Pure.
 //!
-//! In reading order: `kind`, `event`, `fields` and `data` read a control record; `state` and `lifecycle` are the rules,
+//! In reading order: `kind`, `event`, `fields`, `code` and `data` read a control record; `state` and `lifecycle` are the rules,
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
@@ -8,6 +8,7 @@
 
 pub mod bulk;
 pub mod bulk_names;
+pub mod code;
 pub mod data;
 pub mod dump;
 pub mod event;
@@ -47,6 +48,8 @@ mod trie;
 
 #[cfg(test)]
 mod bulk_tests;
+#[cfg(test)]
+mod code_tests;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

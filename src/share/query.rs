@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use super::code::CodeHash;
 use super::entry::{Share, ShareNumber};
 use super::graph::ProfileSlot;
 use super::index::hash_of;
@@ -52,6 +53,11 @@ impl<'t> ShareView<'t> {
     /// The offset of the event that changed it last.
     pub fn changed_at(self) -> Epoch {
         self.share.changed_at()
+    }
+
+    /// What the code hashes to that a tenant accepts this invitation with.
+    pub fn code_hash(self) -> Option<CodeHash> {
+        self.share.code_hash()
     }
 
     /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
@@ -189,7 +195,7 @@ impl ShareTable {
             asset,
             label: share.label(),
             target_tenant: target.map(|number| self.tenants.get(number).id.as_str()),
-            invitee: share.extra().and_then(|extra| extra.invitee.as_deref()).filter(|_| target.is_none()),
+            invitee: share.invitee().filter(|_| target.is_none()),
             target_asset: share.target_asset.as_ref().map(|id| id.as_str()).or(asset),
             streams: self
                 .streams

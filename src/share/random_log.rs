@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::code::CodeHash;
 use super::event::read_structured;
 use super::table::{FoldRules, Folded, ShareTable};
 use super::world::{minute, rules};
@@ -65,6 +66,15 @@ fn time(choice: usize, now: Millis) -> String {
     }
 }
 
+/// The hash of one of a few codes, or none, or what is no hash.
+fn code_hash(choice: usize) -> String {
+    match choice % 8 {
+        0..=2 => String::new(),
+        3 => r#","code_hash":"short""#.to_owned(),
+        code => format!(r#","code_hash":"{}""#, CodeHash::of(&(code % 3).to_string())),
+    }
+}
+
 /// An offer of a new share mostly, anything else on one of the shares offered last.
 fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
     let c = &step.choice;
@@ -106,7 +116,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
     let data = match kind {
         "share.offered" => {
             let target = match c[5] % 8 {
-                0 => r#""invitee":"i""#.to_owned(),
+                0 => format!(r#""invitee":"i"{}"#, code_hash(c[6])),
                 _ => format!(r#""target_tenant":"{other}","label":"l""#),
             };
             let starts = if c[7].is_multiple_of(2) { format!(r#","starts":{}"#, time(c[1], now)) } else { String::new() };
@@ -127,6 +137,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
             0 => format!(r#"{{{share},"target_tenant":"{other}"}}"#),
             1 => format!(r#"{{{share},"streams":{}}}"#, pick(&STREAMS, c[4])),
             2 => format!(r#"{{{share},"target_asset":"{}"}}"#, pick(&PLACES, c[4])),
+            3 => format!(r#"{{{share},"code":"{}"}}"#, c[4] % 3),
             _ => format!("{{{share}}}"),
         },
         "share.updated" => match c[3] % 6 {
@@ -137,7 +148,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
             4 => format!(r#"{{{share},"profile":"{profile}"}}"#),
             _ => format!(r#"{{{share},"label":null,"permission":"edit"}}"#),
         },
-        "share.resent" => format!(r#"{{{share},"offer_expires":{}}}"#, time(c[4], now)),
+        "share.resent" => format!(r#"{{{share},"offer_expires":{}{}}}"#, time(c[4], now), code_hash(c[5])),
         "share.expired" => format!(r#"{{{share},"cause":"{}"}}"#, pick(&["offer", "access", "access"], c[4])),
         "tenant.updated" => match c[3] % 4 {
             0 => format!(r#"{{"tenant":"{tenant}","parent":"{other}"}}"#),

@@ -13,7 +13,7 @@ use crate::id::{Epoch, Offset};
 use crate::time::Millis;
 
 const MAGIC: &[u8; 8] = b"sharecst";
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// Which log a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::code::CodeHash;
 use super::codec::{Decoder, Encoder};
 use super::entry::{Extra, NOTHING, Share, ShareNumber, Written};
 use super::graph::ProfileSlot;
@@ -112,10 +113,11 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
         out.number(moment.nanos().rem_euclid(NANOS_PER_MILLI) as u64)?;
     }
     let Some(extra) = extra else { return Ok(()) };
-    for text in [&extra.label, &extra.message, &extra.invitee] {
+    for text in [extra.label.as_deref(), extra.message.as_deref(), share.invitee()] {
         out.number(text.is_some().into())?;
-        out.text(text.as_deref().unwrap_or_default())?;
+        out.text(text.unwrap_or_default())?;
     }
+    out.bytes(share.code_hash().as_ref().map_or(&[], |hash| &hash.0))?;
     out.number(extra.resent_at.is_some().into())?;
     out.signed(extra.resent_at.unwrap_or_default().0)?;
     out.number(extra.pauses.len() as u64)?;
@@ -127,7 +129,7 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
 }
 
 fn has_more_than_times(extra: &Extra) -> bool {
-    let has_text = extra.label.is_some() || extra.message.is_some() || extra.invitee.is_some() || extra.written.is_some();
+    let has_text = extra.label.is_some() || extra.message.is_some() || extra.invitation.is_some() || extra.written.is_some();
     has_text || extra.resent_at.is_some() || !extra.pauses.is_empty()
 }
 
@@ -201,11 +203,18 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
 }
 
 fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
-    let mut text = || Ok::<_, SnapshotError>((from.number()? != 0, from.text()?)).map(|(is_there, text)| is_there.then(|| text.into()));
+    let mut text = || Ok::<_, SnapshotError>((from.number()? != 0, from.text()?)).map(|(is_there, text)| is_there.then_some(text));
     let (label, message, invitee) = (text()?, text()?, text()?);
+    let code_hash = match from.bytes()? {
+        [] => None,
+        bytes => Some(CodeHash(bytes.try_into().map_err(|_| SnapshotError::Damaged("a code's hash cannot be"))?)),
+    };
     let (was_resent, resent_at) = (from.number()? != 0, Millis(from.signed()?));
+    if let Some(invitee) = invitee {
+        share.invite(invitee, code_hash);
+    }
     let extra = share.extra_mut();
-    (extra.label, extra.message, extra.invitee) = (label, message, invitee);
+    (extra.label, extra.message) = (label.map(Into::into), message.map(Into::into));
     extra.resent_at = was_resent.then_some(resent_at);
     for _ in 0..from.small()? {
         extra.pauses.push((Millis(from.signed()?), Millis(from.signed()?)));

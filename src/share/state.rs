@@ -185,6 +185,8 @@ reasons! {
     ByTarget = "by_target",
     /// By the operator's will.
     ByOperator = "by_operator",
+    /// An invitation is accepted with its code only.
+    WrongCode = "wrong_code",
 }
 
 /// A set of those who hold a pause on a share (D16).

@@ -76,6 +76,8 @@ pub struct Folded {
     pub documents: Vec<StatusDocument>,
     /// Shares whose grants are not what they were, by share id.
     pub touched: Vec<Touched>,
+    /// Invitations that are no longer open: the mailer's topic holds nothing of them any more.
+    pub closed: Vec<ShareId>,
     /// A profile that is not what it was: all its grants are touched, see `shares_of_profile`.
     pub profile: Option<ProfileSlot>,
 }
@@ -151,8 +153,14 @@ impl ShareTable {
     pub fn fold(&mut self, offset: Offset, time: Millis, record: Result<Envelope, Unreadable>) -> Folded {
         self.graph.epoch = Epoch(offset.0);
         self.graph.control_time = self.graph.control_time.max(time);
-        let mut folded =
-            Folded { outcome: Outcome::Applied, kind: "unreadable", documents: Vec::new(), touched: Vec::new(), profile: None };
+        let mut folded = Folded {
+            outcome: Outcome::Applied,
+            kind: "unreadable",
+            documents: Vec::new(),
+            touched: Vec::new(),
+            closed: Vec::new(),
+            profile: None,
+        };
         self.end_graces(&mut folded);
         folded.outcome = match record {
             Ok(event) => self.fold_event(offset, &event, &mut folded),
