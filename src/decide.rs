@@ -20,6 +20,8 @@ pub struct ReleaseRules {
     pub late_grace: Span,
     /// Whether `_share` goes into the value (`provenance: payload`).
     pub shows_provenance: bool,
+    /// Whether provenance, in whatever form, says what the target may do (`provenance_permission`).
+    pub shows_permission: bool,
 }
 
 /// One input record of a stream, borrowed from wherever it lies. `H` yields name and value of each header, in order.
@@ -126,7 +128,7 @@ impl Decider {
                 Ok(projection) => {
                     let parties =
                         Parties { owner: identity.tenant, target: grant.target.as_str(), target_asset: grant.target_asset.as_str() };
-                    let provenance = provenance(grant, graph.epoch(), self.rules.shows_provenance);
+                    let provenance = provenance(grant, graph.epoch(), &self.rules);
                     self.output.clear();
                     let steps = self.projector.project(text, projection, &parties, provenance.as_ref(), &mut self.output);
                     let timestamp = floor_timestamp(record.timestamp, steps);
@@ -139,9 +141,21 @@ impl Decider {
     }
 }
 
-/// What `_share` says of a grant, if it is shown at all.
-pub fn provenance(grant: &Grant, epoch: Epoch, is_shown: bool) -> Option<Provenance<'_>> {
-    is_shown.then(|| Provenance { share: grant.share.as_str(), revision: grant.revision, epoch })
+/// What `_share` says of a grant, if it is in the value at all.
+pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
+    let permission = shown_permission(grant, rules);
+    rules.shows_provenance.then(|| Provenance { share: grant.share.as_str(), revision: grant.revision, epoch, permission })
+}
+
+/// The permission as provenance shows it; none where it does not.
+pub fn shown_permission(grant: &Grant, rules: &ReleaseRules) -> Option<&'static str> {
+    rules.shows_permission.then(|| grant.permission.word())
+}
+
+/// Adds to a document of an upsert stream, projected without `_share`, what else makes it another one than the last one written
+/// (D33): where it shows the permission, another permission. The bytes are then for comparing only.
+pub fn add_compared(grant: &Grant, rules: &ReleaseRules, bare: &mut Vec<u8>) {
+    bare.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
 }
 
 /// Whether a share that counts names the stream (D24). If none does, the value is not looked at, and why is counted here:

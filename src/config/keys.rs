@@ -45,6 +45,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("max_future", Form::Span),
     ("max_record_bytes", Form::Whole(1, MAX)),
     ("provenance", Form::Word(&["payload", "headers", "none"])),
+    ("provenance_permission", Form::Flag),
     ("delivery", Form::Word(&["exactly_once", "at_least_once"])),
     ("mask", Form::Map),
     ("mask.secret", Form::Text),

@@ -53,6 +53,8 @@ pub struct Config {
     pub max_record_bytes: usize,
     /// Where outputs say which share released them.
     pub provenance: ProvenanceForm,
+    /// Whether they also say what the target may do.
+    pub provenance_permission: bool,
     /// How sure delivery is.
     pub delivery: Delivery,
     /// Keys `mask: hash`; without it hashed members are dropped (D39).
@@ -165,7 +167,13 @@ impl Config {
             read: ReadRules { max_record_bytes: self.max_record_bytes, max_future: self.max_future },
             late_grace: self.late_grace,
             shows_provenance: self.provenance == ProvenanceForm::Payload,
+            shows_permission: self.shows_permission(),
         }
+    }
+
+    /// Whether outputs say what the target may do; where they do not say which share released them, they do not.
+    pub fn shows_permission(&self) -> bool {
+        self.provenance_permission && self.provenance != ProvenanceForm::Nowhere
     }
 
     /// The stream of this name.

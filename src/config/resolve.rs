@@ -31,6 +31,7 @@ pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) ->
         max_future: engine::span_or(root, "max_future", Span::from_millis(300_000)),
         max_record_bytes: engine::whole_or(root, "max_record_bytes", 1 << 20) as usize,
         provenance,
+        provenance_permission: provenance_permission(root, provenance, findings),
         delivery: match engine::word(root, "delivery") {
             Some("at_least_once") => Delivery::AtLeastOnce,
             _ => Delivery::ExactlyOnce,
@@ -50,6 +51,18 @@ pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) ->
         streams: streams.into(),
         starts: starts.into(),
     })
+}
+
+fn provenance_permission(root: &Value, provenance: ProvenanceForm, findings: &mut Findings) -> bool {
+    let is_on = root.at("provenance_permission").and_then(shape::flag).unwrap_or(false);
+    if let (true, ProvenanceForm::Nowhere, Some(value)) = (is_on, provenance, root.at("provenance_permission")) {
+        findings.warn(
+            value.spot,
+            "`provenance: none` shows no permission either",
+            "write `provenance: payload` or `headers`, or leave this out",
+        );
+    }
+    is_on
 }
 
 fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Option<OutputConfig> {
@@ -118,8 +131,9 @@ fn headers(root: &Value, streams: &[Stream], provenance: ProvenanceForm, finding
 
 /// Topics that are one to Kafka: two inputs, an input and the engine's own, a tenant's and its status.
 fn check_topics(root: &Value, streams: &[Stream], control: &str, output: Option<&OutputConfig>, findings: &mut Findings) {
-    let mut known: Vec<(String, String)> =
-        ["sharecast.shares", "sharecast.dead-letters", "sharecast.state"].map(|name| (name.to_owned(), name.to_owned())).to_vec();
+    let mut known: Vec<(String, String)> = ["sharecast.shares", "sharecast.dead-letters", "sharecast.state", "sharecast.invitations"]
+        .map(|name| (name.to_owned(), name.to_owned()))
+        .to_vec();
     let upserts = streams.iter().filter(|stream| stream.mode == Mode::Upsert);
     known.extend(upserts.map(|stream| format!("sharecast.standing.{}", stream.name)).map(|name| (name.clone(), name)));
     let control_spot = root.at("control.topic").map(|value| value.spot);

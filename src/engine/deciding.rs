@@ -106,14 +106,15 @@ impl Sink<'_> {
 
     fn push_provenance(&mut self, release: &Release<'_>) {
         let stream = self.settings.streams[usize::from(release.stream.0)].name.as_str();
-        for (name, value) in provenance_headers(release.grant, release.epoch, stream, self.origin) {
+        let permission = self.settings.has_permission_header.then(|| release.grant.permission.word());
+        for (name, value) in provenance_headers(release.grant, release.epoch, permission, stream, self.origin) {
             self.outbox.push_header(&name, &value);
         }
     }
 }
 
-/// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes.
-pub fn provenance_headers(grant: &Grant, epoch: Epoch, stream: &str, origin: Origin) -> Vec<(String, Vec<u8>)> {
+/// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes; `permission` where that is shown.
+pub fn provenance_headers(grant: &Grant, epoch: Epoch, permission: Option<&str>, stream: &str, origin: Origin) -> Vec<(String, Vec<u8>)> {
     let Origin { source, offset } = origin;
     let headers = [
         ("content-type", "application/json".to_owned()),
@@ -125,7 +126,8 @@ pub fn provenance_headers(grant: &Grant, epoch: Epoch, stream: &str, origin: Ori
         ("ce_sharerev", grant.revision.to_string()),
         ("ce_shareepoch", epoch.to_string()),
     ];
-    headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
+    let permission = permission.map(|word| ("ce_sharepermission", word.to_owned()));
+    headers.into_iter().chain(permission).map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
 }
 
 /// One outbox cannot hold more: its spans are 32 bits wide. A batch ends well before.

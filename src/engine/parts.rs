@@ -109,6 +109,7 @@ pub(super) fn make_worker(
         waits,
         passes_headers: config.output.headers.clone(),
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
+        has_permission_header: config.shows_permission(),
     };
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     let make_producer = producer_maker(kafka, transactional_id, sources.clone());

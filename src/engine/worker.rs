@@ -62,6 +62,8 @@ pub struct WorkerSettings {
     pub passes_headers: Vec<String>,
     /// `provenance: headers`.
     pub has_provenance_headers: bool,
+    /// `provenance_permission`: they name the permission too.
+    pub has_permission_header: bool,
 }
 
 /// What the workers of a process share.

@@ -29,6 +29,8 @@ pub struct Provenance<'a> {
     pub revision: u32,
     /// The epoch of the graph that decided.
     pub epoch: Epoch,
+    /// What the target may do, where that is shown (`provenance_permission`): a word without anything to escape.
+    pub permission: Option<&'a str>,
 }
 
 /// Holds one parsed record and the scratch memory of projecting it.

@@ -245,7 +245,7 @@ fn each_target_gets_its_ids_and_provenance_last() {
             record,
             profile.section(StreamIndex(3)).unwrap(),
             &parties,
-            Some(&Provenance { share: "s1", revision: 2, epoch }),
+            Some(&Provenance { share: "s1", revision: 2, epoch, permission: None }),
             &mut out,
         );
     }

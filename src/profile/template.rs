@@ -143,7 +143,7 @@ impl Template {
             write_string(if slot.is_asset { parties.target_asset } else { parties.target }, out);
         }
         out.extend_from_slice(&self.bytes[written..]);
-        if let Some(Provenance { share, revision, epoch }) = provenance {
+        if let Some(Provenance { share, revision, epoch, permission }) = provenance {
             let is_empty = self.bytes.len() == 1;
             out.extend_from_slice(if is_empty { b"\"_share\":{\"id\":" } else { b",\"_share\":{\"id\":" });
             write_string(share, out);
@@ -151,6 +151,11 @@ impl Template {
             write_integer(i64::from(*revision), out);
             out.extend_from_slice(b",\"epoch\":");
             write_integer(epoch.0, out);
+            if let Some(permission) = permission {
+                out.extend_from_slice(b",\"permission\":\"");
+                out.extend_from_slice(permission.as_bytes());
+                out.push(b'"');
+            }
             out.push(b'}');
         }
         out.push(b'}');

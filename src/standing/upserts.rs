@@ -3,7 +3,7 @@
 
 use super::documents::{Document, Documents};
 use super::{Place, Standing, wanted};
-use crate::decide::{InputRecord, ReleaseRules, provenance};
+use crate::decide::{InputRecord, ReleaseRules, add_compared, provenance};
 use crate::id::{ShareId, StreamIndex};
 use crate::profile::project::{Parties, Projector};
 use crate::record::dead_letter::Refusal;
@@ -139,13 +139,14 @@ impl Upserts {
         let parties = Parties { owner: identity.tenant, target: grant.target.as_str(), target_asset: grant.target_asset.as_str() };
         self.bare.clear();
         self.projector.project(&document.value, projection, &parties, None, &mut self.bare);
+        add_compared(grant, &self.rules, &mut self.bare);
         let place = Place { target: grant.target.clone(), stream, key: grant.target_asset.clone() };
         let writes = self.standing.bring(share, stream, Some((place.clone(), &self.bare)));
         if let Some(old) = writes.tombstone {
             write(Upsert { place: &old, timestamp: cause, value: None });
         }
         if writes.puts {
-            let provenance = provenance(grant, view.graph.epoch(), self.rules.shows_provenance);
+            let provenance = provenance(grant, view.graph.epoch(), &self.rules);
             self.full.clear();
             self.projector.project(&document.value, projection, &parties, provenance.as_ref(), &mut self.full);
             write(Upsert { place: &place, timestamp: document.timestamp, value: Some(&self.full) });

@@ -121,7 +121,12 @@ fn d41_the_other_keys_of_replay() {
     let config = load("late_grace: 90s\nmax_future: 1h").unwrap();
     assert_eq!((config.late_grace, config.max_future), (Span::from_millis(90_000), Span::from_millis(3_600_000)));
     assert!(config.fold_rules().halts_on_unreadable && !config.partnerships_are_open);
+    assert!(!config.release_rules().shows_permission && load("provenance_permission: true").unwrap().release_rules().shows_permission);
+    let nowhere = load("provenance: none\nprovenance_permission: true").unwrap();
+    assert_eq!((nowhere.release_rules().shows_permission, nowhere.warnings.len()), (false, 1));
+    assert!(load("provenance: headers\nprovenance_permission: true").unwrap().release_rules().shows_permission);
     for bad in [
+        "provenance_permission: yes please",
         "late_grace: 5",
         "late_grace: 1.5s",
         "late_grace: -1s",

@@ -7,7 +7,7 @@ use super::gate::Gates;
 use super::partition::{Held, State};
 use super::writes::{Bytes, Writes};
 use crate::clock::BootTime;
-use crate::decide::{ReleaseRules, provenance};
+use crate::decide::{ReleaseRules, add_compared, provenance, shown_permission};
 use crate::engine::deciding::provenance_headers;
 use crate::engine::letters::Letter;
 use crate::engine::outbox::Origin;
@@ -180,6 +180,7 @@ impl Bringing<'_> {
         let Projecting { projector, bare, full, key, entry } = self.projecting;
         bare.clear();
         projector.project(document.text, projection, &parties, None, bare);
+        add_compared(grant, &self.rules.release, bare);
         let digest = Digest::of(&self.rules.form, bare);
         let stands = Stood { target: grant.target.clone(), key: grant.target_asset.clone(), digest, offset: document.offset };
         if stood.is_some_and(|stood| stood.digest == digest) {
@@ -193,7 +194,7 @@ impl Bringing<'_> {
             return;
         }
         full.clear();
-        let provenance = provenance(grant, self.graph.epoch(), self.rules.release.shows_provenance);
+        let provenance = provenance(grant, self.graph.epoch(), &self.rules.release);
         projector.project(document.text, projection, &parties, provenance.as_ref(), full);
         let limit = self.routes.limit_at(route, self.boot);
         let is_too_large = limit.is_some_and(|limit| full.len() + grant.target_asset.as_str().len() + AROUND > limit);
@@ -212,7 +213,8 @@ impl Bringing<'_> {
         let mut headers = document.passed.to_vec();
         if self.rules.has_provenance_headers {
             let origin = Origin { source, offset: document.offset };
-            headers.extend(provenance_headers(grant, self.graph.epoch(), stream.name.as_str(), origin));
+            let permission = shown_permission(grant, &self.rules.release);
+            headers.extend(provenance_headers(grant, self.graph.epoch(), permission, stream.name.as_str(), origin));
         }
         self.writes.head(headers);
         held.draft.stands(subject.share, Some(stands));

@@ -209,6 +209,7 @@ impl Instance {
             waits: false,
             passes_headers: Vec::new(),
             has_provenance_headers: false,
+            has_permission_header: false,
         };
         Self { sim: Arc::clone(sim), number, shared, settings, stops: Mutex::new(vec![Arc::default(); workers]) }
     }
@@ -276,6 +277,7 @@ impl Instance {
             read: ReadRules { max_record_bytes: 1 << 20, max_future: Span::from_millis(600_000) },
             late_grace: Span::ZERO,
             shows_provenance: true,
+            shows_permission: false,
         };
         let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
         let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
