@@ -26,6 +26,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Run => cli::run::run(files),
         #[cfg(feature = "io")]
+        Command::Provision(args) => cli::provision::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Snapshot(args) => cli::snapshot::run(files, &args),
+        #[cfg(feature = "io")]
         Command::Share { acting, command: Verb::Look(look) } => cli::list::run(files, &acting, look),
         #[cfg(feature = "io")]
         Command::Share { acting, command: Verb::Write(command) } => cli::send::share(files, &acting, command),

@@ -10,6 +10,8 @@ pub enum Exit {
     Ok = 0,
     /// A check or test failed.
     Failed = 1,
+    /// There is something to change, and it was only to be looked at.
+    Changes = 2,
     /// The command line is wrong, or names an input that is not there.
     Usage = 64,
     /// Input data that cannot be used.

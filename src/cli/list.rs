@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::acting::{Acting, Format};
 use super::configuration;
 use super::exit::{Exit, Failure};
+use super::invitations;
 use super::printing::{Ended, exit, print_members, print_table, print_values, shown};
 use super::reading::{Beginning, Coming, ControlFold};
 use crate::id::ShareId;
@@ -30,6 +31,19 @@ pub enum ShareLook {
         /// Only the document: quicker, as the control topic need not be read from its beginning
         #[arg(long)]
         no_history: bool,
+    },
+    /// List those who were invited by e-mail, and what became of it; with --outbox what the mailer is told, codes and all
+    ///
+    /// The outcome is `pending`, `accepted` (by the tenant under BY, whatever became of the share since), `declined`, `expired`
+    /// (nobody accepted in time), `cancelled` or `failed`. Only the owner and the operator see invitations. This reads the
+    /// control topic from its beginning.
+    Invitations {
+        /// Which shares.
+        #[command(flatten)]
+        filters: Filters,
+        /// The records of sharecast.invitations whose code still opens a share
+        #[arg(long)]
+        outbox: bool,
     },
     /// Count shares by what became of them
     ///
@@ -121,6 +135,10 @@ pub fn run(files: &[PathBuf], acting: &Acting, command: ShareLook) -> Result<Exi
     let open = |beginning| ControlFold::open(&config, patience, beginning);
     exit(match command {
         ShareLook::List(filters) => print_list(&open(Beginning::Snapshot)?.fold_to_end()?, acting, &filters.into()).map_err(Ended::from),
+        ShareLook::Invitations { filters, outbox: false } => invitations::print_invited(open(Beginning::First)?, acting, &filters.into()),
+        ShareLook::Invitations { filters, outbox: true } => {
+            invitations::print_outbox(&config, open(Beginning::Snapshot)?, acting, &filters.into())
+        }
         ShareLook::Stats(filters) => {
             let table = open(Beginning::Snapshot)?.fold_to_end()?;
             print_stats(&Stats::of(&table, &acting.viewer(), &filters.into()), acting.output).map_err(Ended::from)

@@ -1,6 +1,8 @@
 //! The command line (SPEC section 12). Results go to stdout, logs and what went wrong to stderr.
 
 #[cfg(feature = "io")]
+mod acls;
+#[cfg(feature = "io")]
 pub mod acting;
 #[cfg(feature = "io")]
 mod bulk;
@@ -12,8 +14,12 @@ pub mod configuration;
 pub mod demo;
 pub mod exit;
 #[cfg(feature = "io")]
+mod invitations;
+#[cfg(feature = "io")]
 pub mod list;
 pub mod logging;
+#[cfg(feature = "io")]
+mod mailing;
 #[cfg(feature = "io")]
 mod outcome;
 #[cfg(feature = "io")]
@@ -22,6 +28,8 @@ pub mod parties;
 mod preview;
 #[cfg(feature = "io")]
 mod printing;
+#[cfg(feature = "io")]
+pub mod provision;
 #[cfg(feature = "io")]
 mod reading;
 pub mod replay;
@@ -35,6 +43,8 @@ pub mod run;
 pub mod send;
 #[cfg(feature = "io")]
 pub mod share;
+#[cfg(feature = "io")]
+pub mod snapshot;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,6 +78,12 @@ pub enum Command {
     /// Run the engine beside a Kafka cluster
     #[cfg(feature = "io")]
     Run,
+    /// Make the topics that are missing, and say what is wrong with those that are there
+    #[cfg(feature = "io")]
+    Provision(provision::Args),
+    /// Write the folded control topic to a file now, so that the next start reads only what comes after it
+    #[cfg(feature = "io")]
+    Snapshot(snapshot::Args),
     /// Offer, accept, change and end shares; list, show, count and watch them
     #[cfg(feature = "io")]
     Share {

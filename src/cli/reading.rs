@@ -25,6 +25,8 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 pub(super) enum Beginning {
     /// At the local snapshot, where one can be used.
     Snapshot,
+    /// The same, for a table with all that an engine's has: to be written as a snapshot itself.
+    Whole,
     /// At the first event of all: for what the table does not keep.
     First,
     /// At the oldest record that is there, folded or not.
@@ -38,7 +40,9 @@ pub(super) struct ControlFold {
     log: KafkaControlLog,
     control_time: Millis,
     topic: String,
-    /// The end that was seen at the start.
+    /// Asks for the end.
+    probe: KafkaEndProbe,
+    /// The end that was seen last.
     end: Offset,
     patience: Duration,
     trouble: Option<String>,
@@ -69,13 +73,15 @@ impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
     pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
-        let bounds = KafkaEndProbe::open(&kafka, &topic, ASK).map_err(client_failure)?.ask().map_err(input_failure)?;
-        let empty = ShareTable::for_documents(config.fold_rules());
+        let mut probe = KafkaEndProbe::open(&kafka, &topic, ASK).map_err(client_failure)?;
+        let bounds = probe.ask().map_err(input_failure)?;
+        let rules = config.fold_rules();
+        let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
         if beginning == Beginning::First && is_cut {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
-        let table = if beginning == Beginning::Snapshot || beginning == Beginning::First && is_cut {
+        let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
             let cluster = Admin::open(&kafka, ASK).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
             let origin = Origin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
@@ -91,10 +97,16 @@ impl ControlFold {
             return Err(Failure::new(Exit::Configuration, what));
         }
         let log = KafkaControlLog::open(&kafka, &topic, from).map_err(client_failure)?;
-        Ok(Self { control_time: table.control_time(), table, log, topic, end: bounds.end, patience, trouble: None })
+        Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, trouble: None })
     }
 
-    /// Hands over every record up to the end seen at the start, each to be folded by whom it is handed to.
+    /// Asks for the end anew, for what was written since.
+    pub(super) fn look_again(&mut self) -> Result<(), Failure> {
+        self.end = self.probe.ask().map_err(input_failure)?.end;
+        Ok(())
+    }
+
+    /// Hands over every record up to the end seen last, each to be folded by whom it is handed to.
     pub(super) fn read_to_end<E: From<Failure>>(
         &mut self,
         mut each: impl FnMut(&mut ShareTable, Coming<'_>) -> Result<(), E>,
@@ -120,7 +132,7 @@ impl ControlFold {
         Ok(())
     }
 
-    /// Folds up to the end seen at the start.
+    /// Folds up to the end seen last.
     pub(super) fn fold_to_end(mut self) -> Result<ShareTable, Failure> {
         self.read_to_end(|table, coming| {
             coming.fold(table);

@@ -8,6 +8,7 @@ use super::certain::{self, Certain};
 use super::check::load_profile;
 use super::configuration;
 use super::exit::{Exit, Failure};
+use super::mailing::{self, Mailing};
 use super::outcome::{Outcome, Sent, follow};
 use super::parties::{self, ControlCommand, PartnershipCommand, ProfileCommand, TenantCommand};
 use super::share::{Order, ShareCommand, random_event_id};
@@ -27,12 +28,33 @@ pub(super) const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(20);
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &Acting, command: ShareCommand) -> Result<Exit, Failure> {
     let bits = random()?;
-    let order = command.order(|| bits)?;
     let config = configuration::load(files)?;
-    match order {
-        Order::One(draft) => send(&config, acting, draft),
+    let mut command = command;
+    if let ShareCommand::Accept(accept) = &mut command
+        && let Some(code) = accept.code_to_find()
+    {
+        accept.set_share(mailing::share_of_code(&config, acting, code)?);
+    }
+    match command.order(|| bits)? {
+        Order::One(draft) => send_with_mail(&config, acting, draft),
         Order::Preview(offer) => super::preview::run(&config, acting, &offer),
         Order::Many(lines) => super::bulk::run(&config, acting, lines),
+    }
+}
+
+/// An offer to somebody without a tenant, or one that is sent again, has a mail that follows it.
+fn send_with_mail(config: &Config, acting: &Acting, draft: Draft) -> Result<Exit, Failure> {
+    let mut drafts = [draft];
+    let mailing = Mailing::prepare(config, acting, &mut drafts)?;
+    let [draft] = drafts;
+    match (send(config, acting, draft), mailing) {
+        (sent, None) => sent,
+        (Err(misused), _) if misused.exit == Exit::Usage => Err(misused),
+        // Whether it is known what became of the event or not, it may stand: then its mail is owed.
+        (sent, Some(mailing)) => {
+            let delivered = mailing.deliver();
+            Ok(if sent? == Exit::Ok { delivered? } else { Exit::Failed })
+        }
     }
 }
 
@@ -122,8 +144,13 @@ fn print(format: Format, sent: &Sent<'_>, outcome: &Outcome, certain: Option<Cer
 
 /// Bits from the system's own source.
 pub fn random() -> Result<[u8; 16], Failure> {
+    random_bytes()
+}
+
+/// As many of them as are asked for.
+pub(super) fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], Failure> {
     use std::io::Read;
-    let mut bits = [0; 16];
+    let mut bits = [0; LENGTH];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bits))
         .map_err(|error| Failure::new(Exit::Failed, format!("no random bits: {error}")))?;

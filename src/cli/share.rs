@@ -9,6 +9,7 @@ use super::acting::{Data, Draft, tenant};
 use super::exit::{Exit, Failure};
 use crate::document::Kind;
 use crate::id::TenantId;
+use crate::share::code;
 use crate::share::kind::EventType;
 use crate::share::lines::ListOf;
 
@@ -23,7 +24,7 @@ pub enum ShareCommand {
     Decline(Note),
     /// Take an offer back before it is accepted
     Cancel(Note),
-    /// Start an offer's clock again
+    /// Start an offer's clock again; an invitation gets a new code and a new mail
     Resend(Resend),
     /// Change a share
     Update(Update),
@@ -79,8 +80,8 @@ pub struct Offer {
     /// The tenant that shall receive it
     #[arg(long, value_name = "TENANT", value_parser = tenant, required_unless_present = "invite")]
     pub(super) to: Option<TenantId>,
-    /// The e-mail address of somebody who has no tenant yet; the share's id is then not guessable
-    #[arg(long, value_name = "EMAIL", conflicts_with = "to")]
+    /// The e-mail address of somebody who has no tenant yet: a one-time code for it goes to sharecast.invitations, for a mailer
+    #[arg(long, visible_alias = "invitee", value_name = "EMAIL", conflicts_with = "to")]
     invite: Option<String>,
     /// The streams, with commas
     #[arg(long, value_delimiter = ',', required = true)]
@@ -190,9 +191,19 @@ pub struct Lines {
 /// `share accept`.
 #[derive(Debug, Args)]
 pub struct Accept {
-    /// Which shares.
+    /// The share; several are accepted in one go. With --code it need not be named
+    #[arg(value_name = "SHARE", required_unless_present_any = ["shares_from", "code"])]
+    share: Vec<String>,
+    /// A list of shares, `-` for standard input: one id a line, and behind a tab the asset's id at the target. Empty lines and lines
+    /// that begin with # are passed over
+    #[arg(long, value_name = "FILE", conflicts_with = "code")]
+    shares_from: Option<PathBuf>,
+    /// How it is done for more than one share.
     #[command(flatten)]
-    shares: Shares,
+    many: Many,
+    /// The code that came by e-mail
+    #[arg(long)]
+    code: Option<String>,
     /// The asset's id in the target's words
     #[arg(long, value_name = "ASSET")]
     target_asset: Option<String>,
@@ -372,13 +383,28 @@ impl Offer {
 }
 
 impl Accept {
+    /// The code, if the share is to be found by it.
+    pub(super) fn code_to_find(&self) -> Option<&str> {
+        self.code.as_deref().filter(|_| self.share.is_empty())
+    }
+
+    /// The share that was found.
+    pub(super) fn set_share(&mut self, share: String) {
+        self.share = vec![share];
+    }
+
     fn order(self) -> Result<Order, Failure> {
+        if self.code.is_some() && self.share.len() > 1 {
+            return Err(Failure::new(Exit::Usage, "--code is for one share: each invitation has a code of its own"));
+        }
         let mut data = Data::default().text_if("target_asset", self.target_asset);
         if !self.streams.is_empty() {
             data = data.list("streams", &self.streams);
         }
+        let data = data.text_if("code", self.code.as_deref().map(code::normalise));
         let data = data.text_if("target_tenant", self.target_tenant.as_ref().map(TenantId::as_str));
-        self.shares.order(EventType::ShareAccepted, data, true)
+        let shares = Shares { share: self.share, shares_from: self.shares_from, many: self.many };
+        shares.order(EventType::ShareAccepted, data, true)
     }
 }
 

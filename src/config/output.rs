@@ -62,6 +62,14 @@ impl OutputTemplate {
         Self { parts: vec![literal("share."), Part::Tenant, literal("."), Part::Stream] }
     }
 
+    /// What every topic begins with, whatever tenant and stream.
+    pub fn prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The topic of a tenant and a stream.
     pub fn topic(&self, tenant: &str, stream: &str) -> String {
         let mut topic = String::with_capacity(64);

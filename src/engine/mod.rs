@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod letters;
 pub mod loading;
 pub mod monitor;
+pub mod needs;
 pub mod notes;
 pub mod outbox;
 mod parts;

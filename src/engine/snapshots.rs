@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::clock::BootTime;
 use crate::id::{Epoch, Offset};
-use crate::share::snapshot::{self, Origin};
+use crate::share::snapshot::{self, Origin, SnapshotError};
 use crate::share::table::{FoldRules, ShareTable};
 
 /// Writes snapshots. The table is turned into bytes on the caller's thread and written to disk on another, piece by piece,
@@ -47,17 +47,15 @@ impl SnapshotWriter {
         if let Some(writing) = self.writing.take() {
             let _ = writing.join();
         }
-        let (pieces, received) = channel();
-        let (path, epoch) = (self.path.clone(), table.epoch());
-        self.writing = Some(std::thread::spawn(move || match replace(&path, received) {
-            Ok(bytes) => info!(path = %path.display(), epoch = epoch.0, bytes, "snapshot written"),
-            Err(error) => warn!(path = %path.display(), %error, "snapshot could not be written"),
-        }));
-        match snapshot::write(table, &self.origin, Pieces(&pieces)) {
-            Ok(()) => {
-                self.last_epoch = epoch;
-                let _ = pieces.send(Piece::End);
-            }
+        let epoch = table.epoch();
+        let to_disk = self.path.clone();
+        let (made, writing) = write(table, &self.origin, &self.path, move |written| match written {
+            Ok(bytes) => info!(path = %to_disk.display(), epoch = epoch.0, bytes, "snapshot written"),
+            Err(error) => warn!(path = %to_disk.display(), %error, "snapshot could not be written"),
+        });
+        self.writing = Some(writing);
+        match made {
+            Ok(()) => self.last_epoch = epoch,
             Err(error) => warn!(%error, "snapshot could not be made"),
         }
     }
@@ -68,6 +66,32 @@ impl SnapshotWriter {
             let _ = writing.join();
         }
     }
+}
+
+/// Writes one snapshot and waits until it is on disk. An engine that uses the same file is not disturbed: it sees the old file or
+/// the new one. Answers the bytes written.
+pub fn write_whole(table: &ShareTable, origin: &Origin, path: &Path) -> Result<usize, SnapshotError> {
+    let (made, writing) = write(table, origin, path, |written| written);
+    let written = writing.join().unwrap_or_else(|_| Err(io::Error::other("its writer panicked")));
+    made?;
+    Ok(written?)
+}
+
+/// Turns the table into bytes here and writes them on another thread, which tells `done` how that went.
+fn write<D: Send + 'static>(
+    table: &ShareTable,
+    origin: &Origin,
+    path: &Path,
+    done: impl FnOnce(io::Result<usize>) -> D + Send + 'static,
+) -> (Result<(), SnapshotError>, JoinHandle<D>) {
+    let (pieces, received) = channel();
+    let path = path.to_owned();
+    let writing = std::thread::spawn(move || done(replace(&path, received)));
+    let made = snapshot::write(table, origin, Pieces(&pieces));
+    if made.is_ok() {
+        let _ = pieces.send(Piece::End);
+    }
+    (made, writing)
 }
 
 /// On its way from the table to the disk.
@@ -106,7 +130,10 @@ fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
                 length += bytes.len();
             }
             Ok(Piece::End) => break,
-            Err(_) => return Err(io::Error::other("it could not be made")),
+            Err(_) => {
+                let _ = fs::remove_file(&beside);
+                return Err(io::Error::other("it could not be made"));
+            }
         }
     }
     file.sync_all()?;

@@ -4,7 +4,7 @@
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
-//! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `snapshot` keeps it, in parts, by `codec`.
+//! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `mail` what the invited are sent, `snapshot` keeps it, in parts, by `codec`.
 
 pub mod bulk;
 pub mod bulk_names;
@@ -18,6 +18,7 @@ pub mod kind;
 pub mod lifecycle;
 pub mod lines;
 pub mod listing;
+pub mod mail;
 pub mod query;
 pub mod roster;
 pub mod snapshot;

@@ -168,27 +168,27 @@ impl Rejection<'_> {
 
 /// One JSON object, member by member.
 #[derive(Default)]
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
-    fn name(&mut self, name: &str) {
+    pub(super) fn name(&mut self, name: &str) {
         self.0.push(if self.0.is_empty() { b'{' } else { b',' });
         write_string(name, &mut self.0);
         self.0.push(b':');
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(super) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         write_string(text, &mut self.0);
     }
 
-    fn text_if(&mut self, name: &str, text: Option<&str>) {
+    pub(super) fn text_if(&mut self, name: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.text(name, text);
         }
     }
 
-    fn texts<'t>(&mut self, name: &str, texts: impl Iterator<Item = &'t str>) {
+    pub(super) fn texts<'t>(&mut self, name: &str, texts: impl Iterator<Item = &'t str>) {
         self.name(name);
         self.0.push(b'[');
         for (at, text) in texts.enumerate() {
@@ -200,7 +200,7 @@ impl Writer {
         self.0.push(b']');
     }
 
-    fn time_if(&mut self, name: &str, moment: Option<Moment>) {
+    pub(super) fn time_if(&mut self, name: &str, moment: Option<Moment>) {
         if let Some(moment) = moment {
             self.name(name);
             self.0.push(b'"');
@@ -209,12 +209,12 @@ impl Writer {
         }
     }
 
-    fn number(&mut self, name: &str, number: i64) {
+    pub(super) fn number(&mut self, name: &str, number: i64) {
         self.name(name);
         self.0.extend_from_slice(number.to_string().as_bytes());
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         self.0.push(b'}');
         self.0
     }

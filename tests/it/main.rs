@@ -44,6 +44,13 @@ mod hands;
 #[cfg(feature = "io")]
 mod many;
 
+// Codes, mails, and permissions that are shown (sections 4, 9).
+#[cfg(feature = "io")]
+mod invitations;
+// Topics made by command, and snapshots on demand (sections 5, 9, 12).
+#[cfg(feature = "io")]
+mod provision;
+
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]
 mod simulation;

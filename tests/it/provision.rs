@@ -1,0 +1,128 @@
+//! Topics made by command, snapshots on demand, and the ACLs that a broker then holds everybody to (sections 5, 9, 12).
+
+use std::path::Path;
+use std::process::Output;
+
+use super::broker::{shared, unique};
+use super::instance::{command, printed};
+use super::world::World;
+
+fn output(config: &Path, line: &str) -> Output {
+    command(config, &line.split(' ').collect::<Vec<_>>())
+}
+
+fn run(config: &Path, line: &str, code: i32) -> String {
+    let output = output(config, line);
+    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+    printed(&output)
+}
+
+/// A configuration with an upsert stream that provisions nothing by itself.
+fn manual(world: &World<'_>, stream: &str) -> String {
+    let name = &world.name;
+    format!(
+        "streams:\n  telemetry: {{ topic: {}, tenant: $.tenant, asset: $.asset, time: $.ts }}\n  {stream}: {{ mode: upsert, topic: docs-{name}, \
+         tenant: key.tenant, asset: key.asset, key_format: \"{{tenant}}/{{asset}}\" }}\noutput: {{ topic: \"out-{name}.{{tenant}}.{{stream}}\", \
+         provision: manual, partitions: 3 }}\n",
+        world.input
+    )
+}
+
+fn states(printed: &str) -> Vec<(String, String)> {
+    let each = printed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    each.map(|topic| (topic["topic"].as_str().unwrap().to_owned(), topic["state"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
+    let mut world = World::new(shared(), 1, "");
+    // What stands is kept by stream, so this world needs a name of its own for it.
+    let stream = unique("d");
+    let more = manual(&world, &stream);
+    world.set_more(&more);
+    let (config, _) = world.config("cli");
+    let docs = format!("docs-{}", world.name);
+    let admin = world.cluster.admin();
+    // An input is not ours to make; that it is missing is said.
+    let said = run(&config, "provision --check -o ndjson", 2);
+    assert!(states(&said).contains(&(world.control.clone(), "missing".to_owned())) && said.contains(&docs), "{said}");
+    assert!(admin.topic(&world.control).unwrap().is_none(), "--check makes nothing");
+    let spec = sharecast::kafka::TopicSpec {
+        name: docs.clone(),
+        partitions: 4,
+        replication: -1,
+        config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
+    };
+    admin.create(&[spec]).unwrap();
+    run(&config, "provision", 0);
+    world.partners("o", "t");
+    let (o, t) = (world.tenant("o"), world.tenant("t"));
+    let offer = |share: &str, asset: &str, streams: &str| {
+        format!(
+            r#"{{"share":"{share}","asset":"{asset}","owner":"{o}","target_tenant":"{t}","streams":{streams},"profile":"all","history":true}}"#
+        )
+    };
+    world.event("/operator", "share.offered", &offer(&unique("share"), "a", r#"["telemetry"]"#));
+    world.event("/operator", "share.offered", &offer(&unique("share"), "b", &format!(r#"["{stream}"]"#)));
+    let route = |tenant: &str, stream: &str| format!("out-{}.{tenant}.{stream}", world.name);
+    let own = [route(&t, "telemetry"), route(&t, &stream), format!("share.{o}.shares"), format!("share.{t}.shares")];
+    let missing = states(&run(&config, "provision --dry-run -o ndjson", 2));
+    for topic in &own {
+        assert!(missing.contains(&(topic.clone(), "missing".to_owned())), "{topic}: {missing:?}");
+    }
+    let made = states(&run(&config, "provision -o ndjson", 0));
+    assert!(own.iter().all(|topic| made.contains(&(topic.clone(), "made".to_owned()))), "{made:?}");
+    assert!(states(&run(&config, "provision --check -o ndjson", 0)).iter().all(|(_, state)| state == "ok"));
+    let partitions = |topic: &str| admin.topic(topic).unwrap().unwrap().partitions;
+    let policy = |topic: &str| admin.topic_config(topic).unwrap().remove("cleanup.policy").unwrap();
+    assert_eq!((partitions(&own[0]), policy(&own[0])), (3, "delete".to_owned()));
+    assert_eq!((partitions(&own[1]), policy(&own[1])), (3, "compact".to_owned()));
+    assert_eq!((partitions(&own[3]), policy(&own[3])), (1, "compact".to_owned()));
+    let standing = format!("sharecast.standing.{stream}");
+    assert_eq!(policy("sharecast.invitations"), "compact");
+    assert_eq!((partitions(&standing), policy(&standing)), (4, "compact".to_owned()));
+    // An engine that makes nothing flows on what was made.
+    let engine = world.start_ready("a");
+    world.feed(0, [world.record("o", "a", 1)]);
+    assert_eq!(world.await_outputs("t", 1).len(), 1);
+    engine.terminate();
+    // Somebody made the topics of the next tenant as they came.
+    world.partners("o", "u");
+    let u = world.tenant("u");
+    let as_it_came = |name: String| sharecast::kafka::TopicSpec { name, partitions: 2, replication: -1, config: Default::default() };
+    admin.create(&[as_it_came(format!("share.{u}.shares")), as_it_came(route(&u, &stream))]).unwrap();
+    world.event("/operator", "share.offered", &offer(&unique("share"), "b", &format!(r#"["{stream}"]"#)).replace(&t, &u));
+    let said = run(&config, "provision -o json", 78);
+    for wrong in ["it has 2 partitions and needs 1", "it has 2 partitions and needs 3", "cleanup.policy is delete; set it to compact"] {
+        assert!(said.contains(wrong), "{wrong}: {said}");
+    }
+    run(&config, "provision --check", 2);
+}
+
+/// The snapshot on demand is the engine's own: written beside a running engine, read by the next start.
+#[test]
+fn a_snapshot_on_demand_is_what_the_engine_starts_from() {
+    let world = World::new(shared(), 1, "");
+    let (config, _) = world.config("a");
+    let engine = world.start_ready("a");
+    world.partners("o", "t");
+    let share = world.share("o", "a", "t");
+    let aside = config.with_file_name("aside.snapshot");
+    let said = run(&config, &format!("snapshot --out {}", aside.display()), 0);
+    assert!(said.contains("1 shares") && aside.exists(), "{said}");
+    // The engine's own file, while it runs.
+    run(&config, "snapshot", 0);
+    let file = config.with_file_name("a.snapshot");
+    let left: Vec<_> =
+        std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(left.iter().all(|name| !name.ends_with(".new")), "{left:?}");
+    engine.kill();
+    let engine = world.start_ready("a");
+    assert!(engine.log().contains("read from the snapshot"), "{}", engine.log());
+    world.feed(0, [world.record("o", "a", 1)]);
+    assert!(world.await_outputs("t", 1)[0].value.as_deref().unwrap().contains(&share));
+    engine.terminate();
+    world.control(b"nobody understands this");
+    let refused = output(&config, "snapshot");
+    assert!(refused.status.code() == Some(1) && String::from_utf8_lossy(&refused.stderr).contains("control.skipped"), "{refused:?}");
+}
