@@ -100,13 +100,15 @@ fn tenant_prefixes(config: &Config) -> Vec<String> {
 
 fn engine(config: &Config, principal: &str) -> Vec<Grant> {
     let group = &config.kafka.group;
-    let groups = [group.clone(), format!("{group}-status"), format!("{group}-reader")];
+    // The workers' group, the status writer's, and those that readers outside any group still name to the cluster.
+    let groups = [group.clone(), format!("{group}-")];
     let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
     let mut grants = vec![
         grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
         grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
         grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
-        grant(principal, &["Read", "Describe"], "group", &groups, Named::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups[..1], Named::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups[1..], Named::Beginning),
         grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-")], Named::Beginning),
     ];
     if config.output.is_auto_provisioned {
@@ -122,7 +124,8 @@ fn operator(config: &Config, principal: &str) -> Vec<Grant> {
     vec![
         grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], Named::Exactly),
         grant(principal, &["Read"], "topic", &[SHARES.to_owned()], Named::Exactly),
-        grant(principal, &["Describe"], "group", &[group.clone(), format!("{group}-status")], Named::Exactly),
+        grant(principal, &["Describe"], "group", std::slice::from_ref(group), Named::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], Named::Beginning),
         // For `provision`, which looks at every topic and makes those that are missing.
         grant(principal, &["Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
         grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),

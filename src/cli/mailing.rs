@@ -12,8 +12,10 @@ use crate::engine::topic_specs::TopicSpecs;
 use crate::engine::topics::INVITATIONS;
 use crate::kafka::{Admin, KafkaSettings, Writer};
 use crate::share::code::{self, CodeHash};
+use crate::share::event::Envelope;
 use crate::share::mail;
 use crate::share::state::State;
+use crate::share::status::Document;
 use crate::share::table::{Outcome, ShareTable};
 
 /// How long one question to the cluster, or one write, may take.
@@ -30,8 +32,8 @@ pub(super) struct Mailing {
 struct Mailed {
     share: String,
     code: String,
-    /// Why the event was refused, if it was.
-    refused: Option<&'static str>,
+    /// What became of its event, once that was read.
+    outcome: Option<Outcome>,
     is_written: bool,
 }
 
@@ -53,7 +55,7 @@ impl Mailing {
             if is_offer_to_invitee(draft) || draft.kind == "share.resent" && is_invitation(&fold.table, &share) {
                 let code = code::write(&random_bytes()?);
                 put(&mut draft.data, "code_hash", CodeHash::of(&code).to_string());
-                mails.push(Mailed { share, code, refused: None, is_written: false });
+                mails.push(Mailed { share, code, outcome: None, is_written: false });
             }
         }
         if mails.is_empty() {
@@ -67,16 +69,22 @@ impl Mailing {
 
     /// Reads what became of the events, which are written by now, and tells the mailer of each that stands.
     pub(super) fn deliver(mut self) -> Result<Exit, Failure> {
+        self.try_deliver().map_err(|failure| {
+            let unsent: Vec<&str> = self.mails.iter().filter(|mailed| !mailed.is_written).map(|mailed| mailed.share.as_str()).collect();
+            let advice = "an offer that stands has no mail yet: `sharecast share resend SHARE` makes a new code and a new mail";
+            Failure::new(failure.exit, format!("{failure}; {advice} ({})", unsent.join(", ")))
+        })
+    }
+
+    fn try_deliver(&mut self) -> Result<Exit, Failure> {
         let (mut exit, mut first_failure) = (Exit::Ok, None);
         self.read_on()?;
         for at in 0..self.mails.len() {
-            let Mailed { share, code, refused, .. } = &self.mails[at];
+            let Mailed { share, code, outcome, .. } = &self.mails[at];
             let hash = CodeHash::of(code);
             let Some(found) = self.fold.table.share(share).filter(|found| mail::is_open(*found, hash)) else {
-                let state = self.fold.table.share(share).map(|found| found.document());
-                let failed = state.filter(|document| document.state == State::Failed).and_then(|document| document.reason);
-                let why = refused.or(failed.map(|reason| reason.code())).unwrap_or("another event came in between");
-                eprintln!("share {share}: no mail is written, its event did not open the invitation: {why}");
+                let why = why_closed(outcome.as_ref(), self.fold.table.share(share).map(|found| found.document()));
+                eprintln!("share {share}: no mail is written: {why}");
                 exit = Exit::Failed;
                 continue;
             };
@@ -112,16 +120,27 @@ impl Mailing {
         self.fold.look_again()?;
         let mails = &mut self.mails;
         self.fold.read_to_end(|table, coming: Coming<'_>| {
-            let of_mail = |record: &Result<crate::share::event::Envelope, _>| {
-                let named = record.as_ref().ok().and_then(|event| event.data.get("share")?.as_str().map(str::to_owned));
-                named.and_then(|named| mails.iter().position(|mailed| mailed.share == named))
+            let of_mail = |record: &Result<Envelope, _>| {
+                let hash = record.as_ref().ok().and_then(|event| CodeHash::parse(event.data.get("code_hash")?.as_str()?));
+                hash.and_then(|hash| mails.iter().position(|mailed| CodeHash::of(&mailed.code) == hash))
             };
             let (mail, folded) = coming.fold_noting(table, of_mail);
-            if let (Some(at), Outcome::Rejected(reason)) = (mail, folded.outcome) {
-                mails[at].refused = Some(reason);
+            if let Some(at) = mail {
+                mails[at].outcome = Some(folded.outcome);
             }
             Ok(())
         })
+    }
+}
+
+/// Why there is nothing to accept by a code.
+fn why_closed(outcome: Option<&Outcome>, share: Option<Document<'_>>) -> String {
+    let failed = share.filter(|document| document.state == State::Failed).and_then(|document| document.reason);
+    match (outcome, failed) {
+        (None, _) => "its event is not in the control topic; if `share list` shows the offer later, `share resend` mails it".to_owned(),
+        (Some(Outcome::Rejected(reason)), _) => format!("the event was rejected, {reason}"),
+        (_, Some(reason)) => format!("the offer failed, {}", reason.code()),
+        _ => "the invitation was closed, or has another code, since".to_owned(),
     }
 }
 

@@ -24,8 +24,8 @@ fn run(config: &Path, line: &str, code: i32) -> String {
 
 /// The newest record of a share in the mailer's topic: none where there never was one, null for a tombstone.
 fn mail(world: &World<'_>, share: &str) -> Option<String> {
-    let all = world.cluster.read(INVITATIONS).into_iter().filter(|record| record.key.as_deref() == Some(share));
-    all.last().map(|record| record.value.unwrap_or_else(|| "null".to_owned()))
+    let mut all = world.cluster.read(INVITATIONS).into_iter().filter(|record| record.key.as_deref() == Some(share));
+    all.next_back().map(|record| record.value.unwrap_or_else(|| "null".to_owned()))
 }
 
 fn code_of(mail: &str) -> String {
