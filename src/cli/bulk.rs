@@ -22,6 +22,7 @@ use crate::share::bulk_names::Run;
 use crate::share::event;
 use crate::share::kind::EventType;
 use crate::share::lines::{self, ListOf, Named, Place};
+use crate::share::table::ShareTable;
 
 /// So many lines that are refused are shown one by one.
 const REFUSALS_SHOWN: usize = 10;
@@ -43,6 +44,15 @@ pub(super) fn run(config: &Config, acting: &Acting, lines: Lines) -> Result<Exit
     let run = Run { source: &source, kind, batch: batch.as_deref() };
 
     let table = ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()?;
+    if kind == EventType::ShareResent
+        && let Some(intent) = intents.iter().find(|intent| is_invitation(&table, &intent.named.id))
+    {
+        let what = format!(
+            "{}: share {} is an invitation: resend it by itself, so that a new code is made and mailed",
+            intent.named.place, intent.named.id
+        );
+        return Err(Failure::new(Exit::Usage, what));
+    }
     let count = intents.len();
     let now = SystemClock.wall().max(table.control_time());
     let plan = Plan::make(table, now, &run, intents);
@@ -55,6 +65,10 @@ pub(super) fn run(config: &Config, acting: &Acting, lines: Lines) -> Result<Exit
         confirm(written, is_confirmed, is_answerable)?;
     }
     write(config, acting, &run, &plan)
+}
+
+fn is_invitation(table: &ShareTable, share: &str) -> bool {
+    table.share(share).is_some_and(|share| share.document().invitee.is_some())
 }
 
 /// What each line means.

@@ -12,7 +12,7 @@ use super::loading::Surroundings;
 use super::provision::Provisioner;
 use super::snapshots;
 use super::status::CONTROL_PARTITION;
-use super::topics::{TopicNames, standing_topic};
+use super::topics::{STATE, TopicNames, standing_topic};
 use super::upsert::Upserts;
 use super::upsert::bringing::UpsertRules;
 use super::upsert::changes::Hearing;

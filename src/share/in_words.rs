@@ -16,6 +16,7 @@ impl Reason {
             Self::UnknownShare => "there is no such share",
             Self::DuplicateShare => "the share id is taken",
             Self::WrongState => "its state does not allow this",
+            Self::WrongCode => "the code is not the one that was sent last; `share resend` makes a new one",
             Self::OfferLapsed => "the offer has lapsed",
             Self::TargetInUse => "another live share feeds the same stream of the same asset of the target",
             Self::MoreThanOffered => "more streams are named than were offered",
