@@ -115,12 +115,8 @@ impl Surroundings {
         };
         self.check_partitions(stream, archive)?;
         let note = Reconciled::read(&note).unwrap_or(Reconciled::NOTHING);
-        let mut standing = self.read_standing(stream, partition, is_unwanted, archive)?;
+        let standing = self.read_standing(stream, partition, is_unwanted, archive)?;
         let documents = find_documents(stream, partition, position, is_unwanted, archive)?;
-        for found in &mut standing {
-            let hash = AssetHash::of(Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() });
-            found.stood.offset = documents.get(&hash).copied().unwrap_or(found.stood.offset);
-        }
         info!(
             topic = stream.topic,
             partition = partition.partition,
@@ -178,11 +174,12 @@ impl Surroundings {
             warn!(topic, "documents stand in a topic that output.topic does not name any more; they are left to whoever renamed it");
             return None;
         }
+        let asset = AssetHash::of(Identity { tenant: entry.owner.as_str(), asset: entry.asset.as_str() });
         let mut found = Found {
             share: entry.share,
             owner: entry.owner,
             asset: entry.asset,
-            stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, offset: entry.offset },
+            stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
         };
         let view = self.live.load();
         let grants = view.graph.asset(found.owner.as_str(), found.asset.as_str()).map_or(&[][..], |shares| &shares.grants);

@@ -37,8 +37,8 @@ pub struct Stood {
     pub key: AssetId,
     /// What was written.
     pub digest: Digest,
-    /// Where its document lies in the input.
-    pub offset: Offset,
+    /// Of which asset it is.
+    pub asset: AssetHash,
 }
 
 /// An asset's current document, as far as it is at hand.
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     fn stood(key: &str) -> Stood {
-        Stood { target: tenant(), key: asset(key), digest: Digest(1), offset: Offset(3) }
+        Stood { target: tenant(), key: asset(key), digest: Digest(1), asset: AssetHash::of(Identity { tenant: "nw", asset: "a" }) }
     }
 
     fn tenant() -> TenantId {

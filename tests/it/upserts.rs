@@ -226,3 +226,33 @@ fn a_new_owner_finds_what_has_ended_begun_or_changed() {
     assert!(values[values.len() - 3..].iter().all(|value| !value.contains("_share")), "{values:?}");
     engine.terminate();
 }
+
+/// The input's compaction keeps the newest record of a key, whether it can be read or not (D33).
+#[test]
+fn what_compaction_has_left_is_what_counts() {
+    let compacts = [("segment.ms", "50"), ("min.cleanable.dirty.ratio", "0.001"), ("max.compaction.lag.ms", "100")];
+    let details = Details::new(shared(), 1, &compacts, "");
+    details.world.partners("o", "t");
+    let old: Vec<(String, String)> = (1..=4).map(|n| (format!("a{n}"), details.document(&format!("a{n}"), "old"))).collect();
+    details.feed(0, old.iter().map(|(asset, document)| (&**asset, Some(&**document))));
+    let engine = details.world.start_ready("a");
+    let shares: Vec<String> = (1..=4).map(|n| details.share(&format!("a{n}"), "t", &format!("k{n}"))).collect();
+    details.await_standing("t", (1..=4).map(|n| details.shown("t", &format!("k{n}"), "old")));
+    engine.kill();
+    let new = details.document("a1", "new");
+    details.feed(0, [("a1", Some(&*new)), ("a2", Some("{")), ("a3", Some(&*new))]);
+    details.act("revoked", &shares[0], "");
+    super::instance::await_that("the old records are compacted away", || {
+        // A segment that nothing is written to is never closed.
+        details.feed(0, [("filler", Some("{}"))]);
+        let records = details.world.cluster.read(&details.topic);
+        records.iter().filter(|record| record.key.as_deref().is_some_and(|key| key.ends_with("/a1") || key.ends_with("/a2"))).count() == 2
+    });
+    let engine = details.world.start_ready("a");
+    let changed = ("k3".to_owned(), details.shown("t", "k3", "new").1);
+    details.await_standing("t", [changed, details.shown("t", "k4", "old")]);
+    // The one that was revoked and the one that cannot be read have got their tombstones.
+    let tombstones = details.world.cluster.read(&details.output("t")).into_iter().filter(|seen| seen.value.is_none());
+    assert_eq!(tombstones.map(|seen| seen.key.unwrap()).collect::<Vec<_>>(), ["k1", "k2"]);
+    engine.terminate();
+}

@@ -182,10 +182,9 @@ impl Bringing<'_> {
         projector.project(document.text, projection, &parties, None, bare);
         add_compared(grant, &self.rules.release, bare);
         let digest = Digest::of(&self.rules.form, bare);
-        let stands = Stood { target: grant.target.clone(), key: grant.target_asset.clone(), digest, offset: document.offset };
+        let asset = AssetHash::of(subject.identity);
+        let stands = Stood { target: grant.target.clone(), key: grant.target_asset.clone(), digest, asset };
         if stood.is_some_and(|stood| stood.digest == digest) {
-            // Where it lies now, should it have to be written again.
-            held.draft.stands(subject.share, Some(stands));
             return;
         }
         let route = self.routes.find(&grant.target, stream.index, || self.rules.names.of_stream(&grant.target, &stream.name));

@@ -277,7 +277,11 @@ impl Upserts {
         let waits = |held: &Held| match &held.state {
             State::Loading => false,
             State::Loaded(loaded) => loaded.note.epoch <= view.graph.epoch(),
-            State::Active(_) => held.settled.0 < view.newest_change || held.settled.1 != self.owed_targets(held.source().stream, routes),
+            State::Active(_) => {
+                !held.gone_for_good().is_empty()
+                    || held.settled.0 < view.newest_change
+                    || held.settled.1 != self.owed_targets(held.source().stream, routes)
+            }
         };
         !self.unseen.is_empty()
             || self.partitions.iter().any(waits)
@@ -313,11 +317,12 @@ impl Upserts {
         self.owed_letters.clear();
         for held in self.partitions.iter_mut().filter(|held| held.ticket.partition.stream == stream) {
             let State::Active(holding) = &mut held.state else { continue };
-            let mut offsets = Vec::new();
+            let mut assets = Vec::new();
             for stood in holding.all_stood_mut().filter(|stood| stood.target == *tenant) {
                 stood.digest = Digest(0);
-                offsets.push(stood.offset);
+                assets.push(stood.asset);
             }
+            let offsets: Vec<Offset> = assets.into_iter().filter_map(|asset| holding.lies_at(asset)).collect();
             if !offsets.is_empty() {
                 warn!(tenant = tenant.as_str(), documents = offsets.len(), "its topic was away: its documents are written again");
             }

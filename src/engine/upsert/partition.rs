@@ -34,6 +34,8 @@ pub struct Held {
     pub in_flight: Vec<Offset>,
     /// Documents that are no longer in the log, with the log's end when that was seen: behind it their successor is known.
     pub gone: Vec<(Offset, Offset)>,
+    /// Those of them that the transaction under way forgets.
+    pub forgets: Vec<Offset>,
     /// What the transaction under way changes.
     pub draft: Draft,
     /// What stands beside its committed offset.
@@ -57,6 +59,7 @@ impl Held {
             fetch: BTreeSet::new(),
             in_flight: Vec::new(),
             gone: Vec::new(),
+            forgets: Vec::new(),
             draft: Draft::default(),
             note: Reconciled::NOTHING,
             next_note: None,
@@ -82,6 +85,7 @@ impl Held {
     /// A transaction begins.
     pub fn begin(&mut self) {
         self.draft.clear();
+        self.forgets.clear();
         self.next_note = None;
         self.next_settled = None;
         self.is_written = false;
@@ -92,6 +96,8 @@ impl Held {
         if let State::Active(holding) = &mut self.state {
             holding.take(&mut self.draft);
         }
+        let forgets = std::mem::take(&mut self.forgets);
+        self.gone.retain(|(offset, _)| !forgets.contains(offset));
         if let Some(note) = self.next_note.take() {
             self.note = note;
         }
@@ -99,6 +105,12 @@ impl Held {
             self.settled = settled;
         }
         self.is_written = false;
+    }
+
+    /// Documents that have left the log and whose successors, had there been any, have been read by now.
+    pub fn gone_for_good(&self) -> Vec<Offset> {
+        let Some(position) = self.active().map(Holding::position) else { return Vec::new() };
+        self.gone.iter().filter(|(_, end)| position >= *end).map(|(offset, _)| *offset).collect()
     }
 
     /// Has a document read back, unless that is under way.

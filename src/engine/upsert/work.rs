@@ -19,7 +19,7 @@ use crate::record::dead_letter::{Reason, Refusal};
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::Stream;
 use crate::share::graph::{Grant, ShareGraph};
-use crate::standing::holding::{AssetHash, Current, bring};
+use crate::standing::holding::{AssetHash, Current, Stood, bring};
 use crate::standing::note::Reconciled;
 use crate::standing::wanted;
 use crate::time::{Millis, Moment};
@@ -281,18 +281,19 @@ impl Upserts {
     /// Documents that have left the log, and whose successor would have been read by now: there are none any more.
     fn forget_gone(&mut self, now: &mut Now<'_>) {
         for at in 0..self.partitions.len() {
-            let Some(position) = self.partitions[at].active().map(|holding| holding.position()) else { continue };
-            let due: Vec<Offset> = self.partitions[at].gone.iter().filter(|(_, end)| position >= *end).map(|(offset, _)| *offset).collect();
+            let due = self.partitions[at].gone_for_good();
             if due.is_empty() {
                 continue;
             }
             let held = &mut self.partitions[at];
             let State::Active(holding) = &held.state else { continue };
             let lost = holding.lying_at(&due);
+            let is_lost = |stood: &Stood| lost.contains(&stood.asset);
             let stood: Vec<_> =
-                holding.all_stood().filter(|(_, stood)| due.contains(&stood.offset)).map(|(s, t)| (s.clone(), t.clone())).collect();
+                holding.all_stood().filter(|(_, stood)| is_lost(stood)).map(|(share, stood)| (share.clone(), stood.clone())).collect();
+            held.is_written |= !lost.is_empty();
             lost.into_iter().for_each(|asset| held.draft.document(asset, None));
-            held.is_written = true;
+            held.forgets = due;
             let (stream, cause) = (held.source().stream, now.view.graph.control_time());
             for (share, stood) in stood {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
