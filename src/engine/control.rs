@@ -167,7 +167,8 @@ impl<L: ControlLog> ControlPlane<L> {
             self.pass(&mut passed, &mut changes);
             if !changes.is_empty() {
                 // Behind the publish: whoever hears of a change finds it in the view.
-                let changes = Arc::new(std::mem::take(&mut changes));
+                let through = self.table.epoch();
+                let changes = Arc::new(Changes { through, ..std::mem::take(&mut changes) });
                 self.upserts.iter().for_each(|worker| worker.tell(&changes));
             }
             while let Ok(command) = self.commands.try_recv() {

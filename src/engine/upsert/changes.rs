@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::id::{AssetId, ShareId, TenantId};
+use crate::id::{AssetId, Epoch, ShareId, TenantId};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::time::Millis;
@@ -36,7 +36,7 @@ impl Work {
 }
 
 /// What one publish changed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Changes {
     /// Shares, in the order of the events.
     pub touched: Vec<Work>,
@@ -44,6 +44,14 @@ pub struct Changes {
     pub profiles: Vec<(ProfileSlot, Millis)>,
     /// Decisions are made at this time or later: moments up to it are among the touched.
     pub now: Option<Millis>,
+    /// With this, everything up to this epoch has been told.
+    pub through: Epoch,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { touched: Vec::new(), profiles: Vec::new(), now: None, through: Epoch::NONE }
+    }
 }
 
 impl Changes {

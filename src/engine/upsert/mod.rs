@@ -7,6 +7,8 @@ pub mod bringing;
 pub mod changes;
 pub mod gate;
 mod partition;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writes;
 
@@ -32,7 +34,7 @@ use super::desk::Desk;
 use super::jobs::{Job, News, Read};
 use super::routes::{RouteIndex, Routes, Use};
 use crate::clock::BootTime;
-use crate::id::{Offset, ShareId, StreamIndex, TenantId};
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, TenantId};
 use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
 use crate::share::graph::ProfileSlot;
@@ -99,6 +101,8 @@ pub struct Upserts {
     writes: Writes,
     /// Moments up to here were announced: nothing is decided at an earlier time.
     announced: Millis,
+    /// All changes up to this epoch have been heard. The view may be ahead of it: it is published before anybody is told.
+    through: Epoch,
     /// How much of `todo` and of the first of `arrived` the transaction under way takes.
     taken: (usize, Option<usize>),
 }
@@ -132,6 +136,7 @@ impl Upserts {
             projecting: Projecting::new(mask_secret),
             writes: Writes::default(),
             announced: Millis(i64::MIN),
+            through: Epoch::NONE,
             taken: (0, None),
         }
     }
@@ -175,6 +180,7 @@ impl Upserts {
             self.todo.extend(changes.touched.iter().cloned());
             self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
             self.announced = self.announced.max(changes.now.unwrap_or(self.announced));
+            self.through = self.through.max(changes.through);
         }
         if self.partitions.is_empty() {
             // Whatever is assigned later is read with all of this in the view.
@@ -279,13 +285,18 @@ impl Upserts {
             State::Loaded(loaded) => loaded.note.epoch <= view.graph.epoch(),
             State::Active(_) => {
                 !held.gone_for_good().is_empty()
-                    || held.settled.0 < view.newest_change
-                    || held.settled.1 != self.owed_targets(held.source().stream, routes)
+                    || self.has_news(held, view)
+                    || held.owed != self.owed_targets(held.source().stream, routes)
             }
         };
         !self.unseen.is_empty()
             || self.partitions.iter().any(waits)
             || self.partitions.iter().any(is_active) && (!self.todo.is_empty() || self.arrived.iter().any(|a| self.is_active(a)))
+    }
+
+    /// Whether more has been taken back than the partition's note says, and somebody may wait for it to be said.
+    fn has_news(&self, held: &Held, view: &View) -> bool {
+        held.note.epoch < view.newest_change && held.note.epoch < self.through.max(held.since)
     }
 
     /// Whether more waits than one transaction took, so that nobody should wait for records.

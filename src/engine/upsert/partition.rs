@@ -42,10 +42,12 @@ pub struct Held {
     pub note: Reconciled,
     /// What the transaction under way notes.
     pub next_note: Option<Reconciled>,
-    /// The newest change and the targets owed when a note was last considered.
-    pub settled: (Epoch, BTreeSet<TenantId>),
+    /// The epoch of the graph that it was held against when its records began to flow.
+    pub since: Epoch,
+    /// The targets owed when a note was last considered.
+    pub owed: BTreeSet<TenantId>,
     /// The same of the transaction under way.
-    pub next_settled: Option<(Epoch, BTreeSet<TenantId>)>,
+    pub next_owed: Option<BTreeSet<TenantId>>,
     /// Whether the transaction under way has to do with it.
     pub is_written: bool,
 }
@@ -63,8 +65,9 @@ impl Held {
             draft: Draft::default(),
             note: Reconciled::NOTHING,
             next_note: None,
-            settled: (Epoch(i64::MIN), BTreeSet::new()),
-            next_settled: None,
+            since: Epoch::NONE,
+            owed: BTreeSet::new(),
+            next_owed: None,
             is_written: false,
         }
     }
@@ -87,7 +90,7 @@ impl Held {
         self.draft.clear();
         self.forgets.clear();
         self.next_note = None;
-        self.next_settled = None;
+        self.next_owed = None;
         self.is_written = false;
     }
 
@@ -101,8 +104,8 @@ impl Held {
         if let Some(note) = self.next_note.take() {
             self.note = note;
         }
-        if let Some(settled) = self.next_settled.take() {
-            self.settled = settled;
+        if let Some(owed) = self.next_owed.take() {
+            self.owed = owed;
         }
         self.is_written = false;
     }
@@ -121,7 +124,7 @@ impl Held {
     }
 
     /// Its records may flow from here on; answers what was found standing.
-    pub fn activate(&mut self) -> Option<(Offset, Vec<Found>)> {
+    pub fn activate(&mut self, epoch: Epoch) -> Option<(Offset, Vec<Found>)> {
         let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
         let mut holding = Holding::new(position, documents);
@@ -130,6 +133,7 @@ impl Held {
         }
         self.state = State::Active(holding);
         self.note = note;
+        self.since = epoch;
         Some((position, standing))
     }
 }

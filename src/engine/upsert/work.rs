@@ -82,7 +82,7 @@ impl Upserts {
             }
             let source = held.source();
             let stream = source.stream;
-            let Some((position, found)) = held.activate() else { continue };
+            let Some((position, found)) = held.activate(view.graph.epoch()) else { continue };
             let State::Active(holding) = &held.state else { continue };
             for found in found {
                 let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
@@ -335,16 +335,19 @@ impl Upserts {
         for at in 0..self.partitions.len() {
             let stream = self.partitions[at].source().stream;
             let owed = self.owed_targets(stream, routes);
+            let has_news = self.has_news(&self.partitions[at], view);
+            let through = self.through;
             let held = &mut self.partitions[at];
             let State::Active(holding) = &held.state else { continue };
-            let is_settled = held.settled.0 >= view.newest_change && held.settled.1 == owed;
-            if !held.is_written && is_settled {
+            if !held.is_written && !has_news && held.owed == owed {
                 continue;
             }
-            let fresh = Reconciled { epoch: view.graph.epoch(), time: time.millis(), owed };
+            // Not the view's epoch: what is in the view may not have been heard, let alone been done.
+            let epoch = through.max(held.since).max(held.note.epoch).min(view.graph.epoch());
+            let fresh = Reconciled { epoch, time: time.millis(), owed };
             let written = fresh.write().filter(|_| is_done);
             if is_done {
-                held.next_settled = Some((view.newest_change, fresh.owed.clone()));
+                held.next_owed = Some(fresh.owed.clone());
             }
             let note = match written {
                 Some(note) => {
