@@ -361,6 +361,11 @@ pub trait TransactionalProducer {
     /// where it is there and has no leader now. Never called in a transaction.
     fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError>;
 
+    /// How many partitions the topic had that `sees_leader` looked at last, where that is known.
+    fn partitions_seen(&self) -> Option<usize> {
+        None
+    }
+
     /// Opens a transaction.
     fn begin(&mut self) -> Result<(), ProduceError>;
 

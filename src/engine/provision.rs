@@ -69,6 +69,11 @@ impl TopicMaker for Provisioner {
         }
     }
 
+    fn partitions(&self, kind: TopicKind) -> Option<usize> {
+        let matters = !matches!(kind, TopicKind::Stream(_));
+        matters.then(|| self.specs.of_tenant("", kind).partitions as usize)
+    }
+
     fn largest_batch(&self, topic: &str) -> Option<usize> {
         match self.admin.lock().expect("no panic while creating").topic_config(topic) {
             Ok(config) => config.get("max.message.bytes")?.parse().ok(),

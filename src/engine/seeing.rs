@@ -50,6 +50,12 @@ pub trait TopicMaker: Send + Sync {
     /// Creates the topic if it is missing and topics are provisioned (`output.provision: auto`); the error says why it cannot.
     fn make(&self, topic: &str, kind: TopicKind) -> Result<(), NotMade>;
 
+    /// How many partitions a topic of this kind must have, where that matters: a key that has a value in one partition must find it
+    /// there as long as the topic lives.
+    fn partitions(&self, _kind: TopicKind) -> Option<usize> {
+        None
+    }
+
     /// The most bytes that the topic takes in one batch (`max.message.bytes`); none where that cannot be said.
     fn largest_batch(&self, topic: &str) -> Option<usize>;
 }
@@ -109,6 +115,7 @@ pub fn see<P: TransactionalProducer>(
                 *was_made = true;
                 maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into()))
             }
+            Sight::Leaders => Some(counted(producer, maker, wanted)),
             sight => sight.answer(),
         });
     }
@@ -117,12 +124,26 @@ pub fn see<P: TransactionalProducer>(
     while is_missed(&answers) && clock.boot() < deadline && !stop.load(Ordering::Relaxed) {
         clock.sleep(LOOK_EVERY);
         for (wanted, answer) in topics.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
-            *answer = look(producer, &wanted.topic)?.answer();
+            *answer = match look(producer, &wanted.topic)? {
+                Sight::Leaders => Some(counted(producer, maker, wanted)),
+                sight => sight.answer(),
+            };
         }
     }
     let unseen = || Err(Unseen::Unreachable("no leader for it is seen".into()));
     let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unseen)).zip(was_made);
     Ok(answers.map(|(answer, was_made)| answer.map(|()| Seen { was_made })).collect())
+}
+
+/// Whether the topic just seen has the partitions it must have.
+fn counted<P: TransactionalProducer>(producer: &P, maker: &dyn TopicMaker, wanted: &Wanted) -> Result<(), Unseen> {
+    match (producer.partitions_seen(), maker.partitions(wanted.kind)) {
+        (Some(seen), Some(needed)) if seen != needed => Err(Unseen::Failed(format!(
+            "it has {seen} partitions and this configuration makes it with {needed}: a key's newest value would stand beside an old one. Set \
+             output.partitions to what the topics were made with, or delete the topic, to have it made and written anew"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What one look at a topic shows.

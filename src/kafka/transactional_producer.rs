@@ -54,6 +54,8 @@ pub struct KafkaProducer {
     has_purged: bool,
     /// When the transaction that was begun last is over by its own age.
     expires: Deadline,
+    /// Of the topic looked at last.
+    partitions_seen: Option<usize>,
 }
 
 impl KafkaProducer {
@@ -92,6 +94,7 @@ impl KafkaProducer {
             failures: Vec::new(),
             has_purged: false,
             expires: Deadline::after(limit),
+            partitions_seen: None,
         })
     }
 
@@ -186,6 +189,7 @@ impl TransactionalProducer for KafkaProducer {
 
     fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
         self.serve();
+        self.partitions_seen = None;
         let answer = self.producer.client().fetch_metadata(Some(topic), self.limit);
         let metadata = answer.map_err(|error| match failure::parts(&error) {
             (Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::InvalidTopic | Code::TopicAuthorizationFailed, reason) => {
@@ -196,7 +200,10 @@ impl TransactionalProducer for KafkaProducer {
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(false) };
         match found.error() {
             None if found.partitions().is_empty() => Ok(false),
-            None if found.partitions().iter().all(|partition| partition.leader() >= 0) => Ok(true),
+            None if found.partitions().iter().all(|partition| partition.leader() >= 0) => {
+                self.partitions_seen = Some(found.partitions().len());
+                Ok(true)
+            }
             None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {
                 Err(ProduceError::Unreachable { topic: topic.to_owned(), reason: "a partition has no leader now".to_owned() })
             }
@@ -205,6 +212,10 @@ impl TransactionalProducer for KafkaProducer {
             }
             Some(_) => Ok(false),
         }
+    }
+
+    fn partitions_seen(&self) -> Option<usize> {
+        self.partitions_seen
     }
 
     fn begin(&mut self) -> Result<(), ProduceError> {

@@ -256,3 +256,26 @@ fn what_compaction_has_left_is_what_counts() {
     assert_eq!(tombstones.map(|seen| seen.key.unwrap()).collect::<Vec<_>>(), ["k1", "k2"]);
     engine.terminate();
 }
+
+/// A key's partition must not change while the topic lives (section 9): such a topic is an open route, and the others flow.
+#[test]
+fn a_topic_with_other_partitions_than_it_was_made_with_is_an_open_route() {
+    let details = Details::new(shared(), 1, &[], "");
+    for target in ["t", "u"] {
+        details.world.partners("o", target);
+    }
+    let spec = TopicSpec { name: details.output("t"), partitions: 3, replication: -1, config: Default::default() };
+    details.world.cluster.admin().create(&[spec]).unwrap();
+    let document = details.document("a", "one");
+    details.feed(0, [("a", Some(&*document))]);
+    let engine = details.world.start_ready("a");
+    details.share("a", "t", "k");
+    details.share("a", "u", "k");
+    details.await_standing("u", [details.shown("u", "k", "one")]);
+    engine.await_line(&["route failed", &details.output("t"), "it has 3 partitions"]);
+    assert_eq!(details.standing("t"), Standing::new());
+    // Made anew as it must be, it gets what stands.
+    details.world.cluster.admin().delete(&[&details.output("t")]).unwrap();
+    details.await_standing("t", [details.shown("t", "k", "one")]);
+    engine.terminate();
+}
