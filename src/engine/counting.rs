@@ -75,6 +75,8 @@ pub struct WorkerMetrics {
     open_routes: FxHashMap<String, Gauge>,
     /// What this worker shows in `owed_routes`.
     claims: f64,
+    /// What this worker shows in `documents_standing`.
+    documents: f64,
     tally: Tally,
 }
 
@@ -99,6 +101,7 @@ impl WorkerMetrics {
             by_route: Vec::new(),
             open_routes: FxHashMap::default(),
             claims: 0.0,
+            documents: 0.0,
             tally: Tally::default(),
         }
     }
@@ -171,6 +174,12 @@ impl WorkerMetrics {
     pub fn owed(&mut self, claims: usize) {
         gauge!("sharecast_owed_routes").increment(claims as f64 - self.claims);
         self.claims = claims as f64;
+    }
+
+    /// So many documents stand in tenants' topics, due to this worker's partitions.
+    pub fn standing(&mut self, documents: usize) {
+        gauge!("sharecast_documents_standing").increment(documents as f64 - self.documents);
+        self.documents = documents as f64;
     }
 
     /// Documents and tombstones of upsert streams were committed.

@@ -247,3 +247,79 @@ impl Owed {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::jobs::News;
+    use crate::id::StreamIndex;
+
+    struct Asked(Vec<Job>);
+
+    impl Desk for Asked {
+        fn ask(&mut self, job: Job) {
+            self.0.push(job);
+        }
+
+        fn news(&mut self) -> Option<News> {
+            None
+        }
+    }
+
+    const HERE: SourcePartition = SourcePartition { stream: StreamIndex(0), partition: 3 };
+    const ROUTE: RouteIndex = RouteIndex(7);
+
+    fn known() -> (Owed, u64) {
+        let (mut owed, mut desk) = (Owed::default(), Asked(Vec::new()));
+        owed.arrive(HERE, &mut desk);
+        let Some(Job::Notes(ticket)) = desk.0.first() else { panic!("its notes are read first") };
+        let life = ticket.life;
+        owed.known(HERE, life, Offset(10), Vec::new());
+        (owed, life)
+    }
+
+    #[test]
+    fn a_note_is_read_back_as_it_was_written() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let stream = crate::config::Config::load(&[], &crate::config::Surroundings::none()).unwrap().streams[0].clone();
+        let (key, value) = note_of("g", &stream, 3, &tenant, Some(Offset(12)));
+        assert!(key.starts_with(&note_prefix("g", &stream.topic, 3)) && !key.starts_with(&note_prefix("g", &stream.topic, 33)));
+        assert_eq!(read_note(value.unwrap().as_bytes()), Some(OwedNote { tenant: tenant.clone(), from: Offset(12) }));
+        assert_eq!(note_of("g", &stream, 3, &tenant, None).1, None);
+        assert_eq!(read_note(b"{}"), None);
+    }
+
+    #[test]
+    fn what_a_transaction_drafts_counts_at_once_and_stays_only_if_it_commits() {
+        let (mut owed, _) = known();
+        owed.begin();
+        owed.draft(HERE, ROUTE, Some(Offset(10)));
+        assert!(owed.is_owed(HERE, ROUTE));
+        owed.begin();
+        assert!(!owed.is_owed(HERE, ROUTE), "the transaction was aborted");
+        owed.draft(HERE, ROUTE, Some(Offset(10)));
+        owed.committed(&[InputOffset::new(HERE, Offset(20))]);
+        assert_eq!((owed.is_owed(HERE, ROUTE), owed.position(HERE), owed.len()), (true, Some(Offset(20)), 1));
+        owed.begin();
+        owed.draft(HERE, ROUTE, None);
+        assert!(!owed.is_owed(HERE, ROUTE));
+        owed.retract(ROUTE);
+        assert!(owed.is_owed(HERE, ROUTE), "the route failed again: what was owed is owed still");
+        owed.committed(&[]);
+        assert_eq!(owed.len(), 1);
+    }
+
+    #[test]
+    fn what_was_read_for_an_older_claim_is_of_no_use() {
+        let (mut owed, life) = known();
+        owed.begin();
+        owed.draft(HERE, ROUTE, Some(Offset(10)));
+        owed.committed(&[InputOffset::new(HERE, Offset(20))]);
+        owed.read((HERE, life), ROUTE, Offset(4), (Batch::default(), Offset(9)));
+        assert!(owed.readable(HERE, ROUTE).is_none());
+        owed.read((HERE, life), ROUTE, Offset(10), (Batch::default(), Offset(15)));
+        assert!(owed.readable(HERE, ROUTE).is_some_and(|(_, behind, position)| (behind, position) == (Offset(15), Offset(20))));
+        owed.leave(&[HERE]);
+        assert!(owed.is_empty() && !owed.is_current(HERE, life));
+    }
+}

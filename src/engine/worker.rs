@@ -355,9 +355,10 @@ where
         if let Some(upserts) = &mut self.upserts {
             self.routes.answered(upserts.routes());
             upserts.committed();
+            self.metrics.standing(upserts.standing());
         }
         self.owed.committed(&self.offsets);
-        self.metrics.owed(self.owed.len());
+        self.metrics.owed(self.owed.len() + self.upserts.as_ref().map_or(0, Upserts::owed_routes));
         self.flow_begun()?;
         self.refused.clear();
         self.bare.clear();

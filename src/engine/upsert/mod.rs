@@ -352,6 +352,11 @@ impl Upserts {
         self.unseen.clear();
     }
 
+    /// How many routes are owed documents or tombstones.
+    pub fn owed_routes(&self) -> usize {
+        self.owed.len()
+    }
+
     /// How many documents stand, by this worker's count.
     pub fn standing(&self) -> usize {
         self.partitions.iter().filter_map(Held::active).map(|holding| holding.standing()).sum()
