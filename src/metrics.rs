@@ -27,7 +27,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("sharecast_owed_routes", Kind::Gauge, "Topics that failed and are owed something, each input partition counted by itself."),
     ("sharecast_owed_lost_total", Kind::Counter, "Records that a route was owed and the input's retention dropped; at most so many."),
     ("sharecast_documents_standing", Kind::Gauge, "Documents that stand in tenants' topics of upsert streams."),
-    ("sharecast_route_open", Kind::Gauge, "1 while a tenant's route is open (failed), by tenant."),
+    ("sharecast_route_open", Kind::Gauge, "A tenant's topics that are open (failed), each counted by every worker that has found it so."),
     ("sharecast_consumer_lag", Kind::Gauge, "Input records behind the group's committed offset, by stream and partition."),
     ("sharecast_retention_left_seconds", Kind::Gauge, "How long the oldest uncommitted record stays in the input, by stream."),
     ("sharecast_end_to_end_seconds", Kind::Histogram, "From the Kafka timestamp of a batch's oldest record to its commit."),

@@ -48,7 +48,7 @@ where
                     let was_open = self.routes.open_reason(index).is_some();
                     self.routes.ready(index, self.shared.clock.boot());
                     let route = self.routes.get(index);
-                    self.metrics.route_open(route.tenant.as_str(), false);
+                    self.metrics.route_open(index, route.tenant.as_str(), false);
                     if let Some(upserts) = self.upserts.as_mut().filter(|_| was_open || seen.was_made) {
                         upserts.reopened(&route.tenant, route.stream);
                     }
@@ -68,16 +68,16 @@ where
     pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
         let route = self.routes.get(index);
         let tenant = route.tenant.clone();
-        let way = if self.settings.waits { "its records wait in the input" } else { "its records go to the dead letters" };
+        let way = if self.settings.waits { "what it is to get waits in the input" } else { "its records go to the dead letters" };
         error!(topic = route.topic, reason, "route failed: {way} until it answers again");
-        self.metrics.route_open(tenant.as_str(), true);
+        self.metrics.route_open(index, tenant.as_str(), true);
         self.routes.failed(index, reason, self.shared.clock.boot());
     }
 
     /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
     fn owe(&mut self, now: BootTime) {
         let Self { owed, outbox, routes, settings, .. } = self;
-        if !settings.waits {
+        if !settings.waits && owed.is_empty() {
             return;
         }
         let mut failed: Vec<RouteIndex> = outbox.iter().map(|output| output.route).chain(owed.changes().iter().map(|c| c.route)).collect();
@@ -90,7 +90,11 @@ where
         outbox.retain(|output| {
             let source = output.origin.source;
             if failed.binary_search(&output.route).is_ok() {
+                // What is owed already stays so, whatever the configuration says by now: nothing overtakes it.
                 if !owed.is_owed(source, output.route) {
+                    if !settings.waits {
+                        return true;
+                    }
                     owed.draft(source, output.route, Some(output.origin.offset));
                 }
                 return false;

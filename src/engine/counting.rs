@@ -72,7 +72,7 @@ pub struct WorkerMetrics {
     labels: TenantLabels,
     /// Counters by route, in the order of the worker's routes.
     by_route: Vec<RouteCounters>,
-    open_routes: FxHashMap<String, Gauge>,
+    open_routes: FxHashMap<RouteIndex, Gauge>,
     /// What this worker shows in `owed_routes`.
     claims: f64,
     /// What this worker shows in `documents_standing`.
@@ -206,17 +206,16 @@ impl WorkerMetrics {
     }
 
     /// A route was opened or has closed.
-    pub fn route_open(&mut self, tenant: &str, is_open: bool) {
-        if !is_open && !self.open_routes.contains_key(tenant) {
-            return;
-        }
-        let label = if matches!(self.labels, TenantLabels::Off) { "all" } else { tenant };
-        if is_open {
-            let gauge =
-                self.open_routes.entry(tenant.to_owned()).or_insert_with(|| gauge!("sharecast_route_open", "tenant" => label.to_owned()));
-            gauge.set(1.0);
-        } else if let Some(gauge) = self.open_routes.remove(tenant) {
-            gauge.set(0.0);
+    pub fn route_open(&mut self, route: RouteIndex, tenant: &str, is_open: bool) {
+        let was_open = self.open_routes.contains_key(&route);
+        if is_open && !was_open {
+            let label = if matches!(self.labels, TenantLabels::Off) { "all" } else { tenant };
+            let gauge = gauge!("sharecast_route_open", "tenant" => label.to_owned());
+            gauge.increment(1.0);
+            self.open_routes.insert(route, gauge);
+        } else if !is_open && let Some(gauge) = self.open_routes.remove(&route) {
+            // Others of the tenant, or other workers' views of the same, may be open still.
+            gauge.decrement(1.0);
         }
     }
 

@@ -137,7 +137,9 @@ impl Surroundings {
         match (input, kept) {
             (Some(input), Some(kept)) if input == kept => Ok(()),
             (Some(input), Some(kept)) => Err(ConsumeError::Refused(format!(
-                "{} has {input} partitions and {standing} has {kept}: an upsert input must keep its number of partitions, or assets change theirs.                  Make a new topic with {kept} partitions, or stop sharecast, delete {standing} and the tenants' topics of this stream, and begin                  it under another kafka.group",
+                "{} has {input} partitions and {standing} has {kept}: an upsert input must keep its number of partitions, or assets change theirs. \
+                     Make a new topic with {kept} partitions, or stop sharecast, delete {standing} and the tenants' topics of this stream, and begin \
+                     it under another kafka.group",
                 stream.topic
             ))),
             _ => Err(ConsumeError::Unavailable(format!("{} or {standing} is not seen", stream.topic))),

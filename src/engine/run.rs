@@ -77,8 +77,14 @@ pub fn run(start: Start) -> Result<(), RunError> {
     let mut input_partitions = vec![1; config.streams.len()];
     if !topics_are_given {
         let admin = Admin::open(&kafka, ASK)?;
-        check_topics(&admin, &config, &provisioner)?;
-        input_partitions = check_inputs(&admin, &config, &provisioner)?;
+        check_topics(&admin, &config)?;
+        input_partitions = check_inputs(&admin, &config)?;
+        if config.output.is_auto_provisioned {
+            provisioner.make_own()?;
+        }
+        for (stream, partitions) in config.streams.iter().zip(&input_partitions).filter(|(stream, _)| stream.mode == Mode::Upsert) {
+            check_standing(&admin, &config, &provisioner, stream, *partitions)?;
+        }
     }
 
     let origin = Origin { cluster: cluster.clone(), topic: config.control.topic.clone() };
@@ -274,8 +280,8 @@ fn wait_for_cluster(admin: &Admin, stop: &AtomicBool) -> Result<String, RunError
     }
 }
 
-/// Inputs must be there; the control topic must be as SPEC 5 wants it, and is created so where topics are provisioned.
-fn check_topics(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Result<(), RunError> {
+/// The control topic must be as SPEC 5 wants it, and is created so where topics are provisioned.
+fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
     let control = &config.control.topic;
     if admin.topic(control)?.is_none() && config.output.is_auto_provisioned {
         admin.create(&[crate::kafka::control_topic(control, admin.brokers()?)])?;
@@ -291,15 +297,12 @@ fn check_topics(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Re
     if !check.faults.is_empty() {
         return Err(RunError::Configuration(check.faults.join("; ")));
     }
-    if config.output.is_auto_provisioned {
-        provisioner.make_own()?;
-    }
     Ok(())
 }
 
 /// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Answers the number of
 /// partitions of each.
-fn check_inputs(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Result<Vec<i32>, RunError> {
+fn check_inputs(admin: &Admin, config: &Config) -> Result<Vec<i32>, RunError> {
     let mut partitions = Vec::new();
     for stream in config.streams.iter() {
         let (name, topic) = (&stream.name, &stream.topic);
@@ -313,10 +316,10 @@ fn check_inputs(admin: &Admin, config: &Config, provisioner: &Provisioner) -> Re
             let policy = admin.topic_config(topic)?.remove("cleanup.policy").unwrap_or_default();
             if policy != "compact" {
                 return Err(RunError::Configuration(format!(
-                    "the input topic {topic} of stream {name} has cleanup.policy={policy}: an upsert stream's current documents would be                      deleted with time. Set cleanup.policy=compact on it (kafka-configs.sh --alter), or make streams.{name} an append stream"
+                    "the input topic {topic} of stream {name} has cleanup.policy={policy}: an upsert stream's current documents would be \
+                     deleted with time. Set cleanup.policy=compact on it (kafka-configs.sh --alter), or make streams.{name} an append stream"
                 )));
             }
-            check_standing(admin, config, provisioner, stream, shape.partitions)?;
         }
     }
     Ok(partitions)
@@ -331,7 +334,9 @@ fn check_standing(admin: &Admin, config: &Config, provisioner: &Provisioner, str
     match admin.topic(&standing)? {
         Some(shape) if shape.partitions == input => Ok(()),
         Some(shape) => Err(RunError::Configuration(format!(
-            "{} has {input} partitions and {standing} has {}: an upsert input must keep its number of partitions, or assets change theirs. Go              back to an input topic with {}, or stop sharecast, delete {standing} and the tenants' topics of stream {}, and begin it under              another kafka.group",
+            "{} has {input} partitions and {standing} has {}: an upsert input must keep its number of partitions, or assets change theirs. Go \
+                     back to an input topic with {}, or stop sharecast, delete {standing} and the tenants' topics of stream {}, and begin it under \
+                     another kafka.group",
             stream.topic, shape.partitions, shape.partitions, stream.name
         ))),
         None => Err(RunError::Configuration(format!(

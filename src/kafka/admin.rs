@@ -95,7 +95,11 @@ impl Admin {
     pub fn cluster_id(&self) -> Result<String, ClientError> {
         self.serve();
         let id = self.client.inner().fetch_cluster_id(self.wait);
-        id.filter(|id| !id.is_empty()).ok_or_else(|| ClientError::Unavailable("no broker has told the cluster's id".to_owned()))
+        id.filter(|id| !id.is_empty()).ok_or_else(|| {
+            ClientError::Unavailable(
+                "no broker of kafka.bootstrap has told the cluster's id: is it reachable, and is it the right address?".to_owned(),
+            )
+        })
     }
 
     /// How many brokers are alive.

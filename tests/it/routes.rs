@@ -222,7 +222,7 @@ fn what_was_owed_is_decided_by_todays_graph() {
     world.await_outputs("gone", 10);
     world.cluster.admin().delete(&[&world.output("gone")]).unwrap();
     world.feed(0, (10..60).map(|n| world.record("o", if n % 2 == 0 { "a" } else { "b" }, n)));
-    engine.await_line(&["route failed", "wait in the input"]);
+    engine.await_line(&["route failed", "waits in the input"]);
     assert_eq!(numbers(&world.await_outputs("stays", 35)).last(), Some(&58));
     world.event("/operator", "share.revoked", &format!(r#"{{"share":"{shares}"}}"#));
     world.make_output("gone", &[]);

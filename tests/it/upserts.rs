@@ -279,3 +279,29 @@ fn a_topic_with_other_partitions_than_it_was_made_with_is_an_open_route() {
     details.await_standing("t", [details.shown("t", "k", "one")]);
     engine.terminate();
 }
+
+/// Of a topic that is another one under the same name nothing stands, whoever finds it out.
+#[test]
+fn a_topic_that_was_deleted_is_written_again() {
+    let details = Details::new(shared(), 2, &[], "");
+    details.world.partners("o", "t");
+    let (one, two) = (details.document("a", "one"), details.document("b", "two"));
+    details.feed(0, [("a", Some(&*one))]);
+    details.feed(1, [("b", Some(&*two))]);
+    let mut engine = details.world.start_ready("a");
+    details.share("a", "t", "k1");
+    details.share("b", "t", "k2");
+    let both = || [details.shown("t", "k1", "one"), details.shown("t", "k2", "two")];
+    details.await_standing("t", both());
+    // While nobody runs.
+    engine.terminate();
+    details.world.cluster.admin().delete(&[&details.output("t")]).unwrap();
+    engine = details.world.start_ready("a");
+    details.await_standing("t", both());
+    // While it runs: the worker that writes finds it out, and the other one hears of it.
+    details.world.cluster.admin().delete(&[&details.output("t")]).unwrap();
+    let three = details.document("a", "three");
+    details.feed(0, [("a", Some(&*three))]);
+    details.await_standing("t", [details.shown("t", "k1", "three"), details.shown("t", "k2", "two")]);
+    engine.terminate();
+}

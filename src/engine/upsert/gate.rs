@@ -34,13 +34,15 @@ struct Reached {
 pub struct Gates {
     /// By stream; those of append streams are never asked.
     streams: Vec<Reached>,
+    /// Topics that were away and take records again, in the order they were found so.
+    reopened: Mutex<Vec<(StreamIndex, TenantId)>>,
 }
 
 impl Gates {
     /// Closed for everything.
     pub fn new(streams: usize) -> Self {
         let closed = || Reached { epoch: AtomicI64::new(i64::MIN), wanted: AtomicI64::new(i64::MIN), owed: Mutex::default() };
-        Self { streams: (0..streams).map(|_| closed()).collect() }
+        Self { streams: (0..streams).map(|_| closed()).collect(), reopened: Mutex::default() }
     }
 
     fn of(&self, stream: StreamIndex) -> &Reached {
@@ -56,6 +58,16 @@ impl Gates {
         }
         gate.wanted.fetch_max(needs.0, Ordering::AcqRel);
         false
+    }
+
+    /// A target's topic was away: whatever this process's workers have written to it may be gone.
+    pub fn reopened(&self, stream: StreamIndex, target: &TenantId) {
+        self.reopened.lock().expect("only appended to").push((stream, target.clone()));
+    }
+
+    /// Topics that were found so behind the first `known`.
+    pub fn reopened_since(&self, known: usize) -> Vec<(StreamIndex, TenantId)> {
+        self.reopened.lock().expect("only appended to").get(known..).unwrap_or_default().to_vec()
     }
 
     /// Whether somebody waits.

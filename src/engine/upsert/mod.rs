@@ -103,6 +103,8 @@ pub struct Upserts {
     announced: Millis,
     /// All changes up to this epoch have been heard. The view may be ahead of it: it is published before anybody is told.
     through: Epoch,
+    /// How many reopened topics of `gates` were worked off.
+    reopened_known: usize,
     /// How much of `todo` and of the first of `arrived` the transaction under way takes.
     taken: (usize, Option<usize>),
 }
@@ -137,6 +139,7 @@ impl Upserts {
             writes: Writes::default(),
             announced: Millis(i64::MIN),
             through: Epoch::NONE,
+            reopened_known: 0,
             taken: (0, None),
         }
     }
@@ -188,6 +191,7 @@ impl Upserts {
             self.sweeps.clear();
         }
         self.sweep();
+        self.write_again();
         self.retry_owed(routes, boot);
         self.open_gates();
         self.fetch(desk);
@@ -323,8 +327,21 @@ impl Upserts {
         partitions
     }
 
-    /// A route that was open takes records again. Its topic may have been made anew meanwhile, so everything is written again.
-    pub fn reopened(&mut self, tenant: &TenantId, stream: StreamIndex) {
+    /// A route that was open takes records again. Its topic may have been made anew meanwhile, so everything is written again, behind
+    /// the transaction under way. Every worker of the process hears of it.
+    pub fn reopened(&self, tenant: &TenantId, stream: StreamIndex) {
+        self.gates.reopened(stream, tenant);
+    }
+
+    fn write_again(&mut self) {
+        let reopened = self.gates.reopened_since(self.reopened_known);
+        self.reopened_known += reopened.len();
+        for (stream, tenant) in &reopened {
+            self.write_again_to(tenant, *stream);
+        }
+    }
+
+    fn write_again_to(&mut self, tenant: &TenantId, stream: StreamIndex) {
         self.owed_letters.clear();
         for held in self.partitions.iter_mut().filter(|held| held.ticket.partition.stream == stream) {
             let State::Active(holding) = &mut held.state else { continue };

@@ -48,6 +48,8 @@ pub struct Held {
     pub owed: BTreeSet<TenantId>,
     /// The same of the transaction under way.
     pub next_owed: Option<BTreeSet<TenantId>>,
+    /// It waits for its last owner's graph, and that was said.
+    pub has_said_it_waits: bool,
     /// Whether the transaction under way has to do with it.
     pub is_written: bool,
 }
@@ -68,6 +70,7 @@ impl Held {
             since: Epoch::NONE,
             owed: BTreeSet::new(),
             next_owed: None,
+            has_said_it_waits: false,
             is_written: false,
         }
     }

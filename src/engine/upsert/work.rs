@@ -78,6 +78,16 @@ impl Upserts {
         for held in &mut self.partitions {
             let State::Loaded(loaded) = &held.state else { continue };
             if loaded.note.epoch > view.graph.epoch() || loaded.note.time > time.millis() {
+                if !std::mem::replace(&mut held.has_said_it_waits, true) {
+                    let (note, epoch) = (loaded.note.epoch.0, view.graph.epoch().0);
+                    warn!(
+                        partition = ?held.ticket.partition,
+                        note,
+                        epoch,
+                        "the partition's last owner decided by a newer graph, or at a later time: its records wait until both are reached. If \
+                         the control topic was restored from an older copy they wait for good; the pages for operators say what to do"
+                    );
+                }
                 continue;
             }
             let source = held.source();
