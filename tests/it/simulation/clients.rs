@@ -2,23 +2,18 @@
 //! the contracts: no call after a producer has died, no poll and no look at a topic inside a transaction.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sharecast::engine::desk::Desk;
-use sharecast::engine::jobs::{Job, News, Read, Ticket};
-use sharecast::engine::notes::note_key;
 use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
-use sharecast::id::{Offset, StreamIndex};
-use sharecast::time::Millis;
+use sharecast::id::Offset;
 use sharecast::transport::{
     Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
     SourcePartition, Start, TransactionalProducer,
 };
 
-use super::cluster::{ControlSlot, Put, Transaction};
+use super::cluster::{ControlSlot, Put, Transaction, place, source};
 use super::group::Told;
 use super::model::{LONGEST_LETTER, topic_of};
 use super::scheduler::{Simulation, World, is_dying, me};
@@ -31,10 +26,6 @@ thread_local!(static IS_IN_TRANSACTION: Cell<bool> = const { Cell::new(false) })
 
 fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
-}
-
-fn source(partition: i32) -> SourcePartition {
-    SourcePartition { stream: StreamIndex(0), partition }
 }
 
 fn unavailable<T>() -> Result<T, ConsumeError> {
@@ -53,7 +44,7 @@ enum Place {
 pub(super) struct Consumer {
     sim: Arc<Simulation>,
     member: u64,
-    held: BTreeMap<i32, Place>,
+    held: BTreeMap<usize, Place>,
     membership: Option<(u64, i64)>,
     is_paused: bool,
 }
@@ -74,6 +65,7 @@ impl Consumer {
         }
         match group.poll(self.member)? {
             Told::Revoked(partitions) => {
+                let partitions: Vec<usize> = partitions.into_iter().map(|p| p as usize).collect();
                 self.held.retain(|p, _| !partitions.contains(p));
                 if self.held.is_empty() {
                     self.membership = None;
@@ -82,6 +74,7 @@ impl Consumer {
             }
             Told::Assigned(partitions, generation) => {
                 self.membership = Some((self.member, generation));
+                let partitions: Vec<usize> = partitions.into_iter().map(|p| p as usize).collect();
                 self.held.extend(partitions.iter().map(|p| (*p, Place::Held)));
                 Some(Change::Assigned(partitions.into_iter().map(source).collect()))
             }
@@ -91,25 +84,17 @@ impl Consumer {
     fn fetch(&mut self, world: &mut World, room: usize, into: &mut Batch) -> usize {
         let mut count = 0;
         let skip = world.dice.below(self.held.len() as u64 + 1) as usize;
-        let order: Vec<i32> = self.held.keys().copied().cycle().skip(skip).take(self.held.len()).collect();
-        for partition in order {
-            let Some(Place::At(next)) = self.held.get_mut(&partition) else { continue };
+        let order: Vec<usize> = self.held.keys().copied().cycle().skip(skip).take(self.held.len()).collect();
+        for place in order {
+            let Some(Place::At(next)) = self.held.get_mut(&place) else { continue };
             let run = world.dice.below(8);
             for _ in 0..run {
-                if count == room || *next >= world.cluster.end(partition as usize) {
+                if count == room || *next >= world.cluster.end(place) {
                     break;
                 }
-                let input = &world.cluster.inputs[partition as usize][(*next - world.cluster.firsts[partition as usize]) as usize];
-                let key = if input.is_unreadable { "nobody".to_owned() } else { format!("nw/a{}", input.asset) };
-                into.push(
-                    source(partition),
-                    Offset(*next),
-                    Millis(1_767_225_600_000),
-                    Some(key.as_bytes()),
-                    Some(input.value.as_bytes()),
-                    std::iter::empty(),
-                );
-                (*next, count) = (*next + 1, count + 1);
+                let before = into.len();
+                world.cluster.inputs[place][(*next - world.cluster.firsts[place]) as usize].show(source(place), *next, into);
+                (*next, count) = (*next + 1, count + into.len() - before);
             }
         }
         count
@@ -158,12 +143,12 @@ impl GroupConsumer for Consumer {
         assert!(!IS_IN_TRANSACTION.get(), "a question in a transaction");
         let mut world = self.sim.pass(millis(2));
         let unanswered = world.cluster.faults.unavailable;
-        if world.dice.hits(unanswered * 5) || partitions.iter().any(|p| world.cluster.is_pending(p.partition)) {
+        if world.dice.hits(unanswered * 5) || partitions.iter().any(|p| world.cluster.is_pending(place(*p))) {
             drop(world);
             drop(self.sim.pass(wait));
             return unavailable();
         }
-        Ok(partitions.iter().map(|p| world.cluster.committed[p.partition as usize].map(Offset)).collect())
+        Ok(partitions.iter().map(|p| world.cluster.committed[place(*p)].map(Offset)).collect())
     }
 
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
@@ -173,55 +158,18 @@ impl GroupConsumer for Consumer {
             return unavailable();
         }
         assert_eq!(start, Start::Earliest);
-        assert_eq!(self.held.get(&partition.partition), Some(&Place::Held), "a partition is begun that does not wait for it");
-        Ok(Offset(world.cluster.firsts[partition.partition as usize]))
+        assert_eq!(self.held.get(&place(partition)), Some(&Place::Held), "a partition is begun that does not wait for it");
+        Ok(Offset(world.cluster.firsts[place(partition)]))
     }
 
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {
-        self.held.entry(partition.partition).and_modify(|place| *place = Place::Held);
+        self.held.entry(place(partition)).and_modify(|place| *place = Place::Held);
         Ok(())
     }
 
     fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
-        self.held.entry(partition.partition).and_modify(|place| *place = Place::At(from.0));
+        self.held.entry(place(partition)).and_modify(|place| *place = Place::At(from.0));
         Ok(())
-    }
-}
-
-/// Reads what partitions have come to, a little later and sometimes much later.
-pub(super) struct Reader {
-    sim: Arc<Simulation>,
-    jobs: VecDeque<Job>,
-}
-
-impl Reader {
-    pub(super) fn new(sim: &Arc<Simulation>) -> Self {
-        Self { sim: Arc::clone(sim), jobs: VecDeque::new() }
-    }
-}
-
-impl Desk for Reader {
-    fn ask(&mut self, job: Job) {
-        self.jobs.push_back(job);
-    }
-
-    fn news(&mut self) -> Option<News> {
-        let job = self.jobs.pop_front()?;
-        let mut world = self.sim.pass(Duration::from_micros(300));
-        let Job::Notes(Ticket { partition, life, is_unwanted }) = &job else { unreachable!("{job:?} of an append stream") };
-        if is_unwanted.load(Ordering::Relaxed) {
-            return None;
-        }
-        let unanswered = world.cluster.faults.unavailable;
-        if world.dice.hits(unanswered * 5) || world.dice.hits(100) || world.cluster.is_pending(partition.partition) {
-            self.jobs.push_back(job);
-            return None;
-        }
-        let what = match world.cluster.committed[partition.partition as usize] {
-            None => Read::Unbegun { was_begun: world.cluster.notes.contains(&note_key("g", "raw", partition.partition)) },
-            Some(offset) => Read::Notes(Offset(offset), Vec::new()),
-        };
-        Some(News { partition: *partition, life: *life, what })
     }
 }
 
@@ -269,7 +217,8 @@ impl Producer {
         if world.dice.hits(unanswered * 3) {
             return Err(ProduceError::Abort("no coordinator".into()));
         }
-        let epoch = world.cluster.init(name).unwrap_or_else(|what| {
+        let now = world.now;
+        let epoch = world.cluster.init(name, now).unwrap_or_else(|what| {
             world.fail(what);
             0
         });
@@ -392,6 +341,7 @@ impl TransactionalProducer for Producer {
         }
         self.puts.push(Put {
             topic: output.topic.to_owned(),
+            partition: output.partition,
             key: output.key.map(<[u8]>::to_vec),
             value: output.value.map(<[u8]>::to_vec),
             headers: output.headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
@@ -440,7 +390,7 @@ impl TransactionalProducer for Producer {
             return Err(ProduceError::StaleMember(format!("generation {}", membership.1)));
         }
         let open = world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("drained");
-        open.offsets = offsets.iter().map(|noted| (noted.partition.partition, noted.next.0)).collect();
+        open.offsets = offsets.iter().map(|noted| (place(noted.partition), noted.next.0, noted.note.clone())).collect();
         drop(world);
         let mut world = sim.pass(millis(1));
         self.fault(&mut world)
@@ -462,7 +412,8 @@ impl TransactionalProducer for Producer {
                 // It is decided, and completed when its name comes back.
                 1 => {}
                 _ => {
-                    if let Err(what) = world.cluster.commit(&self.name) {
+                    let now = world.now;
+                    if let Err(what) = world.cluster.commit(&self.name, now) {
                         world.fail(what);
                     }
                 }
@@ -471,8 +422,9 @@ impl TransactionalProducer for Producer {
         }
         drop(world);
         let mut world = sim.pass(millis(2));
+        let now = world.now;
         if world.cluster.producers[&self.name].open.is_some()
-            && let Err(what) = world.cluster.commit(&self.name)
+            && let Err(what) = world.cluster.commit(&self.name, now)
         {
             world.fail(what);
         }

@@ -3,10 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use sharecast::id::{Offset, StreamIndex};
+use sharecast::time::Millis;
+use sharecast::transport::{Batch, SourcePartition};
+
+use super::PARTITIONS;
 use super::group::Group;
 use super::model::{Committed, Input, Model};
+use super::reading::TIMESTAMP;
 use super::scheduler::Dice;
-use sharecast::time::Millis;
+
+/// The inputs, by stream.
+pub(super) const INPUTS: [&str; 2] = ["raw", "raw-details"];
 
 /// `transaction.timeout.ms`.
 const TRANSACTION: Duration = Duration::from_secs(15);
@@ -34,6 +42,7 @@ pub(super) struct Faults {
 #[derive(Debug, Clone)]
 pub(super) struct Put {
     pub(super) topic: String,
+    pub(super) partition: Option<i32>,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) headers: Vec<(String, Vec<u8>)>,
@@ -44,7 +53,8 @@ pub(super) struct Put {
 pub(super) struct Transaction {
     pub(super) since: Duration,
     pub(super) puts: Vec<Put>,
-    pub(super) offsets: Vec<(i32, i64)>,
+    /// Place, next offset, and what is noted beside it.
+    pub(super) offsets: Vec<(usize, i64, String)>,
     /// When the client called commit; the outcome is decided though not yet written everywhere.
     pub(super) commit_sent: Option<Duration>,
 }
@@ -77,13 +87,26 @@ pub(super) enum ControlSlot {
     Undecided,
 }
 
-/// The cluster.
+/// A record of one of the engine's own topics.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+    /// The marker of its transaction comes a little after the commit's answer.
+    visible_at: Duration,
+}
+
+/// The cluster. Input partitions of all streams stand side by side; the number of one among them is its place.
 pub(super) struct Cluster {
     pub(super) faults: Faults,
     pub(super) inputs: Vec<Vec<Input>>,
     /// The first offset of each input partition.
     pub(super) firsts: Vec<i64>,
     pub(super) committed: Vec<Option<i64>>,
+    /// What is noted beside the committed offsets.
+    pub(super) beside: Vec<String>,
+    /// The engine's own topics, by partition.
+    pub(super) kept: BTreeMap<(String, i32), Vec<Kept>>,
     pub(super) group: Group,
     pub(super) producers: BTreeMap<String, Producer>,
     pub(super) topics: BTreeMap<String, Topic>,
@@ -97,14 +120,16 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    pub(super) fn new(partitions: i32, faults: Faults, dice: &mut Dice) -> Self {
-        let count = partitions as usize;
+    pub(super) fn new(streams: usize, faults: Faults, dice: &mut Dice) -> Self {
+        let count = streams * PARTITIONS as usize;
         Self {
             faults,
             inputs: vec![Vec::new(); count],
             firsts: (0..count).map(|_| dice.below(3) as i64 * 7).collect(),
             committed: vec![None; count],
-            group: Group::new(partitions),
+            beside: vec![String::new(); count],
+            kept: BTreeMap::new(),
+            group: Group::new(count as i32),
             producers: BTreeMap::new(),
             topics: BTreeMap::new(),
             control: Vec::new(),
@@ -120,8 +145,44 @@ impl Cluster {
     }
 
     /// Whether offsets of the partition are in a transaction that is not decided.
-    pub(super) fn is_pending(&self, partition: i32) -> bool {
-        self.producers.values().filter_map(|p| p.open.as_ref()).any(|t| t.offsets.iter().any(|(p, _)| *p == partition))
+    pub(super) fn is_pending(&self, place: usize) -> bool {
+        self.producers.values().filter_map(|p| p.open.as_ref()).any(|t| t.offsets.iter().any(|(p, ..)| *p == place))
+    }
+
+    /// Start and end of a log.
+    pub(super) fn bounds(&self, topic: &str, partition: i32) -> (i64, i64) {
+        match place_of(topic, partition) {
+            Some(place) => (self.firsts[place], self.end(place)),
+            None => (0, self.kept.get(&(topic.to_owned(), partition)).map_or(0, Vec::len) as i64),
+        }
+    }
+
+    /// Hands out up to `room` records of a log; answers what comes behind them.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn show(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        now: Duration,
+        room: usize,
+        source: SourcePartition,
+        into: &mut Batch,
+    ) -> i64 {
+        let (mut next, full) = (from, into.len() + room);
+        let Some(place) = place_of(topic, partition) else {
+            let kept = self.kept.get(&(topic.to_owned(), partition)).map_or(&[][..], Vec::as_slice);
+            for record in kept.iter().skip(from as usize).take(room).take_while(|record| record.visible_at <= now) {
+                into.push(source, Offset(next), TIMESTAMP, Some(&record.key), record.value.as_deref(), std::iter::empty());
+                next += 1;
+            }
+            return next;
+        };
+        while into.len() < full && next < self.end(place) {
+            self.inputs[place][(next - self.firsts[place]) as usize].show(source, next, into);
+            next += 1;
+        }
+        next
     }
 
     /// The end of the control topic for those who read committed.
@@ -139,7 +200,7 @@ impl Cluster {
         let is_late = |open: &Transaction| open.commit_sent.is_some_and(|sent| now - sent >= COMPLETED_AFTER);
         let late: Vec<String> =
             self.producers.iter().filter(|(_, p)| p.open.as_ref().is_some_and(is_late)).map(|(name, _)| name.clone()).collect();
-        late.iter().try_for_each(|name| self.commit(name))?;
+        late.iter().try_for_each(|name| self.commit(name, now))?;
         for producer in self.producers.values_mut() {
             if producer.open.as_ref().is_some_and(|open| open.commit_sent.is_none() && now - open.since >= TRANSACTION) {
                 producer.open = None;
@@ -150,9 +211,9 @@ impl Cluster {
     }
 
     /// `init_transactions`: settles what is open and takes the name.
-    pub(super) fn init(&mut self, name: &str) -> Result<u64, String> {
+    pub(super) fn init(&mut self, name: &str, now: Duration) -> Result<u64, String> {
         if self.producers.get(name).and_then(|p| p.open.as_ref()).is_some_and(|open| open.commit_sent.is_some()) {
-            self.commit(name)?;
+            self.commit(name, now)?;
         }
         let producer = self.producers.entry(name.to_owned()).or_default();
         producer.open = None;
@@ -161,7 +222,7 @@ impl Cluster {
     }
 
     /// Makes the open transaction of this name visible, and holds it against the model.
-    pub(super) fn commit(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn commit(&mut self, name: &str, now: Duration) -> Result<(), String> {
         let Some(open) = self.producers.get_mut(name).and_then(|p| p.open.take()) else { return Err(format!("{name} has nothing open")) };
         let committed = Committed {
             puts: &open.puts,
@@ -172,14 +233,19 @@ impl Cluster {
             firsts: &self.firsts,
         };
         self.model.check(&committed)?;
-        for put in open.puts.iter().filter(|put| put.topic == "sharecast.state") {
-            let key = String::from_utf8_lossy(put.key.as_deref().unwrap_or_default()).into_owned();
-            if !self.notes.insert(key.clone()) {
-                return Err(format!("{key} is begun twice"));
+        let visible_at = now + Duration::from_millis(self.commits % 40);
+        for put in open.puts.iter().filter(|put| is_kept(&put.topic)) {
+            let key = put.key.clone().unwrap_or_default();
+            let name = String::from_utf8_lossy(&key).into_owned();
+            if name.starts_with("start/") && !self.notes.insert(name.clone()) {
+                return Err(format!("{name} is begun twice"));
             }
+            let log = self.kept.entry((put.topic.clone(), put.partition.unwrap_or_default())).or_default();
+            log.push(Kept { key, value: put.value.clone(), visible_at });
         }
-        for (partition, next) in open.offsets {
-            self.committed[partition as usize] = Some(next);
+        for (place, next, note) in open.offsets {
+            self.committed[place] = Some(next);
+            self.beside[place] = note;
         }
         self.commits += 1;
         Ok(())
@@ -198,4 +264,26 @@ impl Cluster {
         self.control.push(ControlSlot::Event(wall, event.into_bytes()));
         self.control.len() as i64 - 1
     }
+}
+
+/// Whether it is a topic of the engine's own that is read again.
+pub(super) fn is_kept(topic: &str) -> bool {
+    topic == "sharecast.state" || topic.starts_with("sharecast.standing.")
+}
+
+/// The place of an input's partition.
+pub(super) fn place_of(topic: &str, partition: i32) -> Option<usize> {
+    let stream = INPUTS.iter().position(|input| *input == topic)?;
+    Some(stream * PARTITIONS as usize + partition as usize)
+}
+
+/// The partition at a place.
+pub(super) fn source(place: usize) -> SourcePartition {
+    let count = PARTITIONS as usize;
+    SourcePartition { stream: StreamIndex((place / count) as u8), partition: (place % count) as i32 }
+}
+
+/// The place of a partition.
+pub(super) fn place(source: SourcePartition) -> usize {
+    usize::from(source.stream.0) * PARTITIONS as usize + source.partition as usize
 }

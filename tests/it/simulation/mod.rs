@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod group;
 mod model;
+mod reading;
 mod scheduler;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -21,6 +22,7 @@ use sharecast::decide::{Decider, ReleaseRules};
 use sharecast::engine::control::ControlPlane;
 use sharecast::engine::counting::{ControlMetrics, WorkerMetrics};
 use sharecast::engine::fence::{Fence, FenceLimits};
+use sharecast::engine::loading::Surroundings;
 use sharecast::engine::probe::Prober;
 use sharecast::engine::setback::Ended;
 use sharecast::engine::snapshots::SnapshotWriter;
@@ -36,9 +38,10 @@ use sharecast::share::table::{FoldRules, ShareTable};
 use sharecast::time::{Millis, Span};
 use sharecast::transport::Start;
 
-use clients::{Consumer, Control, Given, Probe, Producer, Reader};
+use clients::{Consumer, Control, Given, Probe, Producer};
 use cluster::{Cluster, ControlSlot, Faults, Topic};
 use model::{Input, LONGEST_LETTER, MAX_VIEW_AGE, topic_of};
+use reading::{Mailbox, Readers};
 use scheduler::{Dice, Killed, Simulation, VirtualClock, World};
 
 const PARTITIONS: i32 = 4;
@@ -57,6 +60,7 @@ struct Seen {
     commits: u64,
     released: u64,
     diverted: u64,
+    noted: u64,
 }
 
 #[test]
@@ -64,10 +68,21 @@ fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() 
     let mut sum = Seen::default();
     for seed in seeds() {
         let seen = run(seed).unwrap_or_else(|what| panic!("{what}\nrun it again with SHARECAST_SEED={seed}"));
-        sum = Seen { commits: sum.commits + seen.commits, released: sum.released + seen.released, diverted: sum.diverted + seen.diverted };
+        sum = sum.and(&seen);
     }
     println!("{sum:?}");
     assert!(sum.released > 100 && sum.commits > 10, "the runs did next to nothing: {sum:?}");
+}
+
+impl Seen {
+    fn and(&self, other: &Self) -> Self {
+        Self {
+            commits: self.commits + other.commits,
+            released: self.released + other.released,
+            diverted: self.diverted + other.diverted,
+            noted: self.noted + other.noted,
+        }
+    }
 }
 
 /// The seeds to run.
@@ -85,17 +100,19 @@ fn seeds() -> Vec<u64> {
 /// Runs one seed; the error says what must not be.
 fn run(seed: u64) -> Result<Seen, String> {
     let mut dice = Dice::new(seed.wrapping_add(1 << 40));
-    let mut cluster = Cluster::new(PARTITIONS, faults(&mut dice), &mut dice);
+    let mut cluster = Cluster::new(1, faults(&mut dice), &mut dice);
     cluster.topics.insert(topic_of(ONLY_AWAY), Topic { since: Some(Duration::ZERO), ..Topic::default() });
     // Without the fence a zombie has nothing but the group's generation against it.
     let is_fenced = dice.hits(850);
     if !is_fenced {
         (cluster.model.max_view_age, cluster.faults.freeze) = (Duration::MAX, 40);
     }
+    cluster.model.waits = dice.hits(500);
+    let waits = cluster.model.waits;
     let (instances, workers) = (1 + dice.below(2) as usize, 1 + dice.below(2) as usize);
-    let sim = Simulation::new(seed, 1 + instances * (2 + workers), cluster);
+    let sim = Simulation::new(seed, 1 + instances * actors_of(workers), cluster);
     let instances: Vec<Arc<Instance>> =
-        (0..instances).map(|number| Arc::new(Instance::new(&sim, number, workers, is_fenced, &mut dice))).collect();
+        (0..instances).map(|number| Arc::new(Instance::new(&sim, number, (workers, waits, is_fenced), &mut dice))).collect();
     std::thread::scope(|scope| {
         let mut actor = 0;
         let mut act = |body: Box<dyn FnOnce() + Send>| {
@@ -115,14 +132,23 @@ fn run(seed: u64) -> Result<Seen, String> {
                 let instance = Arc::clone(instance);
                 act(Box::new(move || instance.work(number)));
             }
+            for (readers, number) in instance.readers.iter().flat_map(|readers| [(readers.clone(), 0), (readers.clone(), 1)]) {
+                let around = instance.around();
+                act(Box::new(move || readers.read(number, &around)));
+            }
         }
     });
     let world = sim.look();
     let model = &world.cluster.model;
     match &world.failure {
         Some(what) => Err(format!("{what}\nat {:?} with {:?}", world.now, world.cluster.faults)),
-        None => Ok(Seen { commits: world.cluster.commits, released: model.released, diverted: model.diverted }),
+        None => Ok(Seen { commits: world.cluster.commits, released: model.released, diverted: model.diverted, noted: model.noted }),
     }
+}
+
+/// How many threads an instance has: the fold, the probe, its workers and two readers for each.
+fn actors_of(workers: usize) -> usize {
+    2 + workers * 3
 }
 
 /// Each kind of fault is there or not, so that some runs are nearly calm and some are not.
@@ -173,10 +199,12 @@ struct Instance {
     settings: WorkerSettings,
     /// Of each worker's present life.
     stops: Mutex<Vec<Arc<AtomicBool>>>,
+    /// Of each worker.
+    readers: Vec<Readers>,
 }
 
 impl Instance {
-    fn new(sim: &Arc<Simulation>, number: usize, workers: usize, is_fenced: bool, dice: &mut Dice) -> Self {
+    fn new(sim: &Arc<Simulation>, number: usize, (workers, waits, is_fenced): (usize, bool, bool), dice: &mut Dice) -> Self {
         let limits = FenceLimits {
             is_enabled: is_fenced,
             max_view_age: MAX_VIEW_AGE,
@@ -206,12 +234,24 @@ impl Instance {
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
-            waits: false,
+            waits,
             passes_headers: Vec::new(),
             has_provenance_headers: false,
             has_permission_header: false,
         };
-        Self { sim: Arc::clone(sim), number, shared, settings, stops: Mutex::new(vec![Arc::default(); workers]) }
+        let first = 1 + number * actors_of(workers) + 2 + workers;
+        let readers = (0..workers).map(|worker| Readers {
+            sim: Arc::clone(sim),
+            mailbox: Arc::<Mutex<Mailbox>>::default(),
+            first: first + worker * 2,
+        });
+        let readers = readers.collect();
+        Self { sim: Arc::clone(sim), number, shared, settings, stops: Mutex::new(vec![Arc::default(); workers]), readers }
+    }
+
+    fn around(&self) -> Surroundings {
+        let WorkerSettings { streams, names, group, .. } = self.settings.clone();
+        Surroundings { live: Arc::clone(&self.shared.live), streams, names, group, keeps_notes: true }
     }
 
     fn fold(&self) {
@@ -261,7 +301,7 @@ impl Instance {
             drop(world);
             let live = || {
                 drop(self.sim.pass(rest));
-                self.live(name, stop)
+                self.live(number, name, stop)
             };
             match catch_unwind(AssertUnwindSafe(live)) {
                 Ok(Ok(()) | Err(Ended::FencedTwice { .. })) => {}
@@ -272,7 +312,7 @@ impl Instance {
         }
     }
 
-    fn live(&self, name: String, stop: Arc<AtomicBool>) -> Result<(), Ended> {
+    fn live(&self, number: usize, name: String, stop: Arc<AtomicBool>) -> Result<(), Ended> {
         let rules = ReleaseRules {
             read: ReadRules { max_record_bytes: 1 << 20, max_future: Span::from_millis(600_000) },
             late_grace: Span::ZERO,
@@ -284,7 +324,7 @@ impl Instance {
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
         let make = Box::new(move || Producer::start(&sim, &name));
         let shared = Shared { stop, ..self.shared.clone() };
-        let aside = Aside { desk: Box::new(Reader::new(&self.sim)), upserts: None };
+        let aside = Aside { desk: Box::new(self.readers[number].desk()), upserts: None };
         Worker::new(settings, shared, || Ok(Consumer::join(&other)), make, Decider::new(rules, None), aside, metrics)?.run()
     }
 }
@@ -325,14 +365,15 @@ impl Outside {
             let mut world = sim.pass(Duration::from_millis(200));
             self.tick(&mut world);
             let cluster = &world.cluster;
-            if (0..PARTITIONS as usize).all(|p| cluster.committed[p] == Some(cluster.end(p))) {
+            if (0..cluster.inputs.len()).all(|p| cluster.committed[p] == Some(cluster.end(p))) && cluster.model.owed.is_empty() {
                 break;
             }
             if world.now > until {
-                let (committed, ends) = (cluster.committed.clone(), (0..PARTITIONS as usize).map(|p| cluster.end(p)).collect::<Vec<_>>());
+                let (committed, ends) = (cluster.committed.clone(), (0..cluster.inputs.len()).map(|p| cluster.end(p)).collect::<Vec<_>>());
+                let owed = cluster.model.owed.clone();
                 let group = &world.cluster.group;
                 let what = format!(
-                    "records wait for good: {committed:?} of {ends:?}\n{group:?}\n{:?}\n{:?}",
+                    "records wait for good: {committed:?} of {ends:?}, owed {owed:?}\n{group:?}\n{:?}\n{:?}",
                     world.cluster.producers, world.actors
                 );
                 world.fail(what);
@@ -374,7 +415,8 @@ impl Outside {
             let topic = poison.map(topic_of).unwrap_or_default();
             let value = format!(r#"{{"n":{number},"poison":"{topic}","fill":"{fill}"}}"#);
             let partition = world.dice.below(PARTITIONS as u64) as usize;
-            world.cluster.inputs[partition].push(Input { number, asset, is_unreadable, poison, value });
+            let key = if is_unreadable { "nobody".to_owned() } else { format!("nw/a{asset}") };
+            world.cluster.inputs[partition].push(Input { number, asset, key, is_unreadable, poison, value: Some(value), is_gone: false });
         }
     }
 
@@ -427,11 +469,11 @@ impl Outside {
             }
         }
         let (instance, number) = (world.dice.below(self.instances.len() as u64) as usize, world.dice.below(self.workers as u64) as usize);
-        let first = 1 + instance * (2 + self.workers);
+        let first = 1 + instance * actors_of(self.workers);
         if world.dice.hits(freeze) {
             // The whole process, or a thread of it that gets no time.
             let span = if world.dice.hits(300) { world.dice.millis(10_000, 90_000) } else { world.dice.millis(200, 3_000) };
-            let all = if world.dice.hits(500) { first..first + 2 + self.workers } else { first + 2 + number..first + 3 + number };
+            let all = if world.dice.hits(500) { first..first + actors_of(self.workers) } else { first + 2 + number..first + 3 + number };
             let now = world.now;
             all.for_each(|actor| world.actors[actor].frozen = Some((now, now + span)));
         }

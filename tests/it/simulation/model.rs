@@ -1,10 +1,18 @@
 //! What must be true of every committed transaction: each record's outputs exactly once and in order, by a view that was
-//! not too old, with offsets that cover just these records.
+//! not too old, with offsets and notes that cover just these records.
+//!
+//! What is decided of an append partition for one target is a range of its offsets: from where the target was owed it, or else
+//! from the committed offset, up to where it is owed from now on, or else to the new offset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::cluster::Put;
+use sharecast::id::Offset;
+use sharecast::transport::{Batch, SourcePartition};
+
+use super::cluster::{INPUTS, Put, is_kept, source};
+use super::reading::TIMESTAMP;
+use super::{PARTITIONS, TARGETS};
 
 /// `fence.max_view_age`.
 pub(super) const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
@@ -14,13 +22,27 @@ pub(super) const LONGEST_LETTER: usize = 400;
 /// One input record.
 #[derive(Debug, Clone)]
 pub(super) struct Input {
+    /// No other record of any input has it.
     pub(super) number: u64,
     pub(super) asset: usize,
-    /// Its key names no tenant and asset.
+    pub(super) key: String,
+    /// It is a dead letter: its key names no tenant and asset, or its value is none.
     pub(super) is_unreadable: bool,
     /// This tenant's topic refuses it.
     pub(super) poison: Option<usize>,
-    pub(super) value: String,
+    pub(super) value: Option<String>,
+    /// Compaction has removed it.
+    pub(super) is_gone: bool,
+}
+
+impl Input {
+    /// Hands it out, if it is there.
+    pub(super) fn show(&self, source: SourcePartition, offset: i64, into: &mut Batch) {
+        if !self.is_gone {
+            let value = self.value.as_deref().map(str::as_bytes);
+            into.push(source, Offset(offset), TIMESTAMP, Some(self.key.as_bytes()), value, std::iter::empty());
+        }
+    }
 }
 
 /// One share's life in offsets of the control topic.
@@ -30,7 +52,7 @@ pub(super) struct Grant {
     pub(super) asset: usize,
     pub(super) target: usize,
     accepted: i64,
-    revoked: Option<i64>,
+    pub(super) revoked: Option<i64>,
 }
 
 /// What was told, in what order and when.
@@ -38,33 +60,67 @@ pub(super) struct Grant {
 pub(super) struct Model {
     /// How old the view of a transaction may be when its commit is sent.
     pub(super) max_view_age: Duration,
+    /// `on_route_failure: wait`.
+    pub(super) waits: bool,
     pub(super) grants: Vec<Grant>,
     /// Events that change what is released: offset, and when it was acknowledged.
     changes: Vec<(i64, Duration)>,
     /// Topics that have ever been in trouble.
     pub(super) troubled: BTreeSet<String>,
-    /// Outputs and letters seen, to show that a run did something.
+    /// From where on targets are owed how much of a place.
+    pub(super) owed: BTreeMap<(usize, usize), i64>,
+    /// Outputs, letters and notes seen, to show that a run did something.
     pub(super) released: u64,
     pub(super) diverted: u64,
+    pub(super) noted: u64,
 }
 
 /// A transaction that becomes visible.
 pub(super) struct Committed<'a> {
     pub(super) puts: &'a [Put],
-    pub(super) offsets: &'a [(i32, i64)],
+    pub(super) offsets: &'a [(usize, i64, String)],
     pub(super) sent_at: Duration,
     pub(super) before: &'a [Option<i64>],
     pub(super) inputs: &'a [Vec<Input>],
     pub(super) firsts: &'a [i64],
 }
 
+/// Records by number, with place and offset.
+type Covered<'a> = BTreeMap<u64, (usize, i64, &'a Input)>;
 /// What a record led to: share and whether it went to the dead letters with this reason.
 type Outcome = BTreeMap<String, Option<String>>;
+/// What is decided in a transaction: of a record for a target.
+type Due<'a> = BTreeMap<(u64, usize), (usize, i64, &'a Input)>;
 
 impl Default for Model {
     fn default() -> Self {
-        let (grants, changes, troubled) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { max_view_age: MAX_VIEW_AGE, grants, changes, troubled, released: 0, diverted: 0 }
+        Self {
+            max_view_age: MAX_VIEW_AGE,
+            waits: false,
+            grants: Vec::new(),
+            changes: Vec::new(),
+            troubled: BTreeSet::new(),
+            owed: BTreeMap::new(),
+            released: 0,
+            diverted: 0,
+            noted: 0,
+        }
+    }
+}
+
+impl Committed<'_> {
+    pub(super) fn input(&self, place: usize, offset: i64) -> &Input {
+        &self.inputs[place][(offset - self.firsts[place]) as usize]
+    }
+}
+
+impl Put {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.headers.iter().find(|(n, _)| n.ends_with(name)).map(|(_, v)| String::from_utf8_lossy(v).into_owned())
+    }
+
+    pub(super) fn name(&self) -> String {
+        String::from_utf8_lossy(self.key.as_deref().unwrap_or_default()).into_owned()
     }
 }
 
@@ -86,32 +142,26 @@ impl Model {
         Some(grant.share.clone())
     }
 
-    fn shares_at(&self, epoch: i64, asset: usize) -> BTreeSet<&str> {
-        let is_active = |g: &&Grant| g.asset == asset && g.accepted <= epoch && g.revoked.is_none_or(|revoked| epoch < revoked);
+    fn shares_at(&self, epoch: i64, asset: usize, target: usize) -> BTreeSet<&str> {
+        let is_active = |g: &&Grant| (g.asset, g.target) == (asset, target) && g.is_active_at(epoch);
         self.grants.iter().filter(is_active).map(|g| g.share.as_str()).collect()
     }
 
     pub(super) fn check(&mut self, committed: &Committed<'_>) -> Result<(), String> {
         let covered = self.covered(committed)?;
-        let mut outcomes: BTreeMap<u64, Outcome> = covered.keys().map(|number| (*number, Outcome::new())).collect();
+        let due = self.due(committed)?;
+        let mut outcomes: BTreeMap<(u64, usize), Outcome> = BTreeMap::new();
         let (mut letters, mut epoch) = (BTreeSet::new(), None);
-        let mut last: BTreeMap<(&str, i32), i64> = BTreeMap::new();
-        for put in committed.puts.iter().filter(|put| put.topic != "sharecast.state") {
-            let header =
-                |name: &str| put.headers.iter().find(|(n, _)| n.ends_with(name)).map(|(_, v)| String::from_utf8_lossy(v).into_owned());
+        let mut last: BTreeMap<(&str, usize), i64> = BTreeMap::new();
+        for put in committed.puts.iter().filter(|put| !is_kept(&put.topic)) {
             let is_letter = put.topic == "sharecast.dead-letters";
-            if is_letter && !matches!(header("reason").as_deref(), Some("route_failed" | "refused")) {
-                let place = (header("partition").unwrap_or_default(), header("offset").unwrap_or_default());
-                let found = covered.values().find(|(p, o, _)| (p.to_string(), o.to_string()) == place);
-                let (_, _, input) = found.ok_or(format!("a dead letter of {place:?}, which is not covered"))?;
-                let is_whole = put.value.as_deref() == Some(input.value.as_bytes());
-                if !input.is_unreadable
-                    || !(is_whole || put.value.is_none() && input.value.len() > LONGEST_LETTER)
-                    || !letters.insert(input.number)
-                {
-                    return Err(format!("a dead letter too many or of other bytes for {input:?}"));
-                }
+            let reason = put.header("reason").filter(|_| is_letter);
+            if is_letter && !matches!(reason.as_deref(), Some("route_failed" | "refused")) {
+                letters.insert(check_letter(put, &covered, &letters)?);
                 continue;
+            }
+            if self.waits && reason.as_deref() == Some("route_failed") {
+                return Err(format!("a dead letter for a failed route, though routes are waited for: {put:?}"));
             }
             let value = put.value.as_deref().ok_or_else(|| format!("an output without a value: {put:?}"))?;
             let output: serde_json::Value = serde_json::from_slice(value).map_err(|e| e.to_string())?;
@@ -120,29 +170,27 @@ impl Model {
             if *epoch.get_or_insert(output["_share"]["epoch"].as_i64()) != output["_share"]["epoch"].as_i64() {
                 return Err(format!("outputs of two graphs in one transaction: {output}"));
             }
-            let &(partition, offset, input) =
-                covered.get(&number).ok_or(format!("{output} is not covered by the offsets: it is written twice"))?;
             let grant = self.grants.iter().find(|g| g.share == share).ok_or(format!("{output}: no such share"))?;
-            let topic = topic_of(grant.target);
-            match header("reason").filter(|_| is_letter) {
-                Some(reason) if reason == "refused" && input.poison != Some(grant.target) => {
-                    return Err(format!("{output} was never refused"));
-                }
-                Some(reason) if reason == "route_failed" && !self.troubled.contains(&topic) => {
-                    return Err(format!("{topic} was never in trouble"));
-                }
+            let target = grant.target;
+            let &(place, offset, input) = due.get(&(number, target)).ok_or_else(|| {
+                format!("{output} is not due: it is written twice, or too early, by {:?} with {:?}", committed.offsets, self.owed)
+            })?;
+            let topic = topic_of(target);
+            match reason.as_deref() {
+                Some("refused") if input.poison != Some(target) => return Err(format!("{output} was never refused")),
+                Some("route_failed") if !self.troubled.contains(&topic) => return Err(format!("{topic} was never in trouble")),
                 Some(_) => self.diverted += 1,
-                None if put.topic != topic || put.key.as_deref() != Some(format!("a{}", input.asset).as_bytes()) => {
+                None if put.topic != topic || put.name() != format!("a{}", input.asset) => {
                     return Err(format!("{output} went to {}", put.topic));
                 }
                 None => {
                     self.released += 1;
-                    if last.insert((&put.topic, partition), offset).is_some_and(|before| before >= offset) {
+                    if last.insert((&put.topic, place), offset).is_some_and(|before| before >= offset) {
                         return Err(format!("{output} is out of order"));
                     }
                 }
             }
-            if outcomes.entry(number).or_default().insert(share, header("reason")).is_some() {
+            if outcomes.entry((number, target)).or_default().insert(share, reason).is_some() {
                 return Err(format!("{output} stands twice in one transaction"));
             }
         }
@@ -151,82 +199,155 @@ impl Model {
                 return Err(format!("no dead letter for {input:?}"));
             }
         }
-        self.check_view(committed, &covered, &outcomes, epoch.flatten())
+        self.check_view(committed, &due, &outcomes, epoch.flatten())
     }
 
-    /// The records that the offsets of the transaction cover, by number.
-    fn covered<'a>(&self, committed: &Committed<'a>) -> Result<BTreeMap<u64, (i32, i64, &'a Input)>, String> {
+    /// The records that the offsets of the transaction cover.
+    fn covered<'a>(&self, committed: &Committed<'a>) -> Result<Covered<'a>, String> {
         let mut covered = BTreeMap::new();
-        let notes: Vec<&Put> = committed.puts.iter().filter(|put| put.topic == "sharecast.state").collect();
-        for &(partition, next) in committed.offsets {
-            let place = partition as usize;
-            let key = format!("start/g/raw/{partition}");
+        let notes: Vec<&Put> = committed.puts.iter().filter(|put| put.name().starts_with("start/")).collect();
+        for &(place, next, _) in committed.offsets {
+            let partition = source(place);
+            let key = format!("start/g/{}/{}", INPUTS[usize::from(partition.stream.0)], partition.partition);
             let note = notes.iter().find(|put| put.key.as_deref() == Some(key.as_bytes()));
             let from = match (committed.before[place], note) {
                 (Some(before), None) => before,
                 (None, Some(note)) if note.value.as_deref() == Some(format!(r#"{{"offset":{}}}"#, committed.firsts[place]).as_bytes()) => {
                     committed.firsts[place]
                 }
-                (before, note) => return Err(format!("partition {partition} committed before: {before:?}, begun now: {note:?}")),
+                (before, note) => return Err(format!("{partition:?} committed before: {before:?}, begun now: {note:?}")),
             };
             if next < from {
-                return Err(format!("the offset of partition {partition} goes back from {from} to {next}"));
+                return Err(format!("the offset of {partition:?} goes back from {from} to {next}"));
             }
             for offset in from..next {
                 let input = &committed.inputs[place][(offset - committed.firsts[place]) as usize];
-                covered.insert(input.number, (partition, offset, input));
+                covered.insert(input.number, (place, offset, input));
             }
         }
-        if notes.len() != committed.offsets.iter().filter(|(p, _)| committed.before[*p as usize].is_none()).count() {
+        if notes.len() != committed.offsets.iter().filter(|(place, ..)| committed.before[*place].is_none()).count() {
             return Err("a note too many".into());
         }
         Ok(covered)
+    }
+
+    /// What the transaction has to decide of append partitions, and what is owed from then on.
+    fn due<'a>(&mut self, committed: &Committed<'a>) -> Result<Due<'a>, String> {
+        let mut notes: BTreeMap<(usize, usize), Option<i64>> = BTreeMap::new();
+        for put in committed.puts.iter().filter(|put| put.name().starts_with("owed/")) {
+            let name = put.name();
+            let parts: Vec<&str> = name.split('/').collect();
+            let ["owed", "g", "raw", partition, tenant] = parts[..] else { return Err(format!("a note of nothing: {name}")) };
+            let (place, target) = (partition.parse().unwrap_or(usize::MAX), tenant[1..].parse().unwrap_or(usize::MAX));
+            let from = match &put.value {
+                Some(value) => {
+                    let note: serde_json::Value = serde_json::from_slice(value).map_err(|e| e.to_string())?;
+                    Some(note["from"].as_i64().filter(|_| note["tenant"] == tenant).ok_or(format!("{name} says {note}"))?)
+                }
+                None => None,
+            };
+            if !self.waits || !committed.offsets.iter().any(|(p, ..)| *p == place) || notes.insert((place, target), from).is_some() {
+                return Err(format!("{name} is written twice or without an offset of its partition"));
+            }
+        }
+        let mut due = Due::new();
+        for &(place, next, _) in committed.offsets.iter().filter(|(place, ..)| *place < PARTITIONS as usize) {
+            for target in 0..TARGETS {
+                let was = self.owed.get(&(place, target)).copied();
+                let from = was.or(committed.before[place]).unwrap_or(committed.firsts[place]);
+                let is = notes.get(&(place, target)).copied().unwrap_or(was);
+                let until = is.unwrap_or(next);
+                if until < from || until > next {
+                    return Err(format!("target {target} is owed {place} from {was:?}, then from {is:?}, with the offset at {next}"));
+                }
+                if is.is_some() && !self.troubled.contains(&topic_of(target)) {
+                    return Err(format!("target {target} is owed something though its topic was never in trouble"));
+                }
+                for offset in from..until {
+                    let input = &committed.inputs[place][(offset - committed.firsts[place]) as usize];
+                    due.insert((input.number, target), (place, offset, input));
+                }
+                match is {
+                    Some(from) => drop(self.owed.insert((place, target), from)),
+                    None => drop(self.owed.remove(&(place, target))),
+                }
+            }
+        }
+        self.noted += notes.len() as u64;
+        Ok(due)
+    }
+
+    /// The newest change that every view must have that is young enough for this commit.
+    pub(super) fn oldest_view(&self, sent_at: Duration) -> i64 {
+        let known = self.changes.iter().filter(|(_, at)| at.saturating_add(self.max_view_age) < sent_at);
+        known.map(|(offset, _)| *offset).max().unwrap_or(-1)
+    }
+
+    /// The views that are young enough, as far as they differ.
+    pub(super) fn views(&self, sent_at: Duration) -> impl Iterator<Item = i64> + '_ {
+        let oldest = self.oldest_view(sent_at);
+        std::iter::once(oldest).chain(self.changes.iter().map(|(offset, _)| *offset).filter(move |offset| *offset > oldest))
     }
 
     /// Whether some view that was young enough at the commit releases just this.
     fn check_view(
         &self,
         committed: &Committed<'_>,
-        covered: &BTreeMap<u64, (i32, i64, &Input)>,
-        outcomes: &BTreeMap<u64, Outcome>,
+        due: &Due<'_>,
+        outcomes: &BTreeMap<(u64, usize), Outcome>,
         epoch: Option<i64>,
     ) -> Result<(), String> {
-        let oldest = self
-            .changes
-            .iter()
-            .filter(|(_, at)| at.saturating_add(self.max_view_age) < committed.sent_at)
-            .map(|(offset, _)| *offset)
-            .max()
-            .unwrap_or(-1);
+        let oldest = self.oldest_view(committed.sent_at);
         if epoch.is_some_and(|epoch| epoch < oldest) {
-            return Err(format!(
-                "released by epoch {epoch:?} though {oldest} was acknowledged more than {:?} before the commit",
-                self.max_view_age
-            ));
+            let age = self.max_view_age;
+            return Err(format!("released by epoch {epoch:?} though {oldest} was acknowledged more than {age:?} before the commit"));
         }
-        let explains = |epoch: i64| {
-            covered.iter().filter(|(_, (_, _, input))| !input.is_unreadable).find(|(number, (_, _, input))| {
-                let got: BTreeSet<&str> = outcomes[*number].keys().map(String::as_str).collect();
-                got != self.shares_at(epoch, input.asset)
-            })
+        let nothing = Outcome::new();
+        let got = |of: &(u64, usize)| outcomes.get(of).unwrap_or(&nothing).keys().map(String::as_str).collect::<BTreeSet<&str>>();
+        let unexplained = |epoch: i64| {
+            let mut readable = due.iter().filter(|(_, (_, _, input))| !input.is_unreadable);
+            readable.find(|(of, (_, _, input))| got(of) != self.shares_at(epoch, input.asset, of.1))
         };
         if let Some(epoch) = epoch {
-            return match explains(epoch) {
+            return match unexplained(epoch) {
                 None => Ok(()),
-                Some((number, place)) => Err(format!(
-                    "{place:?} led to {:?}, but epoch {epoch} has {:?}",
-                    outcomes[number],
-                    self.shares_at(epoch, place.2.asset)
+                Some((of, place)) => Err(format!(
+                    "{place:?} led to {:?} at target {}, but epoch {epoch} has {:?}",
+                    outcomes.get(of),
+                    of.1,
+                    self.shares_at(epoch, place.2.asset, of.1)
                 )),
             };
         }
-        let mut views = std::iter::once(oldest).chain(self.changes.iter().map(|(offset, _)| *offset).filter(|offset| *offset > oldest));
-        if views.any(|epoch| explains(epoch).is_none()) {
-            Ok(())
-        } else {
-            Err(format!("nothing was released, but every view since {oldest} releases something"))
+        if self.views(committed.sent_at).any(|epoch| unexplained(epoch).is_none()) {
+            return Ok(());
         }
+        Err(format!("nothing was released of {due:?}, but every view since {oldest} releases something"))
     }
+}
+
+impl Grant {
+    pub(super) fn is_active_at(&self, epoch: i64) -> bool {
+        self.accepted <= epoch && self.revoked.is_none_or(|revoked| epoch < revoked)
+    }
+}
+
+/// A dead letter of a record that cannot be read; answers the record's number.
+fn check_letter(put: &Put, covered: &Covered<'_>, letters: &BTreeSet<u64>) -> Result<u64, String> {
+    let where_from = (put.header("topic"), put.header("partition"), put.header("offset"));
+    let is_it = |place: usize, offset: i64| {
+        let of = source(place);
+        let topic = INPUTS[usize::from(of.stream.0)].to_owned();
+        (Some(topic), Some(of.partition.to_string()), Some(offset.to_string())) == where_from
+    };
+    let found = covered.values().find(|(place, offset, _)| is_it(*place, *offset));
+    let (_, _, input) = found.ok_or(format!("a dead letter of {where_from:?}, which is not covered"))?;
+    let text = input.value.as_deref().unwrap_or_default();
+    let is_whole = put.value.as_deref() == Some(text.as_bytes()) || put.value.is_none() && text.len() > LONGEST_LETTER;
+    if !input.is_unreadable || !is_whole || letters.contains(&input.number) {
+        return Err(format!("a dead letter too many or of other bytes for {input:?}"));
+    }
+    Ok(input.number)
 }
 
 /// The topic of a target.

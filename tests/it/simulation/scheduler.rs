@@ -192,6 +192,12 @@ impl World {
         next
     }
 
+    /// Has somebody look around who waits for something to do.
+    pub(super) fn wake(&mut self, actor: usize) {
+        let now = self.now;
+        self.actors[actor].wake_at = self.actors[actor].wake_at.min(now);
+    }
+
     /// Wall time.
     pub(super) fn wall(&self) -> Millis {
         Millis(WALL_AT_START_MS + self.now.as_millis() as i64)

@@ -1,0 +1,161 @@
+//! What workers have read besides the group: the engine's own reading, on threads of their own, of the simulated logs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sharecast::engine::desk::Desk;
+use sharecast::engine::jobs::{Job, News};
+use sharecast::engine::loading::Surroundings;
+use sharecast::id::Offset;
+use sharecast::time::Millis;
+use sharecast::transport::{Archive, Batch, ConsumeError, LogBounds, SourcePartition};
+
+use super::PARTITIONS;
+use super::cluster::place_of;
+use super::scheduler::{Simulation, World};
+
+/// So much may be read ahead of a worker.
+const READ_AHEAD: usize = 2;
+/// A reader without a job waits so long unless it is woken.
+const IDLE: Duration = Duration::from_secs(100_000);
+
+/// Between a worker and its two readers: one loads partitions, the other does everything else.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    /// Of the worker: what belongs to an earlier one is dropped.
+    life: u64,
+    jobs: [VecDeque<Job>; 2],
+    news: VecDeque<News>,
+}
+
+/// A mailbox and the threads that read for it.
+#[derive(Clone)]
+pub(super) struct Readers {
+    pub(super) sim: Arc<Simulation>,
+    pub(super) mailbox: Arc<Mutex<Mailbox>>,
+    /// The first of the two readers.
+    pub(super) first: usize,
+}
+
+impl Readers {
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The desk of a worker's new life.
+    pub(super) fn desk(&self) -> ReadingDesk {
+        let mut mailbox = self.mailbox();
+        *mailbox = Mailbox { life: mailbox.life + 1, ..Mailbox::default() };
+        ReadingDesk(self.clone())
+    }
+
+    /// One reader's whole life.
+    pub(super) fn read(&self, number: usize, around: &Surroundings) {
+        loop {
+            let next = {
+                let mut mailbox = self.mailbox();
+                mailbox.jobs[number].pop_front().map(|job| (job, mailbox.life))
+            };
+            let Some((job, life)) = next else {
+                if self.sim.pass(IDLE).cluster.is_over {
+                    return;
+                }
+                continue;
+            };
+            let mut archive = LogReader { sim: Arc::clone(&self.sim), at: None };
+            let mut tell = |news: News| {
+                while self.mailbox().life == life && self.mailbox().news.len() >= READ_AHEAD {
+                    if self.sim.pass(Duration::from_millis(1)).cluster.is_over {
+                        return false;
+                    }
+                }
+                let mut mailbox = self.mailbox();
+                let is_heard = mailbox.life == life;
+                mailbox.news.extend(is_heard.then_some(news));
+                is_heard
+            };
+            around.carry_out(&job, &mut archive, &mut tell, &mut || drop(self.sim.pass(Duration::from_millis(500))));
+        }
+    }
+}
+
+/// A worker's end of its mailbox.
+pub(super) struct ReadingDesk(Readers);
+
+impl Desk for ReadingDesk {
+    fn ask(&mut self, job: Job) {
+        let number = usize::from(!matches!(job, Job::Load(..)));
+        self.0.mailbox().jobs[number].push_back(job);
+        self.0.sim.look().wake(self.0.first + number);
+    }
+
+    fn news(&mut self) -> Option<News> {
+        self.0.mailbox().news.pop_front()
+    }
+}
+
+impl Drop for ReadingDesk {
+    fn drop(&mut self) {
+        let mut mailbox = self.0.mailbox();
+        *mailbox = Mailbox { life: mailbox.life + 1, ..Mailbox::default() };
+    }
+}
+
+/// Reads one partition at a time, read committed.
+struct LogReader {
+    sim: Arc<Simulation>,
+    at: Option<(String, i32, i64)>,
+}
+
+impl LogReader {
+    /// The cluster, if it answers.
+    fn ask(&self) -> Result<std::sync::MutexGuard<'_, World>, ConsumeError> {
+        let mut world = self.sim.pass(Duration::from_millis(2));
+        let unanswered = world.cluster.faults.unavailable;
+        if world.dice.hits(unanswered) { Err(ConsumeError::Unavailable("nobody answers".into())) } else { Ok(world) }
+    }
+}
+
+impl Archive for LogReader {
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
+        let world = self.ask()?;
+        let place = place_of(topic, partition).expect("an input");
+        if world.cluster.is_pending(place) {
+            return Err(ConsumeError::Unavailable("a transaction is open".into()));
+        }
+        Ok(world.cluster.committed[place].map(|next| (Offset(next), world.cluster.beside[place].clone().into_bytes())))
+    }
+
+    fn partitions(&mut self, _: &str) -> Result<Option<i32>, ConsumeError> {
+        self.ask().map(|_| Some(PARTITIONS))
+    }
+
+    fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError> {
+        let world = self.ask()?;
+        let (start, end) = world.cluster.bounds(topic, partition);
+        drop(world);
+        self.at = Some((topic.to_owned(), partition, from.map_or(start, |from| from.0.max(start))));
+        Ok(LogBounds { start: Offset(start), end: Offset(end) })
+    }
+
+    fn read(&mut self, wait: Duration, room: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
+        let (topic, partition, at) = self.at.clone().expect("turned to something");
+        let mut next = at;
+        for is_last in [false, true] {
+            let mut world = self.ask()?;
+            let room = (room as u64).min(1 + world.dice.below(20)) as usize;
+            next = world.cluster.show(&topic, partition, at, world.now, room, source, into);
+            if next > at || is_last {
+                break;
+            }
+            drop(world);
+            drop(self.sim.pass(wait));
+        }
+        self.at = Some((topic, partition, next));
+        Ok(Offset(next))
+    }
+}
+
+/// The timestamp of all input records.
+pub(super) const TIMESTAMP: Millis = Millis(1_767_225_600_000);
