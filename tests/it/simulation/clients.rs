@@ -3,10 +3,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
+use sharecast::engine::upsert::changes::{Hearing, Teller};
 use sharecast::id::Offset;
 use sharecast::transport::{
     Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
@@ -47,12 +48,26 @@ pub(super) struct Consumer {
     held: BTreeMap<usize, Place>,
     membership: Option<(u64, i64)>,
     is_paused: bool,
+    relay: Option<Relay>,
+}
+
+/// Hands on to a worker in its present life what the fold tells, which outlives it.
+pub(super) struct Relay {
+    pub(super) hearing: Arc<Mutex<Hearing>>,
+    pub(super) teller: Teller,
+}
+
+impl Relay {
+    fn hand_on(&self) {
+        let hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| hearing.next()).for_each(|changes| self.teller.tell(&changes));
+    }
 }
 
 impl Consumer {
-    pub(super) fn join(sim: &Arc<Simulation>) -> Self {
+    pub(super) fn join(sim: &Arc<Simulation>, relay: Option<Relay>) -> Self {
         let member = sim.pass(millis(1)).cluster.group.join(me());
-        Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false }
+        Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false, relay }
     }
 
     fn change(&mut self, world: &mut World) -> Option<Change> {
@@ -107,6 +122,7 @@ impl GroupConsumer for Consumer {
     fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
         assert!(!IS_IN_TRANSACTION.get(), "a poll in a transaction");
         assert!(room > 0);
+        self.relay.iter().for_each(Relay::hand_on);
         let sim = Arc::clone(&self.sim);
         let mut world = sim.pass(Duration::from_micros(200));
         for is_last in [false, true] {

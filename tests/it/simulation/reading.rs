@@ -7,12 +7,14 @@ use std::time::Duration;
 use sharecast::engine::desk::Desk;
 use sharecast::engine::jobs::{Job, News};
 use sharecast::engine::loading::Surroundings;
-use sharecast::id::Offset;
+use sharecast::engine::upsert::gate::Gates;
+use sharecast::id::{Offset, StreamIndex};
+use sharecast::standing::note::Reconciled;
 use sharecast::time::Millis;
 use sharecast::transport::{Archive, Batch, ConsumeError, LogBounds, SourcePartition};
 
 use super::PARTITIONS;
-use super::cluster::place_of;
+use super::cluster::{place_of, source as place_source};
 use super::scheduler::{Simulation, World};
 
 /// So much may be read ahead of a worker.
@@ -154,6 +156,22 @@ impl Archive for LogReader {
         }
         self.at = Some((topic, partition, next));
         Ok(Offset(next))
+    }
+}
+
+/// How far the partitions have come, for the gates.
+pub(super) fn keep_gates(sim: &Arc<Simulation>, gates: &Gates, stream: StreamIndex) {
+    loop {
+        let wait = sim.look().dice.millis(20, 200);
+        let world = sim.pass(wait);
+        if world.cluster.is_over {
+            return;
+        }
+        if gates.is_awaited(stream) {
+            let places = (0..world.cluster.committed.len()).filter(|at| place_source(*at).stream == stream);
+            let note = |at: usize| world.cluster.committed[at].and_then(|_| Reconciled::read(world.cluster.beside[at].as_bytes()));
+            gates.noted(stream, places.map(note));
+        }
     }
 }
 
