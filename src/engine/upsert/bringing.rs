@@ -78,8 +78,9 @@ impl Projecting {
 /// What a route takes of documents after it refused some.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    /// Shares whose document is refused: a dead letter when it is brought again.
-    pub shares: FxHashSet<ShareId>,
+    /// Documents that are refused, by share and where they lie: dead letters when they are brought again. Another document of the
+    /// same share may be taken.
+    pub documents: FxHashSet<(ShareId, Offset)>,
     /// How many documents of a route one transaction takes at most, to pin the one that is refused.
     pub most: FxHashMap<RouteIndex, usize>,
 }
@@ -197,7 +198,7 @@ impl Bringing<'_> {
         projector.project(document.text, projection, &parties, provenance.as_ref(), full);
         let limit = self.routes.limit_at(route, self.boot);
         let is_too_large = limit.is_some_and(|limit| full.len() + grant.target_asset.as_str().len() + AROUND > limit);
-        if is_too_large || self.refusals.shares.contains(subject.share) {
+        if is_too_large || self.refusals.documents.contains(&(subject.share.clone(), document.offset)) {
             self.refuse(held, stream, subject, route, document, stood);
             return;
         }

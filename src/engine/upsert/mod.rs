@@ -208,7 +208,9 @@ impl Upserts {
         let News { partition, life, what } = news;
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else { return };
         match what {
-            Read::Loaded(loaded) => held.state = State::Loaded(loaded),
+            // Reading that failed behind this is begun anew and tells it once more: the partition may have gone on since.
+            Read::Loaded(loaded) if matches!(held.state, State::Loading) => held.state = State::Loaded(loaded),
+            Read::Loaded(_) => {}
             Read::Documents { records, fetched } => {
                 self.arrived.push_back(Arrived { partition, life, records, fetched, brought: Vec::new() })
             }

@@ -406,7 +406,7 @@ impl Upserts {
             self.owed.entry(route).or_default().insert(work.share.clone(), work);
         }
         self.partitions.iter_mut().for_each(Held::committed);
-        self.refusals.shares.clear();
+        self.refusals.documents.clear();
         self.refusals.most.clear();
         self.writes.clear();
         self.taken = (0, None);
@@ -432,7 +432,7 @@ impl Upserts {
     pub fn refused(&mut self, route: RouteIndex) {
         let documents: Vec<&Write> = self.writes.iter().map(|(write, _)| write).filter(|w| w.route == route && w.is_document()).collect();
         match documents[..] {
-            [only] => drop(self.refusals.shares.insert(only.share().clone())),
+            [only] => self.refusals.documents.extend(only.origin.map(|origin| (only.share().clone(), origin))),
             _ => drop(self.refusals.most.insert(route, (documents.len() / 2).max(1))),
         }
     }

@@ -48,7 +48,7 @@ use cluster::{Cluster, ControlSlot, Faults, INPUTS, Topic};
 use model::{Grant, Input, LONGEST_LETTER, MAX_VIEW_AGE, topic_of};
 use reading::{Mailbox, Readers, keep_gates};
 use scheduler::{Dice, Killed, Simulation, VirtualClock, World};
-use standing::{STANDING, amiss, details_of};
+use standing::{HELD, STANDING, amiss, details_of};
 
 const PARTITIONS: i32 = 4;
 const ASSETS: usize = 4;
@@ -517,7 +517,7 @@ impl Outside {
 
     /// A document, or that there is none any more; and the log is compacted up to some offset.
     fn send_document(&self, world: &mut World, number: u64, asset: usize, poison: Option<usize>) {
-        let place = PARTITIONS as usize + asset % PARTITIONS as usize;
+        let place = PARTITIONS as usize + asset % HELD;
         let is_unreadable = world.dice.hits(50);
         let topic = poison.map(details_of).unwrap_or_default();
         let value = if is_unreadable { "{".to_owned() } else { format!(r#"{{"n":{number},"poison":"{topic}"}}"#) };
@@ -556,7 +556,13 @@ impl Outside {
         let standing = world.cluster.model.standing(asset, target).map(|grant| grant.share.clone());
         let holder = world.cluster.model.holder(target, &key).map(|grant| grant.share.clone());
         if let Some(share) = standing {
-            if holder.is_none() && world.dice.hits(300) {
+            if world.dice.hits(250) {
+                let is_paused = world.cluster.model.standing(asset, target).is_some_and(|grant| !grant.is_active_at(i64::MAX));
+                let kind = if is_paused { "share.resumed" } else { "share.paused" };
+                let offset = self.tell(world, "/tenants/nw", kind, &format!(r#""share":"{share}""#));
+                let now = world.now;
+                world.cluster.model.paused(&share, offset, now);
+            } else if holder.is_none() && world.dice.hits(300) {
                 let data = format!(r#""share":"{share}","target_asset":"{key}""#);
                 let offset = self.tell(world, &format!("/tenants/t{target}"), "share.updated", &data);
                 let now = world.now;

@@ -57,6 +57,8 @@ pub(super) struct Grant {
     pub(super) has_details: bool,
     /// `target_asset`, from which offset on.
     keys: Vec<(i64, String)>,
+    /// It is paused from every other of these offsets on.
+    pauses: Vec<i64>,
     accepted: i64,
     pub(super) revoked: Option<i64>,
 }
@@ -137,6 +139,13 @@ impl Model {
     pub(super) fn accepted(&mut self, grant: Grant, now: Duration) {
         self.changes.push((grant.accepted, now));
         self.grants.push(grant);
+    }
+
+    /// The share is paused, or no more.
+    pub(super) fn paused(&mut self, share: &str, offset: i64, now: Duration) {
+        let grant = self.grants.iter_mut().find(|grant| grant.share == share).expect("a share that there is");
+        grant.pauses.push(offset);
+        self.changes.push((offset, now));
     }
 
     /// The share has another key from now on.
@@ -354,7 +363,7 @@ impl Model {
 impl Grant {
     pub(super) fn new(share: String, (asset, target): (usize, usize), key: String, streams: (bool, bool), accepted: i64) -> Self {
         let keys = vec![(accepted, key)];
-        Self { share, asset, target, has_telemetry: streams.0, has_details: streams.1, keys, accepted, revoked: None }
+        Self { share, asset, target, has_telemetry: streams.0, has_details: streams.1, keys, pauses: Vec::new(), accepted, revoked: None }
     }
 
     /// Its key at the target.
@@ -363,7 +372,8 @@ impl Grant {
     }
 
     pub(super) fn is_active_at(&self, epoch: i64) -> bool {
-        self.accepted <= epoch && self.revoked.is_none_or(|revoked| epoch < revoked)
+        let is_paused = self.pauses.iter().filter(|at| **at <= epoch).count() % 2 == 1;
+        self.accepted <= epoch && self.revoked.is_none_or(|revoked| epoch < revoked) && !is_paused
     }
 }
 

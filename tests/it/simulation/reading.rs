@@ -115,7 +115,7 @@ impl LogReader {
     fn ask(&self) -> Result<std::sync::MutexGuard<'_, World>, ConsumeError> {
         let mut world = self.sim.pass(Duration::from_millis(2));
         let unanswered = world.cluster.faults.unavailable;
-        if world.dice.hits(unanswered) { Err(ConsumeError::Unavailable("nobody answers".into())) } else { Ok(world) }
+        if world.dice.hits(unanswered * 3) { Err(ConsumeError::Unavailable("nobody answers".into())) } else { Ok(world) }
     }
 }
 
