@@ -41,7 +41,7 @@ use sharecast::record::mapping::{KeyFormat, Mapping, Mode, Source, Stream};
 use sharecast::share::snapshot::Origin;
 use sharecast::share::table::{FoldRules, ShareTable};
 use sharecast::time::{Millis, Span};
-use sharecast::transport::Start;
+use sharecast::transport::{ProduceError, Start};
 
 use clients::{Consumer, Control, Given, Probe, Producer, Relay};
 use cluster::{Cluster, ControlSlot, Faults, INPUTS, Topic};
@@ -267,7 +267,7 @@ impl Instance {
         let shared = Shared {
             live: Arc::new(Live::new(view)),
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
-            clock: Arc::new(VirtualClock(Arc::clone(sim))),
+            clock: Arc::new(VirtualClock(Arc::clone(sim), dice.millis(0, 1_500))),
             topic_maker: given,
             stop: Arc::default(),
             held: Arc::default(),
@@ -365,12 +365,15 @@ impl Instance {
                 if world.dice.hits(700) { format!("g-{}-{number}", self.number) } else { format!("g-{}-{number}-{life}", self.number) };
             let rest = if life == 0 { Duration::ZERO } else { world.dice.millis(10, 3_000) };
             drop(world);
+            let told = Arc::clone(&stop);
             let live = || {
                 drop(self.sim.pass(rest));
                 self.live(number, name, stop)
             };
             match catch_unwind(AssertUnwindSafe(live)) {
                 Ok(Ok(()) | Err(Ended::FencedTwice { .. })) => {}
+                // Told to stop before it has a producer.
+                Ok(Err(Ended::Output(ProduceError::Abort(_)))) if told.load(Ordering::Relaxed) => {}
                 Ok(Err(ended)) => self.sim.look().fail(format!("a worker ended: {ended}")),
                 Err(payload) if !payload.is::<Killed>() => resume_unwind(payload),
                 Err(_) => {}

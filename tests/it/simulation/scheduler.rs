@@ -223,12 +223,12 @@ impl World {
     }
 }
 
-/// The simulation's time.
-pub(super) struct VirtualClock(pub(super) Arc<Simulation>);
+/// The simulation's time, on a machine whose clock is so far ahead.
+pub(super) struct VirtualClock(pub(super) Arc<Simulation>, pub(super) Duration);
 
 impl Clock for VirtualClock {
     fn wall(&self) -> Millis {
-        self.0.look().wall()
+        Millis(self.0.look().wall().0 + self.1.as_millis() as i64)
     }
 
     fn boot(&self) -> BootTime {
