@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustc_hash::FxHashMap;
+
+use super::changes::Work;
 use crate::engine::jobs::{Found, Loaded, Ticket};
-use crate::id::{Epoch, Offset, TenantId};
+use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::standing::holding::{Draft, Holding};
 use crate::standing::note::Reconciled;
 use crate::transport::SourcePartition;
@@ -36,6 +39,8 @@ pub struct Held {
     pub gone: Vec<(Offset, Offset)>,
     /// Those of them that the transaction under way forgets.
     pub forgets: Vec<Offset>,
+    /// Shares that changed while it was read: they are looked at once its records flow.
+    pub missed: FxHashMap<ShareId, Work>,
     /// What the transaction under way changes.
     pub draft: Draft,
     /// What stands beside its committed offset.
@@ -64,6 +69,7 @@ impl Held {
             in_flight: Vec::new(),
             gone: Vec::new(),
             forgets: Vec::new(),
+            missed: FxHashMap::default(),
             draft: Draft::default(),
             note: Reconciled::NOTHING,
             next_note: None,

@@ -107,6 +107,7 @@ impl Upserts {
                     self.todo.push_back(Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false });
                 }
             }
+            self.todo.extend(held.missed.drain().map(|(_, work)| work));
             released.push((source, position));
         }
         released
@@ -152,11 +153,14 @@ impl Upserts {
         let (mut bringing, partitions, streams) = bringing!(self, now);
         for held in partitions {
             let stream = &streams[usize::from(held.source().stream.0)];
-            if let State::Active(holding) = &mut held.state {
-                // Its place may be another one now.
-                holding.ungate(&work.share);
-                bringing.bring(held, stream, subject, None);
-            }
+            let State::Active(holding) = &mut held.state else {
+                // Its documents were perhaps shown by a view that had not seen this.
+                held.missed.insert(work.share.clone(), work.clone());
+                continue;
+            };
+            // Its place may be another one now.
+            holding.ungate(&work.share);
+            bringing.bring(held, stream, subject, None);
         }
     }
 
