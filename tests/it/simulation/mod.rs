@@ -407,7 +407,7 @@ impl Instance {
         drop(before);
         let (teller, own) = changes::hearing();
         let rules = UpsertRules {
-            release: rules.clone(),
+            release: *rules,
             names: names.clone(),
             form: "payload".into(),
             passes_headers: Vec::new(),

@@ -130,8 +130,8 @@ impl Model {
         }
         let grant = self.grants.iter().find(|grant| grant.share == stood.share).expect("it was written");
         let belongs = |epoch: i64| grant.is_active_at(epoch) && grant.key_at(epoch) == at.1;
-        let read = (committed.firsts[place]..next).map(|offset| committed.input(place, offset));
-        let current = read.filter(|input| input.asset == grant.asset).last();
+        let mut read = (committed.firsts[place]..next).map(|offset| committed.input(place, offset));
+        let current = read.rfind(|input| input.asset == grant.asset);
         let is_there = current.is_some_and(|input| input.value.is_some() && !input.is_unreadable && !input.is_gone);
         if is_there && current.is_some_and(|input| input.poison != Some(at.0)) && self.views(committed.sent_at).all(belongs) {
             return Err(format!("a tombstone for {stood:?} at {at:?}, of {grant:?} with {current:?}"));
