@@ -141,6 +141,8 @@ impl Held {
             holding.found(found.share.clone(), found.stood.clone());
         }
         self.state = State::Active(holding);
+        // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
+        self.owed.clone_from(&note.owed);
         self.note = note;
         self.since = epoch;
         Some((position, standing))
@@ -150,5 +152,25 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.ticket.is_unwanted.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustc_hash::FxHashMap;
+
+    use super::*;
+    use crate::id::StreamIndex;
+    use crate::time::Millis;
+
+    #[test]
+    fn what_the_last_owner_was_owed_is_to_be_taken_out_of_the_note() {
+        let mut held = Held::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
+        let owed = BTreeSet::from([TenantId::parse("acme").unwrap()]);
+        let note = Reconciled { epoch: Epoch(7), time: Millis(0), owed: owed.clone() };
+        let loaded = Loaded { position: Offset(3), note, documents: FxHashMap::default(), standing: Vec::new() };
+        held.state = State::Loaded(Box::new(loaded));
+        held.activate(Epoch(7)).unwrap();
+        assert_eq!(held.owed, owed, "or nobody notes that nothing is owed, and its gate stays closed");
     }
 }

@@ -463,7 +463,7 @@ impl Outside {
             }
             if world.now > until {
                 let (committed, ends) = (cluster.committed.clone(), (0..cluster.inputs.len()).map(|p| cluster.end(p)).collect::<Vec<_>>());
-                let (owed, amiss) = (cluster.model.owed.clone(), amiss(cluster));
+                let (owed, amiss) = (cluster.model.owed.clone(), (amiss(cluster), cluster.beside.clone()));
                 let group = &world.cluster.group;
                 let what = format!(
                     "records wait for good: {committed:?} of {ends:?}, owed {owed:?}, {amiss:?}\n{group:?}\n{:?}\n{:?}",
