@@ -50,7 +50,7 @@ where
                     let route = self.routes.get(index);
                     self.metrics.route_open(index, route.tenant.as_str(), false);
                     if let Some(upserts) = self.upserts.as_mut().filter(|_| was_open || seen.was_made) {
-                        upserts.reopened(&route.tenant, route.stream);
+                        upserts.reopened(&route.tenant, route.stream, self.shared.clock.wall());
                     }
                 }
                 Err(Unseen::Failed(reason)) => self.open(index, reason),

@@ -10,6 +10,7 @@ use super::routes::RouteIndex;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
 use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, SourcePartition};
 
 /// A partition as long as one worker has it: taken back and assigned again, it has a new one.
@@ -114,4 +115,6 @@ pub struct Found {
     pub asset: AssetId,
     /// Where it stands, and which document it is.
     pub stood: Stood,
+    /// When it was written.
+    pub written_at: Millis,
 }

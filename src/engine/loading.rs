@@ -17,6 +17,7 @@ use crate::record::mapping::Stream;
 use crate::standing::entry::{self, StandingEntry};
 use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::time::Millis;
 use crate::transport::{Archive, Batch, ConsumeError, Record, SourcePartition};
 
 /// One wait for records.
@@ -157,7 +158,7 @@ impl Surroundings {
         let mut standing: FxHashMap<Vec<u8>, Found> = FxHashMap::default();
         read_whole(archive, &topic, partition, None, is_unwanted, &mut |record| {
             let Some(key) = record.key else { return true };
-            match record.value.and_then(|value| self.found(stream, key, value)) {
+            match record.value.and_then(|value| self.found(stream, key, value, record.timestamp)) {
                 Some(found) => drop(standing.insert(key.to_vec(), found)),
                 None => drop(standing.remove(key)),
             }
@@ -167,7 +168,7 @@ impl Surroundings {
     }
 
     /// An entry with the ids that the graph has in memory already, where they are the same.
-    fn found(&self, stream: &Stream, key: &[u8], value: &[u8]) -> Option<Found> {
+    fn found(&self, stream: &Stream, key: &[u8], value: &[u8], written_at: Millis) -> Option<Found> {
         let Some(((topic, place), entry)) = entry::read_key(key).zip(StandingEntry::read(value)) else {
             warn!(stream = stream.name.as_str(), "a standing entry cannot be read and is left alone: was it written by another program?");
             return None;
@@ -182,6 +183,7 @@ impl Surroundings {
             owner: entry.owner,
             asset: entry.asset,
             stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
+            written_at,
         };
         let view = self.live.load();
         let grants = view.graph.asset(found.owner.as_str(), found.asset.as_str()).map_or(&[][..], |shares| &shares.grants);

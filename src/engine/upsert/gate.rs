@@ -11,6 +11,7 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::id::{Epoch, StreamIndex, TenantId};
 use crate::standing::note::Reconciled;
+use crate::time::Millis;
 use crate::transport::ConsumeError;
 
 /// The partitions are asked this often while somebody waits.
@@ -29,13 +30,24 @@ struct Reached {
     owed: Mutex<BTreeSet<TenantId>>,
 }
 
+/// A target's topic that was away.
+#[derive(Debug, Clone)]
+pub struct Reopened {
+    /// Of this stream.
+    pub stream: StreamIndex,
+    /// Whose.
+    pub target: TenantId,
+    /// When it was found to be there again: what was written before may be gone.
+    pub at: Millis,
+}
+
 /// The gates of all upsert streams of this process, shared by its workers.
 #[derive(Debug)]
 pub struct Gates {
     /// By stream; those of append streams are never asked.
     streams: Vec<Reached>,
     /// Topics that were away and take records again, in the order they were found so.
-    reopened: Mutex<Vec<(StreamIndex, TenantId)>>,
+    reopened: Mutex<Vec<Reopened>>,
 }
 
 impl Gates {
@@ -60,13 +72,15 @@ impl Gates {
         false
     }
 
-    /// A target's topic was away: whatever this process's workers have written to it may be gone.
-    pub fn reopened(&self, stream: StreamIndex, target: &TenantId) {
-        self.reopened.lock().expect("only appended to").push((stream, target.clone()));
+    /// A target's topic was away: whatever this process's workers have written to it may be gone. Answers its place in `reopened_since(0)`.
+    pub fn reopened(&self, stream: StreamIndex, target: &TenantId, at: Millis) -> usize {
+        let mut reopened = self.reopened.lock().expect("only appended to");
+        reopened.push(Reopened { stream, target: target.clone(), at });
+        reopened.len() - 1
     }
 
     /// Topics that were found so behind the first `known`.
-    pub fn reopened_since(&self, known: usize) -> Vec<(StreamIndex, TenantId)> {
+    pub fn reopened_since(&self, known: usize) -> Vec<Reopened> {
         self.reopened.lock().expect("only appended to").get(known..).unwrap_or_default().to_vec()
     }
 
@@ -151,6 +165,4 @@ mod tests {
         assert!(gates.passes(stream, &acme, Epoch(6)) && !gates.is_awaited(stream));
         assert!(!gates.passes(stream, &acme, Epoch(7)) && gates.is_awaited(stream));
     }
-
-    use crate::time::Millis;
 }

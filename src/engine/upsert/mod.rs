@@ -25,7 +25,7 @@ pub use self::writes::{Bytes, Write};
 use self::bringing::{Projecting, Refusals, UpsertRules};
 use self::changes::{Hearing, Work};
 
-use self::gate::Gates;
+use self::gate::{Gates, Reopened};
 
 use self::partition::{Held, State};
 use self::writes::Writes;
@@ -105,6 +105,8 @@ pub struct Upserts {
     through: Epoch,
     /// How many reopened topics of `gates` were worked off.
     reopened_known: usize,
+    /// Those of the others that this worker found itself.
+    reopened_here: Vec<usize>,
     /// How much of `todo` and of the first of `arrived` the transaction under way takes.
     taken: (usize, Option<usize>),
 }
@@ -140,6 +142,7 @@ impl Upserts {
             announced: Millis(i64::MIN),
             through: Epoch::NONE,
             reopened_known: 0,
+            reopened_here: Vec::new(),
             taken: (0, None),
         }
     }
@@ -329,22 +332,29 @@ impl Upserts {
         partitions
     }
 
-    /// A route that was open takes records again. Its topic may have been made anew meanwhile, so everything is written again, behind
-    /// the transaction under way. Every worker of the process hears of it.
-    pub fn reopened(&self, tenant: &TenantId, stream: StreamIndex) {
-        self.gates.reopened(stream, tenant);
+    /// A topic that was missing, or open, takes records again: it may be another one of the name, so everything that was written to
+    /// it before this transaction is written again. Where that is anything the other workers of the process hear of it.
+    pub fn reopened(&mut self, tenant: &TenantId, stream: StreamIndex, at: Millis) {
+        if self.write_again_to(tenant, stream) > 0 {
+            self.reopened_here.push(self.gates.reopened(stream, tenant, at));
+        }
     }
 
     fn write_again(&mut self) {
         let reopened = self.gates.reopened_since(self.reopened_known);
-        self.reopened_known += reopened.len();
-        for (stream, tenant) in &reopened {
-            self.write_again_to(tenant, *stream);
+        for Reopened { stream, target: tenant, .. } in &reopened {
+            if !self.reopened_here.contains(&self.reopened_known) {
+                self.write_again_to(tenant, *stream);
+            }
+            self.reopened_known += 1;
         }
+        self.reopened_here.clear();
     }
 
-    fn write_again_to(&mut self, tenant: &TenantId, stream: StreamIndex) {
+    /// Answers how many documents that is.
+    fn write_again_to(&mut self, tenant: &TenantId, stream: StreamIndex) -> usize {
         self.owed_letters.clear();
+        let mut count = 0;
         for held in self.partitions.iter_mut().filter(|held| held.ticket.partition.stream == stream) {
             let State::Active(holding) = &mut held.state else { continue };
             let mut assets = Vec::new();
@@ -352,12 +362,14 @@ impl Upserts {
                 stood.digest = Digest(0);
                 assets.push(stood.asset);
             }
+            count += assets.len();
             let offsets: Vec<Offset> = assets.into_iter().filter_map(|asset| holding.lies_at(asset)).collect();
-            if !offsets.is_empty() {
-                warn!(tenant = tenant.as_str(), documents = offsets.len(), "its topic was away: its documents are written again");
-            }
             offsets.into_iter().for_each(|offset| held.wants(offset));
         }
+        if count > 0 {
+            warn!(tenant = tenant.as_str(), documents = count, "its topic was away: its documents are written again");
+        }
+        count
     }
 
     /// The routes that the transaction under way writes to, and those whose documents were found standing and whose topics have

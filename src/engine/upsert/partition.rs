@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustc_hash::FxHashMap;
 
 use super::changes::Work;
+use super::gate::Reopened;
 use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
-use crate::standing::holding::{Draft, Holding};
+use crate::standing::entry::Digest;
+use crate::standing::holding::{Draft, Holding, Stood};
 use crate::standing::note::Reconciled;
 use crate::transport::SourcePartition;
 
@@ -132,13 +134,17 @@ impl Held {
         }
     }
 
-    /// Its records may flow from here on; answers what was found standing.
-    pub fn activate(&mut self, epoch: Epoch) -> Option<(Offset, Vec<Found>)> {
+    /// Its records may flow from here on; answers what was found standing. What was written to one of these topics before it was
+    /// away is written again.
+    pub fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
         let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
         let mut holding = Holding::new(position, documents);
         for found in &standing {
-            holding.found(found.share.clone(), found.stood.clone());
+            let is_away = |away: &&Reopened| away.target == found.stood.target && away.at > found.written_at;
+            let was_away = away.iter().any(|topic| is_away(&topic));
+            let digest = if was_away { Digest(0) } else { found.stood.digest };
+            holding.found(found.share.clone(), Stood { digest, ..found.stood.clone() });
         }
         self.state = State::Active(holding);
         // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
@@ -170,7 +176,7 @@ mod tests {
         let note = Reconciled { epoch: Epoch(7), time: Millis(0), owed: owed.clone() };
         let loaded = Loaded { position: Offset(3), note, documents: FxHashMap::default(), standing: Vec::new() };
         held.state = State::Loaded(Box::new(loaded));
-        held.activate(Epoch(7)).unwrap();
+        held.activate(Epoch(7), &[]).unwrap();
         assert_eq!(held.owed, owed, "or nobody notes that nothing is owed, and its gate stays closed");
     }
 }

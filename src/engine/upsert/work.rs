@@ -92,7 +92,8 @@ impl Upserts {
             }
             let source = held.source();
             let stream = source.stream;
-            let Some((position, found)) = held.activate(view.graph.epoch()) else { continue };
+            let away: Vec<_> = self.gates.reopened_since(0).into_iter().filter(|away| away.stream == stream).collect();
+            let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
             let State::Active(holding) = &held.state else { continue };
             for found in found {
                 let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
