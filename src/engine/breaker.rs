@@ -77,7 +77,8 @@ where
     /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
     fn owe(&mut self, now: BootTime) {
         let Self { owed, outbox, routes, settings, .. } = self;
-        if !settings.waits && owed.is_empty() {
+        let takes_all = || outbox.iter().all(|output| routes.use_at(output.route, now) == Use::Write);
+        if owed.is_empty() && (!settings.waits || takes_all()) {
             return;
         }
         let mut failed: Vec<RouteIndex> = outbox.iter().map(|output| output.route).chain(owed.changes().iter().map(|c| c.route)).collect();

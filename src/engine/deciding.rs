@@ -86,15 +86,7 @@ struct Sink<'a> {
 impl Sink<'_> {
     /// Keeps the record's headers that `output.headers` allows, for whatever is released of it.
     fn note_passed(&mut self, record: &Record<'_>) {
-        let allowed = &self.settings.passes_headers;
-        if allowed.is_empty() {
-            return;
-        }
-        let passed = record.headers.iter().filter_map(|(name, value)| {
-            let name = allowed.iter().find(|allowed| allowed.as_bytes() == name)?;
-            Some((name.clone(), value?.to_vec()))
-        });
-        self.passed = passed.collect();
+        self.passed = passed_headers(&self.settings.passes_headers, record);
     }
 
     fn route_of(&mut self, release: &Release<'_>) -> RouteIndex {
@@ -111,6 +103,18 @@ impl Sink<'_> {
             self.outbox.push_header(&name, &value);
         }
     }
+}
+
+/// The record's headers that `output.headers` allows.
+pub fn passed_headers(allowed: &[String], record: &Record<'_>) -> Vec<(String, Vec<u8>)> {
+    if allowed.is_empty() {
+        return Vec::new();
+    }
+    let passed = record.headers.iter().filter_map(|(name, value)| {
+        let name = allowed.iter().find(|allowed| allowed.as_bytes() == name)?;
+        Some((name.clone(), value?.to_vec()))
+    });
+    passed.collect()
 }
 
 /// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes; `permission` where that is shown.
@@ -165,16 +169,7 @@ impl<'a> Deciding<'a> {
         match self.decider.append(stream, input, self.graph, self.now, &mut self.sink) {
             Ok(()) => {}
             Err(Stopped::Sink(never)) => match never {},
-            Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(Letter {
-                topic: stream.topic.clone(),
-                partition: record.source.partition,
-                offset: record.offset,
-                timestamp: record.timestamp,
-                key: record.key.map(<[u8]>::to_vec),
-                value: record.value.map(<[u8]>::to_vec),
-                reason: refusal.reason,
-                message: refusal.to_string(),
-            }),
+            Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(Letter::of_input(stream, record, &refusal)),
         }
     }
 

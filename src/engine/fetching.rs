@@ -48,14 +48,20 @@ impl Surroundings {
         let state = SourcePartition { partition: 0, ..partition };
         read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
             if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
-                match record.value.and_then(read_note) {
-                    Some(note) => drop(notes.insert(key.to_vec(), note)),
+                match record.value {
+                    Some(value) => drop(notes.insert(key.to_vec(), read_note(value))),
                     None => drop(notes.remove(key)),
                 }
             }
             true
         })?;
-        tell(Read::Notes(position, notes.into_values().collect()));
+        // One that cannot be read, taken for nothing owed, would lose what a route is to get.
+        if let Some((key, _)) = notes.iter().find(|(_, note)| note.is_none()) {
+            let key = String::from_utf8_lossy(key);
+            let what = format!("the note {key} in {STATE} cannot be read: was it written by another program, or by a newer version?");
+            return Err(Cut::Failed(ConsumeError::Refused(what)));
+        }
+        tell(Read::Notes(position, notes.into_values().flatten().collect()));
         Ok(())
     }
 
@@ -139,5 +145,78 @@ impl Surroundings {
         }
         tell(Read::Documents { records, fetched: Some((offsets.to_vec(), end)) });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Config, Surroundings as Environment};
+    use crate::engine::topics::TopicNames;
+    use crate::id::StreamIndex;
+    use crate::live::{Live, View};
+    use crate::share::table::ShareTable;
+    use crate::time::Millis;
+    use crate::transport::LogBounds;
+
+    /// One partition of `sharecast.state`, and an input that is committed up to 7.
+    struct State(Vec<(&'static str, Option<&'static str>)>);
+
+    impl Archive for State {
+        fn committed(&mut self, _: &str, _: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
+            Ok(Some((Offset(7), Vec::new())))
+        }
+
+        fn partitions(&mut self, _: &str) -> Result<Option<i32>, ConsumeError> {
+            Ok(Some(1))
+        }
+
+        fn turn_to(&mut self, topic: &str, _: i32, _: Option<Offset>) -> Result<LogBounds, ConsumeError> {
+            assert_eq!(topic, STATE);
+            Ok(LogBounds { start: Offset(0), end: Offset(self.0.len() as i64) })
+        }
+
+        fn read(&mut self, _: Duration, _: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
+            for (offset, (key, value)) in self.0.iter().enumerate() {
+                let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
+                into.push(source, Offset(offset as i64), Millis(0), key, value, std::iter::empty());
+            }
+            Ok(Offset(self.0.len() as i64))
+        }
+    }
+
+    fn notes(state: Vec<(&'static str, Option<&'static str>)>) -> Result<usize, Cut> {
+        let config = Config::load(&[], &Environment::none()).unwrap();
+        let graph = ShareTable::new(config.fold_rules()).graph();
+        let view = View { graph, position: Offset(0), newest_cut: None, newest_change: crate::id::Epoch::NONE };
+        let around = Surroundings {
+            live: Arc::new(Live::new(view)),
+            streams: Arc::clone(&config.streams),
+            names: TopicNames { control: "control".into(), template: config.output.topics.clone() },
+            group: "g".into(),
+            keeps_notes: true,
+        };
+        let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
+        let ticket = Ticket { partition, life: 1, is_unwanted: Arc::default() };
+        let mut found = 0;
+        around.read_notes(&ticket, &mut State(state), &mut |read| {
+            let Read::Notes(Offset(7), notes) = read else { panic!("{read:?}") };
+            found = notes.len();
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// Taken for nothing owed, it would lose what a route is to get.
+    #[test]
+    fn a_note_that_cannot_be_read_ends_the_reading() {
+        const KEY: &str = "owed/g/telemetry.raw/0/acme";
+        let good = Some(r#"{"tenant":"acme","from":3}"#);
+        assert!(matches!(notes(vec![(KEY, good), ("owed/g/telemetry.raw/1/acme", Some("?"))]), Ok(1)));
+        assert!(matches!(notes(vec![(KEY, Some("?")), (KEY, None)]), Ok(0)));
+        assert!(matches!(notes(vec![(KEY, good), (KEY, Some("?"))]), Err(Cut::Failed(ConsumeError::Refused(_)))));
     }
 }

@@ -1,9 +1,10 @@
 //! Dead letters on their way to Kafka: they own their bytes, because the record they came from may be gone by then.
 
 use crate::id::Offset;
-use crate::record::dead_letter::{DeadLetter, Reason};
+use crate::record::dead_letter::{DeadLetter, Reason, Refusal};
+use crate::record::mapping::Stream;
 use crate::time::Millis;
-use crate::transport::{Output, ProduceError, TransactionalProducer};
+use crate::transport::{Output, ProduceError, Record, TransactionalProducer};
 
 /// The longest key, in bytes, that a letter keeps whose value is refused.
 const MAX_BARE_KEY: usize = 1024;
@@ -30,6 +31,20 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// Of an input record that cannot be read.
+    pub fn of_input(stream: &Stream, record: &Record<'_>, refusal: &Refusal) -> Self {
+        Self {
+            topic: stream.topic.clone(),
+            partition: record.source.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            reason: refusal.reason,
+            message: refusal.to_string(),
+        }
+    }
+
     fn borrowed(&self) -> DeadLetter<'_> {
         DeadLetter {
             topic: &self.topic,

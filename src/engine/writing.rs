@@ -46,16 +46,7 @@ where
         }
         for &(partition, offset) in &self.begun {
             let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
-            self.producer
-                .put(Output {
-                    topic: STATE,
-                    partition: None,
-                    key: Some(key.as_bytes()),
-                    timestamp: self.shared.clock.wall(),
-                    value: Some(value.as_bytes()),
-                    headers: &[],
-                })
-                .map_err(|e| Setback::Failed(e, Stage::Write))?;
+            put_state(&mut self.producer, self.shared.clock.wall(), &key, Some(&value))?;
         }
         self.producer.drain().map_err(Setback::Reports)?;
         let membership = self.consumer.membership().ok_or(Setback::NoMembership)?;
@@ -118,17 +109,16 @@ where
             let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
             let tenant = &self.routes.get(change.route).tenant;
             let (key, value) = owed::note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
-            self.producer
-                .put(Output {
-                    topic: STATE,
-                    partition: None,
-                    key: Some(key.as_bytes()),
-                    timestamp: self.shared.clock.wall(),
-                    value: value.as_ref().map(String::as_bytes),
-                    headers: &[],
-                })
-                .map_err(|e| Setback::Failed(e, Stage::Write))?;
+            put_state(&mut self.producer, self.shared.clock.wall(), &key, value.as_deref())?;
         }
         Ok(())
     }
+}
+
+/// One small fact for `sharecast.state`; without value it is taken back.
+fn put_state<P: TransactionalProducer>(producer: &mut P, timestamp: Millis, key: &str, value: Option<&str>) -> Result<(), Setback> {
+    let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
+    producer
+        .put(Output { topic: STATE, partition: None, key, timestamp, value, headers: &[] })
+        .map_err(|e| Setback::Failed(e, Stage::Write))
 }

@@ -1,7 +1,8 @@
 //! Upsert streams live (SPEC sections 7 and 10): each target's compacted topic holds exactly the current documents.
 //!
-//! In reading order: `changes` says what the fold changed; `partition` is one in hand, `gate` says when a place is free, `bringing` brings one share up to date, `writes` is
-//! what comes of it; this file joins them, and `work` is what one transaction does.
+//! In reading order: `changes` says what the fold changed; `partition` is one in hand, `gate` says when a place is free,
+//! `bringing` brings one share up to date, `writes` is what comes of it; this file joins them, and `work` is what one
+//! transaction does.
 
 pub mod bringing;
 pub mod changes;
@@ -24,9 +25,7 @@ pub use self::writes::{Bytes, Write};
 
 use self::bringing::{Projecting, Refusals, UpsertRules};
 use self::changes::{Hearing, Work};
-
 use self::gate::{Gates, Reopened};
-
 use self::partition::{Held, State};
 use self::writes::Writes;
 use super::control::Command;
@@ -181,13 +180,14 @@ impl Upserts {
     /// Takes in what the fold has to say. Behind this call the view is loaded. Answers whether something was missed: every
     /// partition must be read anew then.
     pub fn listen(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Desk) -> bool {
-        let is_missed = self.hearing.has_missed();
         while let Some(changes) = self.hearing.next() {
             self.todo.extend(changes.touched.iter().cloned());
             self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
             self.announced = self.announced.max(changes.now.unwrap_or(self.announced));
             self.through = self.through.max(changes.through);
         }
+        // Behind the last that was heard: what was told after something missed must not pass for all there was.
+        let is_missed = self.hearing.has_missed();
         if self.partitions.is_empty() {
             // Whatever is assigned later is read with all of this in the view.
             self.todo.clear();

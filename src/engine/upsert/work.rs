@@ -2,6 +2,7 @@
 //! read back, then the records of the batch (D33).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -11,6 +12,7 @@ use super::partition::{Held, State};
 use super::writes::{Bytes, Write};
 use super::{Arrived, Upserts};
 use crate::clock::BootTime;
+use crate::engine::deciding::passed_headers;
 use crate::engine::letters::Letter;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::id::{Offset, StreamIndex, TenantId};
@@ -187,8 +189,9 @@ impl Upserts {
     }
 
     fn bring_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
-        let stream = self.streams[usize::from(record.source.stream.0)].clone();
-        let Some(identity) = decode::outer_identity(&stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete())
+        let streams = Arc::clone(&self.streams);
+        let stream = &streams[usize::from(record.source.stream.0)];
+        let Some(identity) = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete())
         else {
             return;
         };
@@ -204,7 +207,7 @@ impl Upserts {
             held.draft.document(asset, None);
             held.is_written = true;
         }
-        self.bring_all(&stream, record, identity, is_readable, now.view.graph.control_time(), now);
+        self.bring_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
     }
 
     fn load(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -215,16 +218,17 @@ impl Upserts {
     /// A record of the batch. `is_last` is whether it is its asset's last one there: those before it are read for their dead
     /// letters only.
     pub fn record(&mut self, record: &Record<'_>, is_last: bool, now: &mut Now<'_>) {
-        let stream = self.streams[usize::from(record.source.stream.0)].clone();
+        let streams = Arc::clone(&self.streams);
+        let stream = &streams[usize::from(record.source.stream.0)];
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         if held.active().is_none_or(|holding| record.offset < holding.position()) {
             return;
         }
         held.draft.advance(Offset(record.offset.0 + 1));
         held.is_written = true;
-        let identity = match decode::outer_identity(&stream, record.key, record.headers.iter()) {
+        let identity = match decode::outer_identity(stream, record.key, record.headers.iter()) {
             Ok(outer) => outer.complete(),
-            Err(refusal) => return now.letters.push(letter_of(&stream, record, &refusal)),
+            Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
         };
         // The configuration sees to it that an upsert stream's identity lies outside the value (D24).
         let Some(identity) = identity else { return };
@@ -241,10 +245,10 @@ impl Upserts {
                 reason = refusal.reason.as_str(),
                 "a document cannot be read: it counts as deleted, and is a dead letter"
             );
-            now.letters.push(letter_of(&stream, record, refusal));
+            now.letters.push(Letter::of_input(stream, record, refusal));
         }
         if is_last {
-            self.bring_all(&stream, record, identity, is_there, record.timestamp, now);
+            self.bring_all(stream, record, identity, is_there, record.timestamp, now);
         }
     }
 
@@ -265,7 +269,7 @@ impl Upserts {
         now: &mut Now<'_>,
     ) {
         let Some(shares) = now.view.graph.asset(identity.tenant, identity.asset) else { return };
-        let passed = self.passed(record);
+        let passed = passed_headers(&self.rules.passes_headers, record);
         let at_hand = record.value.filter(|_| is_there).map(|text| AtHand {
             offset: record.offset,
             timestamp: record.timestamp,
@@ -278,19 +282,6 @@ impl Upserts {
             let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause };
             bringing.bring(held, stream, subject, at_hand);
         }
-    }
-
-    /// The record's headers that `output.headers` allows.
-    fn passed(&self, record: &Record<'_>) -> Vec<(String, Vec<u8>)> {
-        let allowed = &self.rules.passes_headers;
-        if allowed.is_empty() {
-            return Vec::new();
-        }
-        let passed = record.headers.iter().filter_map(|(name, value)| {
-            let name = allowed.iter().find(|allowed| allowed.as_bytes() == name)?;
-            Some((name.clone(), value?.to_vec()))
-        });
-        passed.collect()
     }
 
     /// Documents that have left the log, and whose successor would have been read by now: there are none any more.
@@ -390,11 +381,6 @@ impl Upserts {
         self.writes.iter()
     }
 
-    /// Whether the transaction has anything for Kafka.
-    pub fn is_idle(&self) -> bool {
-        self.writes.len() == 0 && self.partitions.iter().all(|held| !held.is_written)
-    }
-
     /// The transaction was committed.
     pub fn committed(&mut self) {
         self.todo.drain(..self.taken.0);
@@ -446,19 +432,6 @@ impl Upserts {
 fn grant_of<'g>(graph: &'g ShareGraph, identity: Identity<'_>, share: &str) -> Option<&'g Grant> {
     let grants = &graph.asset(identity.tenant, identity.asset)?.grants;
     grants.binary_search_by(|grant| grant.share.as_str().cmp(share)).ok().map(|found| &grants[found])
-}
-
-fn letter_of(stream: &Stream, record: &Record<'_>, refusal: &Refusal) -> Letter {
-    Letter {
-        topic: stream.topic.clone(),
-        partition: record.source.partition,
-        offset: record.offset,
-        timestamp: record.timestamp,
-        key: record.key.map(<[u8]>::to_vec),
-        value: record.value.map(<[u8]>::to_vec),
-        reason: refusal.reason,
-        message: refusal.to_string(),
-    }
 }
 
 fn failed_letter(streams: &[Stream], routes: &Routes, write: &Write, key: &[u8], value: Option<&[u8]>) -> Letter {
