@@ -2,12 +2,13 @@
 //!
 //! In reading order: `changes` says what the fold changed; `partition` is one in hand, `gate` says when a place is free,
 //! `bringing` brings one share up to date, `writes` is what comes of it; this file joins them, and `work` is what one
-//! transaction does.
+//! transaction does, `settling` how it ends.
 
 pub mod bringing;
 pub mod changes;
 pub mod gate;
 mod partition;
+mod settling;
 #[cfg(test)]
 mod tests;
 mod work;
