@@ -23,9 +23,10 @@ use super::parts::{
 };
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
-use super::report::{self, Reporter, Said};
+use super::report::{Reporter, Said};
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
+use super::stored::epoch_key;
 use super::timers::Timers;
 use super::topic_specs::TopicSpecs;
 use super::topics::{TopicNames, standing_topic};
@@ -229,7 +230,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
             said,
             live: Arc::clone(&live),
             writer: ReopeningState::new(&kafka),
-            key: report::key_of(&kafka.group, &config.kafka.instance),
+            key: epoch_key(&kafka.group, &config.kafka.instance),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
