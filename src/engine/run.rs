@@ -165,6 +165,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         is_elected: Arc::clone(&is_elected),
         news: heard,
         clock: Arc::clone(&clock),
+        fence: Arc::clone(&fence),
         instance: config.kafka.instance.clone(),
         stop: Arc::clone(&stop),
     };
