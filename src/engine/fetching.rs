@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use metrics::counter;
 use tracing::error;
 
+use super::counting;
 use super::jobs::{Read, Ticket};
 use super::loading::{Cut, MOST_IDLE, ROOM, Surroundings, WAIT, copy, read_whole};
 use super::owed::read_note;
@@ -79,7 +79,7 @@ impl Surroundings {
         if bounds.start > from {
             let lost = (bounds.start.0 - from.0) as u64;
             error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
-            counter!("sharecast_owed_lost_total").increment(lost);
+            counting::owed_lost(lost);
         }
         let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
         while records.is_empty() && behind < bounds.end {

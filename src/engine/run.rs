@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use super::control::ControlPlane;
-use super::counting::ControlMetrics;
+use super::counting::{self, ControlMetrics};
 use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
@@ -68,6 +68,7 @@ pub struct Start {
 /// Runs the engine until `stop` is raised or a part fails for good.
 pub fn run(start: Start) -> Result<(), RunError> {
     let Start { config, kafka, clock, metrics, stop, topics_are_given, listening } = start;
+    counting::begin();
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
     refuse_what_is_missing(&config)?;
     warn_about(&config);
@@ -164,8 +165,8 @@ pub fn run(start: Start) -> Result<(), RunError> {
         writer: ReopeningWriter::new(&kafka, &config.control.topic),
         is_elected: Arc::clone(&is_elected),
         news: heard,
-        clock: Arc::clone(&clock),
         fence: Arc::clone(&fence),
+        clock: Arc::clone(&clock),
         instance: config.kafka.instance.clone(),
         stop: Arc::clone(&stop),
     };
