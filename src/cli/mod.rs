@@ -45,6 +45,7 @@ pub mod send;
 pub mod share;
 #[cfg(feature = "io")]
 pub mod snapshot;
+pub mod time_argument;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
