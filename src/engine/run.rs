@@ -129,6 +129,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         metrics: ControlMetrics,
+        has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
         snapshots,
         commands: asked,
@@ -260,6 +261,9 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
 fn warn_about(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    if let Some(error) = snapshots::cannot_write(&config.snapshot.path) {
+        warn!(path = %config.snapshot.path.display(), %error, "snapshots cannot be written here: each start will replay the control topic");
     }
     if !config.fence.is_enabled {
         warn!("fence.enabled is false: records may be released by an old view of the shares");
