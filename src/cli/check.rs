@@ -50,7 +50,11 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
 }
 
 fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
-    out.write_all(text.as_bytes()).map_err(|e| Failure::new(Exit::Failed, format!("stdout: {e}")))
+    match out.write_all(text.as_bytes()) {
+        // Nobody reads on, and the exit still says what was found.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::new(Exit::Failed, format!("stdout: {error}"))),
+    }
 }
 
 /// Has librdkafka look at its settings all together, without a broker.
