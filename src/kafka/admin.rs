@@ -83,6 +83,7 @@ pub struct Admin {
     // Above the client: it must be dropped first.
     queue: Option<Queue>,
     client: AdminClient<Logged>,
+    bootstrap: String,
     wait: Duration,
 }
 
@@ -90,7 +91,7 @@ impl Admin {
     /// Each question is repeated for up to `wait` while its answer may pass by itself.
     pub fn open(settings: &KafkaSettings, wait: Duration) -> Result<Self, ClientError> {
         let client: AdminClient<Logged> = create(&settings.plain())?;
-        Ok(Self { queue: Queue::of_producer(client.inner()), client, wait })
+        Ok(Self { queue: Queue::of_producer(client.inner()), client, bootstrap: settings.bootstrap.clone(), wait })
     }
 
     /// The cluster's id, which tells it from any other.
@@ -103,9 +104,10 @@ impl Admin {
         self.serve();
         let id = self.client.inner().fetch_cluster_id(wait);
         id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            ClientError::Unavailable(
-                "no broker of kafka.bootstrap has told the cluster's id: is it reachable, and is it the right address?".to_owned(),
-            )
+            ClientError::Unavailable(format!(
+                "no broker of kafka.bootstrap ({}) has told the cluster's id: is it reachable, and is it the right address?",
+                self.bootstrap
+            ))
         })
     }
 
