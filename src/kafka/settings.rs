@@ -59,6 +59,9 @@ const FIXED: &[(&str, &str)] = &[
     ("log.queue", "is always true"),
 ];
 
+/// Longer than it takes to queue a transaction.
+const LINGER_MS: u64 = 1_000;
+
 /// librdkafka's own default, for the comparison of the three time-outs.
 const SESSION_TIMEOUT_MS: u64 = 45_000;
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
@@ -182,6 +185,11 @@ impl KafkaSettings {
     pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
         let mut config = self.idempotent_producer();
+        // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
+        // because others of its partition are in flight, would be polled for without a pause.
+        if !self.producer.contains_key("linger.ms") && !self.client.contains_key("linger.ms") {
+            config.set("linger.ms", LINGER_MS.min(timeout_ms / 4).to_string());
+        }
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", timeout_ms.to_string())

@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sharecast::kafka::{BulkWriter, KafkaSettings, Writer};
+use sharecast::kafka::{BulkWriter, KafkaProducer, KafkaSettings, MockKafka, Writer};
+use sharecast::time::Millis;
+use sharecast::transport::{Output, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE};
 use super::instance::{Instance, await_that};
@@ -120,6 +122,58 @@ fn writers_of_control_events_do_not_spin_while_their_broker_is_stopped() {
         println!("{kind}: {share:.3} of a core");
         assert!(share < BUDGET, "{kind}: {share:.2} of a core");
     }
+}
+
+/// A transaction may be larger than what librdkafka sends at once, so that some of it waits while the rest is in flight.
+#[test]
+fn a_large_transaction_does_not_spin_while_it_waits() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "outage::writes_one_large_transaction", "--ignored", "--nocapture"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(Killed)
+        .unwrap();
+    let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut shares = lines.filter_map(|line| line.split("of a core: ").nth(1)?.parse().ok()).take(1);
+    let share: f64 = shares.next().expect("it says what it took");
+    assert!(share < BUDGET, "{share:.2} of a core");
+}
+
+#[test]
+#[ignore = "a process that the test above starts"]
+fn writes_one_large_transaction() {
+    let mock = MockKafka::start(1).unwrap();
+    mock.create_topic("out", 1).unwrap();
+    let mut producer = KafkaProducer::start(&mock.settings("g"), "t", &[], PATIENCE).unwrap();
+    let value = noise(1, 900);
+    let output = |key: &'static str| Output {
+        topic: "out",
+        partition: None,
+        key: Some(key.as_bytes()),
+        timestamp: Millis(1),
+        value: Some(value.as_bytes()),
+        headers: &[],
+    };
+    producer.begin().unwrap();
+    producer.put(output("first")).unwrap();
+    producer.drain().unwrap();
+    mock.answer_after(LOOK).unwrap();
+    let process = std::process::id();
+    let before = client_time(process);
+    for _ in 0..20_000 {
+        producer.put(output("k")).unwrap();
+    }
+    // All but the answers' way back is done by now or never.
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(producer.drain()));
+        std::thread::sleep(Duration::from_millis(500));
+        let at_rest = client_time(process);
+        std::thread::sleep(Duration::from_secs(3));
+        let share = (client_time(process).saturating_sub(at_rest)).as_secs_f64() / 3.0;
+        println!("sent with {:?}; of a core: {share:.3}", at_rest.saturating_sub(before));
+        std::process::exit(0);
+    });
 }
 
 struct Killed(Child);
