@@ -2,7 +2,8 @@
 //!
 //! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
 //! `gathering` its input side, `breaker` its output side, `writing` the transaction, `recovery` its other half; `desk` and `loading` read besides the
-//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `run` puts all together.
+//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `starting` asks and
+//! waits before anything begins, `run` puts all together.
 
 mod breaker;
 pub mod control;
@@ -36,6 +37,7 @@ pub mod run;
 pub mod seeing;
 pub mod setback;
 pub mod snapshots;
+mod starting;
 pub mod status;
 pub mod stored;
 pub mod timers;

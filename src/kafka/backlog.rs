@@ -24,7 +24,7 @@ impl Backlog {
 
     /// The offset behind the newest record of a partition.
     pub fn end(&self, topic: &str, partition: i32, wait: Duration) -> Result<Offset, ClientError> {
-        let (_, end) = watermarks(&self.consumer, topic, partition, wait).map_err(|error| ClientError::of(&error))?;
+        let (_, end) = watermarks(&self.consumer, topic, partition, wait)?;
         Ok(Offset(end))
     }
 

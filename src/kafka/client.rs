@@ -1,5 +1,6 @@
 //! What all clients have in common: their log lines, their start, their deadlines.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,12 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::failure;
+use super::failure::{self, Outlook};
 use super::log_lines;
-use super::native::{Event, Kind, Queue};
+use super::native::{Event, Failure, Kind, Queue};
 use super::trouble::{Trouble, Why};
 use crate::config::kafka::spelling::canonical;
+use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Of a call that was made once. What may pass has not been waited for, so it is no refusal yet.
     pub(super) fn of(error: &KafkaError) -> Self {
         let (code, words) = failure::parts(error);
         match error {
@@ -42,7 +45,7 @@ impl ClientError {
             KafkaError::ClientConfig(_, _, key, _) => Self::Settings(format!("librdkafka does not take `{key}`, or not with its value")),
             KafkaError::ClientCreation(words) => Self::Settings(words.clone()),
             _ if failure::is_login(code) => Self::LoginRefused(words),
-            _ if failure::is_denied(code) => Self::Refused(words),
+            _ if failure::outlook(code) == Outlook::Stays => Self::Refused(words),
             _ => Self::Unavailable(words),
         }
     }
@@ -57,6 +60,80 @@ impl ClientError {
         }
     }
 }
+
+/// A question that was not answered within its time, or refused.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// Of the last answer.
+    code: Code,
+    /// What was asked, and why there is no answer.
+    why: ClientError,
+}
+
+impl Unanswered {
+    /// What may pass has been waited for, so it is a refusal now.
+    fn of(context: &Logged, what: &str, error: &KafkaError) -> Self {
+        let (code, words) = failure::parts(error);
+        let why = match failure::outlook(code) {
+            _ if failure::is_login(code) => ClientError::LoginRefused(words),
+            Outlook::Stays | Outlook::MayPass => ClientError::Refused(words),
+            Outlook::Passes => ClientError::Unavailable(words),
+        };
+        Self { code, why: context.explain(why, code).about(what) }
+    }
+}
+
+impl From<Unanswered> for ClientError {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.why
+    }
+}
+
+impl From<Unanswered> for ConsumeError {
+    fn from(Unanswered { code, why }: Unanswered) -> Self {
+        match why {
+            ClientError::Unavailable(words) => Self::Unavailable(words),
+            ClientError::LoginRefused(_) => Self::Refused(why.to_string()),
+            ClientError::Refused(words) | ClientError::Settings(words) => {
+                failure::of_input(code, false, words.clone()).unwrap_or(Self::Unavailable(words))
+            }
+        }
+    }
+}
+
+/// Between two askings of one question, at first and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take. A
+/// login that was refused meanwhile is told at once: the silence that follows it does not pass.
+pub(super) fn ask<T>(
+    context: &Logged,
+    what: impl Display,
+    deadline: Deadline,
+    mut question: impl FnMut(Duration) -> KafkaResult<T>,
+) -> Result<T, Unanswered> {
+    let (mut pause, longest) = ASK_AGAIN;
+    loop {
+        let error = match question(deadline.left().max(SHORTEST_ASK)) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let (code, words) = failure::parts(&error);
+        let is_login_refused = failure::is_silence(code) && context.refused_login().is_some();
+        if failure::outlook(code) == Outlook::Stays || deadline.left() <= pause || is_login_refused {
+            return Err(Unanswered::of(context, &what.to_string(), &error));
+        }
+        tracing::debug!(%what, words, "asked again");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// A wait that is longer than this is spent on two questions or more.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3);
+
+/// A question whose time is over is still asked once: its answer may be there already.
+const SHORTEST_ASK: Duration = Duration::from_millis(1);
 
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
@@ -77,17 +154,58 @@ pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientE
     client.context().explain(ClientError::of(error), failure::parts(error).0)
 }
 
-/// First and end offset of a partition, as its leader knows them.
+/// First and end offset of a partition, as its leader knows them, asked for until `wait` is over.
 ///
 /// librdkafka asks the leader that it heard of last, and where that one has died each question ends in a time-out, for as long
-/// as its metadata counts as fresh (a quarter of an hour). So an unanswered question has it look for the leader anew.
-pub(super) fn watermarks(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, wait: Duration) -> KafkaResult<(i64, i64)> {
-    let answer = consumer.fetch_watermarks(topic, partition, wait);
-    if answer.is_err() {
-        // Whoever asks will ask again; that this fails too says nothing new.
-        let _ = consumer.fetch_metadata(Some(topic), wait);
+/// as its metadata counts as fresh (a quarter of an hour). So a long wait is no single question, and after each question that
+/// fails librdkafka is made to look for the leader again.
+pub(super) fn watermarks(
+    consumer: &BaseConsumer<Logged>,
+    topic: &str,
+    partition: i32,
+    wait: Duration,
+) -> Result<(i64, i64), Unanswered> {
+    let what = format_args!("the bounds of {topic} partition {partition}");
+    ask(consumer.context(), what, Deadline::after(wait), |left| {
+        let one = left.min(LONGEST_QUESTION.max(left / 2));
+        let answer = consumer.fetch_watermarks(topic, partition, one);
+        if answer.is_err() {
+            // Whoever asks will ask again; that this fails too says nothing new.
+            let _ = consumer.fetch_metadata(Some(topic), wait.min(LONGEST_QUESTION));
+        }
+        answer
+    })
+}
+
+/// What an error event of a consumer means for its reader; none for what librdkafka gets over by itself. A topic or partition
+/// that is said to be missing is looked for until `wait` is over: one just made is not known to every broker yet, nor is any to a
+/// broker that has just started.
+pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: Failure, wait: Duration) -> Option<ConsumeError> {
+    let Failure { code, is_fatal, words, at } = found;
+    if is_fatal || failure::outlook(code) != Outlook::MayPass {
+        return failure::of_input(code, is_fatal, words);
     }
-    answer
+    let Some((topic, partition, _)) = at else { return Some(ConsumeError::Refused(words)) };
+    let look = ask(consumer.context(), format_args!("topic {topic}"), Deadline::after(wait), |left| has_partition(consumer, &topic, partition, left));
+    match look {
+        Ok(()) => {
+            tracing::info!(topic, partition, words, "the topic is there after all");
+            None
+        }
+        Err(unanswered) => Some(unanswered.into()),
+    }
+}
+
+/// Whether the cluster knows of the partition; of any, where librdkafka speaks of the topic as a whole.
+fn has_partition(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, wait: Duration) -> KafkaResult<()> {
+    let metadata = consumer.fetch_metadata(Some(topic), wait)?;
+    let missing = |code| Err(KafkaError::MetadataFetch(code));
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return missing(Code::UnknownTopic) };
+    match found.error() {
+        Some(error) => missing(error.into()),
+        None if partition >= found.partitions().len() as i32 || found.partitions().is_empty() => missing(Code::UnknownPartition),
+        None => Ok(()),
+    }
 }
 
 /// Serves a log line that came as an event.
@@ -191,5 +309,39 @@ impl Deadline {
 
     pub(super) fn has_passed(self) -> bool {
         self.left().is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(wait: Duration, mut answers: impl Iterator<Item = Code>) -> (usize, Result<(), Unanswered>) {
+        let mut times = 0;
+        let answer = ask(&Logged::default(), "the bounds of t", Deadline::after(wait), |_| {
+            times += 1;
+            answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
+        });
+        (times, answer)
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn what_passes_is_asked_again_until_it_is_answered() {
+        let passing = [Code::NotLeaderForPartition, Code::UnknownTopicOrPartition, Code::InvalidReplicationFactor];
+        let (times, answer) = asked(LONG, passing.into_iter());
+        assert!(times == 4 && answer.is_ok(), "{times}");
+    }
+
+    #[test]
+    fn what_stays_is_said_at_once_and_what_passes_at_the_deadline() {
+        let (times, refused) = asked(LONG, std::iter::repeat(Code::TopicAuthorizationFailed));
+        assert_eq!(times, 1);
+        assert!(matches!(ClientError::from(refused.unwrap_err()), ClientError::Refused(words) if words.starts_with("the bounds of t: ")));
+        let at_the_deadline = |code| asked(Duration::ZERO, std::iter::repeat(code)).1.unwrap_err();
+        assert!(matches!(ClientError::from(at_the_deadline(Code::NotController)), ClientError::Unavailable(_)));
+        assert!(matches!(ClientError::from(at_the_deadline(Code::UnknownTopic)), ClientError::Refused(_)));
+        assert!(matches!(ConsumeError::from(at_the_deadline(Code::BrokerTransportFailure)), ConsumeError::Unavailable(_)));
     }
 }

@@ -8,7 +8,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, watermarks};
+use super::client::{ClientError, Deadline, Logged, create, input_failure, watermarks};
 use super::failure;
 use super::native::{Event, Failure, Fetched, Kind, Queue, member_id};
 use super::settings::KafkaSettings;
@@ -18,6 +18,9 @@ use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartiti
 
 /// The longest wait for a question to the cluster.
 const ASK: Duration = Duration::from_secs(10);
+
+/// So long a topic that is said to be missing is looked for.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long one seek may take.
 const SEEK: Duration = Duration::from_millis(500);
@@ -156,8 +159,8 @@ impl KafkaConsumer {
     }
 
     fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
-        let Failure { code, is_fatal, words, at } = failure;
-        if code == Code::AutoOffsetReset {
+        if failure.code == Code::AutoOffsetReset {
+            let Failure { words, at, .. } = failure;
             let at = at.and_then(|(topic, partition, offset)| Some((self.source_of(topic.as_bytes(), partition)?, offset)));
             let Some((partition, offset)) = at else { return Err(ConsumeError::Fatal(words)) };
             // What comes late, of a partition that has left already, is of no interest.
@@ -166,10 +169,7 @@ impl KafkaConsumer {
             }
             return Ok(());
         }
-        match failure::of_input(code, is_fatal, words) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        input_failure(&self.consumer, failure, LOOK).map_or(Ok(()), Err)
     }
 
     fn pause_or_resume(&mut self, is_paused: bool) -> Result<(), ConsumeError> {
@@ -244,8 +244,7 @@ impl GroupConsumer for KafkaConsumer {
 
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
         // The end is the last stable offset here: what an open transaction holds is still to come.
-        let bounds = watermarks(&self.consumer, self.topic_of(partition), partition.partition, ASK);
-        let (first, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
+        let (first, end) = watermarks(&self.consumer, self.topic_of(partition), partition.partition, ASK)?;
         Ok(Offset(match start {
             Start::Earliest => first,
             Start::Latest => end,

@@ -26,6 +26,9 @@ pub struct KafkaSettings {
     pub producer: BTreeMap<String, String>,
 }
 
+/// Longer than it takes to queue a transaction.
+const LINGER_MS: u64 = 1_000;
+
 /// librdkafka's own default, for the comparison of the three time-outs.
 const SESSION_TIMEOUT_MS: u64 = 45_000;
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
@@ -115,6 +118,12 @@ impl KafkaSettings {
     pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
         let mut config = self.idempotent_producer();
+        // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
+        // because others of its partition are in flight, would be polled for without a pause.
+        let linger = canonical("linger.ms");
+        if ![&self.producer, &self.client].iter().any(|given| given.keys().any(|key| canonical(key) == linger)) {
+            put(&mut config, "linger.ms", &LINGER_MS.min(timeout_ms / 4).to_string());
+        }
         for (key, value) in [
             ("transactional.id", transactional_id),
             ("transaction.timeout.ms", &timeout_ms.to_string()),

@@ -110,7 +110,7 @@ fn what_cannot_be_understood_closes_the_fence_on_every_instance_until_it_is_skip
         instance.await_line(&["cannot be understood", &format!("offset={garbage}")]);
     }
     world.feed(0, records(&world, 10..40));
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let skip = |offset: i64| {
         let skipped = command(&config, &["control", "skip", &offset.to_string(), "--note", "seen"]);
         assert!(skipped.status.success(), "{skipped:?}");

@@ -53,7 +53,7 @@ fn what_cannot_be_an_id_is_a_wrong_command_line_with_the_rule() {
 #[test]
 fn a_watch_from_the_start_shows_when_each_share_changed() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let first = world.share("o", "a", "t");
@@ -81,7 +81,7 @@ fn a_watch_from_the_start_shows_when_each_share_changed() {
 #[test]
 fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let share = world.share("o", "a", "t");
@@ -124,7 +124,7 @@ fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
 #[test]
 fn a_snapshot_is_a_file_that_was_written_or_nothing() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let dir = tempfile::tempdir().unwrap();

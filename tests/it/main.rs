@@ -31,6 +31,9 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (sections 5, 10, 12).
 #[cfg(feature = "io")]
 mod start;
+// Kafka is away: who waits, and at whose cost (sections 11, 13).
+#[cfg(feature = "io")]
+mod outage;
 // Status topics are the fold, each document once (sections 9, 10).
 #[cfg(feature = "io")]
 mod status;
