@@ -25,6 +25,7 @@ pub mod needs;
 pub mod notes;
 pub mod outbox;
 mod parts;
+mod unread;
 pub mod owed;
 pub mod probe;
 mod recent;

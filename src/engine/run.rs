@@ -122,6 +122,7 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         metrics: ControlMetrics,
+        has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
         snapshots,
         commands: asked,
@@ -251,6 +252,9 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
 fn warn_about(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    if let Some(error) = snapshots::cannot_write(&config.snapshot.path) {
+        warn!(path = %config.snapshot.path.display(), %error, "snapshots cannot be written here: each start will replay the control topic");
     }
     if !config.fence.is_enabled {
         warn!("fence.enabled is false: records may be released by an old view of the shares");

@@ -146,6 +146,17 @@ fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
     Ok(length)
 }
 
+/// Why no snapshot could be written to `path`, if none could: a file beside it is made and removed again.
+pub fn cannot_write(path: &Path) -> Option<io::Error> {
+    if path.is_dir() {
+        return Some(io::Error::other("it is a directory"));
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.check", std::process::id()));
+    let beside = PathBuf::from(beside);
+    File::create(&beside).and_then(|_| fs::remove_file(&beside)).err()
+}
+
 /// Where the snapshot before the newest is kept.
 fn previous(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -13,9 +13,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
-use super::client::{ClientError, Deadline, Logged, ask, create, log};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::failure::{self, Outlook};
-use super::native::{Kind, Queue};
 use super::settings::KafkaSettings;
 
 /// Why a question to the cluster failed.
@@ -78,12 +77,12 @@ pub struct ControlTopicCheck {
     pub warnings: Vec<String>,
 }
 
+/// How often a refused login is looked for while nothing answers.
+const CLUSTER_SLICE: Duration = Duration::from_millis(200);
+
 /// A client for questions about the cluster and its topics. It blocks; it is made for starts and for once a minute.
 pub struct Admin {
-    // Above the client: it must be dropped first.
-    queue: Option<Queue>,
     client: AdminClient<Logged>,
-    bootstrap: String,
     wait: Duration,
 }
 
@@ -91,23 +90,20 @@ impl Admin {
     /// Each question is repeated for up to `wait` while its answer may pass by itself.
     pub fn open(settings: &KafkaSettings, wait: Duration) -> Result<Self, ClientError> {
         let client: AdminClient<Logged> = create(&settings.plain())?;
-        Ok(Self { queue: Queue::of_producer(client.inner()), client, bootstrap: settings.bootstrap.clone(), wait })
+        Ok(Self { client, wait })
     }
 
-    /// The cluster's id, which tells it from any other.
+    /// The cluster's id, which tells it from any other. A refused login is told as soon as it is known; whoever waits for a
+    /// cluster that is down asks again.
     pub fn cluster_id(&self) -> Result<String, ClientError> {
         self.cluster_id_within(self.wait)
     }
 
     /// The same, waiting up to `wait`.
     pub fn cluster_id_within(&self, wait: Duration) -> Result<String, ClientError> {
-        self.serve();
-        let id = self.client.inner().fetch_cluster_id(wait);
-        id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            ClientError::Unavailable(format!(
-                "no broker of kafka.bootstrap ({}) has told the cluster's id: is it reachable, and is it the right address?",
-                self.bootstrap
-            ))
+        self.ask_within("the cluster's id", Deadline::after(wait), |left| {
+            let id = self.client.inner().fetch_cluster_id(left.min(CLUSTER_SLICE));
+            id.filter(|id| !id.is_empty()).ok_or(KafkaError::MetadataFetch(Code::OperationTimedOut))
         })
     }
 
@@ -135,15 +131,13 @@ impl Admin {
     }
 
     fn look_at(&self, name: &str, deadline: Deadline) -> Result<Option<TopicShape>, ClientError> {
-        self.serve();
-        let shape = ask(format_args!("topic {name}"), deadline, |left| {
+        self.ask_within(format_args!("topic {name}"), deadline, |left| {
             let metadata = match self.client.inner().fetch_metadata(Some(name), left) {
                 Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
                 answer => answer?,
             };
             metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
-        });
-        Ok(shape?)
+        })
     }
 
     /// Every topic that this client may see.
@@ -188,7 +182,7 @@ impl Admin {
         let mut missing: Vec<usize> = (0..specs.len()).filter(|at| created[*at] == Created::New).collect();
         let mut is_first = true;
         let names: Vec<&str> = missing.iter().map(|at| specs[*at].name.as_str()).collect();
-        let made = ask(format!("making {}", names.join(", ")), deadline, |left| {
+        let made = self.ask_within(format!("making {}", names.join(", ")), deadline, |left| {
             if !std::mem::take(&mut is_first) && let Some(at) = missing.first() {
                 // Who the controller is now.
                 let _ = self.client.inner().fetch_metadata(Some(&specs[*at].name), left);
@@ -223,7 +217,7 @@ impl Admin {
                 (None, None) => Ok(Ok(())),
             }
         });
-        made.map_err(ClientError::from)?
+        made?
     }
 
     /// The cluster answers before all of its brokers know of a new topic.
@@ -241,8 +235,7 @@ impl Admin {
     pub fn delete(&self, names: &[&str]) -> Result<(), AdminError> {
         let deadline = Deadline::after(self.wait);
         let mut left_over: Vec<&str> = names.to_vec();
-        let deleted = ask(format!("deleting {}", names.join(", ")), deadline, |left| {
-            self.serve();
+        let deleted = self.ask_within(format!("deleting {}", names.join(", ")), deadline, |left| {
             let (mut refused, mut passing) = (None, None);
             let results = if left_over.is_empty() { Vec::new() } else { block_on(self.client.delete_topics(&left_over, &options(left)))? };
             for result in results {
@@ -260,7 +253,7 @@ impl Admin {
                 (None, None) => Ok(Ok(())),
             }
         });
-        deleted.map_err(ClientError::from)??;
+        deleted??;
         for name in names {
             while self.look_at(name, deadline)?.is_some() {
                 if deadline.has_passed() {
@@ -279,17 +272,22 @@ impl Admin {
     }
 
     fn ask<T>(&self, what: impl Display, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, ClientError> {
+        self.ask_within(what, Deadline::after(self.wait), question)
+    }
+
+    fn ask_within<T>(
+        &self,
+        what: impl Display,
+        deadline: Deadline,
+        question: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T, ClientError> {
         self.serve();
-        Ok(ask(what, Deadline::after(self.wait), question)?)
+        Ok(ask(self.client.inner(), serve, what, deadline, question)?)
     }
 
     /// Nothing else takes this client's log lines from their queue.
     fn serve(&self) {
-        while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
-            if event.kind() == Kind::Log {
-                log(&event);
-            }
-        }
+        serve(self.client.inner());
     }
 }
 

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{ClientError, Deadline, Logged};
 use super::failure::{self, Outlook};
 use super::native::flush;
-use super::settings::KafkaSettings;
+use super::settings::{KafkaSettings, put};
 use super::writer::{EVENT_HEADERS, KNOWN_WITHIN, SEND_AGAIN, WriteError, write_error};
 use crate::id::Offset;
 
@@ -33,8 +33,10 @@ const LINGER_MS: u128 = 100;
 const FLUSH_SLICE_MS: i32 = 3;
 
 /// What was reported, by the place of the event in the list.
-#[derive(Default)]
-struct Reports(Mutex<Reported>);
+struct Reports {
+    reported: Mutex<Reported>,
+    logged: Logged,
+}
 
 #[derive(Default)]
 struct Reported {
@@ -47,19 +49,19 @@ struct Reported {
 
 impl Reports {
     fn lock(&self) -> MutexGuard<'_, Reported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Logged.log(level, facility, line);
+        self.logged.log(level, facility, line);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Logged.error(error, reason);
+        self.logged.error(error, reason);
     }
 }
 
@@ -102,11 +104,12 @@ impl BulkWriter {
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
         let wait_ms = wait.as_millis().max(2);
-        config
-            .set("linger.ms", LINGER_MS.min(wait_ms / 2).to_string())
-            .set("batch.size", BATCH_BYTES)
-            .set("message.timeout.ms", wait_ms.to_string());
-        let producer = config.create_with_context(Reports::default()).map_err(|error| ClientError::of(&error))?;
+        let (linger_ms, timeout_ms) = (LINGER_MS.min(wait_ms / 2).to_string(), wait_ms.to_string());
+        for (key, value) in [("linger.ms", linger_ms.as_str()), ("batch.size", BATCH_BYTES), ("message.timeout.ms", &timeout_ms)] {
+            put(&mut config, key, value);
+        }
+        let context = Reports { reported: Mutex::default(), logged: Logged::of(&config) };
+        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
@@ -129,7 +132,7 @@ impl BulkWriter {
                 std::thread::sleep(SEND_AGAIN);
                 continue;
             }
-            let error = write_error(&self.topic, code, self.producer.client().fatal_error());
+            let error = write_error(&self.topic, code, self.producer.client().fatal_error(), &self.producer.context().logged);
             return Err(Unwritten { written, of: events.len(), error });
         }
         Ok(std::mem::take(&mut *self.reports()).offsets.into_iter().flatten().collect())

@@ -1,9 +1,10 @@
 //! What all clients have in common: their log lines, their start, their deadlines.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -12,7 +13,10 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::failure::{self, Outlook};
-use super::native::Failure;
+use super::log_lines;
+use super::native::{Event, Failure, Kind, Queue};
+use super::trouble::{Trouble, Why};
+use crate::config::kafka::spelling::canonical;
 use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.
@@ -24,7 +28,10 @@ pub enum ClientError {
     /// Credentials, ACLs or a missing topic: exit 78.
     #[error("Kafka refused: {0}")]
     Refused(String),
-    /// The cluster does not answer: exit 69.
+    /// The cluster does not let this client in: exit 78 of a command. An engine waits until it does, and says so.
+    #[error("the cluster refused the login: {0}")]
+    LoginRefused(String),
+    /// The cluster does not answer: exit 69. It names the address, and the reason that librdkafka gave last.
     #[error("Kafka is not available: {0}")]
     Unavailable(String),
 }
@@ -34,43 +41,88 @@ impl ClientError {
     pub(super) fn of(error: &KafkaError) -> Self {
         let (code, words) = failure::parts(error);
         match error {
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => Self::Settings(words),
+            // Its words repeat the value, which may be a secret.
+            KafkaError::ClientConfig(_, _, key, _) => Self::Settings(format!("librdkafka does not take `{key}`, or not with its value")),
+            KafkaError::ClientCreation(words) => Self::Settings(words.clone()),
+            _ if failure::is_login(code) => Self::LoginRefused(words),
             _ if failure::outlook(code) == Outlook::Stays => Self::Refused(words),
             _ => Self::Unavailable(words),
+        }
+    }
+
+    /// The same, with what it is about before the words.
+    pub(super) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Settings(words) => Self::Settings(format!("{what}: {words}")),
+            Self::Refused(words) => Self::Refused(format!("{what}: {words}")),
+            Self::LoginRefused(words) => Self::LoginRefused(format!("{what}: {words}")),
+            Self::Unavailable(words) => Self::Unavailable(format!("{what}: {words}")),
         }
     }
 }
 
 /// A question that was not answered within its time, or refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Unanswered {
     /// Of the last answer.
-    pub(super) code: Code,
+    code: Code,
     /// What was asked, and the last answer.
-    pub(super) words: String,
+    words: String,
+    /// The same as it is told: a time-out with its reason.
+    error: ClientError,
+}
+
+impl Unanswered {
+    fn new(logged: &Logged, what: &str, code: Code, answer: String) -> Self {
+        let words = format!("{what}: {answer}");
+        let error = match failure::outlook(code) {
+            _ if failure::is_login(code) => ClientError::LoginRefused(answer),
+            Outlook::Stays | Outlook::MayPass => ClientError::Refused(answer),
+            Outlook::Passes => logged.explain(ClientError::Unavailable(answer), code),
+        };
+        Self { code, words, error: error.about(what) }
+    }
+
+    /// What it means to a running engine, which waits until it is let in again.
+    pub(super) fn of_input(self) -> ConsumeError {
+        failure::of_input(self.code, false, self.words.clone()).unwrap_or(ConsumeError::Unavailable(self.words))
+    }
 }
 
 impl From<Unanswered> for ClientError {
-    fn from(Unanswered { code, words }: Unanswered) -> Self {
-        match failure::outlook(code) {
-            Outlook::Stays | Outlook::MayPass => Self::Refused(words),
-            Outlook::Passes => Self::Unavailable(words),
-        }
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.error
     }
 }
 
 impl From<Unanswered> for ConsumeError {
-    fn from(Unanswered { code, words }: Unanswered) -> Self {
-        failure::of_input(code, false, words.clone()).unwrap_or(Self::Unavailable(words))
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered.error {
+            ClientError::Unavailable(words) => Self::Unavailable(words),
+            refused => Self::Refused(refused.to_string()),
+        }
     }
 }
 
 /// Between two askings of one question, at first and at most.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take.
+/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take;
+/// `hear` serves what the client has to say of its connections.
 pub(super) fn ask<T>(
+    client: &Client<Logged>,
+    hear: fn(&Client<Logged>),
     what: impl Display,
+    deadline: Deadline,
+    question: impl FnMut(Duration) -> KafkaResult<T>,
+) -> Result<T, Unanswered> {
+    ask_until(client.context(), || hear(client), &what.to_string(), deadline, question)
+}
+
+fn ask_until<T>(
+    logged: &Logged,
+    hear: impl Fn(),
+    what: &str,
     deadline: Deadline,
     mut question: impl FnMut(Duration) -> KafkaResult<T>,
 ) -> Result<T, Unanswered> {
@@ -80,15 +132,21 @@ pub(super) fn ask<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        hear();
         let (code, words) = failure::parts(&error);
-        if failure::outlook(code) == Outlook::Stays || deadline.left() <= pause {
-            return Err(Unanswered { code, words: format!("{what}: {words}") });
+        // That nobody answers does not pass where the login was refused.
+        let is_refused = failure::is_silence(code) && logged.refused_login().is_some();
+        if is_refused || failure::outlook(code) == Outlook::Stays || deadline.left() <= pause {
+            return Err(Unanswered::new(logged, what, code, words));
         }
-        tracing::debug!(%what, words, "asked again");
+        tracing::debug!(what, words, "asked again");
         std::thread::sleep(pause);
         pause = (pause * 2).min(longest);
     }
 }
+
+/// For a client that consumes: what it has to say comes with its records.
+pub(super) fn heard_elsewhere(_: &Client<Logged>) {}
 
 /// A wait that is longer than this is spent on two questions or more.
 const LONGEST_QUESTION: Duration = Duration::from_secs(3);
@@ -98,7 +156,21 @@ const SHORTEST_ASK: Duration = Duration::from_millis(1);
 
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
-    config.create_with_context(Logged).map_err(|error| ClientError::of(&error))
+    config.create_with_context(Logged::of(config)).map_err(|error| ClientError::of(&error))
+}
+
+/// Serves the log lines and errors that wait in a client's queue. Not for one that consumes: its records would be lost.
+pub(super) fn serve(client: &Client<Logged>) {
+    let queue = Queue::of_producer(client);
+    while let Some(event) = queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
+        client.context().take(&event);
+    }
+}
+
+/// The error of a question that `client` asked and got no answer to; what its queue holds is served first.
+pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientError {
+    serve(client);
+    client.context().explain(ClientError::of(error), failure::parts(error).0)
 }
 
 /// First and end offset of a partition, as its leader knows them, asked for until `wait` is over.
@@ -108,12 +180,13 @@ pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfi
 /// fails librdkafka is made to look for the leader again.
 pub(super) fn watermarks(
     consumer: &BaseConsumer<Logged>,
+    hear: fn(&Client<Logged>),
     topic: &str,
     partition: i32,
     wait: Duration,
 ) -> Result<(i64, i64), Unanswered> {
     let what = format_args!("the bounds of {topic} partition {partition}");
-    ask(what, Deadline::after(wait), |left| {
+    ask(consumer.client(), hear, what, Deadline::after(wait), |left| {
         let one = left.min(LONGEST_QUESTION.max(left / 2));
         let answer = consumer.fetch_watermarks(topic, partition, one);
         if answer.is_err() {
@@ -133,13 +206,14 @@ pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: Failure, wai
         return failure::of_input(code, is_fatal, words);
     }
     let Some((topic, partition, _)) = at else { return Some(ConsumeError::Refused(words)) };
-    let look = ask(format_args!("topic {topic}"), Deadline::after(wait), |left| has_partition(consumer, &topic, partition, left));
-    match look {
+    let what = format_args!("topic {topic}");
+    let look = |left| has_partition(consumer, &topic, partition, left);
+    match ask(consumer.client(), heard_elsewhere, what, Deadline::after(wait), look) {
         Ok(()) => {
             tracing::info!(topic, partition, words, "the topic is there after all");
             None
         }
-        Err(unanswered) => Some(unanswered.into()),
+        Err(unanswered) => Some(unanswered.of_input()),
     }
 }
 
@@ -156,37 +230,75 @@ fn has_partition(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, w
 }
 
 /// Serves a log line that came as an event.
-pub(super) fn log(event: &super::native::Event) {
+pub(super) fn log(event: &Event) {
     let (level, facility, line) = event.log_line();
-    log_line(level, &facility, &line);
-}
-
-/// Levels are syslog's.
-fn log_line(level: i32, facility: &str, line: &str) {
-    match level {
-        // That producers must not make topics either is a warning to librdkafka, and meant so here.
-        _ if facility == "CONFWARN" && line.contains("allow.auto.create.topics") => {}
-        0..=3 => tracing::error!(target: "librdkafka", facility, "{line}"),
-        4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
-        5 | 6 => tracing::info!(target: "librdkafka", facility, "{line}"),
-        _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
-    }
+    log_lines::say(level, &facility, &line);
 }
 
 /// Hands librdkafka's log lines and global errors to `tracing`. Rebalances are served by `KafkaConsumer` itself; the default
 /// that this inherits is used only while a consumer closes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Logged;
+#[derive(Debug, Clone, Default)]
+pub(super) struct Logged {
+    /// Where the client begins.
+    bootstrap: Arc<str>,
+    trouble: Arc<Trouble>,
+}
+
+impl Logged {
+    /// For a client of this configuration.
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        Self { bootstrap: config.get(canonical("bootstrap.servers")).unwrap_or_default().into(), trouble: Arc::default() }
+    }
+
+    /// Serves an event that is a log line or an error, and notes what it says of connections.
+    pub(super) fn take(&self, event: &Event) {
+        match event.kind() {
+            Kind::Log => {
+                let (level, facility, line) = event.log_line();
+                self.trouble.hear_line(&facility, &line);
+                log_lines::say(level, &facility, &line);
+            }
+            Kind::Error => {
+                let found = event.failure();
+                self.error(KafkaError::Global(found.code), &found.words);
+            }
+            _ => {}
+        }
+    }
+
+    /// An error with the reason that was heard last, where it is only that no answer came.
+    pub(super) fn explain(&self, error: ClientError, code: Code) -> ClientError {
+        let ClientError::Unavailable(words) = error else { return error };
+        if !failure::is_silence(code) {
+            return ClientError::Unavailable(words);
+        }
+        match self.trouble.why() {
+            Some(Why::LoginRefused(reason)) => ClientError::LoginRefused(reason),
+            Some(Why::Unreachable(reason)) => ClientError::Unavailable(format!("no answer from {}: {reason}", self.bootstrap)),
+            None => ClientError::Unavailable(format!("no answer from {}: {words}", self.bootstrap)),
+        }
+    }
+
+    /// The refusal of the login that was heard last; none where there was none.
+    pub(super) fn refused_login(&self) -> Option<ClientError> {
+        match self.trouble.why()? {
+            Why::LoginRefused(reason) => Some(ClientError::LoginRefused(reason)),
+            Why::Unreachable(_) => None,
+        }
+    }
+}
 
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level as i32, facility, line);
+        self.trouble.hear_line(facility, line);
+        log_lines::say(level as i32, facility, line);
     }
 
     fn stats_raw(&self, _statistics: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+        self.trouble.hear(failure::parts(&error).0, reason);
+        log_lines::say(4, "ERROR", &format!("{error}: {reason}"));
     }
 }
 
@@ -204,7 +316,7 @@ pub(super) struct Deadline(Instant);
 
 impl Deadline {
     #[allow(clippy::disallowed_methods, reason = "see the type's comment")]
-    fn now() -> Instant {
+    pub(super) fn now() -> Instant {
         Instant::now()
     }
 
@@ -227,7 +339,7 @@ mod tests {
 
     fn asked(wait: Duration, mut answers: impl Iterator<Item = Code>) -> (usize, Result<(), Unanswered>) {
         let mut times = 0;
-        let answer = ask("the bounds of t", Deadline::after(wait), |_| {
+        let answer = ask_until(&Logged::default(), || (), "the bounds of t", Deadline::after(wait), |_| {
             times += 1;
             answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
         });
@@ -239,7 +351,7 @@ mod tests {
     #[test]
     fn what_passes_is_asked_again_until_it_is_answered() {
         let passing = [Code::NotLeaderForPartition, Code::UnknownTopicOrPartition, Code::InvalidReplicationFactor];
-        assert_eq!(asked(LONG, passing.into_iter()), (4, Ok(())));
+        assert!(matches!(asked(LONG, passing.into_iter()), (4, Ok(()))));
     }
 
     #[test]
@@ -251,5 +363,6 @@ mod tests {
         assert!(matches!(ClientError::from(at_the_deadline(Code::NotController)), ClientError::Unavailable(_)));
         assert!(matches!(ClientError::from(at_the_deadline(Code::UnknownTopic)), ClientError::Refused(_)));
         assert!(matches!(ConsumeError::from(at_the_deadline(Code::BrokerTransportFailure)), ConsumeError::Unavailable(_)));
+        assert!(matches!(at_the_deadline(Code::SaslAuthenticationFailed).of_input(), ConsumeError::Unavailable(_)));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create, watermarks};
+use super::client::{ClientError, Logged, create, serve, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
@@ -38,8 +38,8 @@ impl KafkaEndProbe {
 impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
-        let (start, end) = watermarks(&self.consumer, &self.topic, self.partition, self.wait)?;
+        serve(self.consumer.client());
+        let (start, end) = watermarks(&self.consumer, serve, &self.topic, self.partition, self.wait)?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 }

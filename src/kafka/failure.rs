@@ -55,19 +55,36 @@ pub(super) fn outlook(code: Code) -> Outlook {
     }
 }
 
-/// Credentials or ACLs are wrong: waiting does not help.
+/// ACLs are wrong, or credentials: waiting does not help.
 pub(super) fn is_denied(code: Code) -> bool {
+    is_login(code)
+        || matches!(
+            code,
+            Code::SSL
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+        )
+}
+
+/// The cluster does not let the client in.
+pub(super) fn is_login(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState)
+}
+
+/// That no answer came; why is told elsewhere.
+pub(super) fn is_silence(code: Code) -> bool {
     matches!(
         code,
-        Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnsupportedSASLMechanism
-            | Code::IllegalSASLState
-            | Code::SSL
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::WaitingForCoordinator
     )
 }
 
@@ -84,6 +101,10 @@ pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<Cons
     }
     match code {
         Code::NoError | Code::BrokerTransportFailure | Code::Resolve | Code::PollExceeded | Code::OperationTimedOut => None,
+        // Credentials are changed while engines run, and a broker that goes down breaks off a handshake: whoever asked once and
+        // got no answer looks at what was heard.
+        code if is_login(code) => Some(ConsumeError::Unavailable(format!("the cluster refused the login: {words}"))),
+        Code::SSL => Some(ConsumeError::Unavailable(words)),
         code => Some(match outlook(code) {
             Outlook::Stays | Outlook::MayPass => ConsumeError::Refused(words),
             Outlook::Passes => ConsumeError::Unavailable(words),

@@ -236,7 +236,9 @@ fn map<'a>(node: &'a Node, what: &str) -> Result<&'a [Member], SpecError> {
 }
 
 fn list<'a>(node: &'a Node, what: &str) -> Result<&'a [Node], SpecError> {
-    node.as_list().ok_or_else(|| error(node.place, format!("{what} must be a list, not {}; write [] for none", node.kind_name())))
+    let example = if what == "transform" { "[{ path: $.name, round: 1 }]" } else { "[$.name]" };
+    let refused = || error(node.place, format!("{what} must be a list such as {example}, not {}; write [] for none", node.kind_name()));
+    node.as_list().ok_or_else(refused)
 }
 
 /// Each name once, with its last value, in the order of the last ones.
