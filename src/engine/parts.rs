@@ -56,6 +56,7 @@ pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, so
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
             ClientError::Unavailable(reason) => ProduceError::Abort(reason),
+            refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
             other => ProduceError::Fatal(other.to_string()),
         })
     })

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
-use super::client::{ClientError, Deadline, Logged, ask, create, serve, unanswered};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::failure::{self, Outlook};
 use super::settings::KafkaSettings;
 
@@ -101,21 +101,10 @@ impl Admin {
 
     /// The same, waiting up to `wait`.
     pub fn cluster_id_within(&self, wait: Duration) -> Result<String, ClientError> {
-        let deadline = Deadline::after(wait);
-        loop {
-            let id = self.client.inner().fetch_cluster_id(deadline.left().min(CLUSTER_SLICE));
-            if let Some(id) = id.filter(|id| !id.is_empty()) {
-                return Ok(id);
-            }
-            self.serve();
-            // A time-out says no more of it than what is known now.
-            if let Some(refused) = self.client.inner().context().refused_login() {
-                return Err(refused);
-            }
-            if deadline.has_passed() {
-                return Err(unanswered(self.client.inner(), &KafkaError::MetadataFetch(Code::OperationTimedOut)));
-            }
-        }
+        self.ask_within("the cluster's id", Deadline::after(wait), |left| {
+            let id = self.client.inner().fetch_cluster_id(left.min(CLUSTER_SLICE));
+            id.filter(|id| !id.is_empty()).ok_or(KafkaError::MetadataFetch(Code::OperationTimedOut))
+        })
     }
 
     /// How many brokers are alive.
@@ -142,16 +131,13 @@ impl Admin {
     }
 
     fn look_at(&self, name: &str, deadline: Deadline) -> Result<Option<TopicShape>, ClientError> {
-        self.serve();
-        let shape = ask(self.client.inner().context(), format_args!("topic {name}"), deadline, |left| {
-            self.serve();
+        self.ask_within(format_args!("topic {name}"), deadline, |left| {
             let metadata = match self.client.inner().fetch_metadata(Some(name), left) {
                 Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
                 answer => answer?,
             };
             metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
-        });
-        Ok(shape?)
+        })
     }
 
     /// Every topic that this client may see.
@@ -196,7 +182,7 @@ impl Admin {
         let mut missing: Vec<usize> = (0..specs.len()).filter(|at| created[*at] == Created::New).collect();
         let mut is_first = true;
         let names: Vec<&str> = missing.iter().map(|at| specs[*at].name.as_str()).collect();
-        let made = ask(self.client.inner().context(), format!("making {}", names.join(", ")), deadline, |left| {
+        let made = self.ask_within(format!("making {}", names.join(", ")), deadline, |left| {
             if !std::mem::take(&mut is_first) && let Some(at) = missing.first() {
                 // Who the controller is now.
                 let _ = self.client.inner().fetch_metadata(Some(&specs[*at].name), left);
@@ -231,7 +217,7 @@ impl Admin {
                 (None, None) => Ok(Ok(())),
             }
         });
-        made.map_err(ClientError::from)?
+        made?
     }
 
     /// The cluster answers before all of its brokers know of a new topic.
@@ -249,8 +235,7 @@ impl Admin {
     pub fn delete(&self, names: &[&str]) -> Result<(), AdminError> {
         let deadline = Deadline::after(self.wait);
         let mut left_over: Vec<&str> = names.to_vec();
-        let deleted = ask(self.client.inner().context(), format!("deleting {}", names.join(", ")), deadline, |left| {
-            self.serve();
+        let deleted = self.ask_within(format!("deleting {}", names.join(", ")), deadline, |left| {
             let (mut refused, mut passing) = (None, None);
             let results = if left_over.is_empty() { Vec::new() } else { block_on(self.client.delete_topics(&left_over, &options(left)))? };
             for result in results {
@@ -268,7 +253,7 @@ impl Admin {
                 (None, None) => Ok(Ok(())),
             }
         });
-        deleted.map_err(ClientError::from)??;
+        deleted??;
         for name in names {
             while self.look_at(name, deadline)?.is_some() {
                 if deadline.has_passed() {
@@ -286,12 +271,18 @@ impl Admin {
         Ok(Some(check_control(&shape, &self.topic_config(name)?, self.brokers()?)))
     }
 
-    fn ask<T>(&self, what: impl Display, mut question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, ClientError> {
-        let serving = |left| {
-            self.serve();
-            question(left)
-        };
-        Ok(ask(self.client.inner().context(), what, Deadline::after(self.wait), serving)?)
+    fn ask<T>(&self, what: impl Display, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, ClientError> {
+        self.ask_within(what, Deadline::after(self.wait), question)
+    }
+
+    fn ask_within<T>(
+        &self,
+        what: impl Display,
+        deadline: Deadline,
+        question: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T, ClientError> {
+        self.serve();
+        Ok(ask(self.client.inner(), serve, what, deadline, question)?)
     }
 
     /// Nothing else takes this client's log lines from their queue.

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, watermarks};
+use super::client::{ClientError, Deadline, Logged, create, heard_elsewhere, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::time::Millis;
@@ -24,7 +24,7 @@ impl Backlog {
 
     /// The offset behind the newest record of a partition.
     pub fn end(&self, topic: &str, partition: i32, wait: Duration) -> Result<Offset, ClientError> {
-        let (_, end) = watermarks(&self.consumer, topic, partition, wait)?;
+        let (_, end) = watermarks(&self.consumer, heard_elsewhere, topic, partition, wait)?;
         Ok(Offset(end))
     }
 

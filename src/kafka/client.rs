@@ -66,37 +66,40 @@ impl ClientError {
 pub(super) struct Unanswered {
     /// Of the last answer.
     code: Code,
-    /// What was asked, and why there is no answer.
-    why: ClientError,
+    /// What was asked, and the last answer.
+    words: String,
+    /// The same as it is told: a time-out with its reason.
+    error: ClientError,
 }
 
 impl Unanswered {
-    /// What may pass has been waited for, so it is a refusal now.
-    fn of(context: &Logged, what: &str, error: &KafkaError) -> Self {
-        let (code, words) = failure::parts(error);
-        let why = match failure::outlook(code) {
-            _ if failure::is_login(code) => ClientError::LoginRefused(words),
-            Outlook::Stays | Outlook::MayPass => ClientError::Refused(words),
-            Outlook::Passes => ClientError::Unavailable(words),
+    fn new(logged: &Logged, what: &str, code: Code, answer: String) -> Self {
+        let words = format!("{what}: {answer}");
+        let error = match failure::outlook(code) {
+            _ if failure::is_login(code) => ClientError::LoginRefused(answer),
+            Outlook::Stays | Outlook::MayPass => ClientError::Refused(answer),
+            Outlook::Passes => logged.explain(ClientError::Unavailable(answer), code),
         };
-        Self { code, why: context.explain(why, code).about(what) }
+        Self { code, words, error: error.about(what) }
+    }
+
+    /// What it means to a running engine, which waits until it is let in again.
+    pub(super) fn of_input(self) -> ConsumeError {
+        failure::of_input(self.code, false, self.words.clone()).unwrap_or(ConsumeError::Unavailable(self.words))
     }
 }
 
 impl From<Unanswered> for ClientError {
     fn from(unanswered: Unanswered) -> Self {
-        unanswered.why
+        unanswered.error
     }
 }
 
 impl From<Unanswered> for ConsumeError {
-    fn from(Unanswered { code, why }: Unanswered) -> Self {
-        match why {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered.error {
             ClientError::Unavailable(words) => Self::Unavailable(words),
-            ClientError::LoginRefused(_) => Self::Refused(why.to_string()),
-            ClientError::Refused(words) | ClientError::Settings(words) => {
-                failure::of_input(code, false, words.clone()).unwrap_or(Self::Unavailable(words))
-            }
+            refused => Self::Refused(refused.to_string()),
         }
     }
 }
@@ -104,11 +107,22 @@ impl From<Unanswered> for ConsumeError {
 /// Between two askings of one question, at first and at most.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take. A
-/// login that was refused meanwhile is told at once: the silence that follows it does not pass.
+/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take;
+/// `hear` serves what the client has to say of its connections.
 pub(super) fn ask<T>(
-    context: &Logged,
+    client: &Client<Logged>,
+    hear: fn(&Client<Logged>),
     what: impl Display,
+    deadline: Deadline,
+    question: impl FnMut(Duration) -> KafkaResult<T>,
+) -> Result<T, Unanswered> {
+    ask_until(client.context(), || hear(client), &what.to_string(), deadline, question)
+}
+
+fn ask_until<T>(
+    logged: &Logged,
+    hear: impl Fn(),
+    what: &str,
     deadline: Deadline,
     mut question: impl FnMut(Duration) -> KafkaResult<T>,
 ) -> Result<T, Unanswered> {
@@ -118,16 +132,21 @@ pub(super) fn ask<T>(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        hear();
         let (code, words) = failure::parts(&error);
-        let is_login_refused = failure::is_silence(code) && context.refused_login().is_some();
-        if failure::outlook(code) == Outlook::Stays || deadline.left() <= pause || is_login_refused {
-            return Err(Unanswered::of(context, &what.to_string(), &error));
+        // That nobody answers does not pass where the login was refused.
+        let is_refused = failure::is_silence(code) && logged.refused_login().is_some();
+        if is_refused || failure::outlook(code) == Outlook::Stays || deadline.left() <= pause {
+            return Err(Unanswered::new(logged, what, code, words));
         }
-        tracing::debug!(%what, words, "asked again");
+        tracing::debug!(what, words, "asked again");
         std::thread::sleep(pause);
         pause = (pause * 2).min(longest);
     }
 }
+
+/// For a client that consumes: what it has to say comes with its records.
+pub(super) fn heard_elsewhere(_: &Client<Logged>) {}
 
 /// A wait that is longer than this is spent on two questions or more.
 const LONGEST_QUESTION: Duration = Duration::from_secs(3);
@@ -161,12 +180,13 @@ pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientE
 /// fails librdkafka is made to look for the leader again.
 pub(super) fn watermarks(
     consumer: &BaseConsumer<Logged>,
+    hear: fn(&Client<Logged>),
     topic: &str,
     partition: i32,
     wait: Duration,
 ) -> Result<(i64, i64), Unanswered> {
     let what = format_args!("the bounds of {topic} partition {partition}");
-    ask(consumer.context(), what, Deadline::after(wait), |left| {
+    ask(consumer.client(), hear, what, Deadline::after(wait), |left| {
         let one = left.min(LONGEST_QUESTION.max(left / 2));
         let answer = consumer.fetch_watermarks(topic, partition, one);
         if answer.is_err() {
@@ -186,13 +206,14 @@ pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: Failure, wai
         return failure::of_input(code, is_fatal, words);
     }
     let Some((topic, partition, _)) = at else { return Some(ConsumeError::Refused(words)) };
-    let look = ask(consumer.context(), format_args!("topic {topic}"), Deadline::after(wait), |left| has_partition(consumer, &topic, partition, left));
-    match look {
+    let what = format_args!("topic {topic}");
+    let look = |left| has_partition(consumer, &topic, partition, left);
+    match ask(consumer.client(), heard_elsewhere, what, Deadline::after(wait), look) {
         Ok(()) => {
             tracing::info!(topic, partition, words, "the topic is there after all");
             None
         }
-        Err(unanswered) => Some(unanswered.into()),
+        Err(unanswered) => Some(unanswered.of_input()),
     }
 }
 
@@ -318,7 +339,7 @@ mod tests {
 
     fn asked(wait: Duration, mut answers: impl Iterator<Item = Code>) -> (usize, Result<(), Unanswered>) {
         let mut times = 0;
-        let answer = ask(&Logged::default(), "the bounds of t", Deadline::after(wait), |_| {
+        let answer = ask_until(&Logged::default(), || (), "the bounds of t", Deadline::after(wait), |_| {
             times += 1;
             answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
         });
@@ -330,8 +351,7 @@ mod tests {
     #[test]
     fn what_passes_is_asked_again_until_it_is_answered() {
         let passing = [Code::NotLeaderForPartition, Code::UnknownTopicOrPartition, Code::InvalidReplicationFactor];
-        let (times, answer) = asked(LONG, passing.into_iter());
-        assert!(times == 4 && answer.is_ok(), "{times}");
+        assert!(matches!(asked(LONG, passing.into_iter()), (4, Ok(()))));
     }
 
     #[test]
@@ -343,5 +363,6 @@ mod tests {
         assert!(matches!(ClientError::from(at_the_deadline(Code::NotController)), ClientError::Unavailable(_)));
         assert!(matches!(ClientError::from(at_the_deadline(Code::UnknownTopic)), ClientError::Refused(_)));
         assert!(matches!(ConsumeError::from(at_the_deadline(Code::BrokerTransportFailure)), ConsumeError::Unavailable(_)));
+        assert!(matches!(at_the_deadline(Code::SaslAuthenticationFailed).of_input(), ConsumeError::Unavailable(_)));
     }
 }

@@ -38,8 +38,8 @@ impl CommittedOffsets {
     /// The committed offset of each partition, in their order; none where nothing was committed. While a transaction that
     /// has offsets of one of them is open there is no answer, and `Unavailable` after `wait`: ask again.
     pub fn ask(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<Committed>>, ClientError> {
-        ask(self.consumer.context(), "the group's offsets", Deadline::after(wait), |left| {
-            serve(self.consumer.client());
+        serve(self.consumer.client());
+        ask(self.consumer.client(), serve, "the group's offsets", Deadline::after(wait), |left| {
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             for (topic, partition) in partitions {
                 list.add_partition(topic, *partition);

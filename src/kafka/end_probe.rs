@@ -39,7 +39,7 @@ impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
         serve(self.consumer.client());
-        let (start, end) = watermarks(&self.consumer, &self.topic, self.partition, self.wait)?;
+        let (start, end) = watermarks(&self.consumer, serve, &self.topic, self.partition, self.wait)?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 }

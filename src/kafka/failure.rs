@@ -55,7 +55,7 @@ pub(super) fn outlook(code: Code) -> Outlook {
     }
 }
 
-/// Credentials or ACLs are wrong: waiting does not help.
+/// ACLs are wrong, or credentials: waiting does not help.
 pub(super) fn is_denied(code: Code) -> bool {
     is_login(code)
         || matches!(

@@ -8,7 +8,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, input_failure, watermarks};
+use super::client::{ClientError, Deadline, Logged, Unanswered, create, heard_elsewhere, input_failure, watermarks};
 use super::failure;
 use super::native::{Event, Failure, Fetched, Kind, Queue, member_id};
 use super::settings::KafkaSettings;
@@ -244,7 +244,8 @@ impl GroupConsumer for KafkaConsumer {
 
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
         // The end is the last stable offset here: what an open transaction holds is still to come.
-        let (first, end) = watermarks(&self.consumer, self.topic_of(partition), partition.partition, ASK)?;
+        let bounds = watermarks(&self.consumer, heard_elsewhere, self.topic_of(partition), partition.partition, ASK);
+        let (first, end) = bounds.map_err(Unanswered::of_input)?;
         Ok(Offset(match start {
             Start::Earliest => first,
             Start::Latest => end,

@@ -21,11 +21,10 @@ impl GroupMembers {
     /// The ids of the members of `group`, as its coordinator has them; none while it is not stable, has no members, or is not
     /// known.
     pub fn ask(&self, group: &str, wait: Duration) -> Result<Option<Vec<String>>, ClientError> {
+        serve(self.consumer.client());
         let what = format_args!("the members of group {group}");
-        let groups = ask(self.consumer.context(), what, Deadline::after(wait), |left| {
-            serve(self.consumer.client());
-            self.consumer.fetch_group_list(Some(group), left)
-        })?;
+        let groups =
+            ask(self.consumer.client(), serve, what, Deadline::after(wait), |left| self.consumer.fetch_group_list(Some(group), left))?;
         let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
         let members = found.map(|found| found.members().iter().map(|member| member.id().to_owned()).collect::<Vec<_>>());
         Ok(members.filter(|members| !members.is_empty()))

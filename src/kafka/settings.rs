@@ -120,8 +120,8 @@ impl KafkaSettings {
         let mut config = self.idempotent_producer();
         // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
         // because others of its partition are in flight, would be polled for without a pause.
-        let linger = canonical("linger.ms");
-        if ![&self.producer, &self.client].iter().any(|given| given.keys().any(|key| canonical(key) == linger)) {
+        let is_linger = |key: &String| canonical(key) == canonical("linger.ms");
+        if !self.producer.keys().chain(self.client.keys()).any(is_linger) {
             put(&mut config, "linger.ms", &LINGER_MS.min(timeout_ms / 4).to_string());
         }
         for (key, value) in [
