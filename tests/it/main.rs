@@ -31,6 +31,12 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (sections 5, 10, 12).
 #[cfg(feature = "io")]
 mod start;
+// What the printed ACLs allow is enough for everybody, and for nobody more.
+#[cfg(feature = "io")]
+mod rights;
+// What is counted, from the start on.
+#[cfg(feature = "io")]
+mod counters;
 // Status topics are the fold, each document once (sections 9, 10).
 #[cfg(feature = "io")]
 mod status;
