@@ -92,13 +92,42 @@ const TRIES: u32 = 3;
 impl Cluster {
     /// A cluster of its own, for tests that break it.
     pub(crate) fn start(nodes: u16) -> Self {
-        (0..TRIES).find_map(|_| Self::try_start(nodes)).expect("scripts/kafka starts a cluster; what failed is said above")
+        let tried = (0..TRIES).find_map(|_| Self::start_at(nodes, free_ports(nodes * 2), &[]));
+        tried.expect("scripts/kafka starts a cluster; what failed is said above")
     }
 
-    fn try_start(nodes: u16) -> Option<Self> {
+    /// One node that asks who is there, besides at its own address: the users log in by SASL/PLAIN with their names as passwords at the
+    /// address that is answered, and may do what ACLs allow.
+    pub(crate) fn start_guarded(users: &[&str]) -> (Self, String) {
+        let tried = (0..TRIES).find_map(|_| Self::try_start_guarded(users));
+        tried.expect("scripts/kafka starts a cluster; what failed is said above")
+    }
+
+    fn try_start_guarded(users: &[&str]) -> Option<(Self, String)> {
+        let port = free_ports(3);
+        let (plain, guarded, controller) = (port, port + 2, port + 1);
+        let users: String = users.iter().map(|user| format!(" user_{user}=\"{user}\"")).collect();
+        let properties = [
+            format!("listeners=PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{guarded}"),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+            "listener.name.guarded.sasl.enabled.mechanisms=PLAIN".to_owned(),
+            format!(
+                "listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required{users};"
+            ),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+            // The broker itself, and whoever comes by its own address.
+            "super.users=User:ANONYMOUS".to_owned(),
+        ];
+        Some((Self::start_at(1, port, &properties)?, format!("127.0.0.1:{guarded}")))
+    }
+
+    fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {
         let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
         let mut child = script()
-            .args(["hold", "--nodes", &nodes.to_string(), "--port", &free_ports(nodes * 2).to_string(), "--dir"])
+            .args(["hold", "--nodes", &nodes.to_string(), "--port", &port.to_string()])
+            .args(properties.iter().flat_map(|property| ["--set", property]))
+            .arg("--dir")
             .arg(&dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -115,6 +144,12 @@ impl Cluster {
     pub(crate) fn node(&self, command: &str, node: u16) {
         let status = script().args([command, &node.to_string(), "--dir"]).arg(&self.dir).status().unwrap();
         assert!(status.success(), "scripts/kafka {command} {node}");
+    }
+
+    /// Kafka's own jars, as a class path.
+    pub(crate) fn jars() -> String {
+        let fetched = script().arg("fetch").output().unwrap();
+        format!("{}/*", String::from_utf8(fetched.stdout).unwrap().trim())
     }
 
     pub(crate) fn settings(&self, group: &str) -> KafkaSettings {

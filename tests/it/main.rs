@@ -34,6 +34,12 @@ mod start;
 // Kafka is away: who waits, and at whose cost (sections 11, 13).
 #[cfg(feature = "io")]
 mod outage;
+// What the printed ACLs allow is enough for everybody, and for nobody more.
+#[cfg(feature = "io")]
+mod rights;
+// What is counted, from the start on.
+#[cfg(feature = "io")]
+mod counters;
 // Status topics are the fold, each document once (sections 9, 10).
 #[cfg(feature = "io")]
 mod status;

@@ -288,7 +288,8 @@ impl Bringing<'_> {
 
     fn tombstone_time(&self, gone: Gone, subject: Subject<'_>, stream: StreamIndex) -> Millis {
         let Subject { share, grant, occasion, .. } = subject;
-        let told = self.told.first(gone, share, grant.map(|grant| grant.profile), stream);
+        let of_others = || self.told.first(gone, share, grant.map(|grant| grant.profile), stream);
+        let told = if gone == Gone::Document { None } else { of_others() };
         let ended = own_end(None, grant.and_then(|grant| grant.ends.get()), self.now);
         cause::tombstone_time(gone, Cause { occasion, told, ended }, self.graph.control_time())
     }
