@@ -81,16 +81,6 @@ pub fn write_whole(table: &ShareTable, origin: &Origin, path: &Path) -> Result<u
     }
 }
 
-/// Whether a snapshot can be written to this place: said before there is one.
-pub fn check_place(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
-    }
-    let beside = beside(path);
-    File::create(&beside)?;
-    fs::remove_file(&beside)
-}
-
 /// Where a snapshot is written before it takes the place of the one that is there.
 fn beside(path: &Path) -> PathBuf {
     // Two instances of one folder must not write into one another's file.
@@ -139,8 +129,9 @@ impl Write for Pieces<'_> {
 
 /// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
 fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
+    // A rename would move it away with all that is in it.
     if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
     let beside = beside(path);
     let length = fill(&beside, pieces).inspect_err(|_| {
