@@ -14,9 +14,10 @@ use super::counting::ControlMetrics;
 use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
+use super::handover::Overdue;
 use super::health::EngineHealth;
 use super::http;
-use super::monitor::{Held, Monitor};
+use super::monitor::{Compacted, Held, Monitor};
 use super::parts::{
     KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
     status_producer, written_up_to,
@@ -187,7 +188,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
     threads.spawn("status", move || status.run().map_err(RunError::from));
 
     // The data plane.
-    let held = Held::default();
+    let (held, overdue, compacted) = (Held::default(), Overdue::default(), Compacted::by_mode(&config.streams));
     let said = Said::default();
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
@@ -197,6 +198,8 @@ pub fn run(start: Start) -> Result<(), RunError> {
         topic_maker: maker(&provisioner, topics_are_given),
         stop: Arc::clone(&stop),
         held: Arc::clone(&held),
+        overdue: Overdue::clone(&overdue),
+        compacted: compacted.clone(),
         producers: Arc::clone(&producers),
         assigned: Arc::clone(&assigned),
         said: Arc::clone(&said),
@@ -237,11 +240,13 @@ pub fn run(start: Start) -> Result<(), RunError> {
             reporter.run();
             Ok(())
         });
-        let monitor = Monitor { kafka, streams: Arc::clone(&config.streams), held, clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
+        let (clock, stop, streams) = (Arc::clone(&clock), Arc::clone(&stop), Arc::clone(&config.streams));
+        let monitor = Monitor { kafka, streams, starts: Arc::clone(&config.starts), held, compacted, clock, stop };
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }
 
-    let health = Arc::new(EngineHealth { fence, live, clock, stop: Arc::clone(&stop), workers: config.workers, producers, assigned });
+    let health =
+        Arc::new(EngineHealth { fence, live, clock, stop: Arc::clone(&stop), workers: config.workers, producers, assigned, overdue });
     serve_until_stopped(config.http_listen, listening, health, metrics, &ending)?;
     threads.join();
     ending.result()

@@ -58,7 +58,7 @@ fn script() -> Command {
 }
 
 /// The first of `count` ports in a row that are free now, below the range that the system gives to clients.
-fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     let first = 20_000 + (std::process::id() % 300) as u16 * 40;
     (0..)
         .map(|step| 20_000 + (first - 20_000 + step * count) % 12_000)
@@ -69,10 +69,16 @@ fn free_ports(count: u16) -> u16 {
 impl Cluster {
     /// A cluster of its own, for tests that break it.
     pub(crate) fn start(nodes: u16) -> Self {
+        Self::start_with(nodes, free_ports(nodes * 2), &[])
+    }
+
+    /// The same from this port on, with more options of the script.
+    pub(crate) fn start_with(nodes: u16, port: u16, options: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
         let mut child = script()
-            .args(["hold", "--nodes", &nodes.to_string(), "--port", &free_ports(nodes * 2).to_string(), "--dir"])
+            .args(["hold", "--nodes", &nodes.to_string(), "--port", &port.to_string(), "--dir"])
             .arg(&dir)
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
