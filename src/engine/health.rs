@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::fence::{Closed, Fence};
+use super::handover::Overdue;
 use super::http::{Check, Health};
 use crate::clock::Clock;
 use crate::live::Live;
@@ -75,6 +76,23 @@ pub struct EngineHealth {
     pub producers: Arc<AtomicUsize>,
     /// Workers that the group has given its answer.
     pub assigned: Arc<AtomicUsize>,
+    /// Partitions that have been held for too long.
+    pub overdue: Overdue,
+}
+
+/// So many partitions are named.
+const NAMED: usize = 5;
+
+impl EngineHealth {
+    fn held(&self) -> Result<(), String> {
+        let overdue = self.overdue.lock().expect("only copied");
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = overdue.iter().take(NAMED).map(|(topic, partition)| format!("{topic} partition {partition}")).collect();
+        let more = if overdue.len() > NAMED { ", …" } else { "" };
+        Err(format!("{} held and cannot begin: {}{more}", overdue.len(), named.join(", ")))
+    }
 }
 
 impl Health for EngineHealth {
@@ -95,6 +113,7 @@ impl Health for EngineHealth {
             Check { name: "fence", state: fence },
             Check { name: "assigned", state: all(&self.assigned, HAVE_ASSIGNMENT) },
             Check { name: "producer", state: all(&self.producers, HAVE_PRODUCER) },
+            Check { name: "held", state: self.held() },
             Check { name: "draining", state: draining(&self.stop) },
         ]
     }

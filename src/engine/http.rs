@@ -22,7 +22,7 @@ pub struct Check {
 
 /// Answers the conditions of readiness, in order.
 pub trait Health: Send + Sync {
-    /// control_caught_up, fence, assigned, producer, draining.
+    /// control_caught_up, fence, assigned, producer, held, draining.
     fn checks(&self) -> Vec<Check>;
 }
 

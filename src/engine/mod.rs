@@ -2,7 +2,8 @@
 //!
 //! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
 //! `gathering` its input side, `breaker` its output side, `writing` the transaction, `recovery` its other half; `desk` and `loading` read besides the
-//! group, for `upsert` streams and for what open routes are `owed`; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `starting` asks and
+//! group, for `upsert` streams and for what open routes are `owed`; `position` says whether a partition's records follow each other, `looking` what a gap holds, `handover`
+//! acts on it; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `starting` asks and
 //! waits before anything begins, `run` puts all together.
 
 mod breaker;
@@ -15,17 +16,20 @@ pub mod ending;
 pub mod fence;
 mod fetching;
 mod gathering;
+pub mod handover;
 pub mod health;
 pub mod http;
 pub mod jobs;
 pub mod letters;
 pub mod loading;
+mod looking;
 pub mod monitor;
 pub mod needs;
 pub mod notes;
 pub mod outbox;
 mod parts;
 mod unread;
+pub mod position;
 pub mod owed;
 pub mod probe;
 mod recent;

@@ -14,9 +14,10 @@ use super::counting::{self, ControlMetrics};
 use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
+use super::handover::Overdue;
 use super::health::{EngineHealth, Readiness};
 use super::http;
-use super::monitor::{Held, Monitor};
+use super::monitor::{Compacted, Held, Monitor};
 use super::parts::{
     KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
     status_producer,
@@ -184,7 +185,7 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
     threads.spawn("status", move || status.run().map_err(RunError::from));
 
     // The data plane.
-    let held = Held::default();
+    let (held, overdue, compacted) = (Held::default(), Overdue::default(), Compacted::by_mode(&config.streams));
     let said = Said::default();
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
@@ -194,6 +195,8 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
         topic_maker: maker(&provisioner, topics_are_given),
         stop: Arc::clone(&stop),
         held: Arc::clone(&held),
+        overdue: Overdue::clone(&overdue),
+        compacted: compacted.clone(),
         producers: Arc::clone(&producers),
         assigned: Arc::clone(&assigned),
         said: Arc::clone(&said),
@@ -234,11 +237,12 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
             reporter.run();
             Ok(())
         });
-        let monitor = Monitor { kafka, streams: Arc::clone(&config.streams), held, clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
+        let (clock, stop, streams) = (Arc::clone(&clock), Arc::clone(&stop), Arc::clone(&config.streams));
+        let monitor = Monitor { kafka, streams, starts: Arc::clone(&config.starts), held, compacted, clock, stop };
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }
 
-    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned });
+    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned, overdue });
     Ok(())
 }
 

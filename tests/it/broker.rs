@@ -74,7 +74,7 @@ fn script() -> Command {
 
 /// The first of `count` ports in a row that are free now, below the range that the system gives to clients. No two calls of this
 /// process look at the same ones.
-fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id() % 300 * 40;
     loop {
@@ -120,6 +120,11 @@ impl Cluster {
             "super.users=User:ANONYMOUS".to_owned(),
         ];
         Some((Self::start_at(1, port, &properties)?, format!("127.0.0.1:{guarded}")))
+    }
+
+    /// The same from this port on, with more options of the script.
+    pub(crate) fn start_with(nodes: u16, port: u16, properties: &[String]) -> Self {
+        Self::start_at(nodes, port, properties).expect("scripts/kafka starts a cluster; what failed is said above")
     }
 
     fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {

@@ -19,6 +19,11 @@ mod world;
 // Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (sections 7, 10).
 #[cfg(feature = "io")]
 mod exactly_once;
+// Partitions change hands while answers of the brokers are late, missing, repeated or out of order (section 10).
+#[cfg(feature = "io")]
+mod handover;
+#[cfg(feature = "io")]
+mod proxy;
 // What closes the fence and what opens it again (section 11).
 #[cfg(feature = "io")]
 mod fence;

@@ -18,7 +18,6 @@ struct Guarded {
     cluster: Cluster,
     bootstrap: String,
     dir: tempfile::TempDir,
-    port: u16,
 }
 
 impl Guarded {
@@ -31,12 +30,11 @@ impl Guarded {
             config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
         cluster.admin().create(&[input("telemetry.raw", &[]), input("asset.details", &[("cleanup.policy", "compact")])]).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { cluster, bootstrap, dir: tempfile::tempdir().unwrap(), port }
+        Self { cluster, bootstrap, dir: tempfile::tempdir().unwrap() }
     }
 
     fn config(&self, user: &str) -> PathBuf {
-        let Self { bootstrap, dir, port, .. } = self;
+        let Self { bootstrap, dir, .. } = self;
         let snapshot = dir.path().join(format!("{user}.snapshot"));
         let text = format!(
             r#"
@@ -48,7 +46,7 @@ kafka:
   instance: {user}
   client: {{ security.protocol: sasl_plaintext, sasl.mechanism: PLAIN, sasl.username: {user}, sasl.password: {user} }}
 snapshot: {{ path: "{}" }}
-http: {{ listen: "127.0.0.1:{port}" }}
+http: {{ listen: "127.0.0.1:0" }}
 log: {{ format: text }}
 "#,
             snapshot.display()
@@ -115,7 +113,7 @@ log: {{ format: text }}
 fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() {
     let guarded = Guarded::start();
     guarded.apply_printed();
-    let engine = Instance::start(&guarded.config("engine"), guarded.port);
+    let engine = Instance::start(&guarded.config("engine"));
     engine.await_ready();
 
     let profile = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/profiles/hire-partner.yaml");

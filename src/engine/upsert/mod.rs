@@ -16,6 +16,7 @@ mod writes;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -231,13 +232,19 @@ impl Upserts {
             Read::Documents { records, fetched } => {
                 self.arrived.push_back(Arrived { partition, life, records, fetched, brought: Vec::new() })
             }
-            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } => {}
+            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } | Read::Gap(..) => {}
         }
     }
 
     /// Whether this is about a partition in hand, in the life it has now.
     pub fn is_current(&self, partition: SourcePartition, life: u64) -> bool {
         self.partitions.iter().any(|held| held.source() == partition && held.ticket.life == life)
+    }
+
+    /// How far the reading of a partition has got, in no unit.
+    pub fn progress(&self, partition: SourcePartition) -> Option<u64> {
+        let held = self.partitions.iter().find(|held| held.source() == partition)?;
+        Some(held.ticket.progress.load(Ordering::Relaxed))
     }
 
     /// Asks for the next slice of a changed profile's shares.
