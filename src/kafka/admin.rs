@@ -183,7 +183,9 @@ impl Admin {
         let mut is_first = true;
         let names: Vec<&str> = missing.iter().map(|at| specs[*at].name.as_str()).collect();
         let made = self.ask_within(format!("making {}", names.join(", ")), deadline, |left| {
-            if !std::mem::take(&mut is_first) && let Some(at) = missing.first() {
+            if !std::mem::take(&mut is_first)
+                && let Some(at) = missing.first()
+            {
                 // Who the controller is now.
                 let _ = self.client.inner().fetch_metadata(Some(&specs[*at].name), left);
             }

@@ -72,8 +72,7 @@ impl Archive for KafkaArchive {
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {
         let what = format_args!("topic {topic}");
         let look = |left| self.consumer.fetch_metadata(Some(topic), left);
-        let metadata =
-            ask(self.consumer.client(), heard_elsewhere, what, Deadline::after(ASK), look).map_err(Unanswered::of_input)?;
+        let metadata = ask(self.consumer.client(), heard_elsewhere, what, Deadline::after(ASK), look).map_err(Unanswered::of_input)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(found.map(|found| found.partitions().len() as i32).filter(|count| *count > 0))
     }

@@ -339,10 +339,16 @@ mod tests {
 
     fn asked(wait: Duration, mut answers: impl Iterator<Item = Code>) -> (usize, Result<(), Unanswered>) {
         let mut times = 0;
-        let answer = ask_until(&Logged::default(), || (), "the bounds of t", Deadline::after(wait), |_| {
-            times += 1;
-            answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
-        });
+        let answer = ask_until(
+            &Logged::default(),
+            || (),
+            "the bounds of t",
+            Deadline::after(wait),
+            |_| {
+                times += 1;
+                answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
+            },
+        );
         (times, answer)
     }
 

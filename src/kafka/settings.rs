@@ -26,8 +26,8 @@ pub struct KafkaSettings {
     pub producer: BTreeMap<String, String>,
 }
 
-/// Longer than it takes to queue a transaction.
-const LINGER_MS: u64 = 1_000;
+/// More than this librdkafka does not take.
+const LONGEST_LINGER_MS: u64 = 900_000;
 
 /// librdkafka's own default, for the comparison of the three time-outs.
 const SESSION_TIMEOUT_MS: u64 = 45_000;
@@ -117,18 +117,19 @@ impl KafkaSettings {
     /// Of a transactional producer.
     pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
+        // A record that cannot be delivered is given up while there is time left to abort in order.
+        let message_timeout_ms = timeout_ms - timeout_ms / 4;
         let mut config = self.idempotent_producer();
         // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
         // because others of its partition are in flight, would be polled for without a pause.
         let is_linger = |key: &String| canonical(key) == canonical("linger.ms");
         if !self.producer.keys().chain(self.client.keys()).any(is_linger) {
-            put(&mut config, "linger.ms", &LINGER_MS.min(timeout_ms / 4).to_string());
+            put(&mut config, "linger.ms", &message_timeout_ms.saturating_sub(1).min(LONGEST_LINGER_MS).to_string());
         }
         for (key, value) in [
             ("transactional.id", transactional_id),
             ("transaction.timeout.ms", &timeout_ms.to_string()),
-            // A record that cannot be delivered is given up while there is time left to abort in order.
-            ("message.timeout.ms", &(timeout_ms - timeout_ms / 4).to_string()),
+            ("message.timeout.ms", &message_timeout_ms.to_string()),
             ("delivery.report.only.error", "true"),
         ] {
             put(&mut config, key, value);
