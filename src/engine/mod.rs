@@ -37,6 +37,7 @@ pub mod seeing;
 pub mod setback;
 pub mod snapshots;
 pub mod status;
+pub mod stored;
 pub mod timers;
 pub mod topic_specs;
 pub mod topics;
