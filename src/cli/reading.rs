@@ -71,8 +71,11 @@ impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
     pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
-        let mut probe = KafkaEndProbe::open(&kafka, &topic, patience).map_err(client_failure)?;
-        let bounds = probe.ask().map_err(input_failure)?;
+        let given_up = SystemClock.boot().after(patience);
+        // The first question of all: who is refused, or reaches nobody, is told so at once, and why.
+        let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
+        let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
+        let bounds = probe.ask().map_err(|error| missing_or(error, &kafka, &topic, patience))?;
         let rules = config.fold_rules();
         let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
@@ -80,7 +83,6 @@ impl ControlFold {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
         let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
-            let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
             let origin = Origin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
             let table = snapshots::load_before(&config.snapshot.path, bounds.end, &origin, empty);
@@ -167,4 +169,15 @@ impl ControlFold {
     fn give_up(&self) -> BootTime {
         SystemClock.boot().after(self.patience)
     }
+}
+
+/// Why the topic's end was not told: it may not be there yet, which librdkafka says in words of its own.
+fn missing_or(error: ConsumeError, kafka: &KafkaSettings, topic: &str, patience: Duration) -> Failure {
+    let is_refused = matches!(error, ConsumeError::Refused(_));
+    if is_refused && matches!(Admin::open(kafka, patience).and_then(|admin| admin.topic(topic)), Ok(None)) {
+        let what =
+            format!("the control topic {topic} is not there: `sharecast provision` makes it, or is control.topic or the cluster another?");
+        return Failure::new(Exit::Configuration, what);
+    }
+    input_failure(error)
 }

@@ -130,8 +130,11 @@ fn a_snapshot_is_a_file_that_was_written_or_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("folder");
     std::fs::create_dir(&folder).unwrap();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for (place, said) in [
         (folder.clone(), "it is a directory"),
+        (fifo.clone(), "it is no file, but a device, pipe or socket"),
         (dir.path().join("none/x"), "No such file or directory"),
         (Path::new("/dev/null/x").to_owned(), "Not a directory"),
     ] {
@@ -140,10 +143,10 @@ fn a_snapshot_is_a_file_that_was_written_or_nothing() {
         assert!(told(&output).contains(&format!("{}: ", place.display())) && told(&output).contains(said), "{output:?}");
         assert_eq!(printed(&output), "");
     }
-    assert!(folder.is_dir());
+    assert!(folder.is_dir() && !std::fs::metadata(&fifo).unwrap().is_file());
     let written = dir.path().join("written");
     let done = output(&config, &format!("snapshot --out {}", written.display()));
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "nothing else is left: {names:?}");
+    assert_eq!(names.len(), 3, "nothing else is left: {names:?}");
 }
