@@ -236,6 +236,10 @@ mod tests {
         settings.client.insert("security.protocol".to_owned(), "ssl".to_owned());
         settings.client.insert("ssl.ca.location".to_owned(), "/nowhere/ca.pem".to_owned());
         assert!(settings.try_out().unwrap_err().to_string().contains("ssl.ca.location"));
+        settings.client.insert("security.protocol".to_owned(), "sasl_plaintext".to_owned());
+        settings.client.insert("sasl.mechanism".to_owned(), "hunter2".to_owned());
+        let refused = settings.try_out().unwrap_err().to_string();
+        assert!(refused.contains("mechanism") && !refused.contains("hunter"), "{refused}");
     }
 
     #[test]

@@ -24,7 +24,9 @@ fn in_words(info: &str, text: &str, place: Place) -> String {
         _ if has_bare_path(line) || has_bare_path(above) && info.contains("flow") => {
             "a path with brackets must be in quotes here: ['$.a[*]'], or [\"$.a[?@.name=='x']\"] where it has quotes itself"
         }
-        _ if info.contains("quoted scalar") && info.contains("unexpected end") => "a quote is opened and not closed",
+        _ if info.contains("quoted scalar") && ["unexpected end", "indentation", "document"].iter().any(|word| info.contains(word)) => {
+            "a quote is opened and not closed"
+        }
         _ if info.contains("unknown escape") => "in double quotes a \\ begins an escape: write \\\\, or use single quotes",
         _ if info.contains("trailing content") => "there is text after the closing quote: put the whole value in quotes",
         _ if info.contains("mapping values are not allowed") => {
