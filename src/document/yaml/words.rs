@@ -38,11 +38,16 @@ fn in_words(info: &str, text: &str, place: Place) -> String {
         _ if info.contains("',' or '}'") => {
             "a map that is begun with { lacks a comma or its }: a text with [ ] { } , or : in it needs quotes"
         }
+        _ if info.contains("illegal placement of ':'") => {
+            "a : where none can be: a list or map that is begun with [ or { is not closed, or a text with a : in it needs quotes"
+        }
+        _ if info.contains("misplaced bracket") => "a ] or } without its [ or {: a text with one of them needs quotes",
+        _ if info.contains("mapping keys") || info.contains("cannot start with") => "a text that begins with ? or - needs quotes",
         _ if info.contains("flow construct") => {
             "a list or map that is begun with [ or { is not closed, or goes on less indented than it began"
         }
         _ if info.contains("did not find expected key") || info.contains("simple key expect") => {
-            "a line is no `key: value`, or is not indented like those beside it"
+            "a line is no `key: value` or is not indented like those beside it, or a [ or { above is not closed"
         }
         _ if info.contains("expected '-'") || info.contains("block sequence entries") => {
             "the entries of a list must be indented alike, each beginning with `- `"
