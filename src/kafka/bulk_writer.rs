@@ -12,7 +12,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::{ClientError, Deadline, Logged};
+use super::client::{ClientError, Deadline, Logged, create_for};
 use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
@@ -109,7 +109,7 @@ impl BulkWriter {
             put(&mut config, key, value);
         }
         let context = Reports { reported: Mutex::default(), logged: Logged::of(&config) };
-        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
+        let producer = create_for(&config, context)?;
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 

@@ -16,7 +16,7 @@ use super::failure::{self, Outlook};
 use super::log_lines;
 use super::native::{Event, Failure, Kind, Queue};
 use super::trouble::{Trouble, Why};
-use crate::config::kafka::spelling::canonical;
+use crate::config::kafka::spelling::{canonical, looks_secret};
 use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.
@@ -156,7 +156,21 @@ const SHORTEST_ASK: Duration = Duration::from_millis(1);
 
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
-    config.create_with_context(Logged::of(config)).map_err(|error| ClientError::of(&error))
+    create_for(config, Logged::of(config))
+}
+
+/// The same with a context that does more than that. Of a refusal no secret is repeated.
+pub(super) fn create_for<C: ClientContext, T: FromClientConfigAndContext<C>>(config: &ClientConfig, context: C) -> Result<T, ClientError> {
+    config.create_with_context(context).map_err(|error| match ClientError::of(&error) {
+        ClientError::Settings(words) => ClientError::Settings(without_secrets(words, config)),
+        other => other,
+    })
+}
+
+fn without_secrets(words: String, config: &ClientConfig) -> String {
+    let names = config.config_map();
+    let secrets = names.keys().filter(|name| looks_secret(name)).filter_map(|name| config.get(name)).filter(|value| !value.is_empty());
+    secrets.fold(words, |words, value| words.replace(value, "***"))
 }
 
 /// Serves the log lines and errors that wait in a client's queue. Not for one that consumes: its records would be lost.
@@ -172,6 +186,9 @@ pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientE
     serve(client);
     client.context().explain(ClientError::of(error), failure::parts(error).0)
 }
+
+/// How long a question for the leader is waited for after one that was not answered.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// First and end offset of a partition, as its leader knows them, asked for until `wait` is over.
 ///
@@ -190,8 +207,8 @@ pub(super) fn watermarks(
         let one = left.min(LONGEST_QUESTION.max(left / 2));
         let answer = consumer.fetch_watermarks(topic, partition, one);
         if answer.is_err() {
-            // Whoever asks will ask again; that this fails too says nothing new.
-            let _ = consumer.fetch_metadata(Some(topic), wait.min(LONGEST_QUESTION));
+            // Whoever asks will ask again; that this fails too says nothing new. The answer counts also if it comes later.
+            let _ = consumer.fetch_metadata(Some(topic), wait.min(REFRESH));
         }
         answer
     })

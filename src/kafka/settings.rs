@@ -166,6 +166,32 @@ impl KafkaSettings {
     /// # Errors
     /// What it does not take.
     pub fn try_out(&self) -> Result<(), ClientError> {
+        self.make_without_broker().map_err(|error| match (error, self.to_blame()) {
+            (ClientError::Settings(words), Some(name)) => ClientError::Settings(format!("{name}: {words}")),
+            (error, _) => error,
+        })
+    }
+
+    /// The setting without which all would be taken, the security protocol last: it is what others are wrong for.
+    fn to_blame(&self) -> Option<String> {
+        let maps = [("client", &self.client), ("consumer", &self.consumer), ("producer", &self.producer)];
+        let mut settings: Vec<(&str, &String)> =
+            maps.iter().flat_map(|(section, map)| map.keys().map(move |name| (*section, name))).collect();
+        settings.sort_by_key(|(_, name)| *name == "security.protocol");
+        let is_to_blame = |(section, name): &(&str, &String)| {
+            let mut others = self.clone();
+            let map = match *section {
+                "client" => &mut others.client,
+                "consumer" => &mut others.consumer,
+                _ => &mut others.producer,
+            };
+            map.remove(*name);
+            others.make_without_broker().is_ok()
+        };
+        settings.into_iter().find(is_to_blame).map(|(section, name)| format!("kafka.{section}.{name}"))
+    }
+
+    fn make_without_broker(&self) -> Result<(), ClientError> {
         let alone = |mut config: ClientConfig| {
             config.remove(canonical("bootstrap.servers"));
             config
@@ -246,6 +272,10 @@ mod tests {
         settings.client.insert("security.protocol".to_owned(), "ssl".to_owned());
         settings.client.insert("ssl.ca.location".to_owned(), "/nowhere/ca.pem".to_owned());
         assert!(settings.try_out().unwrap_err().to_string().contains("ssl.ca.location"));
+        settings.client.insert("security.protocol".to_owned(), "sasl_plaintext".to_owned());
+        settings.client.insert("sasl.mechanism".to_owned(), "hunter2".to_owned());
+        let refused = settings.try_out().unwrap_err().to_string();
+        assert!(refused.contains("mechanism") && !refused.contains("hunter"), "{refused}");
     }
 
     #[test]

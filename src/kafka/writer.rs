@@ -11,7 +11,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::{ClientError, Deadline, Logged};
+use super::client::{ClientError, Deadline, Logged, create_for};
 use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
@@ -85,7 +85,7 @@ impl Writer {
         put(&mut config, "linger.ms", "0");
         put(&mut config, "message.timeout.ms", &wait.as_millis().max(1).to_string());
         let context = Reported { report: Mutex::default(), logged: Logged::of(&config) };
-        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
+        let producer = create_for(&config, context)?;
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
