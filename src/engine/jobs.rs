@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 use super::owed::OwedNote;
 use super::routes::RouteIndex;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
-use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, SourcePartition};
 
@@ -114,7 +114,7 @@ pub struct Found {
     /// Which.
     pub asset: AssetId,
     /// Where it stands, and which document it is.
-    pub stood: Stood,
+    pub stood: SinkEntry,
     /// When it was written.
     pub written_at: Millis,
 }

@@ -1,29 +1,28 @@
-//! Bringing one share's document up to date: from the decision to what is written.
+//! Reconciling one share: carries out what its transition returns.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::Work;
 use super::gate::Gates;
-use super::partition::{Held, State};
+use super::partition::Held;
 use super::writes::{Bytes, Writes};
 use crate::clock::BootTime;
-use crate::decide::{ReleaseRules, add_compared, provenance, shown_permission};
+use crate::decide::{ReleaseRules, shown_permission};
 use crate::engine::deciding::provenance_headers;
 use crate::engine::letters::Letter;
 use crate::engine::outbox::Origin;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::engine::topics::TopicNames;
 use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
-use crate::profile::compile::Projection;
-use crate::profile::project::{Parties, Projector};
 use crate::record::dead_letter::Reason;
-use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
-use crate::share::graph::{Grant, ShareGraph};
+use crate::share::graph::Grant;
+use crate::standing::document::Renderer;
 use crate::standing::entry::{self, Digest, StandingEntry};
-use crate::standing::holding::{AssetHash, Current, Stood, Then, bring};
-use crate::standing::wanted;
+use crate::standing::partition::SinkEntry;
+use crate::standing::reconcile::{Basis, Next, Put, Step, Subject};
 use crate::time::{Millis, Moment};
+use crate::transport::SourcePartition;
 
 /// Kafka's largest record around key, value and headers, with room to spare.
 const AROUND: usize = 120;
@@ -56,22 +55,19 @@ pub struct AtHand<'d> {
     pub passed: &'d [(String, Vec<u8>)],
 }
 
-/// Scratch memory of projecting.
+/// The document at hand and its renderings, and scratch memory.
 #[derive(Debug)]
 pub struct Projecting {
     /// Holds the document at hand.
-    pub projector: Projector,
-    bare: Vec<u8>,
-    full: Vec<u8>,
+    pub renderer: Renderer,
     key: Vec<u8>,
     entry: Vec<u8>,
 }
 
 impl Projecting {
     /// `mask_secret` as for the projector.
-    pub fn new(mask_secret: Option<&[u8]>) -> Self {
-        let none = Vec::new;
-        Self { projector: Projector::new(mask_secret), bare: none(), full: none(), key: none(), entry: none() }
+    pub fn new(rules: &UpsertRules, mask_secret: Option<&[u8]>) -> Self {
+        Self { renderer: Renderer::new(rules.release, mask_secret), key: Vec::new(), entry: Vec::new() }
     }
 }
 
@@ -89,12 +85,8 @@ pub struct Refusals {
 pub struct Bringing<'a> {
     /// The configuration.
     pub rules: &'a UpsertRules,
-    /// The graph.
-    pub graph: &'a ShareGraph,
-    /// The epoch of the newest change in it.
-    pub newest_change: Epoch,
-    /// The larger of the clock and the graph's control time.
-    pub now: Moment,
+    /// The graph and the time.
+    pub basis: Basis<'a>,
     /// The same instant, for what routes remember.
     pub boot: BootTime,
     /// Whether a place is free.
@@ -111,81 +103,34 @@ pub struct Bringing<'a> {
     pub letters: &'a mut Vec<Letter>,
 }
 
-/// Which share, of which asset.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'s> {
-    /// The share.
-    pub share: &'s ShareId,
-    /// As the graph holds it.
-    pub grant: Option<&'s Grant>,
-    /// Its asset.
-    pub identity: Identity<'s>,
-    /// The time of a tombstone, if the share's own end has not come before.
-    pub cause: Millis,
-}
-
-impl Bringing<'_> {
-    /// Brings one share up to date in one partition.
-    pub fn bring(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_>, at_hand: Option<AtHand<'_>>) {
+impl<'a> Bringing<'a> {
+    /// Reconciles one share in one partition.
+    pub fn reconcile(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_, 'a>, at_hand: Option<AtHand<'_>>) {
         let source = held.source();
-        let State::Active(holding) = &mut held.state else { return };
-        let Subject { share, grant, identity, cause } = subject;
-        let asset = AssetHash::of(identity);
-        let shown = grant.and_then(|grant| Some((grant, wanted(grant, self.graph, stream.index, self.now)?)));
-        let place = shown.map(|(grant, _)| (&grant.target, &grant.target_asset));
-        let stood = holding.stood(share, &held.draft).cloned();
-        let current = if at_hand.is_some() { Current::Here } else { holding.document(asset, &held.draft) };
-        let step = bring(stood.as_ref(), place, current);
-        if let (true, Some(stood)) = (step.clears, &stood) {
-            let work = work_of(subject);
-            self.clear(source, stream, work, stood, ended_at(grant, self.now, cause));
-            held.draft.stands(share, None);
-            held.is_written = true;
+        let Some(state) = held.active_mut() else { return };
+        let Step { tombstone, next } = state.reconcile(subject, self.basis, at_hand.is_some());
+        if let Some(tombstone) = tombstone {
+            let time = ended_at(subject.grant, self.basis.now, subject.cause);
+            self.clear(source, stream, work_of(subject), &tombstone.entry, time);
         }
-        let Some((grant, projection)) = shown else {
-            holding.ungate(share);
-            return;
+        let next = match next {
+            Next::AwaitGate(first) if self.gates.passes(stream.index, first.target(), first.needs) => first.pass(),
+            next => next,
         };
-        match step.then {
-            Then::Rest => {}
-            Then::Fetch(offset) => held.wants(offset),
-            Then::Compare => self.put(held, stream, subject, grant, projection, at_hand, stood.as_ref()),
-            Then::First => {
-                let needs = holding.gate(share, &grant.target, asset, self.newest_change);
-                if !self.gates.passes(stream.index, &grant.target, needs) {
-                    return;
-                }
-                match (at_hand, current) {
-                    (None, Current::At(offset)) => held.wants(offset),
-                    _ => self.put(held, stream, subject, grant, projection, at_hand, None),
-                }
-            }
+        match (next, at_hand) {
+            // What waits is looked at again when its gate is open.
+            (Next::Done | Next::AwaitGate(_), _) | (Next::Put(_), None) => {}
+            (Next::Fetch(offset), _) => held.wants(offset),
+            (Next::Put(put), Some(document)) => self.put(held, stream, subject, put, document),
         }
     }
 
     /// Writes the document at hand unless it stands already.
-    #[allow(clippy::too_many_arguments)]
-    fn put(
-        &mut self,
-        held: &mut Held,
-        stream: &Stream,
-        subject: Subject<'_>,
-        grant: &Grant,
-        projection: &Projection,
-        at_hand: Option<AtHand<'_>>,
-        stood: Option<&Stood>,
-    ) {
-        let Some(document) = at_hand else { return };
+    fn put(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_, 'a>, put: Put<'a>, document: AtHand<'_>) {
         let source = held.source();
-        let parties = Parties { owner: subject.identity.tenant, target: grant.target.as_str(), target_asset: grant.target_asset.as_str() };
-        let Projecting { projector, bare, full, key, entry } = self.projecting;
-        bare.clear();
-        projector.project(document.text, projection, &parties, None, bare);
-        add_compared(grant, &self.rules.release, bare);
-        let digest = Digest::of(&self.rules.form, bare);
-        let asset = AssetHash::of(subject.identity);
-        let stands = Stood { target: grant.target.clone(), key: grant.target_asset.clone(), digest, asset };
-        if stood.is_some_and(|stood| stood.digest == digest) {
+        let (grant, owner, epoch) = (put.grant, subject.identity.tenant, self.basis.graph.epoch());
+        let digest = self.projecting.renderer.digest(put, owner, document.text, &self.rules.form);
+        if put.stood == Some(digest) {
             return;
         }
         let route = self.routes.find(&grant.target, stream.index, || self.rules.names.of_stream(&grant.target, &stream.name));
@@ -193,65 +138,39 @@ impl Bringing<'_> {
             held.wants(document.offset);
             return;
         }
-        full.clear();
-        let provenance = provenance(grant, self.graph.epoch(), &self.rules.release);
-        projector.project(document.text, projection, &parties, provenance.as_ref(), full);
+        let Projecting { renderer, key, entry } = &mut *self.projecting;
+        let value = renderer.render(put, owner, document.text, epoch);
         let limit = self.routes.limit_at(route, self.boot);
-        let is_too_large = limit.is_some_and(|limit| full.len() + grant.target_asset.as_str().len() + AROUND > limit);
+        let is_too_large = limit.is_some_and(|limit| value.len() + grant.target_asset.as_str().len() + AROUND > limit);
         if is_too_large || self.refusals.documents.contains(&(subject.share.clone(), document.offset)) {
-            self.refuse(held, stream, subject, route, document, stood);
+            self.letters.push(refused(&self.routes.get(route).topic, (stream, source), put, document, value.to_vec()));
+            if let Some(stood) = held.active_mut().and_then(|state| state.refuse(subject.share)) {
+                self.clear(source, stream, work_of(subject), &stood, document.timestamp);
+            }
             return;
         }
-        let Some(entry_value) = entry_of(subject, grant, document.offset, digest, self.graph.epoch()) else { return };
+        let Some(entry_value) = entry_of(subject, grant, document.offset, digest, epoch) else { return };
         key.clear();
         entry::write_key(&self.routes.get(route).topic, grant.target_asset.as_str(), key);
         entry.clear();
         entry_value.write(entry);
         let target_key = grant.target_asset.as_str().as_bytes();
-        let bytes = Bytes { key: target_key, value: Some(full), standing_key: key, standing_value: Some(entry) };
+        let bytes = Bytes { key: target_key, value: Some(value), standing_key: key, standing_value: Some(entry) };
         self.writes.push((route, source), work_of(subject), document.timestamp, Some(document.offset), bytes);
         let mut headers = document.passed.to_vec();
         if self.rules.has_provenance_headers {
             let origin = Origin { source, offset: document.offset };
             let permission = shown_permission(grant, &self.rules.release);
-            headers.extend(provenance_headers(grant, self.graph.epoch(), permission, stream.name.as_str(), origin));
+            headers.extend(provenance_headers(grant, epoch, permission, stream.name.as_str(), origin));
         }
         self.writes.head(headers);
-        held.draft.stands(subject.share, Some(stands));
-        held.is_written = true;
-    }
-
-    /// The target's topic does not take this document: it is a dead letter, and the one before it does not stay in its place.
-    fn refuse(
-        &mut self,
-        held: &mut Held,
-        stream: &Stream,
-        subject: Subject<'_>,
-        route: RouteIndex,
-        document: AtHand<'_>,
-        stood: Option<&Stood>,
-    ) {
-        let source = held.source();
-        let topic = self.routes.get(route).topic.clone();
-        if let Some(stood) = stood {
-            self.clear(source, stream, work_of(subject), stood, document.timestamp);
+        if let Some(state) = held.active_mut() {
+            state.put(subject, put, digest);
         }
-        held.draft.stands(subject.share, None);
-        held.is_written = true;
-        self.letters.push(Letter {
-            topic: stream.topic.clone(),
-            partition: source.partition,
-            offset: document.offset,
-            timestamp: document.timestamp,
-            key: subject.grant.map(|grant| grant.target_asset.as_str().as_bytes().to_vec()),
-            value: Some(self.projecting.full.clone()),
-            reason: Reason::Refused,
-            message: format!("refused by {topic}: the document is larger than its max.message.bytes, or it does not take its timestamp"),
-        });
     }
 
     /// A tombstone where a document of the share stands.
-    pub fn clear(&mut self, source: crate::transport::SourcePartition, stream: &Stream, work: Work, stood: &Stood, time: Millis) {
+    pub fn clear(&mut self, source: SourcePartition, stream: &Stream, work: Work, stood: &SinkEntry, time: Millis) {
         let route = self.routes.find(&stood.target, stream.index, || self.rules.names.of_stream(&stood.target, &stream.name));
         let key = &mut self.projecting.key;
         key.clear();
@@ -261,7 +180,21 @@ impl Bringing<'_> {
     }
 }
 
-fn entry_of(subject: Subject<'_>, grant: &Grant, offset: Offset, digest: Digest, epoch: Epoch) -> Option<StandingEntry> {
+/// The topic does not take this document.
+fn refused(topic: &str, (stream, source): (&Stream, SourcePartition), put: Put<'_>, document: AtHand<'_>, value: Vec<u8>) -> Letter {
+    Letter {
+        topic: stream.topic.clone(),
+        partition: source.partition,
+        offset: document.offset,
+        timestamp: document.timestamp,
+        key: Some(put.grant.target_asset.as_str().as_bytes().to_vec()),
+        value: Some(value),
+        reason: Reason::Refused,
+        message: format!("refused by {topic}: the document is larger than its max.message.bytes, or it does not take its timestamp"),
+    }
+}
+
+fn entry_of(subject: Subject<'_, '_>, grant: &Grant, offset: Offset, digest: Digest, epoch: Epoch) -> Option<StandingEntry> {
     Some(StandingEntry {
         share: subject.share.clone(),
         owner: TenantId::parse(subject.identity.tenant).ok()?,
@@ -273,8 +206,8 @@ fn entry_of(subject: Subject<'_>, grant: &Grant, offset: Offset, digest: Digest,
     })
 }
 
-/// To bring the share again.
-fn work_of(subject: Subject<'_>) -> Work {
+/// To reconcile the share again.
+fn work_of(subject: Subject<'_, '_>) -> Work {
     let Subject { share, identity, cause, .. } = subject;
     let (owner, asset) = (TenantId::parse(identity.tenant), AssetId::parse(identity.asset));
     Work {
@@ -287,7 +220,7 @@ fn work_of(subject: Subject<'_>) -> Work {
     }
 }
 
-/// The time of a tombstone: of what ended the share first (D33).
+/// The time of a tombstone: of what ended the share first.
 fn ended_at(grant: Option<&Grant>, now: Moment, cause: Millis) -> Millis {
     match grant.and_then(|grant| grant.ends.get()).filter(|ends| *ends <= now) {
         Some(ends) => cause.min(ends.millis()),

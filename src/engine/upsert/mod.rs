@@ -39,7 +39,7 @@ use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
-use crate::standing::entry::Digest;
+use crate::standing::partition::PartitionState;
 use crate::time::Millis;
 use crate::transport::{Batch, SourcePartition};
 
@@ -121,6 +121,7 @@ impl Upserts {
         hearing: Hearing,
         commands: Sender<Command>,
     ) -> Self {
+        let projecting = Projecting::new(&rules, mask_secret);
         Self {
             rules,
             streams,
@@ -137,7 +138,7 @@ impl Upserts {
             diverted: Vec::new(),
             unseen: BTreeSet::new(),
             refusals: Refusals::default(),
-            projecting: Projecting::new(mask_secret),
+            projecting,
             writes: Writes::default(),
             announced: Millis(i64::MIN),
             through: Epoch::NONE,
@@ -268,11 +269,9 @@ impl Upserts {
     /// First documents whose place is free are read back.
     fn open_gates(&mut self) {
         for held in &mut self.partitions {
-            let State::Active(holding) = &held.state else { continue };
-            let stream = held.ticket.partition.stream;
-            let free = holding.gated().filter(|gated| self.gates.passes(stream, &gated.target, gated.needs));
-            let found: Vec<Offset> = free.filter_map(|gated| holding.lies_at(gated.asset)).collect();
-            found.into_iter().for_each(|offset| held.wants(offset));
+            let Some(state) = held.active() else { continue };
+            let passing = state.passing(|gated| self.gates.passes(state.stream(), &gated.target, gated.needs));
+            passing.into_iter().for_each(|offset| held.wants(offset));
         }
     }
 
@@ -357,14 +356,8 @@ impl Upserts {
         self.owed_letters.clear();
         let mut count = 0;
         for held in self.partitions.iter_mut().filter(|held| held.ticket.partition.stream == stream) {
-            let State::Active(holding) = &mut held.state else { continue };
-            let mut assets = Vec::new();
-            for stood in holding.all_stood_mut().filter(|stood| stood.target == *tenant) {
-                stood.digest = Digest(0);
-                assets.push(stood.asset);
-            }
-            count += assets.len();
-            let offsets: Vec<Offset> = assets.into_iter().filter_map(|asset| holding.lies_at(asset)).collect();
+            let Some((standing, offsets)) = held.active_mut().map(|state| state.rewrite(tenant)) else { continue };
+            count += standing;
             offsets.into_iter().for_each(|offset| held.wants(offset));
         }
         if count > 0 {
@@ -391,6 +384,6 @@ impl Upserts {
 
     /// How many documents stand, by this worker's count.
     pub fn standing(&self) -> usize {
-        self.partitions.iter().filter_map(Held::active).map(|holding| holding.standing()).sum()
+        self.partitions.iter().filter_map(Held::active).map(PartitionState::standing).sum()
     }
 }

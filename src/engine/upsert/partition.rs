@@ -11,8 +11,8 @@ use super::gate::Reopened;
 use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::standing::entry::Digest;
-use crate::standing::holding::{Draft, Holding, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{PartitionState, SinkEntry};
 use crate::transport::SourcePartition;
 
 /// How far a partition has come.
@@ -23,7 +23,7 @@ pub enum State {
     /// It is read and waits until today's graph and time are no older than its last owner's.
     Loaded(Box<Loaded>),
     /// Its records flow.
-    Active(Holding),
+    Active(PartitionState),
 }
 
 /// One partition from its assignment until it is taken back.
@@ -43,8 +43,6 @@ pub struct Held {
     pub forgets: Vec<Offset>,
     /// Shares that changed while it was read: they are looked at once its records flow.
     pub missed: FxHashMap<ShareId, Work>,
-    /// What the transaction under way changes.
-    pub draft: Draft,
     /// What stands beside its committed offset.
     pub note: Reconciled,
     /// What the transaction under way notes.
@@ -57,8 +55,6 @@ pub struct Held {
     pub next_owed: Option<BTreeSet<TenantId>>,
     /// It waits for its last owner's graph, and that was said.
     pub has_said_it_waits: bool,
-    /// Whether the transaction under way has to do with it.
-    pub is_written: bool,
 }
 
 impl Held {
@@ -72,14 +68,12 @@ impl Held {
             gone: Vec::new(),
             forgets: Vec::new(),
             missed: FxHashMap::default(),
-            draft: Draft::default(),
             note: Reconciled::NOTHING,
             next_note: None,
             since: Epoch::NONE,
             owed: BTreeSet::new(),
             next_owed: None,
             has_said_it_waits: false,
-            is_written: false,
         }
     }
 
@@ -89,26 +83,35 @@ impl Held {
     }
 
     /// What is known of it, once its records flow.
-    pub fn active(&self) -> Option<&Holding> {
+    pub fn active(&self) -> Option<&PartitionState> {
         match &self.state {
-            State::Active(holding) => Some(holding),
+            State::Active(state) => Some(state),
+            State::Loading | State::Loaded(_) => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub fn active_mut(&mut self) -> Option<&mut PartitionState> {
+        match &mut self.state {
+            State::Active(state) => Some(state),
             State::Loading | State::Loaded(_) => None,
         }
     }
 
     /// A transaction begins.
     pub fn begin(&mut self) {
-        self.draft.clear();
+        if let Some(state) = self.active_mut() {
+            state.begin();
+        }
         self.forgets.clear();
         self.next_note = None;
         self.next_owed = None;
-        self.is_written = false;
     }
 
     /// The transaction was committed.
     pub fn committed(&mut self) {
-        if let State::Active(holding) = &mut self.state {
-            holding.take(&mut self.draft);
+        if let Some(state) = self.active_mut() {
+            state.commit();
         }
         let forgets = std::mem::take(&mut self.forgets);
         self.gone.retain(|(offset, _)| !forgets.contains(offset));
@@ -118,12 +121,11 @@ impl Held {
         if let Some(owed) = self.next_owed.take() {
             self.owed = owed;
         }
-        self.is_written = false;
     }
 
     /// Documents that have left the log and whose successors, had there been any, have been read by now.
     pub fn gone_for_good(&self) -> Vec<Offset> {
-        let Some(position) = self.active().map(Holding::position) else { return Vec::new() };
+        let Some(position) = self.active().map(PartitionState::position) else { return Vec::new() };
         self.gone.iter().filter(|(_, end)| position >= *end).map(|(offset, _)| *offset).collect()
     }
 
@@ -139,14 +141,14 @@ impl Held {
     pub fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
         let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
-        let mut holding = Holding::new(position, documents);
+        let mut state = PartitionState::new(self.source().stream, position, documents);
         for found in &standing {
             let is_away = |away: &&Reopened| away.target == found.stood.target && away.at > found.written_at;
             let was_away = away.iter().any(|topic| is_away(&topic));
             let digest = if was_away { Digest(0) } else { found.stood.digest };
-            holding.found(found.share.clone(), Stood { digest, ..found.stood.clone() });
+            state.found(found.share.clone(), SinkEntry { digest, ..found.stood.clone() });
         }
-        self.state = State::Active(holding);
+        self.state = State::Active(state);
         // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
         self.owed.clone_from(&note.owed);
         self.note = note;

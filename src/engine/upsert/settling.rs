@@ -13,6 +13,7 @@ use crate::live::View;
 use crate::record::dead_letter::Reason;
 use crate::record::mapping::Stream;
 use crate::standing::note::Reconciled;
+use crate::standing::partition::PartitionState;
 use crate::time::Moment;
 use crate::transport::InputOffset;
 
@@ -24,8 +25,11 @@ impl Upserts {
         let mut letters = letters;
         for write in diverted {
             if let Some(held) = self.partitions.iter_mut().find(|held| held.source() == write.source) {
-                held.draft.forget(write.share());
-                let is_new = held.active().is_some_and(|holding| write.origin.is_some_and(|origin| origin >= holding.position()));
+                let position = held.active().map(PartitionState::position);
+                let is_new = position.is_some_and(|position| write.origin.is_some_and(|origin| origin >= position));
+                if let Some(state) = held.active_mut() {
+                    state.forget(write.share());
+                }
                 let is_known = self.owed_letters.contains(write.share());
                 if let Some(letters) = letters.as_deref_mut()
                     && write.is_document()
@@ -49,8 +53,8 @@ impl Upserts {
             let has_news = self.has_news(&self.partitions[at], view);
             let through = self.through;
             let held = &mut self.partitions[at];
-            let State::Active(holding) = &held.state else { continue };
-            if !held.is_written && !has_news && held.owed == owed {
+            let State::Active(state) = &held.state else { continue };
+            if !state.is_touched() && !has_news && held.owed == owed {
                 continue;
             }
             // Not the view's epoch: what is in the view may not have been heard, let alone been done.
@@ -69,8 +73,7 @@ impl Upserts {
                 None if held.note == Reconciled::NOTHING => String::new(),
                 None => held.note.write().unwrap_or_default(),
             };
-            let next = held.draft.position().unwrap_or(holding.position());
-            offsets.push(InputOffset { partition: held.source(), next, note });
+            offsets.push(InputOffset { partition: held.source(), next: state.next_position(), note });
         }
         offsets
     }
@@ -91,11 +94,6 @@ impl Upserts {
         self.todo.drain(..self.taken.0);
         if let Some(count) = self.taken.1 {
             self.took(count);
-        }
-        for (write, _) in self.writes.iter().filter(|(write, _)| write.is_document()) {
-            if let Some(State::Active(holding)) = self.partitions.iter_mut().find(|h| h.source() == write.source).map(|h| &mut h.state) {
-                holding.ungate(write.share());
-            }
         }
         for (route, work) in self.diverted.drain(..) {
             self.owed_letters.insert(work.share.clone());

@@ -16,17 +16,25 @@ use crate::engine::topics::TopicNames;
 use crate::id::{Epoch, StreamName};
 use crate::record::decode::ReadRules;
 use crate::record::mapping::{KeyFormat, Mapping, Source};
-use crate::share::table::{FoldRules, ShareTable};
+use crate::share::table::{FoldRules, Outcome, ShareTable};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::AssetHash;
 use crate::time::Span;
 
 /// Takes jobs and never answers.
-struct Silent(Vec<Ticket>);
+#[derive(Default)]
+struct Silent {
+    loads: Vec<Ticket>,
+    /// Documents asked for.
+    fetched: Vec<Offset>,
+}
 
 impl Desk for Silent {
     fn ask(&mut self, job: Job) {
-        if let Job::Load(ticket, _) = job {
-            self.0.push(ticket);
+        match job {
+            Job::Load(ticket, _) => self.loads.push(ticket),
+            Job::Fetch(_, offsets) => self.fetched.extend(offsets),
+            Job::Notes(_) | Job::Again(..) => {}
         }
     }
 
@@ -67,11 +75,15 @@ fn upserts() -> (Upserts, Teller) {
 
 /// A partition whose last owner had come as far as epoch 0.
 fn loaded(upserts: &mut Upserts, desk: &mut Silent) -> SourcePartition {
+    loaded_with(upserts, desk, FxHashMap::default())
+}
+
+fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, documents: FxHashMap<AssetHash, Offset>) -> SourcePartition {
     let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
     upserts.arrive(partition, None, desk);
     let note = Reconciled { epoch: Epoch(0), time: Millis(0), owed: BTreeSet::new() };
-    let loaded = Loaded { position: Offset(5), note, documents: FxHashMap::default(), standing: Vec::new() };
-    upserts.take(News { partition, life: desk.0.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
+    let loaded = Loaded { position: Offset(5), note, documents, standing: Vec::new() };
+    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
     partition
 }
 
@@ -79,7 +91,10 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
     let (mut letters, time) = (Vec::new(), Millis(1_000).moment());
     let mut now = Now { view, time, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
     upserts.begin(&mut now);
-    upserts.partitions[0].is_written = is_written;
+    if is_written {
+        let state = upserts.partitions[0].active_mut().unwrap();
+        state.advance(state.position());
+    }
     let offsets = upserts.offsets(view, time, routes);
     upserts.committed();
     offsets.first().and_then(|offset| Reconciled::read(offset.note.as_bytes())).map(|note| note.epoch)
@@ -90,7 +105,7 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
 #[test]
 fn a_note_says_no_more_than_was_heard() {
     let (mut upserts, teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
     let mut table = ShareTable::new(rules);
     let mut fold = |offset| table.fold(Offset(offset), Millis(offset), Err(crate::share::event::Unreadable(String::new())));
@@ -114,10 +129,62 @@ fn a_note_says_no_more_than_was_heard() {
 #[test]
 fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     let (mut upserts, _teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
     let table = ShareTable::new(rules);
     loaded(&mut upserts, &mut desk);
     let late = Millis(1_000).moment();
     assert!(upserts.activate(&view(&table, -1), late, &mut routes).is_empty(), "the graph is at epoch -1, the note at 0");
+}
+
+fn folded(lines: &[&str]) -> ShareTable {
+    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+    let mut table = ShareTable::new(rules);
+    for (offset, line) in (0..).zip(lines) {
+        let line = format!(r#"{{"specversion":"1.0","id":"e{offset}","time":"2026-01-01T00:00:00Z",{line}}}"#);
+        let folded = table.fold(Offset(offset), Millis(offset), crate::share::event::read_line(line.as_bytes()).unwrap().record);
+        assert_eq!(folded.outcome, Outcome::Applied);
+    }
+    table
+}
+
+/// A topic that takes no document of this size does not take it the next time either: one dead letter is enough.
+#[test]
+fn a_first_document_that_is_refused_waits_no_more() {
+    let (mut upserts, teller) = upserts();
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
+    let table = folded(&[
+        r#""source":"/tenants/nw","type":"sharecast.share.offered.v1","data":{"share":"s","asset":"x","target_tenant":"acme","streams":["details"],"profile":"all"}"#,
+        r#""source":"/tenants/acme","type":"sharecast.share.accepted.v1","data":{"share":"s"}"#,
+    ]);
+    let view = view(&table, 1);
+    let asset = AssetHash::of(crate::record::decode::Identity { tenant: "nw", asset: "x" });
+    let partition = loaded_with(&mut upserts, &mut desk, FxHashMap::from_iter([(asset, Offset(3))]));
+    let late = Millis(1_000).moment();
+    upserts.activate(&view, late, &mut routes);
+    let share = ShareId::parse("s").unwrap();
+    let touched = Touched { share, owner: TenantId::parse("nw").unwrap(), asset: crate::id::AssetId::parse("x").unwrap() };
+    let touched = vec![Work::of(touched, Millis(1), true)];
+    teller.tell(&Arc::new(Changes { touched, through: Epoch(1), ..Changes::default() }));
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let mut letters = Vec::new();
+    let mut transact = |upserts: &mut Upserts, routes: &mut Routes| {
+        upserts.begin(&mut Now { view: &view, time: late, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 });
+        upserts.committed();
+    };
+    transact(&mut upserts, &mut routes);
+    assert!(desk.fetched.is_empty(), "the gate is closed");
+    upserts.gates.noted(StreamIndex(0), [Some(Reconciled { epoch: Epoch(1), time: Millis(0), owed: BTreeSet::new() })]);
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    assert_eq!(desk.fetched, [Offset(3)]);
+    let route = routes.find(&TenantId::parse("acme").unwrap(), StreamIndex(0), || "share.acme.details".to_owned());
+    routes.learn_limit(route, 10, BootTime::default());
+    let mut records = Batch::default();
+    records.push(partition, Offset(3), Millis(7), Some(b"nw/x"), Some(br#"{"a":"much longer than ten bytes"}"#), std::iter::empty());
+    let what = Read::Documents { records, fetched: Some((vec![Offset(3)], Offset(5))) };
+    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what });
+    transact(&mut upserts, &mut routes);
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    assert_eq!(desk.fetched, [Offset(3)], "it is not read back for another dead letter");
+    assert_eq!(letters.len(), 1);
 }

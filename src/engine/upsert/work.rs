@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Upserts;
-use super::bringing::{AtHand, Bringing, Subject};
+use super::bringing::{AtHand, Bringing};
 use super::changes::Work;
 use super::partition::{Held, State};
 use crate::clock::BootTime;
@@ -15,12 +15,11 @@ use crate::engine::letters::Letter;
 use crate::engine::routes::Routes;
 use crate::id::Offset;
 use crate::live::View;
-use crate::record::dead_letter::Refusal;
-use crate::record::decode::{self, Identity};
+use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
-use crate::share::graph::{Grant, ShareGraph};
-use crate::standing::holding::{AssetHash, Current, Stood, bring};
-use crate::standing::wanted;
+use crate::standing::partition::{AssetHash, Current};
+use crate::standing::reconcile::{Basis, Subject};
+use crate::standing::{document, grant_of};
 use crate::time::{Millis, Moment};
 use crate::transport::{Record, SourcePartition};
 
@@ -49,15 +48,19 @@ pub struct Now<'a> {
     pub max_routes: usize,
 }
 
+impl<'a> Now<'a> {
+    fn basis(&self) -> Basis<'a> {
+        Basis { graph: &self.view.graph, newest_change: self.view.newest_change, now: self.time }
+    }
+}
+
 /// The transaction's hand, and the partitions beside it: disjoint fields, borrowed at once.
 macro_rules! bringing {
     ($this:expr, $now:expr) => {{
         let Upserts { rules, gates, projecting, writes, refusals, partitions, streams, .. } = &mut *$this;
         let bringing = Bringing {
             rules,
-            graph: &$now.view.graph,
-            newest_change: $now.view.newest_change,
-            now: $now.time,
+            basis: $now.basis(),
             boot: $now.boot,
             gates,
             routes: &mut *$now.routes,
@@ -93,17 +96,16 @@ impl Upserts {
             let stream = source.stream;
             let away: Vec<_> = self.gates.reopened_since(0).into_iter().filter(|away| away.stream == stream).collect();
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
-            let State::Active(holding) = &held.state else { continue };
+            let State::Active(state) = &held.state else { continue };
             for found in found {
                 let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
                 self.unseen.insert(routes.find(topic, stream, || self.rules.names.of_stream(topic, name)));
                 let identity = Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() };
                 let grant = grant_of(&view.graph, identity, found.share.as_str());
-                let shown = grant.filter(|grant| wanted(grant, &view.graph, stream, time).is_some());
-                let place = shown.map(|grant| (&grant.target, &grant.target_asset));
-                let current = holding.document(AssetHash::of(identity), &held.draft);
-                if bring(Some(&found.stood), place, current).clears {
-                    let cause = view.graph.control_time();
+                let cause = view.graph.control_time();
+                let subject = Subject { share: &found.share, grant, identity, cause };
+                let basis = Basis { graph: &view.graph, newest_change: view.newest_change, now: time };
+                if state.must_go(&found.stood, subject, basis).is_some() {
                     self.todo.push_back(Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false });
                 }
             }
@@ -153,14 +155,14 @@ impl Upserts {
         let (mut bringing, partitions, streams) = bringing!(self, now);
         for held in partitions {
             let stream = &streams[usize::from(held.source().stream.0)];
-            let State::Active(holding) = &mut held.state else {
+            let Some(state) = held.active_mut() else {
                 // Its documents were perhaps shown by a view that had not seen this.
                 held.missed.insert(work.share.clone(), work.clone());
                 continue;
             };
             // Its place may be another one now.
-            holding.ungate(&work.share);
-            bringing.bring(held, stream, subject, None);
+            state.ungate(&work.share);
+            bringing.reconcile(held, stream, subject, None);
         }
     }
 
@@ -188,28 +190,20 @@ impl Upserts {
     fn bring_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
         let streams = Arc::clone(&self.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
-        let Some(identity) = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete())
-        else {
+        let Ok(Some(identity)) = document::identity(stream, record.key, record.headers.iter()) else { return };
+        let asset = AssetHash::of(identity);
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(Held::active_mut) else {
             return;
         };
-        let asset = AssetHash::of(identity);
-        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
-        let Some(holding) = held.active() else { return };
-        if holding.document(asset, &held.draft) != Current::At(record.offset) {
+        if state.document(asset) != Current::At(record.offset) {
             return;
         }
         // One that cannot be read counts as a null value; its dead letter was written when it came.
-        let is_readable = self.load(record).is_ok();
-        if !is_readable && let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) {
-            held.draft.document(asset, None);
-            held.is_written = true;
+        let is_readable = matches!(self.projecting.renderer.read(record.value), Ok(true));
+        if !is_readable {
+            state.read(asset, None);
         }
         self.bring_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
-    }
-
-    fn load(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
-        let projector = &mut self.projecting.projector;
-        decode::load(record.value, &self.rules.release.read, move |text| projector.load(text)).map(|_| ())
     }
 
     /// A record of the batch. `is_last` is whether it is its asset's last one there: those before it are read for their dead
@@ -217,24 +211,22 @@ impl Upserts {
     pub fn record(&mut self, record: &Record<'_>, is_last: bool, now: &mut Now<'_>) {
         let streams = Arc::clone(&self.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
-        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
-        if held.active().is_none_or(|holding| record.offset < holding.position()) {
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(Held::active_mut) else {
+            return;
+        };
+        if record.offset < state.position() {
             return;
         }
-        held.draft.advance(Offset(record.offset.0 + 1));
-        held.is_written = true;
-        let identity = match decode::outer_identity(stream, record.key, record.headers.iter()) {
-            Ok(outer) => outer.complete(),
+        state.advance(Offset(record.offset.0 + 1));
+        let identity = match document::identity(stream, record.key, record.headers.iter()) {
+            Ok(Some(identity)) => identity,
+            Ok(None) => return,
             Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
         };
-        // The configuration sees to it that an upsert stream's identity lies outside the value (D24).
-        let Some(identity) = identity else { return };
-        let loaded = if record.value.is_some() { self.load(record) } else { Ok(()) };
-        let is_there = record.value.is_some() && loaded.is_ok();
-        if let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) {
-            held.draft.document(AssetHash::of(identity), is_there.then_some(record.offset));
-        }
-        if let Err(refusal) = &loaded {
+        let read = self.projecting.renderer.read(record.value);
+        let is_there = matches!(read, Ok(true));
+        state.read(AssetHash::of(identity), is_there.then_some(record.offset));
+        if let Err(refusal) = &read {
             warn!(
                 topic = stream.topic,
                 partition = record.source.partition,
@@ -252,8 +244,7 @@ impl Upserts {
     /// Whose record it is, for the one who looks for the last of each asset.
     pub fn asset_of(&self, record: &Record<'_>) -> Option<AssetHash> {
         let stream = &self.streams[usize::from(record.source.stream.0)];
-        let outer = decode::outer_identity(stream, record.key, record.headers.iter()).ok()?;
-        outer.complete().map(AssetHash::of)
+        document::identity(stream, record.key, record.headers.iter()).ok()?.map(AssetHash::of)
     }
 
     fn bring_all(
@@ -277,7 +268,7 @@ impl Upserts {
         let Some(held) = partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
             let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause };
-            bringing.bring(held, stream, subject, at_hand);
+            bringing.reconcile(held, stream, subject, at_hand);
         }
     }
 
@@ -289,28 +280,16 @@ impl Upserts {
                 continue;
             }
             let held = &mut self.partitions[at];
-            let State::Active(holding) = &held.state else { continue };
-            let lost = holding.lying_at(&due);
-            let is_lost = |stood: &Stood| lost.contains(&stood.asset);
-            let stood: Vec<_> =
-                holding.all_stood().filter(|(_, stood)| is_lost(stood)).map(|(share, stood)| (share.clone(), stood.clone())).collect();
-            held.is_written |= !lost.is_empty();
-            lost.into_iter().for_each(|asset| held.draft.document(asset, None));
+            let Some(state) = held.active_mut() else { continue };
+            let lost = state.lose(&due);
             held.forgets = due;
-            let (stream, cause) = (held.source().stream, now.view.graph.control_time());
-            for (share, stood) in stood {
+            let (source, cause) = (held.source(), now.view.graph.control_time());
+            for (share, stood) in lost {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
-                let work = Work { share: share.clone(), owner: stood.target.clone(), asset: stood.key.clone(), cause, is_live: false };
-                let source = self.partitions[at].source();
-                let (mut bringing, partitions, streams) = bringing!(self, now);
-                bringing.clear(source, &streams[usize::from(stream.0)], work, &stood, cause);
-                partitions[at].draft.stands(&share, None);
+                let work = Work { share, owner: stood.target.clone(), asset: stood.key.clone(), cause, is_live: false };
+                let (mut bringing, _, streams) = bringing!(self, now);
+                bringing.clear(source, &streams[usize::from(source.stream.0)], work, &stood, cause);
             }
         }
     }
-}
-
-fn grant_of<'g>(graph: &'g ShareGraph, identity: Identity<'_>, share: &str) -> Option<&'g Grant> {
-    let grants = &graph.asset(identity.tenant, identity.asset)?.grants;
-    grants.binary_search_by(|grant| grant.share.as_str().cmp(share)).ok().map(|found| &grants[found])
 }
