@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxHashMap;
 
+use super::arrived::Answered;
 use super::changes::Work;
 use super::gate::Reopened;
 use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
+use crate::live::View;
 use crate::standing::entry::Digest;
 use crate::standing::note::Reconciled;
 use crate::standing::partition::{PartitionState, SinkEntry};
@@ -17,7 +19,7 @@ use crate::transport::SourcePartition;
 
 /// How far a partition has come.
 #[derive(Debug)]
-pub enum State {
+pub(super) enum State {
     /// It is being read.
     Loading,
     /// It is read and waits until today's graph and time are no older than its last owner's.
@@ -28,7 +30,7 @@ pub enum State {
 
 /// One partition from its assignment until it is taken back.
 #[derive(Debug)]
-pub struct Held {
+pub(super) struct UpsertPartition {
     /// Its ticket.
     pub ticket: Ticket,
     /// How far it has come.
@@ -57,9 +59,9 @@ pub struct Held {
     pub has_said_it_waits: bool,
 }
 
-impl Held {
+impl UpsertPartition {
     /// A partition that was just assigned.
-    pub fn new(partition: SourcePartition, life: u64) -> Self {
+    pub(super) fn new(partition: SourcePartition, life: u64) -> Self {
         Self {
             ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default() },
             state: State::Loading,
@@ -78,12 +80,12 @@ impl Held {
     }
 
     /// The partition.
-    pub fn source(&self) -> SourcePartition {
+    pub(super) fn source(&self) -> SourcePartition {
         self.ticket.partition
     }
 
     /// What is known of it, once its records flow.
-    pub fn active(&self) -> Option<&PartitionState> {
+    pub(super) fn active(&self) -> Option<&PartitionState> {
         match &self.state {
             State::Active(state) => Some(state),
             State::Loading | State::Loaded(_) => None,
@@ -91,7 +93,7 @@ impl Held {
     }
 
     /// The same, to change it.
-    pub fn active_mut(&mut self) -> Option<&mut PartitionState> {
+    pub(super) fn active_mut(&mut self) -> Option<&mut PartitionState> {
         match &mut self.state {
             State::Active(state) => Some(state),
             State::Loading | State::Loaded(_) => None,
@@ -99,7 +101,7 @@ impl Held {
     }
 
     /// A transaction begins.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if let Some(state) = self.active_mut() {
             state.begin();
         }
@@ -109,7 +111,7 @@ impl Held {
     }
 
     /// The transaction was committed.
-    pub fn committed(&mut self) {
+    pub(super) fn committed(&mut self) {
         if let Some(state) = self.active_mut() {
             state.commit();
         }
@@ -123,14 +125,39 @@ impl Held {
         }
     }
 
+    /// What it asked for was read and is done.
+    pub(super) fn answered(&mut self, answered: &Answered) {
+        self.in_flight.clear();
+        self.gone.extend(answered.gone.iter().map(|offset| (*offset, answered.end)));
+    }
+
+    /// Whether more has been taken back than the partition's note says, and somebody may wait for it to be said. All changes up to
+    /// `heard` have been heard.
+    pub(super) fn has_news(&self, view: &View, heard: Epoch) -> bool {
+        self.note.epoch < view.newest_change && self.note.epoch < heard.max(self.since)
+    }
+
+    /// The note that the transaction under way writes. Where more is to be taken back than the transaction does, or more targets are
+    /// owed than a note can name, what was said still holds.
+    pub(super) fn note_next(&mut self, fresh: Reconciled, is_done: bool) -> String {
+        if is_done {
+            self.next_owed = Some(fresh.owed.clone());
+            if let Some(note) = fresh.write() {
+                self.next_note = Some(fresh);
+                return note;
+            }
+        }
+        if self.note == Reconciled::NOTHING { String::new() } else { self.note.write().unwrap_or_default() }
+    }
+
     /// Documents that have left the log and whose successors, had there been any, have been read by now.
-    pub fn gone_for_good(&self) -> Vec<Offset> {
+    pub(super) fn gone_for_good(&self) -> Vec<Offset> {
         let Some(position) = self.active().map(PartitionState::position) else { return Vec::new() };
         self.gone.iter().filter(|(_, end)| position >= *end).map(|(offset, _)| *offset).collect()
     }
 
     /// Has a document read back, unless that is under way.
-    pub fn wants(&mut self, offset: Offset) {
+    pub(super) fn wants(&mut self, offset: Offset) {
         if self.in_flight.binary_search(&offset).is_err() {
             self.fetch.insert(offset);
         }
@@ -138,7 +165,7 @@ impl Held {
 
     /// Its records may flow from here on; answers what was found standing. What was written to one of these topics before it was
     /// away is written again.
-    pub fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
+    pub(super) fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
         let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
         let mut state = PartitionState::new(self.source().stream, position, documents);
@@ -157,7 +184,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for UpsertPartition {
     fn drop(&mut self) {
         self.ticket.is_unwanted.store(true, Ordering::Relaxed);
     }
@@ -173,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_the_last_owner_was_owed_is_to_be_taken_out_of_the_note() {
-        let mut held = Held::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
+        let mut held = UpsertPartition::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
         let owed = BTreeSet::from([TenantId::parse("acme").unwrap()]);
         let note = Reconciled { epoch: Epoch(7), time: Millis(0), owed: owed.clone() };
         let loaded = Loaded { position: Offset(3), note, documents: FxHashMap::default(), standing: Vec::new() };

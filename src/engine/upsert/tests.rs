@@ -5,21 +5,20 @@ use std::sync::mpsc::channel;
 
 use rustc_hash::FxHashMap;
 
-use super::bringing::UpsertRules;
-use super::changes::{Changes, Teller, hearing};
-use super::gate::Gates;
+use super::changes::{Changes, Teller, Work, hearing};
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
 use crate::engine::jobs::{Loaded, Ticket};
 use crate::engine::topics::TopicNames;
-use crate::id::{Epoch, StreamName};
+use crate::id::{Epoch, ShareId, StreamName};
 use crate::record::decode::ReadRules;
 use crate::record::mapping::{KeyFormat, Mapping, Source};
-use crate::share::table::{FoldRules, Outcome, ShareTable};
+use crate::share::table::{FoldRules, Outcome, ShareTable, Touched};
 use crate::standing::note::Reconciled;
 use crate::standing::partition::AssetHash;
 use crate::time::Span;
+use crate::transport::Batch;
 
 /// Takes jobs and never answers.
 #[derive(Default)]

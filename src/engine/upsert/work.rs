@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Upserts;
-use super::bringing::{AtHand, Bringing};
+use super::arrived::Arrived;
 use super::changes::Work;
-use super::partition::{Held, State};
+use super::partition::{State, UpsertPartition};
+use super::reconcile::AtHand;
 use crate::clock::BootTime;
 use crate::engine::deciding::passed_headers;
 use crate::engine::letters::Letter;
@@ -23,8 +24,6 @@ use crate::standing::{document, grant_of};
 use crate::time::{Millis, Moment};
 use crate::transport::{Record, SourcePartition};
 
-/// Shares looked at in one transaction.
-const MOST_WORKS: usize = 2_000;
 /// Writes of one transaction that are due to changes; records come besides.
 const MOST_WRITES: usize = 2_000;
 /// And their bytes.
@@ -49,28 +48,9 @@ pub struct Now<'a> {
 }
 
 impl<'a> Now<'a> {
-    fn basis(&self) -> Basis<'a> {
+    pub(super) fn basis(&self) -> Basis<'a> {
         Basis { graph: &self.view.graph, newest_change: self.view.newest_change, now: self.time }
     }
-}
-
-/// The transaction's hand, and the partitions beside it: disjoint fields, borrowed at once.
-macro_rules! bringing {
-    ($this:expr, $now:expr) => {{
-        let Upserts { rules, gates, projecting, writes, refusals, partitions, streams, .. } = &mut *$this;
-        let bringing = Bringing {
-            rules,
-            basis: $now.basis(),
-            boot: $now.boot,
-            gates,
-            routes: &mut *$now.routes,
-            refusals,
-            projecting,
-            writes,
-            letters: &mut *$now.letters,
-        };
-        (bringing, partitions, &**streams)
-    }};
 }
 
 impl Upserts {
@@ -98,18 +78,17 @@ impl Upserts {
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
             let State::Active(state) = &held.state else { continue };
             for found in found {
-                let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
-                self.unseen.insert(routes.find(topic, stream, || self.rules.names.of_stream(topic, name)));
+                self.unseen.insert(self.reconciler.route(source, &found.stood.target, routes));
                 let identity = Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() };
                 let grant = grant_of(&view.graph, identity, found.share.as_str());
                 let cause = view.graph.control_time();
                 let subject = Subject { share: &found.share, grant, identity, cause };
                 let basis = Basis { graph: &view.graph, newest_change: view.newest_change, now: time };
                 if state.must_go(&found.stood, subject, basis).is_some() {
-                    self.todo.push_back(Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false });
+                    self.queue.extend([Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false }]);
                 }
             }
-            self.todo.extend(held.missed.drain().map(|(_, work)| work));
+            self.queue.extend(held.missed.drain().map(|(_, work)| work));
             released.push((source, position));
         }
         released
@@ -117,30 +96,34 @@ impl Upserts {
 
     /// Begins a transaction with what changes have left to do.
     pub fn begin(&mut self, now: &mut Now<'_>) {
-        self.writes.clear();
-        self.diverted.clear();
-        self.partitions.iter_mut().for_each(Held::begin);
-        self.taken = (0, None);
+        self.reconciler.writes.clear();
+        self.owed.begin();
+        self.partitions.iter_mut().for_each(UpsertPartition::begin);
+        self.queue.begin();
+        self.arrived.begin();
         self.forget_gone(now);
-        while self.taken.0 < self.todo.len().min(MOST_WORKS) && self.has_room(now.max_routes) {
-            self.work(self.taken.0, now);
-            self.taken.0 += 1;
+        while self.has_room(now.max_routes)
+            && let Some(work) = self.queue.next().cloned()
+        {
+            self.reconcile_share(&work, now);
+            self.queue.took();
         }
-        self.bring_arrived(now);
+        self.reconcile_arrived(now);
     }
 
     /// Whether another record of the batch fits the transaction.
     pub fn has_room_for_records(&self, max_routes: usize) -> bool {
-        self.writes.bytes() < MOST_BYTES_OF_RECORDS && self.writes.routes() < max_routes
+        let writes = &self.reconciler.writes;
+        writes.bytes() < MOST_BYTES_OF_RECORDS && writes.routes() < max_routes
     }
 
     fn has_room(&self, max_routes: usize) -> bool {
-        self.writes.len() < MOST_WRITES && self.writes.bytes() < MOST_BYTES && self.writes.routes() < max_routes
+        let writes = &self.reconciler.writes;
+        writes.len() < MOST_WRITES && writes.bytes() < MOST_BYTES && writes.routes() < max_routes
     }
 
     /// One share that was touched, in every partition: who has nothing of it has nothing to do.
-    fn work(&mut self, at: usize, now: &mut Now<'_>) {
-        let work = self.todo[at].clone();
+    fn reconcile_share(&mut self, work: &Work, now: &mut Now<'_>) {
         let identity = Identity { tenant: work.owner.as_str(), asset: work.asset.as_str() };
         let graph = &now.view.graph;
         let grant = grant_of(graph, identity, work.share.as_str());
@@ -148,13 +131,11 @@ impl Upserts {
         let mut cause = work.cause;
         if is_over && work.is_live {
             // Something later ended it, and that is the time of its tombstone.
-            let later = self.todo.iter().skip(at + 1).find(|later| later.share == work.share && !later.is_live);
+            let later = self.queue.later().find(|later| later.share == work.share && !later.is_live);
             cause = later.map_or(cause, |later| later.cause);
         }
         let subject = Subject { share: &work.share, grant, identity, cause };
-        let (mut bringing, partitions, streams) = bringing!(self, now);
-        for held in partitions {
-            let stream = &streams[usize::from(held.source().stream.0)];
+        for held in &mut self.partitions {
             let Some(state) = held.active_mut() else {
                 // Its documents were perhaps shown by a view that had not seen this.
                 held.missed.insert(work.share.clone(), work.clone());
@@ -162,56 +143,52 @@ impl Upserts {
             };
             // Its place may be another one now.
             state.ungate(&work.share);
-            bringing.reconcile(held, stream, subject, None);
+            self.reconciler.reconcile(held, subject, None, now);
         }
     }
 
     /// Documents that were read back, as far as they are still the current ones.
-    fn bring_arrived(&mut self, now: &mut Now<'_>) {
-        let Some(arrived) = self.arrived.front() else { return };
-        let of_it = |held: &&mut Held| held.source() == arrived.partition && held.ticket.life == arrived.life;
-        if self.partitions.iter_mut().find(of_it).is_none_or(|held| held.active().is_none()) {
-            return;
-        }
+    fn reconcile_arrived(&mut self, now: &mut Now<'_>) {
+        let partitions = &self.partitions;
+        let Some(arrived) = self.arrived.take_first(|arrived| is_active(partitions, arrived)) else { return };
         let mut count = 0;
-        let max_routes = now.max_routes;
-        let arrived = self.arrived.pop_front().expect("looked at above");
         for record in arrived.records.iter() {
-            if !self.has_room(max_routes) {
+            if !self.has_room(now.max_routes) {
                 break;
             }
             count += 1;
-            self.bring_document(&record, now);
+            self.reconcile_document(&record, now);
         }
-        self.taken.1 = Some(count);
-        self.arrived.push_front(arrived);
+        self.arrived.give_back(arrived, count);
     }
 
-    fn bring_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
-        let streams = Arc::clone(&self.streams);
+    fn reconcile_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
+        let streams = Arc::clone(&self.reconciler.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
         let Ok(Some(identity)) = document::identity(stream, record.key, record.headers.iter()) else { return };
         let asset = AssetHash::of(identity);
-        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(Held::active_mut) else {
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(UpsertPartition::active_mut)
+        else {
             return;
         };
         if state.document(asset) != Current::At(record.offset) {
             return;
         }
         // One that cannot be read counts as a null value; its dead letter was written when it came.
-        let is_readable = matches!(self.projecting.renderer.read(record.value), Ok(true));
+        let is_readable = matches!(self.reconciler.renderer.read(record.value), Ok(true));
         if !is_readable {
             state.read(asset, None);
         }
-        self.bring_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
+        self.reconcile_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
     }
 
     /// A record of the batch. `is_last` is whether it is its asset's last one there: those before it are read for their dead
     /// letters only.
     pub fn record(&mut self, record: &Record<'_>, is_last: bool, now: &mut Now<'_>) {
-        let streams = Arc::clone(&self.streams);
+        let streams = Arc::clone(&self.reconciler.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
-        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(Held::active_mut) else {
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(UpsertPartition::active_mut)
+        else {
             return;
         };
         if record.offset < state.position() {
@@ -223,7 +200,7 @@ impl Upserts {
             Ok(None) => return,
             Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
         };
-        let read = self.projecting.renderer.read(record.value);
+        let read = self.reconciler.renderer.read(record.value);
         let is_there = matches!(read, Ok(true));
         state.read(AssetHash::of(identity), is_there.then_some(record.offset));
         if let Err(refusal) = &read {
@@ -237,17 +214,17 @@ impl Upserts {
             now.letters.push(Letter::of_input(stream, record, refusal));
         }
         if is_last {
-            self.bring_all(stream, record, identity, is_there, record.timestamp, now);
+            self.reconcile_all(stream, record, identity, is_there, record.timestamp, now);
         }
     }
 
     /// Whose record it is, for the one who looks for the last of each asset.
     pub fn asset_of(&self, record: &Record<'_>) -> Option<AssetHash> {
-        let stream = &self.streams[usize::from(record.source.stream.0)];
+        let stream = &self.reconciler.streams[usize::from(record.source.stream.0)];
         document::identity(stream, record.key, record.headers.iter()).ok()?.map(AssetHash::of)
     }
 
-    fn bring_all(
+    fn reconcile_all(
         &mut self,
         stream: &Stream,
         record: &Record<'_>,
@@ -257,39 +234,41 @@ impl Upserts {
         now: &mut Now<'_>,
     ) {
         let Some(shares) = now.view.graph.asset(identity.tenant, identity.asset) else { return };
-        let passed = passed_headers(&self.rules.passes_headers, record);
+        let passed = passed_headers(&self.reconciler.rules.passes_headers, record);
         let at_hand = record.value.filter(|_| is_there).map(|text| AtHand {
             offset: record.offset,
             timestamp: record.timestamp,
             text,
             passed: &passed,
         });
-        let (mut bringing, partitions, _) = bringing!(self, now);
-        let Some(held) = partitions.iter_mut().find(|held| held.source() == record.source) else { return };
+        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
             let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause };
-            bringing.reconcile(held, stream, subject, at_hand);
+            self.reconciler.reconcile(held, subject, at_hand, now);
         }
     }
 
     /// Documents that have left the log, and whose successor would have been read by now: there are none any more.
     fn forget_gone(&mut self, now: &mut Now<'_>) {
-        for at in 0..self.partitions.len() {
-            let due = self.partitions[at].gone_for_good();
+        for held in &mut self.partitions {
+            let due = held.gone_for_good();
             if due.is_empty() {
                 continue;
             }
-            let held = &mut self.partitions[at];
-            let Some(state) = held.active_mut() else { continue };
-            let lost = state.lose(&due);
-            held.forgets = due;
             let (source, cause) = (held.source(), now.view.graph.control_time());
+            let lost = held.active_mut().map_or(Vec::new(), |state| state.lose(&due));
+            held.forgets = due;
             for (share, stood) in lost {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
                 let work = Work { share, owner: stood.target.clone(), asset: stood.key.clone(), cause, is_live: false };
-                let (mut bringing, _, streams) = bringing!(self, now);
-                bringing.clear(source, &streams[usize::from(source.stream.0)], work, &stood, cause);
+                self.reconciler.clear(source, work, &stood, cause, now.routes);
             }
         }
     }
+}
+
+/// Whether the partition of these documents flows, in the life in which they were read.
+pub(super) fn is_active(partitions: &[UpsertPartition], arrived: &Arrived) -> bool {
+    let of_it = |held: &&UpsertPartition| held.source() == arrived.partition && held.ticket.life == arrived.life;
+    partitions.iter().find(of_it).is_some_and(|held| held.active().is_some())
 }

@@ -1,12 +1,14 @@
 //! Reconciling one share: carries out what its transition returns.
 
+use std::sync::Arc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::Work;
 use super::gate::Gates;
-use super::partition::Held;
+use super::partition::UpsertPartition;
+use super::work::Now;
 use super::writes::{Bytes, Writes};
-use crate::clock::BootTime;
 use crate::decide::{ReleaseRules, shown_permission};
 use crate::engine::deciding::provenance_headers;
 use crate::engine::letters::Letter;
@@ -20,7 +22,7 @@ use crate::share::graph::Grant;
 use crate::standing::document::Renderer;
 use crate::standing::entry::{self, Digest, StandingEntry};
 use crate::standing::partition::SinkEntry;
-use crate::standing::reconcile::{Basis, Next, Put, Step, Subject};
+use crate::standing::reconcile::{Next, Put, Step, Subject};
 use crate::time::{Millis, Moment};
 use crate::transport::SourcePartition;
 
@@ -55,22 +57,6 @@ pub struct AtHand<'d> {
     pub passed: &'d [(String, Vec<u8>)],
 }
 
-/// The document at hand and its renderings, and scratch memory.
-#[derive(Debug)]
-pub struct Projecting {
-    /// Holds the document at hand.
-    pub renderer: Renderer,
-    key: Vec<u8>,
-    entry: Vec<u8>,
-}
-
-impl Projecting {
-    /// `mask_secret` as for the projector.
-    pub fn new(rules: &UpsertRules, mask_secret: Option<&[u8]>) -> Self {
-        Self { renderer: Renderer::new(rules.release, mask_secret), key: Vec::new(), entry: Vec::new() }
-    }
-}
-
 /// What a route takes of documents after it refused some.
 #[derive(Debug, Default)]
 pub struct Refusals {
@@ -81,86 +67,92 @@ pub struct Refusals {
     pub most: FxHashMap<RouteIndex, usize>,
 }
 
-/// One transaction's view and where its writes go.
-pub struct Bringing<'a> {
-    /// The configuration.
-    pub rules: &'a UpsertRules,
-    /// The graph and the time.
-    pub basis: Basis<'a>,
-    /// The same instant, for what routes remember.
-    pub boot: BootTime,
-    /// Whether a place is free.
-    pub gates: &'a Gates,
-    /// Routes of this worker.
-    pub routes: &'a mut Routes,
-    /// What is refused.
-    pub refusals: &'a Refusals,
-    /// Scratch.
-    pub projecting: &'a mut Projecting,
-    /// Where it is written.
-    pub writes: &'a mut Writes,
-    /// Dead letters.
-    pub letters: &'a mut Vec<Letter>,
+/// Carries transitions out, and holds what the transaction under way writes.
+pub(super) struct Reconciler {
+    pub(super) rules: UpsertRules,
+    pub(super) streams: Arc<[Stream]>,
+    gates: Arc<Gates>,
+    /// Holds the document at hand.
+    pub(super) renderer: Renderer,
+    pub(super) writes: Writes,
+    pub(super) refusals: Refusals,
+    // Scratch.
+    key: Vec<u8>,
+    entry: Vec<u8>,
 }
 
-impl<'a> Bringing<'a> {
+impl Reconciler {
+    /// `mask_secret` as for the projector.
+    pub(super) fn new(rules: UpsertRules, mask_secret: Option<&[u8]>, streams: Arc<[Stream]>, gates: Arc<Gates>) -> Self {
+        let renderer = Renderer::new(rules.release, mask_secret);
+        let (writes, refusals) = (Writes::default(), Refusals::default());
+        Self { rules, streams, gates, renderer, writes, refusals, key: Vec::new(), entry: Vec::new() }
+    }
+
     /// Reconciles one share in one partition.
-    pub fn reconcile(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_, 'a>, at_hand: Option<AtHand<'_>>) {
+    pub(super) fn reconcile<'g>(
+        &mut self,
+        held: &mut UpsertPartition,
+        subject: Subject<'_, 'g>,
+        at_hand: Option<AtHand<'_>>,
+        now: &mut Now<'g>,
+    ) {
         let source = held.source();
         let Some(state) = held.active_mut() else { return };
-        let Step { tombstone, next } = state.reconcile(subject, self.basis, at_hand.is_some());
+        let Step { tombstone, next } = state.reconcile(subject, now.basis(), at_hand.is_some());
         if let Some(tombstone) = tombstone {
-            let time = ended_at(subject.grant, self.basis.now, subject.cause);
-            self.clear(source, stream, work_of(subject), &tombstone.entry, time);
+            let time = ended_at(subject.grant, now.time, subject.cause);
+            self.clear(source, work_of(subject), &tombstone.entry, time, now.routes);
         }
         let next = match next {
-            Next::AwaitGate(first) if self.gates.passes(stream.index, first.target(), first.needs) => first.pass(),
+            Next::AwaitGate(first) if self.gates.passes(source.stream, first.target(), first.needs) => first.pass(),
             next => next,
         };
         match (next, at_hand) {
             // What waits is looked at again when its gate is open.
             (Next::Done | Next::AwaitGate(_), _) | (Next::Put(_), None) => {}
             (Next::Fetch(offset), _) => held.wants(offset),
-            (Next::Put(put), Some(document)) => self.put(held, stream, subject, put, document),
+            (Next::Put(put), Some(document)) => self.put(held, subject, put, document, now),
         }
     }
 
     /// Writes the document at hand unless it stands already.
-    fn put(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_, 'a>, put: Put<'a>, document: AtHand<'_>) {
+    fn put(&mut self, held: &mut UpsertPartition, subject: Subject<'_, '_>, put: Put<'_>, document: AtHand<'_>, now: &mut Now<'_>) {
         let source = held.source();
-        let (grant, owner, epoch) = (put.grant, subject.identity.tenant, self.basis.graph.epoch());
-        let digest = self.projecting.renderer.digest(put, owner, document.text, &self.rules.form);
+        let (grant, owner, epoch) = (put.grant, subject.identity.tenant, now.view.graph.epoch());
+        let digest = self.renderer.digest(put, owner, document.text, &self.rules.form);
         if put.stood == Some(digest) {
             return;
         }
-        let route = self.routes.find(&grant.target, stream.index, || self.rules.names.of_stream(&grant.target, &stream.name));
+        let route = self.route(source, &grant.target, now.routes);
         if self.refusals.most.get(&route).is_some_and(|most| self.writes.documents_to(route) >= *most) {
             held.wants(document.offset);
             return;
         }
-        let Projecting { renderer, key, entry } = &mut *self.projecting;
+        let Self { rules, streams, renderer, key, entry, .. } = self;
+        let stream = &streams[usize::from(source.stream.0)];
         let value = renderer.render(put, owner, document.text, epoch);
-        let limit = self.routes.limit_at(route, self.boot);
+        let limit = now.routes.limit_at(route, now.boot);
         let is_too_large = limit.is_some_and(|limit| value.len() + grant.target_asset.as_str().len() + AROUND > limit);
         if is_too_large || self.refusals.documents.contains(&(subject.share.clone(), document.offset)) {
-            self.letters.push(refused(&self.routes.get(route).topic, (stream, source), put, document, value.to_vec()));
+            now.letters.push(refused(&now.routes.get(route).topic, (stream, source), put, document, value.to_vec()));
             if let Some(stood) = held.active_mut().and_then(|state| state.refuse(subject.share)) {
-                self.clear(source, stream, work_of(subject), &stood, document.timestamp);
+                self.clear(source, work_of(subject), &stood, document.timestamp, now.routes);
             }
             return;
         }
         let Some(entry_value) = entry_of(subject, grant, document.offset, digest, epoch) else { return };
         key.clear();
-        entry::write_key(&self.routes.get(route).topic, grant.target_asset.as_str(), key);
+        entry::write_key(&now.routes.get(route).topic, grant.target_asset.as_str(), key);
         entry.clear();
         entry_value.write(entry);
         let target_key = grant.target_asset.as_str().as_bytes();
         let bytes = Bytes { key: target_key, value: Some(value), standing_key: key, standing_value: Some(entry) };
         self.writes.push((route, source), work_of(subject), document.timestamp, Some(document.offset), bytes);
         let mut headers = document.passed.to_vec();
-        if self.rules.has_provenance_headers {
+        if rules.has_provenance_headers {
             let origin = Origin { source, offset: document.offset };
-            let permission = shown_permission(grant, &self.rules.release);
+            let permission = shown_permission(grant, &rules.release);
             headers.extend(provenance_headers(grant, epoch, permission, stream.name.as_str(), origin));
         }
         self.writes.head(headers);
@@ -170,13 +162,19 @@ impl<'a> Bringing<'a> {
     }
 
     /// A tombstone where a document of the share stands.
-    pub fn clear(&mut self, source: SourcePartition, stream: &Stream, work: Work, stood: &SinkEntry, time: Millis) {
-        let route = self.routes.find(&stood.target, stream.index, || self.rules.names.of_stream(&stood.target, &stream.name));
-        let key = &mut self.projecting.key;
+    pub(super) fn clear(&mut self, source: SourcePartition, work: Work, stood: &SinkEntry, time: Millis, routes: &mut Routes) {
+        let route = self.route(source, &stood.target, routes);
+        let key = &mut self.key;
         key.clear();
-        entry::write_key(&self.routes.get(route).topic, stood.key.as_str(), key);
+        entry::write_key(&routes.get(route).topic, stood.key.as_str(), key);
         let bytes = Bytes { key: stood.key.as_str().as_bytes(), value: None, standing_key: key, standing_value: None };
         self.writes.push((route, source), work, time, None, bytes);
+    }
+
+    /// The route of a target's topic of the partition's stream.
+    pub(super) fn route(&self, source: SourcePartition, target: &TenantId, routes: &mut Routes) -> RouteIndex {
+        let name = &self.streams[usize::from(source.stream.0)].name;
+        routes.find(target, source.stream, || self.rules.names.of_stream(target, name))
     }
 }
 
