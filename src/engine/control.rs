@@ -14,16 +14,18 @@ use super::counting::ControlMetrics;
 use super::fence::Fence;
 use super::letters::Letter;
 use super::recent::Recent;
-use super::upsert::changes::{Changes, Teller, Work};
+use super::timers::DueShares;
+use super::upsert::changes::{Changes, ProfileChange, Teller, Work};
 use crate::clock::Clock;
-use crate::id::{Epoch, Offset, ShareId};
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::live::{Live, View};
 use crate::record::dead_letter::Reason;
+use crate::record::mapping::Mode;
 use crate::share::event::{self, Envelope, Unreadable};
-use crate::share::graph::{GrantState, ProfileSlot};
-use crate::share::query::Due;
+use crate::share::graph::{ProfileSlot, ShareGraph};
 use crate::share::status::StatusDocument;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
+use crate::standing::cause;
 use crate::time::{Millis, Moment};
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
@@ -66,7 +68,7 @@ pub enum Following {
     /// Everything before this position is folded: transaction markers too.
     Position(Offset),
     /// Shares whose time has come by control time though no `expired` event says so yet.
-    Due(Vec<Due>),
+    Due(DueShares),
 }
 
 /// What others ask of the control thread.
@@ -91,6 +93,13 @@ pub enum Command {
         limit: usize,
         /// Where they are answered.
         reply: SyncSender<Vec<Touched>>,
+    },
+    /// Answer when each of these shares ended, if it is over.
+    Ends {
+        /// The shares.
+        shares: Vec<ShareId>,
+        /// Where it is answered, in their order.
+        reply: SyncSender<Vec<Option<Millis>>>,
     },
     /// Write a snapshot now.
     Snapshot,
@@ -161,7 +170,8 @@ impl<L: ControlLog> ControlPlane<L> {
                 tell(&mut follower, Following::Position(position));
                 if follower.is_some() {
                     let due = self.table.due(self.control_time, DUE_AT_ONCE);
-                    tell(&mut follower, Following::Due(due));
+                    let is_whole = due.len() < DUE_AT_ONCE;
+                    tell(&mut follower, Following::Due(DueShares { due, is_whole, position }));
                 }
             }
             self.pass(&mut passed, &mut changes);
@@ -181,6 +191,10 @@ impl<L: ControlLog> ControlPlane<L> {
                     }
                     Command::SharesOfProfile { profile, after, limit, reply } => {
                         let _ = reply.try_send(self.table.shares_of_profile(profile, after.as_ref(), limit));
+                    }
+                    Command::Ends { shares, reply } => {
+                        let now = self.now().moment();
+                        let _ = reply.try_send(shares.iter().map(|share| self.table.end_of(share, now)).collect());
                     }
                     Command::Snapshot => self.snapshots.write_now(&self.table),
                 }
@@ -218,13 +232,29 @@ impl<L: ControlLog> ControlPlane<L> {
             return;
         }
         let graph = self.table.graph();
+        let now = self.control_time.moment();
         for touched in &folded.touched {
-            let shares = graph.asset(touched.owner.as_str(), touched.asset.as_str());
-            let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == touched.share));
-            let is_live = grant.is_some_and(|grant| grant.state == GrantState::Active && !grant.is_suspended);
-            changes.touched.push(Work::of(touched.clone(), self.control_time, is_live));
+            // An event may find out late that the share's time was over.
+            let cause = self.table.end_of(&touched.share, now).map_or(self.control_time, |end| end.min(self.control_time));
+            changes.touched.push(Work::of(touched.clone(), cause, self.shown(&graph, touched, now)));
         }
-        changes.profiles.extend(folded.profile.map(|profile| (profile, self.control_time)));
+        changes.profiles.extend(folded.profile.map(|profile| {
+            let published = graph.profile(profile);
+            let has_section = |stream: &StreamIndex| published.is_some_and(|profile| profile.section(*stream).is_some());
+            let shown = self.upsert_streams().filter(has_section).fold(StreamSet::default(), StreamSet::with);
+            ProfileChange { profile, cause: self.control_time, shown }
+        }));
+    }
+
+    fn upsert_streams(&self) -> impl Iterator<Item = StreamIndex> {
+        self.table.rules().streams.iter().filter(|stream| stream.mode == Mode::Upsert).map(|stream| stream.index)
+    }
+
+    /// The upsert streams that a share shows documents of.
+    fn shown(&self, graph: &ShareGraph, Touched { share, owner, asset }: &Touched, now: Moment) -> StreamSet {
+        let shares = graph.asset(owner.as_str(), asset.as_str());
+        let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == *share));
+        cause::shown(grant, graph, self.upsert_streams(), now)
     }
 
     fn now(&self) -> Millis {
@@ -240,7 +270,12 @@ impl<L: ControlLog> ControlPlane<L> {
         let due = self.table.moments(*passed, now.moment());
         *passed = now.moment();
         if !due.is_empty() {
-            changes.touched.extend(due.into_iter().map(|(moment, touched)| Work::of(touched, moment.millis(), false)));
+            let graph = self.table.graph();
+            let work = |(moment, touched): (Moment, Touched)| {
+                let shown = self.shown(&graph, &touched, moment);
+                Work::of(touched, moment.millis(), shown)
+            };
+            changes.touched.extend(due.into_iter().map(work));
             changes.now = Some(now);
         }
     }

@@ -36,6 +36,7 @@ pub mod seeing;
 pub mod setback;
 pub mod snapshots;
 pub mod status;
+pub mod stored;
 pub mod timers;
 pub mod topic_specs;
 pub mod topics;

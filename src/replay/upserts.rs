@@ -7,6 +7,7 @@ use crate::record::dead_letter::Refusal;
 use crate::record::decode::Identity;
 use crate::record::mapping::{Mode, Stream};
 use crate::share::table::Touched;
+use crate::standing::cause::{Cause, Gone, Occasion, tombstone_time};
 use crate::standing::document::{Renderer, identity};
 use crate::standing::grant_of;
 use crate::standing::partition::{AssetHash, PartitionState};
@@ -70,7 +71,7 @@ impl UpsertReplay {
         let mut shell = Shell { log, renderer: &mut self.renderer, basis, write };
         let shares = basis.graph.asset(identity.tenant, identity.asset).map_or(&[][..], |shares| &shares.grants);
         for grant in shares.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause: record.timestamp };
+            let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
             shell.reconcile(subject, at_hand);
         }
         read.map(|_| ())
@@ -88,7 +89,7 @@ impl UpsertReplay {
         for Touched { share, owner, asset } in touched {
             let identity = Identity { tenant: owner.as_str(), asset: asset.as_str() };
             let grant = grant_of(basis.graph, identity, share.as_str());
-            let subject = Subject { share, grant, identity, cause };
+            let subject = Subject { share, grant, identity, occasion: Occasion::Change(cause) };
             for log in &mut self.partitions {
                 Shell { log, renderer: &mut self.renderer, basis, write }.reconcile(subject, None);
             }
@@ -146,10 +147,19 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
         let step = self.log.state.reconcile(subject, self.basis, is_at_hand);
         if let Some(tombstone) = step.tombstone {
             let (target, key) = (&tombstone.entry.target, &tombstone.entry.key);
-            let stream = self.log.state.stream();
-            (self.write)(UpsertRecord { target, stream, key, timestamp: subject.cause, value: None });
+            let (stream, timestamp) = (self.log.state.stream(), self.tombstone_time(tombstone.gone, subject.occasion));
+            (self.write)(UpsertRecord { target, stream, key, timestamp, value: None });
         }
         step.next
+    }
+
+    /// Nothing waits to be told here: what is at hand is what took the document away.
+    fn tombstone_time(&self, gone: Gone, occasion: Occasion) -> Millis {
+        let told = match occasion {
+            Occasion::Record(at) | Occasion::Change(at) => Some(at),
+            Occasion::Reading => None,
+        };
+        tombstone_time(gone, Cause { occasion, told, ended: None }, self.basis.graph.control_time())
     }
 
     /// Writes the document at hand unless it stands already.

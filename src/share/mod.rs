@@ -42,6 +42,7 @@ mod schedule;
 mod slab;
 mod snapshot_parties;
 mod snapshot_shares;
+mod stored;
 mod streams;
 mod surroundings;
 mod tenant;

@@ -1,13 +1,14 @@
 //! What upsert topics hold, and what has to be written so that they hold what they must: the one decision that a live engine and a
 //! replay both drive.
 //!
-//! In reading order: `wanted` says what may stand; `partition` is one partition's state, `reconcile` its transitions;
+//! In reading order: `wanted` says what may stand; `partition` is one partition's state, `reconcile` its transitions, `cause` the
 //! time of a tombstone; `gate` says when a key may pass to another share; `document` reads a document and renders it for a target;
 //! `entry` and `note` are what a live engine writes down.
 //!
 //! A transition returns what follows from it, and the shell around it carries that out: the live one (`engine::upsert`) in slices,
 //! with documents read back from Kafka; the other (`replay::upserts`) at once, with documents in memory.
 
+pub mod cause;
 pub mod document;
 pub mod entry;
 pub mod gate;

@@ -1,5 +1,6 @@
 //! Reconciling one share's document with today's graph, time and document: what is written first, and what follows.
 
+use super::cause::{Gone, Occasion};
 use super::entry::Digest;
 use super::partition::{AssetHash, Current, PartitionState, SinkEntry};
 use super::wanted;
@@ -7,7 +8,7 @@ use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::profile::compile::Projection;
 use crate::record::decode::Identity;
 use crate::share::graph::{Grant, ShareGraph};
-use crate::time::{Millis, Moment};
+use crate::time::Moment;
 
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +30,8 @@ pub struct Subject<'s, 'g> {
     pub grant: Option<&'g Grant>,
     /// Its asset.
     pub identity: Identity<'s>,
-    /// The time of the event, the moment or the record that it is looked at for.
-    pub cause: Millis,
+    /// Why it is looked at now.
+    pub occasion: Occasion,
 }
 
 /// What follows from a transition.
@@ -50,17 +51,6 @@ pub struct Tombstone {
     pub entry: SinkEntry,
     /// Why.
     pub gone: Gone,
-}
-
-/// Why a document that is in a target's topic has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
-    /// Its share shows nothing of the stream: it is over, paused, or its profile has no section.
-    Share,
-    /// Its share shows it under another key, or to another target.
-    Place,
-    /// The asset has no document any more, or none that can be read.
-    Document,
 }
 
 /// What comes after a tombstone, if there is one.

@@ -38,7 +38,8 @@ impl Upserts {
                     letters.push(failed_letter(&self.reconciler.streams, routes, &write, key, value));
                 }
             }
-            self.owed.divert(write.route, write.work);
+            let takes_back = !write.is_document();
+            self.owed.divert(write.route, write.work, takes_back);
         }
     }
 

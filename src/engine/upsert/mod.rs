@@ -131,8 +131,9 @@ impl Upserts {
             self.queue.clear();
         }
         self.queue.sweep();
+        self.queue.date();
         self.write_again();
-        self.queue.extend(self.owed.take_due(|route| routes.use_at(route, boot) != Use::Divert));
+        self.queue.extend_front(self.owed.take_due(|route| routes.use_at(route, boot) != Use::Divert));
         self.open_gates();
         self.fetch(desk);
         is_missed

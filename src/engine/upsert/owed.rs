@@ -8,13 +8,22 @@ use super::changes::Work;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::id::{ShareId, StreamIndex, TenantId};
 
+/// Something that a route did not take.
+#[derive(Debug)]
+struct Diverted {
+    route: RouteIndex,
+    work: Work,
+    /// Whether it was a tombstone.
+    takes_back: bool,
+}
+
 /// By route, and what the transaction under way adds.
 #[derive(Debug, Default)]
 pub(super) struct OwedShares {
-    routes: FxHashMap<RouteIndex, FxHashMap<ShareId, Work>>,
+    routes: FxHashMap<RouteIndex, FxHashMap<ShareId, Diverted>>,
     /// Shares whose document is a dead letter for a failed route already.
     letters: FxHashSet<ShareId>,
-    diverted: Vec<(RouteIndex, Work)>,
+    diverted: Vec<Diverted>,
 }
 
 impl OwedShares {
@@ -28,23 +37,38 @@ impl OwedShares {
         self.diverted.clear();
     }
 
-    /// The transaction does not write this.
-    pub(super) fn divert(&mut self, route: RouteIndex, work: Work) {
-        self.diverted.push((route, work));
+    /// The transaction does not write this; `takes_back` if it is a tombstone.
+    pub(super) fn divert(&mut self, route: RouteIndex, work: Work, takes_back: bool) {
+        self.diverted.push(Diverted { route, work, takes_back });
     }
 
     /// The transaction was committed.
     pub(super) fn commit(&mut self) {
-        for (route, work) in self.diverted.drain(..) {
-            self.letters.insert(work.share.clone());
-            self.routes.entry(route).or_default().insert(work.share.clone(), work);
+        let mut taken_back = FxHashSet::default();
+        for diverted in self.diverted.drain(..) {
+            let (route, share) = (diverted.route, diverted.work.share.clone());
+            self.letters.insert(share.clone());
+            let owed = self.routes.entry(route).or_default();
+            let is_kept = match owed.get(&share) {
+                // The document went by the first; only its tombstone is still to come.
+                Some(before) if diverted.takes_back => before.takes_back,
+                // The document under another key: the tombstone of the one before goes with it.
+                Some(before) => before.takes_back && taken_back.contains(&(route, share.clone())),
+                None => false,
+            };
+            if diverted.takes_back {
+                taken_back.insert((route, share.clone()));
+            }
+            if !is_kept {
+                owed.insert(share, diverted);
+            }
         }
     }
 
     /// Takes out what routes are owed that are to be tried again.
     pub(super) fn take_due(&mut self, mut is_tried: impl FnMut(RouteIndex) -> bool) -> Vec<Work> {
         let tried = self.routes.extract_if(|route, _| is_tried(*route));
-        tried.flat_map(|(_, works)| works.into_values()).collect()
+        tried.flat_map(|(_, owed)| owed.into_values().map(|diverted| diverted.work)).collect()
     }
 
     /// Whether the share's document is a dead letter already.
@@ -59,8 +83,14 @@ impl OwedShares {
 
     /// Targets of the stream that are owed something, by the transaction under way too.
     pub(super) fn targets(&self, stream: StreamIndex, routes: &Routes) -> BTreeSet<TenantId> {
-        let owed = self.routes.keys().chain(self.diverted.iter().map(|(route, _)| route));
+        let owed = self.routes.keys().chain(self.diverted.iter().map(|diverted| &diverted.route));
         owed.map(|route| routes.get(*route)).filter(|route| route.stream == stream).map(|route| route.tenant.clone()).collect()
+    }
+
+    /// What routes are owed.
+    #[cfg(test)]
+    pub(super) fn works(&self) -> impl Iterator<Item = &Work> {
+        self.routes.values().flat_map(FxHashMap::values).map(|diverted| &diverted.work)
     }
 
     /// Nothing is owed: all partitions are read again.

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
-use super::changes::{Hearing, Work};
+use super::changes::{Hearing, ProfileChange, Work};
 use crate::engine::control::Command;
-use crate::id::{Epoch, ShareId};
+use crate::id::{Epoch, ShareId, StreamIndex, StreamSet};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
+use crate::standing::cause::Gone;
 use crate::time::Millis;
 
 /// Shares of a profile that are asked for at a time.
@@ -20,8 +21,7 @@ const MOST_AT_ONCE: usize = 2_000;
 /// A profile that changed: its shares are worked off in slices.
 #[derive(Debug)]
 struct Sweep {
-    profile: ProfileSlot,
-    cause: Millis,
+    change: ProfileChange,
     after: Option<ShareId>,
     answer: Option<Receiver<Vec<Touched>>>,
 }
@@ -32,6 +32,10 @@ pub(super) struct WorkQueue {
     commands: Sender<Command>,
     todo: VecDeque<Work>,
     sweeps: VecDeque<Sweep>,
+    /// Shares that were over when a partition was read and whose documents were found: the fold knows when each ended.
+    undated: VecDeque<Work>,
+    /// How many of the first of them it was asked for.
+    dates: Option<(usize, Receiver<Vec<Option<Millis>>>)>,
     /// Moments up to here were announced.
     announced: Millis,
     /// All changes up to this epoch have been heard. The view may be ahead of it: it is published before anybody is told.
@@ -43,15 +47,24 @@ pub(super) struct WorkQueue {
 impl WorkQueue {
     /// Nothing is to be done.
     pub(super) fn new(hearing: Hearing, commands: Sender<Command>) -> Self {
-        let (todo, sweeps) = (VecDeque::new(), VecDeque::new());
-        Self { hearing, commands, todo, sweeps, announced: Millis(i64::MIN), through: Epoch::NONE, taken: 0 }
+        Self {
+            hearing,
+            commands,
+            todo: VecDeque::new(),
+            sweeps: VecDeque::new(),
+            undated: VecDeque::new(),
+            dates: None,
+            announced: Millis(i64::MIN),
+            through: Epoch::NONE,
+            taken: 0,
+        }
     }
 
     /// Takes in what the fold has told. Returns whether something was missed.
     pub(super) fn hear(&mut self) -> bool {
         while let Some(changes) = self.hearing.next() {
             self.todo.extend(changes.touched.iter().cloned());
-            self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
+            self.sweeps.extend(changes.profiles.iter().map(|&change| Sweep { change, after: None, answer: None }));
             self.announced = self.announced.max(changes.now.unwrap_or(self.announced));
             self.through = self.through.max(changes.through);
         }
@@ -65,7 +78,7 @@ impl WorkQueue {
             let Some(sweep) = self.sweeps.front_mut() else { return };
             let Some(answer) = &sweep.answer else {
                 let (reply, answer) = sync_channel(1);
-                let command = Command::SharesOfProfile { profile: sweep.profile, after: sweep.after.clone(), limit: SLICE, reply };
+                let command = Command::SharesOfProfile { profile: sweep.change.profile, after: sweep.after.clone(), limit: SLICE, reply };
                 // The fold's thread ends before a worker only with the process.
                 if self.commands.send(command).is_err() {
                     return;
@@ -77,12 +90,41 @@ impl WorkQueue {
             sweep.answer = None;
             sweep.after = slice.last().map(|touched| touched.share.clone());
             let is_over = slice.len() < SLICE;
-            let cause = sweep.cause;
-            self.todo.extend(slice.into_iter().map(|touched| Work::of(touched, cause, false)));
+            let ProfileChange { cause, shown, .. } = sweep.change;
+            self.todo.extend(slice.into_iter().map(|touched| Work::of(touched, cause, shown)));
             if is_over {
                 self.sweeps.pop_front();
             }
         }
+    }
+
+    /// Asks the fold when the next of the shares ended that were over before their documents were found.
+    pub(super) fn date(&mut self) {
+        if let Some((count, answer)) = &self.dates {
+            let Ok(ends) = answer.try_recv() else { return };
+            let dated = self.undated.drain(..*count).zip(ends);
+            self.todo.extend(dated.map(|(work, end)| Work { cause: end.map_or(work.cause, |end| end.min(work.cause)), ..work }));
+            self.dates = None;
+        }
+        let shares: Vec<ShareId> = self.undated.iter().take(SLICE).map(|work| work.share.clone()).collect();
+        if shares.is_empty() {
+            return;
+        }
+        let (count, (reply, answer)) = (shares.len(), sync_channel(1));
+        // The fold's thread ends before a worker only with the process.
+        if self.commands.send(Command::Ends { shares, reply }).is_ok() {
+            self.dates = Some((count, answer));
+        }
+    }
+
+    /// Adds to what is to be done, once it is known when its share ended.
+    pub(super) fn push_undated(&mut self, work: Work) {
+        self.undated.push_back(work);
+    }
+
+    /// Adds before everything else: its cause came before what is told now.
+    pub(super) fn extend_front(&mut self, works: impl IntoIterator<Item = Work>) {
+        works.into_iter().for_each(|work| self.todo.push_front(work));
     }
 
     /// Adds to what is to be done.
@@ -94,6 +136,8 @@ impl WorkQueue {
     pub(super) fn clear(&mut self) {
         self.todo.clear();
         self.sweeps.clear();
+        self.undated.clear();
+        self.dates = None;
     }
 
     /// Whether nothing is to be done at the moment.
@@ -126,14 +170,19 @@ impl WorkQueue {
         self.taken += 1;
     }
 
-    /// What is to be done after the next.
-    pub(super) fn later(&self) -> impl Iterator<Item = &Work> {
-        self.todo.iter().skip(self.taken + 1)
+    /// The time of the first change, told and not carried out, that may have taken away a document of this share: what comes after
+    /// may find its effects in the view.
+    pub(super) fn first_cause(&self, gone: Gone, share: &ShareId, profile: Option<ProfileSlot>, stream: StreamIndex) -> Option<Millis> {
+        let withholds = |shown: StreamSet| gone == Gone::Place || !shown.contains(stream);
+        let mut of_share = self.todo.iter().skip(self.taken).filter(|work| work.share == *share);
+        let of_profile = self.sweeps.iter().map(|sweep| &sweep.change).filter(|change| Some(change.profile) == profile);
+        let swept = of_profile.filter(|change| gone == Gone::Share && withholds(change.shown)).map(|change| change.cause).next();
+        of_share.find(|work| withholds(work.shown)).map(|work| work.cause).into_iter().chain(swept).min()
     }
 
     /// Whether the transaction does all there is to do.
     pub(super) fn is_taken(&self) -> bool {
-        self.taken == self.todo.len()
+        self.taken == self.todo.len() && self.undated.is_empty()
     }
 
     /// The transaction was committed.

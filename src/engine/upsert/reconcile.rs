@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::changes::Work;
 use super::gate::Gates;
 use super::partition::UpsertPartition;
+use super::queue::WorkQueue;
 use super::work::Now;
 use super::writes::{Bytes, Writes};
 use crate::decide::{ReleaseRules, shown_permission};
@@ -15,15 +16,17 @@ use crate::engine::letters::Letter;
 use crate::engine::outbox::Origin;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::engine::topics::TopicNames;
-use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
+use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::record::dead_letter::Reason;
 use crate::record::mapping::Stream;
 use crate::share::graph::Grant;
+use crate::share::query::own_end;
+use crate::standing::cause::{self, Cause, Gone, Occasion};
 use crate::standing::document::Renderer;
 use crate::standing::entry::{self, Digest, StandingEntry};
 use crate::standing::partition::SinkEntry;
 use crate::standing::reconcile::{Next, Put, Step, Subject};
-use crate::time::{Millis, Moment};
+use crate::time::Millis;
 use crate::transport::SourcePartition;
 
 /// Kafka's largest record around key, value and headers, with room to spare.
@@ -89,20 +92,21 @@ impl Reconciler {
         Self { rules, streams, gates, renderer, writes, refusals, key: Vec::new(), entry: Vec::new() }
     }
 
-    /// Reconciles one share in one partition.
+    /// Reconciles one share in one partition; `queue` has what was told and is not carried out.
     pub(super) fn reconcile<'g>(
         &mut self,
         held: &mut UpsertPartition,
         subject: Subject<'_, 'g>,
         at_hand: Option<AtHand<'_>>,
+        queue: &WorkQueue,
         now: &mut Now<'g>,
     ) {
         let source = held.source();
         let Some(state) = held.active_mut() else { return };
         let Step { tombstone, next } = state.reconcile(subject, now.basis(), at_hand.is_some());
         if let Some(tombstone) = tombstone {
-            let time = ended_at(subject.grant, now.time, subject.cause);
-            self.clear(source, work_of(subject), &tombstone.entry, time, now.routes);
+            let time = tombstone_time(tombstone.gone, subject, source.stream, queue, now);
+            self.clear(source, taken_back(subject, source.stream, time), &tombstone.entry, time, now.routes);
         }
         let next = match next {
             Next::AwaitGate(first) if self.gates.passes(source.stream, first.target(), first.needs) => first.pass(),
@@ -137,7 +141,8 @@ impl Reconciler {
         if is_too_large || self.refusals.documents.contains(&(subject.share.clone(), document.offset)) {
             now.letters.push(refused(&now.routes.get(route).topic, (stream, source), put, document, value.to_vec()));
             if let Some(stood) = held.active_mut().and_then(|state| state.refuse(subject.share)) {
-                self.clear(source, work_of(subject), &stood, document.timestamp, now.routes);
+                let work = taken_back(subject, source.stream, document.timestamp);
+                self.clear(source, work, &stood, document.timestamp, now.routes);
             }
             return;
         }
@@ -148,7 +153,8 @@ impl Reconciler {
         entry_value.write(entry);
         let target_key = grant.target_asset.as_str().as_bytes();
         let bytes = Bytes { key: target_key, value: Some(value), standing_key: key, standing_value: Some(entry) };
-        self.writes.push((route, source), work_of(subject), document.timestamp, Some(document.offset), bytes);
+        let again = work_of(subject, now.view.graph.control_time());
+        self.writes.push((route, source), again, document.timestamp, Some(document.offset), bytes);
         let mut headers = document.passed.to_vec();
         if rules.has_provenance_headers {
             let origin = Origin { source, offset: document.offset };
@@ -204,24 +210,32 @@ fn entry_of(subject: Subject<'_, '_>, grant: &Grant, offset: Offset, digest: Dig
     })
 }
 
+fn tombstone_time(gone: Gone, subject: Subject<'_, '_>, stream: StreamIndex, queue: &WorkQueue, now: &Now<'_>) -> Millis {
+    let Subject { share, grant, occasion, .. } = subject;
+    let told = queue.first_cause(gone, share, grant.map(|grant| grant.profile), stream);
+    let ended = own_end(None, grant.and_then(|grant| grant.ends.get()), now.time);
+    cause::tombstone_time(gone, Cause { occasion, told, ended }, now.view.graph.control_time())
+}
+
 /// To reconcile the share again.
-fn work_of(subject: Subject<'_, '_>) -> Work {
-    let Subject { share, identity, cause, .. } = subject;
+fn work_of(subject: Subject<'_, '_>, control_time: Millis) -> Work {
+    let Subject { share, identity, occasion, .. } = subject;
     let (owner, asset) = (TenantId::parse(identity.tenant), AssetId::parse(identity.asset));
+    let cause = match occasion {
+        Occasion::Record(at) | Occasion::Change(at) => at,
+        Occasion::Reading => control_time,
+    };
     Work {
         share: share.clone(),
         // What names an asset here was checked when it was read.
         owner: owner.unwrap_or_else(|_| unreachable!("a tenant's id")),
         asset: asset.unwrap_or_else(|_| unreachable!("an asset's id")),
         cause,
-        is_live: false,
+        shown: StreamSet::ALL,
     }
 }
 
-/// The time of a tombstone: of what ended the share first.
-fn ended_at(grant: Option<&Grant>, now: Moment, cause: Millis) -> Millis {
-    match grant.and_then(|grant| grant.ends.get()).filter(|ends| *ends <= now) {
-        Some(ends) => cause.min(ends.millis()),
-        None => cause,
-    }
+/// To reconcile the share again, whose document of the stream was taken back at `cause`.
+fn taken_back(subject: Subject<'_, '_>, stream: StreamIndex, cause: Millis) -> Work {
+    Work { cause, shown: StreamSet::ALL.without(stream), ..work_of(subject, cause) }
 }

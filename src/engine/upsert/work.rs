@@ -1,5 +1,5 @@
 //! What one transaction does for upsert streams: first what graph and time have changed, share by share, then documents that were
-//! read back, then the records of the batch (D33).
+//! read back, then the records of the batch.
 
 use std::sync::Arc;
 
@@ -14,14 +14,16 @@ use crate::clock::BootTime;
 use crate::engine::deciding::passed_headers;
 use crate::engine::letters::Letter;
 use crate::engine::routes::Routes;
-use crate::id::Offset;
+use crate::id::{Offset, StreamSet};
 use crate::live::View;
 use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
+use crate::share::query::own_end;
+use crate::standing::cause::Occasion;
 use crate::standing::partition::{AssetHash, Current};
 use crate::standing::reconcile::{Basis, Subject};
 use crate::standing::{document, grant_of};
-use crate::time::{Millis, Moment};
+use crate::time::Moment;
 use crate::transport::{Record, SourcePartition};
 
 /// Writes of one transaction that are due to changes; records come besides.
@@ -76,19 +78,25 @@ impl Upserts {
             let stream = source.stream;
             let away: Vec<_> = self.gates.reopened_since(0).into_iter().filter(|away| away.stream == stream).collect();
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
+            // First, for they have the times of their causes.
+            self.queue.extend(held.missed.drain().map(|(_, work)| work));
             let State::Active(state) = &held.state else { continue };
             for found in found {
                 self.unseen.insert(self.reconciler.route(source, &found.stood.target, routes));
                 let identity = Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() };
                 let grant = grant_of(&view.graph, identity, found.share.as_str());
-                let cause = view.graph.control_time();
-                let subject = Subject { share: &found.share, grant, identity, cause };
+                let subject = Subject { share: &found.share, grant, identity, occasion: Occasion::Reading };
                 let basis = Basis { graph: &view.graph, newest_change: view.newest_change, now: time };
                 if state.must_go(&found.stood, subject, basis).is_some() {
-                    self.queue.extend([Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false }]);
+                    let passed = own_end(None, grant.and_then(|grant| grant.ends.get()), time);
+                    let cause = found.deleted_at.into_iter().chain(passed).min().unwrap_or(view.graph.control_time());
+                    let work = Work { share: found.share, owner: found.owner, asset: found.asset, cause, shown: StreamSet::default() };
+                    match grant {
+                        Some(_) => self.queue.extend([work]),
+                        None => self.queue.push_undated(work),
+                    }
                 }
             }
-            self.queue.extend(held.missed.drain().map(|(_, work)| work));
             released.push((source, position));
         }
         released
@@ -125,25 +133,21 @@ impl Upserts {
     /// One share that was touched, in every partition: who has nothing of it has nothing to do.
     fn reconcile_share(&mut self, work: &Work, now: &mut Now<'_>) {
         let identity = Identity { tenant: work.owner.as_str(), asset: work.asset.as_str() };
-        let graph = &now.view.graph;
-        let grant = grant_of(graph, identity, work.share.as_str());
-        let is_over = grant.is_none_or(|grant| !crate::release::is_in_force(grant, now.time));
-        let mut cause = work.cause;
-        if is_over && work.is_live {
-            // Something later ended it, and that is the time of its tombstone.
-            let later = self.queue.later().find(|later| later.share == work.share && !later.is_live);
-            cause = later.map_or(cause, |later| later.cause);
-        }
-        let subject = Subject { share: &work.share, grant, identity, cause };
+        let grant = grant_of(&now.view.graph, identity, work.share.as_str());
+        let subject = Subject { share: &work.share, grant, identity, occasion: Occasion::Change(work.cause) };
         for held in &mut self.partitions {
+            let stream = held.source().stream;
             let Some(state) = held.active_mut() else {
                 // Its documents were perhaps shown by a view that had not seen this.
-                held.missed.insert(work.share.clone(), work.clone());
+                let is_withheld = held.missed.get(&work.share).is_some_and(|before| !before.shown.contains(stream));
+                if !is_withheld {
+                    held.missed.insert(work.share.clone(), work.clone());
+                }
                 continue;
             };
             // Its place may be another one now.
             state.ungate(&work.share);
-            self.reconciler.reconcile(held, subject, None, now);
+            self.reconciler.reconcile(held, subject, None, &self.queue, now);
         }
     }
 
@@ -179,7 +183,7 @@ impl Upserts {
         if !is_readable {
             state.read(asset, None);
         }
-        self.reconcile_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
+        self.reconcile_all(stream, record, identity, is_readable, now);
     }
 
     /// A record of the batch. `is_last` is whether it is its asset's last one there: those before it are read for their dead
@@ -214,7 +218,7 @@ impl Upserts {
             now.letters.push(Letter::of_input(stream, record, refusal));
         }
         if is_last {
-            self.reconcile_all(stream, record, identity, is_there, record.timestamp, now);
+            self.reconcile_all(stream, record, identity, is_there, now);
         }
     }
 
@@ -224,15 +228,7 @@ impl Upserts {
         document::identity(stream, record.key, record.headers.iter()).ok()?.map(AssetHash::of)
     }
 
-    fn reconcile_all(
-        &mut self,
-        stream: &Stream,
-        record: &Record<'_>,
-        identity: Identity<'_>,
-        is_there: bool,
-        cause: Millis,
-        now: &mut Now<'_>,
-    ) {
+    fn reconcile_all(&mut self, stream: &Stream, record: &Record<'_>, identity: Identity<'_>, is_there: bool, now: &mut Now<'_>) {
         let Some(shares) = now.view.graph.asset(identity.tenant, identity.asset) else { return };
         let passed = passed_headers(&self.reconciler.rules.passes_headers, record);
         let at_hand = record.value.filter(|_| is_there).map(|text| AtHand {
@@ -243,8 +239,8 @@ impl Upserts {
         });
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause };
-            self.reconciler.reconcile(held, subject, at_hand, now);
+            let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
+            self.reconciler.reconcile(held, subject, at_hand, &self.queue, now);
         }
     }
 
@@ -260,7 +256,8 @@ impl Upserts {
             held.forgets = due;
             for (share, stood) in lost {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
-                let work = Work { share, owner: stood.target.clone(), asset: stood.key.clone(), cause, is_live: false };
+                let shown = StreamSet::ALL.without(source.stream);
+                let work = Work { share, owner: stood.target.clone(), asset: stood.key.clone(), cause, shown };
                 self.reconciler.clear(source, work, &stood, cause, now.routes);
             }
         }
