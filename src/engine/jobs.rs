@@ -9,8 +9,8 @@ use super::owed::OwedNote;
 use super::position::{Found as GapFound, Gap};
 use super::routes::RouteIndex;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
-use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, SourcePartition};
 
@@ -121,7 +121,7 @@ pub struct Found {
     /// Which.
     pub asset: AssetId,
     /// Where it stands, and which document it is.
-    pub stood: Stood,
+    pub stood: SinkEntry,
     /// When it was written.
     pub written_at: Millis,
     /// The Kafka timestamp of the null record, if that is the asset's newest one before the partition's position.

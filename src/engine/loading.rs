@@ -15,8 +15,8 @@ use crate::live::Live;
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::Stream;
 use crate::standing::entry::{self, StandingEntry};
-use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Millis;
 use crate::transport::{Archive, Batch, ConsumeError, LogBounds, Record, SourcePartition};
 
@@ -187,7 +187,7 @@ impl Surroundings {
             share: entry.share,
             owner: entry.owner,
             asset: entry.asset,
-            stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
+            stood: SinkEntry { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
             written_at,
             deleted_at: None,
         };

@@ -29,7 +29,7 @@ use crate::decide::Decider;
 use crate::id::Offset;
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
-use crate::standing::holding::AssetHash;
+use crate::standing::partition::AssetHash;
 use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
 
