@@ -15,8 +15,6 @@ use crate::share::table::{Folded, ShareTable};
 use crate::time::Millis;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord, EndProbe};
 
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(10);
 /// So long one poll waits for the first record.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
@@ -73,8 +71,11 @@ impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
     pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
-        let mut probe = KafkaEndProbe::open(&kafka, &topic, ASK).map_err(client_failure)?;
-        let bounds = probe.ask().map_err(input_failure)?;
+        let given_up = SystemClock.boot().after(patience);
+        // The first question of all: who is refused, or reaches nobody, is told so at once, and why.
+        let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
+        let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
+        let bounds = probe.ask().map_err(|error| missing_or(error, &kafka, &topic, patience))?;
         let rules = config.fold_rules();
         let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
@@ -82,7 +83,6 @@ impl ControlFold {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
         let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
-            let cluster = Admin::open(&kafka, ASK).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
             let origin = Origin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
             let table = snapshots::load_before(&config.snapshot.path, bounds.end, &origin, empty);
@@ -100,7 +100,7 @@ impl ControlFold {
         Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, trouble: None })
     }
 
-    /// Asks for the end anew, for what was written since.
+    /// Asks for the end again, for what was written since.
     pub(super) fn look_again(&mut self) -> Result<(), Failure> {
         self.end = self.probe.ask().map_err(input_failure)?.end;
         Ok(())
@@ -169,4 +169,15 @@ impl ControlFold {
     fn give_up(&self) -> BootTime {
         SystemClock.boot().after(self.patience)
     }
+}
+
+/// Why the topic's end was not told: it may not be there yet, which librdkafka says in words of its own.
+fn missing_or(error: ConsumeError, kafka: &KafkaSettings, topic: &str, patience: Duration) -> Failure {
+    let is_refused = matches!(error, ConsumeError::Refused(_));
+    if is_refused && matches!(Admin::open(kafka, patience).and_then(|admin| admin.topic(topic)), Ok(None)) {
+        let what =
+            format!("the control topic {topic} is not there: `sharecast provision` makes it, or is control.topic or the cluster another?");
+        return Failure::new(Exit::Configuration, what);
+    }
+    input_failure(error)
 }

@@ -8,12 +8,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::counting::ControlMetrics;
 use super::fence::Fence;
 use super::letters::Letter;
 use super::recent::Recent;
+use super::unread::Unread;
 use super::timers::DueShares;
 use super::upsert::changes::{Changes, ProfileChange, Teller, Work};
 use crate::clock::Clock;
@@ -31,6 +32,8 @@ use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
 /// So long a poll waits for the first control record; commands and a stop are looked at in between.
 const POLL_WAIT: Duration = Duration::from_millis(20);
+/// Where nothing came for so long, the log was read to its end.
+const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
 
@@ -125,6 +128,8 @@ pub struct ControlPlane<L> {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: ControlMetrics,
+    /// Whether `mask.secret` is configured: without it `mask: hash` drops what it masks.
+    pub has_mask_secret: bool,
     /// The newest control record that touched a share or a profile.
     pub newest_change: Epoch,
     /// Workers with upsert streams, told what changes.
@@ -146,6 +151,7 @@ impl<L: ControlLog> ControlPlane<L> {
         let mut follower: Option<SyncSender<Following>> = None;
         let mut touched = Vec::new();
         let mut changes = Changes::default();
+        let (mut unread, mut newest, mut has_looked) = (Unread::default(), self.clock.boot(), false);
         // Whoever reads a partition after this holds it against a later time.
         let mut passed = self.now().moment();
         let mut recent = Recent::new(Offset(self.table.epoch().0 + 1));
@@ -153,12 +159,21 @@ impl<L: ControlLog> ControlPlane<L> {
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
             // What came before an error counts: the log's position is behind it already, so it would never come again.
+            if !records.is_empty() {
+                newest = self.clock.boot();
+            }
             for record in records.drain(..) {
-                let folded = Arc::new(self.fold(record, &mut touched, &mut changes));
+                let folded = Arc::new(self.fold(record, &mut touched, &mut changes, &mut unread));
                 recent.push(Arc::clone(&folded));
                 tell(&mut follower, Following::Folded(folded));
             }
             match polled {
+                Ok(()) if self.clock.boot().since(newest) >= QUIET => {
+                    unread.caught_up();
+                    if !std::mem::replace(&mut has_looked, true) {
+                        self.table.profile_doubts(self.has_mask_secret).iter().for_each(|doubt| warn!("{doubt}"));
+                    }
+                }
                 Ok(()) => {}
                 Err(ConsumeError::Unavailable(reason)) => {
                     warn!(reason, "the control topic cannot be read at the moment; the fence closes until it can");
@@ -206,7 +221,7 @@ impl<L: ControlLog> ControlPlane<L> {
     }
 
     /// One control record's way: read, folded, counted; what follows from it is handed on.
-    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>, changes: &mut Changes) -> FoldedRecord {
+    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>, changes: &mut Changes, unread: &mut Unread) -> FoldedRecord {
         self.control_time = self.control_time.max(record.timestamp);
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
@@ -217,7 +232,7 @@ impl<L: ControlLog> ControlPlane<L> {
         if matches!(folded.outcome, Outcome::Tick) {
             self.note_tick(&record);
         }
-        self.note_outcome(&record, &folded.outcome, folded.kind);
+        self.note_outcome(&record, &folded.outcome, folded.kind, unread);
         if !folded.touched.is_empty() || folded.profile.is_some() {
             self.newest_change = Epoch(record.offset.0);
             self.note_changes(&folded, changes);
@@ -303,20 +318,15 @@ impl<L: ControlLog> ControlPlane<L> {
         }
     }
 
-    fn note_outcome(&self, record: &ControlRecord, outcome: &Outcome, kind: &str) {
+    fn note_outcome(&self, record: &ControlRecord, outcome: &Outcome, kind: &str, unread: &mut Unread) {
         let offset = record.offset.0;
         match outcome {
-            Outcome::Unreadable(Unreadable(why)) => {
-                error!(
-                    offset,
-                    why,
-                    "control record cannot be understood: it may be a revoke, so the fence closes until `sharecast control skip {offset}`"
-                );
-            }
+            Outcome::Unreadable(Unreadable(why)) => unread.note(record.offset, why.clone()),
             Outcome::SetAside(Unreadable(why)) => warn!(offset, why, "control record cannot be understood and is set aside"),
             Outcome::Rejected(reason) => info!(offset, reason, kind, "control event rejected"),
             Outcome::Applied | Outcome::Repeated | Outcome::Tick => {}
         }
+        unread.folded(record.offset, self.table.unreadable_offsets());
     }
 
     /// Publishes the graph with the position read after everything that the poll handed out was folded. Answers the
@@ -430,6 +440,7 @@ mod tests {
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
             clock: Arc::new(SystemClock),
             metrics: ControlMetrics,
+            has_mask_secret: true,
             topics: None,
             snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(0)),
             commands: channel().1,

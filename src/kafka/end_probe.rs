@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create, watermarks};
-use super::failure;
+use super::client::{ClientError, Logged, create, serve, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
@@ -19,7 +18,7 @@ pub struct KafkaEndProbe {
 }
 
 impl KafkaEndProbe {
-    /// Asks about partition 0 of `topic`, waiting up to `wait` for each answer.
+    /// Asks about partition 0 of `topic`; a question is repeated for up to `wait` while its answer may pass by itself.
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         Self::of_partition(settings, topic, 0, wait)
     }
@@ -39,9 +38,8 @@ impl KafkaEndProbe {
 impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
-        let bounds = watermarks(&self.consumer, &self.topic, self.partition, self.wait);
-        let (start, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
+        serve(self.consumer.client());
+        let (start, end) = watermarks(&self.consumer, serve, &self.topic, self.partition, self.wait)?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 }

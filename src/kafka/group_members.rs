@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::settings::KafkaSettings;
 
 /// A client that asks who is in a group.
@@ -21,8 +21,10 @@ impl GroupMembers {
     /// The ids of the members of `group`, as its coordinator has them; none while it is not stable, has no members, or is not
     /// known.
     pub fn ask(&self, group: &str, wait: Duration) -> Result<Option<Vec<String>>, ClientError> {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
-        let groups = self.consumer.fetch_group_list(Some(group), wait).map_err(|error| ClientError::of(&error))?;
+        serve(self.consumer.client());
+        let what = format_args!("the members of group {group}");
+        let groups =
+            ask(self.consumer.client(), serve, what, Deadline::after(wait), |left| self.consumer.fetch_group_list(Some(group), left))?;
         let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
         let members = found.map(|found| found.members().iter().map(|member| member.id().to_owned()).collect::<Vec<_>>());
         Ok(members.filter(|members| !members.is_empty()))

@@ -17,7 +17,7 @@ impl MockKafka {
     /// Starts so many brokers, each on a port of its own on 127.0.0.1.
     pub fn start(brokers: u8) -> Result<Self, ClientError> {
         let mut config = KafkaSettings::default().plain();
-        config.remove("bootstrap.servers");
+        config.remove("metadata.broker.list");
         config.set("test.mock.num.brokers", brokers.to_string());
         let producer: BaseProducer<Logged> = create(&config)?;
         no_initial_rebalance_delay(producer.client());
@@ -38,5 +38,11 @@ impl MockKafka {
     pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), ClientError> {
         let Some(cluster) = self.producer.client().mock_cluster() else { return Ok(()) };
         cluster.create_topic(topic, partitions, 1).map_err(|error| ClientError::of(&error))
+    }
+
+    /// From now on every answer takes so long.
+    pub fn answer_after(&self, round_trip: std::time::Duration) -> Result<(), ClientError> {
+        let Some(cluster) = self.producer.client().mock_cluster() else { return Ok(()) };
+        cluster.broker_round_trip_time(1, round_trip).map_err(|error| ClientError::of(&error))
     }
 }

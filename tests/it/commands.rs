@@ -1,26 +1,13 @@
 //! The commands that write events (section 12).
 
-use std::path::Path;
-
 use super::broker::{shared, unique};
-use super::instance::{command, file, printed};
+use super::instance::{file, output, run};
 use super::world::World;
-
-fn words(line: &str) -> Vec<&str> {
-    line.split(' ').collect()
-}
-
-/// Runs a command that must end with this code; answers what it printed.
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = command(config, &words(line));
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 #[test]
 fn a_share_s_life_from_the_command_line() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t, s) = (world.tenant("o"), world.tenant("t"), unique("share"));
     let ok = |line: String| run(&config, &line, 0);
@@ -52,7 +39,7 @@ fn a_share_s_life_from_the_command_line() {
 #[test]
 fn a_rejected_event_is_exit_1_with_its_reason() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = (world.tenant("o"), world.tenant("t"));
     for (line, reason) in [
@@ -74,7 +61,7 @@ fn a_rejected_event_is_exit_1_with_its_reason() {
 #[test]
 fn profiles_are_checked_before_they_are_published() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, dir) = (world.tenant("o"), tempfile::tempdir().unwrap());
     let good = file(dir.path(), "good.yaml", "telemetry: { include: [$.n] }\n");
@@ -88,18 +75,18 @@ fn profiles_are_checked_before_they_are_published() {
 #[test]
 fn a_command_without_a_cluster_or_an_engine_says_so() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     run(&config, "share pause", 64);
     run(&config, "share --as x pause s --event-id a/b", 64);
     run(&config, "partnership offer x", 64);
     let nobody = tempfile::tempdir().unwrap();
     let config_of_nobody = file(nobody.path(), "c.yaml", "kafka: { bootstrap: \"127.0.0.1:1\" }\n");
-    let waits = command(&config_of_nobody, &words("control skip 0 --note x --wait"));
+    let waits = output(&config_of_nobody, "control skip 0 --note x --wait");
     assert_eq!(waits.status.code(), Some(69), "{waits:?}");
     // Written, but nobody folds it.
     world.make_control();
     world.make_output("t", &[]);
-    let unanswered = command(&config, &words("control skip 0 --note x --wait --timeout 1s"));
+    let unanswered = output(&config, "control skip 0 --note x --wait --timeout 1s");
     assert_eq!(unanswered.status.code(), Some(69), "{unanswered:?}");
     assert!(String::from_utf8_lossy(&unanswered.stderr).contains("control offset 0"), "{unanswered:?}");
 }

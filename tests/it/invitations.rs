@@ -1,26 +1,14 @@
 //! Invitations by e-mail: the code, the mailer's topic, and what becomes of both (sections 4, 9).
 
 use std::path::Path;
-use std::process::Output;
 
 use sharecast::kafka::TopicSpec;
 
 use super::broker::{shared, unique};
-use super::instance::{await_that, command, printed};
+use super::instance::{await_that, output, run};
 use super::world::World;
 
 const INVITATIONS: &str = "sharecast.invitations";
-
-fn output(config: &Path, line: &str) -> Output {
-    command(config, &line.split(' ').collect::<Vec<_>>())
-}
-
-/// Runs a command that must end with this code; answers what it printed.
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = output(config, line);
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 /// The newest record of a share in the mailer's topic: none where there never was one, null for a tombstone.
 fn mail(world: &World<'_>, share: &str) -> Option<String> {
@@ -48,7 +36,7 @@ fn invite(o: &str, share: &str) -> String {
 #[test]
 fn a_mailed_code_accepts_and_the_mail_goes_with_the_invitation() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world);
     let (kept, declined) = (unique("share"), unique("share"));
@@ -105,7 +93,7 @@ fn dump(config: &Path) -> std::path::PathBuf {
 #[test]
 fn only_an_offer_that_stands_is_mailed() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let (o, _) = partners(&world);
     let share = unique("share");
@@ -131,7 +119,7 @@ fn only_an_offer_that_stands_is_mailed() {
 #[test]
 fn an_update_of_the_permission_shows_in_the_next_record() {
     let world = World::new(shared(), 1, "provenance_permission: true\n");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");

@@ -7,14 +7,8 @@ use std::process::{Command, Output, Stdio};
 use sharecast::kafka::{BulkWriter, WriteError};
 
 use super::broker::{PATIENCE, shared};
-use super::instance::{BINARY, Instance, command, file, printed};
+use super::instance::{BINARY, Instance, command, file, printed, run};
 use super::world::World;
-
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = command(config, &line.split(' ').collect::<Vec<_>>());
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 /// Runs a command that must end with this code and reads a list from standard input; answers all of it.
 fn with_input(config: &Path, line: &str, input: &str, code: i32) -> Output {
@@ -57,7 +51,7 @@ fn partners(world: &World<'_>, config: &Path) -> (String, String) {
 #[test]
 fn a_fleet_is_offered_and_accepted_by_one_command_each() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world, &config);
     let dir = tempfile::tempdir().unwrap();
@@ -122,7 +116,7 @@ fn a_fleet_is_offered_and_accepted_by_one_command_each() {
 #[test]
 fn the_same_command_on_many_does_it_again_later() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let (o, shares) = (world.tenant("o"), ["a", "b"].map(|asset| world.share("o", asset, "t")).join(" "));
@@ -162,7 +156,7 @@ fn events_are_written_in_their_order_and_what_fails_is_told() {
 #[test]
 fn a_preview_is_what_the_target_gets() {
     let world = World::new(shared(), 2, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world, &config);
     let dir = tempfile::tempdir().unwrap();
@@ -197,14 +191,30 @@ fn a_preview_is_what_the_target_gets() {
     let got = world.await_outputs("t", 1)[0].value.clone().unwrap();
     assert_eq!(format!("{},\"_share\":", value.strip_suffix('}').unwrap()), got[..got.find("{\"id\"").unwrap()]);
     // By hand; what would be refused; what cannot be read.
-    let by_hand = printed(&with_input(&config, &preview(" --record - -o json"), &record("z", 9), 0));
+    let by_hand = printed(&with_input(&config, &preview(" --record - -o json"), &record("a", 9), 0));
     assert!(
         by_hand.contains(r#""value":{"tenant":""#) && by_hand.contains(r#""n":9"#) && by_hand.contains(r#""asset":"mine""#),
         "{by_hand}"
     );
-    let stranger = with_input(&config, &preview(" --record -").replace(&format!("--to {t}"), "--to stranger"), &record("z", 9), 1);
+    let stranger = with_input(&config, &preview(" --record -").replace(&format!("--to {t}"), "--to stranger"), &record("a", 9), 1);
     assert!(printed(&stranger).contains("stranger SEES") && told(&stranger).contains("no_partnership"), "{stranger:?}");
-    assert!(told(&with_input(&config, &preview(" --record -"), "[1]", 65)).contains("not_an_object"));
+    for (value, said) in [
+        ("[1]".to_owned(), "this record would be a dead letter: not_an_object: "),
+        (record("a", 9).replace("1760000000", r#""noon""#), "this record would be a dead letter: invalid_time: "),
+        (record("a", 9).replace("1760000000", "99000000000"), "this record would be a dead letter: future_time: "),
+        (record("a", 9).replace(r#""asset":"a""#, r#""asset":7"#), "this record would be a dead letter: invalid_id: "),
+        (record("a", 9).replace(&format!(r#""tenant":"{tenant}","#), ""), "this record would be a dead letter: missing_tenant: "),
+        (record("z", 9), &format!("this record is of asset z of {tenant}: ")),
+    ] {
+        let shown = with_input(&config, &preview(" --record -"), &value, 65);
+        assert!(told(&shown).contains(said) && printed(&shown).contains(said), "{value}: {shown:?}");
+        assert!(!printed(&shown).contains("SEES"), "{value}: {shown:?}");
+    }
+    let dead = printed(&with_input(&config, &preview(" --record - -o ndjson"), "[1]", 65));
+    assert!(dead.contains(r#""dead":{"reason":"not_an_object","message":""#) && dead.contains(r#""value":null"#), "{dead}");
+    // The newest of the asset's, found in the topic.
+    world.feed(0, [record("a", 9).replace("1760000000", r#""noon""#)]);
+    assert!(run(&config, &preview(""), 65).contains("invalid_time"));
     run(&config, &preview(" --profile q").replace("--profile p ", ""), 1);
     run(&config, &preview(" --record x=y --streams details"), 64);
     run(&config, &preview(" --asset b"), 64);
@@ -213,10 +223,10 @@ fn a_preview_is_what_the_target_gets() {
 
 /// An instance whose members stay in the group for longer than its transactions live, which the reports rely on.
 fn start(world: &World<'_>, name: &str) -> (Instance, PathBuf) {
-    let (config, port) = world.config(name);
+    let config = world.config(name);
     let text = std::fs::read_to_string(&config).unwrap().replace("session.timeout.ms: 10000", "session.timeout.ms: 40000");
     let config = file(config.parent().unwrap(), &format!("{name}.yaml"), &text);
-    let instance = Instance::start(&config, port);
+    let instance = Instance::start(&config);
     instance.await_ready();
     (instance, config)
 }
@@ -251,7 +261,7 @@ fn a_revoke_is_certain_when_every_member_has_reported_and_not_before() {
 #[test]
 fn a_revoke_waits_for_the_bound_where_members_may_leave_too_early() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");

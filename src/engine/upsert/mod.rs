@@ -19,6 +19,7 @@ mod writes;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use tracing::{info, warn};
@@ -153,13 +154,19 @@ impl Upserts {
             Read::Loaded(loaded) if matches!(held.state, State::Loading) => held.state = State::Loaded(loaded),
             Read::Loaded(_) => {}
             Read::Documents { records, fetched } => self.arrived.push(partition, life, records, fetched),
-            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } => {}
+            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } | Read::Gap(..) => {}
         }
     }
 
     /// Whether this is about a partition in hand, in the life it has now.
     pub fn is_current(&self, partition: SourcePartition, life: u64) -> bool {
         self.partitions.iter().any(|held| held.source() == partition && held.ticket.life == life)
+    }
+
+    /// How far the reading of a partition has got, in no unit.
+    pub fn progress(&self, partition: SourcePartition) -> Option<u64> {
+        let held = self.partitions.iter().find(|held| held.source() == partition)?;
+        Some(held.ticket.progress.load(Ordering::Relaxed))
     }
 
     /// First documents whose place is free are read back.

@@ -63,7 +63,7 @@ impl UpsertPartition {
     /// A partition that was just assigned.
     pub(super) fn new(partition: SourcePartition, life: u64) -> Self {
         Self {
-            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default() },
+            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() },
             state: State::Loading,
             fetch: BTreeSet::new(),
             in_flight: Vec::new(),

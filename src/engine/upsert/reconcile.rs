@@ -212,7 +212,8 @@ fn entry_of(subject: Subject<'_, '_>, grant: &Grant, offset: Offset, digest: Dig
 
 fn tombstone_time(gone: Gone, subject: Subject<'_, '_>, stream: StreamIndex, queue: &WorkQueue, now: &Now<'_>) -> Millis {
     let Subject { share, grant, occasion, .. } = subject;
-    let told = queue.first_cause(gone, share, grant.map(|grant| grant.profile), stream);
+    let of_others = || queue.first_cause(gone, share, grant.map(|grant| grant.profile), stream);
+    let told = if gone == Gone::Document { None } else { of_others() };
     let ended = own_end(None, grant.and_then(|grant| grant.ends.get()), now.time);
     cause::tombstone_time(gone, Cause { occasion, told, ended }, now.view.graph.control_time())
 }

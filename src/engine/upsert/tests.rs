@@ -33,7 +33,7 @@ impl Desk for Silent {
         match job {
             Job::Load(ticket, _) => self.loads.push(ticket),
             Job::Fetch(_, offsets) => self.fetched.extend(offsets),
-            Job::Notes(_) | Job::Again(..) => {}
+            Job::Notes(_) | Job::Again(..) | Job::Gap(..) => {}
         }
     }
 
