@@ -128,7 +128,10 @@ fn a_snapshot_has_the_layout_of_the_version_before_under_a_format_of_its_own() {
     assert_eq!(hex(behind_types(&bytes)), hex(behind_types(&written_before)), "the whole is\n{}", hex(&bytes));
     // An older log may hold invitees that are judged otherwise now.
     assert!(written_before.starts_with(b"sharecst\x03"));
-    assert!(snapshot::read(&written_before, &origin(), ShareTable::new(rules())).is_err(), "the version before judged some events otherwise");
+    assert!(
+        snapshot::read(&written_before, &origin(), ShareTable::new(rules())).is_err(),
+        "the version before judged some events otherwise"
+    );
     let read = snapshot::read(&bytes, &origin(), ShareTable::new(rules())).unwrap();
     let documents = |table: &ShareTable| table.shares().map(|share| share.to_json(Audience::Owner)).collect::<Vec<_>>();
     assert_eq!(documents(&read), documents(&world.table));
