@@ -99,7 +99,7 @@ fn template(root: &Value, streams: &[Stream], findings: &mut Findings) -> Option
         Err(e) => {
             let text = findings.sources[value.spot.source].text.as_deref();
             let place = value.spot.place.map(|place| text.map_or(place, |text| super::diagnostic::place_inside(text, place, e.at)));
-            findings.error(Spot { place, ..value.spot }, e.what, "write for example `share.{tenant}.{stream}` (D41)");
+            findings.error(Spot { place, ..value.spot }, e.what, "write for example `share.{tenant}.{stream}`");
             None
         }
     }

@@ -42,7 +42,7 @@ fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut S
         Ok(read) => read,
         // Neither `time` nor `offset` is read of a line that D26 refuses (D10).
         Err(e) => {
-            let record = Err(Unreadable(format!("no JSON by D26: {e}")));
+            let record = Err(Unreadable(format!("no JSON: {e}")));
             return Ok(ControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });
         }
     };

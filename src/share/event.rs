@@ -99,7 +99,7 @@ pub(crate) fn is_structured(headers: &[(String, Vec<u8>)]) -> bool {
 
 /// Reads an event in structured mode: the whole event is the value.
 pub fn read_structured(bytes: &[u8]) -> Result<Envelope, Unreadable> {
-    read_node(parse(bytes).map_err(|e| unreadable(&format!("no JSON by D26: {e}")))?)
+    read_node(parse(bytes).map_err(|e| unreadable(&format!("no JSON: {e}")))?)
 }
 
 /// Reads an event in binary mode: attributes in `ce_*` headers, `data` is the value. Of a repeated header the last counts.
@@ -109,7 +109,7 @@ pub fn read_binary(headers: &[(String, Vec<u8>)], value: &[u8]) -> Result<Envelo
     let data = match parse(value) {
         Ok(node) => Some(node),
         Err(_) if value.is_empty() => None,
-        Err(e) => return Err(unreadable(&format!("data is no JSON by D26: {e}"))),
+        Err(e) => return Err(unreadable(&format!("data is no JSON: {e}"))),
     };
     check(attributes, data)
 }
