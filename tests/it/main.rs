@@ -47,6 +47,9 @@ mod many;
 // Codes, mails, and permissions that are shown (sections 4, 9).
 #[cfg(feature = "io")]
 mod invitations;
+// Every command in the README and in docs/ is run.
+#[cfg(feature = "io")]
+mod documented;
 // Topics made by command, and snapshots on demand (sections 5, 9, 12).
 #[cfg(feature = "io")]
 mod provision;
