@@ -1,4 +1,4 @@
-//! Every metric, its name and its labels (SPEC section 13). Base units; no asset and no share ever is a label.
+//! Every metric, its name and its labels (docs/metrics.md). Base units; no asset and no share ever is a label.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};

@@ -1,5 +1,5 @@
-//! The import rules (SPEC section 15), held by reading the sources: imports go down only, the pure modules name no I/O, and
-//! what is dangerous or foreign stays in its one place.
+//! The import rules (ARCHITECTURE.md#code-map-in-reading-order), held by reading the sources: imports go down only, the pure modules name
+//! no I/O, and what is dangerous or foreign stays in its one place.
 
 use std::fs;
 use std::path::Path;

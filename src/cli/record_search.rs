@@ -99,7 +99,7 @@ struct Asked<'s> {
 
 impl Asked<'_> {
     /// Whether a record of the asset can be read; none of what is not the asset's. In an append stream an unreadable record is
-    /// nobody's: it would be a dead letter. In an upsert stream it stands for no document (D33).
+    /// nobody's: it would be a dead letter. In an upsert stream it stands for no document (docs/rules/upserts.md#the-current-document).
     fn of_asset(&mut self, record: ReadRecord<'_>) -> Option<bool> {
         let Search { stream, owner, asset, .. } = *self.search;
         let headers: Vec<(&[u8], Option<&[u8]>)> = record.headers().collect();

@@ -104,7 +104,8 @@ fn check_name(root: &Value, key: &str, findings: &mut Findings) {
     }
 }
 
-/// The settings under a key; those that would break SPEC sections 10 or 11 are errors.
+/// The settings under a key; those that would break exactly-once or the fence are errors
+/// (docs/rules/configuration.md#settings-of-librdkafka).
 fn properties(root: &Value, key: &str, findings: &mut Findings) -> Properties {
     let mut properties = Vec::new();
     for entry in root.at(key).map(Value::entries).unwrap_or_default() {
@@ -134,7 +135,7 @@ fn timeout_value<'v>(root: &'v Value, scope: &str, name: &str) -> Option<&'v Val
 }
 
 /// A transaction must be over before its member counts as gone, and a member must count as gone before it counts as
-/// stuck (SPEC section 10).
+/// stuck (docs/rules/exactly-once.md#time-outs).
 fn check_timeouts(root: &Value, config: &KafkaConfig, findings: &mut Findings) {
     let spot_of = |first: Option<&Value>, second: Option<&Value>| first.or(second).map(|value| value.spot);
     let transaction = timeout_value(root, "kafka.producer", "transaction.timeout.ms");

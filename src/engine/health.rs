@@ -8,7 +8,7 @@ use super::http::{Check, Health};
 use crate::clock::Clock;
 use crate::live::Live;
 
-/// The engine's named conditions of readiness (SPEC section 13). Ready means flowing.
+/// The engine's named conditions of readiness (docs/rules/operating.md#health). Ready means flowing.
 pub struct EngineHealth {
     /// Asked for the published view.
     pub fence: Arc<Mutex<Fence>>,

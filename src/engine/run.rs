@@ -280,7 +280,7 @@ fn wait_for_cluster(admin: &Admin, stop: &AtomicBool) -> Result<String, RunError
     }
 }
 
-/// The control topic must be as SPEC 5 wants it, and is created so where topics are provisioned.
+/// The control topic must be as docs/rules/events.md#the-control-topic says, and is created so where topics are provisioned.
 fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
     let control = &config.control.topic;
     if admin.topic(control)?.is_none() && config.output.is_auto_provisioned {

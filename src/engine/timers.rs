@@ -1,4 +1,5 @@
-//! Ticks and `expired` events: what the engine itself appends to the control topic (SPEC sections 5 and 10).
+//! Ticks and `expired` events: what the engine itself appends to the control topic (docs/rules/events.md#ticks,
+//! docs/rules/exactly-once.md#expired-events).
 //!
 //! They go through an idempotent producer outside transactions, so that no open transaction ever hides what lies behind.
 
@@ -19,7 +20,7 @@ use crate::share::query::Due;
 use crate::share::state::Cause;
 use crate::transport::ControlWriter;
 
-/// A tick is written this often (SPEC 5).
+/// A tick is written this often.
 pub const TICK_EVERY: Duration = Duration::from_secs(5);
 /// An `expired` event that has shown no effect for so long is written again under the same id.
 const REPEAT_AFTER: Duration = Duration::from_secs(30);

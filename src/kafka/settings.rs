@@ -21,7 +21,7 @@ pub struct KafkaSettings {
     pub producer: BTreeMap<String, String>,
 }
 
-/// A key of the three maps that may not be given, or whose value breaks sections 10 or 11.
+/// A key of the three maps that may not be given, or whose value breaks exactly-once or the fence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("kafka.{section}: {key} {reason}")]
 pub struct RefusedKey {
@@ -65,7 +65,7 @@ const MAX_POLL_INTERVAL_MS: u64 = 300_000;
 const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
 
 impl KafkaSettings {
-    /// From the resolved configuration, which has refused what would break sections 10 and 11.
+    /// From the resolved configuration, which has refused what would break exactly-once or the fence.
     pub fn of(config: &KafkaConfig) -> Self {
         let map = |properties: &Properties| properties.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self {
@@ -77,7 +77,7 @@ impl KafkaSettings {
         }
     }
 
-    /// Refuses what would break sections 10 or 11: fixed keys, and time-outs in another order than
+    /// Refuses what would break exactly-once or the fence: fixed keys, and time-outs in another order than
     /// transaction < session < poll interval.
     pub fn check(&self) -> Result<(), RefusedKey> {
         for (section, map) in [("client", &self.client), ("consumer", &self.consumer), ("producer", &self.producer)] {
@@ -128,7 +128,7 @@ impl KafkaSettings {
             .set("enable.metrics.push", "false")
             // Topics are made with a configuration, never by a question or a record.
             .set("allow.auto.create.topics", "false")
-            // A topic that a client knows to be missing is asked for again after a second, not half a minute (section 16).
+            // A topic that a client knows to be missing is asked for again after a second (docs/librdkafka.md#topics-that-are-missing).
             .set("topic.metadata.propagation.max.ms", "1000");
         lay_over(&mut config, &self.client);
         config.set("bootstrap.servers", &self.bootstrap);
@@ -146,7 +146,7 @@ impl KafkaSettings {
             .set("heartbeat.interval.ms", "1000")
             // A watermark query waits behind a fetch that waits; data that is there is answered at once anyway.
             .set("fetch.wait.max.ms", "100")
-            // The default of a second stalls a reader that is faster than its queue fills (section 16).
+            // The default of a second stalls a reader that is faster than its queue fills (docs/librdkafka.md#throughput).
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", "65536");
         lay_over(&mut config, &self.consumer);

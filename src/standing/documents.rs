@@ -6,12 +6,12 @@ use crate::id::{AssetId, StreamIndex, TenantId};
 use crate::record::decode::Identity;
 use crate::time::Millis;
 
-/// The document that arrived last, whatever its timestamp (D33).
+/// The document that arrived last, whatever its timestamp (docs/rules/upserts.md#the-current-document).
 #[derive(Debug, Clone)]
 pub struct Document {
     /// Its input's Kafka timestamp.
     pub timestamp: Millis,
-    /// Its bytes as they came, a JSON object by D26.
+    /// Its bytes as they came, a JSON object.
     pub value: Box<[u8]>,
 }
 

@@ -72,8 +72,8 @@ pub enum Then {
     Fetch(Offset),
     /// The document at hand stands here already unless it is another one.
     Compare,
-    /// The share's first document at this place: it waits until nobody else's stands there (SPEC section 10), then it is fetched,
-    /// or written if it is at hand.
+    /// The share's first document at this place: it waits until nobody else's stands there (docs/rules/upserts.md#keys-that-pass-on),
+    /// then it is fetched, or written if it is at hand.
     First,
 }
 

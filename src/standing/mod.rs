@@ -1,4 +1,4 @@
-//! What upsert topics hold, and what has to be written so that they hold what SPEC section 7 says.
+//! What upsert topics hold, and what has to be written so that they hold what docs/rules/upserts.md says.
 //!
 //! `wanted` says what may stand. A replay holds its documents in memory: `Standing::bring` decides, `documents` stores and
 //! `upserts` joins the two with the graph. A live engine leaves the documents in the log: `holding` decides, `entry` and `note`
@@ -29,7 +29,7 @@ pub struct Place {
     pub key: AssetId,
 }
 
-/// What must be written for one share and stream, the tombstone first (D33).
+/// What must be written for one share and stream, the tombstone first (docs/rules/upserts.md#what-a-topic-holds).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Writes {
     /// Where a document of this share has to go.
@@ -49,7 +49,7 @@ pub struct Standing {
 #[derive(Debug)]
 struct Stood {
     place: Place,
-    /// The projected bytes without `_share`: what "equal to the last one written" compares (D33).
+    /// The projected bytes without `_share`: what "equal to the last one written" compares.
     document: Box<[u8]>,
 }
 
@@ -63,7 +63,7 @@ pub fn wanted<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex, now
 
 impl Standing {
     /// Decides what makes the topics hold `document` (projected, without `_share`) at this place for this share, or nothing of
-    /// it, and notes that it is done. A document that another share has overwritten no longer stands: it gets no tombstone (D6).
+    /// it, and notes that it is done. A document that another share has overwritten no longer stands: it gets no tombstone.
     pub fn bring(&mut self, share: &ShareId, stream: StreamIndex, wanted: Option<(Place, &[u8])>) -> Writes {
         let stood = self.of_share.remove(&(share.clone(), stream)).filter(|stood| self.at.get(&stood.place) == Some(share));
         let Some((place, document)) = wanted else {

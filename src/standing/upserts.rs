@@ -61,7 +61,8 @@ impl Upserts {
     }
 
     /// Takes a document, or its deletion, and writes what follows, share by share. A value that cannot be read deletes like a
-    /// null one, besides being refused (D33); a record whose identity cannot be read changes nothing.
+    /// null one, besides being refused (docs/rules/upserts.md#the-current-document); a record whose identity cannot be read changes
+    /// nothing.
     pub fn document<'r, H>(
         &mut self,
         stream: &Stream,
@@ -73,7 +74,7 @@ impl Upserts {
         H: Iterator<Item = (&'r [u8], Option<&'r [u8]>)> + Clone,
     {
         let outer = decode::outer_identity(stream, record.key, record.headers)?;
-        // The configuration sees to it that an upsert stream's identity lies outside the value (D24).
+        // The configuration sees to it that an upsert stream's identity lies outside the value.
         let Some(identity) = outer.complete() else { return Ok(()) };
         let (document, refusal) = self.read(record.value, record.timestamp);
         self.documents.set(stream.index, identity, document);

@@ -1,4 +1,4 @@
-//! The commands that write events (section 12).
+//! The commands that write events (docs/rules/cli.md).
 
 use std::path::Path;
 

@@ -287,7 +287,7 @@ fn work_of(subject: Subject<'_>) -> Work {
     }
 }
 
-/// The time of a tombstone: of what ended the share first (D33).
+/// The time of a tombstone: of what ended the share first (docs/rules/upserts.md#timestamps).
 fn ended_at(grant: Option<&Grant>, now: Moment, cause: Millis) -> Millis {
     match grant.and_then(|grant| grant.ends.get()).filter(|ends| *ends <= now) {
         Some(ends) => cause.min(ends.millis()),

@@ -21,7 +21,7 @@ pub struct Work {
     pub owner: TenantId,
     /// Its asset.
     pub asset: AssetId,
-    /// Control time of the event, or the moment itself: the time of a tombstone that follows (D33).
+    /// Control time of the event, or the moment itself: the time of a tombstone that follows (docs/rules/upserts.md#timestamps).
     pub cause: Millis,
     /// Whether the share was ACTIVE behind it, so that a tombstone is due to something later.
     pub is_live: bool,

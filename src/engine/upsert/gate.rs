@@ -1,5 +1,5 @@
-//! When a target key may pass from one share to another (SPEC section 10): once every partition of the stream has taken back
-//! what had ended. How far each has come stands beside its committed offset.
+//! When a target key may pass from one share to another (docs/rules/upserts.md#keys-that-pass-on): once every partition of the stream has
+//! taken back what had ended. How far each has come stands beside its committed offset.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -1,4 +1,4 @@
-//! Upsert streams live (SPEC sections 7 and 10): each target's compacted topic holds exactly the current documents.
+//! Upsert streams live (docs/rules/upserts.md#what-is-stored): each target's compacted topic holds exactly the current documents.
 //!
 //! In reading order: `changes` says what the fold changed; `partition` is one in hand, `gate` says when a place is free,
 //! `bringing` brings one share up to date, `writes` is what comes of it; this file joins them, and `work` is what one

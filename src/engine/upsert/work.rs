@@ -1,5 +1,5 @@
 //! What one transaction does for upsert streams: first what graph and time have changed, share by share, then documents that were
-//! read back, then the records of the batch (D33).
+//! read back, then the records of the batch (docs/rules/upserts.md#order-in-a-batch).
 
 use std::sync::Arc;
 
@@ -227,7 +227,7 @@ impl Upserts {
             Ok(outer) => outer.complete(),
             Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
         };
-        // The configuration sees to it that an upsert stream's identity lies outside the value (D24).
+        // The configuration sees to it that an upsert stream's identity lies outside the value.
         let Some(identity) = identity else { return };
         let loaded = if record.value.is_some() { self.load(record) } else { Ok(()) };
         let is_there = record.value.is_some() && loaded.is_ok();
