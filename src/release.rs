@@ -178,7 +178,7 @@ mod tests {
         let grant = Grant { starts: Some(at(150)).into(), granted_from: None.into(), ..grant() };
         assert_eq!(is_entitled(&grant, at(1), at(149), NONE), Err(Suppressed::BeforeWindow));
         assert_eq!(is_entitled(&grant, at(1), at(150), NONE), Ok(()));
-        assert!(counts(&grant, at(149), NONE), "D31 does not ask for starts");
+        assert!(counts(&grant, at(149), NONE), "it counts before it starts");
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
     let target = document.target_tenant.unwrap();
     if state != GrantState::Expired {
         let is_marked = document.paused_by.words().any(|word| word == "suspension");
-        assert_eq!(is_marked, is_suspended(document.owner) || is_suspended(target), "D16");
+        assert_eq!(is_marked, is_suspended(document.owner) || is_suspended(target), "marked while either is suspended");
     }
     Some(Grant {
         share: share.id.clone(),
