@@ -27,6 +27,8 @@ pub mod parties;
 #[cfg(feature = "io")]
 mod preview;
 #[cfg(feature = "io")]
+mod preview_output;
+#[cfg(feature = "io")]
 mod printing;
 #[cfg(feature = "io")]
 pub mod provision;
@@ -45,6 +47,9 @@ pub mod send;
 pub mod share;
 #[cfg(feature = "io")]
 pub mod snapshot;
+pub mod time_argument;
+#[cfg(feature = "io")]
+mod would_be;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

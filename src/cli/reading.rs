@@ -15,8 +15,6 @@ use crate::share::table::{Folded, ShareTable};
 use crate::time::Millis;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord, EndProbe};
 
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(10);
 /// So long one poll waits for the first record.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
@@ -73,7 +71,7 @@ impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
     pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
-        let mut probe = KafkaEndProbe::open(&kafka, &topic, ASK).map_err(client_failure)?;
+        let mut probe = KafkaEndProbe::open(&kafka, &topic, patience).map_err(client_failure)?;
         let bounds = probe.ask().map_err(input_failure)?;
         let rules = config.fold_rules();
         let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
@@ -82,7 +80,7 @@ impl ControlFold {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
         let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
-            let cluster = Admin::open(&kafka, ASK).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
+            let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
             let origin = Origin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
             let table = snapshots::load_before(&config.snapshot.path, bounds.end, &origin, empty);
@@ -100,7 +98,7 @@ impl ControlFold {
         Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, trouble: None })
     }
 
-    /// Asks for the end anew, for what was written since.
+    /// Asks for the end again, for what was written since.
     pub(super) fn look_again(&mut self) -> Result<(), Failure> {
         self.end = self.probe.ask().map_err(input_failure)?.end;
         Ok(())

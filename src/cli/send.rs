@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::acting::{Acting, Draft, Format};
 use super::certain::{self, Certain};
-use super::check::load_profile;
+use super::check::{load_profile, profile_doubts};
 use super::configuration;
 use super::exit::{Exit, Failure};
 use super::mailing::{self, Mailing};
@@ -71,14 +71,16 @@ pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantCommand) -> Res
 
 /// `sharecast profile …`.
 pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileCommand) -> Result<Exit, Failure> {
+    let config = configuration::load(files)?;
     let draft = match command {
         ProfileCommand::Publish { name, file, owner } => {
             let (spec, _) = load_profile(&file).map_err(|what| Failure::new(Exit::Failed, what))?;
+            profile_doubts(&file, &config).iter().for_each(|doubt| eprintln!("warning: {doubt}"));
             parties::publish(name, owner.as_ref(), spec)
         }
         ProfileCommand::Retire { name, owner } => parties::retire(name, owner.as_ref()),
     };
-    send(&configuration::load(files)?, acting, draft)
+    send(&config, acting, draft)
 }
 
 /// `sharecast control …`.
@@ -125,7 +127,7 @@ fn check(id: &str, event: &[u8]) -> Result<(), Failure> {
     };
     match data::read(kind, sender, &envelope.data) {
         Ok(_) => Ok(()),
-        Err(malformed) => Err(Failure::new(Exit::Usage, format!("the event would be refused: {}", malformed.0))),
+        Err(malformed) => Err(Failure::new(Exit::Usage, format!("the event would be refused: {}", malformed.in_words(&envelope.data)))),
     }
 }
 

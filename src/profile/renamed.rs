@@ -1,7 +1,6 @@
 //! Objects in which members are renamed: who stays when two come out under one name (docs/rules/profiles.md#identity-members,
 //! docs/rules/profiles.md#renames).
 
-use super::action::Action;
 use super::plan::Selection;
 use super::template::Mark;
 use super::trie::TrieIndex;
@@ -55,10 +54,7 @@ impl<'a> Walk<'a> {
     }
 
     fn new_name(&self, rename: u32) -> &'a str {
-        match &self.projection.actions[rename as usize] {
-            Action::Rename(name) => name,
-            _ => "",
-        }
+        self.projection.actions[rename as usize].disclosure().new_name.unwrap_or_default()
     }
 
     fn note_arrival(&mut self, rename: Option<u32>, first: usize) {

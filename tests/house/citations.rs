@@ -52,6 +52,7 @@ fn pages_named(line: &str) -> Vec<String> {
     line.split(|c: char| !is_part(c))
         .map(|word| word.trim_end_matches('.'))
         .filter(|word| word.ends_with(".md") || word.contains(".md#"))
+        .filter(|word| word.starts_with("docs/") || pages::TOP.iter().any(|page| word.starts_with(page)))
         .map(str::to_owned)
         .collect()
 }

@@ -6,7 +6,8 @@ use std::path::{Component, Path};
 
 use super::sources::read;
 
-const TOP: &[&str] = &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"];
+/// The pages beside the README.
+pub(crate) const TOP: &[&str] = &["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"];
 
 /// Every page by its path, with its text.
 pub(crate) fn texts() -> BTreeMap<String, String> {

@@ -43,6 +43,7 @@ mod commands;
 mod hands;
 // Many shares by one command, a look before an offer, and a revoke that is certain.
 #[cfg(feature = "io")]
+mod looking;
 mod many;
 
 // Codes, mails, and permissions that are shown (docs/rules/shares.md).
