@@ -26,7 +26,7 @@ fn doubts_of(section: &Section, streams: &[Stream], has_mask_secret: bool) -> Ve
     let time = streams.iter().find(|stream| stream.name.as_str() == section.stream).and_then(|stream| stream.mapping.time.as_ref());
     let mut doubts = Vec::new();
     for transform in &section.transforms {
-        for Placed { path, place } in &transform.paths {
+        for Placed { path, place, .. } in &transform.paths {
             if !is_reached(path, section, time) {
                 let what = format!(
                     "section `{}`: this transform does nothing, since no include selects its path, or an exclude takes it back",
