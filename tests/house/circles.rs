@@ -80,7 +80,7 @@ fn without_tests(code: &str) -> (String, Vec<String>) {
         };
         let name: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let body = &named[name.len()..];
-        rest = if body.starts_with(';') { &body[1..] } else { &body[block_length(body)..] };
+        rest = body.strip_prefix(';').unwrap_or_else(|| &body[block_length(body)..]);
         declared.push(name);
     }
     kept.push_str(rest);
@@ -178,7 +178,7 @@ fn arrows(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<Stri
         .iter()
         .flat_map(|(module, (_, declared))| declared.iter().map(move |name| [module.as_slice(), std::slice::from_ref(name)].concat()))
         .collect();
-    let is_test = |module: &Module| (0..=module.len()).any(|length| tests.contains(&module[..length].to_vec()));
+    let is_test = |module: &Module| (0..=module.len()).any(|length| tests.contains(&module[..length]));
     let modules: BTreeSet<Module> = read.iter().map(|(module, _)| module.clone()).collect();
     let mut arrows = BTreeMap::<Module, BTreeMap<String, BTreeSet<String>>>::new();
     for (module, (code, _)) in read.iter().filter(|(module, _)| !is_test(module)) {
