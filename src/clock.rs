@@ -1,7 +1,8 @@
 //! The one place that reads a clock.
 //!
 //! Two clocks are needed. Wall time is compared with times that others wrote. Boot time (CLOCK_BOOTTIME) measures how old
-//! a view is: unlike `std::time::Instant` it goes on while a machine sleeps, so that a view does not look fresh after it (SPEC 11).
+//! a view is: unlike `std::time::Instant` it goes on while a machine sleeps, so that a view does not look fresh after it
+//! (docs/rules/fence.md#the-views-age).
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ pub struct Release<'a> {
     pub stream: StreamIndex,
     /// The epoch of the graph that decided.
     pub epoch: Epoch,
-    /// The Kafka timestamp, floored if the profile truncates the event time (D38).
+    /// The Kafka timestamp, floored if the profile truncates the event time (docs/rules/profiles.md#truncate).
     pub timestamp: Millis,
     /// The projected value.
     pub value: &'a [u8],
@@ -153,13 +153,13 @@ pub fn shown_permission(grant: &Grant, rules: &ReleaseRules) -> Option<&'static 
 }
 
 /// Adds to a document of an upsert stream, projected without `_share`, what else makes it another one than the last one written
-/// (D33): where it shows the permission, another permission. The bytes are then for comparing only.
+/// (docs/rules/upserts.md#equal-documents): where it shows the permission, another permission. The bytes are then for comparing only.
 pub fn add_compared(grant: &Grant, rules: &ReleaseRules, bare: &mut Vec<u8>) {
     bare.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
 }
 
-/// Whether a share that counts names the stream (D24). If none does, the value is not looked at, and why is counted here:
-/// a share that does not count fails rule 1 or comes too late, whatever the event time is.
+/// Whether a share that counts names the stream (docs/rules/records.md#unshared-values-are-not-read). If none does, the value is not
+/// looked at, and why is counted here: a share that does not count fails rule 1 or comes too late, whatever the event time is.
 fn is_worth_reading<D: Decisions>(
     stream: StreamIndex,
     identity: Identity<'_>,

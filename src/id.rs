@@ -1,4 +1,4 @@
-//! Newtypes for every id, offset and epoch, with the rules of SPEC section 5.
+//! Newtypes for every id, offset and epoch, with their rules (docs/rules/values.md#ids).
 //!
 //! Text ids are shared: a clone counts a reference and copies no text, so the table, the graph and the status documents
 //! name one share by one piece of memory. `ArcStr` is one pointer, half of an `Arc<str>`: a million shares hold millions of ids.
@@ -96,7 +96,7 @@ text_id!(
     is_stream_name
 );
 text_id!(
-    /// An asset, in its owner's or its target's words: UTF-8 of 1 to 256 bytes without control characters (Unicode Cc, D28).
+    /// An asset, in its owner's or its target's words: UTF-8 of 1 to 256 bytes without control characters (Unicode Cc).
     AssetId,
     "asset id",
     "1 to 256 bytes of UTF-8 without control characters",
@@ -171,7 +171,7 @@ impl StreamSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Offset(pub i64);
 
-/// The offset of the last control event that a graph contains; -1 before the first (D2).
+/// The offset of the last control event that a graph contains; -1 before the first (docs/rules/events.md#epoch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub i64);
 

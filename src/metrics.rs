@@ -122,20 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_metric() {
-        let readme = read("README.md");
-        let section = readme.split("\n## Metrics\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
-        for (name, ..) in METRICS {
-            let short = name.strip_prefix(PREFIX).unwrap();
-            assert!(section.contains(&format!("`{short}`")), "the README's table of metrics does not have `{short}`");
-        }
-    }
-
-    #[test]
     fn nobody_is_told_to_look_at_a_metric_that_there_is_not() {
-        for path in
-            ["README.md", "docs/operators.md", "docs/owners.md", "docs/data-platforms.md", "docker/alerts.yml", "docker/alerts_test.yml"]
-        {
+        for path in [
+            "README.md",
+            "docs/operators.md",
+            "docs/routes.md",
+            "docs/owners.md",
+            "docs/data-platforms.md",
+            "docker/alerts.yml",
+            "docker/alerts_test.yml",
+        ] {
             for name in named(&read(path), "") {
                 assert!(known().contains(base(&name)), "{path}: {name}");
             }

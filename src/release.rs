@@ -1,4 +1,4 @@
-//! The decision of SPEC section 7: may this record go to this share's target, now?
+//! The decision of docs/rules/release.md: may this record go to this share's target, now?
 //!
 //! Two clocks must agree: validity is judged at the record's event time, entitlement at the moment of release.
 
@@ -7,7 +7,7 @@ use crate::profile::compile::Projection;
 use crate::share::graph::{Grant, GrantState, ShareGraph};
 use crate::time::{Millis, Moment, Span};
 
-/// Why a share that names the stream does not get a record; the first rule that failed (D30).
+/// Why a share that names the stream does not get a record; the first rule that failed (docs/rules/release.md#reasons).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Suppressed {
     /// Nobody has accepted it yet.
@@ -56,12 +56,13 @@ impl Suppressed {
     }
 }
 
-/// The `now` of a decision: the engine's clock, or the graph's control time where that is later (SPEC section 11).
+/// The `now` of a decision: the engine's clock, or the graph's control time where that is later (docs/rules/release.md#now).
 pub fn decision_time(clock: Millis, graph: &ShareGraph) -> Moment {
     clock.max(graph.control_time()).moment()
 }
 
-/// Whether a share counts (D31): a record of its asset is worth reading, and passes rule 1 unless a tenant is suspended.
+/// Whether a share counts (docs/rules/release.md#shares-that-count): a record of its asset is worth reading, and passes rule 1 unless a
+/// tenant is suspended.
 pub fn counts(grant: &Grant, now: Moment, late_grace: Span) -> bool {
     match grant.state {
         GrantState::Active | GrantState::Expired => is_within_grace(grant, now, late_grace),
@@ -85,7 +86,7 @@ pub fn release<'g>(
 
 /// Rules 1 to 3 and the past pauses, which need no profile.
 pub fn is_entitled(grant: &Grant, t: Moment, now: Moment, late_grace: Span) -> Result<(), Suppressed> {
-    // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same (D30).
+    // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same.
     if grant.state == GrantState::Paused || grant.is_suspended {
         return Err(Suppressed::Paused);
     }
@@ -107,7 +108,7 @@ pub fn projection<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex)
 }
 
 /// Whether a share holds upsert documents now: ACTIVE, nobody suspended, `starts <= now < ends`. `late_grace`, event times and
-/// past pauses have no part in it (D32).
+/// past pauses have no part in it (docs/rules/release.md#history).
 pub fn is_in_force(grant: &Grant, now: Moment) -> bool {
     grant.state == GrantState::Active
         && !grant.is_suspended
@@ -177,7 +178,7 @@ mod tests {
         let grant = Grant { starts: Some(at(150)).into(), granted_from: None.into(), ..grant() };
         assert_eq!(is_entitled(&grant, at(1), at(149), NONE), Err(Suppressed::BeforeWindow));
         assert_eq!(is_entitled(&grant, at(1), at(150), NONE), Ok(()));
-        assert!(counts(&grant, at(149), NONE), "D31 does not ask for starts");
+        assert!(counts(&grant, at(149), NONE), "it counts before it starts");
     }
 
     #[test]

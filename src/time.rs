@@ -1,10 +1,11 @@
 //! Times as values: nothing here reads a clock.
 //!
-//! `Millis` is what Kafka and control time count in, `Moment` what event times and the ends of shares are kept in (D3).
+//! `Millis` is what Kafka and control time count in, `Moment` what event times and the ends of shares are kept in
+//! (docs/rules/values.md#time-precision).
 
 use std::fmt;
 
-/// Whole milliseconds since 1970-01-01T00:00:00Z: control time, `at`, Kafka timestamps (D3).
+/// Whole milliseconds since 1970-01-01T00:00:00Z: control time, `at`, Kafka timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Millis(pub i64);
 
@@ -23,9 +24,9 @@ impl Millis {
 }
 
 impl Moment {
-    /// 0001-01-01T00:00:00Z, the first moment that is read (D27).
+    /// 0001-01-01T00:00:00Z, the first moment that is read (docs/rules/values.md#times).
     pub const FIRST: Self = Self(-62_135_596_800 * NANOS_PER_SECOND);
-    /// The last nanosecond of the year 9999 (D27).
+    /// The last nanosecond of the year 9999.
     pub const LAST: Self = Self(253_402_300_800 * NANOS_PER_SECOND - 1);
 
     /// A moment in the years 1 to 9999; none outside.
@@ -49,7 +50,7 @@ impl Moment {
         Self((self.0 + span.0).clamp(Self::FIRST.0, Self::LAST.0))
     }
 
-    /// Reads RFC 3339: `t` and `z` pass, an offset is needed, no leap second, years 1 to 9999 (D27). Digits finer
+    /// Reads RFC 3339: `t` and `z` pass, an offset is needed, no leap second, years 1 to 9999. Digits finer
     /// than nanoseconds are cut off.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let b = text.as_bytes();
@@ -90,7 +91,7 @@ impl Moment {
         Self::from_nanos(i128::from(seconds) * NANOS_PER_SECOND + fraction)
     }
 
-    /// Appends the time as D3 writes it: UTC with `Z`, a fraction only if it is not zero, without trailing zeros.
+    /// Appends the time as docs/rules/values.md#times has it: UTC with `Z`, a fraction only if it is not zero, without trailing zeros.
     pub fn write_rfc3339(self, out: &mut Vec<u8>) {
         let seconds = self.0.div_euclid(NANOS_PER_SECOND) as i64;
         let mut fraction = self.0.rem_euclid(NANOS_PER_SECOND) as u32;
@@ -184,8 +185,8 @@ impl Span {
         u64::try_from(self.0 / NANOS_PER_MILLI).unwrap_or(u64::MAX)
     }
 
-    /// `<int>(ms|s|m|h|d)` (D38). `0` alone is read where the configuration allows it (D41), not here. None also above
-    /// the span of the years 1 to 9999.
+    /// `<int>(ms|s|m|h|d)` (docs/rules/values.md#durations). `0` alone is read where the configuration allows it, not here. None also
+    /// above the span of the years 1 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
         let split = text.bytes().position(|b| !b.is_ascii_digit())?;
         let (count, unit) = text.split_at(split);

@@ -1,4 +1,4 @@
-//! `sharecast check` as a command: exit codes and what goes to stdout (SPEC section 12).
+//! `sharecast check` as a command: exit codes and what goes to stdout (docs/rules/cli.md#exit-codes).
 
 use std::fs;
 use std::process::{Command, Output};

@@ -1,8 +1,9 @@
-//! The import rules (SPEC section 15), held by reading the sources: imports go down only, the pure modules name no I/O, and
-//! what is dangerous or foreign stays in its one place.
+//! The import rules (ARCHITECTURE.md#code-map-in-reading-order), held by reading the sources: imports go down only, the pure modules name
+//! no I/O, and what is dangerous or foreign stays in its one place.
 
-use std::fs;
-use std::path::Path;
+mod sources;
+
+use sources::{Source, Strings, code_of, names, read};
 
 /// What no pure module may name. An address is a value; a socket is none.
 const IMPURE: &[&str] = &[
@@ -32,30 +33,12 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("SystemTime", &["clock.rs"]),
 ];
 
-/// A source file: its path below `src`, and its text.
-type Source = (String, String);
-
 #[test]
 fn imports_go_down_and_the_pure_part_is_pure() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut sources = Vec::new();
-    read(&src, &src, &mut sources);
+    let sources = read("src", ".rs");
     assert!(sources.len() > 50, "the sources are read");
     let found = violations(&sources);
     assert!(found.is_empty(), "{} violations:\n{}", found.len(), found.join("\n"));
-}
-
-fn read(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            read(root, &path, sources);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            sources.push((name, fs::read_to_string(&path).unwrap()));
-        }
-    }
 }
 
 /// The modules in the order of `lib.rs`, each with whether it is pure: not behind the feature `io`, and above the first that is.
@@ -131,81 +114,6 @@ fn modules_named(line: &str) -> Vec<String> {
         }
     }
     named.into_iter().map(|path| path.trim_start().chars().take_while(|c| is_name(*c)).collect()).collect()
-}
-
-/// Whether the word stands in the line as a whole name.
-fn names(line: &str, word: &str) -> bool {
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-    line.match_indices(word).any(|(at, _)| !is_part(line[..at].chars().next_back()) && !is_part(line[at + word.len()..].chars().next()))
-}
-
-/// What becomes of string literals.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Strings {
-    Kept,
-    Removed,
-}
-
-/// The source without comments, its lines in place.
-fn code_of(text: &str, strings: Strings) -> String {
-    let (mut code, mut rest) = (String::new(), text);
-    let lines_of = |part: &str| "\n".repeat(part.matches('\n').count());
-    while let Some(c) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = string_at(rest, code.chars().next_back()) {
-            if strings == Strings::Kept {
-                code.push_str(&rest[..length]);
-                rest = &rest[length..];
-                continue;
-            }
-            length
-        } else {
-            code.push(c);
-            rest = &rest[c.len_utf8()..];
-            continue;
-        };
-        code.push_str(&lines_of(&rest[..length]));
-        rest = &rest[length..];
-    }
-    code
-}
-
-/// The length of the string or character literal that begins here, if one does.
-fn string_at(rest: &str, before: Option<char>) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    if bytes[0] == b'r' && !before.is_some_and(|c| c.is_ascii_alphanumeric() && c != 'b' || c == '_') {
-        let hashes = bytes[1..].iter().take_while(|b| **b == b'#').count();
-        if bytes.get(1 + hashes) == Some(&b'"') {
-            let end = format!("\"{}", "#".repeat(hashes));
-            return rest[hashes + 2..].find(&end).map(|at| hashes + 2 + at + end.len());
-        }
-    }
-    if bytes[0] == b'\'' {
-        // A lifetime has no second quote right behind its first character.
-        let first = rest[1..].chars().next()?;
-        let behind = if first == '\\' {
-            1 + rest[1..].find('\'').filter(|at| *at > 1).or_else(|| rest[3..].find('\'').map(|at| at + 2))?
-        } else {
-            1 + first.len_utf8()
-        };
-        return (bytes.get(behind) == Some(&b'\'')).then_some(behind + 1);
-    }
-    if bytes[0] != b'"' {
-        return None;
-    }
-    let mut is_escaped = false;
-    for (at, byte) in bytes.iter().enumerate().skip(1) {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    Some(rest.len())
 }
 
 /// The checker on a small crate: `lower`, `pure` and `shell` behind `io`, with one more line in one file.

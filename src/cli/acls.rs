@@ -1,4 +1,5 @@
-//! The ACLs that a configuration needs, as `kafka-acls` commands: what each principal may do, and nothing more (SPEC 5, 9).
+//! The ACLs that a configuration needs, as `kafka-acls` commands: what each principal may do, and nothing more
+//! (docs/operators.md#lock-the-topics).
 
 use crate::config::Config;
 use crate::engine::needs::hidden_topics;

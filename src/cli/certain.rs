@@ -1,9 +1,9 @@
-//! `share revoke --wait`: until the cut is certain (SPEC 11).
+//! `share revoke --wait`: until the cut is certain (docs/rules/fence.md#being-certain).
 //!
 //! It is certain when the hard bound is over, or sooner when every worker that can commit anything has said that it decides by a
 //! graph that has the revoke (`engine::report`). Who can commit anything is who is in the group, and this is why:
 //!
-//! - Who is not a member cannot send offsets, and without them no transaction commits (section 10).
+//! - Who is not a member cannot send offsets, and without them no transaction commits (docs/rules/exactly-once.md#group-metadata).
 //! - A member leaves in order behind its last transaction. What a client thread that hangs leaves behind it leaves after
 //!   `max.poll.interval.ms`, and a silent process is put out after `session.timeout.ms`. The configuration keeps both above
 //!   `transaction.timeout.ms`; with `MARGIN` besides, the broker has aborted whatever such a member had open before it is out of the
@@ -34,7 +34,7 @@ use crate::engine::topics::STATE;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
 
-/// What the hard bound of SPEC 11 adds to the time-outs.
+/// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
 /// How much longer a silent member must stay in the group than its transaction: what a broker may take to abort it, and what lies
 /// between a member's last heartbeat and the beginning of its last transaction.

@@ -89,7 +89,7 @@ fn describe(config: &Config) -> String {
     text + &format!("configuration: ok ({})\n", streams.join(", "))
 }
 
-/// A section of a stream that is not configured is allowed (D21), and often a slip.
+/// A section of a stream that is not configured is allowed (docs/rules/profiles.md#publishing), and often a slip.
 fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) -> String {
     let mut text = String::new();
     for section in sections.iter().filter(|section| config.is_some_and(|config| config.stream(section).is_none())) {

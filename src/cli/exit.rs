@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes of SPEC section 12.
+//! How a command ends: the exit codes of docs/rules/cli.md#exit-codes.
 
 use std::process::ExitCode;
 

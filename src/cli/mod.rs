@@ -1,4 +1,4 @@
-//! The command line (SPEC section 12). Results go to stdout, logs and what went wrong to stderr.
+//! The command line (docs/rules/cli.md). Results go to stdout, logs and what went wrong to stderr.
 
 #[cfg(feature = "io")]
 mod acls;

@@ -1,4 +1,4 @@
-//! `sharecast replay`: the same pure code without Kafka, from files to files (SPEC section 12).
+//! `sharecast replay`: the same pure code without Kafka, from files to files (docs/rules/replay.md).
 
 use std::collections::HashSet;
 use std::fmt::Display;

@@ -155,7 +155,7 @@ impl Version {
     }
 }
 
-/// `sharecast profile list|show`. A tenant sees its own profiles alone (D22).
+/// `sharecast profile list|show`. A tenant sees its own profiles alone (docs/rules/status.md#who-sees-what).
 pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileLook) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
     let (is_list, name, owner, version) = match command {

@@ -429,7 +429,7 @@ impl Update {
     }
 }
 
-/// An id that cannot be guessed: 128 random bits (SPEC 12), in hex.
+/// An id that cannot be guessed: 128 random bits (docs/rules/invitations.md#offers-to-an-invitee), in hex.
 pub fn random_id(random: [u8; 16]) -> String {
     random.iter().map(|byte| format!("{byte:02x}")).collect()
 }

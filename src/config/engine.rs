@@ -34,7 +34,8 @@ pub struct BatchConfig {
 pub struct ControlConfig {
     /// The control topic.
     pub topic: String,
-    /// `unreadable: halt`: a record that cannot be understood closes the fence until it is skipped (D11).
+    /// `unreadable: halt`: a record that cannot be understood closes the fence until it is skipped
+    /// (docs/rules/events.md#unreadable-records).
     pub halts_on_unreadable: bool,
 }
 
@@ -106,7 +107,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// The skew at which the fence closes, whatever `fence.max_clock_skew` says (SPEC section 11).
+/// The skew at which the fence closes, whatever `fence.max_clock_skew` says (docs/rules/fence.md#what-else-closes-it).
 const CLOSING_CLOCK_SKEW: Span = Span::from_millis(30_000);
 
 /// The value of a key, or its default where it is not written or wrong.

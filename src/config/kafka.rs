@@ -188,7 +188,7 @@ fn timeout_value<'v>(root: &'v Value, scope: &str, name: &str) -> Option<&'v Val
 }
 
 /// A transaction must be over before its member counts as gone, and a member must count as gone before it counts as
-/// stuck (SPEC section 10).
+/// stuck (docs/rules/exactly-once.md#time-outs).
 fn check_timeouts(root: &Value, config: &KafkaConfig, findings: &mut Findings) {
     let spot_of = |first: Option<&Value>, second: Option<&Value>| first.or(second).map(|value| value.spot);
     let transaction = timeout_value(root, "kafka.producer", "transaction.timeout.ms");

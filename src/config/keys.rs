@@ -15,7 +15,7 @@ pub enum Form {
     Whole(i64, i64),
     /// `true` or `false`.
     Flag,
-    /// A length of time, `0` and none at all too (D41).
+    /// A length of time, `0` and none at all too (docs/rules/values.md#durations).
     Span,
     /// A length of time above 0.
     LongerSpan,

@@ -58,7 +58,7 @@ pub struct Config {
     pub provenance_permission: bool,
     /// How sure delivery is.
     pub delivery: Delivery,
-    /// Keys `mask: hash`; without it hashed members are dropped (D39).
+    /// Keys `mask: hash`; without it hashed members are dropped (docs/rules/profiles.md#masks).
     pub mask_secret: Option<Secret>,
     /// How the cluster is reached.
     pub kafka: KafkaConfig,
@@ -68,7 +68,7 @@ pub struct Config {
     pub batch: BatchConfig,
     /// The control topic.
     pub control: ControlConfig,
-    /// The fence (SPEC section 11).
+    /// The fence (docs/rules/fence.md).
     pub fence: FenceConfig,
     /// Tenant topics.
     pub output: OutputConfig,

@@ -1,4 +1,4 @@
-//! Where outputs go and how their topics are made (SPEC section 9, D41).
+//! Where outputs go and how their topics are made (docs/rules/outputs.md#tenants-topics).
 
 use super::topic;
 use crate::id::{StreamName, TenantId};
@@ -88,7 +88,7 @@ impl OutputTemplate {
         }
     }
 
-    /// Reads a template for these streams by D41.
+    /// Reads a template for these streams (docs/rules/outputs.md#tenants-topics).
     pub(super) fn parse(text: &str, streams: &[StreamName]) -> Result<Self, TemplateError> {
         let parts = split(text)?;
         let fault = |what| Err(TemplateError { what, at: 0 });

@@ -121,7 +121,7 @@ pub(super) fn flag(value: &Value) -> Option<bool> {
     }
 }
 
-/// A duration, or `0` (D41).
+/// A duration, or `0` (docs/rules/values.md#durations).
 pub(super) fn span(value: &Value) -> Option<Span> {
     match &value.kind {
         ValueKind::Number(text) | ValueKind::Text { text, .. } if text == "0" => Some(Span::ZERO),

@@ -1,4 +1,4 @@
-//! `streams`, resolved into mappings (SPEC section 6, D24, D28).
+//! `streams`, resolved into mappings (docs/rules/records.md#streams, docs/rules/records.md#key-format).
 
 use super::diagnostic::place_inside;
 use super::topic;
@@ -8,7 +8,7 @@ use crate::json::path::Path;
 use crate::record::mapping::{KeyFormat, Mapping, Mode, Source, Stream};
 use crate::transport::Start;
 
-/// The streams of SPEC section 6, where the configuration names none.
+/// The streams where the configuration names none.
 const STANDARD: &str = include_str!("streams/standard.yaml");
 
 /// The streams with where each begins, in the order they were written.

@@ -52,7 +52,7 @@ pub struct Member {
 }
 
 impl Node {
-    /// The member of this name; of a repeated one the last (D10). None if this is no map.
+    /// The member of this name; of a repeated one the last (docs/rules/events.md#event-data). None if this is no map.
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.members().iter().rev().find(|m| m.name == name).map(|m| &m.value)
     }

@@ -30,7 +30,7 @@ pub struct YamlError {
 }
 
 /// Reads the one document of a text; nothing but blanks and comments is null. A key that is written twice in one map is
-/// an error here, unlike in JSON (D10).
+/// an error here, unlike in JSON (docs/rules/events.md#event-data).
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     events::read(text.strip_prefix('\u{feff}').unwrap_or(text))
 }

@@ -1,5 +1,5 @@
 //! The output side of a batch before its transaction: routes are looked up, and what cannot go its way becomes a dead
-//! letter (SPEC section 9).
+//! letter (docs/rules/outputs.md#failed-routes).
 
 use tracing::error;
 

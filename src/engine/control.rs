@@ -417,7 +417,7 @@ mod tests {
         }
     }
 
-    /// Otherwise the view would look fresh without it, and it may be a revoke (SPEC 11).
+    /// Otherwise the view would look fresh without it, and it may be a revoke (docs/rules/fence.md#what-else-closes-it).
     #[test]
     fn a_record_that_came_with_an_error_is_folded() {
         let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };

@@ -117,7 +117,8 @@ pub fn passed_headers(allowed: &[String], record: &Record<'_>) -> Vec<(String, V
     passed.collect()
 }
 
-/// CloudEvents in binary mode (SPEC 9): what `_share` would say, as extension attributes; `permission` where that is shown.
+/// CloudEvents in binary mode (docs/rules/outputs.md#provenance): what `_share` would say, as extension attributes; `permission` where
+/// that is shown.
 pub fn provenance_headers(grant: &Grant, epoch: Epoch, permission: Option<&str>, stream: &str, origin: Origin) -> Vec<(String, Vec<u8>)> {
     let Origin { source, offset } = origin;
     let headers = [

@@ -1,5 +1,5 @@
 //! What the status writer has to write, and its transactions: status documents, letters of control records set aside, and
-//! the control offset to go on from (SPEC section 10).
+//! the control offset to go on from (docs/rules/exactly-once.md#the-status-writer).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -426,7 +426,7 @@ mod tests {
         assert!(!left.take_over(Offset(10), false) && left.count() == 0, "nobody goes on behind it");
     }
 
-    /// Section 9: a route is used once this producer's own client has seen a leader for it.
+    /// A route is used once this producer's own client has seen a leader for it (docs/rules/outputs.md#before-a-route-is-used).
     #[test]
     fn a_new_producer_looks_at_every_topic_anew() {
         for is_continued in [true, false] {

@@ -1,4 +1,4 @@
-//! The fence (SPEC section 11): a batch is decided, and a transaction committed, only if the batch's view is fresh.
+//! The fence (docs/rules/fence.md): a batch is decided, and a transaction committed, only if the batch's view is fresh.
 //!
 //! Pure: times are arguments. `control.rs` and the probe's thread feed it, the workers ask it twice a batch.
 
@@ -11,7 +11,7 @@ use crate::id::Offset;
 use crate::live::View;
 use crate::time::Millis;
 
-/// Beyond this the engine's clock is of no use to decide by (SPEC 11).
+/// Beyond this the engine's clock is of no use to decide by.
 const MAX_SKEW_MS: i64 = 30_000;
 /// So long the fold may stay behind an answered end before an open transaction is suspected; only the name depends on it.
 const STUCK_AFTER: Duration = Duration::from_secs(2);

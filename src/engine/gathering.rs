@@ -1,4 +1,5 @@
-//! The input side of a batch: polling, and what a poll says about the worker's partitions (SPEC section 10).
+//! The input side of a batch: polling, and what a poll says about the worker's partitions
+//! (docs/rules/exactly-once.md#where-a-partition-begins).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

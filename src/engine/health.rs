@@ -60,7 +60,7 @@ fn draining(stop: &AtomicBool) -> Result<(), String> {
     if stop.load(Ordering::Relaxed) { Err("the process is ending".to_owned()) } else { Ok(()) }
 }
 
-/// The engine's named conditions of readiness (SPEC section 13). Ready means flowing.
+/// The engine's named conditions of readiness (docs/rules/operating.md#health). Ready means flowing.
 pub struct EngineHealth {
     /// Asked for the published view.
     pub fence: Arc<Mutex<Fence>>,

@@ -1,4 +1,4 @@
-//! `/metrics`, `/livez` and `/readyz` (SPEC section 13).
+//! `/metrics`, `/livez` and `/readyz` (docs/rules/operating.md#health).
 
 use std::fmt::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 /// One named condition of readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Its name, as in SPEC 13.
+    /// Its name (docs/rules/operating.md#health).
     pub name: &'static str,
     /// `Ok`, or why not, in words.
     pub state: Result<(), String>,

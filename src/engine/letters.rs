@@ -58,7 +58,7 @@ impl Letter {
         }
     }
 
-    /// Queues the letter for the topic of dead letters, with the headers of D29.
+    /// Queues the letter for the topic of dead letters, with its headers (docs/rules/dead-letters.md#format).
     pub fn put<P: TransactionalProducer>(&self, producer: &mut P, topic: &str) -> Result<(), ProduceError> {
         let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
         let letter = self.borrowed();

@@ -1,5 +1,5 @@
-//! Reading what an upsert partition has come to (SPEC section 10): what stands, where the documents lie, and the documents of
-//! shared assets, to be held against today's graph.
+//! Reading what an upsert partition has come to (docs/rules/upserts.md#taking-over): what stands, where the documents lie, and the
+//! documents of shared assets, to be held against today's graph.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! Which topics a configuration and the shares of today need, and what is wrong with those that are there (SPEC 5, 9, 10).
+//! Which topics a configuration and the shares of today need, and what is wrong with those that are there
+//! (docs/rules/events.md#the-control-topic, docs/rules/outputs.md#provisioning, docs/rules/upserts.md#the-input).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which input partitions were begun before: small notes in `sharecast.state` (SPEC section 10).
+//! Which input partitions were begun before: small notes in `sharecast.state` (docs/rules/exactly-once.md#where-a-partition-begins).
 //!
 //! A partition without committed offset is begun at `streams.X.start` if no note names it; with a note, the offset has
 //! been lost, and going on by a guess would double or skip records.

@@ -1,6 +1,6 @@
-//! What open routes are owed (SPEC section 9, `on_route_failure: wait`): the input log holds it. Beside the offsets a note says from
-//! which input offset on a route is owed; when it answers, that part is read again for it alone, until it meets the partition's own
-//! position.
+//! What open routes are owed (docs/rules/outputs.md#what-is-owed, `on_route_failure: wait`): the input log holds it. Beside the offsets a
+//! note says from which input offset on a route is owed; when it answers, that part is read again for it alone, until it meets the
+//! partition's own position.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Asking for the control topic's end, several times within the bound, on a client used for nothing else (SPEC section 11).
+//! Asking for the control topic's end, several times within the bound, on a client used for nothing else
+//! (docs/rules/fence.md#the-views-age).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Creating topics: the engine's own at start, tenants' at the grant (SPEC section 9, `output.provision: auto`).
+//! Creating topics: the engine's own at start, tenants' at the grant (docs/rules/outputs.md#provisioning, `output.provision: auto`).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

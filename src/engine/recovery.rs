@@ -1,5 +1,6 @@
-//! What a worker does when a transaction was not committed (SPEC sections 9, 10, 16). The batch is kept in every case and
-//! its records are decided again; nothing is skipped, and nothing is written twice.
+//! What a worker does when a transaction was not committed (docs/rules/outputs.md#failed-routes,
+//! docs/rules/exactly-once.md#a-producer-that-is-lost, docs/librdkafka.md). The batch is kept in every case and its records are decided
+//! again; nothing is skipped, and nothing is written twice.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What the workers of this process decide by, told to those who wait for it: `share revoke --wait` is certain of the cut once
-//! every member of the group has reported an epoch that contains it (SPEC 11).
+//! every member of the group has reported an epoch that contains it (docs/rules/fence.md#being-certain).
 //!
 //! A worker says "from here on I decide by no graph older than this epoch" where no transaction of it is open. What it has said
 //! stays true for as long as it lives, so a report may be old and is never wrong. Reports are written when an event has passed that

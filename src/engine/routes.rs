@@ -1,4 +1,4 @@
-//! The output topics a worker writes to, each with its breaker (SPEC section 9).
+//! The output topics a worker writes to, each with its breaker (docs/rules/outputs.md#failed-routes).
 //!
 //! Pure: what the cluster says and the time are arguments. A route is used once the worker's own producer has seen a
 //! leader for it; one that fails is opened, tried again with back-off, and closes by itself.

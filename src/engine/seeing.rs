@@ -1,4 +1,5 @@
-//! Having a producer see a topic before it is used, outside a transaction (SPEC sections 9 and 16).
+//! Having a producer see a topic before it is used, outside a transaction (docs/rules/outputs.md#before-a-route-is-used,
+//! docs/librdkafka.md#topics-that-are-missing).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Writing the folded table to a local file now and then, and starting from it (SPEC section 5).
+//! Writing the folded table to a local file now and then, and starting from it (docs/rules/events.md#snapshots).
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! The status writer (SPEC section 10): one instance at a time writes the status documents that the fold leads to.
+//! The status writer (docs/rules/exactly-once.md#the-status-writer): one instance at a time writes the status documents that the fold
+//! leads to.
 //!
 //! It is the member that owns the control topic's partition in the group `<group>-status`. The offset it commits is the
 //! next control offset whose documents are to be written, in the documents' own transaction: each is there exactly once.

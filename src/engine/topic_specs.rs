@@ -1,4 +1,5 @@
-//! How each topic is made: its partitions and its configuration, in one place for the engine, `provision` and the CLI (SPEC 9, 10).
+//! How each topic is made: its partitions and its configuration, in one place for the engine, `provision` and the CLI
+//! (docs/rules/outputs.md#provisioning, docs/rules/upserts.md#what-is-stored).
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ impl TopicNames {
         self.template.topic(tenant.as_str(), stream.as_str())
     }
 
-    /// A tenant's view of its shares; keeps its name whatever the template says (D41).
+    /// A tenant's view of its shares; keeps its name whatever the template says (docs/rules/outputs.md#tenants-topics).
     pub fn of_status(&self, tenant: &TenantId) -> String {
         format!("share.{tenant}.shares")
     }

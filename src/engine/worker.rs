@@ -1,5 +1,6 @@
 //! The data plane's one loop: a worker owns a group consumer and a transactional producer and takes records from
-//! their input partitions to their tenants' topics (SPEC sections 3, 7, 10, 11).
+//! their input partitions to their tenants' topics (ARCHITECTURE.md#a-records-way, docs/rules/release.md, docs/rules/exactly-once.md,
+//! docs/rules/fence.md).
 //!
 //! `run` and `transact` together are a record's whole way. No transaction is open across a poll.
 

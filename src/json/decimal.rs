@@ -94,7 +94,7 @@ impl<'a> Decimal<'a> {
         Some(if self.negative { -magnitude - i128::from(has_rest) } else { magnitude })
     }
 
-    /// Appends the number rounded to `places` decimals, ties away from zero, in plain notation (D37).
+    /// Appends the number rounded to `places` decimals, ties away from zero, in plain notation (docs/rules/profiles.md#numbers).
     pub fn write_rounded(&self, places: u8, out: &mut Vec<u8>) {
         let kept = if self.is_zero() { 0 } else { self.scale + i64::from(places) };
         if kept >= self.count() as i64 {

@@ -4,7 +4,7 @@ use super::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
 use super::text::write_string;
 use crate::document::{Kind, Member, Node, Place};
 
-/// Parses by D26; members keep their order and repeats, numbers their text.
+/// Parses what docs/rules/values.md#json-that-is-read takes; members keep their order and repeats, numbers their text.
 pub fn parse(text: &[u8]) -> Result<Node, InvalidJson> {
     let mut tape = Tape::default();
     tape.parse(text)?;
@@ -12,7 +12,7 @@ pub fn parse(text: &[u8]) -> Result<Node, InvalidJson> {
     Ok(builder.node(NodeIndex::ROOT))
 }
 
-/// Appends the node as JSON without whitespace, numbers as written, strings as D5.
+/// Appends the node as JSON without whitespace, numbers as written (docs/rules/values.md#json-that-is-written).
 pub fn write(node: &Node, out: &mut Vec<u8>) {
     match &node.kind {
         Kind::Null => out.extend_from_slice(b"null"),

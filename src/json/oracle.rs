@@ -1,4 +1,4 @@
-//! The tape against serde_json, and what D26 adds to the grammar.
+//! The tape against serde_json, and what docs/rules/values.md#json-that-is-read adds to the grammar.
 
 use super::tape::{NodeIndex, NodeKind, Tape};
 use proptest::prelude::*;

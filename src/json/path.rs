@@ -1,4 +1,4 @@
-//! The subset of RFC 9535 JSONPath that compiles (SPEC section 8, D34).
+//! The subset of RFC 9535 JSONPath that compiles (docs/rules/profiles.md#paths).
 
 use super::decimal::Decimal;
 use super::tape::{NodeIndex, NodeKind, Tape, hash_name};

@@ -6,7 +6,8 @@ use super::{scan, text};
 /// Around the root there is no container.
 const OUTSIDE: u32 = u32::MAX;
 
-/// Reads the one value of `text`, known to be UTF-8, by D26 or by the grammar alone, and appends its entries.
+/// Reads the one value of `text`, known to be UTF-8, by all rules (docs/rules/values.md#json-that-is-read) or by the grammar alone, and
+/// appends its entries.
 pub(super) fn read<const GRAMMAR_ONLY: bool>(text: &[u8], entries: &mut Vec<Entry>, unescaped: &mut String) -> Result<(), InvalidJson> {
     Reader { text, entries, unescaped, at: 0, blanks: 0, depth: 0, container: OUTSIDE, in_object: false }.read::<GRAMMAR_ONLY>()
 }

@@ -112,7 +112,8 @@ fn digits(text: &[u8], mut at: usize) -> usize {
 /// More digits than this before the point, exponent included, and a number may be beyond the doubles.
 const SURELY_FINITE: i64 = 300;
 
-/// Behind the number that begins at `start`; unless the grammar alone is asked for, it must be finite as a double (D26).
+/// Behind the number that begins at `start`; unless the grammar alone is asked for, it must be finite as a double
+/// (docs/rules/values.md#json-that-is-read).
 #[inline(always)]
 pub(super) fn number<const GRAMMAR_ONLY: bool>(text: &[u8], start: usize) -> Result<usize, InvalidJson> {
     let first = start + usize::from(byte(text, start) == b'-');

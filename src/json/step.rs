@@ -1,4 +1,4 @@
-//! Flooring to a multiple, exactly: `bucket` (D37).
+//! Flooring to a multiple, exactly: `bucket` (docs/rules/profiles.md#numbers).
 
 use super::decimal::{Decimal, Digits, write_plain};
 
@@ -32,7 +32,7 @@ impl Step {
         pairs.into_iter().find(|(a, b)| a != b).is_some_and(|(a, b)| a < b)
     }
 
-    /// Appends the multiple of this step at or below `number`, in plain notation (D37).
+    /// Appends the multiple of this step at or below `number`, in plain notation.
     pub fn write_floor(&self, number: &Decimal<'_>, out: &mut Vec<u8>) {
         if self.exceeds(number) {
             let digits = if number.negative && !number.is_zero() { &self.digits[..] } else { &[] };

@@ -3,10 +3,10 @@
 use super::{reader, scan, text};
 use std::ops::Range;
 
-/// The deepest value that is read; the record itself is at depth 1 (D26).
+/// The deepest value that is read; the record itself is at depth 1 (docs/rules/values.md#json-that-is-read).
 pub const MAX_DEPTH: usize = 128;
 
-/// Why bytes are no JSON by D26, and where.
+/// Why bytes are no JSON that is read, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
 pub struct InvalidJson {
@@ -122,13 +122,13 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Validates `text` by D26 and notes where each value stands. After an error the tape is empty.
+    /// Validates `text` and notes where each value stands. After an error the tape is empty.
     pub fn parse(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
         self.parse_by::<false>(text)
     }
 
     /// Validates `text` by the grammar of RFC 8259 alone: any depth, any number, and lone surrogates, which unescaping
-    /// leaves out. For the lines of files, whose values are judged by D26 one by one.
+    /// leaves out. For the lines of files, whose values are judged one by one.
     pub fn parse_grammar(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
         self.parse_by::<true>(text)
     }

@@ -1,8 +1,8 @@
-//! Strings: escaping as D5 wants it, and unescaping.
+//! Strings: escaping (docs/rules/values.md#json-that-is-written), and unescaping.
 
 use super::scan;
 
-/// Appends `text` as a JSON string with its quotes, escaping only what D5 names.
+/// Appends `text` as a JSON string with its quotes, escaping only what JSON demands.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.push(b'"');

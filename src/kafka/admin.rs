@@ -68,7 +68,7 @@ pub struct TopicShape {
     pub has_leaders: bool,
 }
 
-/// What is wrong with the control topic (section 5).
+/// What is wrong with the control topic (docs/rules/events.md#the-control-topic).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControlTopicCheck {
     /// Each ends the start with exit 78 and says what to change.
@@ -267,7 +267,7 @@ impl Admin {
         Ok(())
     }
 
-    /// What section 5 wants of the control topic; none where the topic is missing.
+    /// What is wanted of the control topic (docs/rules/events.md#the-control-topic); none where the topic is missing.
     pub fn check_control_topic(&self, name: &str) -> Result<Option<ControlTopicCheck>, ClientError> {
         let Some(shape) = self.topic(name)? else { return Ok(None) };
         Ok(Some(check_control(&shape, &self.topic_config(name)?, self.brokers()?)))
@@ -293,7 +293,7 @@ impl Admin {
     }
 }
 
-/// The control topic as section 5 wants it, for a cluster of so many brokers.
+/// The control topic as it is wanted, for a cluster of so many brokers.
 pub fn control_topic(name: &str, brokers: usize) -> TopicSpec {
     let mut config = BTreeMap::new();
     for (key, value) in [

@@ -9,7 +9,7 @@ use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
 
-/// An idle client: on one that fetches, each question would wait behind the fetch (section 16).
+/// An idle client: on one that fetches, each question would wait behind the fetch (docs/librdkafka.md#watermarks).
 pub struct KafkaEndProbe {
     consumer: BaseConsumer<Logged>,
     topic: String,

@@ -1,5 +1,5 @@
-//! Calls of librdkafka that ignore their time-out (section 16) are made on a thread of their own, so that one that does not
-//! come back costs a producer, not the process.
+//! Calls of librdkafka that ignore their time-out (docs/librdkafka.md#calls-that-ignore-their-time-out) are made on a thread of their
+//! own, so that one that does not come back costs a producer, not the process.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

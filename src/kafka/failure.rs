@@ -119,7 +119,7 @@ pub(super) fn of_input_call(error: &KafkaError) -> ConsumeError {
 }
 
 /// A record that the client or the broker did not take; none for a purge, which follows an abort. Everything that is not
-/// known to be the record's or the producer's fault is the route's (section 9).
+/// known to be the record's or the producer's fault is the route's (docs/rules/outputs.md#failed-routes).
 pub(super) fn of_record(topic: &str, code: Code, words: &str) -> Option<ProduceError> {
     let topic = || topic.to_owned();
     Some(match code {
@@ -152,7 +152,7 @@ pub(super) fn of_record(topic: &str, code: Code, words: &str) -> Option<ProduceE
 }
 
 /// An error of a transactional call. What may be retried has timed out: the producer's state is then unknown, and it must be
-/// made anew (section 16).
+/// made anew (docs/librdkafka.md#transactions).
 pub(super) fn of_transaction(call: &str, error: &KafkaError) -> ProduceError {
     let KafkaError::Transaction(error) = error else {
         return ProduceError::Fatal(format!("{call}: {error}"));

@@ -1,4 +1,5 @@
-//! A cluster inside the process, for the demo and for errors on demand. It proves nothing about exactly-once (section 16).
+//! A cluster inside the process, for the demo and for errors on demand. It proves nothing about exactly-once
+//! (docs/librdkafka.md#the-mock-cluster).
 
 use std::collections::BTreeMap;
 

@@ -35,7 +35,7 @@ const MAX_POLL_INTERVAL_MS: u64 = 300_000;
 const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
 
 impl KafkaSettings {
-    /// From the resolved configuration, which has refused what would break sections 10 and 11.
+    /// From the resolved configuration, which has refused what would break exactly-once or the fence.
     pub fn of(config: &KafkaConfig) -> Self {
         let map = |properties: &Properties| properties.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self {

@@ -17,7 +17,7 @@ use super::native::flush;
 use super::settings::{KafkaSettings, put};
 use crate::id::Offset;
 
-/// Why a record was not acknowledged. An event may be written again: its id makes it idempotent (D9).
+/// Why a record was not acknowledged. An event may be written again: its id makes it idempotent (docs/rules/events.md#repeats).
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is certain that it is not in the log, and writing it again will not help: too large, no such topic, no right to it.

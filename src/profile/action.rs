@@ -19,7 +19,7 @@ pub(crate) enum Action {
     Mask(Mask),
     /// To this name.
     Rename(String),
-    /// To this JSON, written as D5.
+    /// To this JSON (docs/rules/values.md#json-that-is-written).
     Const {
         json: Vec<u8>,
         kind: ConstKind,
@@ -101,7 +101,7 @@ impl Action {
     }
 }
 
-/// Of a repeated name the last value stands in the first place (D40).
+/// Of a repeated name the last value stands in the first place (docs/rules/profiles.md#constants).
 fn write_constant(node: &Node, out: &mut Vec<u8>) {
     match &node.kind {
         Kind::List(items) => {

@@ -25,11 +25,11 @@ pub struct Projection {
     pub(super) trie: Trie,
     /// Of the name `_share`.
     pub(super) share_hash: u32,
-    /// The section's transforms in their order (D34).
+    /// The section's transforms in their order (docs/rules/profiles.md#the-order-of-transforms).
     pub(super) actions: Vec<Action>,
     /// The mapping's event time, if a `truncate` may hit it.
     pub(super) time: Option<Path>,
-    /// The section's `truncate` entries in their order (D38).
+    /// The section's `truncate` entries in their order (docs/rules/profiles.md#truncate).
     pub(super) truncates: Vec<Truncate>,
 }
 

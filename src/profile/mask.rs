@@ -1,4 +1,4 @@
-//! `mask: hash`: HMAC-SHA-256, keyed for each owner and target (D39).
+//! `mask: hash`: HMAC-SHA-256, keyed for each owner and target (docs/rules/profiles.md#masks).
 
 use super::project::Parties;
 use hmac::{Hmac, KeyInit, Mac};

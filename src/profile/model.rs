@@ -1,4 +1,4 @@
-//! The projector against a slow model of D34 to D36 and D40 that tries every path on every value.
+//! The projector against a slow model of docs/rules/profiles.md that tries every path on every value.
 
 use super::action::Action;
 use super::compile::Profile;
@@ -311,7 +311,7 @@ proptest! {
             rewrite_tenant: not_root(&also_tenant),
             rewrite_asset: not_root(&also_asset),
         };
-        // An event time is no container (D27).
+        // An event time is no container (docs/rules/records.md#event-time).
         prop_assume!(!is_container_at(&record, mapping.time.as_ref()));
         let parties = Parties { owner: "northwind", target: "acme", target_asset: "EX \"1\"" };
         let mut text = String::new();

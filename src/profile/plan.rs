@@ -19,7 +19,7 @@ impl Selection {
 
     pub(super) fn with(self, rules: Rules) -> Self {
         if rules.meet(Rules::TIME) {
-            // The time member is outside exclude (D36).
+            // The time member is outside exclude (docs/rules/profiles.md#identity-members).
             return Self { included: true, excluded: false };
         }
         Self { included: self.included || rules.meet(Rules::INCLUDE), excluded: self.excluded || rules.meet(Rules::EXCLUDE) }

@@ -160,7 +160,7 @@ fn renames(section: &Section) -> Vec<(&Path, &str)> {
 fn renamed(path: &[Step], renames: &[(&Path, &str)]) -> Steps {
     let mut new = path.to_vec();
     for (at, step) in new.iter_mut().enumerate() {
-        // Paths are matched against the input's names (D34), so the old way is looked at.
+        // Paths are matched against the input's names (docs/rules/profiles.md#paths), so the old way is looked at.
         if let Some((_, name)) = renames.iter().find(|(rename, _)| is_at(rename, &path[..=at])) {
             *step = Step::Name((*name).to_owned());
         }

@@ -20,7 +20,7 @@ pub struct Parties<'a> {
     pub target_asset: &'a str,
 }
 
-/// What `_share` says (SPEC section 9).
+/// What `_share` says (docs/rules/outputs.md#provenance).
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
     /// The share.
@@ -57,7 +57,7 @@ struct Outcome {
 const MAX_OUTCOMES: usize = 8;
 
 impl Projector {
-    /// `mask_secret` keys `mask: hash`; without it hashed members are dropped (D39).
+    /// `mask_secret` keys `mask: hash`; without it hashed members are dropped (docs/rules/profiles.md#masks).
     pub fn new(mask_secret: Option<&[u8]>) -> Self {
         Self { keys: MaskKeys::new(mask_secret), ..Self::default() }
     }
@@ -76,7 +76,7 @@ impl Projector {
 
     /// Appends the loaded record, an object, as `projection` shows it. `text` is what was loaded. Answers the steps by
     /// which the Kafka timestamp is floored one after the other (`floor_timestamp`): one for each `truncate` that hit the
-    /// time member, whatever came of it (D38).
+    /// time member, whatever came of it (docs/rules/profiles.md#truncate).
     ///
     /// A second projection of the same record by the same `projection` costs little more than copying.
     pub fn project(
@@ -133,8 +133,8 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
     }
 }
 
-/// A Kafka timestamp floored by the steps that `Projector::project` answered (D38). Where the multiple lies before the
-/// year 1, which no line can write (D3), it is the first moment that can be written.
+/// A Kafka timestamp floored by the steps that `Projector::project` answered. Where the multiple lies before the
+/// year 1, which no line can write (docs/rules/values.md#times), it is the first moment that can be written.
 pub fn floor_timestamp(timestamp: Millis, steps: &[Span]) -> Millis {
     let floor = |nanos: i128, step: &Span| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
     let nanos = steps.iter().fold(timestamp.moment().nanos(), floor);

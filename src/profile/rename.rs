@@ -1,4 +1,5 @@
-//! The clashes of renames that can be seen in the text of a profile (D40). Others are left to run time.
+//! The clashes of renames that can be seen in the text of a profile (docs/rules/profiles.md#renames-that-clash). Others are left to run
+//! time.
 
 use super::spec::{Placed, Section, SpecError, error};
 use crate::document::Place;

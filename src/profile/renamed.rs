@@ -1,4 +1,5 @@
-//! Objects in which members are renamed: who stays when two come out under one name (D36, D40).
+//! Objects in which members are renamed: who stays when two come out under one name (docs/rules/profiles.md#identity-members,
+//! docs/rules/profiles.md#renames).
 
 use super::plan::Selection;
 use super::template::Mark;
@@ -65,7 +66,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A rename may not take the name of an identity member, not even of one that the record lacks (D36).
+    /// A rename may not take the name of an identity member, not even of one that the record lacks.
     fn bar_identity_names(&mut self, active: Range<usize>, first_piece: usize, first_arrival: usize) {
         for at in first_arrival..self.scratch.arrivals.len() {
             let name = self.new_name(self.scratch.arrivals[at].rename);

@@ -1,4 +1,4 @@
-//! D34 to D40 by example: a section, a record, and what the target sees.
+//! The rules of docs/rules/profiles.md by example: a section, a record, and what the target sees.
 
 use super::compile::Profile;
 use super::project::{Parties, Projector, Provenance, floor_timestamp};

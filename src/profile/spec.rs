@@ -19,7 +19,7 @@ pub struct SpecError {
     pub place: Place,
 }
 
-/// A profile's sections as written, checked by D21 and D40.
+/// A profile's sections as written, checked as docs/rules/profiles.md#publishing says.
 #[derive(Debug, Clone)]
 pub struct ProfileSpec {
     /// In the order written; no stream twice.
@@ -35,7 +35,7 @@ pub struct Section {
     pub(crate) include: Vec<Placed>,
     /// What is not, whatever `include` says.
     pub(crate) exclude: Vec<Placed>,
-    /// In the order in which they apply to one member (D34).
+    /// In the order in which they apply to one member (docs/rules/profiles.md#the-order-of-transforms).
     pub(crate) transforms: Vec<Transform>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Transform {
 }
 
 impl ProfileSpec {
-    /// Reads `profile.published.spec`, or a profile file. Of a repeated member the last counts (D10).
+    /// Reads `profile.published.spec`, or a profile file. Of a repeated member the last counts (docs/rules/events.md#event-data).
     pub fn read(node: &Node) -> Result<Self, SpecError> {
         let sections = last_members(map(node, "a profile")?).into_iter().map(read_section).collect::<Result<_, _>>()?;
         Ok(Self { sections })
@@ -186,7 +186,8 @@ fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
     }
 }
 
-/// JSON text was read by D26, YAML was not: a number beyond the doubles would make records that no one reads (D26).
+/// JSON text was read by docs/rules/values.md#json-that-is-read, YAML was not: a number beyond the doubles would make records that no one
+/// reads.
 fn has_boundless_number(node: &Node) -> bool {
     match &node.kind {
         Kind::Number(text) => !text.parse::<f64>().is_ok_and(f64::is_finite),

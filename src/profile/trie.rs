@@ -26,7 +26,7 @@ impl Rules {
     /// The mapping's event time.
     pub(super) const TIME: Self = Self(64);
     pub(super) const TRANSFORM: Self = Self(128);
-    /// Written whatever is selected (D36).
+    /// Written whatever is selected (docs/rules/profiles.md#identity-members).
     pub(super) const ALWAYS: Self = Self(4 | 8 | 64);
     /// Rules that say no more than whether a value is selected.
     pub(super) const PLAIN: Self = Self(1 | 2 | 64);

@@ -125,8 +125,8 @@ fn floor(moment: Moment, step: Span) -> i128 {
     moment.nanos().div_euclid(step.nanos()) * step.nanos()
 }
 
-/// Appends the time in its own unit. None as text before the year 1, which has no such text (D27); a number has no
-/// such bound.
+/// Appends the time in its own unit. None as text before the year 1, which has no such text (docs/rules/profiles.md#truncate); a number
+/// has no such bound.
 fn write_time(nanos: i128, unit: Unit, out: &mut Vec<u8>) -> Option<()> {
     if unit == Unit::Text {
         let moment = Moment::from_nanos(nanos)?;

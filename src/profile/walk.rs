@@ -41,7 +41,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) rename: u32,
-    /// An identity member has this name, so that the renamed ones go (D36).
+    /// An identity member has this name, so that the renamed ones go (docs/rules/profiles.md#identity-members).
     pub(super) is_barred: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Writes the root; it is always written (D35).
+    /// Writes the root; it is always written (docs/rules/profiles.md#containers).
     pub(super) fn run(mut self) {
         let root = self.projection.trie.node(Trie::ROOT);
         self.scratch.active.push(Trie::ROOT);
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
         is_shown
     }
 
-    /// Only a top-level `_share` is removed from the input (D36).
+    /// Only a top-level `_share` is removed from the input.
     pub(super) fn is_share_member(&self, parent: NodeIndex, child: NodeIndex) -> bool {
         parent == NodeIndex::ROOT && self.is_share_name(self.tape.entry(child))
     }
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         shows_inside || is_selected
     }
 
-    /// A mapped member is always written; one that only `rewrite` names if it would be in the output (D35, D36).
+    /// A mapped member is always written; one that only `rewrite` names if it would be in the output.
     fn identity(&mut self, node: NodeIndex, plan: &Plan) -> bool {
         let is_shown = plan.rules.meet(Rules::TENANT | Rules::ASSET) || self.is_in_output(node, plan);
         if is_shown {

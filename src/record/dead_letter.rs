@@ -1,4 +1,4 @@
-//! Dead letters: why a record was set aside, and the line that says so (D29).
+//! Dead letters: why a record was set aside, and the line that says so (docs/rules/dead-letters.md#format).
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::time::Millis;
 /// The topic of dead letters.
 pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
 
-/// Why a record was set aside: the closed set of SPEC section 6 and D29.
+/// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// An upsert record, or one whose mapping uses the key, has none.
@@ -26,13 +26,13 @@ pub enum Reason {
     InvalidId,
     /// Longer than `max_record_bytes`.
     TooLarge,
-    /// No JSON by D26.
+    /// No JSON that is read (docs/rules/values.md#json-that-is-read).
     InvalidJson,
     /// JSON, but no object; for an append stream also a null value.
     NotAnObject,
     /// The time path names nothing, or null.
     MissingTime,
-    /// The time path names two things, or what is no time (D27).
+    /// The time path names two things, or what is no time (docs/rules/records.md#event-time).
     InvalidTime,
     /// The event time is later than now and `max_future`.
     FutureTime,

@@ -1,7 +1,8 @@
-//! Reading one record in the order of D25.
+//! Reading one record in the order of docs/rules/records.md#order-of-reasons.
 //!
-//! A record is read in two steps, so that what is not shared need not be parsed (D24): `outer_identity` looks at key and
-//! headers alone, `load`, `identity` and `event_time` at the value. Nothing here allocates once the scratch has grown.
+//! A record is read in two steps, so that what is not shared need not be parsed (docs/rules/records.md#unshared-values-are-not-read):
+//! `outer_identity` looks at key and headers alone, `load`, `identity` and `event_time` at the value. Nothing here allocates once the
+//! scratch has grown.
 
 use super::dead_letter::{Reason, Refusal};
 use super::event_time;
@@ -187,7 +188,7 @@ pub fn event_time(
     Ok(t)
 }
 
-/// The event time at the mapped path, as D27 reads it, wherever it lies.
+/// The event time at the mapped path (docs/rules/records.md#event-time), wherever it lies.
 pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<Moment, Refusal> {
     let node = match the_node(path, text, tape) {
         Found::Nothing => return Err(Refusal::new(Reason::MissingTime, "no event time in the value")),

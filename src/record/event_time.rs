@@ -1,4 +1,5 @@
-//! The time a JSON value says, and the unit it says it in (D27). `truncate` shares it (D38).
+//! The time a JSON value says, and the unit it says it in (docs/rules/records.md#event-time). `truncate` shares it
+//! (docs/rules/profiles.md#truncate).
 
 use crate::json::decimal::Decimal;
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
@@ -31,7 +32,7 @@ impl Unit {
     }
 }
 
-/// The time that a value of a record says: a number by its magnitude, or RFC 3339 (D27). None of anything else, and
+/// The time that a value of a record says: a number by its magnitude, or RFC 3339. None of anything else, and
 /// outside the years 1 to 9999. `buffer` is for unescaping.
 pub fn read(tape: &Tape, text: &[u8], node: NodeIndex, buffer: &mut String) -> Option<(Moment, Unit)> {
     match tape.kind(node) {

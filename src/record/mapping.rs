@@ -1,4 +1,4 @@
-//! How a stream's records name their tenant, asset and time (SPEC section 6).
+//! How a stream's records name their tenant, asset and time (docs/rules/records.md#streams).
 
 use crate::id::{StreamIndex, StreamName};
 use crate::json::path::Path;
@@ -38,7 +38,7 @@ pub struct Mapping {
     pub key_format: Option<KeyFormat>,
     /// The event time in the value; without it the Kafka timestamp is the event time.
     pub time: Option<Path>,
-    /// Further members that get the target's tenant id (D36).
+    /// Further members that get the target's tenant id (docs/rules/profiles.md#identity-members).
     pub rewrite_tenant: Vec<Path>,
     /// Further members that get the target's asset id.
     pub rewrite_asset: Vec<Path>,
@@ -65,18 +65,19 @@ impl Source {
 }
 
 impl Mapping {
-    /// Whether tenant and asset are both known without looking at the value (D24).
+    /// Whether tenant and asset are both known without looking at the value (docs/rules/records.md#unshared-values-are-not-read).
     pub fn is_outside_value(&self) -> bool {
         self.tenant.is_outside_value() && self.asset.is_outside_value()
     }
 
-    /// Whether an id comes from the key, so that a record must have one (D25).
+    /// Whether an id comes from the key, so that a record must have one (docs/rules/records.md#order-of-reasons).
     pub fn uses_key(&self) -> bool {
         [&self.tenant, &self.asset].iter().any(|source| matches!(source, Source::Key | Source::KeyField))
     }
 }
 
-/// A `key_format` such as `{tenant}/{asset}`: literal text and at most the two fields, in either order, with text between (D28).
+/// A `key_format` such as `{tenant}/{asset}`: literal text and at most the two fields, in either order, with text between
+/// (docs/rules/records.md#key-format).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFormat {
     /// The parts in order. No two literals and no two fields are neighbours, and no field stands twice.
@@ -149,7 +150,7 @@ impl KeyFormat {
     }
 
     /// Takes a key apart; none if it does not fit. A field ends at the first place where the text behind it fits, without a
-    /// second try; a field that stands last takes the rest (D28).
+    /// second try; a field that stands last takes the rest.
     pub fn split<'k>(&self, key: &'k str) -> Option<KeyFields<'k>> {
         let mut fields = KeyFields::default();
         let mut rest = key;

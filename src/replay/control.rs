@@ -1,4 +1,5 @@
-//! The control file: one record a line, with its offset and control time (D2, D10).
+//! The control file: one record a line, with its offset and control time (docs/rules/replay.md#control-offsets,
+//! docs/rules/replay.md#control-lines).
 
 use std::borrow::Cow;
 
@@ -40,7 +41,7 @@ fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut S
     let next = Offset(last_offset.0.checked_add(1).ok_or("there is no offset behind the last")?);
     let read = match event::read_line(line) {
         Ok(read) => read,
-        // Neither `time` nor `offset` is read of a line that D26 refuses (D10).
+        // Neither `time` nor `offset` is read of a line that is no JSON that is read (docs/rules/replay.md#control-lines).
         Err(e) => {
             let record = Err(Unreadable(format!("no JSON that is read: {e}")));
             return Ok(ControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });

@@ -1,4 +1,4 @@
-//! One input file, its lines with their defaults (D4) and in order (D8).
+//! One input file, its lines with their defaults (docs/rules/replay.md#defaults) and in order (docs/rules/replay.md#files).
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ fn at(line: &WrittenLine<'_>, stream: &Stream, tape: &mut Tape) -> Option<Millis
     line.at.or_else(|| mapped_time(line.value.as_deref()?, stream, tape)).or(line.timestamp)
 }
 
-/// The event time of a JSON object by D26, whatever its size and whoever shares it.
+/// The event time of a JSON object, whatever its size and whoever shares it.
 fn mapped_time(value: &[u8], stream: &Stream, tape: &mut Tape) -> Option<Millis> {
     let path = stream.mapping.time.as_ref()?;
     tape.parse(value).ok()?;

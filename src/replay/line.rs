@@ -1,4 +1,5 @@
-//! Lines of the two kinds of input files (SPEC section 12, D2, D4, D8).
+//! Lines of the two kinds of input files (docs/rules/replay.md#control-offsets, docs/rules/replay.md#defaults,
+//! docs/rules/replay.md#files).
 
 use std::borrow::Cow;
 
@@ -24,7 +25,7 @@ pub(super) type Headers<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
 /// What is wrong with a line, in words.
 pub(super) type Wrong = &'static str;
 
-/// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it (D8).
+/// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it.
 pub(super) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     let whole = file.strip_suffix(b"\n").unwrap_or(file);
     let ends_in_line_feed = whole.len() < file.len();
@@ -103,7 +104,7 @@ pub(super) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, 
     if raw.contains('\\') { unescape(raw).map(Cow::Owned).ok_or(wrong) } else { Ok(Cow::Borrowed(raw)) }
 }
 
-/// A time of a file in whole milliseconds, finer digits cut off (D3).
+/// A time of a file in whole milliseconds, finer digits cut off (docs/rules/values.md#time-precision).
 fn time(value: &[u8], wrong: Wrong) -> Result<Millis, Wrong> {
     Moment::parse_rfc3339(&string(value, wrong)?).map(Moment::millis).ok_or(wrong)
 }

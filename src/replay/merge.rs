@@ -1,4 +1,4 @@
-//! The order of the world: by time, control before records, records by `--input` order and line (D6).
+//! The order of the world: by time, control before records, records by `--input` order and line (docs/rules/replay.md#equal-times).
 
 use crate::time::Millis;
 

@@ -1,4 +1,4 @@
-//! `replay` as a pure function: the bytes of files in, the lines of topics out (SPEC section 12).
+//! `replay` as a pure function: the bytes of files in, the lines of topics out (docs/rules/replay.md).
 
 mod control;
 mod documents;
@@ -20,7 +20,7 @@ use world::World;
 /// The name of the topic that a tenant's records of a stream go to.
 pub type TopicNames = dyn Fn(&TenantId, &StreamName) -> String;
 
-/// What of the configuration replay depends on (D41).
+/// What of the configuration replay depends on (docs/rules/configuration.md#keys-that-decide).
 pub struct Settings {
     /// The fold's rules, and the streams.
     pub fold: FoldRules,
@@ -52,7 +52,7 @@ pub struct Input<'l> {
     pub bytes: &'l [u8],
 }
 
-/// A line that cannot be used: exit 65, and no output (D8).
+/// A line that cannot be used: exit 65, and no output (docs/rules/replay.md#files).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {what}")]
 pub struct BadLine {
@@ -78,7 +78,7 @@ pub enum ReplayError<E> {
 /// How a replay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Records and upsert writes that waited for the skip of this offset in vain (D11).
+    /// Records and upsert writes that waited for the skip of this offset in vain (docs/rules/events.md#unreadable-records).
     pub waits_for: Option<Offset>,
     /// How many records waited.
     pub waiting: usize,
@@ -88,7 +88,8 @@ pub struct Ended {
 const GATHERED_BYTES: usize = 16 << 20;
 
 /// Replays the files. Every line is read before the first output is handed over. `take` gets a topic's name and whole lines of
-/// it, in order, any number of times. `until` is the last moment that is in (D7); without it the clock stops at the last line.
+/// it, in order, any number of times. `until` is the last moment that is in (docs/rules/replay.md#the-end); without it the clock stops at
+/// the last line.
 pub fn replay<E>(
     settings: &Settings,
     control: Control<'_>,

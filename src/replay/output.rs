@@ -1,4 +1,4 @@
-//! The lines of each output topic (D3, D5).
+//! The lines of each output topic (docs/rules/values.md#times, docs/rules/values.md#json-that-is-written).
 
 use rustc_hash::FxHashMap;
 

@@ -1,7 +1,8 @@
 //! The members of a line, by the grammar of RFC 8259 alone.
 //!
-//! A line may hold a record that D26 refuses: too deep, with a number too large or a lone surrogate. It is a line all the same
-//! (D8), so it is read here without those limits, and each value is left where it stands.
+//! A line may hold a record that is no JSON that is read (docs/rules/values.md#json-that-is-read): too deep, with a number too large or a
+//! lone surrogate. It is a line all the same (docs/rules/replay.md#files), so it is read here without those limits, and each value is
+//! left where it stands.
 
 use crate::json::text::read_escape;
 

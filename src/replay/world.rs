@@ -34,7 +34,7 @@ pub(super) struct World<'s, 'l> {
     decider: Decider,
     upserts: UpsertReplay,
     outputs: Outputs<'s>,
-    /// What happened while an unreadable control record waits for its skip (D11).
+    /// What happened while an unreadable control record waits for its skip (docs/rules/events.md#unreadable-records).
     held: Held<'l>,
 }
 

@@ -36,7 +36,7 @@ fn is_accepted_so(share: &Document<'_>, data: &Node) -> bool {
         && data.get("streams").and_then(Node::as_list).is_none_or(names_all)
 }
 
-/// The pause that this sender holds (D16).
+/// The pause that this sender holds (docs/rules/shares.md#pauses).
 fn held(share: &Document<'_>, acting: Option<&str>) -> Holders {
     match acting {
         None => Holders::OPERATOR,
@@ -45,7 +45,7 @@ fn held(share: &Document<'_>, acting: Option<&str>) -> Holders {
     }
 }
 
-/// The pauses that this sender's resume lifts (D16).
+/// The pauses that this sender's resume lifts.
 fn lifted(share: &Document<'_>, acting: Option<&str>) -> Holders {
     match acting {
         None => Holders::OPERATOR.with(Holders::OWNER).with(Holders::TARGET),

@@ -1,7 +1,7 @@
 //! One command for many shares: what it would write, and whether the fold would take all of it.
 //!
 //! Each line's event is folded onto the table as it is now, at the next offset, as if the lines before it had been written. So
-//! every rule of section 4 is tried before anything is written, and lines that stand against one another are found too.
+//! every rule of docs/rules/shares.md is tried before anything is written, and lines that stand against one another are found too.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

@@ -1,5 +1,5 @@
 //! The ids of a bulk run's events and shares. They follow from what is to be done, so that a run that was interrupted can be
-//! repeated: what it wrote already is then the same event again (D9).
+//! repeated: what it wrote already is then the same event again (docs/rules/events.md#repeats).
 //!
 //! The same *command* later must be another event all the same: pause, resume, pause. So an event on a share is named by the
 //! share's revision, which has risen since if anything was done, and an offer by how many offers of the same content have ended

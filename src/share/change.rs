@@ -38,7 +38,7 @@ impl Presence {
 }
 
 impl ShareTable {
-    /// Changes a share. If its document differs it is a new revision and goes to the parties (D9).
+    /// Changes a share. If its document differs it is a new revision and goes to the parties (docs/rules/events.md#revisions).
     pub(crate) fn change(&mut self, number: ShareNumber, folded: &mut Folded, doing: impl FnOnce(&mut Share)) {
         let before = self.shares[number.0].clone();
         doing(&mut self.shares[number.0]);
@@ -92,7 +92,7 @@ impl ShareTable {
         }
     }
 
-    /// EXPIRED shares whose `late_grace` is over are grants no longer (D31).
+    /// EXPIRED shares whose `late_grace` is over are grants no longer (docs/rules/release.md#shares-that-count).
     pub(crate) fn end_graces(&mut self, folded: &mut Folded) {
         let now = self.now();
         let over: Vec<ShareNumber> =
@@ -110,14 +110,14 @@ impl ShareTable {
         share.ends().is_none_or(|ends| now.moment() >= ends.after(self.rules.late_grace))
     }
 
-    /// Records that a share's time has come (D15, D31).
+    /// Records that a share's time has come (docs/rules/shares.md#lapse-and-end).
     pub(crate) fn expire(&mut self, number: ShareNumber, cause: Cause, folded: &mut Folded) {
         let share = &self.shares[number.0];
         let lingers = cause == Cause::Access && share.state == State::Active && !self.grace_is_over(share, self.now());
         self.change(number, folded, |share| share.expire(cause, lingers));
     }
 
-    /// A share's documents, in the order of D22.
+    /// A share's documents, in the order of docs/rules/status.md#order-of-documents.
     pub(crate) fn publish_documents(&self, number: ShareNumber, folded: &mut Folded) {
         let share = &self.shares[number.0];
         let (document, epoch) = (self.document(share), self.epoch());
@@ -132,7 +132,7 @@ impl ShareTable {
         }
     }
 
-    /// The hash of a place (D17).
+    /// The hash of a place (docs/rules/shares.md#one-share-a-place).
     pub(crate) fn place_hash(&self, target: TenantNumber, asset: &str) -> u64 {
         hash_of(&[self.tenants.get(target).id.as_str(), asset])
     }

@@ -115,7 +115,7 @@ mod tests {
             write(&random)
         };
         let codes: std::collections::BTreeSet<String> = (0..140).map(with).collect();
-        assert_eq!(codes.len(), 140, "128 bits at least are wanted (SPEC 12)");
+        assert_eq!(codes.len(), 140, "128 bits at least are wanted");
     }
 
     proptest! {

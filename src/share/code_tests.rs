@@ -44,7 +44,7 @@ fn a_tenant_needs_the_code_and_the_operator_does_not() {
     assert_eq!(world.state("s1"), "ACTIVE");
 }
 
-/// D13: behind what the share itself forbids, before what the tenant does.
+/// After what the share itself forbids, before what the tenant does (docs/rules/shares.md#order-of-checks).
 #[test]
 fn the_code_is_asked_for_in_its_place() {
     let mut world = invited("k");
@@ -71,7 +71,7 @@ fn a_new_code_replaces_the_old_one_which_stays_if_none_is_given() {
     world.ok("zenith", "share.accepted", &accept("l"));
 }
 
-/// D9: the hash is in no document, so a new one alone is no revision.
+/// The hash is in no document, so a new one alone is no revision (docs/rules/events.md#revisions).
 #[test]
 fn a_new_code_alone_is_no_revision() {
     let mut world = World::partners();

@@ -1,4 +1,5 @@
-//! What each event type's `data` says, typed (SPEC section 5, D10, D13).
+//! What each event type's `data` says, typed (docs/rules/events.md#event-types, docs/rules/events.md#event-data,
+//! docs/rules/shares.md#order-of-checks).
 
 use super::code::CodeHash;
 use super::event::Sender;
@@ -47,7 +48,7 @@ pub enum Data<'a> {
 pub struct TenantUpdate<'a> {
     /// `tenant`.
     pub tenant: &'a str,
-    /// `parent`: absent is unchanged, null is none (D10).
+    /// `parent`: absent is unchanged, null is none.
     pub parent: Option<Option<&'a str>>,
     /// `suspended`.
     pub suspended: Option<bool>,
@@ -66,7 +67,7 @@ pub struct Offer<'a> {
     pub label: Option<&'a str>,
     /// `target_tenant`.
     pub target_tenant: Option<&'a str>,
-    /// `invitee`; none where there is a `target_tenant` (D19).
+    /// `invitee`; none where there is a `target_tenant` (docs/rules/invitations.md#offers-to-an-invitee).
     pub invitee: Option<&'a str>,
     /// `target_asset`.
     pub target_asset: Option<&'a str>,
@@ -128,7 +129,7 @@ pub struct Acceptance<'a> {
     pub code: Option<&'a str>,
 }
 
-/// `share.updated`; of `starts`, `ends` and `label` null clears (D10).
+/// `share.updated`; of `starts`, `ends` and `label` null clears.
 #[derive(Debug)]
 pub struct Update<'a> {
     /// `target_asset`.
@@ -148,7 +149,7 @@ pub struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Whether it names anything that the target may not change (section 4, rule 1).
+    /// Whether it names anything that the target may not change (docs/rules/shares.md#who-may-do-what).
     pub fn is_for_owner(&self) -> bool {
         self.streams.is_some()
             || self.profile.is_some()

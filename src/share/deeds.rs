@@ -41,7 +41,7 @@ impl Share {
         }
     }
 
-    /// These hold a pause too (D16).
+    /// These hold a pause too (docs/rules/shares.md#pauses).
     pub(crate) fn hold(&mut self, holders: Holders, now: Millis) {
         if self.state == State::Active {
             self.state = State::Paused;
@@ -77,7 +77,7 @@ impl Share {
 }
 
 impl ShareTable {
-    /// An event on a share that is there (D13).
+    /// An event on a share that is there (docs/rules/shares.md#order-of-checks).
     pub(crate) fn change_share(&mut self, id: &str, deed: &Deed<'_>, actor: Actor<'_>, folded: &mut Folded) -> Result<(), Reason> {
         if !ShareId::is_valid(id) || !lifecycle::deed_ids_are_valid(deed) {
             return Err(Reason::InvalidId);
@@ -146,7 +146,8 @@ impl ShareTable {
         if is_owners { None } else { AssetId::parse(text).ok() }
     }
 
-    /// An offer: rejected, a FAILED share, a PENDING one, or an ACTIVE one where nobody needs to accept (D13, D18).
+    /// An offer: rejected, a FAILED share, a PENDING one, or an ACTIVE one where nobody needs to accept
+    /// (docs/rules/partnerships.md#automatic-acceptance).
     pub(crate) fn offer(&mut self, sender: Sender<'_>, offer: &Offer<'_>, folded: &mut Folded) -> Result<(), Reason> {
         let owner = match (sender, offer.owner) {
             (Sender::Tenant(own), named) if named.is_none_or(|named| named == own) => own,
@@ -222,7 +223,7 @@ impl ShareTable {
         if offered != self.document(&self.shares[number.0]) {
             self.shares[number.0].extra_mut().written = Some(Box::new(written(offer)));
         }
-        // The target does not see it (D22).
+        // The target does not see it (docs/rules/status.md#who-sees-what).
         for topic in [StatusTopic::Shares, StatusTopic::Tenant(self.tenants.get(owner).id.clone())] {
             folded.documents.push(StatusDocument { topic, key: offer.share.to_owned(), timestamp: self.now(), value: value.clone() });
         }

@@ -1,4 +1,5 @@
-//! A control record as a line that replay reads (SPEC section 12, D2): a dump of the log replays to what happened.
+//! A control record as a line that replay reads (docs/rules/cli.md#dumps, docs/rules/replay.md#control-offsets): a dump of the log
+//! replays to what happened.
 
 use base64::Engine;
 
@@ -33,7 +34,7 @@ pub fn line(offset: Offset, time: Millis, headers: &[(String, Vec<u8>)], value: 
     out
 }
 
-/// Malformed data of an event that can take something away makes it unreadable (D10).
+/// Malformed data of an event that can take something away makes it unreadable (docs/rules/events.md#malformed-data).
 fn is_set_aside(kind: &str, source: &str, data: &Node) -> bool {
     match (EventType::parse(kind), Sender::parse(source)) {
         (Some(kind), Some(sender)) => kind.takes_away() && data::read(kind, sender, data).is_err(),

@@ -28,7 +28,7 @@ pub(crate) struct Share {
     extra: Option<Box<Extra>>,
     pub(crate) offered_at: Millis,
     accepted_at: i64,
-    /// When it was paused, or when it ended if that is no time of its own (D20).
+    /// When it was paused, or when it ended if that is no time of its own (docs/rules/shares.md#moments).
     since: i64,
     starts: i64,
     ends: i64,
@@ -199,7 +199,7 @@ impl Share {
         self.flags = self.flags & !(15 << HOLDERS) | holders.0 << HOLDERS;
     }
 
-    /// The epoch of its status document (D2).
+    /// The epoch of its status document (docs/rules/events.md#epoch).
     pub(crate) fn changed_at(&self) -> Epoch {
         let [a, b, c, d, e] = self.changed_at;
         Epoch(i64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
@@ -218,7 +218,7 @@ impl Share {
         self.set_flag(HISTORY, on);
     }
 
-    /// EXPIRED out of ACTIVE, not cut off since, and within `late_grace` (D31).
+    /// EXPIRED out of ACTIVE, not cut off since, and within `late_grace` (docs/rules/release.md#shares-that-count).
     pub(crate) fn lingers(&self) -> bool {
         self.flags & LINGERS != 0
     }
@@ -227,13 +227,14 @@ impl Share {
         self.set_flag(LINGERS, on);
     }
 
-    /// D20: the acceptance, or `starts` if that is later; with `history` `starts`. None is the beginning of time.
+    /// The acceptance, or `starts` if that is later; with `history` `starts`. None is the beginning of time
+    /// (docs/rules/shares.md#moments).
     pub(crate) fn granted_from(&self) -> Option<Moment> {
         let accepted = self.accepted_at()?.moment();
         if self.has_history() { self.starts() } else { Some(self.starts().map_or(accepted, |starts| starts.max(accepted))) }
     }
 
-    /// D20: in every final state control time, but of an EXPIRED share the moment that was reached.
+    /// In every final state control time, but of an EXPIRED share the moment that was reached.
     pub(crate) fn ended_at(&self) -> Option<Moment> {
         match (self.state, self.expired_by()) {
             (State::Expired, Some(Cause::Offer)) => self.offer_expires(),
@@ -252,12 +253,12 @@ impl Share {
         }
     }
 
-    /// Whether the offer has lapsed at `now` (rule 7): the moment itself is late (D6).
+    /// Whether the offer has lapsed at `now`: the moment itself is late (docs/rules/shares.md#lapse-and-end).
     pub(crate) fn has_lapsed(&self, now: Millis) -> bool {
         self.offer_expires().is_some_and(|expires| now.moment() >= expires)
     }
 
-    /// Whether access has ended at `now` (rule 7): at the moment itself it is over (D6).
+    /// Whether access has ended at `now`: at the moment itself it is over.
     pub(crate) fn has_ended(&self, now: Millis) -> bool {
         self.ends().is_some_and(|ends| now.moment() >= ends)
     }

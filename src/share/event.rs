@@ -1,4 +1,4 @@
-//! Control events: CloudEvents 1.0 in structured and binary mode (SPEC section 5, D10).
+//! Control events: CloudEvents 1.0 in structured and binary mode (docs/rules/events.md#envelope).
 
 use super::kind::EventType;
 use crate::document::{Kind, Member, Node, Place};
@@ -26,7 +26,7 @@ pub struct Envelope {
 #[error("{0}")]
 pub struct Unreadable(pub String);
 
-/// Who sends an event, by its `source` (SPEC section 5).
+/// Who sends an event, by its `source`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender<'a> {
     /// `/operator`.
@@ -38,7 +38,7 @@ pub enum Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    /// Reads a `source`; none if it is not exactly one of the three forms (D10).
+    /// Reads a `source`; none if it is not exactly one of the three forms.
     pub fn parse(source: &'a str) -> Option<Self> {
         match source {
             "/operator" => Some(Self::Operator),
@@ -48,7 +48,7 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// A line of a control file: the event and what replay needs besides (D2, D10).
+/// A line of a control file: the event and what replay needs besides (docs/rules/replay.md#control-offsets).
 #[derive(Debug, Clone)]
 pub struct ControlLine {
     /// The event. In files it also needs a usable `time`.
@@ -57,13 +57,13 @@ pub struct ControlLine {
     pub time: Option<Millis>,
     /// `offset`.
     pub offset: OffsetAttribute,
-    /// `raw_base64`: a record that was no event, as a dump writes it (D2). Not decoded.
+    /// `raw_base64`: a record that was no event, as a dump writes it. Not decoded.
     pub raw_base64: RawAttribute,
     /// Whether the line is a JSON object.
     pub is_object: bool,
 }
 
-/// The extension attribute `offset` of a control line (D2).
+/// The extension attribute `offset` of a control line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetAttribute {
     /// Not there.
@@ -74,7 +74,7 @@ pub enum OffsetAttribute {
     WrongType,
 }
 
-/// The extension attribute `raw_base64` of a control line (D2).
+/// The extension attribute `raw_base64` of a control line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RawAttribute {
     /// Not there, or the line is an event, which may have such an attribute of its own.
@@ -114,7 +114,7 @@ pub fn read_binary(headers: &[(String, Vec<u8>)], value: &[u8]) -> Result<Envelo
     check(attributes, data)
 }
 
-/// Reads a line of a control file, without its line end. The error is of a line that D26 refuses: of it neither `time`
+/// Reads a line of a control file, without its line end. The error is of a line that is no JSON that is read: of it neither `time`
 /// nor `offset` is read.
 pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
     let node = parse(line)?;
@@ -193,7 +193,7 @@ fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node
     Ok(Envelope { id, source, kind, data })
 }
 
-/// Only a tick's `data` may be left out (D10).
+/// Only a tick's `data` may be left out.
 fn empty_data(kind: EventType) -> Result<Node, Unreadable> {
     match kind {
         EventType::ControlTick => Ok(Node { kind: Kind::Map(Vec::<Member>::new()), place: Place::default() }),

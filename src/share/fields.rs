@@ -1,4 +1,4 @@
-//! Reading the members of an event's data by name and type (D10, D13).
+//! Reading the members of an event's data by name and type (docs/rules/events.md#event-data).
 
 use rustc_hash::FxHashSet;
 
@@ -51,7 +51,7 @@ fn shown(node: &Node) -> String {
     }
 }
 
-/// The members of an event's data; null is the same as absent (D10).
+/// The members of an event's data; null is the same as absent.
 pub(crate) struct Fields<'a>(pub(crate) &'a Node);
 
 impl<'a> Fields<'a> {
@@ -115,7 +115,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A list of strings, repeats left out (D13).
+    /// A list of strings, repeats left out.
     pub(crate) fn texts(&self, name: &'static str) -> Result<Option<Vec<&'a str>>, Malformed> {
         self.typed(name, TEXTS, |node| {
             let mut seen = FxHashSet::default();

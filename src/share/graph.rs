@@ -55,7 +55,7 @@ pub struct Quiet {
     pub stream: StreamIndex,
     /// Shares whose offer is open.
     pub pending: u32,
-    /// Shares that are over (D30: FAILED, DECLINED and CANCELLED too).
+    /// Shares that are over; FAILED, DECLINED and CANCELLED too (docs/rules/release.md#reasons).
     pub ended: u32,
 }
 
@@ -121,7 +121,7 @@ pub enum GrantState {
     Active,
     /// PAUSED.
     Paused,
-    /// EXPIRED out of ACTIVE and not cut off since: counts within `late_grace` (D31).
+    /// EXPIRED out of ACTIVE and not cut off since: counts within `late_grace` (docs/rules/release.md#shares-that-count).
     Expired,
 }
 
@@ -149,12 +149,12 @@ impl ShareGraph {
         self.control_time
     }
 
-    /// Whether an unreadable control record waits for its skip (D11): nothing may be decided.
+    /// Whether an unreadable control record waits for its skip (docs/rules/events.md#unreadable-records): nothing may be decided.
     pub fn is_halted(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The offsets that wait for their skip, rising (D11).
+    /// The offsets that wait for their skip, rising.
     pub fn unreadable_offsets(&self) -> &[Offset] {
         &self.waiting
     }

@@ -59,7 +59,7 @@ pub struct Noted {
 /// Collects the history of one share as one viewer may see it, while the log is folded.
 ///
 /// The operator sees every event that names the share or changed its document. A tenant sees those that wrote a document
-/// to its own status topic (D22), and besides them its own events that name the share.
+/// to its own status topic (docs/rules/status.md#who-sees-what), and besides them its own events that name the share.
 #[derive(Debug)]
 pub struct History {
     share: ShareId,

@@ -1,4 +1,4 @@
-//! The types of control events (SPEC section 5).
+//! The types of control events (docs/rules/events.md#event-types).
 
 /// A known event type, version 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +89,8 @@ impl EventType {
         format!("sharecast.{}.v1", self.name())
     }
 
-    /// Whether it can take something away, so that malformed data of it makes the record unreadable (D10).
+    /// Whether it can take something away, so that malformed data of it makes the record unreadable
+    /// (docs/rules/events.md#malformed-data).
     pub fn takes_away(self) -> bool {
         matches!(
             self,
@@ -104,7 +105,7 @@ impl EventType {
         )
     }
 
-    /// Whether it is about one share, so that its rejection names the share (D23).
+    /// Whether it is about one share, so that its rejection names the share (docs/rules/status.md#rejected-events).
     pub fn is_of_share(self) -> bool {
         self.name().starts_with("share.")
     }

@@ -56,7 +56,7 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
     let target = document.target_tenant.unwrap();
     if state != GrantState::Expired {
         let is_marked = document.paused_by.words().any(|word| word == "suspension");
-        assert_eq!(is_marked, is_suspended(document.owner) || is_suspended(target), "D16");
+        assert_eq!(is_marked, is_suspended(document.owner) || is_suspended(target), "marked while either is suspended");
     }
     Some(Grant {
         share: share.id.clone(),
@@ -142,7 +142,7 @@ fn check_pairs(table: &ShareTable) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// D17, by comparing all with all.
+/// docs/rules/shares.md#one-share-a-place, by comparing all with all.
 fn check_places(table: &ShareTable) -> Result<(), TestCaseError> {
     let now = table.control_time();
     let live: Vec<_> = table.shares.iter().map(|(_, s)| s).filter(|s| s.state.is_live() && !s.has_ended(now)).collect();
@@ -240,7 +240,8 @@ proptest! {
         check_indexes(&restored)?;
     }
 
-    /// Whoever reads behind the fold, from a snapshot or from the beginning, must come to the very same documents (D22).
+    /// Whoever reads behind the fold, from a snapshot or from the beginning, must come to the very same documents
+    /// (docs/rules/status.md#who-sees-what).
     #[test]
     fn a_table_without_grants_writes_the_same_documents(steps in prop::collection::vec(step(), 1..140), stop in 0usize..140) {
         let (rules, log) = log(&steps);

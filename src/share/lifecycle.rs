@@ -1,6 +1,7 @@
-//! The rules of a share's life (SPEC section 4): decide first, then do.
+//! The rules of a share's life (docs/rules/shares.md): decide first, then do.
 //!
-//! `decide` and `check_offer` look only; what they answer the table carries out. Checks stand in the order of D13.
+//! `decide` and `check_offer` look only; what they return the table carries out. Checks are in the order of
+//! docs/rules/shares.md#order-of-checks.
 
 use super::code::CodeHash;
 use super::data::{Acceptance, Deed, Offer, Update};
@@ -41,7 +42,7 @@ pub(crate) struct Offered {
     pub(crate) is_accepted: bool,
 }
 
-/// The rules of an offer that is not rejected; the reason makes it FAILED (D13).
+/// The rules of an offer that is not rejected; the reason makes it FAILED.
 pub(crate) fn check_offer(
     offer: &Offer<'_>,
     owner: Party<'_>,
@@ -164,7 +165,7 @@ fn by(side: Side) -> Reason {
     }
 }
 
-/// D12; an acceptance names its target itself and is checked there.
+/// Whether this side may do it (docs/rules/shares.md#who-may-do-what); an acceptance names its target itself and is checked there.
 fn check_side(deed: &Deed<'_>, side: Side) -> Result<(), Reason> {
     let (is_allowed, reason) = match deed {
         Deed::Accept(_) => (true, Reason::NotTarget),
@@ -186,7 +187,7 @@ fn check_open(share: &Share, now: Millis) -> Result<(), Reason> {
     }
 }
 
-/// ACTIVE, PAUSED or EXPIRED (access): what can be revoked or left (D15).
+/// ACTIVE, PAUSED or EXPIRED (access): what can be revoked or left (docs/rules/shares.md#late-cuts).
 fn check_begun(share: &Share) -> Result<(), Reason> {
     if share.state.is_live() || share.expired_by() == Some(Cause::Access) { Ok(()) } else { Err(Reason::WrongState) }
 }
@@ -196,7 +197,7 @@ fn resend<'a>(share: &Share, expires: Option<Moment>, code: Option<CodeHash>, no
     Ok(Change::Resend(restarted(share, expires, now)?, code))
 }
 
-/// When an offer lapses that is sent again (D20); none if it does not.
+/// When an offer lapses that is sent again (docs/rules/shares.md#resend); none if it does not.
 fn restarted(share: &Share, expires: Option<Moment>, now: Millis) -> Result<Option<Moment>, Reason> {
     if let Some(expires) = expires {
         return if expires <= now.moment() { Err(Reason::InvalidWindow) } else { Ok(Some(expires)) };
@@ -248,8 +249,8 @@ fn accept<'a>(
     Ok(Change::Accept { target, target_asset: acceptance.target_asset, streams })
 }
 
-/// Who has the code that was sent to the invitee has the invitee's mail. The operator verifies the address otherwise (D19), and the
-/// owner, who can only fail, is told why it does (D12).
+/// Who has the code that was sent to the invitee has the invitee's mail. The operator verifies the address otherwise
+/// (docs/rules/invitations.md#offers-to-an-invitee), and the owner, who can only fail, is told why it does.
 fn check_code(share: &Share, acceptance: &Acceptance<'_>, actor: Actor<'_>) -> Result<(), Reason> {
     let Actor::Tenant(_, number) = actor else { return Ok(()) };
     match share.code_hash() {
@@ -258,7 +259,7 @@ fn check_code(share: &Share, acceptance: &Acceptance<'_>, actor: Actor<'_>) -> R
     }
 }
 
-/// Who becomes, or already is, the target (D12, D19). An invitee's owner passes here and fails as `self_share`.
+/// Who becomes, or already is, the target. An invitee's owner passes here and fails as `self_share`.
 fn accepting<'a>(share: &Share, acceptance: &'a Acceptance<'a>, actor: Actor<'a>, around: &impl Surroundings) -> Result<Party<'a>, Reason> {
     let named = acceptance.target_tenant.map(|id| Party { id, number: around.tenant(id) });
     let target = match (actor, share.target()) {
@@ -316,7 +317,7 @@ fn pause<'a>(share: &Share, side: Side) -> Result<Change<'a>, Reason> {
     if !share.state.is_live() || share.holders().meets(holder) { Err(Reason::WrongState) } else { Ok(Change::Hold(holder)) }
 }
 
-/// The operator's resume lifts everybody's pause but a suspension's (D16).
+/// The operator's resume lifts everybody's pause but a suspension's (docs/rules/shares.md#pauses).
 fn resume<'a>(share: &Share, side: Side, now: Millis) -> Result<Change<'a>, Reason> {
     let lifted = match side {
         Side::Operator => Holders::OWNER.with(Holders::TARGET).with(Holders::OPERATOR),
@@ -344,7 +345,7 @@ fn expire<'a>(share: &Share, cause: Cause, now: Millis) -> Result<Change<'a>, Re
     if is_due { Ok(Change::Expire(cause)) } else { Err(Reason::WrongState) }
 }
 
-/// Names as configured streams; none at all is unknown too (D13).
+/// Names as configured streams; none at all is unknown too.
 fn resolve(names: &[&str], around: &impl Surroundings) -> Result<Vec<StreamIndex>, Reason> {
     if names.is_empty() {
         return Err(Reason::UnknownStream);
@@ -356,7 +357,7 @@ fn check_sections(streams: &[StreamIndex], sections: StreamSet) -> Result<(), Re
     if streams.iter().all(|s| sections.contains(*s)) { Ok(()) } else { Err(Reason::StreamNotInProfile) }
 }
 
-/// `starts` before `ends`, where there are both (D14).
+/// `starts` before `ends`, where there are both (docs/rules/shares.md#windows).
 fn is_window(starts: Option<Moment>, ends: Option<Moment>) -> bool {
     starts.zip(ends).is_none_or(|(starts, ends)| starts < ends)
 }

@@ -11,12 +11,12 @@ use crate::id::TenantId;
 pub enum Viewer {
     /// The operator: everything.
     Operator,
-    /// A tenant: what its own status topic holds (D22).
+    /// A tenant: what its own status topic holds (docs/rules/status.md#who-sees-what).
     Tenant(TenantId),
 }
 
 impl Viewer {
-    /// As whom the viewer sees a share; none where it is hidden from it. A target does not see FAILED shares (D22).
+    /// As whom the viewer sees a share; none where it is hidden from it. A target does not see FAILED shares.
     pub fn audience(&self, document: &Document<'_>) -> Option<Audience> {
         match self {
             Self::Operator => Some(Audience::Owner),

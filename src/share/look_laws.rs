@@ -95,7 +95,7 @@ fn fits(filter: &Filter, document: &Value) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 8))]
 
-    /// D22: what a viewer lists is its compacted status topic to the byte, the epoch too, by share id.
+    /// What a viewer lists is its compacted status topic to the byte, the epoch too, by share id (docs/rules/status.md#who-sees-what).
     #[test]
     fn a_list_is_the_viewer_s_status_topic(steps in prop::collection::vec(step(), 1..140), stop in 0usize..140) {
         let (table, topics) = happened(&steps, stop);
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// SPEC 12: replaying a dump equals what happened.
+    /// Replaying a dump equals what happened (docs/rules/cli.md#dumps).
     #[test]
     fn a_dump_folds_to_the_same(steps in prop::collection::vec(step(), 1..140), garbage in prop::collection::vec(any::<u8>(), 0..9), gap in 1i64..3) {
         let (rules, log) = log(&steps);

@@ -1,4 +1,5 @@
-//! What a mailer is told of an open invitation: one record of `sharecast.invitations` (SPEC section 9), keyed by the share's id.
+//! What a mailer is told of an open invitation: one record of `sharecast.invitations` (docs/rules/invitations.md#the-mailers-topic),
+//! keyed by the share's id.
 
 use super::code::CodeHash;
 use super::query::ShareView;

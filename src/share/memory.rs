@@ -1,4 +1,4 @@
-//! The events that are remembered, so that the same one again changes nothing (D9).
+//! The events that are remembered, so that the same one again changes nothing (docs/rules/events.md#repeats).
 
 use std::collections::VecDeque;
 
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// D9, against a plain map that forgets by looking at the time.
+        /// docs/rules/events.md#repeats, against a plain map that forgets by looking at the time.
         #[test]
         fn remembers_for_thirty_days(steps in prop::collection::vec((0u64..24, 0u64..2, 0i64..4), 1..300)) {
             let mut memory = Memory::default();

@@ -1,4 +1,5 @@
-//! Tenants and partnerships: the tree, suspensions, and what ends with a partnership (D16, D18).
+//! Tenants and partnerships: the tree, suspensions, and what ends with a partnership (docs/rules/partnerships.md#suspension,
+//! docs/rules/partnerships.md#the-end-of-a-partnership).
 
 use super::data::TenantUpdate;
 use super::entry::{ShareNumber, TenantNumber};
@@ -31,7 +32,7 @@ impl ShareTable {
         Ok(())
     }
 
-    /// Suspends a tenant or takes that back, with all its shares (D16).
+    /// Suspends a tenant or takes that back, with all its shares.
     fn suspend(&mut self, tenant: TenantNumber, is_suspended: bool, folded: &mut Folded) {
         self.tenants.get_mut(tenant).is_suspended = is_suspended;
         let now = self.now();
@@ -90,7 +91,7 @@ impl ShareTable {
         Ok(())
     }
 
-    /// Ends a share because its partnership ended; of an EXPIRED one only the `late_grace` ends (D15, D18).
+    /// Ends a share because its partnership ended; of an EXPIRED one only the `late_grace` ends (docs/rules/shares.md#late-cuts).
     fn cut(&mut self, number: ShareNumber, folded: &mut Folded) {
         let now = self.now();
         self.change(number, folded, |share| match share.state {

@@ -1,4 +1,4 @@
-//! Profiles published and retired (D21).
+//! Profiles published and retired (docs/rules/profiles.md#publishing).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl ShareTable {
         Ok(())
     }
 
-    /// `profile.retired`: its grants release nothing until it is published again (section 4, rule 10).
+    /// `profile.retired`: its grants release nothing until it is published again.
     pub(crate) fn retire(&mut self, sender: Sender<'_>, owner: Option<&str>, name: &str, folded: &mut Folded) -> Result<(), Reason> {
         let owner = owner_of(sender, owner)?;
         if !ProfileName::is_valid(name) {
@@ -92,7 +92,7 @@ impl ShareTable {
     }
 }
 
-/// Whose profile it is: `owner` is for the operator, a tenant may only name itself (D12).
+/// Whose profile it is: `owner` is for the operator, a tenant may only name itself (docs/rules/events.md#senders).
 fn owner_of(sender: Sender<'_>, owner: Option<&str>) -> Result<TenantId, Reason> {
     let id = match sender {
         Sender::Tenant(own) if owner.is_none_or(|named| named == own) => own,

@@ -16,7 +16,8 @@ use crate::time::{Millis, Moment};
 /// One of a share's moments.
 type MomentOf = fn(&Share) -> Option<Moment>;
 
-/// A share whose time has come though its state does not say so yet: an `expired` event is due (section 10).
+/// A share whose time has come though its state does not say so yet: an `expired` event is due
+/// (docs/rules/exactly-once.md#expired-events).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The share.
@@ -94,7 +95,7 @@ impl ShareTable {
         self.graph.control_time
     }
 
-    /// The offsets that wait for their skip, rising (D11).
+    /// The offsets that wait for their skip, rising (docs/rules/events.md#unreadable-records).
     pub fn unreadable_offsets(&self) -> &[Offset] {
         &self.graph.waiting
     }

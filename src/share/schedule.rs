@@ -1,4 +1,4 @@
-//! Moments still to come, sorted (SPEC section 5).
+//! Moments still to come, sorted (docs/rules/events.md#moments-to-come).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The folded table as bytes (SPEC section 5): written now and then, so that a start need not fold the whole topic.
+//! The folded table as bytes (docs/rules/events.md#snapshots): written now and then, so that a start need not fold the whole topic.
 //!
 //! What can be derived is not in it: the graph, the indexes and the moments to come are built anew.
 

@@ -1,4 +1,4 @@
-//! The words of a share's life (SPEC section 4): states, reasons, permissions, who holds a pause.
+//! The words of a share's life (docs/rules/shares.md#life): states, reasons, permissions, who holds a pause.
 
 /// Where a share stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ impl State {
         Self::Left,
     ];
 
-    /// The word of section 4, as status documents have it.
+    /// The word that status documents have.
     pub fn word(self) -> &'static str {
         match self {
             Self::Failed => "FAILED",
@@ -75,12 +75,12 @@ impl Permission {
     /// Every permission, in the order of the declaration.
     pub const ALL: [Self; 3] = [Self::View, Self::Edit, Self::Manage];
 
-    /// Reads a word of section 4.
+    /// Reads the word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.word() == word)
     }
 
-    /// The word of section 4.
+    /// The word that documents have.
     pub fn word(self) -> &'static str {
         match self {
             Self::View => "view",
@@ -111,7 +111,7 @@ impl Cause {
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
-        /// The closed set of reason codes (section 4).
+        /// The closed set of reason codes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Reason {
@@ -189,7 +189,7 @@ reasons! {
     WrongCode = "wrong_code",
 }
 
-/// A set of those who hold a pause on a share (D16).
+/// A set of those who hold a pause on a share (docs/rules/shares.md#pauses).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Holders(pub(crate) u8);
 
@@ -227,7 +227,7 @@ impl Holders {
         Self(self.0 & !other.0)
     }
 
-    /// The words of `paused_by`, sorted (D16).
+    /// The words of `paused_by`, sorted.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         [(Self::OPERATOR, "operator"), (Self::OWNER, "owner"), (Self::SUSPENSION, "suspension"), (Self::TARGET, "target")]
             .into_iter()

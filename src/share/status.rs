@@ -1,4 +1,4 @@
-//! Status documents (D22, D23).
+//! Status documents (docs/rules/status.md#documents, docs/rules/status.md#rejected-events).
 
 use super::state::{Holders, Permission, Reason, State};
 use crate::id::{Epoch, TenantId};
@@ -27,7 +27,7 @@ pub struct StatusDocument {
     pub value: Vec<u8>,
 }
 
-/// Whom a document is for (D22).
+/// Whom a document is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// The operator, and the owner: the whole document.
@@ -36,7 +36,7 @@ pub enum Audience {
     Target,
 }
 
-/// A share's document: the members of section 4 that have a value, in the order they are written.
+/// A share's document: the members that have a value, in the order they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document<'a> {
     /// `share`.
@@ -73,7 +73,7 @@ pub struct Document<'a> {
     pub state: State,
     /// `paused_by`, of a PAUSED share.
     pub paused_by: Holders,
-    /// `reason`, in states that have one (D20).
+    /// `reason`, in states that have one (docs/rules/shares.md#moments).
     pub reason: Option<Reason>,
     /// `revision`.
     pub revision: u32,
@@ -134,7 +134,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A rejected event (D23).
+/// A rejected event.
 #[derive(Debug, Clone, Copy)]
 pub struct Rejection<'a> {
     /// The event's id as written.

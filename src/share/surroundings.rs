@@ -34,7 +34,7 @@ pub(crate) trait Surroundings {
     fn sections(&self, slot: ProfileSlot) -> Option<StreamSet>;
     /// The target's id of a share's asset.
     fn target_asset_of<'a>(&'a self, share: &'a Share) -> &'a str;
-    /// Whether another live share feeds one of the streams of this place (D17).
+    /// Whether another live share feeds one of the streams of this place (docs/rules/shares.md#one-share-a-place).
     fn is_taken(&self, place: Place<'_>, except: Option<&Share>, now: Millis) -> bool;
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Place<'a> {
     pub(crate) streams: StreamSet,
 }
 
-/// What lies between two tenants (section 4, rule 2).
+/// What lies between two tenants (docs/rules/partnerships.md#who-may-share-with-whom).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bond {
     /// One may share with the other.

@@ -53,9 +53,9 @@ pub struct Touched {
 pub enum Outcome {
     /// It was taken, whether or not it changed anything.
     Applied,
-    /// A rule was broken; the reason code of SPEC section 4.
+    /// A rule was broken; its reason code.
     Rejected(&'static str),
-    /// The same event again (D9).
+    /// The same event again (docs/rules/events.md#repeats).
     Repeated,
     /// A tick.
     Tick,
@@ -70,9 +70,9 @@ pub enum Outcome {
 pub struct Folded {
     /// What became of it.
     pub outcome: Outcome,
-    /// The event's type as in SPEC section 5 (`share.offered`), or `unreadable`; for the metric.
+    /// The event's type without prefix and version (`share.offered`), or `unreadable`; for the metric.
     pub kind: &'static str,
-    /// Status documents to be written, in order (D22).
+    /// Status documents to be written, in order (docs/rules/status.md#order-of-documents).
     pub documents: Vec<StatusDocument>,
     /// Shares whose grants are not what they were, by share id.
     pub touched: Vec<Touched>,
@@ -97,7 +97,7 @@ pub struct ShareTable {
     pub(crate) shares: Slab<Share>,
     /// Shares by id.
     pub(crate) by_id: Index,
-    /// Live shares by target and target asset (D17).
+    /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
     pub(crate) places: Index,
     pub(crate) schedule: Schedule,
     pub(crate) memory: Memory,
@@ -203,7 +203,8 @@ impl ShareTable {
         }
     }
 
-    /// What stands before every event's own rules, in the order of D13: a repeat, the event's id, malformed data, the sender.
+    /// What comes before every event's own rules: a repeat, the event's id, malformed data, the sender
+    /// (docs/rules/shares.md#order-of-checks).
     fn admit(
         &mut self,
         kind: EventType,
@@ -255,7 +256,7 @@ impl ShareTable {
         }
     }
 
-    /// D11: under `halt` the offset waits, under `skip` it is set aside.
+    /// Under `halt` the offset waits, under `skip` it is set aside (docs/rules/events.md#unreadable-records).
     fn set_aside(&mut self, offset: Offset, why: Unreadable) -> Outcome {
         if self.rules.halts_on_unreadable {
             let waiting = &self.graph.waiting;
@@ -284,7 +285,7 @@ impl ShareTable {
     }
 }
 
-/// D12: the operator may send everything, the engine and a tenant each what is theirs.
+/// The operator may send everything, the engine and a tenant each what is theirs (docs/rules/events.md#senders).
 fn may_send(sender: Sender<'_>, kind: EventType) -> bool {
     let is_engines = matches!(kind, EventType::ShareExpired | EventType::ControlTick);
     let is_operators = matches!(kind, EventType::TenantUpdated | EventType::PartnershipEstablished | EventType::ControlSkipped);

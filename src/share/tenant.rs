@@ -1,4 +1,4 @@
-//! Tenants, their tree, and what lies between two of them (SPEC section 4, D18).
+//! Tenants, their tree, and what lies between two of them (docs/rules/partnerships.md#the-tenant-tree).
 
 use std::collections::BTreeMap;
 

@@ -245,7 +245,7 @@ fn d13_an_offer_is_rejected_or_fails() {
     ];
     for (at, (members, reason)) in cases.into_iter().enumerate() {
         let documents = offer(&mut world, "acme", &format!(r#""share":"f{at}",{members}"#));
-        assert_eq!(documents.len(), 2, "the target does not see it (D22)");
+        assert_eq!(documents.len(), 2, "the target does not see it");
         assert_eq!((documents[0].0.as_str(), documents[1].0.as_str()), ("sharecast.shares", "share.acme.shares"));
         assert_eq!((&documents[0].1["state"], &documents[0].1["reason"]), (&"FAILED".into(), &reason.into()), "{members}");
         assert_eq!(documents[0].1, documents[1].1);

@@ -1,5 +1,5 @@
-//! What stands in targets' topics, as `sharecast.standing.<stream>` keeps it (SPEC section 10): one record a place, written in
-//! the same transaction as the document or the tombstone.
+//! What stands in targets' topics, as `sharecast.standing.<stream>` keeps it (docs/rules/upserts.md#what-is-stored): one record a place,
+//! written in the same transaction as the document or the tombstone.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,7 +8,7 @@ use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::json::document::parse;
 use crate::json::text::write_string;
 
-/// A document as it was written, in eight bytes: what "equal to the last one written" compares (D33).
+/// A document as it was written, in eight bytes: what "equal to the last one written" compares (docs/rules/upserts.md#equal-documents).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub u64);
 

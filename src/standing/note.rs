@@ -1,5 +1,5 @@
 //! What stands beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
-//! (SPEC section 10).
+//! (docs/rules/upserts.md#what-is-stored).
 
 use std::collections::BTreeSet;
 

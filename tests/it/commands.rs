@@ -1,4 +1,4 @@
-//! The commands that write events (section 12).
+//! The commands that write events (docs/rules/cli.md).
 
 use super::broker::{shared, unique};
 use super::instance::{file, output, run};

@@ -1,4 +1,5 @@
-//! Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (sections 7, 10).
+//! Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (docs/rules/release.md,
+//! docs/rules/exactly-once.md).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

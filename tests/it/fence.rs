@@ -1,4 +1,4 @@
-//! What closes the fence and what opens it again (section 11).
+//! What closes the fence and what opens it again (docs/rules/fence.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The commands that look at what there is (section 12).
+//! The commands that look at what there is (docs/rules/cli.md).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

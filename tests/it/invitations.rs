@@ -1,4 +1,4 @@
-//! Invitations by e-mail: the code, the mailer's topic, and what becomes of both (sections 4, 9).
+//! Invitations by e-mail: the code, the mailer's topic, and what becomes of both (docs/rules/shares.md, docs/rules/outputs.md).
 
 use std::path::Path;
 
@@ -115,7 +115,8 @@ fn only_an_offer_that_stands_is_mailed() {
     assert!(resent.status.success() && !String::from_utf8_lossy(&resent.stderr).contains("mail"), "{resent:?}");
 }
 
-/// SPEC 9: what the target may do is shown where that is configured, and a change of it takes effect with the next record.
+/// What the target may do is shown where that is configured, and a change of it takes effect with the next record
+/// (docs/rules/outputs.md#the-permission-in-provenance).
 #[test]
 fn an_update_of_the_permission_shows_in_the_next_record() {
     let world = World::new(shared(), 1, "provenance_permission: true\n");
@@ -140,7 +141,7 @@ fn an_update_of_the_permission_shows_in_the_next_record() {
     engine.terminate();
 }
 
-/// D33: a document that shows the permission is another one with another permission, live too.
+/// A document that shows the permission is another one with another permission, live too (docs/rules/upserts.md#equal-documents).
 #[test]
 fn an_update_of_the_permission_writes_the_document_again() {
     let mut world = World::new(shared(), 1, "");

@@ -1,4 +1,4 @@
-//! The seams of `transport` on a real broker: what sections 9, 10, 11 and 16 build on.
+//! The seams of `transport` on a real broker: what outputs, exactly-once and the fence build on (docs/librdkafka.md).
 
 use std::time::{Duration, Instant};
 

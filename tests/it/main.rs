@@ -16,27 +16,28 @@ mod kafka_client;
 mod instance;
 #[cfg(feature = "io")]
 mod world;
-// Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (sections 7, 10).
+// Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (docs/rules/release.md,
+// docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
-// Partitions change hands while answers of the brokers are late, missing, repeated or out of order (section 10).
+// Partitions change hands while answers of the brokers are late, missing, repeated or out of order.
 #[cfg(feature = "io")]
 mod handover;
 #[cfg(feature = "io")]
 mod proxy;
-// What closes the fence and what opens it again (section 11).
+// What closes the fence and what opens it again (docs/rules/fence.md).
 #[cfg(feature = "io")]
 mod fence;
-// Bad routes and bad records: dead letters, and everybody else flows (sections 6, 9).
+// Bad routes and bad records: dead letters, and everybody else flows (docs/rules/records.md, docs/rules/outputs.md).
 #[cfg(feature = "io")]
 mod routes;
-// Details: each target's compacted topic holds exactly the current documents (sections 7, 10).
+// Details: each target's compacted topic holds exactly the current documents.
 #[cfg(feature = "io")]
 mod upserts;
-// First starts, lost offsets and what must not be run with (sections 5, 10, 12).
+// First starts, lost offsets and what must not be run with (docs/rules/events.md, docs/rules/cli.md).
 #[cfg(feature = "io")]
 mod start;
-// Kafka is away: who waits, and at whose cost (sections 11, 13).
+// Kafka is away: who waits, and at whose cost.
 #[cfg(feature = "io")]
 mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
@@ -45,24 +46,27 @@ mod rights;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
-// Status topics are the fold, each document once (sections 9, 10).
+// Status topics are the fold, each document once.
 #[cfg(feature = "io")]
 mod status;
-// The commands that write events (section 12).
+// The commands that write events.
 #[cfg(feature = "io")]
 mod commands;
-// The commands that look at what there is (section 12).
+// The commands that look at what there is.
 #[cfg(feature = "io")]
 mod hands;
-// Many shares by one command, a look before an offer, and a revoke that is certain (sections 11, 12).
+// Many shares by one command, a look before an offer, and a revoke that is certain.
 #[cfg(feature = "io")]
 mod looking;
 mod many;
 
-// Codes, mails, and permissions that are shown (sections 4, 9).
+// Codes, mails, and permissions that are shown (docs/rules/shares.md).
 #[cfg(feature = "io")]
 mod invitations;
-// Topics made by command, and snapshots on demand (sections 5, 9, 12).
+// Every command in the README and in docs/ is run.
+#[cfg(feature = "io")]
+mod documented;
+// Topics made by command, and snapshots on demand.
 #[cfg(feature = "io")]
 mod provision;
 

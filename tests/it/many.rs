@@ -1,4 +1,4 @@
-//! Many shares by one command, a look before an offer, and a revoke that is certain (sections 11 and 12).
+//! Many shares by one command, a look before an offer, and a revoke that is certain (docs/rules/fence.md, docs/rules/cli.md).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

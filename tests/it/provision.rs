@@ -1,4 +1,5 @@
-//! Topics made by command, snapshots on demand, and the ACLs that a broker then holds everybody to (sections 5, 9, 12).
+//! Topics made by command, snapshots on demand, and the ACLs that a broker then holds everybody to (docs/rules/events.md,
+//! docs/rules/outputs.md, docs/rules/cli.md).
 
 use super::broker::{shared, unique};
 use super::instance::{output, run};

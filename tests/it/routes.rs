@@ -1,4 +1,4 @@
-//! Bad routes and bad records: dead letters, and everybody else flows (sections 6, 9).
+//! Bad routes and bad records: dead letters, and everybody else flows (docs/rules/records.md, docs/rules/outputs.md#what-is-owed).
 
 use std::collections::BTreeSet;
 
@@ -120,7 +120,7 @@ fn a_topic_that_takes_little_at_once_gets_all_that_is_not_too_large_by_itself() 
     assert_eq!(world.letters().len(), 30);
 }
 
-/// A reader may subscribe before the first record (section 9).
+/// A reader may subscribe before the first record.
 #[test]
 fn a_tenants_topic_is_there_at_the_grant() {
     let world = shared_with(&[]);
@@ -192,7 +192,7 @@ fn a_topic_that_is_provisioned_is_made_again() {
     found_again(&world, next);
 }
 
-/// The input holds what a failed route was to get; nobody else sees anything of it (section 9).
+/// The input holds what a failed route was to get; nobody else sees anything of it.
 #[test]
 fn a_route_that_is_waited_for_gets_everything_in_order() {
     let world = manual("");

@@ -1,4 +1,4 @@
-//! First starts, lost offsets and what must not be run with (sections 5, 10, 12).
+//! First starts, lost offsets and what must not be run with (docs/rules/events.md, docs/rules/exactly-once.md, docs/rules/cli.md).
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};

@@ -1,4 +1,4 @@
-//! Status topics are the fold, each document once (sections 9, 10).
+//! Status topics are the fold, each document once (docs/rules/outputs.md, docs/rules/exactly-once.md).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Upsert streams: each target's topic holds exactly the current documents (sections 7 and 10), whatever happens meanwhile.
+//! Upsert streams: each target's topic holds exactly the current documents (docs/rules/release.md, docs/rules/exactly-once.md), whatever
+//! happens meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -229,7 +230,7 @@ fn a_new_owner_finds_what_has_ended_begun_or_changed() {
     engine.terminate();
 }
 
-/// The input's compaction keeps the newest record of a key, whether it can be read or not (D33).
+/// The input's compaction keeps the newest record of a key, whether it can be read or not (docs/rules/upserts.md#the-current-document).
 #[test]
 fn what_compaction_has_left_is_what_counts() {
     let compacts = [("segment.ms", "50"), ("min.cleanable.dirty.ratio", "0.001"), ("max.compaction.lag.ms", "100")];
@@ -259,7 +260,8 @@ fn what_compaction_has_left_is_what_counts() {
     engine.terminate();
 }
 
-/// A key's partition must not change while the topic lives (section 9): such a topic is an open route, and the others flow.
+/// A key's partition must not change while the topic lives (docs/rules/outputs.md#provisioning): such a topic is an open route, and the
+/// others flow.
 #[test]
 fn a_topic_with_other_partitions_than_it_was_made_with_is_an_open_route() {
     let details = Details::new(shared(), 1, &[], "");

@@ -105,7 +105,7 @@ log: {{ format: text }}
         instance
     }
 
-    /// Makes the control topic as section 5 wants it.
+    /// Makes the control topic as docs/rules/events.md#the-control-topic wants it.
     pub(crate) fn make_control(&self) {
         let admin = self.cluster.admin();
         admin.create(&[control_topic(&self.control, admin.brokers().unwrap())]).unwrap();

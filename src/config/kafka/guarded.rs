@@ -1,4 +1,4 @@
-//! librdkafka's settings that exactly-once (SPEC section 10) and the fence (section 11) stand on.
+//! librdkafka's settings that exactly-once (docs/rules/exactly-once.md) and the fence (docs/rules/fence.md) stand on.
 
 use super::spelling::canonical;
 

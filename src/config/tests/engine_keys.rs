@@ -1,4 +1,5 @@
-//! The settings of the running engine (SPEC sections 9 to 13).
+//! The settings of the running engine (docs/rules/outputs.md, docs/rules/exactly-once.md, docs/rules/fence.md, docs/rules/cli.md,
+//! docs/rules/operating.md).
 
 use super::*;
 

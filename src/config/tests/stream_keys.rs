@@ -1,4 +1,5 @@
-//! `streams` and what replay reads besides (SPEC section 6, D24, D28, D41).
+//! `streams` and what replay reads besides (docs/rules/records.md#streams, docs/rules/records.md#key-format,
+//! docs/rules/configuration.md#keys-that-decide).
 
 use super::*;
 use crate::id::MAX_STREAMS;

@@ -1,5 +1,5 @@
 //! The engine's workers, control planes and fences on a simulated cluster: exactly once, in order, and never by a view
-//! that is too old, whatever goes wrong (SPEC sections 7, 9, 10, 11).
+//! that is too old, whatever goes wrong (docs/rules/release.md, docs/rules/outputs.md, docs/rules/exactly-once.md, docs/rules/fence.md).
 //!
 //! `SHARECAST_SEED=<n>` runs one seed again and shows the engine's log, `SHARECAST_RUNS=<n>` so many from the first on.
 
