@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::acting::{Acting, Format};
+use super::argument;
 use super::configuration;
 use super::exit::{Exit, Failure};
 use super::invitations;
@@ -27,6 +28,7 @@ pub enum ShareLook {
     /// Show one share: its whole document, and what became of each event on it
     Show {
         /// The share
+        #[arg(value_parser = argument::share)]
         share: String,
         /// Only the document: quicker, as the control topic need not be read from its beginning
         #[arg(long)]
@@ -70,10 +72,10 @@ pub struct Filters {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// This share; may be repeated, as all of these
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = argument::share)]
     share: Vec<String>,
     /// This asset, by the owner's id or the target's
-    #[arg(long, value_name = "ASSET")]
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
     asset: Vec<String>,
     /// Exactly this label
     #[arg(long, value_name = "TEXT")]
@@ -82,16 +84,16 @@ pub struct Filters {
     #[arg(long, value_name = "EMAIL")]
     invitee: Vec<String>,
     /// Shared by this tenant
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
     owner: Vec<String>,
     /// Shared with this tenant
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
     target: Vec<String>,
     /// With this stream
-    #[arg(long, value_name = "STREAM")]
+    #[arg(long, value_name = "STREAM", value_parser = argument::stream)]
     stream: Vec<String>,
     /// By this profile
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", value_parser = argument::profile)]
     profile: Vec<String>,
     /// In this state: pending, active, paused, declined, cancelled, expired, revoked, left, failed
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]

@@ -4,6 +4,7 @@
 mod acls;
 #[cfg(feature = "io")]
 pub mod acting;
+pub mod argument;
 #[cfg(feature = "io")]
 mod bulk;
 #[cfg(feature = "io")]
@@ -45,6 +46,11 @@ pub mod send;
 pub mod share;
 #[cfg(feature = "io")]
 pub mod snapshot;
+pub mod time_argument;
+#[cfg(feature = "io")]
+mod trial;
+#[cfg(feature = "io")]
+mod writing;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -140,6 +146,11 @@ impl Cli {
     /// Reads the arguments, the first being the program's name. What is wrong with them, or the help that was asked
     /// for, is printed; then the answer is how to exit.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        if let Err(what) = argument::refuse_twice(&args) {
+            eprintln!("error: {what}");
+            return Err(Exit::Usage);
+        }
         Self::try_parse_from(args).map_err(|e| {
             // There is nobody left to tell if this cannot be printed.
             let _ = e.print();

@@ -15,8 +15,6 @@ use crate::share::table::{Folded, ShareTable};
 use crate::time::Millis;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord, EndProbe};
 
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(10);
 /// So long one poll waits for the first record.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 
@@ -45,6 +43,8 @@ pub(super) struct ControlFold {
     /// The end that was seen last.
     end: Offset,
     patience: Duration,
+    /// Progress does not lengthen this.
+    end_by: Option<BootTime>,
     trouble: Option<String>,
 }
 
@@ -73,7 +73,10 @@ impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
     pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
-        let mut probe = KafkaEndProbe::open(&kafka, &topic, ASK).map_err(client_failure)?;
+        let given_up = SystemClock.boot().after(patience);
+        // The first question of all: who is refused, or reaches nobody, is told so at once, and why.
+        let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
+        let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
         let bounds = probe.ask().map_err(input_failure)?;
         let rules = config.fold_rules();
         let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
@@ -82,7 +85,6 @@ impl ControlFold {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
         let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
-            let cluster = Admin::open(&kafka, ASK).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
             let origin = Origin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
             let table = snapshots::load_before(&config.snapshot.path, bounds.end, &origin, empty);
@@ -97,7 +99,12 @@ impl ControlFold {
             return Err(Failure::new(Exit::Configuration, what));
         }
         let log = KafkaControlLog::open(&kafka, &topic, from).map_err(client_failure)?;
-        Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, trouble: None })
+        Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, end_by: None, trouble: None })
+    }
+
+    /// From here on it gives up at this time, however much was read until then.
+    pub(super) fn end_by(&mut self, end: BootTime) {
+        self.end_by = Some(end);
     }
 
     /// Asks for the end anew, for what was written since.
@@ -118,7 +125,8 @@ impl ControlFold {
             let now = self.log.position().map_err(input_failure)?;
             if now > position {
                 (position, given_up) = (now, self.give_up());
-            } else if SystemClock.boot() >= given_up {
+            }
+            if position < self.end && SystemClock.boot() >= given_up {
                 let why = self.trouble.take().unwrap_or_else(|| "is a transaction open on it?".to_owned());
                 let what = format!("{} was read to offset {position} and no further, its end is {}: {why}", self.topic, self.end);
                 return Err(Failure::new(Exit::Unavailable, what).into());
@@ -167,6 +175,7 @@ impl ControlFold {
     }
 
     fn give_up(&self) -> BootTime {
-        SystemClock.boot().after(self.patience)
+        let silent = SystemClock.boot().after(self.patience);
+        self.end_by.map_or(silent, |end| end.min(silent))
     }
 }
