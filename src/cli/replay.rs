@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::configuration::{self, name_of};
 use super::exit::{Exit, Failure};
+use super::time_argument::TimeArgument;
 use crate::config::Config;
 use crate::replay::{Control, Input, ReplayError, Settings, replay};
 use crate::time::Moment;
@@ -24,17 +25,13 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The last moment that is in, as RFC 3339; the clock runs on to it
-    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    #[arg(long, value_name = "TIME", value_parser = TimeArgument::read_rfc3339)]
     until: Option<Moment>,
 }
 
 fn read_input(text: &str) -> Result<(String, PathBuf), String> {
     let (stream, file) = text.split_once('=').ok_or("write STREAM=FILE")?;
     Ok((stream.to_owned(), PathBuf::from(file)))
-}
-
-fn read_time(text: &str) -> Result<Moment, String> {
-    Moment::parse_rfc3339(text).ok_or_else(|| "write a time as RFC 3339, as in 2026-01-01T09:00:00Z".to_owned())
 }
 
 /// Replays. The configuration is looked at first (exit 78), then what files there are (exit 64), then their lines (exit 65).
