@@ -12,8 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
-use super::client::{ClientError, Deadline, Logged, create, log};
-use super::native::{Kind, Queue};
+use super::client::{ClientError, Deadline, Logged, create, serve, unanswered};
 use super::settings::KafkaSettings;
 
 /// Why a question to the cluster failed.
@@ -76,10 +75,11 @@ pub struct ControlTopicCheck {
     pub warnings: Vec<String>,
 }
 
+/// How often a refused login is looked for while nothing answers.
+const CLUSTER_SLICE: Duration = Duration::from_millis(200);
+
 /// A client for questions about the cluster and its topics. It blocks; it is made for starts and for once a minute.
 pub struct Admin {
-    // Above the client: it must be dropped first.
-    queue: Option<Queue>,
     client: AdminClient<Logged>,
     wait: Duration,
 }
@@ -88,25 +88,34 @@ impl Admin {
     /// Each question waits up to `wait`.
     pub fn open(settings: &KafkaSettings, wait: Duration) -> Result<Self, ClientError> {
         let client: AdminClient<Logged> = create(&settings.plain())?;
-        Ok(Self { queue: Queue::of_producer(client.inner()), client, wait })
+        Ok(Self { client, wait })
     }
 
-    /// The cluster's id, which tells it from any other.
+    /// The cluster's id, which tells it from any other. A refused login is told as soon as it is known; whoever waits for a
+    /// cluster that is down asks again.
     pub fn cluster_id(&self) -> Result<String, ClientError> {
-        self.serve();
-        let id = self.client.inner().fetch_cluster_id(self.wait);
-        id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            ClientError::Unavailable(
-                "no broker of kafka.bootstrap has told the cluster's id: is it reachable, and is it the right address?".to_owned(),
-            )
-        })
+        let deadline = Deadline::after(self.wait);
+        loop {
+            let id = self.client.inner().fetch_cluster_id(deadline.left().min(CLUSTER_SLICE));
+            if let Some(id) = id.filter(|id| !id.is_empty()) {
+                return Ok(id);
+            }
+            self.serve();
+            // A time-out says no more of it than what is known now.
+            if let Some(refused) = self.client.inner().context().refused_login() {
+                return Err(refused);
+            }
+            if deadline.has_passed() {
+                return Err(self.failed(&KafkaError::MetadataFetch(Code::OperationTimedOut)));
+            }
+        }
     }
 
     /// How many brokers are alive.
     pub fn brokers(&self) -> Result<usize, ClientError> {
         self.serve();
         let metadata = self.client.inner().fetch_metadata(Some("__consumer_offsets"), self.wait);
-        Ok(metadata.map_err(|error| ClientError::of(&error))?.brokers().len())
+        Ok(metadata.map_err(|error| self.failed(&error))?.brokers().len())
     }
 
     /// The topic as the cluster has it; none where it is missing.
@@ -115,7 +124,7 @@ impl Admin {
         let metadata = match self.client.inner().fetch_metadata(Some(name), self.wait) {
             Ok(metadata) => metadata,
             Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
-            Err(error) => return Err(ClientError::of(&error)),
+            Err(error) => return Err(self.failed(&error)),
         };
         metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
     }
@@ -123,14 +132,14 @@ impl Admin {
     /// Every topic that this client may see.
     pub fn topics(&self) -> Result<Vec<TopicShape>, ClientError> {
         self.serve();
-        let metadata = self.client.inner().fetch_metadata(None, self.wait).map_err(|error| ClientError::of(&error))?;
+        let metadata = self.client.inner().fetch_metadata(None, self.wait).map_err(|error| self.failed(&error))?;
         metadata.topics().iter().filter_map(|topic| shape(topic).transpose()).collect()
     }
 
     /// The configuration in force: the topic's own values and, below them, the broker's.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, ClientError> {
         self.serve();
-        let failed = |error| ClientError::of(&error);
+        let failed = |error| self.failed(&error);
         let answers = block_on(self.client.describe_configs(&[ResourceSpecifier::Topic(name)], &self.options())).map_err(failed)?;
         let mut config = BTreeMap::new();
         for answer in answers {
@@ -169,7 +178,7 @@ impl Admin {
         if topics.is_empty() {
             return Ok(Vec::new());
         }
-        block_on(self.client.create_topics(topics, &self.options())).map_err(|error| ClientError::of(&error))
+        block_on(self.client.create_topics(topics, &self.options())).map_err(|error| self.failed(&error))
     }
 
     /// The cluster answers before all of its brokers know of a new topic.
@@ -187,7 +196,7 @@ impl Admin {
     /// Deletes topics and waits until they are gone; missing ones count as deleted.
     pub fn delete(&self, names: &[&str]) -> Result<(), AdminError> {
         self.serve();
-        let results = block_on(self.client.delete_topics(names, &self.options())).map_err(|error| ClientError::of(&error))?;
+        let results = block_on(self.client.delete_topics(names, &self.options())).map_err(|error| self.failed(&error))?;
         for result in results {
             match result {
                 Ok(_) | Err((_, Code::UnknownTopicOrPartition)) => {}
@@ -213,13 +222,13 @@ impl Admin {
         AdminOptions::new().request_timeout(Some(self.wait)).operation_timeout(Some(self.wait))
     }
 
+    fn failed(&self, error: &KafkaError) -> ClientError {
+        unanswered(self.client.inner(), error)
+    }
+
     /// Nothing else takes this client's log lines from their queue.
     fn serve(&self) {
-        while let Some(event) = self.queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
-            if event.kind() == Kind::Log {
-                log(&event);
-            }
-        }
+        serve(self.client.inner());
     }
 }
 

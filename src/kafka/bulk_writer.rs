@@ -22,8 +22,10 @@ use crate::id::Offset;
 const IN_FLIGHT: usize = 20_000;
 
 /// What was reported, by the place of the event in the list.
-#[derive(Default)]
-struct Reports(Mutex<Reported>);
+struct Reports {
+    reported: Mutex<Reported>,
+    logged: Logged,
+}
 
 #[derive(Default)]
 struct Reported {
@@ -36,19 +38,19 @@ struct Reported {
 
 impl Reports {
     fn lock(&self) -> MutexGuard<'_, Reported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Logged.log(level, facility, line);
+        self.logged.log(level, facility, line);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Logged.error(error, reason);
+        self.logged.error(error, reason);
     }
 }
 
@@ -91,7 +93,8 @@ impl BulkWriter {
         let mut config = settings.idempotent_producer();
         // librdkafka does not split a batch that the topic refuses: small ones fit into any topic that takes events.
         config.set("linger.ms", "5").set("batch.size", "65536").set("message.timeout.ms", wait.as_millis().max(1).to_string());
-        let producer = config.create_with_context(Reports::default()).map_err(|error| ClientError::of(&error))?;
+        let context = Reports { reported: Mutex::default(), logged: Logged::of(&config) };
+        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
         Ok(Self { producer, topic: topic.to_owned() })
     }
 
@@ -123,7 +126,7 @@ impl BulkWriter {
         match reported.failed {
             None => Ok(reported.offsets.into_iter().flatten().collect()),
             Some(code) => {
-                let error = write_error(&self.topic, code, self.producer.client().fatal_error());
+                let error = write_error(&self.topic, code, self.producer.client().fatal_error(), &self.producer.context().logged);
                 Err(Unwritten { written, of: events.len(), error })
             }
         }

@@ -1,15 +1,19 @@
 //! What all clients have in common: their log lines, their start, their deadlines.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::failure;
+use super::native::{Event, Kind, Queue};
+use super::trouble::{Trouble, Why};
 
 /// Why a client could not be made or a question not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +24,10 @@ pub enum ClientError {
     /// Credentials, ACLs or a missing topic: exit 78.
     #[error("Kafka refused: {0}")]
     Refused(String),
-    /// The cluster does not answer: exit 69.
+    /// The cluster does not let this client in: exit 78 of a command. An engine waits until it does, and says so.
+    #[error("the cluster refused the login: {0}")]
+    LoginRefused(String),
+    /// The cluster does not answer: exit 69. It names the address, and the reason that librdkafka gave last.
     #[error("Kafka is not available: {0}")]
     Unavailable(String),
 }
@@ -30,15 +37,40 @@ impl ClientError {
         let (code, words) = failure::parts(error);
         match error {
             KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => Self::Settings(words),
+            _ if failure::is_login(code) => Self::LoginRefused(words),
             _ if failure::is_denied(code) => Self::Refused(words),
             _ => Self::Unavailable(words),
+        }
+    }
+
+    /// The same, with what it is about before the words.
+    pub(super) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Settings(words) => Self::Settings(format!("{what}: {words}")),
+            Self::Refused(words) => Self::Refused(format!("{what}: {words}")),
+            Self::LoginRefused(words) => Self::LoginRefused(format!("{what}: {words}")),
+            Self::Unavailable(words) => Self::Unavailable(format!("{what}: {words}")),
         }
     }
 }
 
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
-    config.create_with_context(Logged).map_err(|error| ClientError::of(&error))
+    config.create_with_context(Logged::of(config)).map_err(|error| ClientError::of(&error))
+}
+
+/// Serves the log lines and errors that wait in a client's queue. Not for one that consumes: its records would be lost.
+pub(super) fn serve(client: &Client<Logged>) {
+    let queue = Queue::of_producer(client);
+    while let Some(event) = queue.as_ref().and_then(|queue| queue.poll(Duration::ZERO)) {
+        client.context().take(&event);
+    }
+}
+
+/// The error of a question that `client` asked and got no answer to; what its queue holds is served first.
+pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientError {
+    serve(client);
+    client.context().explain(ClientError::of(error), failure::parts(error).0)
 }
 
 /// First and end offset of a partition, as its leader knows them.
@@ -55,7 +87,7 @@ pub(super) fn watermarks(consumer: &BaseConsumer<Logged>, topic: &str, partition
 }
 
 /// Serves a log line that came as an event.
-pub(super) fn log(event: &super::native::Event) {
+pub(super) fn log(event: &Event) {
     let (level, facility, line) = event.log_line();
     log_line(level, &facility, &line);
 }
@@ -74,17 +106,67 @@ fn log_line(level: i32, facility: &str, line: &str) {
 
 /// Hands librdkafka's log lines and global errors to `tracing`. Rebalances are served by `KafkaConsumer` itself; the default
 /// that this inherits is used only while a consumer closes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Logged;
+#[derive(Debug, Clone, Default)]
+pub(super) struct Logged {
+    /// Where the client begins.
+    bootstrap: Arc<str>,
+    trouble: Arc<Trouble>,
+}
+
+impl Logged {
+    /// For a client of this configuration.
+    pub(super) fn of(config: &ClientConfig) -> Self {
+        Self { bootstrap: config.get("bootstrap.servers").unwrap_or_default().into(), trouble: Arc::default() }
+    }
+
+    /// Serves an event that is a log line or an error, and notes what it says of connections.
+    pub(super) fn take(&self, event: &Event) {
+        match event.kind() {
+            Kind::Log => {
+                let (level, facility, line) = event.log_line();
+                self.trouble.hear_line(&facility, &line);
+                log_line(level, &facility, &line);
+            }
+            Kind::Error => {
+                let found = event.failure();
+                self.error(KafkaError::Global(found.code), &found.words);
+            }
+            _ => {}
+        }
+    }
+
+    /// An error with the reason that was heard last, where it is only that no answer came.
+    pub(super) fn explain(&self, error: ClientError, code: Code) -> ClientError {
+        let ClientError::Unavailable(words) = error else { return error };
+        if !failure::is_silence(code) {
+            return ClientError::Unavailable(words);
+        }
+        match self.trouble.why() {
+            Some(Why::LoginRefused(reason)) => ClientError::LoginRefused(reason),
+            Some(Why::Unreachable(reason)) => ClientError::Unavailable(format!("no answer from {}: {reason}", self.bootstrap)),
+            None => ClientError::Unavailable(format!("no answer from {}: {words}", self.bootstrap)),
+        }
+    }
+
+    /// The refusal of the login that was heard last; none where there was none.
+    pub(super) fn refused_login(&self) -> Option<ClientError> {
+        match self.trouble.why()? {
+            Why::LoginRefused(reason) => Some(ClientError::LoginRefused(reason)),
+            Why::Unreachable(_) => None,
+        }
+    }
+}
 
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.trouble.hear_line(facility, line);
         log_line(level as i32, facility, line);
     }
 
     fn stats_raw(&self, _statistics: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.trouble.hear(failure::parts(&error).0, reason);
         tracing::warn!(target: "librdkafka", "{error}: {reason}");
     }
 }

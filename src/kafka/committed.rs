@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Logged, create};
+use super::client::{ClientError, Logged, create, serve, unanswered};
 use super::native::metadata_of;
 use super::settings::KafkaSettings;
 use crate::id::Offset;
@@ -38,12 +38,12 @@ impl CommittedOffsets {
     /// The committed offset of each partition, in their order; none where nothing was committed. While a transaction that
     /// has offsets of one of them is open there is no answer, and `Unavailable` after `wait`: ask again.
     pub fn ask(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<Committed>>, ClientError> {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        serve(self.consumer.client());
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
         }
-        let failed = |error| ClientError::of(&error);
+        let failed = |error| unanswered(self.consumer.client(), &error);
         let list = self.consumer.committed_offsets(list, wait).map_err(failed)?;
         let notes = metadata_of(&list);
         list.elements()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create, watermarks};
+use super::client::{ClientError, Logged, create, serve, unanswered, watermarks};
 use super::failure;
 use super::settings::KafkaSettings;
 use crate::id::Offset;
@@ -39,9 +39,9 @@ impl KafkaEndProbe {
 impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        serve(self.consumer.client());
         let bounds = watermarks(&self.consumer, &self.topic, self.partition, self.wait);
-        let (start, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
+        let (start, end) = bounds.map_err(|error| failure::explained(unanswered(self.consumer.client(), &error), &error))?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 }

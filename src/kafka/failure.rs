@@ -3,6 +3,7 @@
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::client::ClientError;
 use crate::transport::{ConsumeError, ProduceError};
 
 /// The code and the words of an error.
@@ -10,19 +11,36 @@ pub(super) fn parts(error: &KafkaError) -> (Code, String) {
     (error.rdkafka_error_code().unwrap_or(Code::Fail), error.to_string())
 }
 
-/// Credentials or ACLs are wrong: waiting does not help.
+/// ACLs are wrong, or credentials: waiting does not help.
 pub(super) fn is_denied(code: Code) -> bool {
+    is_login(code)
+        || matches!(
+            code,
+            Code::SSL
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+        )
+}
+
+/// The cluster does not let the client in.
+pub(super) fn is_login(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState)
+}
+
+/// That no answer came; why is told elsewhere.
+pub(super) fn is_silence(code: Code) -> bool {
     matches!(
         code,
-        Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::UnsupportedSASLMechanism
-            | Code::IllegalSASLState
-            | Code::SSL
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::WaitingForCoordinator
     )
 }
 
@@ -41,6 +59,10 @@ pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<Cons
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::InvalidTopic => {
             Some(ConsumeError::Refused(words))
         }
+        // Credentials are changed while engines run, and a broker that goes down breaks off a handshake: whoever asked once and
+        // got no answer looks at what was heard.
+        code if is_login(code) => Some(ConsumeError::Unavailable(format!("the cluster refused the login: {words}"))),
+        Code::SSL => Some(ConsumeError::Unavailable(words)),
         code if is_denied(code) => Some(ConsumeError::Refused(words)),
         _ => Some(ConsumeError::Unavailable(words)),
     }
@@ -50,6 +72,15 @@ pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<Cons
 pub(super) fn of_input_call(error: &KafkaError) -> ConsumeError {
     let (code, words) = parts(error);
     of_input(code, false, words.clone()).unwrap_or(ConsumeError::Unavailable(words))
+}
+
+/// The same of a question whose time-out is explained.
+pub(super) fn explained(why: ClientError, error: &KafkaError) -> ConsumeError {
+    match (of_input_call(error), why) {
+        (ConsumeError::Unavailable(_), ClientError::Unavailable(words)) => ConsumeError::Unavailable(words),
+        (ConsumeError::Unavailable(_), refused) => ConsumeError::Refused(refused.to_string()),
+        (error, _) => error,
+    }
 }
 
 /// A record that the client or the broker did not take; none for a purge, which follows an abort. Everything that is not

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create};
+use super::client::{ClientError, Logged, create, serve, unanswered};
 use super::settings::KafkaSettings;
 
 /// A client that asks who is in a group.
@@ -21,8 +21,8 @@ impl GroupMembers {
     /// The ids of the members of `group`, as its coordinator has them; none while it is not stable, has no members, or is not
     /// known.
     pub fn ask(&self, group: &str, wait: Duration) -> Result<Option<Vec<String>>, ClientError> {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
-        let groups = self.consumer.fetch_group_list(Some(group), wait).map_err(|error| ClientError::of(&error))?;
+        serve(self.consumer.client());
+        let groups = self.consumer.fetch_group_list(Some(group), wait).map_err(|error| unanswered(self.consumer.client(), &error))?;
         let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
         let members = found.map(|found| found.members().iter().map(|member| member.id().to_owned()).collect::<Vec<_>>());
         Ok(members.filter(|members| !members.is_empty()))

@@ -20,6 +20,7 @@ mod native;
 mod settings;
 mod topic_reader;
 mod transactional_producer;
+mod trouble;
 mod writer;
 
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, log};
+use super::client::{ClientError, Deadline, Logged, create};
 use super::end_probe::KafkaEndProbe;
 use super::failure;
 use super::native::{Fetched, Kind, Queue};
@@ -181,12 +181,13 @@ impl TopicReader {
                     event.record().map(ReadRecord).into_iter().for_each(&mut each);
                 }
                 Kind::Error => {
+                    self.consumer.context().take(&event);
                     let found = event.failure();
                     if let Some(error) = failure::of_input(found.code, found.is_fatal, found.words) {
                         return Err(error);
                     }
                 }
-                Kind::Log => log(&event),
+                Kind::Log => self.consumer.context().take(&event),
                 _ => {}
             }
         }

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, log};
+use super::client::{ClientError, Deadline, Logged, create, log, unanswered};
 use super::errand::{Errand, GivenUp};
 use super::failure;
 use super::group_consumer::{KafkaMembership, Source};
@@ -76,11 +76,13 @@ impl KafkaProducer {
         producer.init_transactions(wait).map_err(|error| {
             let (code, words) = failure::parts(&error);
             match code {
-                code if failure::is_denied(code) => ClientError::Refused(format!("transactional.id {transactional_id}: {words}")),
+                code if failure::is_denied(code) && !failure::is_login(code) => {
+                    ClientError::Refused(format!("transactional.id {transactional_id}: {words}"))
+                }
                 Code::InvalidTransactionTimeout => {
                     ClientError::Settings(format!("transaction.timeout.ms is above the broker's transaction.max.timeout.ms: {words}"))
                 }
-                _ => ClientError::Unavailable(format!("transactional.id {transactional_id}: {words}")),
+                _ => unanswered(producer.client(), &error).about(&format!("transactional.id {transactional_id}")),
             }
         })?;
         Ok(Self {

@@ -35,18 +35,20 @@ pub enum WriteError {
 pub(super) const EVENT_HEADERS: &[(&str, &[u8])] = &[("content-type", b"application/cloudevents+json; charset=UTF-8")];
 
 /// One report at a time: `append` waits for its own.
-#[derive(Default)]
-struct Reported(Mutex<Option<Result<Offset, Code>>>);
+struct Reported {
+    report: Mutex<Option<Result<Offset, Code>>>,
+    logged: Logged,
+}
 
 impl ClientContext for Reported {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        Logged.log(level, facility, line);
+        self.logged.log(level, facility, line);
     }
 
     fn stats_raw(&self, _: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Logged.error(error, reason);
+        self.logged.error(error, reason);
     }
 }
 
@@ -58,7 +60,7 @@ impl ProducerContext for Reported {
             Ok(message) => Ok(Offset(message.offset())),
             Err((error, _)) => Err(failure::parts(error).0),
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        *self.report.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
     }
 }
 
@@ -73,7 +75,8 @@ impl Writer {
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
         config.set("linger.ms", "0").set("message.timeout.ms", wait.as_millis().max(1).to_string());
-        let producer = config.create_with_context(Reported::default()).map_err(|error| ClientError::of(&error))?;
+        let context = Reported { report: Mutex::default(), logged: Logged::of(&config) };
+        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
         Ok(Self { producer, topic: topic.to_owned() })
     }
 
@@ -104,16 +107,16 @@ impl Writer {
     }
 
     fn report(&self) -> std::sync::MutexGuard<'_, Option<Result<Offset, Code>>> {
-        self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.producer.context().report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, code: Code) -> WriteError {
-        write_error(&self.topic, code, self.producer.client().fatal_error())
+        write_error(&self.topic, code, self.producer.client().fatal_error(), &self.producer.context().logged)
     }
 }
 
 /// What a report's code, or the producer's own failure, says of a record.
-pub(super) fn write_error(topic: &str, code: Code, fatal: Option<(Code, String)>) -> WriteError {
+pub(super) fn write_error(topic: &str, code: Code, fatal: Option<(Code, String)>, logged: &Logged) -> WriteError {
     if let Some((_, words)) = fatal {
         return WriteError::Fatal(words);
     }
@@ -128,6 +131,9 @@ pub(super) fn write_error(topic: &str, code: Code, fatal: Option<(Code, String)>
         | Code::PolicyViolation
         | Code::QueueFull => WriteError::Refused(words),
         code if failure::is_denied(code) => WriteError::Refused(words),
-        _ => WriteError::Unknown(words),
+        _ => match logged.explain(ClientError::Unavailable(words), code) {
+            ClientError::Unavailable(words) => WriteError::Unknown(words),
+            refused => WriteError::Unknown(refused.to_string()),
+        },
     }
 }
