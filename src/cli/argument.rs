@@ -99,6 +99,14 @@ pub fn refuse_twice(args: &[OsString]) -> Result<(), String> {
     Ok(())
 }
 
+/// Every value that the line gives an option which may stand before and after the subcommand, and be repeated. clap takes those of one
+/// place alone, without a word.
+pub fn all_of(args: &[OsString], spellings: &[&str]) -> Vec<String> {
+    let words: Vec<String> = args.iter().map_while(|arg| arg.to_str().filter(|word| *word != "--").map(str::to_owned)).collect();
+    let of = |(at, word): (usize, &String)| value_of(word, words.get(at + 1), spellings).map(str::to_owned);
+    words.iter().enumerate().filter_map(of).collect()
+}
+
 /// What an option's word, or the one after it, gives; none of a word that is no such option.
 fn value_of<'w>(word: &'w str, next: Option<&'w String>, spellings: &[&str]) -> Option<&'w str> {
     spellings.iter().find_map(|spelling| {
@@ -138,6 +146,12 @@ mod tests {
         for text in ["", "0s", "2", "-2s", "2 s", "2w"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_repeated_option_is_collected_wherever_it_stands() {
+        let args: Vec<OsString> = "sharecast -c a share --config=b list -cc -c=d -- -c e".split(' ').map(OsString::from).collect();
+        assert_eq!(all_of(&args, &["--config", "-c"]), ["a", "b", "c", "d"]);
     }
 
     #[test]

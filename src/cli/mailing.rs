@@ -199,10 +199,24 @@ pub(super) fn settle_code(data: &mut Node, table: &ShareTable) {
     let text = |name: &str| data.get(name).and_then(Node::as_str).map(str::to_owned);
     let (Some(share), Some(typed)) = (text("share"), text("code")) else { return };
     let Some(hash) = table.share(&share).and_then(ShareView::code_hash) else { return };
-    if let Some(reading) = code::readings(&typed).into_iter().find(|reading| CodeHash::of(reading) == hash)
-        && let Kind::Map(members) = &mut data.kind
-    {
-        members.retain(|member| member.name != "code");
-        put(data, "code", reading);
+    if let Some(reading) = code::readings(&typed).into_iter().find(|reading| CodeHash::of(reading) == hash) {
+        set_code(data, reading);
     }
+}
+
+/// Takes the code of an acceptance as an earlier one has it, if that is what was typed.
+pub(super) fn type_code_as(data: &mut Node, earlier: &Node) {
+    let code = |data: &Node| data.get("code").and_then(Node::as_str).map(str::to_owned);
+    if let (Some(typed), Some(earlier)) = (code(data), code(earlier))
+        && code::readings(&typed).contains(&earlier)
+    {
+        set_code(data, earlier);
+    }
+}
+
+fn set_code(data: &mut Node, code: String) {
+    if let Kind::Map(members) = &mut data.kind {
+        members.retain(|member| member.name != "code");
+    }
+    put(data, "code", code);
 }

@@ -151,7 +151,14 @@ impl Cli {
             eprintln!("error: {what}");
             return Err(Exit::Usage);
         }
-        Self::try_parse_from(args).map_err(|e| {
+        let files = argument::all_of(&args, &["--config", "-c"]);
+        let read = Self::try_parse_from(args).map(|mut cli| {
+            if files.len() > cli.config.len() {
+                cli.config = files.into_iter().map(PathBuf::from).collect();
+            }
+            cli
+        });
+        read.map_err(|e| {
             // There is nobody left to tell if this cannot be printed.
             let _ = e.print();
             if e.use_stderr() { Exit::Usage } else { Exit::Ok }
@@ -177,6 +184,7 @@ mod tests {
     fn configuration_files_may_stand_anywhere_and_often() {
         assert_eq!(read("sharecast check -c a -c b").unwrap().config, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(read("sharecast --config a check").unwrap().config, [PathBuf::from("a")]);
+        assert_eq!(read("sharecast -c a check -c b").unwrap().config, [PathBuf::from("a"), PathBuf::from("b")]);
     }
 
     #[cfg(feature = "io")]

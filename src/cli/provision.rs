@@ -23,9 +23,6 @@ use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
 use crate::time::Span;
 
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(30);
-
 /// Options of `provision`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -93,7 +90,9 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
         return exit(print_acls(&config, args, patience).map_err(Ended::from));
     }
     let kafka = KafkaSettings::of(&config.kafka);
-    let admin = Admin::open(&kafka, ASK).map_err(client_failure)?;
+    let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
+    // Who is refused, or reaches nobody, is told so at once, and why.
+    admin.cluster_id().map_err(client_failure)?;
     let mut looked = vec![look_at_control(&admin, &config, args.check)?];
     // What a control topic that is wrong or missing says is nothing.
     let table = if looked[0].is_missing { None } else { Some(fold(&config, patience)?) };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::acting::{Acting, Draft, Format};
+use super::acting::{Acting, Draft, Format, GivenTime};
 use super::certain::{self, Certain};
 use super::check::load_profile;
 use super::configuration;
@@ -12,6 +12,7 @@ use super::outcome::{How, Outcome, Sent, times_in_words};
 use super::parties::{self, ControlCommand, PartnershipCommand, ProfileCommand, TenantCommand};
 use super::printing::shown;
 use super::share::{Order, ShareCommand, owner_of};
+use super::time_argument::TimeArgument;
 use super::trial::{self, First, Trial, Until};
 use super::writing::Events;
 use crate::clock::{BootTime, Clock, SystemClock};
@@ -28,6 +29,7 @@ use crate::share::lines::{Named, Place};
 use crate::share::state::Reason;
 use crate::share::table::{self, ShareTable};
 use crate::share::write_token::WriteToken;
+use crate::time::Moment;
 use crate::transport::ConsumeError;
 
 /// `sharecast share …`.
@@ -38,7 +40,7 @@ pub fn share(files: &[PathBuf], acting: &Acting, command: ShareCommand) -> Resul
     if let ShareCommand::Accept(accept) = &mut command
         && let Some(code) = accept.code_to_find()
     {
-        accept.set_share(mailing::share_of_code(&config, acting, code)?);
+        accept.set_share(share_of_code(&config, acting, token, code)?);
     }
     match command.order(acting, token.bits(), SystemClock.wall())? {
         Order::One(draft) => send(&config, acting, token, draft),
@@ -75,6 +77,20 @@ pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileCommand) -> R
 /// `sharecast control …`.
 pub fn control(files: &[PathBuf], acting: &Acting, command: ControlCommand) -> Result<Exit, Failure> {
     send(&configuration::load(files)?, acting, token(acting)?, command.draft())
+}
+
+/// The share that an acceptance names by its code alone. Of one that is repeated it is the first one's: its code may open nothing any
+/// more.
+fn share_of_code(config: &Config, acting: &Acting, token: WriteToken, code: &str) -> Result<String, Failure> {
+    if acting.repeat.is_some() || acting.event_id.is_some() {
+        let id = acting.event_id.clone().unwrap_or_else(|| token.event_id());
+        let trial = trial::fold(config, Until::after(acting.patience()?), false, Some((&acting.source(), &id)))?;
+        let share = trial.first.and_then(|first| first.data.get("share").and_then(Node::as_str).map(str::to_owned));
+        if let Some(share) = share {
+            return Ok(share);
+        }
+    }
+    mailing::share_of_code(config, acting, code)
 }
 
 /// What the write begins with: new, or that of the write which is repeated.
@@ -156,6 +172,9 @@ impl Single<'_> {
         if let Some(refusal) = plan.refusals.first() {
             return Err(self.refused(&refusal.in_words()));
         }
+        if plan.also_shared > 0 {
+            eprintln!("note: the asset is shared with, or offered to, the same target already, by another share");
+        }
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
         match (&row.step, invitation) {
             (Step::AlreadySo | Step::WrittenBefore, _) => self.answer_already_so(&row),
@@ -171,10 +190,14 @@ impl Single<'_> {
 
     /// The command's own trial has refused it.
     fn refused(&self, why: &str) -> Failure {
-        let what = match &self.draft.share {
-            Some(share) if self.kind != EventType::ShareOffered => format!("share {}", shown(share)),
-            _ => self.draft.kind.to_owned(),
+        let named = |what: &str| self.draft.data.get(what).and_then(Node::as_str).map(|name| format!("{what} {}", shown(name)));
+        let what = match self.kind {
+            EventType::ShareOffered => named("asset"),
+            EventType::TenantUpdated => named("tenant"),
+            EventType::ProfilePublished | EventType::ProfileRetired => named("profile"),
+            _ => named("share"),
         };
+        let what = what.unwrap_or_else(|| self.draft.kind.to_owned());
         Failure::new(Exit::Failed, format!("{what}: {}; nothing was written", shown(why)))
     }
 
@@ -184,7 +207,7 @@ impl Single<'_> {
         let (Some(offset), Some(outcome)) = (written.offsets.pop(), written.outcomes.pop()) else {
             return Err(Failure::new(Exit::Unavailable, "the write was not reported"));
         };
-        let exit = self.answer(offset, &outcome, how, written.acknowledged)?;
+        let exit = self.answer(offset, &outcome, how, &self.draft.times, written.acknowledged)?;
         Ok((exit, offset))
     }
 
@@ -205,10 +228,10 @@ impl Single<'_> {
     }
 
     /// Says what became of an event that is in the log.
-    fn answer(&self, offset: Offset, outcome: &Outcome, how: How, acknowledged: BootTime) -> Result<Exit, Failure> {
+    fn answer(&self, offset: Offset, outcome: &Outcome, how: How, times: &[GivenTime], acknowledged: BootTime) -> Result<Exit, Failure> {
         let is_cut = self.acting.wait && self.kind == EventType::ShareRevoked && !outcome.is_refused();
         let certain = is_cut.then(|| certain::wait(self.config, offset, acknowledged, self.acting.timeout)).transpose()?;
-        let (share, times) = (self.draft.share.as_deref(), self.draft.times.as_slice());
+        let share = self.draft.share.as_deref();
         let sent = Sent { id: &self.id, kind: self.draft.kind, share, asset: None, offset, times, how };
         print(self.acting.output, &sent, outcome, certain);
         if let (Outcome::Rejected(code), How::Tried) = (outcome, how) {
@@ -237,9 +260,12 @@ impl Single<'_> {
     fn answer_repeat(&self, first: &First, table: &ShareTable) -> Result<Exit, Failure> {
         if !self.is_repeat_of(first) {
             let share = first.data.get("share").and_then(Node::as_str).map(|share| format!(" of share {share}")).unwrap_or_default();
+            let instead = match self.acting.repeat {
+                Some(_) => "repeat the command as it was written the first time, or leave --repeat out",
+                None => "choose another --event-id, or none",
+            };
             let what = format!(
-                "id_reused: the event id {} belongs to a {}{share} at control offset {}, which says something else; choose another --event-id, or \
-                 none",
+                "id_reused: the event id {} belongs to a {}{share} at control offset {}, which says something else; {instead}",
                 self.id,
                 first.kind.trim_start_matches("sharecast.").trim_end_matches(".v1"),
                 first.offset
@@ -252,7 +278,7 @@ impl Single<'_> {
             (_, Some(document)) => Outcome::Applied(document.clone()),
             (_, None) => Outcome::Unchanged,
         };
-        let exit = self.answer(first.offset, &outcome, How::Before, SystemClock.boot())?;
+        let exit = self.answer(first.offset, &outcome, How::Before, &self.times_of(first), SystemClock.boot())?;
         // Only the write's own bits give its code again.
         let invitation = Invitation::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
         match invitation {
@@ -262,6 +288,16 @@ impl Single<'_> {
             }
             _ => Ok(exit),
         }
+    }
+
+    /// The times that were given, as the first event has them.
+    fn times_of(&self, first: &First) -> Vec<GivenTime> {
+        let as_first = |given: &GivenTime| {
+            let moment = first.data.get(given.member).and_then(Node::as_str).and_then(Moment::parse_rfc3339)?;
+            let time = TimeArgument { moment, ..given.time.clone() };
+            Some(GivenTime { member: given.member, time })
+        };
+        self.draft.times.iter().filter_map(as_first).collect()
     }
 
     /// Whether the type is the same and what it says, but for what is another each time: the hash of a code, and a time that was
@@ -278,7 +314,9 @@ impl Single<'_> {
             }
             data
         };
-        first.kind == self.kind.full_name() && data::is_same(&kept(&first.data), &kept(&self.draft.data))
+        let mut own = self.draft.data.clone();
+        mailing::type_code_as(&mut own, &first.data);
+        first.kind == self.kind.full_name() && data::is_same(&kept(&first.data), &kept(&own))
     }
 }
 

@@ -1,7 +1,6 @@
 //! `sharecast snapshot`: the folded control topic as a file, so that the next start reads only what came after it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -30,7 +29,7 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let patience = patience(&args.timeout)?;
     let config = configuration::load(files)?;
     let kafka = KafkaSettings::of(&config.kafka);
-    let cluster = Admin::open(&kafka, Duration::from_secs(10)).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
+    let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
     let origin = Origin { cluster, topic: config.control.topic.clone() };
     let table = ControlFold::open(&config, patience, Beginning::Whole)?.fold_to_end()?;
     let path = args.out.as_ref().unwrap_or(&config.snapshot.path);

@@ -44,7 +44,7 @@ impl Until {
 pub(super) fn reach(config: &Config, until: Until) -> Result<(), Failure> {
     let admin = Admin::open(&KafkaSettings::of(&config.kafka), until.left()).map_err(client_failure)?;
     let answer = admin.cluster_id().map(drop).map_err(client_failure);
-    answer.map_err(|failure| Failure::new(failure.exit, format!("{}: {failure}; nothing was written", config.kafka.bootstrap)))
+    answer.map_err(|failure| Failure::new(failure.exit, format!("{failure}; nothing was written")))
 }
 
 /// The table as it is now, and what was found of an event under the id that is to be written.

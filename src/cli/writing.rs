@@ -43,26 +43,30 @@ impl Events<'_> {
         let events: Vec<Vec<u8>> =
             self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data)).collect();
         // Opened before the write, so that no answer can be missed.
-        let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, SHARES, [0], until.left())).transpose();
-        let reader = reader.map_err(|error| {
-            let failure = input_failure(error);
+        let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, SHARES, [0], until.left()).map_err(input_failure));
+        if let Some(Err(failure)) = &reader
+            && !self.all.iter().all(|(_, data)| self.kind.is_written_untried(data))
+        {
             let what = format!("nothing was written, for {SHARES} cannot be read, which --wait needs (has an engine run?): {failure}");
-            Failure::new(failure.exit, what)
-        })?;
+            return Err(Failure::new(failure.exit, what));
+        }
         let mut writer = BulkWriter::open(&kafka, &config.control.topic, until.left()).map_err(client_failure)?;
         let offsets = writer.append_all(&events).map_err(|unwritten| {
             let what = if events.len() == 1 { unwritten.error.to_string() } else { unwritten.to_string() };
             match unwritten.error {
                 WriteError::Refused(_) => Failure::new(Exit::Configuration, what),
-                WriteError::Unknown(_) | WriteError::Fatal(_) => {
-                    Failure::new(Exit::Unavailable, format!("{}: {what}; {}", config.kafka.bootstrap, self.again))
-                }
+                WriteError::Unknown(_) | WriteError::Fatal(_) => Failure::new(Exit::Unavailable, format!("{what}; {}", self.again)),
             }
         })?;
         let acknowledged = clock.boot();
         let outcomes = match reader {
             None => vec![Outcome::Written; offsets.len()],
-            Some(reader) => {
+            Some(Err(failure)) => {
+                let last = offsets.last().copied().unwrap_or(Offset(-1));
+                let what = format!("it is written (control offset {last}), but what became of it cannot be read in {SHARES}: {failure}");
+                return Err(Failure::new(failure.exit, what));
+            }
+            Some(Ok(reader)) => {
                 let written: Vec<(Offset, &str)> = offsets.iter().zip(&self.all).map(|(offset, (id, _))| (*offset, *id)).collect();
                 follow(config, &kafka, reader, &written, acting.patience()?)?
             }

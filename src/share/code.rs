@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::write_token::is_digits;
 
-/// The digits of codes in seven groups of four, `7K3Q-0ZXA-…`, as versions before 0.2 made them: mails with them may still wait.
+/// The digits of codes in seven groups of four, `7K3Q-0ZXA-…`, as an older version made them: mails with them may still wait.
 const GROUPED_DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const GROUP: usize = 4;
 const GROUPED_COUNT: usize = 28;

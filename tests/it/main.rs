@@ -37,6 +37,9 @@ mod status;
 // The commands that write events (section 12).
 #[cfg(feature = "io")]
 mod commands;
+// What a command that writes refuses, writes untried, and repeats.
+#[cfg(feature = "io")]
+mod writes;
 // The commands that look at what there is (section 12).
 #[cfg(feature = "io")]
 mod hands;
