@@ -141,6 +141,9 @@ pub const MAX_STREAMS: usize = 64;
 pub struct StreamSet(pub u64);
 
 impl StreamSet {
+    /// Every stream that there can be.
+    pub const ALL: Self = Self(u64::MAX);
+
     /// Whether the stream is in the set.
     pub fn contains(self, stream: StreamIndex) -> bool {
         self.0 & (1 << stream.0) != 0
@@ -150,6 +153,12 @@ impl StreamSet {
     #[must_use]
     pub fn with(self, stream: StreamIndex) -> Self {
         Self(self.0 | (1 << stream.0))
+    }
+
+    /// The set but for this stream.
+    #[must_use]
+    pub fn without(self, stream: StreamIndex) -> Self {
+        Self(self.0 & !(1 << stream.0))
     }
 
     /// Whether the two have a stream in common.

@@ -1,4 +1,4 @@
-//! Every metric, its name and its labels (SPEC section 13). Base units; no asset and no share ever is a label.
+//! Every metric, its name and its labels. Base units; no asset and no share ever is a label.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 /// Seconds; the bounds of every histogram. From a commit of milliseconds to a reader that waited for a minute.
 const SECONDS: [f64; 17] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Names and help texts of all metrics: the table that `/metrics` and the documentation share.
+/// Names and help texts of all metrics. A test holds the sources, the README, the pages and the alerts against it.
 pub const METRICS: &[(&str, Kind, &str)] = &[
     ("sharecast_records_in_total", Kind::Counter, "Input records committed, by stream."),
     ("sharecast_records_out_total", Kind::Counter, "Records written to tenant topics and committed, by stream and tenant."),
@@ -59,4 +59,80 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     }
     gauge!("sharecast_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    const PREFIX: &str = "sharecast_";
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    }
+
+    fn sources(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                sources(&entry, all);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") && !entry.ends_with("metrics.rs") {
+                all.push_str(&fs::read_to_string(&entry).unwrap());
+            }
+        }
+    }
+
+    /// Names that begin with `sharecast_` behind `before`.
+    fn named(text: &str, before: &str) -> BTreeSet<String> {
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let at = format!("{before}{PREFIX}");
+        text.split(at.as_str())
+            .skip(1)
+            .map(|rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+            .filter(|rest| !rest.is_empty())
+            .map(|rest| format!("{PREFIX}{rest}"))
+            .collect()
+    }
+
+    fn known() -> BTreeSet<String> {
+        METRICS.iter().map(|(name, ..)| (*name).to_owned()).collect()
+    }
+
+    /// A histogram's series, by the metric's own name.
+    fn base(name: &str) -> &str {
+        ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+    }
+
+    #[test]
+    fn the_sources_count_what_is_listed_and_nothing_else() {
+        let mut all = String::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let built_here = "sharecast_build_info".to_owned();
+        let counted: BTreeSet<_> = named(&all, "!(\"").into_iter().chain([built_here]).collect();
+        assert_eq!(counted, known());
+    }
+
+    #[test]
+    fn the_readme_has_every_metric() {
+        let readme = read("README.md");
+        let section = readme.split("\n## Metrics\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+        for (name, ..) in METRICS {
+            let short = name.strip_prefix(PREFIX).unwrap();
+            assert!(section.contains(&format!("`{short}`")), "the README's table of metrics does not have `{short}`");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_look_at_a_metric_that_there_is_not() {
+        for path in
+            ["README.md", "docs/operators.md", "docs/owners.md", "docs/data-platforms.md", "docker/alerts.yml", "docker/alerts_test.yml"]
+        {
+            for name in named(&read(path), "") {
+                assert!(known().contains(base(&name)), "{path}: {name}");
+            }
+        }
+    }
 }

@@ -44,3 +44,49 @@ fn a_wrong_profile_is_1() {
 fn wrong_usage_is_64() {
     assert_eq!(check(&[], &["--profil", "p.yaml"], &[]).0, Some(64));
 }
+
+#[test]
+fn librdkafkas_settings_are_checked_without_a_broker_and_no_secret_is_shown() {
+    let with = |line: &str| check(&[("a.yaml", &format!("kafka:\n  client:\n    {line}\n"))], &["-c", "a.yaml"], &[]);
+    let (code, out) = with("sasl.pasword: hunter2");
+    assert_eq!(code, Some(78));
+    assert_eq!(
+        out,
+        "a.yaml:3:5: `kafka.client.sasl.pasword` is no setting of librdkafka\n    sasl.pasword: ***\n    ^\n    the nearest is `sasl.password`\n"
+    );
+    for line in [
+        "sasl.password: \"\\0hunter2\"",
+        "ssl.key.pem: hunter2\n    security.protocol: ssl",
+        "sasl.mechanism: hunter2",
+        "sasl.jaas.config: hunter2",
+        "retries: hunter2",
+    ] {
+        let (code, out) = with(line);
+        assert!(code == Some(78) && !out.contains("hunter") && out.contains(line.split(':').next().unwrap()), "{line}: {out}");
+    }
+    let (code, out) = with("socket.keepalive.enable: perhaps");
+    assert!(code == Some(78) && out.starts_with("a.yaml:3:5: ") && out.contains("perhaps"), "{out}");
+    for line in
+        ["bootstrap.servers: x:1", "acks: 1", "delivery.timeout.ms: 5", "retries: 1", "enable.auto.commit: true", "max.in.flight: 9"]
+    {
+        assert_eq!(with(line).0, Some(78), "{line}");
+    }
+    assert_eq!(with("socket.keepalive.enable: true").0, Some(0));
+}
+
+#[test]
+fn what_has_no_effect_is_warned_about() {
+    let profile = "telemetry:\n  include: [$.engine]\n  transform:\n    - { path: $.position.lat, round: 1 }\n    - { path: $.engine.id, mask: hash }\n";
+    let (code, out) = check(&[("p.yaml", profile)], &["--profile", "p.yaml"], &[("SHARECAST_KAFKA_BOOTSTRAP", "x:1")]);
+    assert_eq!(code, Some(0));
+    for what in [
+        "warning: environment variable SHARECAST_KAFKA_BOOTSTRAP: this changes nothing",
+        "write `SHARECAST__KAFKA__BOOTSTRAP`",
+        "warning: p.yaml:4:15: section `telemetry`: this transform does nothing",
+        "warning: p.yaml:5:15: section `telemetry`: `mask: hash` drops the member",
+    ] {
+        assert!(out.contains(what), "{what} is not in {out}");
+    }
+    let (code, out) = check(&[("a.yaml", "snapshot: { path: nowhere/at/all }\n")], &["-c", "a.yaml"], &[]);
+    assert!(code == Some(0) && out.contains("warning: snapshot.path: nowhere/at/all: "), "{out}");
+}

@@ -50,7 +50,7 @@ fn hint(text: &str) -> &'static str {
     } else if text.contains(['*', '?']) {
         "; it names one: a list of many can be read from a file"
     } else if text.contains(',') {
-        "; several are written one by one, with blanks between them"
+        "; several are given one by one"
     } else {
         ""
     }

@@ -27,6 +27,7 @@ use super::send::{client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::report::{self, Members};
+use crate::engine::stored::epoch_prefix;
 use crate::engine::topics::STATE;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
@@ -149,7 +150,7 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
     let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
     let ask = over.since(SystemClock.boot());
     let mut state = TopicReader::open_within(&kafka, STATE, [0], ask).map_err(input_failure).map_err(unreadable)?;
-    let prefix = report::key_prefix(&kafka.group);
+    let prefix = epoch_prefix(&kafka.group);
     let mut heard = Heard::default();
     while SystemClock.boot() < over {
         state

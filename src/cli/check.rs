@@ -9,6 +9,8 @@ use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
 use crate::document::{Kind, Node, Place};
 use crate::json;
+#[cfg(feature = "io")]
+use crate::kafka::KafkaSettings;
 use crate::profile::spec::ProfileSpec;
 
 /// What to check besides the configuration.
@@ -24,13 +26,20 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let config = configuration::load(files);
     let (text, mut exit) = match &config {
-        Ok(config) => (describe(config), Exit::Ok),
+        Ok(config) => match try_out(config) {
+            Ok(()) => (describe(config), Exit::Ok),
+            Err(failure) => (format!("{failure}\n"), failure.exit),
+        },
         Err(failure) => (format!("{failure}\n"), failure.exit),
     };
     print(&mut out, &text)?;
     for file in &args.profiles {
         match check_profile(file) {
-            Ok(sections) => print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?,
+            Ok(sections) => {
+                let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
+                print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
+                print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?;
+            }
             Err(what) => {
                 print(&mut out, &format!("{what}\n"))?;
                 exit = if exit == Exit::Ok { Exit::Failed } else { exit };
@@ -41,12 +50,39 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
 }
 
 fn print(out: &mut impl Write, text: &str) -> Result<(), Failure> {
-    out.write_all(text.as_bytes()).map_err(|e| Failure::new(Exit::Failed, format!("stdout: {e}")))
+    match out.write_all(text.as_bytes()) {
+        // Nobody reads on, and the exit still says what was found.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Failure::new(Exit::Failed, format!("stdout: {error}"))),
+    }
+}
+
+/// Has librdkafka look at its settings all together, without a broker.
+#[cfg(feature = "io")]
+fn try_out(config: &Config) -> Result<(), Failure> {
+    KafkaSettings::of(&config.kafka).try_out().map_err(|error| Failure::new(Exit::Configuration, format!("kafka: {error}")))
+}
+
+#[cfg(not(feature = "io"))]
+fn try_out(_: &Config) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[cfg(feature = "io")]
+fn snapshot_doubt(config: &Config) -> Option<String> {
+    let path = &config.snapshot.path;
+    let error = crate::engine::snapshots::cannot_write(path)?;
+    Some(format!("snapshot.path: {}: no snapshot can be written from here: {error}", path.display()))
+}
+
+#[cfg(not(feature = "io"))]
+fn snapshot_doubt(_: &Config) -> Option<String> {
+    None
 }
 
 fn describe(config: &Config) -> String {
     let mut text = String::new();
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().map(ToString::to_string).chain(snapshot_doubt(config)) {
         text += &format!("warning: {warning}\n");
     }
     let streams: Vec<_> = config.streams.iter().map(|stream| format!("{} <- {}", stream.name, stream.topic)).collect();
@@ -75,6 +111,18 @@ pub fn load_profile(file: &Path) -> Result<(Node, ProfileSpec), String> {
     let text =
         String::from_utf8(bytes).map_err(|e| format!("{name}: the profile is not UTF-8, from byte {} on", e.utf8_error().valid_up_to()))?;
     read_profile(&name, &text)
+}
+
+/// What a profile's file says and hardly means, each with its line; of a file that can be read.
+pub fn profile_doubts(file: &Path, config: &Config) -> Vec<String> {
+    let name = name_of(file);
+    let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
+    let Ok((_, spec)) = read_profile(&name, &text) else { return Vec::new() };
+    let doubts = spec.doubts(&config.streams, config.mask_secret.is_some());
+    let shown = |doubt: crate::profile::doubt::Doubt| {
+        Diagnostic::in_text(&name, &text, doubt.place, &Secrets::default(), doubt.what, String::new()).to_string()
+    };
+    doubts.into_iter().map(shown).collect()
 }
 
 fn read_profile(name: &str, text: &str) -> Result<(Node, ProfileSpec), String> {

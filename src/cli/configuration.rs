@@ -11,9 +11,21 @@ pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
     let texts = files.iter().map(|file| Ok((name_of(file), read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
     let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let env: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let around =
-        Surroundings { env: &env, read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()), host_name: &host_name() };
+    let around = Surroundings {
+        env: &env,
+        read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
+        host_name: &host_name(),
+        takes_setting: &takes_setting,
+    };
     Config::load(&files, &around).map_err(|errors| Failure::new(Exit::Configuration, errors))
+}
+
+#[cfg(feature = "io")]
+use crate::kafka::takes_setting;
+
+#[cfg(not(feature = "io"))]
+fn takes_setting(_: &str, _: &str) -> crate::config::Taken {
+    crate::config::Taken::Yes
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use super::acting::{Acting, Format};
 use super::exit::Failure;
@@ -103,7 +104,7 @@ fn print(found: &[Invited<'_>], format: Format) -> io::Result<()> {
 
 /// Prints the mailer's records that still count, by share id: with their codes, so it is for whoever may read that topic.
 pub(super) fn print_outbox(config: &Config, fold: ControlFold, acting: &Acting, filter: &Filter) -> Result<(), Ended> {
-    let mails = read_outbox(config)?;
+    let mails = read_outbox(config, acting.patience()?)?;
     let table = fold.fold_to_end()?;
     let now = table.control_time();
     let is_shown = |mail: &&Mail| counts(mail, &table, now, &acting.viewer(), filter);
@@ -120,14 +121,13 @@ fn counts(mail: &Mail, table: &ShareTable, now: Millis, viewer: &Viewer, filter:
 }
 
 /// The newest record of each key; none where the topic is missing.
-fn read_outbox(config: &Config) -> Result<BTreeMap<Vec<u8>, Mail>, Failure> {
+fn read_outbox(config: &Config, patience: Duration) -> Result<BTreeMap<Vec<u8>, Mail>, Failure> {
     let kafka = KafkaSettings::of(&config.kafka);
-    let wait = std::time::Duration::from_secs(30);
-    let shape = Admin::open(&kafka, wait).and_then(|admin| admin.topic(INVITATIONS)).map_err(client_failure)?;
+    let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(INVITATIONS)).map_err(client_failure)?;
     let mut mails = BTreeMap::new();
     let Some(shape) = shape else { return Ok(mails) };
     let mut reader = TopicReader::open(&kafka, INVITATIONS, 0..shape.partitions).map_err(input_failure)?;
-    let read = reader.read_to_end(wait, |record| {
+    let read = reader.read_to_end(patience, |record| {
         let key = record.key().unwrap_or_default().to_vec();
         match record.value().and_then(Mail::read) {
             Some(mail) => mails.insert(key, mail),

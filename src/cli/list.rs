@@ -1,5 +1,6 @@
 //! `sharecast share list|show|stats|watch`: shares as the control topic has them.
 
+use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ use crate::share::history::{Entry, History};
 use crate::share::listing::{Filter, Listed, Stats, list, look_at};
 use crate::share::state::{Permission, State};
 use crate::share::status::StatusTopic;
-use crate::share::table::{Outcome, ShareTable};
+use crate::share::table::{Folded, Outcome, ShareTable};
 use crate::time::Millis;
 
 /// The subcommands that look at shares. They read the control topic itself, so they are right whether or not an engine runs.
@@ -65,6 +66,14 @@ pub enum ShareLook {
     },
 }
 
+/// What no invitee can be is found nowhere.
+fn address(text: &str) -> Result<String, String> {
+    match text.split_once('@') {
+        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(text.to_owned()),
+        _ => Err("an address has one @; to look for a part of one use --search".to_owned()),
+    }
+}
+
 /// Which shares: of one option any value may fit, all options must.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Filters {
@@ -81,7 +90,7 @@ pub struct Filters {
     #[arg(long, value_name = "TEXT")]
     label: Vec<String>,
     /// Exactly this invitee
-    #[arg(long, value_name = "EMAIL")]
+    #[arg(long, value_name = "EMAIL", value_parser = address)]
     invitee: Vec<String>,
     /// Shared by this tenant
     #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
@@ -148,7 +157,11 @@ pub fn run(files: &[PathBuf], acting: &Acting, command: ShareLook) -> Result<Exi
         ShareLook::Show { share, no_history } => {
             show(open(if no_history { Beginning::Snapshot } else { Beginning::First })?, acting, &share, !no_history)
         }
-        ShareLook::Watch { filters, from_start } => watch(open(Beginning::Snapshot)?, acting, &filters.into(), from_start),
+        ShareLook::Watch { filters, from_start } => {
+            // When a share changed last is known to the log alone, and shown to people alone.
+            let is_timed = from_start && acting.output == Format::Table;
+            watch(open(if is_timed { Beginning::First } else { Beginning::Snapshot })?, acting, &filters.into(), from_start)
+        }
     })
 }
 
@@ -244,30 +257,40 @@ fn print_share(document: &[u8], history: Option<Vec<Entry>>, format: Format) -> 
 fn watch(mut fold: ControlFold, acting: &Acting, filter: &Filter, from_start: bool) -> Result<(), Ended> {
     let (viewer, format) = (acting.viewer(), acting.output);
     let mut out = BufWriter::new(io::stdout().lock());
+    let mut changed_at: HashMap<String, Millis> = HashMap::new();
     fold.read_to_end(|table, coming| {
-        coming.fold(table);
+        let folded = coming.fold(table);
+        if from_start && format == Format::Table {
+            changed_at.extend(changed(&folded).map(|share| (share.to_owned(), coming.time)));
+        }
         Ok::<(), Ended>(())
     })?;
     if from_start {
-        let time = fold.table.control_time();
         for found in list(&fold.table, &viewer, filter) {
-            print_change(&found, time, format, &mut out)?;
+            print_change(&found, changed_at.get(found.share.id().as_str()).copied(), format, &mut out)?;
         }
         out.flush()?;
     }
+    drop(changed_at);
     fold.follow(|table, coming: Coming<'_>| {
         let folded = coming.fold(table);
-        let is_of_share = |topic: &StatusTopic| *topic == StatusTopic::Shares && folded.outcome == Outcome::Applied;
-        for document in folded.documents.iter().filter(|document| is_of_share(&document.topic)) {
-            if let Some(found) = table.share(&document.key).and_then(|share| look_at(share, &viewer, filter)) {
-                print_change(&found, coming.time, format, &mut out)?;
+        for share in changed(&folded) {
+            if let Some(found) = table.share(share).and_then(|share| look_at(share, &viewer, filter)) {
+                print_change(&found, Some(coming.time), format, &mut out)?;
             }
         }
         Ok(out.flush()?)
     })
 }
 
-fn print_change(found: &Listed<'_>, time: Millis, format: Format, out: &mut impl Write) -> io::Result<()> {
+/// The shares whose documents a control record changed.
+fn changed(folded: &Folded) -> impl Iterator<Item = &str> {
+    let is_of_share = |topic: &StatusTopic| *topic == StatusTopic::Shares && folded.outcome == Outcome::Applied;
+    folded.documents.iter().filter(move |document| is_of_share(&document.topic)).map(|document| document.key.as_str())
+}
+
+/// `time` is that of the change; none where the log does not reach back to it.
+fn print_change(found: &Listed<'_>, time: Option<Millis>, format: Format, out: &mut impl Write) -> io::Result<()> {
     if format != Format::Table {
         out.write_all(&found.share.to_json(found.audience))?;
         return out.write_all(b"\n");
@@ -277,5 +300,6 @@ fn print_change(found: &Listed<'_>, time: Millis, format: Format, out: &mut impl
     let asset = document.asset_for(found.audience).map(|asset| format!(" {asset}")).unwrap_or_default();
     let parties = format!("{}{asset} -> {target} {}", document.owner, document.target_asset.unwrap_or("-"));
     let (state, reason) = (document.state.word(), document.reason.map_or("", |reason| reason.code()));
+    let time = time.map_or("-".to_owned(), |time| time.to_string());
     writeln!(out, "{time}  {}  {state} {reason}  revision {}  {}", document.share, document.revision, shown(&parties))
 }

@@ -28,6 +28,8 @@ pub mod parties;
 #[cfg(feature = "io")]
 mod preview;
 #[cfg(feature = "io")]
+mod preview_output;
+#[cfg(feature = "io")]
 mod printing;
 #[cfg(feature = "io")]
 pub mod provision;
@@ -49,6 +51,8 @@ pub mod snapshot;
 pub mod time_argument;
 #[cfg(feature = "io")]
 mod trial;
+#[cfg(feature = "io")]
+mod would_be;
 #[cfg(feature = "io")]
 mod writing;
 

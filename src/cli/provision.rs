@@ -87,31 +87,41 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let patience = patience(&args.timeout)?;
     let config = configuration::load(files)?;
     if args.print_acls {
-        return exit(print_acls(&config, args, patience).map_err(Ended::from));
+        return exit(print_acls(&config, args, patience));
     }
     let kafka = KafkaSettings::of(&config.kafka);
     let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
     // Who is refused, or reaches nobody, is told so at once, and why.
     admin.cluster_id().map_err(client_failure)?;
-    let mut looked = vec![look_at_control(&admin, &config, args.check)?];
-    // What a control topic that is wrong or missing says is nothing.
-    let table = if looked[0].is_missing { None } else { Some(fold(&config, patience)?) };
-    let empty = ShareTable::for_documents(config.fold_rules());
-    let (inputs, missing_inputs) = inputs(&admin, &config)?;
-    let partitions_of = |topic: &str| inputs.get(topic).copied();
-    for need in needs(&config, table.as_ref().unwrap_or(&empty), &partitions_of) {
-        looked.push(look_at(&admin, &need, args.check)?);
+    let mut looked = Vec::new();
+    let ended = look_at_all(&admin, &config, args.check, patience, &mut looked);
+    // What was made before something failed is made, and told.
+    if ended.is_ok() || !looked.is_empty() {
+        exit(print(&looked, args.output).map_err(Ended::from))?;
     }
-    looked.extend(missing_inputs);
-    if let Err(Ended::Failed(failure)) = print(&looked, args.output).map_err(Ended::from) {
-        return Err(failure);
-    }
+    ended?;
     let is_left = |looked: &&Looked| looked.is_missing || !looked.faults.is_empty();
     Ok(match (looked.iter().filter(is_left).count(), args.check) {
         (0, _) => Exit::Ok,
         (_, true) => Exit::Changes,
         (_, false) => Exit::Configuration,
     })
+}
+
+/// Looks at each topic, and makes it unless `is_check`: `looked` is what is known whatever the end.
+fn look_at_all(admin: &Admin, config: &Config, is_check: bool, patience: Duration, looked: &mut Vec<Looked>) -> Result<(), Failure> {
+    let control = look_at_control(admin, config, is_check)?;
+    let is_missing = control.is_missing;
+    looked.push(control);
+    // What a control topic that is missing says is nothing.
+    let table = if is_missing { ShareTable::for_documents(config.fold_rules()) } else { fold(config, patience)? };
+    let (inputs, missing_inputs) = inputs(admin, config)?;
+    let partitions_of = |topic: &str| inputs.get(topic).copied();
+    for need in needs(config, &table, &partitions_of) {
+        looked.push(look_at(admin, &need, is_check)?);
+    }
+    looked.extend(missing_inputs);
+    Ok(())
 }
 
 fn fold(config: &Config, patience: Duration) -> Result<ShareTable, Failure> {
@@ -220,7 +230,7 @@ fn to_json(looked: &Looked) -> Vec<u8> {
     line
 }
 
-fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Failure> {
+fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Ended> {
     let mut tenants: BTreeSet<TenantId> = args.tenant.iter().cloned().collect();
     if tenants.is_empty() {
         let table = fold(config, patience)?;
@@ -233,13 +243,14 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Fa
         mailer: args.mailer.clone(),
         tenants: tenants.into_iter().map(|tenant| (tenant.clone(), principal(&tenant))).collect(),
     };
+    let mut out = BufWriter::new(io::stdout().lock());
     for section in acls::sections(config, &principals) {
-        println!("# {}", section.title);
+        writeln!(out, "# {}", section.title)?;
         for grant in section.grants {
-            println!("{}", grant.command(&config.kafka.bootstrap, args.command_config.as_deref()));
+            writeln!(out, "{}", grant.command(&config.kafka.bootstrap, args.command_config.as_deref()))?;
         }
     }
-    Ok(())
+    Ok(out.flush()?)
 }
 
 /// `--timeout`.

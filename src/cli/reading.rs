@@ -107,7 +107,7 @@ impl ControlFold {
         self.end_by = Some(end);
     }
 
-    /// Asks for the end anew, for what was written since.
+    /// Asks for the end again, for what was written since.
     pub(super) fn look_again(&mut self) -> Result<(), Failure> {
         self.end = self.probe.ask().map_err(input_failure)?.end;
         Ok(())

@@ -4,38 +4,26 @@ use std::time::Duration;
 
 use super::exit::Failure;
 use super::send::{client_failure, input_failure};
+use super::would_be::{WholeRecord, whose};
 use crate::config::Config;
 use crate::id::Offset;
 use crate::json::tape::Tape;
 use crate::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader};
-use crate::record::decode::{self, IdentityScratch, ReadRules};
 use crate::record::mapping::{Mode, Stream};
-use crate::time::Millis;
-
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(10);
 
 /// Where a record lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) partition: i32,
     pub(super) offset: Offset,
-    pub(super) timestamp: Millis,
 }
 
-/// A record of the asset.
+/// A record to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     /// None of one that was given by hand.
     pub(super) place: Option<Place>,
-    pub(super) value: Vec<u8>,
-}
-
-impl Found {
-    /// One that was given.
-    pub(super) fn by_hand(value: Vec<u8>) -> Self {
-        Self { place: None, value }
-    }
+    pub(super) record: WholeRecord,
 }
 
 /// What is looked for.
@@ -51,13 +39,17 @@ pub(super) struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// The newest record by its Kafka timestamp, read committed; in an upsert stream the current document. None where there is none,
-    /// or the document was deleted.
+    /// The newest record of the asset by its Kafka timestamp, read committed, whether `run` could read it or not; in an upsert stream
+    /// the current document. None where there is none, or the document was deleted. Of what cannot be read and names its asset in the
+    /// value nobody knows whose it is: it is passed over.
     pub(super) fn newest(&self) -> Result<Option<Found>, Failure> {
         let kafka = KafkaSettings::of(&self.config.kafka);
         let topic = &self.stream.topic;
-        let shape = Admin::open(&kafka, ASK).and_then(|admin| admin.topic(topic)).map_err(client_failure)?;
-        let Some(shape) = shape else { return Ok(None) };
+        let shape = Admin::open(&kafka, self.patience).and_then(|admin| admin.topic(topic)).map_err(client_failure)?;
+        let Some(shape) = shape else {
+            eprintln!("warning: {topic}, the input of {}, is not there", self.stream.name);
+            return Ok(None);
+        };
         let (mode, newest) = (self.stream.mode, i64::from(self.newest));
         let first = |start: Offset, end: Offset| match mode {
             Mode::Append => Offset(start.0.max(end.0 - newest)),
@@ -65,55 +57,39 @@ impl Search<'_> {
         };
         let mut reader =
             TopicReader::open_from(&kafka, topic, 0..shape.partitions, |bounds| first(bounds.start, bounds.end)).map_err(input_failure)?;
-        let mut asked =
-            Asked { search: self, rules: self.config.release_rules().read, tape: Tape::default(), scratch: IdentityScratch::default() };
-        let mut newest: Option<(Place, Option<Vec<u8>>)> = None;
+        let (rules, mut tape) = (self.config.release_rules().read, Tape::default());
+        let mut newest: Option<(Place, WholeRecord)> = None;
         reader
-            .read_to_end(self.patience, |record| {
-                let is_newer = newest.as_ref().is_none_or(|(known, _)| {
-                    let place = (record.timestamp(), record.offset());
+            .read_to_end(self.patience, |read| {
+                let place = Place { partition: read.partition(), offset: read.offset() };
+                let is_newer = newest.as_ref().is_none_or(|(known, record)| {
                     // Of one partition the later record is the newer, whatever its timestamp: an upsert's document is the last.
-                    if known.partition == record.partition() {
-                        record.offset() > known.offset
+                    if known.partition == place.partition {
+                        place.offset > known.offset
                     } else {
-                        place > (known.timestamp, known.offset)
+                        (read.timestamp(), place.offset) > (record.timestamp, known.offset)
                     }
                 });
-                if let (true, Some(is_readable)) = (is_newer, asked.of_asset(record)) {
-                    let place = Place { partition: record.partition(), offset: record.offset(), timestamp: record.timestamp() };
-                    newest = Some((place, record.value().filter(|_| is_readable).map(<[u8]>::to_vec)));
+                if is_newer {
+                    let record = whole(read);
+                    if whose(&record, self.stream, &rules, &mut tape).is_ok_and(|(owner, asset)| owner == self.owner && asset == self.asset)
+                    {
+                        newest = Some((place, record));
+                    }
                 }
             })
             .map_err(input_failure)?;
-        Ok(newest.and_then(|(place, value)| Some(Found { place: Some(place), value: value? })))
+        let is_deleted = |record: &WholeRecord| mode == Mode::Upsert && record.value.is_none();
+        Ok(newest.filter(|(_, record)| !is_deleted(record)).map(|(place, record)| Found { place: Some(place), record }))
     }
 }
 
-/// Tells whose a record is.
-struct Asked<'s> {
-    search: &'s Search<'s>,
-    rules: ReadRules,
-    tape: Tape,
-    scratch: IdentityScratch,
-}
-
-impl Asked<'_> {
-    /// Whether a record of the asset can be read; none of what is not the asset's. In an append stream an unreadable record is
-    /// nobody's: it would be a dead letter. In an upsert stream it stands for no document (D33).
-    fn of_asset(&mut self, record: ReadRecord<'_>) -> Option<bool> {
-        let Search { stream, owner, asset, .. } = *self.search;
-        let headers: Vec<(&[u8], Option<&[u8]>)> = record.headers().collect();
-        let outer = decode::outer_identity(stream, record.key(), headers.into_iter()).ok()?;
-        let is_it = |identity: decode::Identity<'_>| identity.tenant == owner && identity.asset == asset;
-        if outer.complete().is_some_and(|identity| !is_it(identity)) {
-            return None;
-        }
-        let loaded = decode::load(record.value(), &self.rules, |text| match self.tape.parse(text) {
-            Ok(()) => Ok(&self.tape),
-            Err(error) => Err(error),
-        });
-        let Ok(text) = loaded else { return (stream.mode == Mode::Upsert).then_some(false) };
-        let identity = decode::identity(stream, outer, text, &self.tape, &mut self.scratch).ok()?;
-        is_it(identity).then_some(true)
+fn whole(read: ReadRecord<'_>) -> WholeRecord {
+    let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+    WholeRecord {
+        key: owned(read.key()),
+        headers: read.headers().map(|(name, value)| (name.to_vec(), owned(value))).collect(),
+        timestamp: read.timestamp(),
+        value: owned(read.value()),
     }
 }

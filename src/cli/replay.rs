@@ -1,6 +1,7 @@
 //! `sharecast replay`: the same pure code without Kafka, from files to files (SPEC section 12).
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,9 +22,12 @@ pub struct Args {
     /// The records of a stream, one a line; at equal times in the order of these options
     #[arg(long = "input", value_name = "STREAM=FILE", value_parser = read_input)]
     inputs: Vec<(String, PathBuf)>,
-    /// The directory that gets a file for each topic
+    /// The directory that gets a file for each topic; it must be new or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Remove every *.ndjson from the directory first
+    #[arg(long)]
+    force: bool,
     /// The last moment that is in, as RFC 3339; the clock runs on to it
     #[arg(long, value_name = "TIME", value_parser = TimeArgument::read_rfc3339)]
     until: Option<Moment>,
@@ -49,6 +53,8 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let control_name = name_of(&args.control);
     let control = Control { file: &control_name, bytes: &control_bytes };
     let inputs: Vec<_> = read_inputs.iter().map(|(stream, file, bytes)| Input { stream: *stream, file, bytes }).collect();
+    let inputs_and_control: Vec<&Path> = args.inputs.iter().map(|(_, file)| &**file).chain([&*args.control]).collect();
+    make_room(&args.out, args.force, &inputs_and_control)?;
     let mut folder = Folder { path: &args.out, begun: HashSet::new() };
     let ended = replay(&settings, control, &inputs, args.until, &mut |topic, lines| folder.append(topic, lines)).map_err(|e| match e {
         ReplayError::BadLine(bad) => Failure::new(Exit::BadData, bad),
@@ -80,7 +86,30 @@ impl From<&Config> for Settings {
     }
 }
 
-/// The directory of a replay's output. A file of an earlier run is begun anew when the first line comes for it.
+/// Refuses a directory that holds anything, or takes the topics of an earlier run out of it: none of them may be taken for this
+/// run's. What is read is never removed.
+fn make_room(out: &Path, is_forced: bool, read: &[&Path]) -> Result<(), Failure> {
+    let wrong = |path: &Path, what: &dyn Display| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(|e| wrong(out, &e))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(wrong(out, &e)),
+    };
+    if !is_forced {
+        return match entries.is_empty() {
+            true => Ok(()),
+            false => Err(wrong(out, &"the directory is not empty; name a new or an empty one, or remove its *.ndjson first by --force")),
+        };
+    }
+    let read: Vec<PathBuf> = read.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
+    let old: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|e| e == "ndjson")).collect();
+    if let Some(file) = old.iter().find(|path| fs::canonicalize(path).is_ok_and(|path| read.contains(&path))) {
+        return Err(wrong(file, &"--force would remove this file, which is read; name another directory by --out"));
+    }
+    old.iter().try_for_each(|path| fs::remove_file(path).map_err(|e| wrong(path, &e)))
+}
+
+/// The directory of a replay's output.
 struct Folder<'a> {
     path: &'a Path,
     begun: HashSet<String>,
@@ -93,7 +122,76 @@ impl Folder<'_> {
         }
         let path = self.path.join(format!("{topic}.ndjson"));
         let mut file =
-            if self.begun.insert(topic.to_owned()) { File::create(path)? } else { OpenOptions::new().append(true).open(path)? };
+            if self.begun.insert(topic.to_owned()) { File::create_new(path)? } else { OpenOptions::new().append(true).open(path)? };
         file.write_all(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        r#"{"specversion":"1.0","id":"e","source":"/operator","type":"sharecast.control.tick.v1","time":"2026-01-01T00:00:00Z"}"#;
+    const REFUSED: &str = r#"{"specversion":"1.0","id":"e","source":"/operator","type":"sharecast.share.revoked.v1","time":"2026-01-01T00:00:00Z","data":{"share":"s"}}"#;
+
+    /// Replays this control file into `out`, whose files are answered by name.
+    fn replayed(control: &str, out: &Path, force: bool) -> (Result<Exit, Failure>, Vec<String>) {
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("control.ndjson");
+        fs::write(&file, control).unwrap();
+        let args = Args { control: file, inputs: Vec::new(), out: out.to_owned(), force, until: None };
+        let done = run(&[], &args);
+        let mut names: Vec<String> =
+            fs::read_dir(out).into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        (done, names)
+    }
+
+    #[test]
+    fn a_new_or_empty_directory_is_taken_and_any_other_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = folder.path().join("a/b");
+        assert_eq!(replayed(REFUSED, &new, false), (Ok(Exit::Ok), vec!["sharecast.shares.ndjson".to_owned()]));
+        let (again, names) = replayed(LINE, &new, false);
+        let refused = again.unwrap_err();
+        assert!(refused.exit == Exit::Usage && refused.message.starts_with(&new.display().to_string()), "{refused}");
+        assert_eq!(names, ["sharecast.shares.ndjson"]);
+        let file = new.join("sharecast.shares.ndjson");
+        assert_eq!(replayed(LINE, &file, false).0.unwrap_err().exit, Exit::Usage);
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        assert_eq!(replayed(LINE, &folder.path().join("empty"), false).0, Ok(Exit::Ok));
+    }
+
+    #[test]
+    fn force_removes_the_topics_of_an_earlier_run_and_nothing_else() {
+        let out = tempfile::tempdir().unwrap();
+        for name in ["share.acme.telemetry.ndjson", "sharecast.shares.ndjson", "notes.txt"] {
+            fs::write(out.path().join(name), "old").unwrap();
+        }
+        let (done, names) = replayed(REFUSED, out.path(), true);
+        assert_eq!((done, names), (Ok(Exit::Ok), vec!["notes.txt".to_owned(), "sharecast.shares.ndjson".to_owned()]));
+        assert!(!fs::read_to_string(out.path().join("sharecast.shares.ndjson")).unwrap().contains("old"));
+        // A run that ends early leaves nothing that could be taken for its output.
+        let (done, names) = replayed("{\n", out.path(), true);
+        assert_eq!((done.unwrap_err().exit, names), (Exit::BadData, vec!["notes.txt".to_owned()]));
+    }
+
+    #[test]
+    fn force_never_removes_what_is_read() {
+        let out = tempfile::tempdir().unwrap();
+        let file = out.path().join("control.ndjson");
+        fs::write(&file, LINE).unwrap();
+        let args = Args { control: file.clone(), inputs: Vec::new(), out: out.path().to_owned(), force: true, until: None };
+        assert_eq!(run(&[], &args).unwrap_err().exit, Exit::Usage);
+        assert_eq!(fs::read_to_string(&file).unwrap(), LINE);
+    }
+
+    #[test]
+    fn a_bad_line_leaves_no_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("new");
+        assert_eq!(replayed("{\n", &out, false).0.unwrap_err().exit, Exit::BadData);
+        assert!(!out.exists());
     }
 }

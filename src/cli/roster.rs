@@ -11,7 +11,7 @@ use super::parties::{ControlLook, PartnershipLook, ProfileLook, TenantLook};
 use super::printing::{Ended, exit, pretty, print_members, print_table, print_values, shown};
 use super::reading::{Beginning, ControlFold};
 use crate::config::Config;
-use crate::id::TenantId;
+use crate::id::{ProfileName, TenantId};
 use crate::json::document::parse;
 use crate::json::text::write_string;
 use crate::share::dump;
@@ -83,7 +83,11 @@ pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipLook)
         (PartnershipLook::List { .. }, _) => None,
         (PartnershipLook::Show { tenants }, own) => match (own, tenants.as_slice()) {
             (Some(own), [partner]) if own != partner => Some([own.clone(), partner.clone()]),
-            (None, [a, b]) => Some([a.clone(), b.clone()]),
+            (None, [a, b]) if a != b => Some([a.clone(), b.clone()]),
+            (None, [a, _]) => return Err(Failure::new(Exit::Usage, format!("a partnership is of two tenants, and {a} is named twice"))),
+            (Some(own), [_]) => {
+                return Err(Failure::new(Exit::Usage, format!("a partnership is of two tenants, and {own} is the one of --as")));
+            }
             (Some(_), _) => return Err(Failure::new(Exit::Usage, "name the partner alone: the other is the tenant of --as")),
             (None, _) => return Err(Failure::new(Exit::Usage, "name both tenants, or say who asks with --as TENANT")),
         },
@@ -154,15 +158,21 @@ impl Version {
 /// `sharecast profile list|show`. A tenant sees its own profiles alone (D22).
 pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileLook) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
-    let config = configuration::load(files)?;
     let (is_list, name, owner, version) = match command {
         ProfileLook::List { owner } => (true, None, owner, None),
         ProfileLook::Show { name, owner, version } => (false, Some(name), owner, version),
     };
+    if let Some(name) = &name {
+        ProfileName::parse(name).map_err(|error| Failure::new(Exit::Usage, format!("'{}': {error}", shown(name))))?;
+    }
+    if version == Some(0) {
+        return Err(Failure::new(Exit::Usage, "--version 0: the first publication is version 1"));
+    }
     let is_wanted = |profile: &ProfileView<'_>| {
         name.as_ref().is_none_or(|name| name == profile.name)
             && [&owner, &acting.actor].into_iter().flatten().all(|owner| owner.as_str() == profile.owner)
     };
+    let config = configuration::load(files)?;
     let mut found = match version {
         Some(version) => old_version(&config, patience, version, is_wanted)?,
         None => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::acting::{Acting, Draft, Format, GivenTime};
 use super::certain::{self, Certain};
-use super::check::load_profile;
+use super::check::{load_profile, profile_doubts};
 use super::configuration;
 use super::exit::{Exit, Failure};
 use super::mailing::{self, Invitation};
@@ -64,14 +64,16 @@ pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantCommand) -> Res
 pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileCommand) -> Result<Exit, Failure> {
     let (ProfileCommand::Publish { owner, .. } | ProfileCommand::Retire { owner, .. }) = &command;
     owner_of(acting, owner.as_ref(), "whose profile is it?")?;
+    let config = configuration::load(files)?;
     let draft = match command {
         ProfileCommand::Publish { name, file, owner } => {
             let (spec, _) = load_profile(&file).map_err(|what| Failure::new(Exit::Failed, what))?;
+            profile_doubts(&file, &config).iter().for_each(|doubt| eprintln!("warning: {doubt}"));
             parties::publish(name, owner.as_ref(), spec)
         }
         ProfileCommand::Retire { name, owner } => parties::retire(name, owner.as_ref()),
     };
-    send(&configuration::load(files)?, acting, token(acting)?, draft)
+    send(&config, acting, token(acting)?, draft)
 }
 
 /// `sharecast control …`.
@@ -149,7 +151,11 @@ impl Single<'_> {
         let sender = Sender::parse(&self.source).ok_or_else(|| usage("the event's source is not known"))?;
         match data::read(self.kind, sender, &self.draft.data) {
             Ok(_) => Ok(()),
-            Err(malformed) => Err(usage(in_options(malformed.0, &self.draft.data))),
+            Err(malformed) => {
+                // Of an invitation the option has another name than the member.
+                let option = if malformed.member == "invitee" { "invite".to_owned() } else { malformed.member.replace('_', "-") };
+                Err(usage(format!("--{option}: {}", malformed.in_words(&self.draft.data))))
+            }
         }
     }
 
@@ -317,20 +323,6 @@ impl Single<'_> {
         let mut own = self.draft.data.clone();
         mailing::type_code_as(&mut own, &first.data);
         first.kind == self.kind.full_name() && data::is_same(&kept(&first.data), &kept(&own))
-    }
-}
-
-/// What is wrong with a member of the event's data, in the words of the command line.
-fn in_options(field: &str, data: &Node) -> String {
-    let given = data.get(field).and_then(Node::as_str).map(|given| format!(" '{}'", given.escape_debug())).unwrap_or_default();
-    match field {
-        "invitee" => format!(
-            "--invite{given}: it is not one e-mail address: 3 to 254 bytes, a name, one @, and a domain of two or more parts with single dots \
-             between them; without blanks, control characters and any of , ; < > \" ( )"
-        ),
-        "owner" => "whose is it? Say --as TENANT, or as the operator --owner TENANT".to_owned(),
-        "spec" => "the profile is no map of streams".to_owned(),
-        field => format!("--{}{given}: the event would not be understood", field.replace('_', "-")),
     }
 }
 

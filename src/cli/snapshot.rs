@@ -1,17 +1,19 @@
 //! `sharecast snapshot`: the folded control topic as a file, so that the next start reads only what came after it.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
 use super::configuration;
 use super::exit::{Exit, Failure};
+use super::printing::{Ended, exit};
 use super::provision::patience;
 use super::reading::{Beginning, ControlFold};
 use super::send::client_failure;
 use crate::engine::snapshots;
 use crate::kafka::{Admin, KafkaSettings};
-use crate::share::snapshot::Origin;
+use crate::share::snapshot::{Origin, SnapshotError};
 
 /// Options of `snapshot`.
 #[derive(Debug, ClapArgs)]
@@ -28,13 +30,15 @@ pub struct Args {
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let patience = patience(&args.timeout)?;
     let config = configuration::load(files)?;
+    let path = args.out.as_ref().unwrap_or(&config.snapshot.path);
+    let failed = |error: SnapshotError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
+    // Before the whole control topic is read for it.
+    snapshots::check_place(path).map_err(|error| failed(error.into()))?;
     let kafka = KafkaSettings::of(&config.kafka);
     let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
     let origin = Origin { cluster, topic: config.control.topic.clone() };
     let table = ControlFold::open(&config, patience, Beginning::Whole)?.fold_to_end()?;
-    let path = args.out.as_ref().unwrap_or(&config.snapshot.path);
-    let failed = |error| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
     let bytes = snapshots::write_whole(&table, &origin, path).map_err(failed)?;
-    println!("{}  epoch {}  {} shares  {bytes} bytes", path.display(), table.epoch().0, table.shares().count());
-    Ok(Exit::Ok)
+    let (epoch, shares) = (table.epoch().0, table.shares().count());
+    exit(writeln!(io::stdout(), "{}  epoch {epoch}  {shares} shares  {bytes} bytes", path.display()).map_err(Ended::from))
 }

@@ -57,7 +57,7 @@ impl Diagnostic {
     pub fn in_text(source: &str, text: &str, place: Place, secrets: &Secrets, what: String, instead: String) -> Self {
         let above_and_line = text.lines().take(place.line as usize);
         // Where the text could not be read, a secret may go on below the line that names it.
-        let may_show = !secrets.is_unread || !above_and_line.clone().any(is_secret_name);
+        let may_show = !secrets.is_unread || !(above_and_line.clone().any(is_secret_name) || is_in_kafka(above_and_line.clone()));
         let line = above_and_line.last().filter(|_| may_show);
         let shown = line.and_then(|line| secrets.show(line, place)).map(|(line, column)| window(&line, column));
         Self { source: source.to_owned(), place: Some(place), shown, what, instead }
@@ -104,6 +104,15 @@ pub fn is_secret_name(name: &str) -> bool {
     ["secret", "pass", "token", "credential", "jaas", "private", "pem", "oauthbearer.config", "sercet"]
         .iter()
         .any(|part| name.contains(part))
+}
+
+/// Whether the last of these lines is in the section `kafka`, as far as can be said of a text that cannot be read: of librdkafka's
+/// settings any may be a secret with a slip in its name.
+fn is_in_kafka<'t>(lines: impl Iterator<Item = &'t str>) -> bool {
+    lines.fold(false, |is_in, line| {
+        let begins_section = line.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '"' | '\''));
+        line.contains("kafka") || is_in && !begins_section
+    })
 }
 
 const WINDOW: usize = 100;
@@ -176,6 +185,11 @@ mod tests {
         assert_eq!(d.shown, Some(("mask: { secret: ***".into(), 19)));
         assert_eq!(Diagnostic::in_text("c", text, place(5, 3), &secrets, String::new(), String::new()).shown, None);
         let unread = Secrets { is_unread: true, ..Secrets::default() };
+        let text_of_kafka = "a: 1\nkafka:\n  client:\n    sasl.pasword: hunter2\nlog: [\n";
+        for line in 1..=5 {
+            let d = Diagnostic::in_text("c", text_of_kafka, place(line, 1), &unread, String::new(), String::new());
+            assert_eq!(d.shown.is_some(), line == 1 || line == 5, "{line}");
+        }
         for line in 1..=5 {
             let d = Diagnostic::in_text("c", text, place(line, 1), &unread, String::new(), String::new());
             assert_eq!(d.shown.map(|(text, _)| text), (line == 1).then(|| "a: 1".to_owned()), "{line}");

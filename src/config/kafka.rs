@@ -1,11 +1,14 @@
 //! How the cluster is reached, and which of librdkafka's settings may not be touched.
 
 mod guarded;
+pub mod spelling;
 
 use std::fmt;
 
+use self::spelling::{Taken, looks_secret};
+use super::Surroundings;
 use super::shape;
-use super::written::{Findings, Spot, Value};
+use super::written::{Entry, Findings, Spot, Value, ValueKind};
 use crate::time::Span;
 
 /// `kafka`.
@@ -31,7 +34,8 @@ pub struct KafkaConfig {
     pub max_poll_interval: Span,
 }
 
-/// librdkafka's settings in the order they were written. What is shown of them are the names: values may be secrets.
+/// librdkafka's settings in the order they were written, each by its one name (`spelling`). What is shown of them are the
+/// names: values may be secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Properties(pub Vec<(String, String)>);
 
@@ -57,8 +61,12 @@ const TRANSACTION_TIMEOUT_MS: u32 = 15_000;
 const SESSION_TIMEOUT_MS: u32 = 45_000;
 const MAX_POLL_INTERVAL_MS: u32 = 300_000;
 
-/// Resolves `kafka`.
-pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) -> KafkaConfig {
+/// How records are compressed, unless `output.compression` says otherwise.
+const COMPRESSION: &str = "lz4";
+const CODEC: &str = "compression.codec";
+
+/// Resolves `kafka`, and with it `output.compression`.
+pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Findings) -> KafkaConfig {
     let text = |key: &str, default: &str| root.at(key).and_then(Value::as_text).unwrap_or(default).to_owned();
     check_bootstrap(root, findings);
     for key in ["kafka.group", "kafka.instance"] {
@@ -67,10 +75,10 @@ pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) ->
     let config = KafkaConfig {
         bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
         group: text("kafka.group", "sharecast"),
-        instance: text("kafka.instance", host_name),
-        client: properties(root, "kafka.client", findings),
-        consumer: properties(root, "kafka.consumer", findings),
-        producer: properties(root, "kafka.producer", findings),
+        instance: text("kafka.instance", around.host_name),
+        client: properties(root, "kafka.client", around, findings),
+        consumer: properties(root, "kafka.consumer", around, findings),
+        producer: compressed(properties(root, "kafka.producer", around, findings), root, findings),
         transaction_timeout: timeout(root, "kafka.producer", "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS, findings),
         session_timeout: timeout(root, "kafka.consumer", "session.timeout.ms", SESSION_TIMEOUT_MS, findings),
         max_poll_interval: timeout(root, "kafka.consumer", "max.poll.interval.ms", MAX_POLL_INTERVAL_MS, findings),
@@ -104,17 +112,63 @@ fn check_name(root: &Value, key: &str, findings: &mut Findings) {
     }
 }
 
-/// The settings under a key; those that would break SPEC sections 10 or 11 are errors.
-fn properties(root: &Value, key: &str, findings: &mut Findings) -> Properties {
+/// The settings under a key; those that exactly-once or the fence would break by, and those that librdkafka does not take, are
+/// errors.
+fn properties(root: &Value, key: &str, around: &Surroundings<'_>, findings: &mut Findings) -> Properties {
     let mut properties = Vec::new();
     for entry in root.at(key).map(Value::entries).unwrap_or_default() {
         let Some(text) = entry.value.as_text() else { continue };
         if let Some((why, instead)) = guarded::refusal(&entry.name, text) {
-            findings.error(entry.spot, format!("`{key}.{}` {why}", entry.name), instead);
+            findings.error(entry.spot, format!("`{key}.{}` {why}", entry.spelled()), instead);
+        } else {
+            check_taken(key, entry, text, (around.takes_setting)(&entry.name, text), findings);
         }
         properties.push((entry.name.clone(), text.to_owned()));
     }
     Properties(properties)
+}
+
+fn check_taken(key: &str, entry: &Entry, text: &str, taken: Taken, findings: &mut Findings) {
+    let name = entry.spelled();
+    match taken {
+        Taken::Yes => {}
+        Taken::UnknownName(nearest) => {
+            let instead = nearest.map_or_else(|| "remove it".to_owned(), |nearest| format!("the nearest is `{nearest}`"));
+            findings.error(entry.spot, format!("`{key}.{name}` is no setting of librdkafka"), instead);
+        }
+        Taken::WrongValue(words) => {
+            // What was put in from elsewhere may be a secret whatever its name.
+            let is_substituted = matches!(entry.value.kind, ValueKind::Text { is_substituted: true, .. });
+            let may_show = !looks_secret(name) && !is_substituted;
+            let what = match entry.value.kind_name() {
+                _ if may_show => format!("`{key}.{name}` cannot be `{text}`: {words}"),
+                kind => format!("`{key}.{name}` cannot be {kind} such as this"),
+            };
+            findings.error(entry.spot, what, "librdkafka's CONFIGURATION.md says what it takes");
+        }
+    }
+}
+
+/// The producers' settings with the compression, which has a key of its own: `output.compression`. The old spelling is taken
+/// alone.
+fn compressed(mut producer: Properties, root: &Value, findings: &mut Findings) -> Properties {
+    let own = root.at("output.compression").and_then(Value::as_text);
+    let others = ["kafka.producer", "kafka.client"].into_iter().filter_map(|section| {
+        let entry = root.at(section)?.entries().iter().find(|entry| entry.name == CODEC)?;
+        Some((section, entry))
+    });
+    let mut word = own.unwrap_or(COMPRESSION);
+    for (section, entry) in others.collect::<Vec<_>>().into_iter().rev() {
+        if own.is_some() {
+            let what = format!("`{section}.{}` and `output.compression` both say how records are compressed", entry.spelled());
+            findings.error(entry.spot, what, "keep `output.compression`");
+        } else if let Some(text) = entry.value.as_text() {
+            word = text;
+        }
+    }
+    producer.0.retain(|(name, _)| name != CODEC);
+    producer.0.push((CODEC.to_owned(), word.to_ascii_lowercase()));
+    producer
 }
 
 /// A setting in milliseconds, from its own map or from `kafka.client`.

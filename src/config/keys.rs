@@ -75,6 +75,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("output.partitions", Form::Whole(1, 100_000)),
     ("output.replication", Form::Whole(-1, 32_767)),
     ("output.retention", Form::LongerSpan),
+    ("output.compression", Form::Word(&["none", "lz4", "zstd", "snappy", "gzip"])),
     ("output.headers", Form::Texts),
     ("output.on_route_failure", Form::Word(&["dead_letter", "wait"])),
     ("snapshot", Form::Map),
@@ -102,19 +103,32 @@ fn is_at(key: &str, names: &[&str]) -> bool {
 /// The key nearest to an unknown one of this name in the map at `names`: one of the same name elsewhere, else the one
 /// of that map that is written most alike.
 pub(super) fn nearest(names: &[&str], unknown: &str) -> Option<String> {
+    if let Some(near) = slip_of(names, unknown) {
+        return Some(near);
+    }
+    let elsewhere = KEYS.iter().map(|(key, _)| key).find(|key| !key.contains('*') && last(key) == unknown);
+    elsewhere.map(|key| (*key).to_owned()).or_else(|| most_alike(names, unknown))
+}
+
+/// The key of the map at `names` that an unknown one is a slip of the pen in.
+pub(super) fn slip_of(names: &[&str], unknown: &str) -> Option<String> {
+    most_alike(names, unknown).filter(|name| distance(name, unknown) <= 2)
+}
+
+fn most_alike(names: &[&str], unknown: &str) -> Option<String> {
     let inside = |key: &&str| {
         let (parent, _) = key.rsplit_once('.').unwrap_or(("", key));
         if names.is_empty() { parent.is_empty() } else { is_at(parent, names) }
     };
-    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let here = || KEYS.iter().map(|(key, _)| *key).filter(inside).map(last);
-    let distance = |name: &String| strsim::damerau_levenshtein(name, &unknown.to_ascii_lowercase().replace('-', "_"));
-    let near = here().min_by_key(distance);
-    if near.as_ref().is_some_and(|name| distance(name) <= 2) {
-        return near;
-    }
-    let elsewhere = KEYS.iter().map(|(key, _)| key).find(|key| !key.contains('*') && last(key) == unknown);
-    elsewhere.map(|key| (*key).to_owned()).or(near)
+    KEYS.iter().map(|(key, _)| *key).filter(inside).map(last).min_by_key(|name| distance(name, unknown))
+}
+
+fn distance(name: &str, unknown: &str) -> usize {
+    strsim::damerau_levenshtein(name, &unknown.to_ascii_lowercase().replace('-', "_"))
+}
+
+fn last(key: &str) -> String {
+    key.rsplit('.').next().unwrap_or(key).to_owned()
 }
 
 #[cfg(test)]

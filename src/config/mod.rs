@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 pub use diagnostic::{ConfigErrors, Diagnostic};
 pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
+pub use kafka::spelling::Taken;
 pub use kafka::{KafkaConfig, Properties};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
@@ -119,12 +120,14 @@ pub struct Surroundings<'a> {
     pub read_file: &'a dyn Fn(&str) -> Result<String, String>,
     /// What `kafka.instance` is where it is not written.
     pub host_name: &'a str,
+    /// Whether librdkafka takes a setting, by its name and its value. A build without it takes all.
+    pub takes_setting: &'a dyn Fn(&str, &str) -> Taken,
 }
 
 impl Surroundings<'_> {
     /// An empty environment, no files, and the host name `localhost`.
     pub fn none() -> Self {
-        Self { env: &[], read_file: &|_| Err("no files here".into()), host_name: "localhost" }
+        Self { env: &[], read_file: &|_| Err("no files here".into()), host_name: "localhost", takes_setting: &|_, _| Taken::Yes }
     }
 }
 
@@ -137,14 +140,15 @@ impl Config {
         let mut findings = written::Findings::default();
         let mut root = written::Value::empty(findings.add_source("the configuration".into(), None, Default::default()));
         for (name, text) in files {
-            if let Some(value) = text::read_source(name, text, &mut findings) {
+            if let Some(mut value) = text::read_source(name, text, around, &mut findings) {
+                kafka::spelling::fold_names(&mut value, &mut findings);
                 root.merge(value);
             }
         }
         overrides::apply(&mut root, around.env, &mut findings);
         substitute::substitute(&mut root, around, &mut findings);
         shape::check(&mut root, &mut findings);
-        let resolved = resolve::resolve(&root, around.host_name, &mut findings);
+        let resolved = resolve::resolve(&root, around, &mut findings);
         let warnings = findings.finish()?;
         // Whatever keeps a value from being resolved has been noted as an error, so that this is never reached without one.
         let missing = || ConfigErrors(vec![Diagnostic::without_place("the configuration", "cannot be resolved".into(), String::new())]);

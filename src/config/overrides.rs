@@ -1,16 +1,21 @@
 //! `SHARECAST__KAFKA__BOOTSTRAP=…`: one environment variable, one key.
 
 use super::diagnostic::Secrets;
+use super::kafka::spelling::fold_names;
 use super::keys::{self, Form};
 use super::written::{Entry, Findings, Spot, Value, ValueKind};
 use crate::document::yaml;
 
 const PREFIX: &str = "SHARECAST__";
+const ONE_UNDERSCORE: &str = "SHARECAST_";
 
 /// Lays every override on top of what the files say, in the order of their names.
 pub(super) fn apply(root: &mut Value, env: &[(String, String)], findings: &mut Findings) {
     let mut overrides: Vec<_> = env.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     overrides.sort();
+    for (variable, _) in env.iter().filter(|(name, _)| name.starts_with(ONE_UNDERSCORE) && !name.starts_with(PREFIX)) {
+        warn_of_one_underscore(variable, findings);
+    }
     for (variable, text) in overrides {
         let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
         let spot = Spot { source, place: None };
@@ -20,9 +25,28 @@ pub(super) fn apply(root: &mut Value, env: &[(String, String)], findings: &mut F
             continue;
         }
         if let Some(value) = value_of(&names, text, spot, findings) {
-            root.merge(nested(&names, value, spot));
+            let mut value = nested(&names, value, spot);
+            fold_names(&mut value, findings);
+            root.merge(value);
         }
     }
+}
+
+/// A variable that looks like an override and is none. Those of our own tests and of other programs around may begin so too: only
+/// what spells a key is warned about.
+fn warn_of_one_underscore(variable: &str, findings: &mut Findings) {
+    let rest = variable[ONE_UNDERSCORE.len()..].to_ascii_lowercase();
+    let spelled = |key: &str| key.replace('.', "_");
+    let Some((key, _)) = keys::KEYS.iter().find(|(key, form)| {
+        let is_free = *form == Form::Free && rest.starts_with(&format!("{}_", spelled(key)));
+        is_free || !matches!(form, Form::Map | Form::Free) && !key.contains('*') && spelled(key) == rest
+    }) else {
+        return;
+    };
+    let behind = rest.strip_prefix(&spelled(key)).map(|rest| rest.replacen('_', "__", 1)).unwrap_or_default();
+    let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+    let right = format!("{PREFIX}{}{behind}", key.replace('.', "__")).to_ascii_uppercase();
+    findings.warn(Spot { source, place: None }, "this changes nothing: two underscores stand between keys", format!("write `{right}`"));
 }
 
 /// The names of the key. A stream's name has no underscore and librdkafka's settings have dots, so one underscore
@@ -71,7 +95,10 @@ fn forget_places(value: &mut Value) {
 }
 
 fn nested(names: &[String], value: Value, spot: Spot) -> Value {
-    names.iter().rev().fold(value, |value, name| Value { kind: ValueKind::Map(vec![Entry { name: name.clone(), spot, value }]), spot })
+    names
+        .iter()
+        .rev()
+        .fold(value, |value, name| Value { kind: ValueKind::Map(vec![Entry { name: name.clone(), alias: None, spot, value }]), spot })
 }
 
 #[cfg(test)]

@@ -7,15 +7,15 @@ use super::shape;
 use super::streams;
 use super::topic;
 use super::written::{Findings, Spot, Value, ValueKind};
-use super::{Config, ProvenanceForm, Secret};
+use super::{Config, ProvenanceForm, Secret, Surroundings};
 use crate::id::StreamName;
 use crate::record::mapping::{Mode, Source, Stream};
 use crate::time::Span;
 
 /// The configuration without its warnings; none only if an error was noted.
-pub(super) fn resolve(root: &Value, host_name: &str, findings: &mut Findings) -> Option<Config> {
+pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Config> {
     let (streams, starts): (Vec<_>, Vec<_>) = streams::resolve(root, findings).into_iter().unzip();
-    let kafka = kafka::resolve(root, host_name, findings);
+    let kafka = kafka::resolve(root, around, findings);
     let fence = engine::fence(root, &kafka, findings);
     let control = engine::control(root, findings);
     let provenance = match engine::word(root, "provenance") {
@@ -99,7 +99,7 @@ fn template(root: &Value, streams: &[Stream], findings: &mut Findings) -> Option
         Err(e) => {
             let text = findings.sources[value.spot.source].text.as_deref();
             let place = value.spot.place.map(|place| text.map_or(place, |text| super::diagnostic::place_inside(text, place, e.at)));
-            findings.error(Spot { place, ..value.spot }, e.what, "write for example `share.{tenant}.{stream}` (D41)");
+            findings.error(Spot { place, ..value.spot }, e.what, "write for example `share.{tenant}.{stream}`");
             None
         }
     }

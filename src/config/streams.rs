@@ -99,7 +99,7 @@ fn resolve_mapping(entry: &Entry, mode: Mode, findings: &mut Findings) -> Option
         (Mode::Upsert, Some(time)) => {
             findings.error(
                 time.spot,
-                "an upsert stream has no `time`: its documents hold until the next one (D24)",
+                "an upsert stream has no `time`: its documents hold until the next one",
                 "remove it, or write `mode: append`",
             );
             None
@@ -155,7 +155,7 @@ fn resolve_source(entry: &Entry, role: &str, mode: Mode, key_format: &WrittenKey
         return None;
     };
     if mode == Mode::Upsert && !source.is_outside_value() {
-        let what = format!("an upsert stream cannot take its {role} from the value: a null value has none (D24)");
+        let what = format!("an upsert stream cannot take its {role} from the value: a null value has none");
         findings.error(value.spot, what, format!("write `key`, `key.{role}` with a `key_format`, or `header:NAME`"));
         return None;
     }
@@ -165,13 +165,13 @@ fn resolve_source(entry: &Entry, role: &str, mode: Mode, key_format: &WrittenKey
 fn check_key_field(spot: Spot, role: &str, key_format: &WrittenKeyFormat, findings: &mut Findings) -> Option<()> {
     match key_format {
         None => {
-            findings.error(spot, format!("`key.{role}` needs a `key_format` (D28)"), format!("add `key_format: \"…{{{role}}}…\"`"));
+            findings.error(spot, format!("`key.{role}` needs a `key_format`"), format!("add `key_format: \"…{{{role}}}…\"`"));
             None
         }
         Some((Some(format), format_spot)) if !(if role == "tenant" { format.has_tenant() } else { format.has_asset() }) => {
             findings.error(
                 *format_spot,
-                format!("`key_format` has no `{{{role}}}`, and `{role}` is `key.{role}` (D28)"),
+                format!("`key_format` has no `{{{role}}}`, and `{role}` is `key.{role}`"),
                 format!("put `{{{role}}}` where it stands in the key"),
             );
             None

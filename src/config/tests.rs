@@ -1,6 +1,7 @@
 use super::*;
 
 mod engine_keys;
+mod kafka_keys;
 mod merging;
 mod sample;
 mod stream_keys;

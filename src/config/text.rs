@@ -1,5 +1,6 @@
 //! One text as a document, with errors that show its line.
 
+use super::Surroundings;
 use super::diagnostic::{Diagnostic, Secrets};
 use super::written::{Findings, Spot, Value, secrets_of};
 use crate::document::Node;
@@ -25,10 +26,10 @@ fn read(text: &str) -> Result<Node, YamlError> {
 }
 
 /// Takes a file in as a source; none if it cannot be read.
-pub(super) fn read_source(name: &str, text: &str, findings: &mut Findings) -> Option<Value> {
+pub(super) fn read_source(name: &str, text: &str, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Value> {
     match read_document(name, text) {
         Ok(node) => {
-            let source = findings.add_source(name.to_owned(), Some(text.to_owned()), secrets_of(&node));
+            let source = findings.add_source(name.to_owned(), Some(text.to_owned()), secrets_of(&node, around));
             Some(Value::from_node(node, source))
         }
         Err(e) => {

@@ -1,7 +1,11 @@
 //! The configuration as it was written: all its files and overrides merged into one tree whose every node knows
 //! where it came from.
 
+use std::fmt;
+
 use super::diagnostic::{ConfigErrors, Diagnostic, Secrets, is_secret_name};
+use super::kafka::spelling::{SECTIONS, Taken, looks_secret};
+use super::{Surroundings, keys};
 use crate::document::{Kind, Node, Place};
 
 /// Where a value was written.
@@ -21,7 +25,7 @@ pub(super) struct Value {
 }
 
 /// What a value is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum ValueKind {
     Null,
     Bool(bool),
@@ -37,12 +41,42 @@ pub(super) enum ValueKind {
     Wrong,
 }
 
+/// Not the value itself: it may be a secret.
+impl fmt::Debug for ValueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A key with its value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) name: String,
+    /// The name as it was written, where that is another one of the same setting.
+    pub(super) alias: Option<String>,
     pub(super) spot: Spot,
     pub(super) value: Value,
+}
+
+impl Entry {
+    /// The name as it was written.
+    pub(super) fn spelled(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl ValueKind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text { .. } => "a text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+            Self::Wrong => "this",
+        }
+    }
 }
 
 impl Value {
@@ -61,7 +95,10 @@ impl Value {
             Kind::String(text) => ValueKind::Text { text, is_substituted: false },
             Kind::List(items) => ValueKind::List(items.into_iter().map(|n| Self::from_node(n, source)).collect()),
             Kind::Map(members) => ValueKind::Map(
-                members.into_iter().map(|m| Entry { name: m.name, spot: spot(m.place), value: Self::from_node(m.value, source) }).collect(),
+                members
+                    .into_iter()
+                    .map(|m| Entry { name: m.name, alias: None, spot: spot(m.place), value: Self::from_node(m.value, source) })
+                    .collect(),
             ),
         };
         Self { kind, spot: spot(node.place) }
@@ -69,15 +106,7 @@ impl Value {
 
     /// What this is, in words for an error.
     pub(super) fn kind_name(&self) -> &'static str {
-        match self.kind {
-            ValueKind::Null => "nothing",
-            ValueKind::Bool(_) => "a boolean",
-            ValueKind::Number(_) => "a number",
-            ValueKind::Text { .. } => "a text",
-            ValueKind::List(_) => "a list",
-            ValueKind::Map(_) => "a map",
-            ValueKind::Wrong => "this",
-        }
+        self.kind.name()
     }
 
     /// The entries, of none if this is no map.
@@ -116,6 +145,7 @@ impl Value {
                     match entries.iter_mut().find(|e| e.name == entry.name) {
                         Some(old) => {
                             old.spot = entry.spot;
+                            old.alias = entry.alias;
                             old.value.merge(entry.value);
                         }
                         None => entries.push(entry),
@@ -189,14 +219,15 @@ impl Findings {
     }
 }
 
-/// What must not be shown of a document: everything under `mask`, and under a key whose name says so.
-pub(super) fn secrets_of(root: &Node) -> Secrets {
+/// What must not be shown of a document: everything under `mask`, under a key whose name says so, under one that is not known,
+/// and of librdkafka's settings what is not known for harmless.
+pub(super) fn secrets_of(root: &Node, around: &Surroundings<'_>) -> Secrets {
     let mut secrets = Secrets::default();
-    collect_secrets(root, false, &mut secrets);
+    collect_secrets(root, &mut Vec::new(), false, around, &mut secrets);
     secrets
 }
 
-fn collect_secrets(node: &Node, is_secret: bool, into: &mut Secrets) {
+fn collect_secrets<'n>(node: &'n Node, names: &mut Vec<&'n str>, is_secret: bool, around: &Surroundings<'_>, into: &mut Secrets) {
     match &node.kind {
         Kind::String(text) | Kind::Number(text) if is_secret => {
             into.begins.push(node.place);
@@ -204,12 +235,52 @@ fn collect_secrets(node: &Node, is_secret: bool, into: &mut Secrets) {
                 into.pieces.extend(text.split_whitespace().map(str::to_owned));
             }
         }
-        Kind::List(items) => items.iter().for_each(|item| collect_secrets(item, is_secret, into)),
+        Kind::Bool(_) if is_secret => into.begins.push(node.place),
+        Kind::List(items) => items.iter().for_each(|item| collect_secrets(item, names, is_secret, around, into)),
         Kind::Map(members) => {
             for member in members {
-                collect_secrets(&member.value, is_secret || member.name == "mask" || is_secret_name(&member.name), into);
+                names.push(&member.name);
+                let is_secret = is_secret || is_secret_at(names, &member.value, around);
+                collect_secrets(&member.value, names, is_secret, around, into);
+                names.pop();
             }
         }
         _ => {}
+    }
+}
+
+fn is_secret_at(names: &[&str], value: &Node, around: &Surroundings<'_>) -> bool {
+    match names {
+        ["kafka", section, name] if SECTIONS.contains(section) => {
+            let text = value.as_str().unwrap_or_default();
+            looks_secret(name) || matches!((around.takes_setting)(name, text), Taken::UnknownName(_))
+        }
+        ["mask", ..] => true,
+        [.., name] => is_secret_name(name) || keys::form_of(names).is_none() && !is_slip_of_harmless(names, value),
+        [] => false,
+    }
+}
+
+/// Whether an unknown key is a slip of the pen in a known one, whose value is no secret.
+fn is_slip_of_harmless(names: &[&str], value: &Node) -> bool {
+    let Some((name, around)) = names.split_last() else { return false };
+    let is_scalar = !matches!(value.kind, Kind::List(_) | Kind::Map(_));
+    is_scalar && keys::slip_of(around, name).is_some_and(|known| !is_secret_name(&known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_never_written_out_by_debug() {
+        let entry = |name: &str, text: &str| Entry {
+            name: name.to_owned(),
+            alias: None,
+            spot: Spot { source: 0, place: None },
+            value: Value { kind: ValueKind::Text { text: text.to_owned(), is_substituted: false }, spot: Spot { source: 0, place: None } },
+        };
+        let shown = format!("{:?}", Value { kind: ValueKind::Map(vec![entry("a", "hunter2")]), spot: Spot { source: 0, place: None } });
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -5,6 +5,7 @@
 
 mod events;
 mod scalar;
+mod words;
 
 use std::collections::HashMap;
 

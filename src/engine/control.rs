@@ -8,27 +8,32 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::counting::ControlMetrics;
 use super::fence::Fence;
 use super::letters::Letter;
 use super::recent::Recent;
-use super::upsert::changes::{Changes, Teller, Work};
+use super::unread::Unread;
+use super::timers::DueShares;
+use super::upsert::changes::{Changes, ProfileChange, Teller, Work};
 use crate::clock::Clock;
-use crate::id::{Epoch, Offset, ShareId};
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::live::{Live, View};
 use crate::record::dead_letter::Reason;
+use crate::record::mapping::Mode;
 use crate::share::event::{self, Envelope, Unreadable};
-use crate::share::graph::{GrantState, ProfileSlot};
-use crate::share::query::Due;
+use crate::share::graph::{ProfileSlot, ShareGraph};
 use crate::share::status::StatusDocument;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
+use crate::standing::cause;
 use crate::time::{Millis, Moment};
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
 /// So long a poll waits for the first control record; commands and a stop are looked at in between.
 const POLL_WAIT: Duration = Duration::from_millis(20);
+/// Where nothing came for so long, the log was read to its end.
+const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
 
@@ -66,7 +71,7 @@ pub enum Following {
     /// Everything before this position is folded: transaction markers too.
     Position(Offset),
     /// Shares whose time has come by control time though no `expired` event says so yet.
-    Due(Vec<Due>),
+    Due(DueShares),
 }
 
 /// What others ask of the control thread.
@@ -92,6 +97,13 @@ pub enum Command {
         /// Where they are answered.
         reply: SyncSender<Vec<Touched>>,
     },
+    /// Answer when each of these shares ended, if it is over.
+    Ends {
+        /// The shares.
+        shares: Vec<ShareId>,
+        /// Where it is answered, in their order.
+        reply: SyncSender<Vec<Option<Millis>>>,
+    },
     /// Write a snapshot now.
     Snapshot,
 }
@@ -116,6 +128,8 @@ pub struct ControlPlane<L> {
     pub clock: Arc<dyn Clock>,
     /// Counters.
     pub metrics: ControlMetrics,
+    /// Whether `mask.secret` is configured: without it `mask: hash` drops what it masks.
+    pub has_mask_secret: bool,
     /// The newest control record that touched a share or a profile.
     pub newest_change: Epoch,
     /// Workers with upsert streams, told what changes.
@@ -137,6 +151,7 @@ impl<L: ControlLog> ControlPlane<L> {
         let mut follower: Option<SyncSender<Following>> = None;
         let mut touched = Vec::new();
         let mut changes = Changes::default();
+        let (mut unread, mut newest, mut has_looked) = (Unread::default(), self.clock.boot(), false);
         // Whoever reads a partition after this holds it against a later time.
         let mut passed = self.now().moment();
         let mut recent = Recent::new(Offset(self.table.epoch().0 + 1));
@@ -144,12 +159,21 @@ impl<L: ControlLog> ControlPlane<L> {
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
             // What came before an error counts: the log's position is behind it already, so it would never come again.
+            if !records.is_empty() {
+                newest = self.clock.boot();
+            }
             for record in records.drain(..) {
-                let folded = Arc::new(self.fold(record, &mut touched, &mut changes));
+                let folded = Arc::new(self.fold(record, &mut touched, &mut changes, &mut unread));
                 recent.push(Arc::clone(&folded));
                 tell(&mut follower, Following::Folded(folded));
             }
             match polled {
+                Ok(()) if self.clock.boot().since(newest) >= QUIET => {
+                    unread.caught_up();
+                    if !std::mem::replace(&mut has_looked, true) {
+                        self.table.profile_doubts(self.has_mask_secret).iter().for_each(|doubt| warn!("{doubt}"));
+                    }
+                }
                 Ok(()) => {}
                 Err(ConsumeError::Unavailable(reason)) => {
                     warn!(reason, "the control topic cannot be read at the moment; the fence closes until it can");
@@ -161,7 +185,8 @@ impl<L: ControlLog> ControlPlane<L> {
                 tell(&mut follower, Following::Position(position));
                 if follower.is_some() {
                     let due = self.table.due(self.control_time, DUE_AT_ONCE);
-                    tell(&mut follower, Following::Due(due));
+                    let is_whole = due.len() < DUE_AT_ONCE;
+                    tell(&mut follower, Following::Due(DueShares { due, is_whole, position }));
                 }
             }
             self.pass(&mut passed, &mut changes);
@@ -182,6 +207,10 @@ impl<L: ControlLog> ControlPlane<L> {
                     Command::SharesOfProfile { profile, after, limit, reply } => {
                         let _ = reply.try_send(self.table.shares_of_profile(profile, after.as_ref(), limit));
                     }
+                    Command::Ends { shares, reply } => {
+                        let now = self.now().moment();
+                        let _ = reply.try_send(shares.iter().map(|share| self.table.end_of(share, now)).collect());
+                    }
                     Command::Snapshot => self.snapshots.write_now(&self.table),
                 }
             }
@@ -192,7 +221,7 @@ impl<L: ControlLog> ControlPlane<L> {
     }
 
     /// One control record's way: read, folded, counted; what follows from it is handed on.
-    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>, changes: &mut Changes) -> FoldedRecord {
+    fn fold(&mut self, record: ControlRecord, all_touched: &mut Vec<Touched>, changes: &mut Changes, unread: &mut Unread) -> FoldedRecord {
         self.control_time = self.control_time.max(record.timestamp);
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
@@ -203,7 +232,7 @@ impl<L: ControlLog> ControlPlane<L> {
         if matches!(folded.outcome, Outcome::Tick) {
             self.note_tick(&record);
         }
-        self.note_outcome(&record, &folded.outcome, folded.kind);
+        self.note_outcome(&record, &folded.outcome, folded.kind, unread);
         if !folded.touched.is_empty() || folded.profile.is_some() {
             self.newest_change = Epoch(record.offset.0);
             self.note_changes(&folded, changes);
@@ -218,13 +247,29 @@ impl<L: ControlLog> ControlPlane<L> {
             return;
         }
         let graph = self.table.graph();
+        let now = self.control_time.moment();
         for touched in &folded.touched {
-            let shares = graph.asset(touched.owner.as_str(), touched.asset.as_str());
-            let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == touched.share));
-            let is_live = grant.is_some_and(|grant| grant.state == GrantState::Active && !grant.is_suspended);
-            changes.touched.push(Work::of(touched.clone(), self.control_time, is_live));
+            // An event may find out late that the share's time was over.
+            let cause = self.table.end_of(&touched.share, now).map_or(self.control_time, |end| end.min(self.control_time));
+            changes.touched.push(Work::of(touched.clone(), cause, self.shown(&graph, touched, now)));
         }
-        changes.profiles.extend(folded.profile.map(|profile| (profile, self.control_time)));
+        changes.profiles.extend(folded.profile.map(|profile| {
+            let published = graph.profile(profile);
+            let has_section = |stream: &StreamIndex| published.is_some_and(|profile| profile.section(*stream).is_some());
+            let shown = self.upsert_streams().filter(has_section).fold(StreamSet::default(), StreamSet::with);
+            ProfileChange { profile, cause: self.control_time, shown }
+        }));
+    }
+
+    fn upsert_streams(&self) -> impl Iterator<Item = StreamIndex> {
+        self.table.rules().streams.iter().filter(|stream| stream.mode == Mode::Upsert).map(|stream| stream.index)
+    }
+
+    /// The upsert streams that a share shows documents of.
+    fn shown(&self, graph: &ShareGraph, Touched { share, owner, asset }: &Touched, now: Moment) -> StreamSet {
+        let shares = graph.asset(owner.as_str(), asset.as_str());
+        let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == *share));
+        cause::shown(grant, graph, self.upsert_streams(), now)
     }
 
     fn now(&self) -> Millis {
@@ -240,7 +285,12 @@ impl<L: ControlLog> ControlPlane<L> {
         let due = self.table.moments(*passed, now.moment());
         *passed = now.moment();
         if !due.is_empty() {
-            changes.touched.extend(due.into_iter().map(|(moment, touched)| Work::of(touched, moment.millis(), false)));
+            let graph = self.table.graph();
+            let work = |(moment, touched): (Moment, Touched)| {
+                let shown = self.shown(&graph, &touched, moment);
+                Work::of(touched, moment.millis(), shown)
+            };
+            changes.touched.extend(due.into_iter().map(work));
             changes.now = Some(now);
         }
     }
@@ -268,20 +318,15 @@ impl<L: ControlLog> ControlPlane<L> {
         }
     }
 
-    fn note_outcome(&self, record: &ControlRecord, outcome: &Outcome, kind: &str) {
+    fn note_outcome(&self, record: &ControlRecord, outcome: &Outcome, kind: &str, unread: &mut Unread) {
         let offset = record.offset.0;
         match outcome {
-            Outcome::Unreadable(Unreadable(why)) => {
-                error!(
-                    offset,
-                    why,
-                    "control record cannot be understood: it may be a revoke, so the fence closes until `sharecast control skip {offset}`"
-                );
-            }
+            Outcome::Unreadable(Unreadable(why)) => unread.note(record.offset, why.clone()),
             Outcome::SetAside(Unreadable(why)) => warn!(offset, why, "control record cannot be understood and is set aside"),
             Outcome::Rejected(reason) => info!(offset, reason, kind, "control event rejected"),
             Outcome::Applied | Outcome::Repeated | Outcome::Tick => {}
         }
+        unread.folded(record.offset, self.table.unreadable_offsets());
     }
 
     /// Publishes the graph with the position read after everything that the poll handed out was folded. Answers the
@@ -395,6 +440,7 @@ mod tests {
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
             clock: Arc::new(SystemClock),
             metrics: ControlMetrics,
+            has_mask_secret: true,
             topics: None,
             snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(0)),
             commands: channel().1,

@@ -8,14 +8,64 @@ use rustc_hash::FxHashMap;
 use super::deciding::Tally;
 use super::outbox::Outbox;
 use super::routes::{RouteIndex, Routes};
+use super::setback::Setback;
 use super::upsert::{Bytes, Write};
 use crate::config::TenantLabels;
+use crate::record::dead_letter::Reason;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
 use crate::share::graph::ShareGraph;
+use crate::share::kind::EventType;
+use crate::share::state::Reason as RuleBroken;
 use crate::share::table::{Outcome, ShareTable};
 use crate::time::Millis;
 use crate::transport::Record;
+
+/// Makes every counter with a closed set of labels, so that it stands at 0 before anything happens: what only appears with its first
+/// event has no increase then, and no alert sees it.
+pub fn begin() {
+    for reason in Reason::ALL {
+        dead_letters(reason, 0);
+    }
+    for cause in Setback::NAMES {
+        aborted(cause, 0);
+    }
+    for outcome in ["unreadable", "set_aside"] {
+        control_events("unreadable", outcome, 0);
+    }
+    for (kind, event_type) in EventType::ALL {
+        if event_type == EventType::ControlTick {
+            control_events(kind, "tick", 0);
+        } else {
+            control_events(kind, "applied", 0);
+            control_events(kind, "repeated", 0);
+        }
+        RuleBroken::ALL.iter().for_each(|reason| control_events(kind, reason.code(), 0));
+    }
+    for reason in Suppressed::ALL {
+        counter!("sharecast_suppressed_total", "reason" => reason.as_str()).increment(0);
+    }
+    owed_lost(0);
+    counter!("sharecast_fence_closed_seconds_total").increment(0);
+}
+
+fn control_events(kind: &'static str, outcome: &'static str, count: u64) {
+    counter!("sharecast_control_events_total", "type" => kind, "outcome" => outcome).increment(count);
+}
+
+fn aborted(cause: &'static str, count: u64) {
+    counter!("sharecast_transactions_aborted_total", "cause" => cause).increment(count);
+}
+
+/// Dead letters were committed.
+pub fn dead_letters(reason: Reason, count: u64) {
+    counter!("sharecast_dead_letters_total", "reason" => reason.as_str()).increment(count);
+}
+
+/// Records were gone from the input while a route was owed them.
+pub fn owed_lost(count: u64) {
+    counter!("sharecast_owed_lost_total").increment(count);
+}
 
 /// The control thread's metrics.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,7 +82,7 @@ impl ControlMetrics {
             Outcome::Unreadable(_) => "unreadable",
             Outcome::SetAside(_) => "set_aside",
         };
-        counter!("sharecast_control_events_total", "type" => kind, "outcome" => outcome).increment(1);
+        control_events(kind, outcome, 1);
     }
 
     /// A graph was published.
@@ -132,7 +182,7 @@ impl WorkerMetrics {
         }
         self.count_outputs(outbox, routes);
         for letter in &outbox.letters {
-            counter!("sharecast_dead_letters_total", "reason" => letter.reason.as_str()).increment(1);
+            dead_letters(letter.reason, 1);
         }
     }
 
@@ -202,7 +252,7 @@ impl WorkerMetrics {
 
     /// A transaction was not committed.
     pub fn aborted(&self, cause: &'static str) {
-        counter!("sharecast_transactions_aborted_total", "cause" => cause).increment(1);
+        aborted(cause, 1);
     }
 
     /// A route was opened or has closed.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use tracing::{error, warn};
 
 use super::control::FoldedRecord;
+use super::counting;
 use super::letters::Letter;
 use super::routes::{RouteIndex, Routes, Use};
 use super::seeing::{self, TopicKind, TopicMaker, Unseen, Wanted};
@@ -54,12 +55,24 @@ pub struct Documents {
     next: Offset,
     /// Transactions that failed in a row without a word about which topic it was.
     unnamed: u32,
+    /// Dead letters of the transaction under way.
+    letters: Vec<Reason>,
 }
 
 impl Documents {
     /// With nothing pending.
     pub fn new(names: TopicNames, topic_maker: Arc<dyn TopicMaker>, clock: Arc<dyn Clock>, stop: Arc<AtomicBool>) -> Self {
-        Self { names, topic_maker, clock, stop, routes: Routes::default(), pending: Vec::new(), next: Offset(0), unnamed: 0 }
+        Self {
+            names,
+            topic_maker,
+            clock,
+            stop,
+            routes: Routes::default(),
+            pending: Vec::new(),
+            next: Offset(0),
+            unnamed: 0,
+            letters: Vec::new(),
+        }
     }
 
     /// The next control offset whose documents are to be written.
@@ -132,6 +145,7 @@ impl Documents {
             }
         }
         self.note_answers();
+        self.letters.drain(..).for_each(|reason| counting::dead_letters(reason, 1));
         self.unnamed = 0;
         self.restart(next);
         Ok(())
@@ -266,6 +280,7 @@ impl Documents {
         next: Offset,
     ) -> Result<(), Vec<ProduceError>> {
         let one = |error: ProduceError| vec![error];
+        self.letters.clear();
         let now = self.clock.boot();
         for record in &self.pending {
             for document in &record.documents {
@@ -278,6 +293,7 @@ impl Documents {
                     Some(reason) if self.routes.use_at(route, now) != Use::Write => {
                         let letter = diverted(&self.names, tenant, document, record.offset, reason);
                         letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                        self.letters.push(letter.reason);
                     }
                     _ => put_document(producer, &self.routes.get(route).topic, document).map_err(one)?,
                 }
@@ -296,12 +312,14 @@ impl Documents {
                     (Use::Divert, Some(reason)) => {
                         let letter = untaken(&self.names, key, timestamp, record.offset, reason);
                         letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                        self.letters.push(letter.reason);
                     }
                     _ => {}
                 }
             }
             if let Some(letter) = &record.dead_letter {
                 letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                self.letters.push(letter.reason);
             }
         }
         producer.drain()?;

@@ -118,6 +118,8 @@ pub struct Fence {
     /// Control records that wait for their skip, ascending.
     unreadable: Vec<Offset>,
     newest_tick: Option<Millis>,
+    /// When a tick was folded last, of whatever time.
+    ticked_at: Option<BootTime>,
     skew_ms: i64,
     /// Where the fold stands and since when.
     position: (Offset, BootTime),
@@ -132,6 +134,7 @@ impl Fence {
             end_at_start: None,
             unreadable: Vec::new(),
             newest_tick: None,
+            ticked_at: None,
             skew_ms: 0,
             position: (Offset(-1), now),
         }
@@ -170,6 +173,7 @@ impl Fence {
     /// is known: for ticks of the past, read at start, it is not.
     pub fn ticked(&mut self, offset: Offset, at: Millis, wall: Millis, boot: BootTime) -> bool {
         self.newest_tick = Some(self.newest_tick.map_or(at, |newest| newest.max(at)));
+        self.ticked_at = Some(boot);
         let Some(before) = self.answers.iter().rev().find(|answer| answer.end <= offset) else { return false };
         let earliest_ms = wall.0 - boot.since(before.asked).as_millis() as i64;
         self.skew_ms = if at.0 > wall.0 {
@@ -180,6 +184,11 @@ impl Fence {
             0
         };
         true
+    }
+
+    /// When a tick was folded last.
+    pub fn ticked_at(&self) -> Option<BootTime> {
+        self.ticked_at
     }
 
     /// The log's clock minus the engine's as the last live tick showed it.

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use metrics::counter;
 use tracing::error;
 
+use super::counting;
 use super::jobs::{Read, Ticket};
 use super::loading::{Cut, MOST_IDLE, ROOM, Surroundings, WAIT, copy, read_whole};
-use super::notes::note_key;
-use super::owed::{note_prefix, read_note};
+use super::owed::read_note;
 use super::routes::RouteIndex;
+use super::stored::{owed_prefix, start_key};
 use super::topics::STATE;
 use crate::id::Offset;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
@@ -24,7 +24,7 @@ impl Surroundings {
             return Ok(false);
         }
         let partition = ticket.partition;
-        let wanted = note_key(&self.group, &self.stream(partition.stream).topic, partition.partition);
+        let wanted = start_key(&self.group, &self.stream(partition.stream).topic, partition.partition);
         let (state, mut was_begun) = (SourcePartition { partition: 0, ..partition }, false);
         read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
             if record.key == Some(wanted.as_bytes()) {
@@ -43,7 +43,7 @@ impl Surroundings {
             tell(Read::Unbegun { was_begun });
             return Ok(());
         };
-        let prefix = note_prefix(&self.group, topic, partition.partition);
+        let prefix = owed_prefix(&self.group, topic, partition.partition);
         let mut notes = BTreeMap::new();
         let state = SourcePartition { partition: 0, ..partition };
         read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
@@ -79,7 +79,7 @@ impl Surroundings {
         if bounds.start > from {
             let lost = (bounds.start.0 - from.0) as u64;
             error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
-            counter!("sharecast_owed_lost_total").increment(lost);
+            counting::owed_lost(lost);
         }
         let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
         while records.is_empty() && behind < bounds.end {

@@ -117,4 +117,6 @@ pub struct Found {
     pub stood: Stood,
     /// When it was written.
     pub written_at: Millis,
+    /// The Kafka timestamp of the null record, if that is the asset's newest one before the partition's position.
+    pub deleted_at: Option<Millis>,
 }

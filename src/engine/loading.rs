@@ -116,8 +116,11 @@ impl Surroundings {
         };
         self.check_partitions(stream, archive)?;
         let note = Reconciled::read(&note).unwrap_or(Reconciled::NOTHING);
-        let standing = self.read_standing(stream, partition, is_unwanted, archive)?;
-        let documents = find_documents(stream, partition, position, is_unwanted, archive)?;
+        let mut standing = self.read_standing(stream, partition, is_unwanted, archive)?;
+        // Of these alone it matters when they were deleted.
+        let mut deleted: FxHashMap<AssetHash, Option<Millis>> = standing.iter().map(|found| (found.stood.asset, None)).collect();
+        let documents = find_documents(stream, partition, position, is_unwanted, archive, &mut deleted)?;
+        standing.iter_mut().for_each(|found| found.deleted_at = deleted.get(&found.stood.asset).copied().flatten());
         info!(
             topic = stream.topic,
             partition = partition.partition,
@@ -184,6 +187,7 @@ impl Surroundings {
             asset: entry.asset,
             stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
             written_at,
+            deleted_at: None,
         };
         let view = self.live.load();
         let grants = view.graph.asset(found.owner.as_str(), found.asset.as_str()).map_or(&[][..], |shares| &shares.grants);
@@ -236,18 +240,25 @@ impl Surroundings {
     }
 }
 
-/// The newest record of each asset that has a value: in front of `position`, or behind it where there is none in front.
+/// The newest record of each asset that has a value: in front of `position`, or behind it where there is none in front. `deleted` learns
+/// when its assets were deleted whose newest record in front of `position` is a null one.
 fn find_documents<A: Archive>(
     stream: &Stream,
     partition: SourcePartition,
     position: Offset,
     is_unwanted: &AtomicBool,
     archive: &mut A,
+    deleted: &mut FxHashMap<AssetHash, Option<Millis>>,
 ) -> Result<FxHashMap<AssetHash, Offset>, Cut> {
     let mut documents = FxHashMap::default();
     read_whole(archive, &stream.topic, partition, None, is_unwanted, &mut |record| {
         let identity = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete());
         let Some(asset) = identity.map(AssetHash::of) else { return true };
+        if record.offset < position
+            && let Some(deleted_at) = deleted.get_mut(&asset)
+        {
+            *deleted_at = record.value.is_none().then_some(record.timestamp);
+        }
         match record.value {
             Some(_) if record.offset < position => drop(documents.insert(asset, record.offset)),
             // What is to come must not pass for nothing: compaction may have kept it and dropped the one before.

@@ -3,18 +3,14 @@
 //! A partition without committed offset is begun at `streams.X.start` if no note names it; with a note, the offset has
 //! been lost, and going on by a guess would double or skip records.
 
+use super::stored::{start_key, start_value};
 use crate::id::{Offset, StreamIndex};
 use crate::record::mapping::Stream;
 use crate::transport::SourcePartition;
-
-/// The key of a partition's note within the group's own state topic.
-pub fn note_key(group: &str, topic: &str, partition: i32) -> String {
-    format!("start/{group}/{topic}/{partition}")
-}
 
 /// Key and value of the note that a partition was begun at `first`.
 pub fn note_of(group: &str, streams: &[Stream], partition: SourcePartition, first: Offset) -> (String, String) {
     let StreamIndex(stream) = partition.stream;
     let topic = &streams[usize::from(stream)].topic;
-    (note_key(group, topic, partition.partition), format!(r#"{{"offset":{first}}}"#))
+    (start_key(group, topic, partition.partition), start_value(first))
 }

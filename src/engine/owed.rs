@@ -11,6 +11,7 @@ use crate::document::Kind;
 use crate::engine::desk::Desk;
 use crate::engine::jobs::{Job, Ticket};
 use crate::engine::routes::{RouteIndex, Routes, Use};
+use crate::engine::stored::{owed_key, owed_value};
 use crate::id::{Offset, TenantId};
 use crate::json::document::parse;
 use crate::record::mapping::Stream;
@@ -28,15 +29,9 @@ pub struct OwedNote {
     pub from: Offset,
 }
 
-/// What the keys of a partition's notes begin with.
-pub fn note_prefix(group: &str, topic: &str, partition: i32) -> String {
-    format!("owed/{group}/{topic}/{partition}/")
-}
-
 /// Key and value of a note; without offset the route is owed nothing any more.
 pub fn note_of(group: &str, stream: &Stream, partition: i32, tenant: &TenantId, from: Option<Offset>) -> (String, Option<String>) {
-    let key = format!("{}{tenant}", note_prefix(group, &stream.topic, partition));
-    (key, from.map(|from| format!(r#"{{"tenant":"{tenant}","from":{from}}}"#)))
+    (owed_key(group, &stream.topic, partition, tenant), from.map(|from| owed_value(tenant, from)))
 }
 
 /// Reads a note's value.
@@ -283,7 +278,10 @@ mod tests {
         let tenant = TenantId::parse("acme").unwrap();
         let stream = crate::config::Config::load(&[], &crate::config::Surroundings::none()).unwrap().streams[0].clone();
         let (key, value) = note_of("g", &stream, 3, &tenant, Some(Offset(12)));
-        assert!(key.starts_with(&note_prefix("g", &stream.topic, 3)) && !key.starts_with(&note_prefix("g", &stream.topic, 33)));
+        assert!(
+            key.starts_with(&crate::engine::stored::owed_prefix("g", &stream.topic, 3))
+                && !key.starts_with(&crate::engine::stored::owed_prefix("g", &stream.topic, 33))
+        );
         assert_eq!(read_note(value.unwrap().as_bytes()), Some(OwedNote { tenant: tenant.clone(), from: Offset(12) }));
         assert_eq!(note_of("g", &stream, 3, &tenant, None).1, None);
         assert_eq!(read_note(b"{}"), None);

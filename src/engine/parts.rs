@@ -12,6 +12,7 @@ use super::loading::Surroundings;
 use super::provision::Provisioner;
 use super::snapshots;
 use super::status::CONTROL_PARTITION;
+use super::stored::document_form;
 use super::topics::{STATE, TopicNames, standing_topic};
 use super::upsert::Upserts;
 use super::upsert::bringing::UpsertRules;
@@ -151,7 +152,7 @@ fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upser
     let rules = UpsertRules {
         release: config.release_rules(),
         names,
-        form: format!("{:?}", config.provenance),
+        form: document_form(config.provenance).to_owned(),
         passes_headers: config.output.headers.clone(),
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
     };

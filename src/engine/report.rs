@@ -115,16 +115,6 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
     !is_same || reported.values().min().is_none_or(|before| oldest > before && newest_change > *before)
 }
 
-/// The key of an instance's report.
-pub fn key_of(group: &str, instance: &str) -> String {
-    format!("{}{instance}", key_prefix(group))
-}
-
-/// What the keys of a group's reports begin with.
-pub fn key_prefix(group: &str) -> String {
-    format!("epoch/{group}/")
-}
-
 /// A report's value.
 fn write(members: &Members, at: Millis) -> Vec<u8> {
     let mut out = b"{\"members\":{".to_vec();
@@ -201,7 +191,7 @@ mod tests {
                 newest_change: Epoch::NONE,
             })),
             writer: Nowhere,
-            key: key_of("g", "i"),
+            key: crate::engine::stored::epoch_key("g", "i"),
             clock: Arc::new(crate::clock::SystemClock),
             stop: Arc::default(),
         };

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use super::control::ControlPlane;
-use super::counting::ControlMetrics;
+use super::counting::{self, ControlMetrics};
 use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
@@ -23,9 +23,10 @@ use super::parts::{
 };
 use super::probe::Prober;
 use super::provision::{GrantFollower, Provisioner};
-use super::report::{self, Reporter, Said};
+use super::report::{Reporter, Said};
 use super::snapshots::{self, SnapshotWriter};
 use super::status::StatusWriter;
+use super::stored::epoch_key;
 use super::timers::Timers;
 use super::topic_specs::TopicSpecs;
 use super::topics::{TopicNames, standing_topic};
@@ -67,6 +68,7 @@ pub struct Start {
 /// Runs the engine until `stop` is raised or a part fails for good.
 pub fn run(start: Start) -> Result<(), RunError> {
     let Start { config, kafka, clock, metrics, stop, topics_are_given, listening } = start;
+    counting::begin();
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
     refuse_what_is_missing(&config)?;
     warn_about(&config);
@@ -129,6 +131,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         metrics: ControlMetrics,
+        has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
         snapshots,
         commands: asked,
@@ -163,6 +166,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
         writer: ReopeningWriter::new(&kafka, &config.control.topic),
         is_elected: Arc::clone(&is_elected),
         news: heard,
+        fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         instance: config.kafka.instance.clone(),
         stop: Arc::clone(&stop),
@@ -229,7 +233,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
             said,
             live: Arc::clone(&live),
             writer: ReopeningState::new(&kafka),
-            key: report::key_of(&kafka.group, &config.kafka.instance),
+            key: epoch_key(&kafka.group, &config.kafka.instance),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
@@ -260,6 +264,9 @@ fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
 fn warn_about(config: &Config) {
     for warning in &config.warnings {
         warn!("{warning}");
+    }
+    if let Some(error) = snapshots::cannot_write(&config.snapshot.path) {
+        warn!(path = %config.snapshot.path.display(), %error, "snapshots cannot be written here: each start will replay the control topic");
     }
     if !config.fence.is_enabled {
         warn!("fence.enabled is false: records may be released by an old view of the shares");

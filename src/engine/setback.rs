@@ -41,6 +41,9 @@ pub enum Setback {
 }
 
 impl Setback {
+    /// Every name that `name` returns.
+    pub const NAMES: [&'static str; 5] = ["fence_closed", "view_aged", "no_membership", "output", "transaction"];
+
     /// Whether a transaction is open that must be aborted.
     pub fn leaves_transaction_open(&self) -> bool {
         let is_usable = |error: &ProduceError| !matches!(error, ProduceError::Fatal(_) | ProduceError::Fenced(_));

@@ -73,8 +73,30 @@ impl SnapshotWriter {
 pub fn write_whole(table: &ShareTable, origin: &Origin, path: &Path) -> Result<usize, SnapshotError> {
     let (made, writing) = write(table, origin, path, |written| written);
     let written = writing.join().unwrap_or_else(|_| Err(io::Error::other("its writer panicked")));
-    made?;
-    Ok(written?)
+    match (made, written) {
+        (Ok(()), written) => Ok(written?),
+        // What the disk says of itself is the cause: the table only found that it took no more.
+        (Err(_), Err(disk)) if disk.kind() != io::ErrorKind::Other => Err(disk.into()),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Whether a snapshot can be written to this place: said before there is one.
+pub fn check_place(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
+    }
+    let beside = beside(path);
+    File::create(&beside)?;
+    fs::remove_file(&beside)
+}
+
+/// Where a snapshot is written before it takes the place of the one that is there.
+fn beside(path: &Path) -> PathBuf {
+    // Two instances of one folder must not write into one another's file.
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    PathBuf::from(beside)
 }
 
 /// Turns the table into bytes here and writes them on another thread, which tells `done` how that went.
@@ -117,11 +139,29 @@ impl Write for Pieces<'_> {
 
 /// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
 fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
-    // Two instances of one folder must not write into one another's file.
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let mut file = File::create(&beside)?;
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
+    }
+    let beside = beside(path);
+    let length = fill(&beside, pieces).inspect_err(|_| {
+        // Half a snapshot is of no use, and the disk may be full.
+        let _ = fs::remove_file(&beside);
+    })?;
+    // The one before is kept: the status writer may have to go on from behind the newest.
+    match fs::rename(path, previous(path)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::rename(&beside, path)?;
+    // A rename is on disk when its directory is.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()?;
+    Ok(length)
+}
+
+/// Writes the pieces to disk. Answers the bytes written.
+fn fill(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
+    let mut file = File::create(path)?;
     let mut length = 0;
     loop {
         match pieces.recv() {
@@ -130,20 +170,22 @@ fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
                 length += bytes.len();
             }
             Ok(Piece::End) => break,
-            Err(_) => {
-                let _ = fs::remove_file(&beside);
-                return Err(io::Error::other("it could not be made"));
-            }
+            Err(_) => return Err(io::Error::other("it could not be made")),
         }
     }
     file.sync_all()?;
-    // The one before is kept: the status writer may have to go on from behind the newest.
-    match fs::rename(path, previous(path)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::rename(&beside, path)?;
     Ok(length)
+}
+
+/// Why no snapshot could be written to `path`, if none could: a file beside it is made and removed again.
+pub fn cannot_write(path: &Path) -> Option<io::Error> {
+    if path.is_dir() {
+        return Some(io::Error::other("it is a directory"));
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.check", std::process::id()));
+    let beside = PathBuf::from(beside);
+    File::create(&beside).and_then(|_| fs::remove_file(&beside)).err()
 }
 
 /// Where the snapshot before the newest is kept.

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::control::{self, Command, FoldedRecord, Following};
+use super::control::{self, Command, Following};
 use super::documents::{Documents, Unwritten};
-use super::timers::TimerNews;
+use super::timers::DueShares;
 use crate::clock::{BootTime, Clock};
 use crate::id::{Offset, StreamIndex};
 use crate::live::Live;
@@ -52,7 +52,7 @@ pub struct StatusWriter<C, P, L> {
     /// To the control thread.
     pub commands: Sender<Command>,
     /// To the timers.
-    pub timers: Sender<TimerNews>,
+    pub timers: Sender<DueShares>,
     /// Raised while this instance is the status writer.
     pub is_elected: Arc<AtomicBool>,
     /// What is to be written.
@@ -294,11 +294,10 @@ where
                     Following::Folded(record) if record.offset < self.documents.next() => {}
                     Following::Folded(record) => {
                         documents += record.documents.len();
-                        self.tell_rejections(&record);
                         self.documents.push(record);
                     }
                     Following::Position(_) => {}
-                    Following::Due(due) => drop(self.timers.send(TimerNews::Due(due))),
+                    Following::Due(due) => drop(self.timers.send(due)),
                 }
                 if documents < DOCUMENTS_AT_ONCE {
                     next = following.try_recv().ok();
@@ -307,16 +306,6 @@ where
             let is_due = self.clock.boot().since(turn.committed_at) >= COMMIT_EVERY;
             if is_due || self.documents.has_output() {
                 self.write(turn)?;
-            }
-        }
-    }
-
-    fn tell_rejections(&self, record: &FoldedRecord) {
-        for document in &record.documents {
-            if let Some(id) = document.key.strip_prefix("rejected:")
-                && id.starts_with("exp-")
-            {
-                let _ = self.timers.send(TimerNews::Rejected(id.to_owned()));
             }
         }
     }

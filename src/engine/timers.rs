@@ -1,87 +1,40 @@
-//! Ticks and `expired` events: what the engine itself appends to the control topic (SPEC sections 5 and 10).
+//! Ticks and `expired` events: what the engine itself appends to the control topic.
 //!
 //! They go through an idempotent producer outside transactions, so that no open transaction ever hides what lies behind.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod expiry;
+mod tick;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use crate::clock::{BootTime, Clock};
+use self::expiry::ExpiryBook;
+pub use self::tick::TICK_EVERY;
+use self::tick::TickPace;
+use super::fence::Fence;
+use crate::clock::Clock;
 use crate::document::{Kind, Member, Node, Place};
-use crate::id::ShareId;
+use crate::id::Offset;
 use crate::share::event;
 use crate::share::query::Due;
-use crate::share::state::Cause;
 use crate::transport::ControlWriter;
 
-/// A tick is written this often (SPEC 5).
-pub const TICK_EVERY: Duration = Duration::from_secs(5);
-/// An `expired` event that has shown no effect for so long is written again under the same id.
-const REPEAT_AFTER: Duration = Duration::from_secs(30);
+/// It is looked this often whether a tick is due.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What the status writer tells the timers.
 #[derive(Debug)]
-pub enum TimerNews {
-    /// Every share whose time has come, as of the newest publish.
-    Due(Vec<Due>),
-    /// An `expired` event of this id was rejected.
-    Rejected(String),
-}
-
-/// Which `expired` events were sent and what became of them. Pure.
-#[derive(Debug, Default)]
-pub struct ExpiryBook {
-    sent: HashMap<(ShareId, Cause, u32), Sent>,
-}
-
-#[derive(Debug)]
-struct Sent {
-    attempt: u32,
-    id: String,
-    at: BootTime,
-}
-
-impl ExpiryBook {
-    /// Takes the list of shares that are due and answers the events to write now, each with its id. A share that is no
-    /// longer due is forgotten.
-    pub fn due(&mut self, due: &[Due], now: BootTime) -> Vec<(String, Due)> {
-        let key = |share: &Due| (share.share.clone(), share.cause, share.revision);
-        let wanted: std::collections::HashSet<_> = due.iter().map(key).collect();
-        self.sent.retain(|sent, _| wanted.contains(sent));
-        let mut to_write = Vec::new();
-        for share in due {
-            let sent = self.sent.entry(key(share)).or_insert_with(|| Sent { attempt: 0, id: String::new(), at: now });
-            if sent.id.is_empty() {
-                sent.id = expired_id(share, sent.attempt);
-            } else if now.since(sent.at) < REPEAT_AFTER {
-                continue;
-            }
-            sent.at = now;
-            to_write.push((sent.id.clone(), share.clone()));
-        }
-        to_write
-    }
-
-    /// A rejected event is tried again as the next attempt, when the share is next found due.
-    pub fn rejected(&mut self, id: &str) {
-        if let Some(sent) = self.sent.values_mut().find(|sent| sent.id == id) {
-            sent.attempt += 1;
-            sent.id.clear();
-        }
-    }
-}
-
-/// `exp-` and a hash of share, cause, revision and attempt: every writer gives one expiry the same id.
-fn expired_id(share: &Due, attempt: u32) -> String {
-    let text = format!("{}\0{}\0{}\0{attempt}", share.share, share.cause.word(), share.revision);
-    let digest = Sha256::digest(text.as_bytes());
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("exp-{hex}")
+pub struct DueShares {
+    /// Shares whose time has come.
+    pub due: Vec<Due>,
+    /// Whether these are all of them.
+    pub is_whole: bool,
+    /// By everything before this control offset.
+    pub position: Offset,
 }
 
 fn node(kind: Kind) -> Node {
@@ -104,7 +57,9 @@ pub struct Timers<W> {
     /// Whether this instance is the status writer.
     pub is_elected: Arc<AtomicBool>,
     /// News from the status writer.
-    pub news: Receiver<TimerNews>,
+    pub news: Receiver<DueShares>,
+    /// Knows when a tick was folded last.
+    pub fence: Arc<Mutex<Fence>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Part of tick ids, so that no two are alike.
@@ -113,89 +68,106 @@ pub struct Timers<W> {
     pub stop: Arc<AtomicBool>,
 }
 
+/// What is known from one look to the next.
+struct Course {
+    pace: TickPace,
+    /// It outlives a term: an event of unknown outcome may come into the log at any time.
+    book: ExpiryBook,
+    /// While this instance is the status writer.
+    term: Option<Term>,
+}
+
+/// A term as the status writer.
+#[derive(Debug, Default)]
+struct Term {
+    /// The offset of its first tick. What the writer before this one has written lies before it, so nothing is written by a list
+    /// that does not reach it.
+    began: Option<Offset>,
+}
+
 impl<W: ControlWriter> Timers<W> {
     /// Writes until told to stop. The first tick is written at once, elected or not: it proves that the log takes
     /// writes, so that an instance need not wait for the election before its fence can open.
     pub fn run(mut self) {
-        let mut book = ExpiryBook::default();
-        let mut next_tick = self.clock.boot();
-        let mut is_first = true;
+        let max_tick_age = self.fence.lock().expect("the fence is never left half changed").limits().max_tick_age;
+        let pace = TickPace::new(max_tick_age, &self.instance, self.clock.boot());
+        let mut course = Course { pace, book: ExpiryBook::default(), term: None };
         while !self.stop.load(Ordering::Relaxed) {
-            let now = self.clock.boot();
-            if now >= next_tick {
-                next_tick = now.after(TICK_EVERY);
-                if std::mem::take(&mut is_first) || self.is_elected.load(Ordering::Relaxed) {
-                    self.tick(now);
-                }
-            }
-            match self.news.recv_timeout(Duration::from_millis(100)) {
-                Ok(TimerNews::Due(due)) => {
-                    for (id, share) in book.due(&due, self.clock.boot()) {
-                        self.expire(&id, &share);
-                    }
-                }
-                Ok(TimerNews::Rejected(id)) => book.rejected(&id),
-                Err(RecvTimeoutError::Timeout) => {}
+            self.look_at_election(&mut course);
+            self.tick(&mut course);
+            let mut newest = match self.news.recv_timeout(LOOK_EVERY) {
+                Ok(due) => due,
+                Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
+            };
+            // While an append waited for its acknowledgement the fold went on: older lists name shares that are over by now.
+            while let Ok(due) = self.news.try_recv() {
+                newest = due;
             }
+            self.expire(&newest, &mut course);
         }
     }
 
-    fn tick(&mut self, now: BootTime) {
+    fn is_elected(&self) -> bool {
+        self.is_elected.load(Ordering::Relaxed)
+    }
+
+    fn look_at_election(&self, course: &mut Course) {
+        if course.term.is_some() != self.is_elected() {
+            course.term = self.is_elected().then(Term::default);
+            course.pace.elected(self.clock.boot());
+        }
+    }
+
+    /// Writes a tick if one is due.
+    fn tick(&mut self, course: &mut Course) {
+        let (now, is_elected) = (self.clock.boot(), course.term.is_some());
+        let folded_at = self.fence.lock().expect("the fence is never left half changed").ticked_at();
+        if !course.pace.is_due(now, is_elected, folded_at) {
+            return;
+        }
         let id = format!("tick-{}-{}", self.instance, now.0.as_nanos());
-        self.append(&id, "sharecast.control.tick.v1", &map(&[]));
-    }
-
-    fn expire(&mut self, id: &str, share: &Due) {
-        let data = map(&[("share", share.share.as_str()), ("cause", share.cause.word())]);
-        if self.append(id, "sharecast.share.expired.v1", &data) {
-            info!(share = share.share.as_str(), cause = share.cause.word(), "share expired");
+        let written = self.append(&id, "sharecast.control.tick.v1", &map(&[]));
+        course.pace.wrote(self.clock.boot(), is_elected, written.is_some());
+        if let (Some(term), Some(offset)) = (&mut course.term, written) {
+            term.began.get_or_insert(offset);
         }
     }
 
-    fn append(&mut self, id: &str, kind: &str, data: &Node) -> bool {
+    /// Writes the `expired` events that are due. One that is not acknowledged ends the round: the log takes no writes.
+    fn expire(&mut self, shares: &DueShares, course: &mut Course) {
+        if shares.is_whole {
+            course.book.retain(&shares.due);
+        }
+        for share in &shares.due {
+            if self.stop.load(Ordering::Relaxed) || !self.is_elected() {
+                return;
+            }
+            self.tick(course);
+            let is_of_term = course.term.as_ref().and_then(|term| term.began).is_some_and(|began| shares.position > began);
+            if !is_of_term {
+                return;
+            }
+            let Some(id) = course.book.to_write(share, shares.position, self.clock.boot()) else { continue };
+            let data = map(&[("share", share.share.as_str()), ("cause", share.cause.word())]);
+            let Some(offset) = self.append(&id, "sharecast.share.expired.v1", &data) else { return };
+            course.book.written(share, offset);
+            info!(share = share.share.as_str(), cause = share.cause.word(), offset = offset.0, "the end of a share is written");
+        }
+    }
+
+    /// Appends an event; where it is not acknowledged it may be in the log or not.
+    fn append(&mut self, id: &str, kind: &str, data: &Node) -> Option<Offset> {
         let event = event::write_structured(id, "/sharecast", kind, self.clock.wall(), data);
         match self.writer.append(&event) {
-            Ok(_) => true,
+            Ok(offset) => Some(offset),
             Err(error) => {
                 warn!(%error, kind, "could not be written to the control topic; tried again");
-                false
+                None
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn due(revision: u32) -> Due {
-        Due { share: ShareId::parse("s1").unwrap(), cause: Cause::Access, revision }
-    }
-
-    fn at(seconds: u64) -> BootTime {
-        BootTime(Duration::from_secs(seconds))
-    }
-
-    #[test]
-    fn an_expiry_is_written_once_and_repeated_under_its_id() {
-        let mut book = ExpiryBook::default();
-        let first = book.due(&[due(2)], at(0));
-        assert_eq!(first.len(), 1);
-        assert!(book.due(&[due(2)], at(1)).is_empty(), "it is on its way");
-        assert_eq!(book.due(&[due(2)], at(31)), first, "a lost one has the same id, so that it cannot count twice");
-        assert!(book.due(&[], at(32)).is_empty());
-        assert_eq!(book.due(&[due(3)], at(33)).len(), 1, "another revision is another expiry");
-    }
-
-    #[test]
-    fn a_rejected_expiry_is_the_next_attempt() {
-        let mut book = ExpiryBook::default();
-        let first = book.due(&[due(2)], at(0));
-        book.rejected(&first[0].0);
-        let second = book.due(&[due(2)], at(1));
-        assert_eq!(second.len(), 1);
-        assert_ne!(first[0].0, second[0].0);
-        assert_eq!(ExpiryBook::default().due(&[due(2)], at(5)), first, "every writer gives one expiry the same id");
-    }
-}
+mod tests;

@@ -16,6 +16,21 @@ pub struct InvalidJson {
     pub at: usize,
 }
 
+/// What bytes are that begin as no JSON can: what a producer or an editor has put before it, or made of it.
+fn explained(text: &[u8], error: InvalidJson) -> InvalidJson {
+    let what = match text {
+        [] => "an empty value",
+        [0xef, 0xbb, 0xbf, ..] => "a byte order mark before the JSON: it must be written without one",
+        [0, _, _, _, _, ..] => {
+            "the framing of a schema registry (a 0 and a 4-byte id before the value): the producer must write JSON without it"
+        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16: JSON must be written as UTF-8",
+        [0x1f, 0x8b, ..] => "gzip: the producer must leave compression to Kafka",
+        _ => return error,
+    };
+    InvalidJson { what, at: 0 }
+}
+
 /// A value's place in a tape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeIndex(pub u32);
@@ -124,13 +139,13 @@ impl Tape {
             return Err(InvalidJson { what: "longer than 4 GiB", at: 0 });
         }
         if let Err(error) = std::str::from_utf8(text) {
-            return Err(InvalidJson { what: "no UTF-8", at: error.valid_up_to() });
+            return Err(explained(text, InvalidJson { what: "no UTF-8", at: error.valid_up_to() }));
         }
         let outcome = reader::read::<GRAMMAR_ONLY>(text, &mut self.entries, &mut self.unescaped);
         if outcome.is_err() {
             self.entries.clear();
         }
-        outcome
+        outcome.map_err(|error| explained(text, error))
     }
 
     /// What the value is.

@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{ClientError, Logged};
 use super::failure;
 use super::native::flush;
-use super::settings::KafkaSettings;
+use super::settings::{KafkaSettings, put};
 use super::writer::{EVENT_HEADERS, WriteError, write_error};
 use crate::id::Offset;
 
@@ -92,7 +92,10 @@ impl BulkWriter {
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
         // librdkafka does not split a batch that the topic refuses: small ones fit into any topic that takes events.
-        config.set("linger.ms", "5").set("batch.size", "65536").set("message.timeout.ms", wait.as_millis().max(1).to_string());
+        let timeout_ms = wait.as_millis().max(1).to_string();
+        for (key, value) in [("linger.ms", "5"), ("batch.size", "65536"), ("message.timeout.ms", &timeout_ms)] {
+            put(&mut config, key, value);
+        }
         let context = Reports { reported: Mutex::default(), logged: Logged::of(&config) };
         let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
         Ok(Self { producer, topic: topic.to_owned() })

@@ -12,8 +12,10 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::failure;
+use super::log_lines;
 use super::native::{Event, Kind, Queue};
 use super::trouble::{Trouble, Why};
+use crate::config::kafka::spelling::canonical;
 
 /// Why a client could not be made or a question not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +38,9 @@ impl ClientError {
     pub(super) fn of(error: &KafkaError) -> Self {
         let (code, words) = failure::parts(error);
         match error {
-            KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) => Self::Settings(words),
+            // Its words repeat the value, which may be a secret.
+            KafkaError::ClientConfig(_, _, key, _) => Self::Settings(format!("librdkafka does not take `{key}`, or not with its value")),
+            KafkaError::ClientCreation(words) => Self::Settings(words.clone()),
             _ if failure::is_login(code) => Self::LoginRefused(words),
             _ if failure::is_denied(code) => Self::Refused(words),
             _ => Self::Unavailable(words),
@@ -89,19 +93,7 @@ pub(super) fn watermarks(consumer: &BaseConsumer<Logged>, topic: &str, partition
 /// Serves a log line that came as an event.
 pub(super) fn log(event: &Event) {
     let (level, facility, line) = event.log_line();
-    log_line(level, &facility, &line);
-}
-
-/// Levels are syslog's.
-fn log_line(level: i32, facility: &str, line: &str) {
-    match level {
-        // That producers must not make topics either is a warning to librdkafka, and meant so here.
-        _ if facility == "CONFWARN" && line.contains("allow.auto.create.topics") => {}
-        0..=3 => tracing::error!(target: "librdkafka", facility, "{line}"),
-        4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
-        5 | 6 => tracing::info!(target: "librdkafka", facility, "{line}"),
-        _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
-    }
+    log_lines::say(level, &facility, &line);
 }
 
 /// Hands librdkafka's log lines and global errors to `tracing`. Rebalances are served by `KafkaConsumer` itself; the default
@@ -116,7 +108,7 @@ pub(super) struct Logged {
 impl Logged {
     /// For a client of this configuration.
     pub(super) fn of(config: &ClientConfig) -> Self {
-        Self { bootstrap: config.get("bootstrap.servers").unwrap_or_default().into(), trouble: Arc::default() }
+        Self { bootstrap: config.get(canonical("bootstrap.servers")).unwrap_or_default().into(), trouble: Arc::default() }
     }
 
     /// Serves an event that is a log line or an error, and notes what it says of connections.
@@ -125,7 +117,7 @@ impl Logged {
             Kind::Log => {
                 let (level, facility, line) = event.log_line();
                 self.trouble.hear_line(&facility, &line);
-                log_line(level, &facility, &line);
+                log_lines::say(level, &facility, &line);
             }
             Kind::Error => {
                 let found = event.failure();
@@ -160,14 +152,14 @@ impl Logged {
 impl ClientContext for Logged {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.trouble.hear_line(facility, line);
-        log_line(level as i32, facility, line);
+        log_lines::say(level as i32, facility, line);
     }
 
     fn stats_raw(&self, _statistics: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.trouble.hear(failure::parts(&error).0, reason);
-        tracing::warn!(target: "librdkafka", "{error}: {reason}");
+        log_lines::say(4, "ERROR", &format!("{error}: {reason}"));
     }
 }
 
@@ -185,7 +177,7 @@ pub(super) struct Deadline(Instant);
 
 impl Deadline {
     #[allow(clippy::disallowed_methods, reason = "see the type's comment")]
-    fn now() -> Instant {
+    pub(super) fn now() -> Instant {
         Instant::now()
     }
 

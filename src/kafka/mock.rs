@@ -17,7 +17,7 @@ impl MockKafka {
     /// Starts so many brokers, each on a port of its own on 127.0.0.1.
     pub fn start(brokers: u8) -> Result<Self, ClientError> {
         let mut config = KafkaSettings::default().plain();
-        config.remove("bootstrap.servers");
+        config.remove("metadata.broker.list");
         config.set("test.mock.num.brokers", brokers.to_string());
         let producer: BaseProducer<Logged> = create(&config)?;
         no_initial_rebalance_delay(producer.client());

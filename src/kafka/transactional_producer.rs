@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, log, unanswered};
+use super::client::{ClientError, Deadline, Logged, create, unanswered};
 use super::errand::{Errand, GivenUp};
 use super::failure;
 use super::group_consumer::{KafkaMembership, Source};
@@ -140,11 +140,7 @@ impl KafkaProducer {
                         self.failures.push(failure);
                     }
                 }),
-                Kind::Log => log(&event),
-                Kind::Error => {
-                    let failure = event.failure();
-                    tracing::warn!(target: "librdkafka", "{}: {}", failure.code, failure.words);
-                }
+                Kind::Log | Kind::Error => self.producer.context().take(&event),
                 _ => {}
             }
         }

@@ -58,7 +58,8 @@ impl Trouble {
     /// What explains that there is no answer now.
     pub(super) fn why(&self) -> Option<Why> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |entry: &Option<(String, Deadline)>| entry.as_ref().filter(|(_, until)| !until.has_passed()).map(|(words, _)| words.clone());
+        let fresh =
+            |entry: &Option<(String, Deadline)>| entry.as_ref().filter(|(_, until)| !until.has_passed()).map(|(words, _)| words.clone());
         fresh(&heard.login).map(Why::LoginRefused).or_else(|| fresh(&heard.last).map(Why::Unreachable))
     }
 }
@@ -84,7 +85,10 @@ mod tests {
     fn the_last_reason_explains_and_a_refused_login_explains_more() {
         let trouble = Trouble::default();
         assert_eq!(trouble.why(), None);
-        trouble.hear(Code::Resolve, "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known (after 3ms in state CONNECT)");
+        trouble.hear(
+            Code::Resolve,
+            "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known (after 3ms in state CONNECT)",
+        );
         trouble.hear(Code::AllBrokersDown, "1/1 brokers are down");
         let unknown = "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known";
         assert_eq!(trouble.why(), Some(Why::Unreachable(unknown.to_owned())));
@@ -105,7 +109,10 @@ mod tests {
     #[test]
     fn an_unknown_certificate_is_a_refused_login_and_a_listener_of_plain_text_is_none() {
         for (words, is_login) in [
-            ("ssl://b:1/1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not", true),
+            (
+                "ssl://b:1/1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not",
+                true,
+            ),
             ("ssl://b:1/1: SSL handshake failed: error:0A000412:SSL routines::sslv3 alert bad certificate", true),
             ("ssl://b:1/1: SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?", false),
         ] {

@@ -14,7 +14,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::client::{ClientError, Logged};
 use super::failure;
 use super::native::flush;
-use super::settings::KafkaSettings;
+use super::settings::{KafkaSettings, put};
 use crate::id::Offset;
 
 /// Why a record was not acknowledged. An event may be written again: its id makes it idempotent (D9).
@@ -74,7 +74,8 @@ impl Writer {
     /// Writes to `topic`; a record that is not acknowledged within `wait` has failed.
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
-        config.set("linger.ms", "0").set("message.timeout.ms", wait.as_millis().max(1).to_string());
+        put(&mut config, "linger.ms", "0");
+        put(&mut config, "message.timeout.ms", &wait.as_millis().max(1).to_string());
         let context = Reported { report: Mutex::default(), logged: Logged::of(&config) };
         let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
         Ok(Self { producer, topic: topic.to_owned() })

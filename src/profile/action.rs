@@ -44,10 +44,48 @@ pub(crate) enum ConstKind {
     Other,
 }
 
+/// What an action means for what leaves, besides the value that it makes. Who forgets one of these discloses, so each action says
+/// all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Disclosure<'a> {
+    /// What it makes is for one target alone, and is never written for another.
+    pub(crate) is_of_one_target: bool,
+    /// The value leaves as the owner has it, or what other actions make of it.
+    pub(crate) keeps_value: bool,
+    /// The name that the member leaves under.
+    pub(crate) new_name: Option<&'a str>,
+    /// The step that the Kafka timestamp is floored by where the action hits the time member: it would tell what the value hides.
+    pub(crate) floors_timestamp: Option<Span>,
+}
+
 impl Action {
-    /// Whether what it makes is for one target alone.
-    pub(super) fn is_hash(&self) -> bool {
-        matches!(self, Self::Mask(Mask::Hash))
+    /// What it means for what leaves.
+    #[inline]
+    pub(crate) fn disclosure(&self) -> Disclosure<'_> {
+        let replaced = Disclosure { is_of_one_target: false, keeps_value: false, new_name: None, floors_timestamp: None };
+        match self {
+            Self::Round(_) | Self::Bucket(_) | Self::Const { .. } => replaced,
+            Self::Mask(Mask::Redact | Mask::Null | Mask::KeepLast(_) | Mask::KeepFirst(_)) => replaced,
+            Self::Mask(Mask::Hash) => Disclosure { is_of_one_target: true, ..replaced },
+            Self::Truncate(step) => Disclosure { floors_timestamp: Some(*step), ..replaced },
+            Self::Rename(name) => Disclosure { keeps_value: true, new_name: Some(name), ..replaced },
+        }
+    }
+
+    /// What the target sees of the value, for its owner. `argument` is the action's value as it was written.
+    pub(crate) fn in_words(&self, argument: &str) -> String {
+        match self {
+            Self::Round(places) => format!("rounded to {places} decimals"),
+            Self::Bucket(_) => format!("rounded down to a multiple of {argument}"),
+            Self::Truncate(_) => format!("the time rounded down to a multiple of {argument}"),
+            Self::Rename(name) => format!("under the name {name}"),
+            Self::Const { json, .. } => format!("always {}", String::from_utf8_lossy(json)),
+            Self::Mask(Mask::Redact) => "\"***\" in its place".to_owned(),
+            Self::Mask(Mask::Null) => "null in its place".to_owned(),
+            Self::Mask(Mask::Hash) => "a hash of it, another one for each target".to_owned(),
+            Self::Mask(Mask::KeepLast(kept)) => format!("only the last {kept} characters can be read"),
+            Self::Mask(Mask::KeepFirst(kept)) => format!("only the first {kept} characters can be read"),
+        }
     }
 
     /// `const`, of any value.
@@ -105,6 +143,26 @@ fn last_values(members: &[Member]) -> Vec<(&str, &Node)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One of each kind, by what the target would learn if its question were forgotten.
+    #[test]
+    fn each_action_says_what_it_means_for_what_leaves() {
+        let of = |action: &Action| {
+            let Disclosure { is_of_one_target, keeps_value, new_name, floors_timestamp } = action.disclosure();
+            (is_of_one_target, keeps_value, new_name.map(str::to_owned), floors_timestamp)
+        };
+        let replaced = (false, false, None, None);
+        for mask in [Mask::Redact, Mask::Null, Mask::KeepLast(2), Mask::KeepFirst(2)] {
+            assert_eq!(of(&Action::Mask(mask)), replaced, "{mask:?}");
+        }
+        assert_eq!(of(&Action::Mask(Mask::Hash)), (true, false, None, None));
+        assert_eq!(of(&Action::Round(2)), replaced);
+        assert_eq!(of(&Action::Bucket(Step::parse("5").unwrap())), replaced);
+        assert_eq!(of(&Action::constant(&document::parse(b"1").unwrap())), replaced);
+        let minute = Span::parse("1m").unwrap();
+        assert_eq!(of(&Action::Truncate(minute)), (false, false, None, Some(minute)));
+        assert_eq!(of(&Action::Rename("new".to_owned())), (false, true, Some("new".to_owned()), None));
+    }
 
     #[test]
     fn d40_constants_are_written_as_d5_with_the_last_of_repeats_in_the_first_place() {

@@ -82,7 +82,7 @@ impl Projection {
             }
         }
         for (index, transform) in section.transforms.iter().enumerate() {
-            let renames = matches!(transform.action, Action::Rename(_));
+            let renames = transform.action.disclosure().new_name.is_some();
             for placed in &transform.paths {
                 trie.add(&placed.path, Rules::TRANSFORM, Some((index as u32, renames)));
             }
@@ -118,14 +118,12 @@ fn add_mapping<'a>(trie: &mut TrieBuilder<'a>, mapping: &'a Mapping) {
 
 fn truncates(section: &Section, mapping: &Mapping) -> Vec<Truncate> {
     let Some(time) = &mapping.time else { return Vec::new() };
-    let truncate = |transform: &super::spec::Transform| match transform.action {
-        Action::Truncate(step) => {
-            let always = transform.paths.iter().any(|placed| placed.path == *time);
-            let could_hit = |path: &Path| !always && path.segments.len() == time.segments.len();
-            let paths = transform.paths.iter().map(|placed| &placed.path).filter(|path| could_hit(path)).cloned().collect();
-            Some(Truncate { step, always, paths })
-        }
-        _ => None,
+    let truncate = |transform: &super::spec::Transform| {
+        let step = transform.action.disclosure().floors_timestamp?;
+        let always = transform.paths.iter().any(|placed| placed.path == *time);
+        let could_hit = |path: &Path| !always && path.segments.len() == time.segments.len();
+        let paths = transform.paths.iter().map(|placed| &placed.path).filter(|path| could_hit(path)).cloned().collect();
+        Some(Truncate { step, always, paths })
     };
     section.transforms.iter().filter_map(truncate).filter(|truncate| truncate.always || !truncate.paths.is_empty()).collect()
 }

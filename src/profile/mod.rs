@@ -2,6 +2,7 @@
 
 mod action;
 pub mod compile;
+pub mod doubt;
 mod mask;
 #[cfg(test)]
 mod model;

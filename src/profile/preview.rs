@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::spec::{Placed, Section, Transform};
 use crate::document::{Kind, Node};
 use crate::json::document::write;
 use crate::json::path::{Path, Segment};
@@ -108,8 +109,8 @@ impl Leaves {
     }
 }
 
-/// A record beside what a projection made of it. `section` is the profile's section as its owner wrote it; it is asked for renames.
-pub fn members(input: &Node, output: &Node, section: &Node) -> Vec<MemberView> {
+/// A record beside what a projection made of it by `section`, which is asked for renames.
+pub fn members(input: &Node, output: &Node, section: &Section) -> Vec<MemberView> {
     let (before, mut after) = (Leaves::of(input), Leaves::of(output));
     let renames = renames(section);
     let mut views = Vec::new();
@@ -150,28 +151,18 @@ fn fate(from: &[String], to: &[String]) -> Fate {
 }
 
 /// Each rename of a section, as its path and the new name of the path's last step.
-fn renames(section: &Node) -> Vec<(Path, String)> {
-    let entries = section.get("transform").and_then(Node::as_list).unwrap_or_default();
-    let of_entry = |entry: &Node| {
-        let name = entry.get("rename").and_then(Node::as_str)?.to_owned();
-        Some(
-            paths_of(entry)
-                .into_iter()
-                .filter_map(|path| Path::parse(&path).ok())
-                .map(move |path| (path, name.clone()))
-                .collect::<Vec<_>>(),
-        )
-    };
-    entries.iter().filter_map(of_entry).flatten().collect()
+fn renames(section: &Section) -> Vec<(&Path, &str)> {
+    let named = section.transforms.iter().filter_map(|transform| Some((transform, transform.action.disclosure().new_name?)));
+    named.flat_map(|(transform, name)| transform.paths.iter().map(move |placed| (&placed.path, name))).collect()
 }
 
 /// Where a member at `path` comes out: every name on its way that a rename hits is another one.
-fn renamed(path: &[Step], renames: &[(Path, String)]) -> Steps {
+fn renamed(path: &[Step], renames: &[(&Path, &str)]) -> Steps {
     let mut new = path.to_vec();
     for (at, step) in new.iter_mut().enumerate() {
         // Paths are matched against the input's names (D34), so the old way is looked at.
         if let Some((_, name)) = renames.iter().find(|(rename, _)| is_at(rename, &path[..=at])) {
-            *step = Step::Name(name.clone());
+            *step = Step::Name((*name).to_owned());
         }
     }
     new
@@ -206,84 +197,41 @@ fn is_plain(name: &str) -> bool {
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What a section says, in words: each line with what it is about. A section is taken as its owner wrote it, checked before.
-pub fn in_words(section: &Node) -> Vec<(&'static str, String)> {
-    let list = |name: &str| strings(section.get(name).and_then(Node::as_list).unwrap_or_default());
-    let mut lines = Vec::new();
-    let include = list("include");
-    let said = match include.as_slice() {
+/// What a section says, in words: each line with what it is about.
+pub fn in_words(section: &Section) -> Vec<(&'static str, String)> {
+    let list = |paths: &[Placed]| paths.iter().map(|placed| placed.written.as_str()).collect::<Vec<_>>().join(", ");
+    let leaves = match section.include.as_slice() {
         [] => "nothing".to_owned(),
-        [root] if root == "$" => "everything".to_owned(),
-        paths => paths.join(", "),
+        [root] if root.path.is_root() => "everything".to_owned(),
+        paths => list(paths),
     };
-    lines.push(("leaves", said));
-    let exclude = list("exclude");
-    if !exclude.is_empty() {
-        lines.push(("never leaves", exclude.join(", ")));
+    let mut lines = vec![("leaves", leaves)];
+    if !section.exclude.is_empty() {
+        lines.push(("never leaves", list(&section.exclude)));
     }
-    for entry in section.get("transform").and_then(Node::as_list).unwrap_or_default() {
-        lines.push(("is changed", format!("{}: {}", paths_of(entry).join(", "), action(entry))));
+    for Transform { paths, action, argument } in &section.transforms {
+        lines.push(("is changed", format!("{}: {}", list(paths), action.in_words(argument))));
     }
     lines
-}
-
-fn strings(items: &[Node]) -> Vec<String> {
-    items.iter().filter_map(Node::as_str).map(str::to_owned).collect()
-}
-
-fn paths_of(entry: &Node) -> Vec<String> {
-    match (entry.get("path").and_then(Node::as_str), entry.get("paths").and_then(Node::as_list)) {
-        (Some(path), _) => vec![path.to_owned()],
-        (None, Some(paths)) => strings(paths),
-        (None, None) => Vec::new(),
-    }
-}
-
-fn action(entry: &Node) -> String {
-    for member in entry.members() {
-        let mut json = Vec::new();
-        write(&member.value, &mut json);
-        let json = String::from_utf8_lossy(&json).into_owned();
-        let word = member.value.as_str().map_or(json.clone(), str::to_owned);
-        return match member.name.as_str() {
-            "round" => format!("rounded to {word} decimals"),
-            "bucket" => format!("rounded down to a multiple of {word}"),
-            "truncate" => format!("the time rounded down to a multiple of {word}"),
-            "rename" => format!("under the name {word}"),
-            "const" => format!("always {json}"),
-            "mask" => mask(&member.value),
-            _ => continue,
-        };
-    }
-    String::new()
-}
-
-fn mask(value: &Node) -> String {
-    let kept = |name: &str| match value.get(name).map(|node| &node.kind) {
-        Some(Kind::Number(text)) => Some(text.clone()),
-        _ => None,
-    };
-    match (value.as_str(), kept("keep_last"), kept("keep_first")) {
-        (Some("redact"), ..) => "\"***\" in its place".to_owned(),
-        (Some("hash"), ..) => "a hash of it, another one for each target".to_owned(),
-        (None, Some(count), _) => format!("only the last {count} characters can be read"),
-        (None, None, Some(count)) => format!("only the first {count} characters can be read"),
-        _ => "null in its place".to_owned(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::json::document::parse;
+    use crate::profile::spec::ProfileSpec;
 
-    fn views(input: &str, output: &str, section: &str) -> Vec<(String, &'static str, String, String)> {
+    fn section(text: &str) -> Section {
+        ProfileSpec::read(&parse(format!(r#"{{"t":{text}}}"#).as_bytes()).unwrap()).unwrap().section("t").unwrap().clone()
+    }
+
+    fn views(input: &str, output: &str, of: &str) -> Vec<(String, &'static str, String, String)> {
         let node = |text: &str| parse(text.as_bytes()).unwrap();
         let view = |view: MemberView| {
             let to = view.to_member.map(|name| format!("{name} ")).unwrap_or_default();
             (view.member, view.fate.word(), view.from.join(" "), format!("{to}{}", view.to.join(" ")))
         };
-        members(&node(input), &node(output), &node(section)).into_iter().map(view).collect()
+        members(&node(input), &node(output), &section(of)).into_iter().map(view).collect()
     }
 
     fn row(member: &str, fate: &'static str, from: &str, to: &str) -> (String, &'static str, String, String) {
@@ -335,11 +283,10 @@ mod tests {
 
     #[test]
     fn a_section_is_told_in_words() {
-        let section = r#"{"include":["$.a","$.b"],"exclude":["$.b.c"],"transform":[{"path":"$.a","mask":{"keep_last":4}},
+        let text = r#"{"include":["$.a","$.b"],"exclude":["$.b.c"],"transform":[{"path":"$.a","mask":{"keep_last":4}},
             {"paths":["$.b.d","$.b.e"],"round":3},{"path":"$.t","truncate":"1m"},{"path":"$.s","mask":"hash"},{"path":"$.s","mask":null},
             {"const":{"x":1},"path":"$.k"}]}"#;
-        let lines: Vec<String> =
-            in_words(&parse(section.as_bytes()).unwrap()).iter().map(|(what, text)| format!("{what}: {text}")).collect();
+        let lines: Vec<String> = in_words(&section(text)).iter().map(|(what, text)| format!("{what}: {text}")).collect();
         let expected = [
             "leaves: $.a, $.b",
             "never leaves: $.b.c",
@@ -351,7 +298,7 @@ mod tests {
             r#"is changed: $.k: always {"x":1}"#,
         ];
         assert_eq!(lines, expected);
-        assert_eq!(in_words(&parse(b"{}").unwrap()), [("leaves", "nothing".to_owned())]);
-        assert_eq!(in_words(&parse(br#"{"include":["$"]}"#).unwrap()), [("leaves", "everything".to_owned())]);
+        assert_eq!(in_words(&section("{}")), [("leaves", "nothing".to_owned())]);
+        assert_eq!(in_words(&section(r#"{"include":["$"]}"#)), [("leaves", "everything".to_owned())]);
     }
 }

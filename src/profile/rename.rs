@@ -1,6 +1,5 @@
 //! The clashes of renames that can be seen in the text of a profile (D40). Others are left to run time.
 
-use super::action::Action;
 use super::spec::{Placed, Section, SpecError, error};
 use crate::document::Place;
 use crate::json::path::{Name, Segment};
@@ -13,12 +12,12 @@ pub(super) fn check_renames(section: &Section) -> Result<(), SpecError> {
     let included = included_prefixes(section);
     let mut taken: HashMap<Vec<Segment>, &Placed> = HashMap::new();
     for transform in &section.transforms {
-        let Action::Rename(new) = &transform.action else { continue };
+        let Some(new) = transform.action.disclosure().new_name else { continue };
         for from in &transform.paths {
             let Some((parent, old)) = from.path.split_name() else { continue };
             check_name(new, old, parent, from)?;
             let mut onto = parent.to_vec();
-            onto.push(Segment::Name(Name::new(new.clone())));
+            onto.push(Segment::Name(Name::new(new.to_owned())));
             if let Some(place) = included.get(&onto[..]) {
                 let what = format!("`{new}` is included beside it at line {}: choose another name, or exclude that one", place.line);
                 return Err(error(from.place, what));
@@ -47,7 +46,7 @@ fn check_name(new: &str, old: &Name, parent: &[Segment], from: &Placed) -> Resul
 fn included_prefixes(section: &Section) -> HashMap<&[Segment], Place> {
     let excluded: HashSet<&[Segment]> = section.exclude.iter().map(|exclude| &exclude.path.segments[..]).collect();
     let mut included = HashMap::new();
-    for Placed { path, place } in &section.include {
+    for Placed { path, place, .. } in &section.include {
         let prefixes = || (0..=path.segments.len().min(MAX_DEPTH)).map(|length| &path.segments[..length]);
         if !prefixes().any(|prefix| excluded.contains(prefix)) {
             included.extend(prefixes().map(|prefix| (prefix, *place)));

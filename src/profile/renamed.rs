@@ -1,6 +1,5 @@
 //! Objects in which members are renamed: who stays when two come out under one name (D36, D40).
 
-use super::action::Action;
 use super::plan::Selection;
 use super::template::Mark;
 use super::trie::TrieIndex;
@@ -54,10 +53,7 @@ impl<'a> Walk<'a> {
     }
 
     fn new_name(&self, rename: u32) -> &'a str {
-        match &self.projection.actions[rename as usize] {
-            Action::Rename(name) => name,
-            _ => "",
-        }
+        self.projection.actions[rename as usize].disclosure().new_name.unwrap_or_default()
     }
 
     fn note_arrival(&mut self, rename: Option<u32>, first: usize) {

@@ -4,6 +4,7 @@ use super::action::{Action, Mask};
 use super::rename::check_renames;
 use crate::document::{Kind, Member, Node, Place};
 use crate::id::StreamName;
+use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
 use crate::time::Span;
@@ -40,8 +41,8 @@ pub struct Section {
 
 impl Section {
     /// The section that the built-in profile `all` has for every stream.
-    pub(super) fn all() -> Self {
-        let root = Placed { path: Path::root(), place: Place::default() };
+    pub fn all() -> Self {
+        let root = Placed { path: Path::root(), place: Place::default(), written: "$".to_owned() };
         Self { stream: String::new(), include: vec![root], exclude: Vec::new(), transforms: Vec::new() }
     }
 }
@@ -51,6 +52,8 @@ impl Section {
 pub(crate) struct Placed {
     pub(crate) path: Path,
     pub(crate) place: Place,
+    /// As its owner wrote it.
+    pub(crate) written: String,
 }
 
 /// One entry of `transform`.
@@ -58,6 +61,8 @@ pub(crate) struct Placed {
 pub(crate) struct Transform {
     pub(crate) paths: Vec<Placed>,
     pub(crate) action: Action,
+    /// The action's value as its owner wrote it: a string's text, or JSON.
+    pub(crate) argument: String,
 }
 
 impl ProfileSpec {
@@ -123,7 +128,7 @@ fn read_transform(node: &Node) -> Result<Transform, SpecError> {
                 return Err(error(part.place, "write either path or paths, not both"));
             }
         } else if ACTION_KEYS.contains(&name) {
-            if action.replace(read_action(name, &part.value)?).is_some() {
+            if action.replace((read_action(name, &part.value)?, written(&part.value))).is_some() {
                 return Err(error(part.place, "one entry has one action: write an entry for each, in the order they apply"));
             }
         } else {
@@ -132,17 +137,23 @@ fn read_transform(node: &Node) -> Result<Transform, SpecError> {
         }
     }
     let paths = paths.ok_or_else(|| error(node.place, "an entry of transform needs a path: write path: $.name"))?;
-    let action =
+    let (action, argument) =
         action.ok_or_else(|| error(node.place, format!("an entry of transform needs an action: one of {}", ACTION_KEYS.join(", "))))?;
-    for Placed { path, place } in &paths {
+    for Placed { path, place, .. } in &paths {
         if path.is_root() {
             return Err(error(*place, "a transform cannot take the whole record: write the path of a member"));
         }
-        if matches!(action, Action::Rename(_)) && path.split_name().is_none() {
+        if action.disclosure().new_name.is_some() && path.split_name().is_none() {
             return Err(error(*place, "a path to rename must end in a name: write $.parent.name"));
         }
     }
-    Ok(Transform { paths, action })
+    Ok(Transform { paths, action, argument })
+}
+
+fn written(value: &Node) -> String {
+    let mut json = Vec::new();
+    write(value, &mut json);
+    value.as_str().map_or_else(|| String::from_utf8_lossy(&json).into_owned(), str::to_owned)
 }
 
 fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
@@ -223,7 +234,7 @@ fn read_paths(node: &Node, what: &str) -> Result<Vec<Placed>, SpecError> {
 fn read_path(node: &Node) -> Result<Placed, SpecError> {
     let text = node.as_str().ok_or_else(|| error(node.place, format!("a path is a string such as $.name, not {}", node.kind_name())))?;
     match Path::parse(text) {
-        Ok(path) => Ok(Placed { path, place: node.place }),
+        Ok(path) => Ok(Placed { path, place: node.place, written: text.to_owned() }),
         Err(wrong) => Err(error(node.place, format!("path {text}, character {}: {wrong}", wrong.at + 1))),
     }
 }
@@ -236,7 +247,9 @@ fn map<'a>(node: &'a Node, what: &str) -> Result<&'a [Member], SpecError> {
 }
 
 fn list<'a>(node: &'a Node, what: &str) -> Result<&'a [Node], SpecError> {
-    node.as_list().ok_or_else(|| error(node.place, format!("{what} must be a list, not {}; write [] for none", node.kind_name())))
+    let example = if what == "transform" { "[{ path: $.name, round: 1 }]" } else { "[$.name]" };
+    let refused = || error(node.place, format!("{what} must be a list such as {example}, not {}; write [] for none", node.kind_name()));
+    node.as_list().ok_or_else(refused)
 }
 
 /// Each name once, with its last value, in the order of the last ones.

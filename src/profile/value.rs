@@ -86,7 +86,7 @@ fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut Means<'_>, o
             let (shown, hidden) = text.split_at(text.char_indices().nth(kept).map_or(0, |(at, _)| at));
             write_kept(shown, hidden.chars().count(), "", out);
         }
-        _ => return None,
+        (Mask::Hash, ValueKind::Other) | (Mask::KeepLast(_) | Mask::KeepFirst(_), ValueKind::Number | ValueKind::Other) => return None,
     }
     Some(ValueKind::String)
 }

@@ -192,7 +192,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn only_renames(&self, plan: &Plan) -> bool {
-        self.actions(plan).all(|action| matches!(action, Action::Rename(_)))
+        self.actions(plan).all(|action| action.disclosure().keeps_value)
     }
 
     fn actions(&self, plan: &Plan) -> impl Iterator<Item = &'a Action> {
@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
 
     /// The last rename of a member, which names it.
     pub(super) fn last_rename(&self, plan: &Plan) -> Option<u32> {
-        let is_rename = |index: &&u32| matches!(self.projection.actions[**index as usize], Action::Rename(_));
+        let is_rename = |index: &&u32| self.projection.actions[**index as usize].disclosure().new_name.is_some();
         self.scratch.transforms[plan.transforms.clone()].iter().rev().find(is_rename).copied()
     }
 
@@ -218,7 +218,7 @@ impl<'a> Walk<'a> {
         let mut json = self.tape.raw(self.text, node);
         for &index in &transforms[plan.transforms.clone()] {
             let action = &self.projection.actions[index as usize];
-            self.template.is_of_one_target |= action.is_hash();
+            self.template.is_of_one_target |= action.disclosure().is_of_one_target;
             next_value.clear();
             match value::apply(action, kind, json, &mut means, next_value) {
                 Some(made) => kind = made,

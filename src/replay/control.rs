@@ -42,22 +42,22 @@ fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut S
         Ok(read) => read,
         // Neither `time` nor `offset` is read of a line that D26 refuses (D10).
         Err(e) => {
-            let record = Err(Unreadable(format!("no JSON by D26: {e}")));
+            let record = Err(Unreadable(format!("no JSON that is read: {e}")));
             return Ok(ControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });
         }
     };
     let offset = match read.offset {
         OffsetAttribute::Absent => next,
         OffsetAttribute::At(offset) if offset >= next => offset,
-        OffsetAttribute::At(_) => return Err("offset does not rise"),
-        OffsetAttribute::WrongType => return Err("offset is no whole number"),
+        OffsetAttribute::At(_) => return Err("\"offset\" must rise from line to line"),
+        OffsetAttribute::WrongType => return Err("\"offset\" must be a whole number"),
     };
     if last.is_some() && read.time.is_some_and(|time| time < last_time) {
-        return Err("time goes back");
+        return Err("\"time\" goes back: it must not lie before that of the line before");
     }
     let value = match &read.raw_base64 {
         RawAttribute::Base64(bytes) => Cow::Owned(base64(bytes)?),
-        RawAttribute::WrongType => return Err("raw_base64 is no string"),
+        RawAttribute::WrongType => return Err("\"raw_base64\" must be a string"),
         RawAttribute::Absent => Cow::Borrowed(line),
     };
     Ok(ControlLine { offset, time: read.time.unwrap_or(last_time), record: read.record, value })

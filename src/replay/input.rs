@@ -35,7 +35,7 @@ pub(super) fn read<'l>(input: &Input<'l>, stream: &Stream) -> Result<Vec<InputLi
         let written = read_input(line, &mut scanner).map_err(bad)?;
         let at = at(&written, stream, &mut tape).or(before).unwrap_or_default();
         if before.is_some_and(|before| at < before) {
-            return Err(bad("at goes back"));
+            return Err(bad("\"at\" goes back: it must not lie before that of the line before"));
         }
         before = Some(at);
         let WrittenLine { timestamp, key, headers, value, .. } = written;

@@ -52,12 +52,14 @@ pub(super) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<Wr
     })?;
     // Null is the same as absent.
     let [at, timestamp, key, headers, raw, raw_base64, value] = parts.map(|part| part.filter(|value| *value != b"null"));
-    let raw = raw.map(|raw| string(raw, "raw is no string of whole characters")).transpose()?;
-    let raw_base64 = raw_base64.map(|raw| string(raw, "raw_base64 is no string")).transpose()?;
+    let raw = raw.map(|raw| string(raw, "\"raw\" must be a string without lone surrogates")).transpose()?;
+    let raw_base64 = raw_base64.map(|raw| string(raw, "\"raw_base64\" must be a string")).transpose()?;
     Ok(WrittenLine {
-        at: at.map(|at| time(at, "at is no time")).transpose()?,
-        timestamp: timestamp.map(|timestamp| time(timestamp, "timestamp is no time")).transpose()?,
-        key: key.map(|key| string(key, "key is no string of whole characters")).transpose()?,
+        at: at.map(|at| time(at, "\"at\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z")).transpose()?,
+        timestamp: timestamp
+            .map(|timestamp| time(timestamp, "\"timestamp\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z"))
+            .transpose()?,
+        key: key.map(|key| string(key, "\"key\" must be a string without lone surrogates, or null")).transpose()?,
         headers: headers.map(|headers| read_headers(headers, scanner)).transpose()?.unwrap_or_default(),
         value: match (raw, raw_base64) {
             (Some(raw), _) => Some(into_bytes(raw)),
@@ -78,17 +80,20 @@ fn is_named(member: &Member<'_>, known: &str) -> bool {
 /// Calls `each` with the members of a line that is one JSON object.
 pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(Member<'l>)) -> Result<(), Wrong> {
     if line.is_empty() {
-        return Err("the line is empty");
+        return Err("the line is empty; leave empty lines out");
     }
     if std::str::from_utf8(line).is_err() {
-        return Err("the line is no UTF-8");
+        return Err("the line is no UTF-8; write bytes that are no text as \"raw_base64\"");
     }
-    scanner.members(line, each).map_err(|_| "the line is no JSON object")
+    if line.starts_with(b"\xef\xbb\xbf") {
+        return Err("the line begins with a byte order mark: save the file without one");
+    }
+    scanner.members(line, each).map_err(|_| "the line is no JSON object; write one object a line")
 }
 
 /// Bytes of base64 by RFC 4648 section 4, padded.
 pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
-    base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "raw_base64 is no padded base64")
+    base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "\"raw_base64\" must be padded base64 (RFC 4648 section 4)")
 }
 
 /// The text of a string as it stands in a scanned line.
@@ -104,7 +109,7 @@ fn time(value: &[u8], wrong: Wrong) -> Result<Millis, Wrong> {
 }
 
 fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<Headers<'l>, Wrong> {
-    const WRONG: Wrong = "headers is no object of strings";
+    const WRONG: Wrong = "\"headers\" must be an object whose values are strings";
     let mut headers = Vec::new();
     let mut all = Ok(());
     let mut take = |member: Member<'l>| {

@@ -75,7 +75,7 @@ fn a_new_code_replaces_the_old_one_which_stays_if_none_is_given() {
 #[test]
 fn a_new_code_alone_is_no_revision() {
     let mut world = World::partners();
-    world.ok("acme", "share.offered", r#"{"share":"s1","asset":"A","invitee":"i","streams":["telemetry"],"profile":"hire"}"#);
+    world.ok("acme", "share.offered", r#"{"share":"s1","asset":"A","invitee":"i@x.example","streams":["telemetry"],"profile":"hire"}"#);
     let before = world.document("s1");
     let folded = world.send("acme", "share.resent", &format!(r#"{{"share":"s1","code_hash":"{}"}}"#, CodeHash::of("k")));
     assert_eq!((folded.documents.len(), world.document("s1")), (0, before));
@@ -87,7 +87,7 @@ fn a_new_code_alone_is_no_revision() {
 fn a_code_is_for_an_invitee_alone() {
     let mut world = World::partners();
     let hash = CodeHash::of("k");
-    world.offer("s1", &format!(r#""invitee":"i","code_hash":"{hash}""#));
+    world.offer("s1", &format!(r#""invitee":"i@x.example","code_hash":"{hash}""#));
     assert_eq!(world.table.share("s1").unwrap().code_hash(), None, "there is a target tenant");
     resend(&mut world, "k");
     assert_eq!(world.ok("zenith", "share.accepted", SHARE).closed.len(), 0, "nobody was invited");
@@ -104,7 +104,7 @@ fn d10_a_malformed_hash_is_malformed_data() {
         world.no("invalid_event", "acme", "share.resent", &format!(r#"{{"share":"s1","code_hash":{wrong}}}"#));
         let offer =
             |target: &str| format!(r#"{{"share":"s9","asset":"A",{target},"streams":["telemetry"],"profile":"hire","code_hash":{wrong}}}"#);
-        world.no("invalid_event", "acme", "share.offered", &offer(r#""invitee":"i""#));
+        world.no("invalid_event", "acme", "share.offered", &offer(r#""invitee":"i@x.example""#));
         world.no("invalid_event", "acme", "share.offered", &offer(r#""target_tenant":"zenith""#));
     }
     world.ok("acme", "share.resent", r#"{"share":"s1","code_hash":null}"#);
@@ -149,8 +149,8 @@ fn a_snapshot_keeps_the_code() {
 fn a_snapshot_of_the_format_before_is_refused() {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
-    out.raw(b"sharecst").and_then(|()| out.number(2)).unwrap();
+    out.raw(b"sharecst").and_then(|()| out.number(3)).unwrap();
     out.finish().unwrap();
     let refused = snapshot::read(&bytes, &origin(), ShareTable::new(rules())).unwrap_err();
-    assert_eq!(refused.to_string(), "not a snapshot of format 3");
+    assert_eq!(refused.to_string(), "not a snapshot of format 4");
 }

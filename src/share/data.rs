@@ -2,7 +2,7 @@
 
 use super::code::CodeHash;
 use super::event::Sender;
-use super::fields::{Fields, Malformed};
+use super::fields::{CAUSES, Fields, Malformed};
 use super::kind::EventType;
 use super::memory::Fingerprint;
 use super::state::{Cause, Permission};
@@ -211,10 +211,10 @@ pub fn read<'a>(kind: EventType, sender: Sender<'a>, data: &'a Node) -> Result<D
 
 fn offer<'a>(fields: &Fields<'a>, is_operator: bool) -> Result<Offer<'a>, Malformed> {
     let target_tenant = fields.text("target_tenant")?;
-    let invitee = fields.text("invitee")?;
+    let invitee = fields.invitee()?;
     let code_hash = fields.code_hash()?;
     if target_tenant.is_none() && invitee.is_none() {
-        return Err(Malformed("target_tenant"));
+        return fields.need("target_tenant", None);
     }
     Ok(Offer {
         share: fields.need("share", fields.text("share")?)?,
@@ -264,7 +264,7 @@ fn deed<'a>(kind: EventType, fields: &Fields<'a>) -> Result<Deed<'a>, Malformed>
         _ => match fields.need("cause", fields.text("cause")?)? {
             "offer" => Ok(Deed::Expire(Cause::Offer)),
             "access" => Ok(Deed::Expire(Cause::Access)),
-            _ => Err(Malformed("cause")),
+            _ => Err(Malformed { member: "cause", expected: CAUSES }),
         },
     }
 }

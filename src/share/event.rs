@@ -99,7 +99,7 @@ pub(crate) fn is_structured(headers: &[(String, Vec<u8>)]) -> bool {
 
 /// Reads an event in structured mode: the whole event is the value.
 pub fn read_structured(bytes: &[u8]) -> Result<Envelope, Unreadable> {
-    read_node(parse(bytes).map_err(|e| unreadable(&format!("no JSON by D26: {e}")))?)
+    read_node(parse(bytes).map_err(|e| unreadable(&format!("no JSON that is read: {e}")))?)
 }
 
 /// Reads an event in binary mode: attributes in `ce_*` headers, `data` is the value. Of a repeated header the last counts.
@@ -109,7 +109,7 @@ pub fn read_binary(headers: &[(String, Vec<u8>)], value: &[u8]) -> Result<Envelo
     let data = match parse(value) {
         Ok(node) => Some(node),
         Err(_) if value.is_empty() => None,
-        Err(e) => return Err(unreadable(&format!("data is no JSON by D26: {e}"))),
+        Err(e) => return Err(unreadable(&format!("data is no JSON that is read: {e}"))),
     };
     check(attributes, data)
 }
@@ -134,7 +134,7 @@ pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
     let record = if matches!(raw_base64, RawAttribute::Base64(_)) {
         Err(unreadable("a record that was no event"))
     } else if time.is_none() {
-        Err(unreadable("no usable time"))
+        Err(unreadable("\"time\" must be an RFC 3339 time such as 2026-12-01T00:00:00Z"))
     } else {
         read_node(node)
     };
@@ -175,17 +175,20 @@ fn take(node: &mut Node, name: &str) -> Option<Node> {
 
 fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node>) -> Result<Envelope, Unreadable> {
     if specversion.as_deref() != Some("1.0") {
-        return Err(unreadable("specversion is not \"1.0\""));
+        return Err(unreadable("\"specversion\" must be \"1.0\""));
     }
-    let id = id.ok_or_else(|| unreadable("no id"))?;
-    let source = source.filter(|s| Sender::parse(s).is_some()).ok_or_else(|| unreadable("unknown source"))?;
-    let kind = kind.ok_or_else(|| unreadable("no type"))?;
-    let known = EventType::parse(&kind).ok_or_else(|| unreadable("unknown type or version"))?;
+    let id = id.ok_or_else(|| unreadable("\"id\" must be there, a string"))?;
+    let source = source
+        .filter(|s| Sender::parse(s).is_some())
+        .ok_or_else(|| unreadable("\"source\" must be \"/operator\", \"/sharecast\" or \"/tenants/<tenant>\""))?;
+    let kind = kind.ok_or_else(|| unreadable("\"type\" must be there, a string such as \"sharecast.share.offered.v1\""))?;
+    let known = EventType::parse(&kind)
+        .ok_or_else(|| unreadable("\"type\" is none that this version knows; there are sharecast.share.offered.v1 and so on"))?;
     let data = match data {
         Some(node) if matches!(node.kind, Kind::Map(_)) => node,
         None => empty_data(known)?,
         Some(node) if node.is_null() => empty_data(known)?,
-        Some(_) => return Err(unreadable("data is no object")),
+        Some(_) => return Err(unreadable("\"data\" must be an object")),
     };
     Ok(Envelope { id, source, kind, data })
 }
@@ -194,7 +197,7 @@ fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node
 fn empty_data(kind: EventType) -> Result<Node, Unreadable> {
     match kind {
         EventType::ControlTick => Ok(Node { kind: Kind::Map(Vec::<Member>::new()), place: Place::default() }),
-        _ => Err(unreadable("no data")),
+        _ => Err(unreadable("\"data\" must be there, an object")),
     }
 }
 

@@ -47,7 +47,7 @@ pub struct Filter {
     pub assets: Vec<String>,
     /// `label`.
     pub labels: Vec<String>,
-    /// `invitee`.
+    /// `invitee`, in upper or lower case.
     pub invitees: Vec<String>,
     /// `owner`.
     pub owners: Vec<String>,
@@ -74,7 +74,7 @@ impl Filter {
             && is_any(&self.targets, document.target_tenant)
             && is_any(&self.assets, asset.into_iter().chain(document.target_asset))
             && is_any(&self.labels, document.label)
-            && is_any(&self.invitees, document.invitee_for(audience))
+            && is_any_case(&self.invitees, document.invitee_for(audience))
             && is_any(&self.streams, document.streams.iter().copied())
             && is_any(&self.profiles, document.profile)
             && self.search.as_ref().is_none_or(|text| {
@@ -87,6 +87,11 @@ impl Filter {
 
 fn is_any<'d>(wanted: &[String], found: impl IntoIterator<Item = &'d str>) -> bool {
     wanted.is_empty() || found.into_iter().any(|found| wanted.iter().any(|wanted| wanted == found))
+}
+
+fn is_any_case(wanted: &[String], found: Option<&str>) -> bool {
+    let is_same = |found: &str| wanted.iter().any(|wanted| wanted.to_lowercase() == found.to_lowercase());
+    wanted.is_empty() || found.is_some_and(is_same)
 }
 
 /// A share that was looked for.
@@ -243,7 +248,7 @@ mod tests {
             (Filter { streams: texts(&["faults", "other"]), ..Filter::default() }, vec!["s3"]),
             (Filter { labels: texts(&["lost"]), owners: texts(&["acme"]), ..Filter::default() }, vec!["s3"]),
             (Filter { labels: texts(&["lost"]), owners: texts(&["zenith"]), ..Filter::default() }, vec![]),
-            (Filter { invitees: texts(&["Ann@example.com"]), ..Filter::default() }, vec!["s1"]),
+            (Filter { invitees: texts(&["ann@EXAMPLE.com"]), ..Filter::default() }, vec!["s1"]),
             (Filter { shares: texts(&["s3", "s1"]), ..Filter::default() }, vec!["s1", "s3"]),
         ] {
             assert_eq!(ids(&world, &Viewer::Operator, &filter), expected, "{filter:?}");

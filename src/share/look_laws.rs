@@ -55,8 +55,14 @@ fn filter() -> impl Strategy<Value = Filter> {
     let search = prop::option::weighted(0.3, prop::sample::select(&["x", "T", "b", "i", "l", "zz"][..]).prop_map(str::to_owned));
     let states = prop_oneof![1 => Just(Vec::new()), 1 => prop::sample::subsequence(&State::ALL[..], 1..5)];
     let permissions = prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(&Permission::ALL[..], 1..2)];
-    let texts =
-        (rarely(&["X", "T"]), rarely(&["l", "m"]), rarely(&["i"]), rarely(&["a", "b"]), rarely(&["b", "c"]), rarely(&["p", "all", "none"]));
+    let texts = (
+        rarely(&["X", "T"]),
+        rarely(&["l", "m"]),
+        rarely(&["I@x.example"]),
+        rarely(&["a", "b"]),
+        rarely(&["b", "c"]),
+        rarely(&["p", "all", "none"]),
+    );
     (search, states, permissions, texts, rarely(&["telemetry", "faults"])).prop_map(|(search, states, permissions, texts, streams)| {
         let (assets, labels, invitees, owners, targets, profiles) = texts;
         Filter { search, shares: Vec::new(), assets, labels, invitees, owners, targets, streams, profiles, states, permissions }
@@ -68,6 +74,7 @@ fn fits(filter: &Filter, document: &Value) -> bool {
     let texts = |names: &[&str]| -> Vec<String> {
         names.iter().filter_map(|name| document.get(*name)).filter_map(Value::as_str).map(str::to_owned).collect()
     };
+    let lower = |texts: &[String]| texts.iter().map(|text| text.to_lowercase()).collect::<Vec<_>>();
     let any = |wanted: &[String], found: Vec<String>| wanted.is_empty() || wanted.iter().any(|wanted| found.contains(wanted));
     let streams = document["streams"].as_array().unwrap().iter().map(|stream| stream.as_str().unwrap().to_owned()).collect();
     let states: Vec<String> = filter.states.iter().map(|state| state.word().to_owned()).collect();
@@ -75,7 +82,7 @@ fn fits(filter: &Filter, document: &Value) -> bool {
     let searched = texts(&["asset", "target_asset", "label", "target_tenant", "invitee"]).join("\n").to_lowercase();
     any(&filter.assets, texts(&["asset", "target_asset"]))
         && any(&filter.labels, texts(&["label"]))
-        && any(&filter.invitees, texts(&["invitee"]))
+        && any(&lower(&filter.invitees), lower(&texts(&["invitee"])))
         && any(&filter.owners, texts(&["owner"]))
         && any(&filter.targets, texts(&["target_tenant"]))
         && any(&filter.profiles, texts(&["profile"]))

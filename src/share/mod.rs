@@ -1,6 +1,6 @@
 //! Shares: the control events, the rules of their life, the table they fold into and the graph that decisions read. Pure.
 //!
-//! In reading order: `kind`, `event`, `fields`, `code` and `data` read a control record; `state` and `lifecycle` are the rules,
+//! In reading order: `kind`, `event`, `fields`, `code`, `invitee` and `data` read a control record; `state` and `lifecycle` are the rules,
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
@@ -14,6 +14,7 @@ pub mod dump;
 pub mod event;
 pub mod graph;
 pub mod history;
+pub mod invitee;
 pub mod kind;
 pub mod lifecycle;
 pub mod lines;
@@ -44,6 +45,7 @@ mod schedule;
 mod slab;
 mod snapshot_parties;
 mod snapshot_shares;
+mod stored;
 mod streams;
 mod surroundings;
 mod tenant;

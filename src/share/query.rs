@@ -181,6 +181,12 @@ impl ShareTable {
         due.take(limit).map(|(share, cause)| Due { share: share.id.clone(), cause, revision: share.revision }).collect()
     }
 
+    /// A share's end, if it is over or its access has passed at `now`: the earlier of the two times.
+    pub fn end_of(&self, id: &ShareId, now: Moment) -> Option<Millis> {
+        let share = &self.shares[self.find_share(id.as_str())?.0];
+        own_end(share.ended_at(), share.ends(), now)
+    }
+
     fn calendars(&self) -> [(&Calendar, MomentOf); 2] {
         [(&self.schedule.starts, Share::starts), (&self.schedule.ends, Share::ends)]
     }
@@ -234,5 +240,28 @@ impl ShareTable {
             profile: Some(&written.profile),
             ..document
         }
+    }
+}
+
+/// A share's own end: the earlier of when it ended and of `ends`, if it is over or its access has passed.
+pub fn own_end(ended_at: Option<Moment>, ends: Option<Moment>, now: Moment) -> Option<Millis> {
+    let passed = ends.filter(|ends| *ends <= now);
+    ended_at.into_iter().chain(passed).min().map(Moment::millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_has_ended_at_the_earlier_of_its_two_times() {
+        let moment = |at: i64| Some(Millis(at).moment());
+        let end = |ended: Option<Moment>, ends: Option<Moment>| own_end(ended, ends, Millis(100).moment()).map(|at| at.0);
+        assert_eq!(end(None, None), None);
+        assert_eq!(end(None, moment(101)), None, "access goes on");
+        assert_eq!(end(None, moment(100)), Some(100), "at the moment itself it is over");
+        assert_eq!(end(moment(80), moment(101)), Some(80), "revoked before its time");
+        assert_eq!(end(moment(80), moment(60)), Some(60), "revoked when its access was over already");
+        assert_eq!(end(moment(80), None), Some(80));
     }
 }

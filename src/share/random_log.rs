@@ -116,7 +116,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
     let data = match kind {
         "share.offered" => {
             let target = match c[5] % 8 {
-                0 => format!(r#""invitee":"i"{}"#, code_hash(c[6])),
+                0 => format!(r#""invitee":"i@x.example"{}"#, code_hash(c[6])),
                 _ => format!(r#""target_tenant":"{other}","label":"l""#),
             };
             let starts = if c[7].is_multiple_of(2) { format!(r#","starts":{}"#, time(c[1], now)) } else { String::new() };

@@ -3,7 +3,9 @@
 use super::entry::TenantNumber;
 use super::table::ShareTable;
 use super::tenant::Partnership;
+use crate::json::document;
 use crate::json::text::write_string;
+use crate::profile::spec::ProfileSpec;
 
 /// A tenant of which anything is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,20 @@ impl ShareTable {
         };
         let mut all: Vec<_> = self.pairs.iter().filter_map(view).collect();
         all.sort_unstable_by(|a, b| a.tenants.cmp(&b.tenants));
+        all
+    }
+}
+
+impl ShareTable {
+    /// What the profiles that shares use say and hardly mean, in words for the operator.
+    pub fn profile_doubts(&self, has_mask_secret: bool) -> Vec<String> {
+        let mut all = Vec::new();
+        for (_, profile) in self.profiles.iter().filter(|(_, profile)| !profile.is_retired && !profile.users.is_empty()) {
+            let spec = document::parse(&profile.spec).ok().and_then(|node| ProfileSpec::read(&node).ok());
+            let owner = profile.owner.map_or("", |owner| self.tenants.get(owner).id.as_str());
+            let doubts = spec.map(|spec| spec.doubts(&self.rules.streams, has_mask_secret)).unwrap_or_default();
+            all.extend(doubts.into_iter().map(|doubt| format!("profile {} of {owner}, {}", profile.name, doubt.what)));
+        }
         all
     }
 }

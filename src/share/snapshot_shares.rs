@@ -8,7 +8,8 @@ use super::entry::{Extra, NOTHING, Share, ShareNumber, Written};
 use super::graph::ProfileSlot;
 use super::snapshot::SnapshotError;
 use super::snapshot_parties::{tenant, valid, within};
-use super::state::{Holders, Permission, Reason, State};
+use super::state::State;
+use super::stored::{holders_code, holders_of, permission_code, permission_of, reason_code, reason_of, state_code, state_of};
 use super::table::ShareTable;
 use crate::id::{AssetId, Epoch, ShareId, StreamIndex};
 use crate::time::{Millis, Moment};
@@ -91,7 +92,7 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
     ];
     out.number(parts.iter().map(|(part, is_there)| if *is_there { *part } else { 0 }).sum())?;
     out.text(share.id.as_str())?;
-    out.raw(&[share.state as u8, share.permission() as u8, share.holders().0])?;
+    out.raw(&[state_code(share.state), permission_code(share.permission()), holders_code(share.holders())])?;
     out.number(share.revision.into())?;
     out.signed(share.changed_at().0)?;
     out.number(share.owner.0.into())?;
@@ -102,7 +103,9 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
     }
     let asset = (share.asset != NOTHING).then_some(share.asset);
     let profile = (share.profile.0 != NOTHING).then_some(share.profile.0);
-    for number in [share.target().map(|target| target.0), asset, profile, share.reason.map(|reason| reason as u32)].into_iter().flatten() {
+    for number in
+        [share.target().map(|target| target.0), asset, profile, share.reason.map(|reason| reason_code(reason).into())].into_iter().flatten()
+    {
         out.number(number.into())?;
     }
     for time in [share.accepted_at(), share.since()].into_iter().flatten() {
@@ -148,14 +151,14 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
     let has = |part: u64| parts & part != 0;
     let id = valid(ShareId::parse(from.text()?))?;
     let &[state, permission, holders] = from.raw(3)? else { return Err(SnapshotError::Damaged("it ends early")) };
-    let state = *State::ALL.get(usize::from(state)).ok_or(SnapshotError::Damaged("an unknown state"))?;
+    let state = state_of(state).ok_or(SnapshotError::Damaged("an unknown state"))?;
     let revision = from.small()?;
     let changed_at = Epoch(from.signed()?);
     let owner = tenant(from.small()?, table.tenants.len())?;
     let streams = within(from.small()?, table.streams.iter().len() as u32)?;
     let mut share = Share::new(id, owner, state, Millis(from.signed()?));
-    share.set_permission(*Permission::ALL.get(usize::from(permission)).ok_or(SnapshotError::Damaged("an unknown permission"))?);
-    share.set_holders(Holders(holders));
+    share.set_permission(permission_of(permission).ok_or(SnapshotError::Damaged("an unknown permission"))?);
+    share.set_holders(holders_of(holders));
     share.set_changed_at(changed_at);
     share.revision = revision;
     share.streams = streams;
@@ -174,7 +177,7 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
         return Err(SnapshotError::Damaged("a share without profile"));
     }
     if has(part::REASON) {
-        share.reason = Some(*Reason::ALL.get(from.small()? as usize).ok_or(SnapshotError::Damaged("an unknown reason"))?);
+        share.reason = Some(reason_of(from.small()?).ok_or(SnapshotError::Damaged("an unknown reason"))?);
     }
     if has(part::ACCEPTED_AT) {
         share.set_accepted_at(Millis(from.signed()?));

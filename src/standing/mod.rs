@@ -1,9 +1,10 @@
 //! What upsert topics hold, and what has to be written so that they hold what SPEC section 7 says.
 //!
-//! `wanted` says what may stand. A replay holds its documents in memory: `Standing::bring` decides, `documents` stores and
-//! `upserts` joins the two with the graph. A live engine leaves the documents in the log: `holding` decides, `entry` and `note`
-//! are what it writes down.
+//! `wanted` says what may stand, `cause` which time a tombstone carries. A replay holds its documents in memory: `Standing::bring`
+//! decides, `documents` stores and `upserts` joins the two with the graph. A live engine leaves the documents in the log: `holding`
+//! decides, `entry` and `note` are what it writes down.
 
+pub mod cause;
 pub mod documents;
 pub mod entry;
 pub mod holding;

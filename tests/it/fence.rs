@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::broker::{PATIENCE, Seen, shared, unique};
-use super::instance::command;
+use super::instance::{await_that, command};
 use super::world::{World, epoch_of, number_of};
 
 /// Somebody else who writes to the control topic in transactions, which is wrong.
@@ -169,4 +170,43 @@ fn a_batch_that_was_held_is_decided_again() {
     engine.terminate();
     let expected: Vec<_> = witness.into_iter().filter(|(_, epoch)| !pauses.iter().any(|pause| pause.contains(epoch))).collect();
     assert_eq!(decided(&world.await_outputs("t", expected.len())), expected);
+}
+
+/// Somebody else holds the election and writes nothing: the fences stay open by the engines' own ticks.
+#[test]
+fn ticks_come_from_the_engines_where_there_is_no_status_writer() {
+    let mut world = World::new(shared(), 1, "");
+    world.set_more("fence: { max_tick_age: 12s }\n");
+    world.make_control();
+    world.partners("o", "t");
+    world.share("o", "a", "t");
+    let group = format!("group-{}-status", world.name);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &world.cluster.bootstrap).set("group.id", &group);
+    config.set("partition.assignment.strategy", "cooperative-sticky").set("session.timeout.ms", "10000");
+    let holder: BaseConsumer = config.create().unwrap();
+    holder.subscribe(&[&world.control]).unwrap();
+    await_that("the election is held", || {
+        holder.poll(Duration::from_millis(20));
+        holder.assignment().unwrap().count() == 1
+    });
+    let (a, b) = (world.start_ready("a"), world.start_ready("b"));
+    let ticks = || {
+        let is_tick = |event: &&String| event.contains("sharecast.control.tick.v1");
+        world.cluster.values(&world.control).iter().filter(is_tick).count()
+    };
+    // Each writes one at its start. The fence would close after the third at the latest.
+    await_that("ticks without a status writer", || {
+        holder.poll(Duration::from_millis(20));
+        ticks() >= 8
+    });
+    assert_eq!(holder.assignment().unwrap().count(), 1, "nobody else was elected");
+    for engine in [&a, &b] {
+        assert!(!engine.log().contains("tick_too_old"), "{}", engine.log());
+        engine.await_ready();
+    }
+    world.feed(0, records(&world, 0..10));
+    assert_eq!(world.await_outputs("t", 10).len(), 10);
+    a.terminate();
+    b.terminate();
 }

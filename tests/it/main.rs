@@ -45,6 +45,7 @@ mod writes;
 mod hands;
 // Many shares by one command, a look before an offer, and a revoke that is certain (sections 11, 12).
 #[cfg(feature = "io")]
+mod looking;
 mod many;
 
 // Codes, mails, and permissions that are shown (sections 4, 9).

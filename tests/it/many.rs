@@ -197,14 +197,30 @@ fn a_preview_is_what_the_target_gets() {
     let got = world.await_outputs("t", 1)[0].value.clone().unwrap();
     assert_eq!(format!("{},\"_share\":", value.strip_suffix('}').unwrap()), got[..got.find("{\"id\"").unwrap()]);
     // By hand; what would be refused; what cannot be read.
-    let by_hand = printed(&with_input(&config, &preview(" --record - -o json"), &record("z", 9), 0));
+    let by_hand = printed(&with_input(&config, &preview(" --record - -o json"), &record("a", 9), 0));
     assert!(
         by_hand.contains(r#""value":{"tenant":""#) && by_hand.contains(r#""n":9"#) && by_hand.contains(r#""asset":"mine""#),
         "{by_hand}"
     );
-    let stranger = with_input(&config, &preview(" --record -").replace(&format!("--to {t}"), "--to stranger"), &record("z", 9), 1);
+    let stranger = with_input(&config, &preview(" --record -").replace(&format!("--to {t}"), "--to stranger"), &record("a", 9), 1);
     assert!(printed(&stranger).contains("stranger SEES") && told(&stranger).contains("no_partnership"), "{stranger:?}");
-    assert!(told(&with_input(&config, &preview(" --record -"), "[1]", 65)).contains("not_an_object"));
+    for (value, said) in [
+        ("[1]".to_owned(), "this record would be a dead letter: not_an_object: "),
+        (record("a", 9).replace("1760000000", r#""noon""#), "this record would be a dead letter: invalid_time: "),
+        (record("a", 9).replace("1760000000", "99000000000"), "this record would be a dead letter: future_time: "),
+        (record("a", 9).replace(r#""asset":"a""#, r#""asset":7"#), "this record would be a dead letter: invalid_id: "),
+        (record("a", 9).replace(&format!(r#""tenant":"{tenant}","#), ""), "this record would be a dead letter: missing_tenant: "),
+        (record("z", 9), &format!("this record is of asset z of {tenant}: ")),
+    ] {
+        let shown = with_input(&config, &preview(" --record -"), &value, 65);
+        assert!(told(&shown).contains(said) && printed(&shown).contains(said), "{value}: {shown:?}");
+        assert!(!printed(&shown).contains("SEES"), "{value}: {shown:?}");
+    }
+    let dead = printed(&with_input(&config, &preview(" --record - -o ndjson"), "[1]", 65));
+    assert!(dead.contains(r#""dead":{"reason":"not_an_object","message":""#) && dead.contains(r#""value":null"#), "{dead}");
+    // The newest of the asset's, found in the topic.
+    world.feed(0, [record("a", 9).replace("1760000000", r#""noon""#)]);
+    assert!(run(&config, &preview(""), 65).contains("invalid_time"));
     run(&config, &preview(" --profile q").replace("--profile p ", ""), 1);
     run(&config, &preview(" --record x=y --streams details"), 64);
     run(&config, &preview(" --asset b"), 64);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use sharecast::clock::{Clock, SystemClock};
 use sharecast::kafka::TopicSpec;
+use sharecast::time::Millis;
 
 use rdkafka::producer::{BaseRecord, Producer};
 
@@ -303,5 +305,53 @@ fn a_topic_that_was_deleted_is_written_again() {
     let three = details.document("a", "three");
     details.feed(0, [("a", Some(&*three))]);
     details.await_standing("t", [details.shown("t", "k1", "three"), details.shown("t", "k2", "two")]);
+    engine.terminate();
+}
+
+/// Who takes a partition over was told nothing of what has happened, and writes the times all the same.
+#[test]
+fn tombstones_behind_a_takeover_have_the_times_of_their_causes() {
+    let details = Details::new(shared(), 1, &[], "");
+    details.world.partners("o", "t");
+    let names = ["revoked", "left", "lapsed", "paused", "deleted", "stays"];
+    let documents: Vec<(String, String)> = names.iter().map(|name| ((*name).to_owned(), details.document(name, "one"))).collect();
+    details.feed(0, documents.iter().map(|(asset, document)| (&**asset, Some(&**document))));
+    let engine = details.world.start_ready("a");
+    let shares: Vec<String> = names.iter().map(|name| details.share(name, "t", name)).collect();
+    details.await_standing("t", names.iter().map(|name| details.shown("t", name, "one")));
+    engine.kill();
+
+    let source = "/operator";
+    let act = |kind: &str, at: usize, more: &str| {
+        details.world.event(source, &format!("share.{kind}"), &format!(r#"{{"share":"{}"{more}}}"#, shares[at]))
+    };
+    let ends = Clock::wall(&SystemClock).0 + 1_000;
+    act("updated", 2, &format!(r#","ends":"{}""#, Millis(ends)));
+    let (revoked, left, paused) = (act("revoked", 0, ""), act("left", 1, ""), act("paused", 3, ""));
+    let producer = feeder(details.world.cluster);
+    let key = format!("{}/deleted", details.world.tenant("o"));
+    let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&details.topic).partition(0).key(key.as_bytes()).timestamp(1_760_000_000_123);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    super::instance::await_that("the end of a share has passed", || Clock::wall(&SystemClock).0 > ends);
+
+    let engine = details.world.start_ready("b");
+    details.await_standing("t", [details.shown("t", "stays", "one")]);
+    let control: BTreeMap<i64, i64> =
+        details.world.cluster.read(&details.world.control).into_iter().map(|seen| (seen.offset, seen.timestamp_ms)).collect();
+    let tombstones: BTreeMap<String, i64> = details
+        .world
+        .cluster
+        .read(&details.output("t"))
+        .into_iter()
+        .filter(|seen| seen.value.is_none())
+        .map(|seen| (seen.key.unwrap(), seen.timestamp_ms))
+        .collect();
+    let time = |key: &str| tombstones[key];
+    assert_eq!((time("revoked"), time("left")), (control[&revoked], control[&left]));
+    assert_eq!((time("lapsed"), time("deleted")), (ends, 1_760_000_000_123));
+    // Nobody knows when a pause began: the control time of the graph that it was decided by.
+    let graphs: Vec<i64> = control.range(paused..).map(|(_, time)| *time).collect();
+    assert!(graphs.contains(&time("paused")), "{} is none of {graphs:?}", time("paused"));
     engine.terminate();
 }

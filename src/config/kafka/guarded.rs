@@ -1,8 +1,10 @@
 //! librdkafka's settings that exactly-once (SPEC section 10) and the fence (section 11) stand on.
 
+use super::spelling::canonical;
+
 /// A setting that is not free.
 struct Guarded {
-    /// Its name, and its other name.
+    /// Its name, and names of the same that librdkafka keeps apart. Aliases are folded before this is asked.
     names: &'static [&'static str],
     /// The values that do no harm; none: the engine sets it.
     harmless: &'static [&'static str],
@@ -24,7 +26,7 @@ const REMOVE: &str = "remove it";
 
 const GUARDED: &[Guarded] = &[
     // Who we are.
-    set_by(&["bootstrap.servers", "metadata.broker.list"], "is said elsewhere", "write `kafka.bootstrap`"),
+    set_by(&["metadata.broker.list"], "is said elsewhere", "write `kafka.bootstrap`"),
     set_by(&["group.id"], "is said elsewhere", "write `kafka.group`"),
     set_by(
         &["group.instance.id"],
@@ -38,6 +40,7 @@ const GUARDED: &[Guarded] = &[
         REMOVE,
     ),
     set_by(&["log.queue"], "is where the engine takes librdkafka's logs from", "remove it; `log.level` says what is logged"),
+    set_by(&["sasl.jaas.config"], "is a setting of Java clients", "write `sasl.mechanism`, `sasl.username` and `sasl.password`"),
     // What is read, and from where.
     set_by(&["enable.auto.commit", "auto.commit.enable"], "would commit offsets outside the transaction of their outputs", REMOVE),
     set_by(&["enable.auto.offset.store"], "would note offsets of records that are not yet committed", REMOVE),
@@ -52,20 +55,18 @@ const GUARDED: &[Guarded] = &[
     set_by(&["group.remote.assignor", "group.protocol.type"], "belongs to another group protocol", REMOVE),
     set_by(&["enable.partition.eof"], "would report the end of a partition as an error of it", REMOVE),
     set_by(&["allow.auto.create.topics"], "would create topics by looking at them, with the wrong settings", "write `output.provision`"),
+    set_by(&["offset.store.method", "offset.store.path"], "would keep offsets elsewhere than in the transaction of their outputs", REMOVE),
+    set_by(&["topic.blacklist"], "would hide topics that are there from the engine, which would take them for deleted", REMOVE),
     // What is written, and how surely.
     set_by(&["enable.idempotence"], "is always `true`: records would double and change places when a broker answers late", REMOVE),
-    set_by(&["acks", "request.required.acks"], "is always `all`: acknowledged records would be lost with their leader", REMOVE),
-    only(
-        &["max.in.flight.requests.per.connection", "max.in.flight"],
-        &["1", "2", "3", "4", "5"],
-        "breaks the order of an idempotent producer above 5",
-    ),
+    set_by(&["request.required.acks"], "is always `all`: acknowledged records would be lost with their leader", REMOVE),
+    only(&["max.in.flight.requests.per.connection"], &["1", "2", "3", "4", "5"], "breaks the order of an idempotent producer above 5"),
     set_by(
-        &["message.timeout.ms", "delivery.timeout.ms"],
+        &["message.timeout.ms"],
         "is as long as the transaction: a record must fail with it, not before",
         "write `transaction.timeout.ms` under `kafka.producer`",
     ),
-    set_by(&["message.send.max.retries", "retries"], "would give up records before the transaction ends", REMOVE),
+    set_by(&["message.send.max.retries"], "would give up records before the transaction ends", REMOVE),
     set_by(&["partitioner"], "is always `murmur2_random`: keys would land where Java clients do not look for them", REMOVE),
     only(&["queuing.strategy"], &["fifo"], "would turn the order of records around"),
     set_by(&["delivery.report.only.error"], "is chosen for each producer: what it waits for would never be reported", REMOVE),
@@ -76,6 +77,7 @@ const GUARDED: &[Guarded] = &[
 
 /// Why this setting may not have this value and what to write instead; none if it may.
 pub(super) fn refusal(name: &str, value: &str) -> Option<(String, String)> {
+    let name = canonical(name);
     let guarded = GUARDED.iter().find(|guarded| guarded.names.contains(&name))?;
     if guarded.harmless.contains(&value.to_ascii_lowercase().as_str()) {
         return None;
@@ -119,6 +121,16 @@ mod tests {
             ("max.in.flight", "5"),
         ] {
             assert_eq!(refusal(name, value), None, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn no_other_name_gets_around_a_refusal() {
+        for (alias, name) in super::super::spelling::ALIASES {
+            assert_eq!(refusal(alias, "x").is_some(), refusal(name, "x").is_some(), "{alias}");
+        }
+        for alias in ["bootstrap.servers", "acks", "retries", "delivery.timeout.ms", "max.in.flight"] {
+            assert!(refusal(alias, "7").is_some(), "{alias}");
         }
     }
 

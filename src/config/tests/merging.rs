@@ -8,7 +8,7 @@ fn with(files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, ConfigEr
         "/run/secret" => Ok("hunter2\n".to_owned()),
         _ => Err("not found".to_owned()),
     };
-    Config::load(files, &Surroundings { env: &env, read_file: &read_file, host_name: "localhost" })
+    Config::load(files, &Surroundings { env: &env, read_file: &read_file, host_name: "localhost", takes_setting: &|_, _| Taken::Yes })
 }
 
 #[test]
@@ -37,6 +37,13 @@ fn the_environment_overrides_all_files() {
         ("SHARECAST_WORKERS", "nonsense"),
     ];
     let config = with(&[("f", "workers: 3\n")], &env).unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "environment variable SHARECAST_WORKERS: this changes nothing: two underscores stand between keys\n    write `SHARECAST__WORKERS`"
+        ]
+    );
     assert_eq!((config.workers, config.fence.max_view_age.millis(), config.output.headers.len()), (7, 2000, 2));
     assert_eq!((config.kafka.client.get("sasl.password"), config.mask_secret.unwrap().expose()), (Some("012"), &b"12345"[..]));
     let errors = with(&[], &[("SHARECAST__WORKERS", "many"), ("SHARECAST__KAFKA__BOOTSTRP", "x"), ("SHARECAST__OUTPUT__HEADERS", "[a")])
@@ -52,6 +59,21 @@ fn the_environment_overrides_all_files() {
         ]
     );
     assert!(errors.to_string().contains("the nearest key is `bootstrap`") && !errors.to_string().contains("many"), "{errors}");
+}
+
+#[test]
+fn a_variable_with_single_underscores_that_spells_a_key_is_warned_about() {
+    let warned = |name: &str| with(&[], &[(name, "x")]).unwrap().warnings.first().map(|warning| warning.instead.clone());
+    for (name, right) in [
+        ("SHARECAST_KAFKA_BOOTSTRAP", "SHARECAST__KAFKA__BOOTSTRAP"),
+        ("SHARECAST_FENCE_MAX_VIEW_AGE", "SHARECAST__FENCE__MAX_VIEW_AGE"),
+        ("SHARECAST_KAFKA_CLIENT_SASL_PASSWORD", "SHARECAST__KAFKA__CLIENT__SASL_PASSWORD"),
+    ] {
+        assert_eq!(warned(name), Some(format!("write `{right}`")));
+    }
+    for other in ["SHARECAST_TEST_BOOTSTRAP", "SHARECAST_SEED", "SHARECAST_HOME", "SHARECASTLE_WORKERS"] {
+        assert_eq!(warned(other), None, "{other}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::{MAX_DEPTH, MAX_NODES, YamlError, repeated, scalar};
+use super::{MAX_DEPTH, MAX_NODES, YamlError, repeated, scalar, words};
 use crate::document::{Kind, Member, Node, Place};
 
 /// Reads all events of a text.
@@ -12,7 +12,7 @@ pub(super) fn read(text: &str) -> Result<Node, YamlError> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|e| error(place(*e.marker()), e.info().to_owned()))?;
+        let (event, span) = event.map_err(|e| words::explained(e.info(), text, place(*e.marker())))?;
         builder.take(event, place(span.start))?;
     }
     Ok(builder.root.unwrap_or(Node { kind: Kind::Null, place: Place { line: 1, column: 1 } }))

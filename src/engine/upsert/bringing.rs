@@ -1,7 +1,10 @@
 //! Bringing one share's document up to date: from the decision to what is written.
 
+use std::collections::VecDeque;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Sweep;
 use super::changes::Work;
 use super::gate::Gates;
 use super::partition::{Held, State};
@@ -13,13 +16,15 @@ use crate::engine::letters::Letter;
 use crate::engine::outbox::Origin;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::engine::topics::TopicNames;
-use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
+use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Projection;
 use crate::profile::project::{Parties, Projector};
 use crate::record::dead_letter::Reason;
 use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
-use crate::share::graph::{Grant, ShareGraph};
+use crate::share::graph::{Grant, ProfileSlot, ShareGraph};
+use crate::share::query::own_end;
+use crate::standing::cause::{self, Cause, Gone, Occasion};
 use crate::standing::entry::{self, Digest, StandingEntry};
 use crate::standing::holding::{AssetHash, Current, Stood, Then, bring};
 use crate::standing::wanted;
@@ -91,6 +96,8 @@ pub struct Bringing<'a> {
     pub rules: &'a UpsertRules,
     /// The graph.
     pub graph: &'a ShareGraph,
+    /// What was told and is not carried out.
+    pub told: Told<'a>,
     /// The epoch of the newest change in it.
     pub newest_change: Epoch,
     /// The larger of the clock and the graph's control time.
@@ -120,8 +127,30 @@ pub struct Subject<'s> {
     pub grant: Option<&'s Grant>,
     /// Its asset.
     pub identity: Identity<'s>,
-    /// The time of a tombstone, if the share's own end has not come before.
-    pub cause: Millis,
+    /// Why it is looked at now.
+    pub occasion: Occasion,
+}
+
+/// Changes that were told and are not carried out: what comes after may find their effects in the view.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// Shares, in the order of their causes.
+    pub todo: &'a VecDeque<Work>,
+    /// So many of them are done.
+    pub done: usize,
+    /// Profiles whose shares are not all in `todo` yet.
+    pub(super) sweeps: &'a VecDeque<Sweep>,
+}
+
+impl Told<'_> {
+    /// The time of the first change that may have taken away a document of this share.
+    fn first(self, gone: Gone, share: &ShareId, profile: Option<ProfileSlot>, stream: StreamIndex) -> Option<Millis> {
+        let withholds = |shown: StreamSet| gone == Gone::Place || !shown.contains(stream);
+        let mut of_share = self.todo.iter().skip(self.done).filter(|work| work.share == *share);
+        let of_profile = self.sweeps.iter().map(|sweep| &sweep.change).filter(|change| Some(change.profile) == profile);
+        let swept = of_profile.filter(|change| gone == Gone::Share && withholds(change.shown)).map(|change| change.cause).next();
+        of_share.find(|work| withholds(work.shown)).map(|work| work.cause).into_iter().chain(swept).min()
+    }
 }
 
 impl Bringing<'_> {
@@ -129,7 +158,7 @@ impl Bringing<'_> {
     pub fn bring(&mut self, held: &mut Held, stream: &Stream, subject: Subject<'_>, at_hand: Option<AtHand<'_>>) {
         let source = held.source();
         let State::Active(holding) = &mut held.state else { return };
-        let Subject { share, grant, identity, cause } = subject;
+        let Subject { share, grant, identity, .. } = subject;
         let asset = AssetHash::of(identity);
         let shown = grant.and_then(|grant| Some((grant, wanted(grant, self.graph, stream.index, self.now)?)));
         let place = shown.map(|(grant, _)| (&grant.target, &grant.target_asset));
@@ -137,8 +166,13 @@ impl Bringing<'_> {
         let current = if at_hand.is_some() { Current::Here } else { holding.document(asset, &held.draft) };
         let step = bring(stood.as_ref(), place, current);
         if let (true, Some(stood)) = (step.clears, &stood) {
-            let work = work_of(subject);
-            self.clear(source, stream, work, stood, ended_at(grant, self.now, cause));
+            let gone = match place {
+                None => Gone::Share,
+                Some((target, key)) if stood.target != *target || stood.key != *key => Gone::Place,
+                Some(_) => Gone::Document,
+            };
+            let time = self.tombstone_time(gone, subject, stream.index);
+            self.clear(source, stream, taken_back(subject, stream.index, time), stood, time);
             held.draft.stands(share, None);
             held.is_written = true;
         }
@@ -209,7 +243,8 @@ impl Bringing<'_> {
         entry_value.write(entry);
         let target_key = grant.target_asset.as_str().as_bytes();
         let bytes = Bytes { key: target_key, value: Some(full), standing_key: key, standing_value: Some(entry) };
-        self.writes.push((route, source), work_of(subject), document.timestamp, Some(document.offset), bytes);
+        let again = work_of(subject, self.graph.control_time());
+        self.writes.push((route, source), again, document.timestamp, Some(document.offset), bytes);
         let mut headers = document.passed.to_vec();
         if self.rules.has_provenance_headers {
             let origin = Origin { source, offset: document.offset };
@@ -234,7 +269,8 @@ impl Bringing<'_> {
         let source = held.source();
         let topic = self.routes.get(route).topic.clone();
         if let Some(stood) = stood {
-            self.clear(source, stream, work_of(subject), stood, document.timestamp);
+            let work = taken_back(subject, stream.index, document.timestamp);
+            self.clear(source, stream, work, stood, document.timestamp);
         }
         held.draft.stands(subject.share, None);
         held.is_written = true;
@@ -248,6 +284,13 @@ impl Bringing<'_> {
             reason: Reason::Refused,
             message: format!("refused by {topic}: the document is larger than its max.message.bytes, or it does not take its timestamp"),
         });
+    }
+
+    fn tombstone_time(&self, gone: Gone, subject: Subject<'_>, stream: StreamIndex) -> Millis {
+        let Subject { share, grant, occasion, .. } = subject;
+        let told = self.told.first(gone, share, grant.map(|grant| grant.profile), stream);
+        let ended = own_end(None, grant.and_then(|grant| grant.ends.get()), self.now);
+        cause::tombstone_time(gone, Cause { occasion, told, ended }, self.graph.control_time())
     }
 
     /// A tombstone where a document of the share stands.
@@ -274,23 +317,24 @@ fn entry_of(subject: Subject<'_>, grant: &Grant, offset: Offset, digest: Digest,
 }
 
 /// To bring the share again.
-fn work_of(subject: Subject<'_>) -> Work {
-    let Subject { share, identity, cause, .. } = subject;
+fn work_of(subject: Subject<'_>, control_time: Millis) -> Work {
+    let Subject { share, identity, occasion, .. } = subject;
     let (owner, asset) = (TenantId::parse(identity.tenant), AssetId::parse(identity.asset));
+    let cause = match occasion {
+        Occasion::Record(at) | Occasion::Change(at) => at,
+        Occasion::Reading => control_time,
+    };
     Work {
         share: share.clone(),
         // What names an asset here was checked when it was read.
         owner: owner.unwrap_or_else(|_| unreachable!("a tenant's id")),
         asset: asset.unwrap_or_else(|_| unreachable!("an asset's id")),
         cause,
-        is_live: false,
+        shown: StreamSet::ALL,
     }
 }
 
-/// The time of a tombstone: of what ended the share first (D33).
-fn ended_at(grant: Option<&Grant>, now: Moment, cause: Millis) -> Millis {
-    match grant.and_then(|grant| grant.ends.get()).filter(|ends| *ends <= now) {
-        Some(ends) => cause.min(ends.millis()),
-        None => cause,
-    }
+/// To bring the share again, whose document of the stream was taken back at `cause`.
+fn taken_back(subject: Subject<'_>, stream: StreamIndex, cause: Millis) -> Work {
+    Work { cause, shown: StreamSet::ALL.without(stream), ..work_of(subject, cause) }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::id::{AssetId, Epoch, ShareId, TenantId};
+use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::time::Millis;
@@ -21,18 +21,29 @@ pub struct Work {
     pub owner: TenantId,
     /// Its asset.
     pub asset: AssetId,
-    /// Control time of the event, or the moment itself: the time of a tombstone that follows (D33).
+    /// Control time of the event, or the moment itself: the time of a tombstone that follows.
     pub cause: Millis,
-    /// Whether the share was ACTIVE behind it, so that a tombstone is due to something later.
-    pub is_live: bool,
+    /// The streams that the share showed after it: a tombstone of one of these is due to something else.
+    pub shown: StreamSet,
 }
 
 impl Work {
     /// Of what the table answers.
-    pub fn of(touched: Touched, cause: Millis, is_live: bool) -> Self {
+    pub fn of(touched: Touched, cause: Millis, shown: StreamSet) -> Self {
         let Touched { share, owner, asset } = touched;
-        Self { share, owner, asset, cause, is_live }
+        Self { share, owner, asset, cause, shown }
     }
+}
+
+/// A profile that is not what it was: all its shares are touched.
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileChange {
+    /// The profile.
+    pub profile: ProfileSlot,
+    /// Control time of the event.
+    pub cause: Millis,
+    /// The streams that it has a section for now.
+    pub shown: StreamSet,
 }
 
 /// What one publish changed.
@@ -40,8 +51,8 @@ impl Work {
 pub struct Changes {
     /// Shares, in the order of the events.
     pub touched: Vec<Work>,
-    /// Profiles that are not what they were, each with the time of the event: all their shares are touched.
-    pub profiles: Vec<(ProfileSlot, Millis)>,
+    /// Profiles that are not what they were.
+    pub profiles: Vec<ProfileChange>,
     /// Decisions are made at this time or later: moments up to it are among the touched.
     pub now: Option<Millis>,
     /// With this, everything up to this epoch has been told.

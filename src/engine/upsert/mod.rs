@@ -25,7 +25,7 @@ pub use self::work::Now;
 pub use self::writes::{Bytes, Write};
 
 use self::bringing::{Projecting, Refusals, UpsertRules};
-use self::changes::{Hearing, Work};
+use self::changes::{Hearing, ProfileChange, Work};
 use self::gate::{Gates, Reopened};
 use self::partition::{Held, State};
 use self::writes::Writes;
@@ -37,7 +37,6 @@ use crate::clock::BootTime;
 use crate::id::{Epoch, Offset, ShareId, StreamIndex, TenantId};
 use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
-use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::standing::entry::Digest;
 use crate::time::Millis;
@@ -63,14 +62,22 @@ struct Arrived {
     brought: Vec<Offset>,
 }
 
+/// Something that a route did not take: the share is to be looked at again.
+#[derive(Debug)]
+struct Diverted {
+    route: RouteIndex,
+    work: Work,
+    /// Whether it was a tombstone.
+    takes_back: bool,
+}
+
 /// What an open route is owed: the shares to be looked at again.
-type Owed = FxHashMap<ShareId, Work>;
+type Owed = FxHashMap<ShareId, Diverted>;
 
 /// A profile that changed: its shares are worked off in slices.
 #[derive(Debug)]
 struct Sweep {
-    profile: ProfileSlot,
-    cause: Millis,
+    change: ProfileChange,
     after: Option<ShareId>,
     answer: Option<Receiver<Vec<Touched>>>,
 }
@@ -87,13 +94,17 @@ pub struct Upserts {
     /// Shares to look at, in the order of their causes.
     todo: VecDeque<Work>,
     sweeps: VecDeque<Sweep>,
+    /// Shares that were over when a partition was read and whose documents were found: the fold knows when each ended.
+    undated: VecDeque<Work>,
+    /// How many of them it was asked for.
+    dates: Option<(usize, Receiver<Vec<Option<Millis>>>)>,
     arrived: VecDeque<Arrived>,
     /// What open routes are owed.
     owed: FxHashMap<RouteIndex, Owed>,
     /// Shares whose document is a dead letter for an open route already.
     owed_letters: FxHashSet<ShareId>,
     /// The same of the transaction under way.
-    diverted: Vec<(RouteIndex, Work)>,
+    diverted: Vec<Diverted>,
     /// Routes of documents that were found standing: their topics are looked at once, for they may be new ones of the name.
     unseen: BTreeSet<RouteIndex>,
     refusals: Refusals,
@@ -131,6 +142,8 @@ impl Upserts {
             lives: 0,
             todo: VecDeque::new(),
             sweeps: VecDeque::new(),
+            undated: VecDeque::new(),
+            dates: None,
             arrived: VecDeque::new(),
             owed: FxHashMap::default(),
             owed_letters: FxHashSet::default(),
@@ -183,7 +196,7 @@ impl Upserts {
     pub fn listen(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Desk) -> bool {
         while let Some(changes) = self.hearing.next() {
             self.todo.extend(changes.touched.iter().cloned());
-            self.sweeps.extend(changes.profiles.iter().map(|&(profile, cause)| Sweep { profile, cause, after: None, answer: None }));
+            self.sweeps.extend(changes.profiles.iter().map(|&change| Sweep { change, after: None, answer: None }));
             self.announced = self.announced.max(changes.now.unwrap_or(self.announced));
             self.through = self.through.max(changes.through);
         }
@@ -191,10 +204,10 @@ impl Upserts {
         let is_missed = self.hearing.has_missed();
         if self.partitions.is_empty() {
             // Whatever is assigned later is read with all of this in the view.
-            self.todo.clear();
-            self.sweeps.clear();
+            self.forget_changes();
         }
         self.sweep();
+        self.date();
         self.write_again();
         self.retry_owed(routes, boot);
         self.open_gates();
@@ -233,7 +246,7 @@ impl Upserts {
             let Some(sweep) = self.sweeps.front_mut() else { return };
             let Some(answer) = &sweep.answer else {
                 let (reply, answer) = sync_channel(1);
-                let command = Command::SharesOfProfile { profile: sweep.profile, after: sweep.after.clone(), limit: SLICE, reply };
+                let command = Command::SharesOfProfile { profile: sweep.change.profile, after: sweep.after.clone(), limit: SLICE, reply };
                 // The fold's thread ends before a worker only with the process.
                 if self.commands.send(command).is_err() {
                     return;
@@ -245,12 +258,39 @@ impl Upserts {
             sweep.answer = None;
             sweep.after = slice.last().map(|touched| touched.share.clone());
             let is_over = slice.len() < SLICE;
-            let cause = sweep.cause;
-            self.todo.extend(slice.into_iter().map(|touched| Work::of(touched, cause, false)));
+            let ProfileChange { cause, shown, .. } = sweep.change;
+            self.todo.extend(slice.into_iter().map(|touched| Work::of(touched, cause, shown)));
             if is_over {
                 self.sweeps.pop_front();
             }
         }
+    }
+
+    /// Asks the fold when the next of the shares ended that were over before their documents were found.
+    fn date(&mut self) {
+        if let Some((count, answer)) = &self.dates {
+            let Ok(ends) = answer.try_recv() else { return };
+            let dated = self.undated.drain(..*count).zip(ends);
+            self.todo.extend(dated.map(|(work, end)| Work { cause: end.map_or(work.cause, |end| end.min(work.cause)), ..work }));
+            self.dates = None;
+        }
+        let shares: Vec<ShareId> = self.undated.iter().take(SLICE).map(|work| work.share.clone()).collect();
+        if shares.is_empty() {
+            return;
+        }
+        let (count, (reply, answer)) = (shares.len(), sync_channel(1));
+        // The fold's thread ends before a worker only with the process.
+        if self.commands.send(Command::Ends { shares, reply }).is_ok() {
+            self.dates = Some((count, answer));
+        }
+    }
+
+    /// Nothing that was told is of use any more.
+    fn forget_changes(&mut self) {
+        self.todo.clear();
+        self.sweeps.clear();
+        self.undated.clear();
+        self.dates = None;
     }
 
     /// Shares of a route that is to be tried again are looked at again.
@@ -259,7 +299,8 @@ impl Upserts {
         self.owed.retain(|route, works| {
             let is_tried = routes.use_at(*route, boot) != Use::Divert;
             if is_tried {
-                todo.extend(works.drain().map(|(_, work)| work));
+                // In front: their causes came before what is told now.
+                works.drain().for_each(|(_, owed)| todo.push_front(owed.work));
             }
             !is_tried
         });
@@ -326,8 +367,7 @@ impl Upserts {
             info!(?partitions, "upsert partitions are read anew");
         }
         self.leave(&partitions);
-        self.todo.clear();
-        self.sweeps.clear();
+        self.forget_changes();
         self.owed.clear();
         self.diverted.clear();
         partitions

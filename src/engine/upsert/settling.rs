@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashSet;
+
 use super::partition::{Held, State};
 use super::writes::{Bytes, Write};
-use super::{Arrived, Upserts};
+use super::{Arrived, Diverted, Upserts};
 use crate::engine::letters::Letter;
 use crate::engine::routes::{RouteIndex, Routes};
 use crate::id::{Offset, StreamIndex, TenantId};
@@ -35,13 +37,14 @@ impl Upserts {
                     letters.push(failed_letter(&self.streams, routes, &write, key, value));
                 }
             }
-            self.diverted.push((write.route, write.work));
+            let takes_back = !write.is_document();
+            self.diverted.push(Diverted { route: write.route, work: write.work, takes_back });
         }
     }
 
     /// The offsets and notes that the transaction has to send, behind everything that may be diverted.
     pub fn offsets(&mut self, view: &View, time: Moment, routes: &Routes) -> Vec<InputOffset> {
-        let is_done = self.taken.0 == self.todo.len();
+        let is_done = self.taken.0 == self.todo.len() && self.undated.is_empty();
         let mut offsets = Vec::new();
         for at in 0..self.partitions.len() {
             let stream = self.partitions[at].source().stream;
@@ -77,7 +80,7 @@ impl Upserts {
 
     /// Targets of the stream whose topics do not take anything at the moment.
     pub(super) fn owed_targets(&self, stream: StreamIndex, routes: &Routes) -> BTreeSet<TenantId> {
-        let routes_owed = self.owed.keys().chain(self.diverted.iter().map(|(route, _)| route));
+        let routes_owed = self.owed.keys().chain(self.diverted.iter().map(|diverted| &diverted.route));
         routes_owed.map(|route| routes.get(*route)).filter(|route| route.stream == stream).map(|route| route.tenant.clone()).collect()
     }
 
@@ -97,15 +100,35 @@ impl Upserts {
                 holding.ungate(write.share());
             }
         }
-        for (route, work) in self.diverted.drain(..) {
-            self.owed_letters.insert(work.share.clone());
-            self.owed.entry(route).or_default().insert(work.share.clone(), work);
-        }
+        self.owe();
         self.partitions.iter_mut().for_each(Held::committed);
         self.refusals.documents.clear();
         self.refusals.most.clear();
         self.writes.clear();
         self.taken = (0, None);
+    }
+
+    /// Keeps what the transaction's routes did not take.
+    fn owe(&mut self) {
+        let mut taken_back = FxHashSet::default();
+        for diverted in self.diverted.drain(..) {
+            let (route, share) = (diverted.route, diverted.work.share.clone());
+            self.owed_letters.insert(share.clone());
+            let owed = self.owed.entry(route).or_default();
+            let is_kept = match owed.get(&share) {
+                // The document went by the first; only its tombstone is still to come.
+                Some(before) if diverted.takes_back => before.takes_back,
+                // The document under another key: the tombstone of the one before goes with it.
+                Some(before) => before.takes_back && taken_back.contains(&(route, share.clone())),
+                None => false,
+            };
+            if diverted.takes_back {
+                taken_back.insert((route, share.clone()));
+            }
+            if !is_kept {
+                owed.insert(share, diverted);
+            }
+        }
     }
 
     fn took(&mut self, count: usize) {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use rustc_hash::FxHashMap;
-
 use super::bringing::UpsertRules;
 use super::changes::{Changes, Teller, hearing};
 use super::gate::Gates;
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
-use crate::engine::jobs::{Loaded, Ticket};
+use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::engine::topics::TopicNames;
-use crate::id::{Epoch, StreamName};
-use crate::record::decode::ReadRules;
+use crate::id::{AssetId, Epoch, StreamName, StreamSet};
+use crate::record::decode::{Identity, ReadRules};
 use crate::record::mapping::{KeyFormat, Mapping, Source};
-use crate::share::table::{FoldRules, ShareTable};
+use crate::share::event::read_structured;
+use crate::share::table::{FoldRules, Outcome, ShareTable};
+use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
 use crate::time::Span;
 
@@ -53,6 +53,12 @@ fn view(table: &ShareTable, newest_change: i64) -> View {
 }
 
 fn upserts() -> (Upserts, Teller) {
+    let (upserts, teller, _) = asking_upserts();
+    (upserts, teller)
+}
+
+/// With what the fold is asked.
+fn asking_upserts() -> (Upserts, Teller, Receiver<Command>) {
     let read = ReadRules { max_record_bytes: 1 << 20, max_future: Span::ZERO };
     let rules = UpsertRules {
         release: ReleaseRules { read, late_grace: Span::ZERO, shows_provenance: true, shows_permission: false },
@@ -62,15 +68,22 @@ fn upserts() -> (Upserts, Teller) {
         has_provenance_headers: false,
     };
     let (teller, hearing) = hearing();
-    (Upserts::new(rules, None, streams(), Arc::new(Gates::new(1)), hearing, channel().0), teller)
+    let (commands, asked) = channel();
+    (Upserts::new(rules, None, streams(), Arc::new(Gates::new(1)), hearing, commands), teller, asked)
 }
 
 /// A partition whose last owner had come as far as epoch 0.
 fn loaded(upserts: &mut Upserts, desk: &mut Silent) -> SourcePartition {
+    loaded_with(upserts, desk, Vec::new(), &[])
+}
+
+/// The same, with what stands there and assets that have a document.
+fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<Found>, documents: &[&str]) -> SourcePartition {
     let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
     upserts.arrive(partition, None, desk);
     let note = Reconciled { epoch: Epoch(0), time: Millis(0), owed: BTreeSet::new() };
-    let loaded = Loaded { position: Offset(5), note, documents: FxHashMap::default(), standing: Vec::new() };
+    let documents = documents.iter().map(|asset| (AssetHash::of(Identity { tenant: "o", asset }), Offset(1))).collect();
+    let loaded = Loaded { position: Offset(5), note, documents, standing };
     upserts.take(News { partition, life: desk.0.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
     partition
 }
@@ -120,4 +133,175 @@ fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     loaded(&mut upserts, &mut desk);
     let late = Millis(1_000).moment();
     assert!(upserts.activate(&view(&table, -1), late, &mut routes).is_empty(), "the graph is at epoch -1, the note at 0");
+}
+
+/// What stands of the share and asset `name`.
+fn found(name: &str, key: &str, deleted_at: Option<i64>) -> Found {
+    let stood = Stood {
+        target: TenantId::parse("t").unwrap(),
+        key: AssetId::parse(key).unwrap(),
+        digest: Digest(1),
+        asset: AssetHash::of(Identity { tenant: "o", asset: name }),
+    };
+    Found {
+        share: ShareId::parse(name).unwrap(),
+        owner: TenantId::parse("o").unwrap(),
+        asset: AssetId::parse(name).unwrap(),
+        stood,
+        written_at: Millis(0),
+        deleted_at: deleted_at.map(Millis),
+    }
+}
+
+/// A log of shares of `o` for `t`, each of the asset of its name.
+struct Log {
+    table: ShareTable,
+    next: i64,
+}
+
+impl Log {
+    fn new(shares: &[&str], more: &str) -> Self {
+        let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+        let mut log = Self { table: ShareTable::new(rules), next: 0 };
+        for share in shares {
+            let what =
+                format!(r#""share":"{share}","owner":"o","asset":"{share}","target_tenant":"t","streams":["details"],"profile":"all""#);
+            log.fold(10, "share.offered", &format!("{{{what}{more}}}"));
+            log.fold(10, "share.accepted", &format!(r#"{{"share":"{share}"}}"#));
+        }
+        log
+    }
+
+    fn fold(&mut self, at: i64, kind: &str, data: &str) {
+        let id = self.next;
+        let event = format!(r#"{{"specversion":"1.0","id":"{id}","source":"/operator","type":"sharecast.{kind}.v1","data":{data}}}"#);
+        let folded = self.table.fold(Offset(id), Millis(at), read_structured(event.as_bytes()));
+        assert_eq!(folded.outcome, Outcome::Applied, "{event}");
+        self.next += 1;
+    }
+
+    fn act(&mut self, at: i64, kind: &str, share: &str) {
+        self.fold(at, kind, &format!(r#"{{"share":"{share}"}}"#));
+    }
+}
+
+/// Tombstones of one transaction, by share.
+fn tombstones(upserts: &mut Upserts, view: &View, routes: &mut Routes) -> Vec<(String, i64)> {
+    let mut letters = Vec::new();
+    let mut now = Now { view, time: Millis(1_000).moment(), boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
+    upserts.begin(&mut now);
+    let mut written: Vec<_> = upserts.writes().map(|(write, _)| (write.share().to_string(), write.timestamp.0)).collect();
+    written.sort();
+    upserts.offsets(view, Millis(1_000).moment(), now.routes);
+    upserts.committed();
+    written
+}
+
+/// Nobody told the new owner what has happened: the fold knows of what is over, the input of what was deleted.
+#[test]
+fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes() {
+    let names = ["revoked", "left", "lapsed", "late", "paused", "moved", "deleted", "stays"];
+    let mut log = Log::new(&names, "");
+    log.fold(20, "share.updated", r#"{"share":"lapsed","ends":"1970-01-01T00:00:00.050Z"}"#);
+    log.fold(20, "share.updated", r#"{"share":"late","ends":"1970-01-01T00:00:00.060Z"}"#);
+    log.act(100, "share.revoked", "revoked");
+    log.fold(110, "share.expired", r#"{"share":"late","cause":"access"}"#);
+    log.act(120, "share.left", "left");
+    log.act(200, "share.paused", "paused");
+    log.fold(300, "share.updated", r#"{"share":"moved","target_asset":"elsewhere"}"#);
+    let (mut upserts, _teller, asked) = asking_upserts();
+    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let standing = names.iter().map(|name| found(name, name, (*name == "deleted").then_some(150))).collect();
+    let documents: Vec<&str> = names.into_iter().filter(|name| *name != "deleted").collect();
+    loaded_with(&mut upserts, &mut desk, standing, &documents);
+    let view = view(&log.table, log.next - 1);
+    assert_eq!(upserts.activate(&view, Millis(1_000).moment(), &mut routes).len(), 1);
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let known: Vec<(String, i64)> =
+        [("deleted", 150), ("lapsed", 50), ("moved", 300), ("paused", 300)].map(|(share, at)| (share.to_owned(), at)).into();
+    assert_eq!(tombstones(&mut upserts, &view, &mut routes), known);
+    assert_eq!(upserts.partitions[0].note.epoch, Epoch(0), "nothing is noted while something is still to be taken back");
+    let Ok(Command::Ends { shares, reply }) = asked.try_recv() else { panic!("the fold is asked") };
+    assert_eq!(shares.len(), 3);
+    reply.send(shares.iter().map(|share| log.table.end_of(share, Millis(1_000).moment())).collect()).unwrap();
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let over: Vec<(String, i64)> = [("late", 60), ("left", 120), ("revoked", 100)].map(|(share, at)| (share.to_owned(), at)).into();
+    assert_eq!(tombstones(&mut upserts, &view, &mut routes), over);
+    assert_eq!(upserts.partitions[0].note.epoch, Epoch(log.next - 1));
+}
+
+/// A view is ahead of what was told of it: what took the document away is found among what is still to be carried out.
+#[test]
+fn what_is_told_later_is_the_cause_and_not_the_record_that_finds_it() {
+    let mut log = Log::new(&["a", "b", "c"], "");
+    let (mut upserts, teller) = upserts();
+    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    loaded_with(&mut upserts, &mut desk, ["a", "b", "c"].map(|name| found(name, name, None)).into(), &["a", "b", "c"]);
+    upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
+    let work = |share: &str, cause: i64, shown: StreamSet| Work {
+        share: ShareId::parse(share).unwrap(),
+        owner: TenantId::parse("o").unwrap(),
+        asset: AssetId::parse(share).unwrap(),
+        cause: Millis(cause),
+        shown,
+    };
+    let (everything, nothing) = (StreamSet::ALL, StreamSet::default());
+    log.act(90, "share.paused", "a");
+    log.act(91, "share.resumed", "a");
+    log.act(100, "share.revoked", "a");
+    log.act(110, "share.revoked", "b");
+    log.fold(120, "share.updated", r#"{"share":"c","label":"x"}"#);
+    log.act(130, "share.paused", "c");
+    let touched = vec![
+        work("a", 80, everything),
+        work("a", 90, nothing),
+        work("a", 91, everything),
+        work("a", 100, nothing),
+        work("b", 70, everything),
+        work("b", 110, nothing),
+        work("c", 120, everything),
+    ];
+    teller.tell(&Arc::new(Changes { touched, through: Epoch(log.next - 2), ..Changes::default() }));
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let view = view(&log.table, log.next - 1);
+    let expected: Vec<(String, i64)> = [("a", 90), ("b", 110), ("c", 130)].map(|(share, at)| (share.to_owned(), at)).into();
+    assert_eq!(tombstones(&mut upserts, &view, &mut routes), expected, "the pause of c is in the view and not told: the graph's time");
+}
+
+/// What a failed topic was owed keeps the time of what took its document away first.
+#[test]
+fn an_owed_tombstone_keeps_the_time_of_its_cause() {
+    let mut log = Log::new(&["a"], "");
+    let (mut upserts, teller) = upserts();
+    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    loaded_with(&mut upserts, &mut desk, vec![found("a", "a", None)], &["a"]);
+    upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
+    let tell = |upserts: &mut Upserts, routes: &Routes, cause: i64, through: i64| {
+        let work = Work {
+            share: ShareId::parse("a").unwrap(),
+            owner: TenantId::parse("o").unwrap(),
+            asset: AssetId::parse("a").unwrap(),
+            cause: Millis(cause),
+            shown: StreamSet::default(),
+        };
+        teller.tell(&Arc::new(Changes { touched: vec![work], through: Epoch(through), ..Changes::default() }));
+        upserts.listen(routes, BootTime::default(), &mut Silent(Vec::new()));
+    };
+    // Paused, then revoked, while the route takes nothing.
+    for (at, kind) in [(100, "share.paused"), (200, "share.revoked")] {
+        log.act(at, kind, "a");
+        let view = view(&log.table, log.next - 1);
+        tell(&mut upserts, &routes, at, log.next - 1);
+        let (mut letters, time) = (Vec::new(), Millis(1_000).moment());
+        let mut now = Now { view: &view, time, boot: BootTime::default(), routes: &mut routes, letters: &mut letters, max_routes: 10 };
+        upserts.begin(&mut now);
+        upserts.divert(now.routes, None, |_| true);
+        upserts.committed();
+    }
+    let works: Vec<_> = upserts.owed.values().flat_map(FxHashMap::values).map(|owed| owed.work.cause.0).collect();
+    assert_eq!(works, [100]);
+    // Its route is tried again.
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let view = view(&log.table, log.next - 1);
+    assert_eq!(tombstones(&mut upserts, &view, &mut routes), [("a".to_owned(), 100)]);
 }

@@ -6,22 +6,24 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Upserts;
-use super::bringing::{AtHand, Bringing, Subject};
+use super::bringing::{AtHand, Bringing, Subject, Told};
 use super::changes::Work;
 use super::partition::{Held, State};
 use crate::clock::BootTime;
 use crate::engine::deciding::passed_headers;
 use crate::engine::letters::Letter;
 use crate::engine::routes::Routes;
-use crate::id::Offset;
+use crate::id::{Offset, StreamSet};
 use crate::live::View;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::Stream;
 use crate::share::graph::{Grant, ShareGraph};
+use crate::share::query::own_end;
+use crate::standing::cause::Occasion;
 use crate::standing::holding::{AssetHash, Current, Stood, bring};
 use crate::standing::wanted;
-use crate::time::{Millis, Moment};
+use crate::time::Moment;
 use crate::transport::{Record, SourcePartition};
 
 /// Shares looked at in one transaction.
@@ -52,10 +54,11 @@ pub struct Now<'a> {
 /// The transaction's hand, and the partitions beside it: disjoint fields, borrowed at once.
 macro_rules! bringing {
     ($this:expr, $now:expr) => {{
-        let Upserts { rules, gates, projecting, writes, refusals, partitions, streams, .. } = &mut *$this;
+        let Upserts { rules, gates, projecting, writes, refusals, partitions, streams, todo, taken, sweeps, .. } = &mut *$this;
         let bringing = Bringing {
             rules,
             graph: &$now.view.graph,
+            told: Told { todo, done: taken.0, sweeps },
             newest_change: $now.view.newest_change,
             now: $now.time,
             boot: $now.boot,
@@ -94,6 +97,8 @@ impl Upserts {
             let away: Vec<_> = self.gates.reopened_since(0).into_iter().filter(|away| away.stream == stream).collect();
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
             let State::Active(holding) = &held.state else { continue };
+            // First, for they have the times of their causes.
+            self.todo.extend(held.missed.drain().map(|(_, work)| work));
             for found in found {
                 let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
                 self.unseen.insert(routes.find(topic, stream, || self.rules.names.of_stream(topic, name)));
@@ -103,11 +108,15 @@ impl Upserts {
                 let place = shown.map(|grant| (&grant.target, &grant.target_asset));
                 let current = holding.document(AssetHash::of(identity), &held.draft);
                 if bring(Some(&found.stood), place, current).clears {
-                    let cause = view.graph.control_time();
-                    self.todo.push_back(Work { share: found.share, owner: found.owner, asset: found.asset, cause, is_live: false });
+                    let passed = own_end(None, grant.and_then(|grant| grant.ends.get()), time);
+                    let cause = found.deleted_at.into_iter().chain(passed).min().unwrap_or(view.graph.control_time());
+                    let work = Work { share: found.share, owner: found.owner, asset: found.asset, cause, shown: StreamSet::default() };
+                    match grant {
+                        Some(_) => self.todo.push_back(work),
+                        None => self.undated.push_back(work),
+                    }
                 }
             }
-            self.todo.extend(held.missed.drain().map(|(_, work)| work));
             released.push((source, position));
         }
         released
@@ -142,20 +151,16 @@ impl Upserts {
         let identity = Identity { tenant: work.owner.as_str(), asset: work.asset.as_str() };
         let graph = &now.view.graph;
         let grant = grant_of(graph, identity, work.share.as_str());
-        let is_over = grant.is_none_or(|grant| !crate::release::is_in_force(grant, now.time));
-        let mut cause = work.cause;
-        if is_over && work.is_live {
-            // Something later ended it, and that is the time of its tombstone.
-            let later = self.todo.iter().skip(at + 1).find(|later| later.share == work.share && !later.is_live);
-            cause = later.map_or(cause, |later| later.cause);
-        }
-        let subject = Subject { share: &work.share, grant, identity, cause };
+        let subject = Subject { share: &work.share, grant, identity, occasion: Occasion::Change(work.cause) };
         let (mut bringing, partitions, streams) = bringing!(self, now);
         for held in partitions {
             let stream = &streams[usize::from(held.source().stream.0)];
             let State::Active(holding) = &mut held.state else {
                 // Its documents were perhaps shown by a view that had not seen this.
-                held.missed.insert(work.share.clone(), work.clone());
+                let is_withheld = held.missed.get(&work.share).is_some_and(|before| !before.shown.contains(stream.index));
+                if !is_withheld {
+                    held.missed.insert(work.share.clone(), work.clone());
+                }
                 continue;
             };
             // Its place may be another one now.
@@ -204,7 +209,7 @@ impl Upserts {
             held.draft.document(asset, None);
             held.is_written = true;
         }
-        self.bring_all(stream, record, identity, is_readable, now.view.graph.control_time(), now);
+        self.bring_all(stream, record, identity, is_readable, now);
     }
 
     fn load(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
@@ -245,7 +250,7 @@ impl Upserts {
             now.letters.push(Letter::of_input(stream, record, refusal));
         }
         if is_last {
-            self.bring_all(stream, record, identity, is_there, record.timestamp, now);
+            self.bring_all(stream, record, identity, is_there, now);
         }
     }
 
@@ -256,15 +261,7 @@ impl Upserts {
         outer.complete().map(AssetHash::of)
     }
 
-    fn bring_all(
-        &mut self,
-        stream: &Stream,
-        record: &Record<'_>,
-        identity: Identity<'_>,
-        is_there: bool,
-        cause: Millis,
-        now: &mut Now<'_>,
-    ) {
+    fn bring_all(&mut self, stream: &Stream, record: &Record<'_>, identity: Identity<'_>, is_there: bool, now: &mut Now<'_>) {
         let Some(shares) = now.view.graph.asset(identity.tenant, identity.asset) else { return };
         let passed = passed_headers(&self.rules.passes_headers, record);
         let at_hand = record.value.filter(|_| is_there).map(|text| AtHand {
@@ -276,7 +273,7 @@ impl Upserts {
         let (mut bringing, partitions, _) = bringing!(self, now);
         let Some(held) = partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let subject = Subject { share: &grant.share, grant: Some(grant), identity, cause };
+            let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
             bringing.bring(held, stream, subject, at_hand);
         }
     }
@@ -300,7 +297,13 @@ impl Upserts {
             let (stream, cause) = (held.source().stream, now.view.graph.control_time());
             for (share, stood) in stood {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
-                let work = Work { share: share.clone(), owner: stood.target.clone(), asset: stood.key.clone(), cause, is_live: false };
+                let work = Work {
+                    share: share.clone(),
+                    owner: stood.target.clone(),
+                    asset: stood.key.clone(),
+                    cause,
+                    shown: StreamSet::ALL.without(stream),
+                };
                 let source = self.partitions[at].source();
                 let (mut bringing, partitions, streams) = bringing!(self, now);
                 bringing.clear(source, &streams[usize::from(stream.0)], work, &stood, cause);

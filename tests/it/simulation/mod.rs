@@ -335,6 +335,7 @@ impl Instance {
             fence: Arc::clone(&self.shared.fence),
             clock: Arc::clone(&self.shared.clock),
             metrics: ControlMetrics,
+            has_mask_secret: true,
             topics: None,
             snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1)),
             commands: self.asked.lock().unwrap_or_else(PoisonError::into_inner).take().expect("the only fold"),
