@@ -29,6 +29,12 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     ("sharecast_documents_standing", Kind::Gauge, "Documents that stand in tenants' topics of upsert streams."),
     ("sharecast_route_open", Kind::Gauge, "A tenant's topics that are open (failed), each counted by every worker that has found it so."),
     ("sharecast_consumer_lag", Kind::Gauge, "Input records behind the group's committed offset, by stream and partition."),
+    ("sharecast_partitions_held", Kind::Gauge, "Input partitions that this process has and that do not flow yet."),
+    (
+        "sharecast_offset_gaps_total",
+        Kind::Counter,
+        "Gaps between the offsets of input records, by stream: normal where they are compacted or transactional.",
+    ),
     ("sharecast_retention_left_seconds", Kind::Gauge, "How long the oldest uncommitted record stays in the input, by stream."),
     ("sharecast_end_to_end_seconds", Kind::Histogram, "From the Kafka timestamp of a batch's oldest record to its commit."),
     ("sharecast_batch_seconds", Kind::Histogram, "From loading the graph to the commit of a batch."),

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::engine::needs::hidden_topics;
-use crate::engine::topics::{INVITATIONS, SHARES, TopicNames};
+use crate::engine::topics::{INVITATIONS, TopicNames};
 use crate::id::TenantId;
 
 /// Who is who to Kafka, in its words: `User:name`.
@@ -67,7 +67,10 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<Section>
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
     let mut sections = vec![
         Section { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
-        Section { title: format!("the operator's commands, {}", principals.operator), grants: operator(config, &principals.operator) },
+        Section {
+            title: format!("every command but run, {}: the operator's, and those that act for a tenant with --as", principals.operator),
+            grants: operator(config, &principals.operator),
+        },
         Section {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
@@ -83,7 +86,8 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<Section>
             grant(principal, &["Read", "Describe"], "topic", &topics, Named::Exactly),
             grant(principal, &["Read", "Describe"], "group", &[format!("{tenant}.")], Named::Beginning),
         ];
-        sections.push(Section { title: format!("tenant {tenant}, {principal}: its own topics, and groups named {tenant}.…"), grants });
+        let title = format!("tenant {tenant}, {principal}, as owner and as target: its own topics, in groups named {tenant}.…");
+        sections.push(Section { title, grants });
     }
     sections
 }
@@ -118,18 +122,23 @@ fn engine(config: &Config, principal: &str) -> Vec<Grant> {
     grants
 }
 
+/// Every command but `run`: those that act for a tenant (`--as`) too, for a tenant's own principal may never write events.
 fn operator(config: &Config, principal: &str) -> Vec<Grant> {
     let group = &config.kafka.group;
     let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
     vec![
+        // Events, and what a mailer needs of an invitation.
         grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], Named::Exactly),
-        grant(principal, &["Read"], "topic", &[SHARES.to_owned()], Named::Exactly),
-        grant(principal, &["Describe"], "group", std::slice::from_ref(group), Named::Exactly),
-        grant(principal, &["Describe"], "group", &[format!("{group}-")], Named::Beginning),
-        // For `provision`, which looks at every topic and makes those that are missing.
-        grant(principal, &["Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
-        grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
+        // `--wait` reads status documents, `revoke --wait` what the workers report in the state topic; dead letters, what is owed and what
+        // stands are looked at by hand.
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
+        // `share offer --preview` reads an asset's newest record; `provision` looks at every topic.
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
+        grant(principal, &["Create"], "topic", &hidden_topics(config), Named::Exactly),
         grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
+        // `revoke --wait` asks who is in the engine's group; `kafka-consumer-groups.sh --reset-offsets` sets its offsets.
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), Named::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], Named::Beginning),
     ]
 }
 
@@ -174,6 +183,21 @@ mod tests {
         }
         assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 2, "the engine and the operator write");
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
+    }
+
+    #[test]
+    fn the_operator_reads_everything_but_tenants_topics_and_writes_events_alone() {
+        let config = config("");
+        let operator = printed(&config).swap_remove(1).1;
+        let reads =
+            |topic: &str| operator.lines().any(|line| line.contains("--operation Read") && line.contains(&format!("--topic {topic}")));
+        for topic in hidden_topics(&config).iter().map(String::as_str).chain(["telemetry.raw", "asset.details"]) {
+            assert!(reads(topic), "{topic}");
+        }
+        assert!(!reads("share."), "tenants' records are tenants'");
+        let writes: Vec<&str> = operator.lines().filter(|line| line.contains("--operation Write")).collect();
+        assert_eq!(writes.len(), 1);
+        assert!(writes[0].ends_with("--topic sharecast.control --topic sharecast.invitations"), "{}", writes[0]);
     }
 
     #[test]

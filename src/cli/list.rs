@@ -15,6 +15,7 @@ use super::printing::{Ended, exit, print_members, print_table, print_values, sho
 use super::reading::{Beginning, Coming, ControlFold};
 use crate::id::ShareId;
 use crate::share::history::{Entry, History};
+use crate::share::invitee;
 use crate::share::listing::{Filter, Listed, Stats, list, look_at};
 use crate::share::state::{Permission, State};
 use crate::share::status::StatusTopic;
@@ -68,10 +69,8 @@ pub enum ShareLook {
 
 /// What no invitee can be is found nowhere.
 fn address(text: &str) -> Result<String, String> {
-    match text.split_once('@') {
-        Some((local, domain)) if !local.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(text.to_owned()),
-        _ => Err("an address has one @; to look for a part of one use --search".to_owned()),
-    }
+    let part = "; to look for a part of an address use --search";
+    invitee::check(text).map(|()| text.to_owned()).map_err(|error| format!("it {error}{part}"))
 }
 
 /// Which shares: of one option any value may fit, all options must.

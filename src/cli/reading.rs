@@ -77,7 +77,7 @@ impl ControlFold {
         // The first question of all: who is refused, or reaches nobody, is told so at once, and why.
         let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
         let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
-        let bounds = probe.ask().map_err(input_failure)?;
+        let bounds = probe.ask().map_err(|error| missing_or(error, &kafka, &topic, patience))?;
         let rules = config.fold_rules();
         let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
@@ -178,4 +178,15 @@ impl ControlFold {
         let silent = SystemClock.boot().after(self.patience);
         self.end_by.map_or(silent, |end| end.min(silent))
     }
+}
+
+/// Why the topic's end was not told: it may not be there yet, which librdkafka says in words of its own.
+fn missing_or(error: ConsumeError, kafka: &KafkaSettings, topic: &str, patience: Duration) -> Failure {
+    let is_refused = matches!(error, ConsumeError::Refused(_));
+    if is_refused && matches!(Admin::open(kafka, patience).and_then(|admin| admin.topic(topic)), Ok(None)) {
+        let what =
+            format!("the control topic {topic} is not there: `sharecast provision` makes it, or is control.topic or the cluster another?");
+        return Failure::new(Exit::Configuration, what);
+    }
+    input_failure(error)
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::exit::{Exit, Failure};
 use super::{configuration, logging};
 use crate::clock::SystemClock;
@@ -35,18 +37,26 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     })
 }
 
-/// Raised by the first SIGTERM or SIGINT; a second one aborts the process.
+/// Raised by the first SIGTERM, SIGINT or SIGHUP; a second one aborts the process. A SIGHUP that was ignored when the process was
+/// started, as by `nohup`, stays so.
 pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be caught: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let ignores_hangup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()));
     let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
-            use tokio::signal::unix::{SignalKind, signal};
             let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+            let mut hangup = if ignores_hangup { None } else { signal(SignalKind::hangup()).ok() };
             loop {
-                let code = tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130 };
+                let hung_up = async {
+                    match &mut hangup {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let code = tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130, _ = hung_up => 129 };
                 if raised.swap(true, Ordering::Relaxed) {
                     std::process::exit(code);
                 }
@@ -55,4 +65,22 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
         });
     });
     thread.map(|_| stop).map_err(failed)
+}
+
+/// Whether a process with this `/proc/self/status` ignores the signal.
+fn ignores(status: &str, signal: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal.as_raw_value() - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_has_set_is_seen() {
+        assert!(ignores("Name:\tx\nSigIgn:\t0000000000001001\n", SignalKind::hangup()));
+        assert!(!ignores("Name:\tx\nSigIgn:\t0000000000001000\n", SignalKind::hangup()));
+        assert!(!ignores("", SignalKind::hangup()));
+    }
 }

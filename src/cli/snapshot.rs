@@ -33,7 +33,9 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let path = args.out.as_ref().unwrap_or(&config.snapshot.path);
     let failed = |error: SnapshotError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
     // Before the whole control topic is read for it.
-    snapshots::check_place(path).map_err(|error| failed(error.into()))?;
+    if let Some(error) = snapshots::cannot_write(path) {
+        return Err(failed(error.into()));
+    }
     let kafka = KafkaSettings::of(&config.kafka);
     let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
     let origin = Origin { cluster, topic: config.control.topic.clone() };

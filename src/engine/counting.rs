@@ -12,6 +12,7 @@ use super::setback::Setback;
 use super::upsert::{Bytes, Write};
 use crate::config::TenantLabels;
 use crate::record::dead_letter::Reason;
+use crate::id::StreamIndex;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
 use crate::share::graph::ShareGraph;
@@ -127,6 +128,10 @@ pub struct WorkerMetrics {
     claims: f64,
     /// What this worker shows in `documents_standing`.
     documents: f64,
+    /// What this worker shows in `partitions_held`.
+    held: f64,
+    /// By stream.
+    gaps: Vec<Counter>,
     tally: Tally,
 }
 
@@ -140,6 +145,10 @@ impl WorkerMetrics {
     /// Metrics for a worker of these streams.
     pub fn new(streams: &[Stream], labels: TenantLabels) -> Self {
         let names: Vec<String> = streams.iter().map(|stream| stream.name.to_string()).collect();
+        let gaps: Vec<Counter> = names.iter().map(|name| counter!("sharecast_offset_gaps_total", "stream" => name.clone())).collect();
+        // Both are there before the first of them is counted.
+        gaps.iter().for_each(|gaps| gaps.increment(0));
+        gauge!("sharecast_partitions_held").increment(0.0);
         Self {
             records_in: names.iter().map(|name| counter!("sharecast_records_in_total", "stream" => name.clone())).collect(),
             suppressed: Suppressed::ALL.iter().map(|reason| counter!("sharecast_suppressed_total", "reason" => reason.as_str())).collect(),
@@ -152,6 +161,8 @@ impl WorkerMetrics {
             open_routes: FxHashMap::default(),
             claims: 0.0,
             documents: 0.0,
+            held: 0.0,
+            gaps,
             tally: Tally::default(),
         }
     }
@@ -230,6 +241,19 @@ impl WorkerMetrics {
     pub fn standing(&mut self, documents: usize) {
         gauge!("sharecast_documents_standing").increment(documents as f64 - self.documents);
         self.documents = documents as f64;
+    }
+
+    /// So many of this worker's partitions are held and do not flow.
+    pub fn held(&mut self, partitions: usize) {
+        if partitions as f64 != self.held {
+            gauge!("sharecast_partitions_held").increment(partitions as f64 - self.held);
+            self.held = partitions as f64;
+        }
+    }
+
+    /// Between two records of this stream lie offsets without one.
+    pub fn gap(&self, stream: StreamIndex) {
+        self.gaps[usize::from(stream.0)].increment(1);
     }
 
     /// Documents and tombstones of upsert streams were committed.

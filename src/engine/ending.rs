@@ -28,6 +28,8 @@ impl From<ClientError> for RunError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Unavailable(reason) => Self::Unavailable(reason),
+            // Credentials are changed while engines run: they wait until they are let in again.
+            refused @ ClientError::LoginRefused(_) => Self::Unavailable(refused.to_string()),
             other => Self::Configuration(other.to_string()),
         }
     }

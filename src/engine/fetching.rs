@@ -200,7 +200,7 @@ mod tests {
             keeps_notes: true,
         };
         let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
-        let ticket = Ticket { partition, life: 1, is_unwanted: Arc::default() };
+        let ticket = Ticket { partition, life: 1, is_unwanted: Arc::default(), progress: Arc::default() };
         let mut found = 0;
         around.read_notes(&ticket, &mut State(state), &mut |read| {
             let Read::Notes(Offset(7), notes) = read else { panic!("{read:?}") };

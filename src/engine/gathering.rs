@@ -42,7 +42,11 @@ where
     /// Polls once; a cluster that does not answer is waited for.
     pub(super) fn poll(&mut self, wait: Duration, room: usize) -> Result<(), Ended> {
         let mut changes = Vec::new();
-        match self.consumer.poll(wait, room, &mut self.batch, &mut changes) {
+        let before = self.batch.len();
+        let polled = self.consumer.poll(wait, room, &mut self.batch, &mut changes);
+        // What was appended is older than every change, and stays on an error.
+        self.check_positions(before)?;
+        match polled {
             Ok(()) => {}
             Err(ConsumeError::Unavailable(reason)) => debug!(reason, "the cluster does not answer"),
             Err(other) => return Err(Ended::Input(other)),
@@ -68,7 +72,7 @@ where
                 Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, Some(first), &mut *self.desk),
                 _ => {
                     self.owed.begun(partition, first);
-                    self.consumer.release(partition, first).map_err(Ended::Input)?;
+                    self.release_partition(partition, first)?;
                 }
             }
         }
@@ -93,7 +97,7 @@ where
         let time = self.shared.clock.wall().max(view.graph.control_time()).max(upserts.not_before()).moment();
         for (partition, from) in upserts.activate(&view, time, &mut self.routes) {
             info!(?partition, from = from.0, "upsert partition flows");
-            self.consumer.release(partition, from).map_err(Ended::Input)?;
+            self.release_partition(partition, from)?;
         }
         Ok(())
     }
@@ -101,6 +105,10 @@ where
     /// What was read of one partition.
     fn take(&mut self, news: News) -> Result<(), Ended> {
         let News { partition, life, what } = news;
+        if let Read::Gap(gap, found) = what {
+            let is_current = self.handover.positions.is_current(partition, life);
+            return if is_current { self.take_gap(partition, gap, found) } else { Ok(()) };
+        }
         let is_upsert = self.upserts.as_ref().is_some_and(|upserts| upserts.is_upsert(partition));
         let of_upserts = || self.upserts.as_ref().is_some_and(|upserts| upserts.is_current(partition, life));
         if !(if is_upsert { of_upserts() } else { self.owed.is_current(partition, life) }) {
@@ -119,11 +127,11 @@ where
                 let mut route = |tenant| routes.find(tenant, stream.index, || settings.names.of_stream(tenant, &stream.name));
                 let debts = notes.iter().map(|note| (route(&note.tenant), note.from)).collect();
                 self.owed.known(partition, life, position, debts);
-                self.consumer.release(partition, position).map_err(Ended::Input)?;
+                self.release_partition(partition, position)?;
             }
             (Read::Again { route, from, records, behind }, _) => self.owed.read((partition, life), route, from, (records, behind)),
             (what, Some(upserts)) => upserts.take(News { partition, life, what }),
-            (Read::Loaded(_) | Read::Documents { .. }, None) => {}
+            (Read::Loaded(_) | Read::Documents { .. } | Read::Gap(..), None) => {}
         }
         Ok(())
     }
@@ -136,7 +144,7 @@ where
         let mut partitions = self.owed.held();
         partitions.extend(self.upserts.iter_mut().flat_map(Upserts::forget));
         for partition in &partitions {
-            self.consumer.hold(*partition).map_err(Ended::Input)?;
+            self.hold_partition(*partition)?;
         }
         self.read_first(&partitions);
         Ok(())
@@ -147,6 +155,8 @@ where
             Change::Assigned(partitions) => {
                 info!(?partitions, "partitions assigned");
                 self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
+                let now = self.shared.clock.boot();
+                partitions.iter().for_each(|partition| self.handover.positions.arrive(*partition, now));
                 self.read_first(&partitions);
                 self.awaits_assign = false;
                 self.saying.is_member(self.consumer.member_id());
@@ -164,6 +174,7 @@ where
                     upserts.leave(&partitions);
                 }
                 self.owed.leave(&partitions);
+                self.handover.positions.leave(&partitions);
             }
             Change::OutOfRange(partition) => {
                 let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();

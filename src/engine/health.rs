@@ -1,12 +1,64 @@
 //! What `/readyz` answers from.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::fence::{Closed, Fence};
+use super::handover::Overdue;
 use super::http::{Check, Health};
 use crate::clock::Clock;
 use crate::live::Live;
+
+/// The named conditions from the process's first moment on: until the engine begins, none holds, and the first says what is waited
+/// for.
+pub struct Readiness {
+    workers: usize,
+    stop: Arc<AtomicBool>,
+    waits_for: Mutex<String>,
+    engine: OnceLock<EngineHealth>,
+}
+
+impl Readiness {
+    /// Before anything has begun.
+    pub fn new(workers: usize, stop: Arc<AtomicBool>, waits_for: String) -> Self {
+        Self { workers, stop, waits_for: Mutex::new(waits_for), engine: OnceLock::new() }
+    }
+
+    /// What the start waits for now.
+    pub fn waits_for(&self, what: &str) {
+        what.clone_into(&mut self.waits_for.lock().expect("only set"));
+    }
+
+    /// From here on the engine answers.
+    pub fn begins(&self, engine: EngineHealth) {
+        // It begins once.
+        let _ = self.engine.set(engine);
+    }
+}
+
+impl Health for Readiness {
+    fn checks(&self) -> Vec<Check> {
+        if let Some(engine) = self.engine.get() {
+            return engine.checks();
+        }
+        let waits_for = self.waits_for.lock().expect("only set").clone();
+        let none = |what: &str| Err(format!("0 of {} workers {what}", self.workers));
+        vec![
+            Check { name: "control_caught_up", state: Err(format!("waiting for Kafka: {waits_for}")) },
+            Check { name: "fence", state: Err("the control topic is not read yet".to_owned()) },
+            Check { name: "assigned", state: none(HAVE_ASSIGNMENT) },
+            Check { name: "producer", state: none(HAVE_PRODUCER) },
+            Check { name: "draining", state: draining(&self.stop) },
+        ]
+    }
+}
+
+const HAVE_ASSIGNMENT: &str = "have an assignment";
+const HAVE_PRODUCER: &str = "have a producer";
+
+fn draining(stop: &AtomicBool) -> Result<(), String> {
+    if stop.load(Ordering::Relaxed) { Err("the process is ending".to_owned()) } else { Ok(()) }
+}
 
 /// The engine's named conditions of readiness (SPEC section 13). Ready means flowing.
 pub struct EngineHealth {
@@ -24,6 +76,23 @@ pub struct EngineHealth {
     pub producers: Arc<AtomicUsize>,
     /// Workers that the group has given its answer.
     pub assigned: Arc<AtomicUsize>,
+    /// Partitions that have been held for too long.
+    pub overdue: Overdue,
+}
+
+/// So many partitions are named.
+const NAMED: usize = 5;
+
+impl EngineHealth {
+    fn held(&self) -> Result<(), String> {
+        let overdue = self.overdue.lock().expect("only copied");
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = overdue.iter().take(NAMED).map(|(topic, partition)| format!("{topic} partition {partition}")).collect();
+        let more = if overdue.len() > NAMED { ", …" } else { "" };
+        Err(format!("{} held and cannot begin: {}{more}", overdue.len(), named.join(", ")))
+    }
 }
 
 impl Health for EngineHealth {
@@ -39,13 +108,13 @@ impl Health for EngineHealth {
             count if count >= self.workers => Ok(()),
             count => Err(format!("{count} of {} workers {what}", self.workers)),
         };
-        let draining = if self.stop.load(Ordering::Relaxed) { Err("the process is ending".to_owned()) } else { Ok(()) };
         vec![
             Check { name: "control_caught_up", state: caught_up },
             Check { name: "fence", state: fence },
-            Check { name: "assigned", state: all(&self.assigned, "have an assignment") },
-            Check { name: "producer", state: all(&self.producers, "have a producer") },
-            Check { name: "draining", state: draining },
+            Check { name: "assigned", state: all(&self.assigned, HAVE_ASSIGNMENT) },
+            Check { name: "producer", state: all(&self.producers, HAVE_PRODUCER) },
+            Check { name: "held", state: self.held() },
+            Check { name: "draining", state: draining(&self.stop) },
         ]
     }
 }

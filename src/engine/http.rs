@@ -1,7 +1,7 @@
 //! `/metrics`, `/livez` and `/readyz` (SPEC section 13).
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +22,7 @@ pub struct Check {
 
 /// Answers the conditions of readiness, in order.
 pub trait Health: Send + Sync {
-    /// control_caught_up, fence, assigned, producer, draining.
+    /// control_caught_up, fence, assigned, producer, held, draining.
     fn checks(&self) -> Vec<Check>;
 }
 
@@ -33,11 +33,12 @@ struct Served {
 
 /// Serves until `stop` is raised. `listener` is bound already, so that a port in use is an error at start.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     health: Arc<dyn Health>,
     metrics: PrometheusHandle,
     stop: Arc<AtomicBool>,
 ) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     let served = Arc::new(Served { health, metrics });
     let router =
         Router::new().route("/metrics", get(render)).route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(served);
@@ -50,8 +51,10 @@ pub async fn serve(
 }
 
 /// Binds the address of `http.listen`.
-pub async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::bind(address).await
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 async fn render(State(served): State<Arc<Served>>) -> String {

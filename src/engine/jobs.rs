@@ -1,15 +1,16 @@
 //! What a worker wants to have read besides the group's records, and what comes of it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustc_hash::FxHashMap;
 
 use super::owed::OwedNote;
+use super::position::{Found as GapFound, Gap};
 use super::routes::RouteIndex;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
-use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, SourcePartition};
 
@@ -22,6 +23,8 @@ pub struct Ticket {
     pub life: u64,
     /// Raised when nobody wants it any more.
     pub is_unwanted: Arc<AtomicBool>,
+    /// Rises whenever the one who reads for it gets on.
+    pub progress: Arc<AtomicU64>,
 }
 
 /// What a worker wants to have read.
@@ -35,11 +38,13 @@ pub enum Job {
     Notes(Ticket),
     /// What a route is owed, from this offset on, so many records at most.
     Again(Ticket, RouteIndex, Offset, usize),
+    /// Whether a gap holds a record.
+    Gap(Ticket, Gap),
 }
 
 impl Job {
     pub(super) fn ticket(&self) -> &Ticket {
-        let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..)) = self;
+        let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..) | Self::Gap(ticket, _)) = self;
         ticket
     }
 }
@@ -87,6 +92,8 @@ pub enum Read {
         /// What follows behind them.
         behind: Offset,
     },
+    /// What a gap holds.
+    Gap(Gap, GapFound),
     /// The input can never be read.
     Failed(ConsumeError),
 }
@@ -114,7 +121,7 @@ pub struct Found {
     /// Which.
     pub asset: AssetId,
     /// Where it stands, and which document it is.
-    pub stood: Stood,
+    pub stood: SinkEntry,
     /// When it was written.
     pub written_at: Millis,
     /// The Kafka timestamp of the null record, if that is the asset's newest one before the partition's position.

@@ -2,7 +2,7 @@
 //! shared assets, to be held against today's graph.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -15,10 +15,10 @@ use crate::live::Live;
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::Stream;
 use crate::standing::entry::{self, StandingEntry};
-use crate::standing::holding::{AssetHash, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Millis;
-use crate::transport::{Archive, Batch, ConsumeError, Record, SourcePartition};
+use crate::transport::{Archive, Batch, ConsumeError, LogBounds, Record, SourcePartition};
 
 /// One wait for records.
 pub(super) const WAIT: Duration = Duration::from_millis(200);
@@ -66,12 +66,14 @@ impl Surroundings {
         let ticket = job.ticket();
         let &Ticket { partition, life, .. } = ticket;
         let mut tell = |what| tell(News { partition, life, what });
+        let archive = &mut Watched { archive, progress: &ticket.progress };
         loop {
             let done = match job {
                 Job::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
                 Job::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
                 Job::Notes(_) => self.read_notes(ticket, archive, &mut tell),
                 Job::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
+                Job::Gap(_, gap) => self.look_into(ticket, *gap, archive, &mut tell),
             };
             match done {
                 Ok(()) | Err(Cut::Unwanted) => return,
@@ -185,7 +187,7 @@ impl Surroundings {
             share: entry.share,
             owner: entry.owner,
             asset: entry.asset,
-            stood: Stood { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
+            stood: SinkEntry { target: entry.target, key: AssetId::parse(place).ok()?, digest: entry.digest, asset },
             written_at,
             deleted_at: None,
         };
@@ -237,6 +239,33 @@ impl Surroundings {
             tell(Read::Documents { records, fetched: None });
         }
         Ok(())
+    }
+}
+
+/// An archive that notes whenever reading gets on.
+struct Watched<'a, A> {
+    archive: &'a mut A,
+    progress: &'a AtomicU64,
+}
+
+impl<A: Archive> Archive for Watched<'_, A> {
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
+        self.archive.committed(topic, partition)
+    }
+
+    fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {
+        self.archive.partitions(topic)
+    }
+
+    fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError> {
+        self.archive.turn_to(topic, partition, from)
+    }
+
+    fn read(&mut self, wait: Duration, room: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
+        let before = into.len();
+        let behind = self.archive.read(wait, room, source, into)?;
+        self.progress.fetch_add(u64::from(into.len() > before), Ordering::Relaxed);
+        Ok(behind)
     }
 }
 

@@ -9,10 +9,10 @@ use metrics::gauge;
 use tracing::debug;
 
 use crate::clock::Clock;
-use crate::id::Offset;
+use crate::id::StreamIndex;
 use crate::kafka::{Admin, Backlog, ClientError, CommittedOffsets, KafkaSettings};
-use crate::record::mapping::Stream;
-use crate::transport::SourcePartition;
+use crate::record::mapping::{Mode, Stream};
+use crate::transport::{SourcePartition, Start};
 
 /// The backlog is looked at this often.
 const EVERY: Duration = Duration::from_secs(10);
@@ -22,14 +22,38 @@ const ASK: Duration = Duration::from_secs(2);
 /// The partitions that this process's workers hold at the moment.
 pub type Held = Arc<Mutex<BTreeSet<SourcePartition>>>;
 
+/// By stream, whether its input is compacted: then gaps between offsets are normal.
+#[derive(Debug, Clone)]
+pub struct Compacted(Arc<[AtomicBool]>);
+
+impl Compacted {
+    /// Until the topics have been asked, by what a stream's mode needs.
+    pub fn by_mode(streams: &[Stream]) -> Self {
+        Self(streams.iter().map(|stream| AtomicBool::new(stream.mode == Mode::Upsert)).collect())
+    }
+
+    /// Whether gaps are normal in this stream's input.
+    pub fn is(&self, stream: StreamIndex) -> bool {
+        self.0[usize::from(stream.0)].load(Ordering::Relaxed)
+    }
+
+    fn learn(&self, stream: StreamIndex, is_compacted: bool) {
+        self.0[usize::from(stream.0)].store(is_compacted, Ordering::Relaxed);
+    }
+}
+
 /// The monitor's thread.
 pub struct Monitor {
     /// Where the cluster is.
     pub kafka: KafkaSettings,
     /// The configured streams.
     pub streams: Arc<[Stream]>,
+    /// Where partitions begin that have no committed offset, by stream.
+    pub starts: Arc<[Start]>,
     /// What is looked at.
     pub held: Held,
+    /// What the inputs' configuration says.
+    pub compacted: Compacted,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the process ends.
@@ -40,7 +64,8 @@ impl Monitor {
     /// Looks until told to stop. What cannot be asked is asked again in the next round.
     pub fn run(self) -> Result<(), ClientError> {
         let backlog = Backlog::open(&self.kafka)?;
-        let committed = CommittedOffsets::of(&self.kafka, &self.kafka.group)?;
+        // What an open transaction is about to commit is not waited for: a partition that waits for it has a lag too.
+        let committed = CommittedOffsets::as_they_stand(&self.kafka, &self.kafka.group)?;
         let admin = Admin::open(&self.kafka, ASK)?;
         let mut shown = BTreeSet::new();
         while !self.stop.load(Ordering::Relaxed) {
@@ -72,17 +97,26 @@ impl Monitor {
             let named: Vec<(&str, i32)> = partitions.iter().map(|p| (stream.topic.as_str(), p.partition)).collect();
             let mut oldest = None;
             for (partition, next) in partitions.iter().zip(committed.ask(&named, ASK)?) {
-                let Some(next) = next else { continue };
-                let end = backlog.end(&stream.topic, partition.partition, ASK)?;
-                let Offset(lag) = Offset(end.0 - next.offset.0);
+                let bounds = backlog.bounds(&stream.topic, partition.partition, ASK)?;
+                // One that waits for its beginning to be committed has everything before it that it will begin with.
+                let begins = match self.starts[usize::from(stream.index.0)] {
+                    Start::Earliest => bounds.start,
+                    Start::Latest => bounds.end,
+                };
+                let next = next.map_or(begins, |committed| committed.offset);
+                let lag = bounds.end.0 - next.0;
                 self.show_lag(*partition, lag.max(0));
                 if lag > 0
-                    && let Some(timestamp) = backlog.timestamp_at(&stream.topic, partition.partition, next.offset, ASK)?
+                    && let Some(timestamp) = backlog.timestamp_at(&stream.topic, partition.partition, next, ASK)?
                 {
                     oldest = Some(oldest.map_or(timestamp, |known: crate::time::Millis| known.min(timestamp)));
                 }
             }
-            let retention_ms = admin.topic_config(&stream.topic)?.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
+            let config = admin.topic_config(&stream.topic)?;
+            if let Some(policy) = config.get("cleanup.policy") {
+                self.compacted.learn(stream.index, policy.contains("compact"));
+            }
+            let retention_ms = config.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
             let left = match retention_ms {
                 Some(retention_ms @ 0..) => (retention_ms - oldest.map_or(0, |oldest| self.clock.wall().0 - oldest.0)) as f64 / 1000.0,
                 _ => f64::INFINITY,

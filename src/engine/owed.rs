@@ -85,7 +85,7 @@ impl Owed {
     pub fn arrive(&mut self, partition: SourcePartition, desk: &mut dyn Desk) {
         self.leave(&[partition]);
         self.lives += 1;
-        let ticket = Ticket { partition, life: self.lives, is_unwanted: Arc::<AtomicBool>::default() };
+        let ticket = Ticket { partition, life: self.lives, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() };
         desk.ask(Job::Notes(ticket.clone()));
         self.parts.push(Part { ticket, position: None, debts: BTreeMap::new() });
     }
@@ -225,6 +225,12 @@ impl Owed {
     /// Where the next transaction's records of a partition begin.
     pub fn position(&self, partition: SourcePartition) -> Option<Offset> {
         self.parts.iter().find(|part| part.ticket.partition == partition)?.position
+    }
+
+    /// How far the reading of a partition's notes has got, in no unit.
+    pub fn progress(&self, partition: SourcePartition) -> Option<u64> {
+        let part = self.parts.iter().find(|part| part.ticket.partition == partition)?;
+        Some(part.ticket.progress.load(Ordering::Relaxed))
     }
 
     /// The partitions in hand.

@@ -8,6 +8,7 @@ use super::control::Command;
 use super::counting::WorkerMetrics;
 use super::desk::{Desk, OpenArchive, ReadingDesk};
 use super::ending::RunError;
+use super::handover::BESIDE_TRANSACTION;
 use super::loading::Surroundings;
 use super::provision::Provisioner;
 use super::snapshots;
@@ -15,9 +16,9 @@ use super::status::CONTROL_PARTITION;
 use super::stored::document_form;
 use super::topics::{STATE, TopicNames, standing_topic};
 use super::upsert::Upserts;
-use super::upsert::bringing::UpsertRules;
 use super::upsert::changes::Hearing;
 use super::upsert::gate::{Gates, Progress};
+use super::upsert::reconcile::UpsertRules;
 use super::worker::{Aside, Shared, Worker, WorkerSettings};
 use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
@@ -56,6 +57,7 @@ pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, so
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
             ClientError::Unavailable(reason) => ProduceError::Abort(reason),
+            refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
             other => ProduceError::Fatal(other.to_string()),
         })
     })
@@ -111,6 +113,7 @@ pub(super) fn make_worker(
         passes_headers: config.output.headers.clone(),
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
         has_permission_header: config.shows_permission(),
+        held_for: Duration::from_millis(kafka.transaction_timeout_ms()) + BESIDE_TRANSACTION,
     };
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     let make_producer = producer_maker(kafka, transactional_id, sources.clone());

@@ -69,7 +69,8 @@ where
                 break;
             }
         }
-        self.consumer.resume().map_err(Ended::Input)
+        self.handover.positions.restarted(self.shared.clock.boot());
+        self.resume_input()
     }
 
     /// The group has a newer generation: poll until it tells us our part of it.
@@ -80,7 +81,7 @@ where
         while self.awaits_assign && self.shared.clock.boot() < give_up && !self.shared.stop.load(Ordering::Relaxed) {
             self.poll(HOLD_WAIT, 1)?;
         }
-        self.consumer.resume().map_err(Ended::Input)
+        self.resume_input()
     }
 
     fn blame(&mut self, errors: Vec<ProduceError>, origin: Option<Origin>) -> Result<(), Ended> {
@@ -221,7 +222,7 @@ where
         while self.shared.clock.boot() < until && !self.shared.stop.load(Ordering::Relaxed) {
             self.poll(HOLD_WAIT, 1)?;
         }
-        self.consumer.resume().map_err(Ended::Input)
+        self.resume_input()
     }
 
     /// Makes the producer anew. Its `init_transactions` settles the old transaction one way or the other; if that was

@@ -14,38 +14,34 @@ use super::counting::{self, ControlMetrics};
 use super::documents::Documents;
 use super::ending::{Ending, RunError, Threads};
 use super::fence::{Fence, FenceLimits};
-use super::health::EngineHealth;
+use super::handover::Overdue;
+use super::health::{EngineHealth, Readiness};
 use super::http;
-use super::monitor::{Held, Monitor};
+use super::monitor::{Compacted, Held, Monitor};
 use super::parts::{
     KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
-    status_producer, written_up_to,
+    status_producer,
 };
 use super::probe::Prober;
-use super::provision::{GrantFollower, Provisioner};
+use super::provision::GrantFollower;
 use super::report::{Reporter, Said};
 use super::snapshots::{self, SnapshotWriter};
+use super::starting::{self, Prepared};
 use super::status::StatusWriter;
 use super::stored::epoch_key;
 use super::timers::Timers;
-use super::topic_specs::TopicSpecs;
-use super::topics::{TopicNames, standing_topic};
+use super::topics::TopicNames;
 use super::upsert::changes;
 use super::upsert::gate::{GateKeeper, Gates};
 use super::worker::Shared;
 use crate::clock::Clock;
 use crate::config::{Config, Delivery};
 use crate::id::{Offset, StreamIndex};
-use crate::kafka::{Admin, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
+use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Mode;
 use crate::share::snapshot::Origin;
 use crate::share::table::ShareTable;
-
-/// How long one question to the cluster may take.
-const ASK: Duration = Duration::from_secs(10);
-/// How long a start waits for a cluster that does not answer.
-const CONNECT: Duration = Duration::from_secs(30);
 
 /// What `run` and `demo` hand the engine.
 pub struct Start {
@@ -67,30 +63,30 @@ pub struct Start {
 
 /// Runs the engine until `stop` is raised or a part fails for good.
 pub fn run(start: Start) -> Result<(), RunError> {
-    let Start { config, kafka, clock, metrics, stop, topics_are_given, listening } = start;
     counting::begin();
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
-    refuse_what_is_missing(&config)?;
-    warn_about(&config);
-
-    let admin = Admin::open(&kafka, ASK)?;
-    let cluster = wait_for_cluster(&admin, &stop)?;
-    let provisioner = Arc::new(Provisioner::new(admin, TopicSpecs::of(&config)));
-    let mut input_partitions = vec![1; config.streams.len()];
-    if !topics_are_given {
-        let admin = Admin::open(&kafka, ASK)?;
-        check_topics(&admin, &config)?;
-        input_partitions = check_inputs(&admin, &config)?;
-        if config.output.is_auto_provisioned {
-            provisioner.make_own()?;
-        }
-        for (stream, partitions) in config.streams.iter().zip(&input_partitions).filter(|(stream, _)| stream.mode == Mode::Upsert) {
-            check_standing(&admin, &config, &provisioner, stream, *partitions)?;
-        }
+    refuse_what_is_missing(&start.config)?;
+    warn_about(&start.config);
+    let ending = Ending::new(Arc::clone(&start.stop));
+    let mut threads = Threads::new(ending.clone());
+    // Before anything is asked of Kafka: whoever watches the process can see that it lives, and what it waits for.
+    let readiness = Arc::new(Readiness::new(start.config.workers, Arc::clone(&start.stop), starting::waits_for(&start.kafka)));
+    serve(&start, &readiness, &mut threads)?;
+    let started = begin(start, &readiness, &mut threads);
+    if started.is_err() {
+        ending.stop().store(true, Ordering::Relaxed);
     }
+    threads.join();
+    started.and_then(|()| ending.result())
+}
+
+/// Waits for the cluster and starts the engine's parts; returns when all are started, or when `stop` is raised before.
+fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
+    let Some(prepared) = starting::prepare(&start, readiness)? else { return Ok(()) };
+    let Start { config, kafka, clock, stop, topics_are_given, .. } = start;
+    let Prepared { cluster, provisioner, input_partitions, written } = prepared;
+    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
 
     let origin = Origin { cluster: cluster.clone(), topic: config.control.topic.clone() };
-    let written = if topics_are_given { None } else { written_up_to(&kafka, &config) };
     let table = snapshots::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
     let control_time = table.control_time();
     let first = Offset(table.epoch().0 + 1);
@@ -103,8 +99,6 @@ pub fn run(start: Start) -> Result<(), RunError> {
         max_clock_skew: Duration::from_millis(config.fence.max_clock_skew.millis()),
     };
     let fence = Arc::new(Mutex::new(Fence::new(limits, clock.boot())));
-    let ending = Ending::new(Arc::clone(&stop));
-    let mut threads = Threads::new(ending.clone());
 
     // The control plane first: nothing flows before it has caught up.
     let (commands, asked) = channel();
@@ -191,7 +185,7 @@ pub fn run(start: Start) -> Result<(), RunError> {
     threads.spawn("status", move || status.run().map_err(RunError::from));
 
     // The data plane.
-    let held = Held::default();
+    let (held, overdue, compacted) = (Held::default(), Overdue::default(), Compacted::by_mode(&config.streams));
     let said = Said::default();
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
@@ -201,6 +195,8 @@ pub fn run(start: Start) -> Result<(), RunError> {
         topic_maker: maker(&provisioner, topics_are_given),
         stop: Arc::clone(&stop),
         held: Arc::clone(&held),
+        overdue: Overdue::clone(&overdue),
+        compacted: compacted.clone(),
         producers: Arc::clone(&producers),
         assigned: Arc::clone(&assigned),
         said: Arc::clone(&said),
@@ -241,14 +237,13 @@ pub fn run(start: Start) -> Result<(), RunError> {
             reporter.run();
             Ok(())
         });
-        let monitor = Monitor { kafka, streams: Arc::clone(&config.streams), held, clock: Arc::clone(&clock), stop: Arc::clone(&stop) };
+        let (clock, stop, streams) = (Arc::clone(&clock), Arc::clone(&stop), Arc::clone(&config.streams));
+        let monitor = Monitor { kafka, streams, starts: Arc::clone(&config.starts), held, compacted, clock, stop };
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }
 
-    let health = Arc::new(EngineHealth { fence, live, clock, stop: Arc::clone(&stop), workers: config.workers, producers, assigned });
-    serve_until_stopped(config.http_listen, listening, health, metrics, &ending)?;
-    threads.join();
-    ending.result()
+    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned, overdue });
+    Ok(())
 }
 
 /// What the configuration may say, and `replay` has no use for, but this version does not do.
@@ -273,107 +268,19 @@ fn warn_about(config: &Config) {
     }
 }
 
-fn wait_for_cluster(admin: &Admin, stop: &AtomicBool) -> Result<String, RunError> {
-    let mut waited = Duration::ZERO;
-    loop {
-        match admin.cluster_id() {
-            Ok(cluster) => return Ok(cluster),
-            Err(error) if waited >= CONNECT || stop.load(Ordering::Relaxed) => return Err(error.into()),
-            Err(error) => {
-                warn!(%error, "waiting for Kafka");
-                waited += ASK;
-            }
-        }
-    }
-}
-
-/// The control topic must be as SPEC 5 wants it, and is created so where topics are provisioned.
-fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
-    let control = &config.control.topic;
-    if admin.topic(control)?.is_none() && config.output.is_auto_provisioned {
-        admin.create(&[crate::kafka::control_topic(control, admin.brokers()?)])?;
-        info!(topic = control, "control topic created");
-    }
-    let Some(check) = admin.check_control_topic(control)? else {
-        return Err(RunError::Configuration(format!(
-            "the control topic {control} is missing and output.provision is manual: create it with one partition, cleanup.policy=delete, \
-             retention.ms=-1, retention.bytes=-1, message.timestamp.type=LogAppendTime and min.insync.replicas=2 where there are three brokers"
-        )));
-    };
-    check.warnings.iter().for_each(|warning| warn!("{warning}"));
-    if !check.faults.is_empty() {
-        return Err(RunError::Configuration(check.faults.join("; ")));
-    }
-    Ok(())
-}
-
-/// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Answers the number of
-/// partitions of each.
-fn check_inputs(admin: &Admin, config: &Config) -> Result<Vec<i32>, RunError> {
-    let mut partitions = Vec::new();
-    for stream in config.streams.iter() {
-        let (name, topic) = (&stream.name, &stream.topic);
-        let Some(shape) = admin.topic(topic)? else {
-            return Err(RunError::Configuration(format!(
-                "the input topic {topic} of stream {name} does not exist: create it, or correct streams.{name}.topic"
-            )));
-        };
-        partitions.push(shape.partitions);
-        if stream.mode == Mode::Upsert {
-            let policy = admin.topic_config(topic)?.remove("cleanup.policy").unwrap_or_default();
-            if policy != "compact" {
-                return Err(RunError::Configuration(format!(
-                    "the input topic {topic} of stream {name} has cleanup.policy={policy}: an upsert stream's current documents would be \
-                     deleted with time. Set cleanup.policy=compact on it (kafka-configs.sh --alter), or make streams.{name} an append stream"
-                )));
-            }
-        }
-    }
-    Ok(partitions)
-}
-
-fn check_standing(admin: &Admin, config: &Config, provisioner: &Provisioner, stream: &Stream, input: i32) -> Result<(), RunError> {
-    let standing = standing_topic(&stream.name);
-    if config.output.is_auto_provisioned && admin.topic(&standing)?.is_none() {
-        provisioner.make_standing(&[(standing.clone(), input)])?;
-        return Ok(());
-    }
-    match admin.topic(&standing)? {
-        Some(shape) if shape.partitions == input => Ok(()),
-        Some(shape) => Err(RunError::Configuration(format!(
-            "{} has {input} partitions and {standing} has {}: an upsert input must keep its number of partitions, or assets change theirs. Go \
-                     back to an input topic with {}, or stop sharecast, delete {standing} and the tenants' topics of stream {}, and begin it under \
-                     another kafka.group",
-            stream.topic, shape.partitions, shape.partitions, stream.name
-        ))),
-        None => Err(RunError::Configuration(format!(
-            "{standing} is missing and output.provision is manual: create it with {input} partitions, as many as {}, and cleanup.policy=compact",
-            stream.topic
-        ))),
-    }
-}
-
-fn serve_until_stopped(
-    address: SocketAddr,
-    listening: Option<SyncSender<SocketAddr>>,
-    health: Arc<EngineHealth>,
-    metrics: PrometheusHandle,
-    ending: &Ending,
-) -> Result<(), RunError> {
-    let failed = |error: std::io::Error| RunError::Failed(format!("http: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let served = runtime.block_on(async {
-        let listener = http::bind(address)
-            .await
-            .map_err(|error| RunError::Configuration(format!("http.listen: {address} cannot be bound: {error}; choose another address")))?;
-        let address = listener.local_addr().map_err(failed)?;
-        info!(%address, "serving /metrics, /livez and /readyz");
-        // Whoever asked may have gone.
-        listening.map(|asked| asked.send(address));
-        http::serve(listener, health, metrics, ending.stop()).await.map_err(failed)
+/// Binds `http.listen`, so that an address in use is an error at once, and serves until the process is told to stop.
+fn serve(start: &Start, readiness: &Arc<Readiness>, threads: &mut Threads) -> Result<(), RunError> {
+    let (address, failed) = (start.config.http_listen, |error: std::io::Error| RunError::Failed(format!("http: {error}")));
+    let listener = http::bind(address)
+        .map_err(|error| RunError::Configuration(format!("http.listen: {address} cannot be bound: {error}; choose another address")))?;
+    let address = listener.local_addr().map_err(failed)?;
+    info!(%address, "serving /metrics, /livez and /readyz");
+    // Whoever asked may have gone.
+    start.listening.as_ref().map(|asked| asked.send(address));
+    let (health, metrics, stop) = (Arc::clone(readiness), start.metrics.clone(), Arc::clone(&start.stop));
+    threads.spawn("http", move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        runtime.block_on(http::serve(listener, health, metrics, stop)).map_err(failed)
     });
-    if let Err(cause) = served {
-        ending.because(cause);
-    }
     Ok(())
 }

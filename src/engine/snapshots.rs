@@ -81,14 +81,13 @@ pub fn write_whole(table: &ShareTable, origin: &Origin, path: &Path) -> Result<u
     }
 }
 
-/// Whether a snapshot can be written to this place: said before there is one.
-pub fn check_place(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
+/// A snapshot takes the place of a file alone: the rename would move a directory or a device away.
+fn check_kind(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
+        Ok(found) if !found.is_file() => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, but a device, pipe or socket")),
+        Ok(_) | Err(_) => Ok(()),
     }
-    let beside = beside(path);
-    File::create(&beside)?;
-    fs::remove_file(&beside)
 }
 
 /// Where a snapshot is written before it takes the place of the one that is there.
@@ -139,9 +138,7 @@ impl Write for Pieces<'_> {
 
 /// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
 fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory, and a snapshot is a file"));
-    }
+    check_kind(path)?;
     let beside = beside(path);
     let length = fill(&beside, pieces).inspect_err(|_| {
         // Half a snapshot is of no use, and the disk may be full.
@@ -179,8 +176,8 @@ fn fill(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
 
 /// Why no snapshot could be written to `path`, if none could: a file beside it is made and removed again.
 pub fn cannot_write(path: &Path) -> Option<io::Error> {
-    if path.is_dir() {
-        return Some(io::Error::other("it is a directory"));
+    if let Err(error) = check_kind(path) {
+        return Some(error);
     }
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.check", std::process::id()));

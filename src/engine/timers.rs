@@ -148,7 +148,7 @@ impl<W: ControlWriter> Timers<W> {
             if !is_of_term {
                 return;
             }
-            let Some(id) = course.book.to_write(share, shares.position, self.clock.boot()) else { continue };
+            let Some(id) = course.book.due_id(share, shares.position, self.clock.boot()) else { continue };
             let data = map(&[("share", share.share.as_str()), ("cause", share.cause.word())]);
             let Some(offset) = self.append(&id, "sharecast.share.expired.v1", &data) else { return };
             course.book.written(share, offset);

@@ -14,7 +14,8 @@ use super::counting::WorkerMetrics;
 use super::deciding::{Deciding, RouteMarks};
 use super::desk::Desk;
 use super::fence::{Closed, Fence};
-use super::monitor::Held;
+use super::handover::{Handover, Overdue};
+use super::monitor::{Compacted, Held};
 use super::outbox::{Fill, Origin, Outbox};
 use super::owed::Owed;
 use super::report::{Said, Saying};
@@ -28,7 +29,7 @@ use crate::decide::Decider;
 use crate::id::Offset;
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
-use crate::standing::holding::AssetHash;
+use crate::standing::partition::AssetHash;
 use crate::time::Millis;
 use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
 
@@ -64,6 +65,8 @@ pub struct WorkerSettings {
     pub has_provenance_headers: bool,
     /// `provenance_permission`: they name the permission too.
     pub has_permission_header: bool,
+    /// A partition that is held for longer is told of: nothing that passes by itself takes as long.
+    pub held_for: Duration,
 }
 
 /// What the workers of a process share.
@@ -81,6 +84,10 @@ pub struct Shared {
     pub stop: Arc<AtomicBool>,
     /// The partitions that this process holds.
     pub held: Held,
+    /// Those of them that have waited for too long to be begun.
+    pub overdue: Overdue,
+    /// Inputs in which gaps are normal.
+    pub compacted: Compacted,
     /// How many workers have a producer.
     pub producers: Arc<AtomicUsize>,
     /// How many workers have had an assignment, an empty one too.
@@ -137,6 +144,8 @@ pub struct Worker<C, P> {
     pub(super) alone: Option<Origin>,
     /// What this worker says it decides by.
     pub(super) saying: Arc<Saying>,
+    /// Where its partitions are read on, and whether they are.
+    pub(super) handover: Handover,
 }
 
 /// What a worker has besides its clients.
@@ -172,8 +181,10 @@ where
         shared.producers.fetch_add(1, Ordering::Relaxed);
         let reach = settings.max_records;
         let saying = Saying::new(&shared.said);
+        let handover = Handover::new(&shared.overdue);
         Ok(Self {
             saying,
+            handover,
             settings,
             shared,
             consumer,
@@ -215,6 +226,7 @@ where
             if !is_stopping {
                 self.gather()?;
                 self.listen()?;
+                self.watch_held();
                 self.note_cut();
             }
             if self.batch.is_empty() && self.begun.is_empty() && !self.has_work_aside() {

@@ -1,18 +1,20 @@
 //! Topics as the cluster has them: looked at, checked, made and, in tests, deleted.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication, TopicResult};
-use rdkafka::error::KafkaError;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
-use super::client::{ClientError, Deadline, Logged, create, serve, unanswered};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
+use super::failure::{self, Outlook};
 use super::settings::KafkaSettings;
 
 /// Why a question to the cluster failed.
@@ -85,7 +87,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Each question waits up to `wait`.
+    /// Each question is repeated for up to `wait` while its answer may pass by itself.
     pub fn open(settings: &KafkaSettings, wait: Duration) -> Result<Self, ClientError> {
         let client: AdminClient<Logged> = create(&settings.plain())?;
         Ok(Self { client, wait })
@@ -94,97 +96,135 @@ impl Admin {
     /// The cluster's id, which tells it from any other. A refused login is told as soon as it is known; whoever waits for a
     /// cluster that is down asks again.
     pub fn cluster_id(&self) -> Result<String, ClientError> {
-        let deadline = Deadline::after(self.wait);
-        loop {
-            let id = self.client.inner().fetch_cluster_id(deadline.left().min(CLUSTER_SLICE));
-            if let Some(id) = id.filter(|id| !id.is_empty()) {
-                return Ok(id);
-            }
-            self.serve();
-            // A time-out says no more of it than what is known now.
-            if let Some(refused) = self.client.inner().context().refused_login() {
-                return Err(refused);
-            }
-            if deadline.has_passed() {
-                return Err(self.failed(&KafkaError::MetadataFetch(Code::OperationTimedOut)));
-            }
-        }
+        self.cluster_id_within(self.wait)
+    }
+
+    /// The same, waiting up to `wait`.
+    pub fn cluster_id_within(&self, wait: Duration) -> Result<String, ClientError> {
+        self.ask_within("the cluster's id", Deadline::after(wait), |left| {
+            let id = self.client.inner().fetch_cluster_id(left.min(CLUSTER_SLICE));
+            id.filter(|id| !id.is_empty()).ok_or(KafkaError::MetadataFetch(Code::OperationTimedOut))
+        })
     }
 
     /// How many brokers are alive.
     pub fn brokers(&self) -> Result<usize, ClientError> {
-        self.serve();
-        let metadata = self.client.inner().fetch_metadata(Some("__consumer_offsets"), self.wait);
-        Ok(metadata.map_err(|error| self.failed(&error))?.brokers().len())
+        let metadata = self.ask("the cluster's brokers", |left| self.client.inner().fetch_metadata(Some("__consumer_offsets"), left))?;
+        Ok(metadata.brokers().len())
     }
 
     /// The topic as the cluster has it; none where it is missing.
     pub fn topic(&self, name: &str) -> Result<Option<TopicShape>, ClientError> {
-        self.serve();
-        let metadata = match self.client.inner().fetch_metadata(Some(name), self.wait) {
-            Ok(metadata) => metadata,
-            Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
-            Err(error) => return Err(self.failed(&error)),
-        };
-        metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
+        self.look_at(name, Deadline::after(self.wait))
+    }
+
+    /// The same, where one that is missing is looked for until `wait` is over: it may just have been made.
+    pub fn topic_within(&self, name: &str, wait: Duration) -> Result<Option<TopicShape>, ClientError> {
+        let deadline = Deadline::after(wait);
+        loop {
+            let shape = self.topic(name)?;
+            if shape.is_some() || deadline.has_passed() {
+                return Ok(shape);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn look_at(&self, name: &str, deadline: Deadline) -> Result<Option<TopicShape>, ClientError> {
+        self.ask_within(format_args!("topic {name}"), deadline, |left| {
+            let metadata = match self.client.inner().fetch_metadata(Some(name), left) {
+                Err(KafkaError::MetadataFetch(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => return Ok(None),
+                answer => answer?,
+            };
+            metadata.topics().iter().find(|topic| topic.name() == name).map_or(Ok(None), shape)
+        })
     }
 
     /// Every topic that this client may see.
     pub fn topics(&self) -> Result<Vec<TopicShape>, ClientError> {
-        self.serve();
-        let metadata = self.client.inner().fetch_metadata(None, self.wait).map_err(|error| self.failed(&error))?;
-        metadata.topics().iter().filter_map(|topic| shape(topic).transpose()).collect()
+        self.ask("all topics", |left| {
+            let metadata = self.client.inner().fetch_metadata(None, left)?;
+            metadata.topics().iter().filter_map(|topic| shape(topic).transpose()).collect()
+        })
     }
 
     /// The configuration in force: the topic's own values and, below them, the broker's.
     pub fn topic_config(&self, name: &str) -> Result<BTreeMap<String, String>, ClientError> {
-        self.serve();
-        let failed = |error| self.failed(&error);
-        let answers = block_on(self.client.describe_configs(&[ResourceSpecifier::Topic(name)], &self.options())).map_err(failed)?;
-        let mut config = BTreeMap::new();
-        for answer in answers {
-            let resource = answer.map_err(|code| failed(KafkaError::AdminOp(code)))?;
-            config.extend(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))));
-        }
-        Ok(config)
+        self.ask(format_args!("the configuration of topic {name}"), |left| {
+            let answers = block_on(self.client.describe_configs(&[ResourceSpecifier::Topic(name)], &options(left)))?;
+            let mut config = BTreeMap::new();
+            for answer in answers {
+                let resource = answer.map_err(KafkaError::AdminOp)?;
+                config.extend(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))));
+            }
+            Ok(config)
+        })
     }
 
     /// Makes topics and waits until each has its leaders; answers in the order of `specs`.
     pub fn create(&self, specs: &[TopicSpec]) -> Result<Vec<Created>, AdminError> {
-        // The question also tells the client who the controller is now: asking one that has died, librdkafka connects to it again
-        // and again without a pause for as long as it may wait.
-        let mut missing = Vec::new();
+        let deadline = Deadline::after(self.wait);
+        let mut created = Vec::with_capacity(specs.len());
         for spec in specs {
-            if self.topic(&spec.name)?.is_none() {
-                missing.push(new_topic(spec));
-            }
+            // The question also tells the client who the controller is now: asking one that has died, librdkafka connects to it
+            // again and again without a pause for as long as it may wait.
+            created.push(if self.look_at(&spec.name, deadline)?.is_some() { Created::Existing } else { Created::New });
         }
-        let mut created = BTreeMap::new();
-        for result in self.create_missing(&missing)? {
-            match result {
-                Ok(topic) => created.insert(topic, Created::New),
-                Err((topic, Code::TopicAlreadyExists)) => created.insert(topic, Created::Existing),
-                Err((topic, code)) if passes(code) => return Err(ClientError::Unavailable(format!("topic {topic}: {code}")).into()),
-                Err((topic, code)) => return Err(AdminError::Topic { topic, reason: code.to_string() }),
-            };
-        }
+        self.create_missing(specs, &mut created, deadline)?;
         for spec in specs {
-            self.await_leaders(&spec.name)?;
+            self.await_leaders(&spec.name, deadline)?;
         }
-        Ok(specs.iter().map(|spec| created.get(&spec.name).copied().unwrap_or(Created::Existing)).collect())
+        Ok(created)
     }
 
-    fn create_missing(&self, topics: &[NewTopic<'_>]) -> Result<Vec<TopicResult>, ClientError> {
-        if topics.is_empty() {
-            return Ok(Vec::new());
-        }
-        block_on(self.client.create_topics(topics, &self.options())).map_err(|error| self.failed(&error))
+    /// Makes those that are `New`, each again while its answer may pass by itself.
+    fn create_missing(&self, specs: &[TopicSpec], created: &mut [Created], deadline: Deadline) -> Result<(), AdminError> {
+        let mut missing: Vec<usize> = (0..specs.len()).filter(|at| created[*at] == Created::New).collect();
+        let mut is_first = true;
+        let names: Vec<&str> = missing.iter().map(|at| specs[*at].name.as_str()).collect();
+        let made = self.ask_within(format!("making {}", names.join(", ")), deadline, |left| {
+            if !std::mem::take(&mut is_first)
+                && let Some(at) = missing.first()
+            {
+                // Who the controller is now.
+                let _ = self.client.inner().fetch_metadata(Some(&specs[*at].name), left);
+            }
+            let (mut refused, mut passing) = (None, None);
+            let topics: Vec<NewTopic<'_>> = missing.iter().map(|at| new_topic(&specs[*at])).collect();
+            let results = if topics.is_empty() { Vec::new() } else { block_on(self.client.create_topics(&topics, &options(left)))? };
+            for result in results {
+                let (topic, failed) = match result {
+                    Ok(topic) => (topic, None),
+                    Err((topic, code)) => (topic, Some(code)),
+                };
+                let at = specs.iter().position(|spec| spec.name == topic);
+                match failed {
+                    None => {}
+                    Some(Code::TopicAlreadyExists) => at.into_iter().for_each(|at| created[at] = Created::Existing),
+                    Some(code) if failure::outlook(code) == Outlook::Stays => {
+                        refused.get_or_insert(AdminError::Topic { topic, reason: code.to_string() });
+                        continue;
+                    }
+                    Some(code) => {
+                        passing.get_or_insert(code);
+                        continue;
+                    }
+                }
+                missing.retain(|missing| Some(*missing) != at);
+            }
+            // A refusal does not wait for what passes.
+            match (refused, passing) {
+                (Some(refused), _) => Ok(Err(refused)),
+                (None, Some(code)) => Err(KafkaError::AdminOp(code)),
+                (None, None) => Ok(Ok(())),
+            }
+        });
+        made?
     }
 
     /// The cluster answers before all of its brokers know of a new topic.
-    fn await_leaders(&self, name: &str) -> Result<(), AdminError> {
-        let deadline = Deadline::after(self.wait);
-        while !self.topic(name)?.is_some_and(|shape| shape.has_leaders) {
+    fn await_leaders(&self, name: &str, deadline: Deadline) -> Result<(), AdminError> {
+        while !self.look_at(name, deadline)?.is_some_and(|shape| shape.has_leaders) {
             if deadline.has_passed() {
                 return Err(ClientError::Unavailable(format!("topic {name} is made, but no leader is seen")).into());
             }
@@ -195,17 +235,32 @@ impl Admin {
 
     /// Deletes topics and waits until they are gone; missing ones count as deleted.
     pub fn delete(&self, names: &[&str]) -> Result<(), AdminError> {
-        self.serve();
-        let results = block_on(self.client.delete_topics(names, &self.options())).map_err(|error| self.failed(&error))?;
-        for result in results {
-            match result {
-                Ok(_) | Err((_, Code::UnknownTopicOrPartition)) => {}
-                Err((topic, code)) => return Err(AdminError::Topic { topic, reason: code.to_string() }),
-            }
-        }
         let deadline = Deadline::after(self.wait);
+        let mut left_over: Vec<&str> = names.to_vec();
+        let deleted = self.ask_within(format!("deleting {}", names.join(", ")), deadline, |left| {
+            let (mut refused, mut passing) = (None, None);
+            let results = if left_over.is_empty() { Vec::new() } else { block_on(self.client.delete_topics(&left_over, &options(left)))? };
+            for result in results {
+                match result {
+                    Ok(topic) | Err((topic, Code::UnknownTopicOrPartition)) => left_over.retain(|name| *name != topic),
+                    Err((topic, code)) if failure::outlook(code) == Outlook::Stays => {
+                        refused.get_or_insert(AdminError::Topic { topic, reason: code.to_string() });
+                    }
+                    Err((_, code)) => drop(passing.get_or_insert(code)),
+                }
+            }
+            match (refused, passing) {
+                (Some(refused), _) => Ok(Err(refused)),
+                (None, Some(code)) => Err(KafkaError::AdminOp(code)),
+                (None, None) => Ok(Ok(())),
+            }
+        });
+        deleted??;
         for name in names {
-            while self.topic(name)?.is_some() && !deadline.has_passed() {
+            while self.look_at(name, deadline)?.is_some() {
+                if deadline.has_passed() {
+                    return Err(ClientError::Unavailable(format!("topic {name} is deleted, but still seen")).into());
+                }
                 thread::sleep(Duration::from_millis(10));
             }
         }
@@ -218,12 +273,18 @@ impl Admin {
         Ok(Some(check_control(&shape, &self.topic_config(name)?, self.brokers()?)))
     }
 
-    fn options(&self) -> AdminOptions {
-        AdminOptions::new().request_timeout(Some(self.wait)).operation_timeout(Some(self.wait))
+    fn ask<T>(&self, what: impl Display, question: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T, ClientError> {
+        self.ask_within(what, Deadline::after(self.wait), question)
     }
 
-    fn failed(&self, error: &KafkaError) -> ClientError {
-        unanswered(self.client.inner(), error)
+    fn ask_within<T>(
+        &self,
+        what: impl Display,
+        deadline: Deadline,
+        question: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T, ClientError> {
+        self.serve();
+        Ok(ask(self.client.inner(), serve, what, deadline, question)?)
     }
 
     /// Nothing else takes this client's log lines from their queue.
@@ -279,21 +340,17 @@ fn check_control(shape: &TopicShape, config: &BTreeMap<String, String>, brokers:
     check
 }
 
-/// The cluster is busy or changing its controller; the same question may be answered the next time.
-fn passes(code: Code) -> bool {
-    matches!(
-        code,
-        Code::RequestTimedOut | Code::OperationTimedOut | Code::NotController | Code::BrokerNotAvailable | Code::ThrottlingQuotaExceeded
-    )
+fn options(wait: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(wait)).operation_timeout(Some(wait))
 }
 
-fn shape(topic: &MetadataTopic) -> Result<Option<TopicShape>, ClientError> {
+fn shape(topic: &MetadataTopic) -> KafkaResult<Option<TopicShape>> {
     match topic.error() {
         None | Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE) => {}
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART | RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) => {
             return Ok(None);
         }
-        Some(error) => return Err(ClientError::of(&KafkaError::MetadataFetch(error.into()))),
+        Some(error) => return Err(KafkaError::MetadataFetch(error.into())),
     }
     let partitions = topic.partitions();
     Ok(Some(TopicShape {

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, log};
+use super::client::{ClientError, Deadline, Logged, Unanswered, ask, create, heard_elsewhere, input_failure, log};
 use super::committed::CommittedOffsets;
 use super::end_probe::KafkaEndProbe;
 use super::failure;
@@ -70,7 +70,9 @@ impl Archive for KafkaArchive {
     }
 
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {
-        let metadata = self.consumer.fetch_metadata(Some(topic), ASK).map_err(|error| failure::of_input_call(&error))?;
+        let what = format_args!("topic {topic}");
+        let look = |left| self.consumer.fetch_metadata(Some(topic), left);
+        let metadata = ask(self.consumer.client(), heard_elsewhere, what, Deadline::after(ASK), look).map_err(Unanswered::of_input)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         Ok(found.map(|found| found.partitions().len() as i32).filter(|count| *count > 0))
     }
@@ -107,7 +109,7 @@ impl Archive for KafkaArchive {
                     if found.code == Code::AutoOffsetReset {
                         return Err(ConsumeError::Unavailable(format!("{topic} cannot be read on: {}", found.words)));
                     }
-                    if let Some(error) = failure::of_input(found.code, found.is_fatal, found.words) {
+                    if let Some(error) = input_failure(&self.consumer, found, ASK) {
                         return Err(error);
                     }
                 }

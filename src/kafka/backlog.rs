@@ -6,10 +6,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, watermarks};
+use super::client::{ClientError, Deadline, Logged, create, heard_elsewhere, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::time::Millis;
+use crate::transport::LogBounds;
 
 /// A client for questions about input partitions. It never joins the group.
 pub struct Backlog {
@@ -22,10 +23,10 @@ impl Backlog {
         Ok(Self { consumer: create(&settings.consumer(&format!("{}-reader", settings.group), "read_committed"))? })
     }
 
-    /// The offset behind the newest record of a partition.
-    pub fn end(&self, topic: &str, partition: i32, wait: Duration) -> Result<Offset, ClientError> {
-        let (_, end) = watermarks(&self.consumer, topic, partition, wait).map_err(|error| ClientError::of(&error))?;
-        Ok(Offset(end))
+    /// The offsets of the oldest record of a partition and behind the newest.
+    pub fn bounds(&self, topic: &str, partition: i32, wait: Duration) -> Result<LogBounds, ClientError> {
+        let (start, end) = watermarks(&self.consumer, heard_elsewhere, topic, partition, wait)?;
+        Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 
     /// The Kafka timestamp of the first record at or behind an offset; none if no record comes within `wait`.

@@ -1,5 +1,6 @@
-//! Appends many events to the control topic at once: idempotent, outside transactions, many in flight, each one's report awaited.
+//! Appends many events to the control topic: idempotent, outside transactions, one request after the other, each acknowledged.
 
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,15 +12,25 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::{ClientError, Logged};
-use super::failure;
+use super::client::{ClientError, Deadline, Logged, create_for};
+use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
-use super::writer::{EVENT_HEADERS, WriteError, write_error};
+use super::writer::{EVENT_HEADERS, KNOWN_WITHIN, SEND_AGAIN, WriteError, write_error};
 use crate::id::Offset;
 
-/// So many wait for their reports at a time: each must be acknowledged within one wait, however many there are in all.
-const IN_FLIGHT: usize = 20_000;
+/// A request holds so many events and bytes at most. All of it fits into one batch of librdkafka, so that nothing waits while
+/// something is in flight: librdkafka would poll without a pause until the broker has answered.
+const REQUEST_EVENTS: usize = 5_000;
+const REQUEST_BYTES: usize = 60_000;
+/// What an event takes besides its own bytes, generously.
+const EVENT_OVERHEAD: usize = 120;
+/// Above what a request holds, and so low that any topic that takes events takes it: librdkafka does not split a refused batch.
+const BATCH_BYTES: &str = "131072";
+/// Longer than it takes to queue a request's events; a flush does not wait for it.
+const LINGER_MS: u128 = 100;
+/// How long one wait for acknowledgements may be, in milliseconds.
+const FLUSH_SLICE_MS: i32 = 3;
 
 /// What was reported, by the place of the event in the list.
 struct Reports {
@@ -30,7 +41,7 @@ struct Reports {
 #[derive(Default)]
 struct Reported {
     offsets: Vec<Option<Offset>>,
-    /// How many reports came.
+    /// How many reports of the request in hand came.
     count: usize,
     /// The first that failed.
     failed: Option<Code>,
@@ -85,54 +96,63 @@ pub struct Unwritten {
 pub struct BulkWriter {
     producer: BaseProducer<Reports>,
     topic: String,
+    wait: Duration,
 }
 
 impl BulkWriter {
     /// Writes to `topic`; an event that is not acknowledged within `wait` of being sent has failed.
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
-        // librdkafka does not split a batch that the topic refuses: small ones fit into any topic that takes events.
-        let timeout_ms = wait.as_millis().max(1).to_string();
-        for (key, value) in [("linger.ms", "5"), ("batch.size", "65536"), ("message.timeout.ms", &timeout_ms)] {
+        let wait_ms = wait.as_millis().max(2);
+        let (linger_ms, timeout_ms) = (LINGER_MS.min(wait_ms / 2).to_string(), wait_ms.to_string());
+        for (key, value) in [("linger.ms", linger_ms.as_str()), ("batch.size", BATCH_BYTES), ("message.timeout.ms", &timeout_ms)] {
             put(&mut config, key, value);
         }
         let context = Reports { reported: Mutex::default(), logged: Logged::of(&config) };
-        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
-        Ok(Self { producer, topic: topic.to_owned() })
+        let producer = create_for(&config, context)?;
+        Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
     /// Appends CloudEvents in structured mode, in their order; answers the offset of each once all are acknowledged. After the
     /// first failure nothing more is sent, and what is on its way is awaited: the answer then says how many are written for certain.
     pub fn append_all(&mut self, events: &[Vec<u8>]) -> Result<Vec<Offset>, Unwritten> {
         *self.reports() = Reported { offsets: vec![None; events.len()], ..Reported::default() };
+        let known_by = Deadline::after(self.wait.min(KNOWN_WITHIN));
+        let mut from = 0;
+        while from < events.len() {
+            let until = from + fitting(&events[from..]);
+            let Some(code) = self.append_request(from..until, events) else {
+                from = until;
+                continue;
+            };
+            let written = self.reports().offsets.iter().flatten().count();
+            // None of the request was sent, so all of it can be sent again: the topic has just been made, and is not known yet.
+            if failure::outlook(code) == Outlook::MayPass && written == from && !known_by.has_passed() {
+                self.reports().failed = None;
+                std::thread::sleep(SEND_AGAIN);
+                continue;
+            }
+            let error = write_error(&self.topic, code, self.producer.client().fatal_error(), &self.producer.context().logged);
+            return Err(Unwritten { written, of: events.len(), error });
+        }
+        Ok(std::mem::take(&mut *self.reports()).offsets.into_iter().flatten().collect())
+    }
+
+    /// Sends these events and waits until each is reported, within message.timeout.ms; answers the first failure.
+    fn append_request(&self, range: Range<usize>, events: &[Vec<u8>]) -> Option<Code> {
+        self.reports().count = 0;
         let mut sent = 0;
-        for (at, event) in events.iter().enumerate() {
-            while sent - self.reports().count >= IN_FLIGHT {
-                self.serve();
-            }
-            if self.reports().failed.is_some() {
-                break;
-            }
-            if let Err(code) = self.send(at, event) {
+        for at in range {
+            if let Err(code) = self.send(at, &events[at]) {
                 self.reports().failed.get_or_insert(code);
                 break;
             }
             sent += 1;
-            self.producer.poll(Duration::ZERO);
         }
-        // Each is reported within message.timeout.ms.
         while self.reports().count < sent {
             self.serve();
         }
-        let reported = std::mem::take(&mut *self.reports());
-        let written = reported.offsets.iter().flatten().count();
-        match reported.failed {
-            None => Ok(reported.offsets.into_iter().flatten().collect()),
-            Some(code) => {
-                let error = write_error(&self.topic, code, self.producer.client().fatal_error(), &self.producer.context().logged);
-                Err(Unwritten { written, of: events.len(), error })
-            }
-        }
+        self.reports().failed
     }
 
     fn send(&self, at: usize, event: &[u8]) -> Result<(), Code> {
@@ -156,11 +176,34 @@ impl BulkWriter {
 
     /// Waits a little for reports. A poll that waits lasts its whole time: the wait is the flush.
     fn serve(&self) {
-        flush(self.producer.client(), 10);
+        flush(self.producer.client(), FLUSH_SLICE_MS);
         self.producer.poll(Duration::ZERO);
     }
 
     fn reports(&self) -> MutexGuard<'_, Reported> {
         self.producer.context().lock()
+    }
+}
+
+/// How many of these one request takes; one that is larger than a request goes alone.
+fn fitting(events: &[Vec<u8>]) -> usize {
+    let mut bytes = 0;
+    let fits = events.iter().take(REQUEST_EVENTS).take_while(|event| {
+        bytes += event.len() + EVENT_OVERHEAD;
+        bytes <= REQUEST_BYTES
+    });
+    fits.count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_bounded_and_is_never_empty() {
+        assert_eq!(fitting(&vec![vec![0; 380]; 1000]), REQUEST_BYTES / 500);
+        assert_eq!(fitting(&vec![Vec::new(); 10_000]), REQUEST_BYTES / EVENT_OVERHEAD);
+        assert_eq!(fitting(&[vec![0; 1 << 20], Vec::new()]), 1);
+        assert_eq!(fitting(&[vec![0; 100]]), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! What all clients have in common: their log lines, their start, their deadlines.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,12 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::failure;
+use super::failure::{self, Outlook};
 use super::log_lines;
-use super::native::{Event, Kind, Queue};
+use super::native::{Event, Failure, Kind, Queue};
 use super::trouble::{Trouble, Why};
-use crate::config::kafka::spelling::canonical;
+use crate::config::kafka::spelling::{canonical, looks_secret};
+use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Of a call that was made once. What may pass has not been waited for, so it is no refusal yet.
     pub(super) fn of(error: &KafkaError) -> Self {
         let (code, words) = failure::parts(error);
         match error {
@@ -42,7 +45,7 @@ impl ClientError {
             KafkaError::ClientConfig(_, _, key, _) => Self::Settings(format!("librdkafka does not take `{key}`, or not with its value")),
             KafkaError::ClientCreation(words) => Self::Settings(words.clone()),
             _ if failure::is_login(code) => Self::LoginRefused(words),
-            _ if failure::is_denied(code) => Self::Refused(words),
+            _ if failure::outlook(code) == Outlook::Stays => Self::Refused(words),
             _ => Self::Unavailable(words),
         }
     }
@@ -58,9 +61,116 @@ impl ClientError {
     }
 }
 
+/// A question that was not answered within its time, or refused.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    /// Of the last answer.
+    code: Code,
+    /// What was asked, and the last answer.
+    words: String,
+    /// The same as it is told: a time-out with its reason.
+    error: ClientError,
+}
+
+impl Unanswered {
+    fn new(logged: &Logged, what: &str, code: Code, answer: String) -> Self {
+        let words = format!("{what}: {answer}");
+        let error = match failure::outlook(code) {
+            _ if failure::is_login(code) => ClientError::LoginRefused(answer),
+            Outlook::Stays | Outlook::MayPass => ClientError::Refused(answer),
+            Outlook::Passes => logged.explain(ClientError::Unavailable(answer), code),
+        };
+        Self { code, words, error: error.about(what) }
+    }
+
+    /// What it means to a running engine, which waits until it is let in again.
+    pub(super) fn of_input(self) -> ConsumeError {
+        failure::of_input(self.code, false, self.words.clone()).unwrap_or(ConsumeError::Unavailable(self.words))
+    }
+}
+
+impl From<Unanswered> for ClientError {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.error
+    }
+}
+
+impl From<Unanswered> for ConsumeError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered.error {
+            ClientError::Unavailable(words) => Self::Unavailable(words),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
+}
+
+/// Between two askings of one question, at first and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// Asks until the answer is not one that may pass by itself, or until `deadline`. The question is told how long it may take;
+/// `hear` serves what the client has to say of its connections.
+pub(super) fn ask<T>(
+    client: &Client<Logged>,
+    hear: fn(&Client<Logged>),
+    what: impl Display,
+    deadline: Deadline,
+    question: impl FnMut(Duration) -> KafkaResult<T>,
+) -> Result<T, Unanswered> {
+    ask_until(client.context(), || hear(client), &what.to_string(), deadline, question)
+}
+
+fn ask_until<T>(
+    logged: &Logged,
+    hear: impl Fn(),
+    what: &str,
+    deadline: Deadline,
+    mut question: impl FnMut(Duration) -> KafkaResult<T>,
+) -> Result<T, Unanswered> {
+    let (mut pause, longest) = ASK_AGAIN;
+    loop {
+        let error = match question(deadline.left().max(SHORTEST_ASK)) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        hear();
+        let (code, words) = failure::parts(&error);
+        // That nobody answers does not pass where the login was refused.
+        let is_refused = failure::is_silence(code) && logged.refused_login().is_some();
+        if is_refused || failure::outlook(code) == Outlook::Stays || deadline.left() <= pause {
+            return Err(Unanswered::new(logged, what, code, words));
+        }
+        tracing::debug!(what, words, "asked again");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// For a client that consumes: what it has to say comes with its records.
+pub(super) fn heard_elsewhere(_: &Client<Logged>) {}
+
+/// A wait that is longer than this is spent on two questions or more.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3);
+
+/// A question whose time is over is still asked once: its answer may be there already.
+const SHORTEST_ASK: Duration = Duration::from_millis(1);
+
 /// Makes a client whose log lines go to `tracing`.
 pub(super) fn create<T: FromClientConfigAndContext<Logged>>(config: &ClientConfig) -> Result<T, ClientError> {
-    config.create_with_context(Logged::of(config)).map_err(|error| ClientError::of(&error))
+    create_for(config, Logged::of(config))
+}
+
+/// The same with a context that does more than that. Of a refusal no secret is repeated.
+pub(super) fn create_for<C: ClientContext, T: FromClientConfigAndContext<C>>(config: &ClientConfig, context: C) -> Result<T, ClientError> {
+    config.create_with_context(context).map_err(|error| match ClientError::of(&error) {
+        ClientError::Settings(words) => ClientError::Settings(without_secrets(words, config)),
+        other => other,
+    })
+}
+
+fn without_secrets(words: String, config: &ClientConfig) -> String {
+    let names = config.config_map();
+    let secrets = names.keys().filter(|name| looks_secret(name)).filter_map(|name| config.get(name)).filter(|value| !value.is_empty());
+    secrets.fold(words, |words, value| words.replace(value, "***"))
 }
 
 /// Serves the log lines and errors that wait in a client's queue. Not for one that consumes: its records would be lost.
@@ -77,17 +187,63 @@ pub(super) fn unanswered(client: &Client<Logged>, error: &KafkaError) -> ClientE
     client.context().explain(ClientError::of(error), failure::parts(error).0)
 }
 
-/// First and end offset of a partition, as its leader knows them.
+/// How long a question for the leader is waited for after one that was not answered.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// First and end offset of a partition, as its leader knows them, asked for until `wait` is over.
 ///
 /// librdkafka asks the leader that it heard of last, and where that one has died each question ends in a time-out, for as long
-/// as its metadata counts as fresh (a quarter of an hour). So an unanswered question has it look for the leader anew.
-pub(super) fn watermarks(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, wait: Duration) -> KafkaResult<(i64, i64)> {
-    let answer = consumer.fetch_watermarks(topic, partition, wait);
-    if answer.is_err() {
-        // Whoever asks will ask again; that this fails too says nothing new.
-        let _ = consumer.fetch_metadata(Some(topic), wait);
+/// as its metadata counts as fresh (a quarter of an hour). So a long wait is no single question, and after each question that
+/// fails librdkafka is made to look for the leader again.
+pub(super) fn watermarks(
+    consumer: &BaseConsumer<Logged>,
+    hear: fn(&Client<Logged>),
+    topic: &str,
+    partition: i32,
+    wait: Duration,
+) -> Result<(i64, i64), Unanswered> {
+    let what = format_args!("the bounds of {topic} partition {partition}");
+    ask(consumer.client(), hear, what, Deadline::after(wait), |left| {
+        let one = left.min(LONGEST_QUESTION.max(left / 2));
+        let answer = consumer.fetch_watermarks(topic, partition, one);
+        if answer.is_err() {
+            // Whoever asks will ask again; that this fails too says nothing new. The answer counts also if it comes later.
+            let _ = consumer.fetch_metadata(Some(topic), wait.min(REFRESH));
+        }
+        answer
+    })
+}
+
+/// What an error event of a consumer means for its reader; none for what librdkafka gets over by itself. A topic or partition
+/// that is said to be missing is looked for until `wait` is over: one just made is not known to every broker yet, nor is any to a
+/// broker that has just started.
+pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: Failure, wait: Duration) -> Option<ConsumeError> {
+    let Failure { code, is_fatal, words, at } = found;
+    if is_fatal || failure::outlook(code) != Outlook::MayPass {
+        return failure::of_input(code, is_fatal, words);
     }
-    answer
+    let Some((topic, partition, _)) = at else { return Some(ConsumeError::Refused(words)) };
+    let what = format_args!("topic {topic}");
+    let look = |left| has_partition(consumer, &topic, partition, left);
+    match ask(consumer.client(), heard_elsewhere, what, Deadline::after(wait), look) {
+        Ok(()) => {
+            tracing::info!(topic, partition, words, "the topic is there after all");
+            None
+        }
+        Err(unanswered) => Some(unanswered.of_input()),
+    }
+}
+
+/// Whether the cluster knows of the partition; of any, where librdkafka speaks of the topic as a whole.
+fn has_partition(consumer: &BaseConsumer<Logged>, topic: &str, partition: i32, wait: Duration) -> KafkaResult<()> {
+    let metadata = consumer.fetch_metadata(Some(topic), wait)?;
+    let missing = |code| Err(KafkaError::MetadataFetch(code));
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return missing(Code::UnknownTopic) };
+    match found.error() {
+        Some(error) => missing(error.into()),
+        None if partition >= found.partitions().len() as i32 || found.partitions().is_empty() => missing(Code::UnknownPartition),
+        None => Ok(()),
+    }
 }
 
 /// Serves a log line that came as an event.
@@ -191,5 +347,45 @@ impl Deadline {
 
     pub(super) fn has_passed(self) -> bool {
         self.left().is_zero()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(wait: Duration, mut answers: impl Iterator<Item = Code>) -> (usize, Result<(), Unanswered>) {
+        let mut times = 0;
+        let answer = ask_until(
+            &Logged::default(),
+            || (),
+            "the bounds of t",
+            Deadline::after(wait),
+            |_| {
+                times += 1;
+                answers.next().map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
+            },
+        );
+        (times, answer)
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn what_passes_is_asked_again_until_it_is_answered() {
+        let passing = [Code::NotLeaderForPartition, Code::UnknownTopicOrPartition, Code::InvalidReplicationFactor];
+        assert!(matches!(asked(LONG, passing.into_iter()), (4, Ok(()))));
+    }
+
+    #[test]
+    fn what_stays_is_said_at_once_and_what_passes_at_the_deadline() {
+        let (times, refused) = asked(LONG, std::iter::repeat(Code::TopicAuthorizationFailed));
+        assert_eq!(times, 1);
+        assert!(matches!(ClientError::from(refused.unwrap_err()), ClientError::Refused(words) if words.starts_with("the bounds of t: ")));
+        let at_the_deadline = |code| asked(Duration::ZERO, std::iter::repeat(code)).1.unwrap_err();
+        assert!(matches!(ClientError::from(at_the_deadline(Code::NotController)), ClientError::Unavailable(_)));
+        assert!(matches!(ClientError::from(at_the_deadline(Code::UnknownTopic)), ClientError::Refused(_)));
+        assert!(matches!(ConsumeError::from(at_the_deadline(Code::BrokerTransportFailure)), ConsumeError::Unavailable(_)));
+        assert!(matches!(at_the_deadline(Code::SaslAuthenticationFailed).of_input(), ConsumeError::Unavailable(_)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Logged, create, serve, unanswered};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::native::metadata_of;
 use super::settings::KafkaSettings;
 use crate::id::Offset;
@@ -39,23 +39,25 @@ impl CommittedOffsets {
     /// has offsets of one of them is open there is no answer, and `Unavailable` after `wait`: ask again.
     pub fn ask(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<Committed>>, ClientError> {
         serve(self.consumer.client());
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, partition) in partitions {
-            list.add_partition(topic, *partition);
-        }
-        let failed = |error| unanswered(self.consumer.client(), &error);
-        let list = self.consumer.committed_offsets(list, wait).map_err(failed)?;
-        let notes = metadata_of(&list);
-        list.elements()
-            .iter()
-            .zip(notes)
-            .map(|(elem, note)| {
-                elem.error().map_err(failed)?;
-                Ok(match elem.offset() {
-                    Place::Offset(offset) => Some(Committed { offset: Offset(offset), note }),
-                    _ => None,
+        ask(self.consumer.client(), serve, "the group's offsets", Deadline::after(wait), |left| {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for (topic, partition) in partitions {
+                list.add_partition(topic, *partition);
+            }
+            let list = self.consumer.committed_offsets(list, left)?;
+            let notes = metadata_of(&list);
+            list.elements()
+                .iter()
+                .zip(notes)
+                .map(|(elem, note)| {
+                    elem.error()?;
+                    Ok(match elem.offset() {
+                        Place::Offset(offset) => Some(Committed { offset: Offset(offset), note }),
+                        _ => None,
+                    })
                 })
-            })
-            .collect()
+                .collect()
+        })
+        .map_err(ClientError::from)
     }
 }

@@ -6,13 +6,16 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, log};
+use super::client::{ClientError, Deadline, Logged, create, input_failure, log};
 use super::failure;
 use super::native::{Fetched, Kind, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::time::Millis;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
+
+/// So long a topic that is said to be missing is looked for.
+const ASK: Duration = Duration::from_secs(5);
 
 /// So many records at most come out of one poll: what they hold is copied.
 const ROOM: usize = 10_000;
@@ -65,7 +68,7 @@ impl ControlLog for KafkaControlLog {
                     if found.code == Code::AutoOffsetReset {
                         return Err(ConsumeError::Fatal(format!("{} cannot be read on: {}", self.topic, found.words)));
                     }
-                    if let Some(error) = failure::of_input(found.code, found.is_fatal, found.words) {
+                    if let Some(error) = input_failure(&self.consumer, found, ASK) {
                         return Err(error);
                     }
                 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create, serve, unanswered, watermarks};
-use super::failure;
+use super::client::{ClientError, Logged, create, serve, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
@@ -19,7 +18,7 @@ pub struct KafkaEndProbe {
 }
 
 impl KafkaEndProbe {
-    /// Asks about partition 0 of `topic`, waiting up to `wait` for each answer.
+    /// Asks about partition 0 of `topic`; a question is repeated for up to `wait` while its answer may pass by itself.
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         Self::of_partition(settings, topic, 0, wait)
     }
@@ -40,8 +39,7 @@ impl EndProbe for KafkaEndProbe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
         // Log lines and errors wait in the main queue of a client without group.
         serve(self.consumer.client());
-        let bounds = watermarks(&self.consumer, &self.topic, self.partition, self.wait);
-        let (start, end) = bounds.map_err(|error| failure::explained(unanswered(self.consumer.client(), &error), &error))?;
+        let (start, end) = watermarks(&self.consumer, serve, &self.topic, self.partition, self.wait)?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 }

@@ -3,12 +3,56 @@
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::ClientError;
 use crate::transport::{ConsumeError, ProduceError};
 
 /// The code and the words of an error.
 pub(super) fn parts(error: &KafkaError) -> (Code, String) {
     (error.rdkafka_error_code().unwrap_or(Code::Fail), error.to_string())
+}
+
+/// What an answer says of the next one to the same question, though nobody changes anything meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// The cluster is away, busy or changing; it passes by itself, however long it lasts.
+    Passes,
+    /// What was asked for is not known. It passes where a topic has just been made or a broker has just started, and is a
+    /// refusal where it stays so.
+    MayPass,
+    /// A right, a setting or the question itself is wrong.
+    Stays,
+}
+
+/// The one place that decides which errors pass by themselves.
+pub(super) fn outlook(code: Code) -> Outlook {
+    match code {
+        code if is_denied(code) => Outlook::Stays,
+        Code::UnknownTopicOrPartition
+        | Code::UnknownTopic
+        | Code::UnknownPartition
+        | Code::UnknownTopicId
+        // While a cluster starts it has fewer brokers than it will have.
+        | Code::InvalidReplicationFactor => Outlook::MayPass,
+        Code::InvalidTopic
+        | Code::InvalidConfig
+        | Code::InvalidPartitions
+        | Code::InvalidReplicaAssignment
+        | Code::InvalidRequest
+        | Code::InvalidGroupId
+        | Code::InvalidSessionTimeout
+        | Code::InvalidRequiredAcks
+        | Code::InvalidTransactionTimeout
+        | Code::PolicyViolation
+        | Code::TopicDeletionDisabled
+        | Code::SecurityDisabled
+        | Code::UnsupportedVersion
+        | Code::UnsupportedFeature
+        | Code::UnsupportedForMessageFormat
+        | Code::UnsupportedCompressionType
+        | Code::InvalidArgument
+        | Code::NotImplemented
+        | Code::NotConfigured => Outlook::Stays,
+        _ => Outlook::Passes,
+    }
 }
 
 /// ACLs are wrong, or credentials: waiting does not help.
@@ -49,22 +93,22 @@ pub(super) fn is_fencing(code: Code) -> bool {
     matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }
 
-/// An error of the input side; none for what librdkafka itself gets over while others of its brokers answer.
+/// An error of the input side; none for what librdkafka itself gets over while others of its brokers answer. What may pass is
+/// taken as what stays: whoever has not waited for it asks `outlook` first.
 pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<ConsumeError> {
     if is_fatal || code == Code::Fatal {
         return Some(ConsumeError::Fatal(words));
     }
     match code {
         Code::NoError | Code::BrokerTransportFailure | Code::Resolve | Code::PollExceeded | Code::OperationTimedOut => None,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::InvalidTopic => {
-            Some(ConsumeError::Refused(words))
-        }
         // Credentials are changed while engines run, and a broker that goes down breaks off a handshake: whoever asked once and
         // got no answer looks at what was heard.
         code if is_login(code) => Some(ConsumeError::Unavailable(format!("the cluster refused the login: {words}"))),
         Code::SSL => Some(ConsumeError::Unavailable(words)),
-        code if is_denied(code) => Some(ConsumeError::Refused(words)),
-        _ => Some(ConsumeError::Unavailable(words)),
+        code => Some(match outlook(code) {
+            Outlook::Stays | Outlook::MayPass => ConsumeError::Refused(words),
+            Outlook::Passes => ConsumeError::Unavailable(words),
+        }),
     }
 }
 
@@ -72,15 +116,6 @@ pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<Cons
 pub(super) fn of_input_call(error: &KafkaError) -> ConsumeError {
     let (code, words) = parts(error);
     of_input(code, false, words.clone()).unwrap_or(ConsumeError::Unavailable(words))
-}
-
-/// The same of a question whose time-out is explained.
-pub(super) fn explained(why: ClientError, error: &KafkaError) -> ConsumeError {
-    match (of_input_call(error), why) {
-        (ConsumeError::Unavailable(_), ClientError::Unavailable(words)) => ConsumeError::Unavailable(words),
-        (ConsumeError::Unavailable(_), refused) => ConsumeError::Refused(refused.to_string()),
-        (error, _) => error,
-    }
 }
 
 /// A record that the client or the broker did not take; none for a purge, which follows an abort. Everything that is not
@@ -169,6 +204,33 @@ mod tests {
         assert!(matches!(of_transaction_parts("commit", Code::Fenced, true, false, ""), ProduceError::Fenced(_)));
         assert!(matches!(of_transaction_parts("send", Code::IllegalGeneration, false, true, ""), ProduceError::StaleMember(_)));
         assert!(matches!(of_transaction_parts("send", Code::UnknownTopicOrPartition, false, true, ""), ProduceError::Abort(_)));
+    }
+
+    #[test]
+    fn what_a_cluster_that_starts_or_changes_says_passes() {
+        for code in [
+            Code::NotLeaderForPartition,
+            Code::LeaderNotAvailable,
+            Code::BrokerTransportFailure,
+            Code::AllBrokersDown,
+            Code::OperationTimedOut,
+            Code::RequestTimedOut,
+            Code::NotController,
+            Code::CoordinatorNotAvailable,
+            Code::CoordinatorLoadInProgress,
+            Code::NotCoordinator,
+            Code::UnstableOffsetCommit,
+            Code::ConcurrentTransactions,
+            Code::WaitingForCoordinator,
+        ] {
+            assert_eq!(outlook(code), Outlook::Passes, "{code:?}");
+        }
+        for code in [Code::UnknownTopicOrPartition, Code::UnknownTopic, Code::UnknownPartition, Code::InvalidReplicationFactor] {
+            assert_eq!(outlook(code), Outlook::MayPass, "{code:?}");
+        }
+        for code in [Code::TopicAuthorizationFailed, Code::SaslAuthenticationFailed, Code::InvalidTopic, Code::InvalidConfig] {
+            assert_eq!(outlook(code), Outlook::Stays, "{code:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, watermarks};
+use super::client::{ClientError, Deadline, Logged, Unanswered, create, heard_elsewhere, input_failure, watermarks};
 use super::failure;
 use super::native::{Event, Failure, Fetched, Kind, Queue, member_id};
 use super::settings::KafkaSettings;
@@ -18,6 +18,9 @@ use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartiti
 
 /// The longest wait for a question to the cluster.
 const ASK: Duration = Duration::from_secs(10);
+
+/// So long a topic that is said to be missing is looked for.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long one seek may take.
 const SEEK: Duration = Duration::from_millis(500);
@@ -47,8 +50,12 @@ pub struct KafkaConsumer {
     held: Vec<SourcePartition>,
     /// Those of them that nothing is taken from until they are released.
     waiting: Vec<SourcePartition>,
-    /// Those of them that are released and to be sought, and to where.
+    /// Those of them that are released and not begun yet, and where they begin.
     releasing: Vec<(SourcePartition, Offset)>,
+    /// Those of them that librdkafka was given to fetch, each since its first release.
+    fetched: Vec<SourcePartition>,
+    /// Those of `fetched` of which nothing has come yet, and where they begin: librdkafka may not have begun to fetch them.
+    unconfirmed: Vec<(SourcePartition, Offset)>,
     is_paused: bool,
     membership: Option<KafkaMembership>,
 }
@@ -67,6 +74,8 @@ impl KafkaConsumer {
             held: Vec::new(),
             waiting: Vec::new(),
             releasing: Vec::new(),
+            fetched: Vec::new(),
+            unconfirmed: Vec::new(),
             is_paused: false,
             membership: None,
         })
@@ -94,36 +103,51 @@ impl KafkaConsumer {
         list
     }
 
-    fn take(&self, record: Fetched<'_>, into: &mut Batch) {
+    fn take(&mut self, record: Fetched<'_>, into: &mut Batch) {
         let Some(source) = self.source_of(record.topic(), record.partition()) else { return };
         if self.waiting.contains(&source) {
             return;
         }
+        if !self.unconfirmed.is_empty() {
+            self.unconfirmed.retain(|(unconfirmed, _)| *unconfirmed != source);
+        }
         into.push(source, Offset(record.offset()), Millis(record.timestamp_ms()), record.key(), record.value(), record.headers());
     }
 
-    /// Nothing is said to the broker before this: an assign or revoke is an answer to an event.
+    /// Takes in what the group's coordinator has decided. Until it is answered here librdkafka begins no other rebalance.
+    ///
+    /// The answer to an assign gives librdkafka nothing to fetch: a new partition is held, and `begin` gives it when it is released.
+    /// That call may come while an event is still in the queue. An assign is then answered before it is told of, which lets the
+    /// group go on to a next rebalance and nothing more: what that one takes back is not given to others before this member has
+    /// answered the revoke, which comes after the assign in the queue. A revoke is answered by `incremental_unassign` alone. So that is
+    /// called here and nowhere else: giving one partition back to take it again would be taken for the answer to a revoke that is
+    /// yet to be told of, and its partitions would go to others while this member still reads them under the newest generation.
     fn rebalance(&mut self, event: &Event, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
         let partitions: Vec<SourcePartition> =
             event.partitions().iter().filter_map(|(topic, partition)| self.source_of(topic.as_bytes(), *partition)).collect();
         let is_incremental = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        let mut list = self.list(&partitions);
         if event.kind() == Kind::Assign {
-            list.set_all_offsets(Place::End).map_err(|error| failure::of_input_call(&error))?;
-            self.waiting.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
-            self.assign(&list, is_incremental).map_err(|error| failure::of_input_call(&error))?;
-            self.held.extend(partitions.iter().filter(|p| !self.held.contains(p)).copied().collect::<Vec<_>>());
+            self.pause_or_resume(self.is_paused)?;
+            let nothing = TopicPartitionList::new();
+            let answer = if is_incremental { self.consumer.incremental_assign(&nothing) } else { self.consumer.assign(&nothing) };
+            answer.map_err(|error| failure::of_input_call(&error))?;
+            let new: Vec<SourcePartition> = partitions.iter().filter(|p| !self.held.contains(p)).copied().collect();
+            self.waiting.extend(&new);
+            self.held.extend(&new);
             self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
             changes.push(Change::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();
+            let fetched: Vec<SourcePartition> = self.fetched.iter().filter(|p| partitions.contains(p)).copied().collect();
             self.held.retain(|held| !partitions.contains(held));
             self.waiting.retain(|held| !partitions.contains(held));
+            self.fetched.retain(|held| !partitions.contains(held));
             self.releasing.retain(|(held, _)| !partitions.contains(held));
+            self.unconfirmed.retain(|(held, _)| !partitions.contains(held));
             if is_lost || self.held.is_empty() {
                 self.membership = None;
             }
-            let answer = if is_incremental { self.consumer.incremental_unassign(&list) } else { self.consumer.unassign() };
+            let answer = if is_incremental { self.consumer.incremental_unassign(&self.list(&fetched)) } else { self.consumer.unassign() };
             // Told also if the answer fails: what is gone is gone, and its records must not be committed.
             changes.push(Change::Revoked(partitions));
             answer.map_err(|error| failure::of_input_call(&error))?;
@@ -131,50 +155,93 @@ impl KafkaConsumer {
         Ok(())
     }
 
-    /// Each begins at the end, paused, until it is sought: so librdkafka asks for no committed offset, and never has to be given
-    /// one back and taken anew, which it would take for the answer to a revoke that it has yet to tell of.
-    fn assign(&self, list: &TopicPartitionList, is_incremental: bool) -> KafkaResult<()> {
-        if is_incremental { self.consumer.incremental_assign(list) } else { self.consumer.assign(list) }?;
-        if list.count() > 0 { self.consumer.pause(list) } else { Ok(()) }
-    }
-
-    /// Seeks the partitions that were released. One that librdkafka has not begun yet is sought at the next poll.
-    fn seek(&mut self) -> Result<(), ConsumeError> {
+    /// Begins the partitions that were released. What librdkafka does not do yet is tried again at the next poll.
+    fn begin_released(&mut self) {
         for (partition, offset) in std::mem::take(&mut self.releasing) {
-            let sought = self.consumer.seek(self.topic_of(partition), partition.partition, Place::Offset(offset.0), SEEK);
-            if let Err(error) = sought {
-                tracing::debug!(%error, ?partition, "the partition cannot be sought yet");
+            if let Err(error) = self.begin(partition, offset) {
+                tracing::debug!(%error, ?partition, "the partition cannot be begun yet");
                 self.releasing.push((partition, offset));
-                continue;
-            }
-            self.waiting.retain(|waiting| *waiting != partition);
-            if !self.is_paused {
-                self.consumer.resume(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))?;
             }
         }
+    }
+
+    /// Has librdkafka read a partition from this offset on, and never from anywhere else.
+    ///
+    /// The first time librdkafka gets the partition with the offset, and only then: until then it knows nothing of it. A number needs
+    /// no look-up (`rd_kafka_toppar_fetch_start` takes it as the position and is active at once), so neither ListOffsets nor
+    /// OffsetFetch is asked, no answer can come late, and the timer that asks again is never started. Nothing later asks either:
+    /// with `auto.offset.reset=error` an offset out of range is an error and the end of fetching (`rd_kafka_offset_reset`), and a new
+    /// leader only has the offset validated, which ends in the same error or changes nothing. A flag that an earlier owner's
+    /// pause left is taken off before, while librdkafka has nothing to do with the partition.
+    ///
+    /// Later times it is sought. A number without leader epoch needs no look-up there either (`rd_kafka_toppar_seek`,
+    /// `rd_kafka_offset_validate`). A seek that times out stays in librdkafka's queue, and what concerns a partition is carried out
+    /// in the order of that queue: it comes before any seek, stop or start that follows it, which overrides it.
+    fn begin(&mut self, partition: SourcePartition, offset: Offset) -> KafkaResult<()> {
+        if self.fetched.contains(&partition) {
+            self.consumer.seek(self.topic_of(partition), partition.partition, Place::Offset(offset.0), SEEK)?;
+            self.unconfirmed.retain(|(unconfirmed, _)| *unconfirmed != partition);
+            let list = self.list(&[partition]);
+            if self.is_paused { self.consumer.pause(&list) } else { self.consumer.resume(&list) }?;
+        } else {
+            if self.is_paused {
+                // It would have to be paused right after its begin. It waits as well here.
+                self.releasing.push((partition, offset));
+                return Ok(());
+            }
+            self.consumer.resume(&self.list(&[partition]))?;
+            let mut list = TopicPartitionList::with_capacity(1);
+            list.add_partition_offset(self.topic_of(partition), partition.partition, Place::Offset(offset.0))?;
+            self.consumer.incremental_assign(&list)?;
+            self.fetched.push(partition);
+            self.unconfirmed.push((partition, offset));
+        }
+        self.waiting.retain(|waiting| *waiting != partition);
         Ok(())
     }
 
-    fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
-        let Failure { code, is_fatal, words, at } = failure;
-        if code == Code::AutoOffsetReset {
-            let at = at.and_then(|(topic, partition, offset)| Some((self.source_of(topic.as_bytes(), partition)?, offset)));
-            let Some((partition, offset)) = at else { return Err(ConsumeError::Fatal(words)) };
-            // What comes late, of a partition that has left already, is of no interest.
-            if offset >= 0 && self.held.contains(&partition) && !self.waiting.contains(&partition) {
-                changes.push(Change::OutOfRange(partition));
+    /// Makes sure of what librdkafka has begun to fetch, so that it can be paused.
+    ///
+    /// While fetchers of other partitions are still being stopped librdkafka puts a begin off, and a pause that overtakes it makes it
+    /// outdated: it would be dropped without a word. A seek that comes before the begin only fails.
+    fn confirm(&mut self) {
+        for (partition, offset) in std::mem::take(&mut self.unconfirmed) {
+            let sought = self.consumer.seek(self.topic_of(partition), partition.partition, Place::Offset(offset.0), SEEK);
+            if sought.is_err() {
+                self.unconfirmed.push((partition, offset));
             }
-            return Ok(());
-        }
-        match failure::of_input(code, is_fatal, words) {
-            Some(error) => Err(error),
-            None => Ok(()),
         }
     }
 
+    fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+        if failure.code == Code::AutoOffsetReset {
+            let Failure { words, at, .. } = failure;
+            let at = at.and_then(|(topic, partition, offset)| Some((self.source_of(topic.as_bytes(), partition)?, offset)));
+            let Some((partition, offset)) = at else { return Err(ConsumeError::Fatal(words)) };
+            // What comes late, of a partition that has left already, is of no interest. Without an offset the log was truncated.
+            if !self.fetched.contains(&partition) {
+                return Ok(());
+            }
+            if self.waiting.contains(&partition) {
+                // It has stopped fetching for good, at a place that nobody wants it to be at.
+                return Err(ConsumeError::Fatal(format!("{words} (at {offset}, while it was held)")));
+            }
+            changes.push(Change::OutOfRange(partition));
+            return Ok(());
+        }
+        input_failure(&self.consumer, failure, LOOK).map_or(Ok(()), Err)
+    }
+
+    /// librdkafka drops one of these calls, without a word, if it pauses the partition for a rebalance at the same moment. So they are
+    /// repeated with the answer to the assign that ends every rebalance, while it does nothing but wait for that.
     fn pause_or_resume(&mut self, is_paused: bool) -> Result<(), ConsumeError> {
         self.is_paused = is_paused;
-        let flowing: Vec<SourcePartition> = self.held.iter().filter(|held| !self.waiting.contains(held)).copied().collect();
+        if is_paused {
+            self.confirm();
+        }
+        let is_unconfirmed = |partition: &SourcePartition| self.unconfirmed.iter().any(|(unconfirmed, _)| unconfirmed == partition);
+        let flowing: Vec<SourcePartition> =
+            self.fetched.iter().filter(|fetched| !self.waiting.contains(fetched) && !is_unconfirmed(fetched)).copied().collect();
         if flowing.is_empty() {
             return Ok(());
         }
@@ -188,7 +255,10 @@ impl GroupConsumer for KafkaConsumer {
     type Membership = KafkaMembership;
 
     fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
-        self.seek()?;
+        if self.is_paused && !self.unconfirmed.is_empty() {
+            self.pause_or_resume(true)?;
+        }
+        self.begin_released();
         let deadline = Deadline::after(wait);
         let full = into.len() + room;
         let (before, found) = (into.len(), changes.len());
@@ -244,8 +314,8 @@ impl GroupConsumer for KafkaConsumer {
 
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
         // The end is the last stable offset here: what an open transaction holds is still to come.
-        let bounds = watermarks(&self.consumer, self.topic_of(partition), partition.partition, ASK);
-        let (first, end) = bounds.map_err(|error| failure::of_input_call(&error))?;
+        let bounds = watermarks(&self.consumer, heard_elsewhere, self.topic_of(partition), partition.partition, ASK);
+        let (first, end) = bounds.map_err(Unanswered::of_input)?;
         Ok(Offset(match start {
             Start::Earliest => first,
             Start::Latest => end,
@@ -258,6 +328,10 @@ impl GroupConsumer for KafkaConsumer {
             return Ok(());
         }
         self.waiting.push(partition);
+        // What is not sure to have begun cannot be paused; what comes of it is dropped.
+        if self.unconfirmed.iter().any(|(unconfirmed, _)| *unconfirmed == partition) {
+            return Ok(());
+        }
         self.consumer.pause(&self.list(&[partition])).map_err(|error| failure::of_input_call(&error))
     }
 
@@ -267,5 +341,9 @@ impl GroupConsumer for KafkaConsumer {
             self.releasing.push((partition, from));
         }
         Ok(())
+    }
+
+    fn has_begun(&self, partition: SourcePartition) -> bool {
+        !self.waiting.contains(&partition)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::client::{ClientError, Logged, create, serve, unanswered};
+use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::settings::KafkaSettings;
 
 /// A client that asks who is in a group.
@@ -22,7 +22,9 @@ impl GroupMembers {
     /// known.
     pub fn ask(&self, group: &str, wait: Duration) -> Result<Option<Vec<String>>, ClientError> {
         serve(self.consumer.client());
-        let groups = self.consumer.fetch_group_list(Some(group), wait).map_err(|error| unanswered(self.consumer.client(), &error))?;
+        let what = format_args!("the members of group {group}");
+        let groups =
+            ask(self.consumer.client(), serve, what, Deadline::after(wait), |left| self.consumer.fetch_group_list(Some(group), left))?;
         let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
         let members = found.map(|found| found.members().iter().map(|member| member.id().to_owned()).collect::<Vec<_>>());
         Ok(members.filter(|members| !members.is_empty()))

@@ -39,4 +39,10 @@ impl MockKafka {
         let Some(cluster) = self.producer.client().mock_cluster() else { return Ok(()) };
         cluster.create_topic(topic, partitions, 1).map_err(|error| ClientError::of(&error))
     }
+
+    /// From now on every answer takes so long.
+    pub fn answer_after(&self, round_trip: std::time::Duration) -> Result<(), ClientError> {
+        let Some(cluster) = self.producer.client().mock_cluster() else { return Ok(()) };
+        cluster.broker_round_trip_time(1, round_trip).map_err(|error| ClientError::of(&error))
+    }
 }

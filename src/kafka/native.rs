@@ -20,6 +20,8 @@ pub(super) struct Queue(NonNull<rd::RDKafkaQueue>);
 
 // SAFETY: librdkafka's queues are locked inside; any thread may poll and destroy them.
 unsafe impl Send for Queue {}
+// SAFETY: as above; an event that a poll hands out belongs to the thread that polled.
+unsafe impl Sync for Queue {}
 
 impl Queue {
     /// Records, rebalances and errors of a consumer that has a group; none without.

@@ -26,6 +26,9 @@ pub struct KafkaSettings {
     pub producer: BTreeMap<String, String>,
 }
 
+/// More than this librdkafka does not take.
+const LONGEST_LINGER_MS: u64 = 900_000;
+
 /// librdkafka's own default, for the comparison of the three time-outs.
 const SESSION_TIMEOUT_MS: u64 = 45_000;
 const MAX_POLL_INTERVAL_MS: u64 = 300_000;
@@ -114,12 +117,19 @@ impl KafkaSettings {
     /// Of a transactional producer.
     pub(super) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
         let timeout_ms = self.transaction_timeout_ms();
+        // A record that cannot be delivered is given up while there is time left to abort in order.
+        let message_timeout_ms = timeout_ms - timeout_ms / 4;
         let mut config = self.idempotent_producer();
+        // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
+        // because others of its partition are in flight, would be polled for without a pause.
+        let is_linger = |key: &String| canonical(key) == canonical("linger.ms");
+        if !self.producer.keys().chain(self.client.keys()).any(is_linger) {
+            put(&mut config, "linger.ms", &message_timeout_ms.saturating_sub(1).min(LONGEST_LINGER_MS).to_string());
+        }
         for (key, value) in [
             ("transactional.id", transactional_id),
             ("transaction.timeout.ms", &timeout_ms.to_string()),
-            // A record that cannot be delivered is given up while there is time left to abort in order.
-            ("message.timeout.ms", &(timeout_ms - timeout_ms / 4).to_string()),
+            ("message.timeout.ms", &message_timeout_ms.to_string()),
             ("delivery.report.only.error", "true"),
         ] {
             put(&mut config, key, value);
@@ -156,6 +166,32 @@ impl KafkaSettings {
     /// # Errors
     /// What it does not take.
     pub fn try_out(&self) -> Result<(), ClientError> {
+        self.make_without_broker().map_err(|error| match (error, self.to_blame()) {
+            (ClientError::Settings(words), Some(name)) => ClientError::Settings(format!("{name}: {words}")),
+            (error, _) => error,
+        })
+    }
+
+    /// The setting without which all would be taken, the security protocol last: it is what others are wrong for.
+    fn to_blame(&self) -> Option<String> {
+        let maps = [("client", &self.client), ("consumer", &self.consumer), ("producer", &self.producer)];
+        let mut settings: Vec<(&str, &String)> =
+            maps.iter().flat_map(|(section, map)| map.keys().map(move |name| (*section, name))).collect();
+        settings.sort_by_key(|(_, name)| *name == "security.protocol");
+        let is_to_blame = |(section, name): &(&str, &String)| {
+            let mut others = self.clone();
+            let map = match *section {
+                "client" => &mut others.client,
+                "consumer" => &mut others.consumer,
+                _ => &mut others.producer,
+            };
+            map.remove(*name);
+            others.make_without_broker().is_ok()
+        };
+        settings.into_iter().find(is_to_blame).map(|(section, name)| format!("kafka.{section}.{name}"))
+    }
+
+    fn make_without_broker(&self) -> Result<(), ClientError> {
         let alone = |mut config: ClientConfig| {
             config.remove(canonical("bootstrap.servers"));
             config
@@ -236,6 +272,10 @@ mod tests {
         settings.client.insert("security.protocol".to_owned(), "ssl".to_owned());
         settings.client.insert("ssl.ca.location".to_owned(), "/nowhere/ca.pem".to_owned());
         assert!(settings.try_out().unwrap_err().to_string().contains("ssl.ca.location"));
+        settings.client.insert("security.protocol".to_owned(), "sasl_plaintext".to_owned());
+        settings.client.insert("sasl.mechanism".to_owned(), "hunter2".to_owned());
+        let refused = settings.try_out().unwrap_err().to_string();
+        assert!(refused.contains("mechanism") && !refused.contains("hunter"), "{refused}");
     }
 
     #[test]

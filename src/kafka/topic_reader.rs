@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create};
+use super::client::{ClientError, Deadline, Logged, create, input_failure};
 use super::end_probe::KafkaEndProbe;
 use super::failure;
 use super::native::{Fetched, Kind, Queue};
@@ -153,11 +153,17 @@ impl TopicReader {
     /// it is `Unavailable`; what was shown stays shown.
     pub fn read_to_end(&mut self, wait: Duration, mut each: impl FnMut(ReadRecord<'_>)) -> Result<(), ConsumeError> {
         let deadline = Deadline::after(wait);
+        let mut last = None;
         while !self.is_at_end()? {
             if deadline.has_passed() {
-                return Err(ConsumeError::Unavailable(format!("{} could not be read to its end in time", self.topic)));
+                let why = last.map_or(String::new(), |last: ConsumeError| format!("; the last answer: {last}"));
+                return Err(ConsumeError::Unavailable(format!("{} could not be read to its end in time{why}", self.topic)));
             }
-            self.follow(deadline.left().min(Duration::from_millis(100)), &mut each)?;
+            match self.follow(deadline.left().min(Duration::from_millis(100)), &mut each) {
+                Ok(()) => {}
+                Err(error @ ConsumeError::Unavailable(_)) => last = Some(error),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -183,7 +189,7 @@ impl TopicReader {
                 Kind::Error => {
                     self.consumer.context().take(&event);
                     let found = event.failure();
-                    if let Some(error) = failure::of_input(found.code, found.is_fatal, found.words) {
+                    if let Some(error) = input_failure(&self.consumer, found, ASK) {
                         return Err(error);
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::process;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -20,6 +21,9 @@ use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer}
 
 /// How long one wait for acknowledgements may be before reports of failures are looked at, in milliseconds.
 const FLUSH_SLICE_MS: i32 = 5;
+/// The longest pause after one that brought nothing, and between two looks meanwhile.
+const FLUSH_PAUSE: Duration = Duration::from_millis(50);
+const FLUSH_LOOK: Duration = Duration::from_millis(1);
 /// The same while a transaction is aborted.
 const ABORT_SLICE: Duration = Duration::from_millis(5);
 /// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
@@ -157,6 +161,21 @@ impl KafkaProducer {
         judge(self.expires, error)
     }
 
+    /// Has what is queued sent, and waits a little for acknowledgements.
+    ///
+    /// While more than five records of a partition are in flight librdkafka sends no other of it, and polls without a pause for as
+    /// long as others are due. A flush makes all of them due, so one that brings nothing is followed by a pause.
+    fn await_acknowledgements(&mut self) {
+        let before = self.producer.in_flight_count();
+        flush(self.producer.client(), FLUSH_SLICE_MS);
+        self.serve();
+        let pause = Deadline::after(FLUSH_PAUSE);
+        while self.producer.in_flight_count() == before && before > 0 && !pause.has_passed() {
+            thread::sleep(FLUSH_LOOK);
+            self.serve();
+        }
+    }
+
     fn has_queued(&self) -> bool {
         self.producer.in_flight_count() > 0
     }
@@ -233,8 +252,7 @@ impl TransactionalProducer for KafkaProducer {
             };
             // A full queue empties as the broker acknowledges: every record in it is acknowledged or fails in time.
             if code == Code::QueueFull && !deadline.get_or_insert_with(|| Deadline::after(self.limit * 2)).has_passed() {
-                flush(self.producer.client(), FLUSH_SLICE_MS);
-                self.serve();
+                self.await_acknowledgements();
                 continue;
             }
             if matches!(code, Code::State | Code::Fatal) {
@@ -255,8 +273,7 @@ impl TransactionalProducer for KafkaProducer {
         // Each record is acknowledged or fails within message.timeout.ms, so this comes to an end by itself.
         self.serve();
         while self.has_queued() {
-            flush(self.producer.client(), FLUSH_SLICE_MS);
-            self.serve();
+            self.await_acknowledgements();
         }
         if let Some(fatal) = self.fatal() {
             self.failures.insert(0, fatal);

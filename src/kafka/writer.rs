@@ -11,8 +11,8 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::{ClientError, Logged};
-use super::failure;
+use super::client::{ClientError, Deadline, Logged, create_for};
+use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
 use crate::id::Offset;
@@ -64,10 +64,18 @@ impl ProducerContext for Reported {
     }
 }
 
-/// An idempotent producer that waits for each record's acknowledgement by all in-sync replicas.
+/// So long a topic is waited for that no broker knows.
+pub(super) const KNOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Between two sendings of a record whose topic was not known.
+pub(super) const SEND_AGAIN: Duration = Duration::from_millis(50);
+
+/// An idempotent producer that waits for each record's acknowledgement by all in-sync replicas. One record at a time also keeps
+/// it from spinning: librdkafka polls without a pause while more than five records of a partition wait for acknowledgements and
+/// others are due.
 pub struct Writer {
     producer: BaseProducer<Reported>,
     topic: String,
+    wait: Duration,
 }
 
 impl Writer {
@@ -77,8 +85,8 @@ impl Writer {
         put(&mut config, "linger.ms", "0");
         put(&mut config, "message.timeout.ms", &wait.as_millis().max(1).to_string());
         let context = Reported { report: Mutex::default(), logged: Logged::of(&config) };
-        let producer = config.create_with_context(context).map_err(|error| ClientError::of(&error))?;
-        Ok(Self { producer, topic: topic.to_owned() })
+        let producer = create_for(&config, context)?;
+        Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
     /// Appends a CloudEvent in structured mode and answers its offset.
@@ -88,6 +96,17 @@ impl Writer {
 
     /// Appends any record and answers its offset.
     pub fn append_record(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> Result<Offset, WriteError> {
+        let deadline = Deadline::after(self.wait.min(KNOWN_WITHIN));
+        loop {
+            match self.append_once(key, value, headers) {
+                // It was not sent, so it can be sent again: a topic that has just been made is not known to every broker.
+                Err(code) if failure::outlook(code) == Outlook::MayPass && !deadline.has_passed() => std::thread::sleep(SEND_AGAIN),
+                answer => return answer.map_err(|code| self.failed(code)),
+            }
+        }
+    }
+
+    fn append_once(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> Result<Offset, Code> {
         self.report().take();
         let mut list = OwnedHeaders::new_with_capacity(headers.len());
         for (name, value) in headers {
@@ -96,13 +115,13 @@ impl Writer {
         let mut record = BaseRecord::to(&self.topic).headers(list);
         record.key = key;
         record.payload = value;
-        self.producer.send(record).map_err(|(error, _)| self.failed(failure::parts(&error).0))?;
+        self.producer.send(record).map_err(|(error, _)| failure::parts(&error).0)?;
         loop {
             // Each record is reported within message.timeout.ms. A poll that waits lasts its whole time: the wait is the flush.
             flush(self.producer.client(), 10);
             self.producer.poll(Duration::ZERO);
             if let Some(report) = self.report().take() {
-                return report.map_err(|code| self.failed(code));
+                return report;
             }
         }
     }
@@ -123,18 +142,15 @@ pub(super) fn write_error(topic: &str, code: Code, fatal: Option<(Code, String)>
     }
     let words = format!("{topic}: {code}");
     match code {
-        Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::InvalidTopic
-        | Code::MessageSizeTooLarge
-        | Code::InvalidRecord
-        | Code::PolicyViolation
-        | Code::QueueFull => WriteError::Refused(words),
-        code if failure::is_denied(code) => WriteError::Refused(words),
-        _ => match logged.explain(ClientError::Unavailable(words), code) {
-            ClientError::Unavailable(words) => WriteError::Unknown(words),
-            refused => WriteError::Unknown(refused.to_string()),
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidRecord | Code::InvalidTimestamp | Code::QueueFull => {
+            WriteError::Refused(words)
+        }
+        code => match failure::outlook(code) {
+            Outlook::Stays | Outlook::MayPass => WriteError::Refused(words),
+            Outlook::Passes => match logged.explain(ClientError::Unavailable(words), code) {
+                ClientError::Unavailable(words) => WriteError::Unknown(words),
+                refused => WriteError::Unknown(refused.to_string()),
+            },
         },
     }
 }

@@ -1,6 +1,5 @@
 //! What a profile may say and hardly means: it passes, and is warned about.
 
-use super::action::{Action, Mask};
 use super::spec::{Placed, ProfileSpec, Section};
 use crate::document::Place;
 use crate::json::path::{Path, Segment};
@@ -26,7 +25,7 @@ fn doubts_of(section: &Section, streams: &[Stream], has_mask_secret: bool) -> Ve
     let time = streams.iter().find(|stream| stream.name.as_str() == section.stream).and_then(|stream| stream.mapping.time.as_ref());
     let mut doubts = Vec::new();
     for transform in &section.transforms {
-        for Placed { path, place } in &transform.paths {
+        for Placed { path, place, .. } in &transform.paths {
             if !is_reached(path, section, time) {
                 let what = format!(
                     "section `{}`: this transform does nothing, since no include selects its path, or an exclude takes it back",
@@ -35,7 +34,8 @@ fn doubts_of(section: &Section, streams: &[Stream], has_mask_secret: bool) -> Ve
                 doubts.push(Doubt { what, place: *place });
             }
         }
-        if let (Action::Mask(Mask::Hash), false, Some(Placed { place, .. })) = (&transform.action, has_mask_secret, transform.paths.first())
+        if let (true, false, Some(Placed { place, .. })) =
+            (transform.action.disclosure().is_of_one_target, has_mask_secret, transform.paths.first())
         {
             let what = format!(
                 "section `{}`: `mask: hash` drops the member, since no `mask.secret` is configured: configure one, or write another mask",

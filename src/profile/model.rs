@@ -290,7 +290,7 @@ fn stream(mapping: Mapping) -> Stream {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5000))]
+    #![proptest_config(ProptestConfig::with_cases(20 * ProptestConfig::default().cases))]
 
     #[test]
     fn the_projector_shows_what_the_model_shows(

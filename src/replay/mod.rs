@@ -1,11 +1,13 @@
 //! `replay` as a pure function: the bytes of files in, the lines of topics out (SPEC section 12).
 
 mod control;
+mod documents;
 mod input;
 mod line;
 mod merge;
 mod output;
 mod scan;
+mod upserts;
 mod world;
 
 use crate::decide::ReleaseRules;

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use super::control::ControlLine;
 use super::input::InputLine;
 use super::output::Outputs;
+use super::upserts::{UpsertRecord, UpsertReplay};
 use super::{Ended, Settings};
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::id::{Offset, ShareId, StreamIndex};
@@ -15,7 +16,7 @@ use crate::release::Suppressed;
 use crate::share::event::Unreadable;
 use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
-use crate::standing::upserts::{Upsert, Upserts, View};
+use crate::standing::reconcile::Basis;
 use crate::time::{Millis, Moment};
 
 /// The topic that control records come from.
@@ -31,7 +32,7 @@ pub(super) struct World<'s, 'l> {
     /// Time-driven changes up to here, itself included, are worked off.
     passed: Moment,
     decider: Decider,
-    upserts: Upserts,
+    upserts: UpsertReplay,
     outputs: Outputs<'s>,
     /// What happened while an unreadable control record waits for its skip (D11).
     held: Held<'l>,
@@ -53,7 +54,7 @@ impl<'s, 'l> World<'s, 'l> {
             table,
             passed: Moment::FIRST,
             decider: Decider::new(settings.release, secret),
-            upserts: Upserts::new(settings.release, secret, streams),
+            upserts: UpsertReplay::new(settings.release, secret, streams),
             outputs: Outputs::new(&settings.topics, streams),
             held: Held::default(),
         }
@@ -142,9 +143,9 @@ impl<'s, 'l> World<'s, 'l> {
             return;
         }
         let touched = std::mem::take(&mut self.held.touched);
-        let view = View { graph: &self.graph, now };
+        let basis = basis(&self.graph, now);
         let outputs = &mut self.outputs;
-        self.upserts.reconcile(touched.values(), view, cause, &mut |upsert| write_upsert(outputs, upsert));
+        self.upserts.reconcile(touched.values(), basis, cause, &mut |upsert| write_upsert(outputs, upsert));
     }
 
     fn decide(&mut self, stream: StreamIndex, offset: Offset, line: &InputLine<'_>, clock: Millis) {
@@ -163,8 +164,8 @@ impl<'s, 'l> World<'s, 'l> {
                 Err(Stopped::Sink(never)) => match never {},
             },
             Mode::Upsert => {
-                let view = View { graph: &self.graph, now: crate::release::decision_time(clock, &self.graph) };
-                self.upserts.document(stream, record.clone(), view, &mut |upsert| write_upsert(outputs, upsert)).err()
+                let basis = basis(&self.graph, crate::release::decision_time(clock, &self.graph));
+                self.upserts.document(stream, record.clone(), basis, &mut |upsert| write_upsert(outputs, upsert)).err()
             }
         };
         if let Some(refusal) = refusal {
@@ -186,9 +187,12 @@ impl<'s, 'l> World<'s, 'l> {
     }
 }
 
-fn write_upsert(outputs: &mut Outputs<'_>, upsert: Upsert<'_>) {
-    let place = upsert.place;
-    outputs.record(&place.target, place.stream, place.key.as_str(), upsert.timestamp, upsert.value);
+fn basis(graph: &ShareGraph, now: Moment) -> Basis<'_> {
+    Basis { graph, newest_change: graph.epoch(), now }
+}
+
+fn write_upsert(outputs: &mut Outputs<'_>, record: UpsertRecord<'_>) {
+    outputs.record(record.target, record.stream, record.key.as_str(), record.timestamp, record.value);
 }
 
 struct Writer<'o, 's> {

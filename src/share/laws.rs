@@ -189,7 +189,7 @@ pub(super) fn kept(table: &ShareTable) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 16))]
 
     #[test]
     fn every_fold_does_what_it_says(steps in prop::collection::vec(step(), 1..140)) {

@@ -93,7 +93,7 @@ fn fits(filter: &Filter, document: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases * 3 / 8))]
 
     /// D22: what a viewer lists is its compacted status topic to the byte, the epoch too, by share id.
     #[test]

@@ -131,6 +131,16 @@ impl Batch {
         self.compact();
     }
 
+    /// Drops the records at these places, which rise.
+    pub fn drop_at(&mut self, places: &[usize]) {
+        let (mut place, mut dropped) = (0, places.iter().copied().peekable());
+        self.slots.retain(|_| {
+            place += 1;
+            dropped.next_if_eq(&(place - 1)).is_none()
+        });
+        self.compact();
+    }
+
     /// Drops records that `is_kept` does not want.
     pub fn retain_records(&mut self, mut is_kept: impl FnMut(SourcePartition, Offset) -> bool) {
         self.slots.retain(|slot| is_kept(slot.source, slot.offset));
@@ -214,6 +224,10 @@ mod tests {
             assert!(batch.iter().all(|record| is_whole(&record)));
             assert!(batch.bytes() < 20_000, "{} bytes for {} records", batch.bytes(), batch.len());
         }
+        let kept: Vec<Offset> = batch.iter().enumerate().filter(|(at, _)| at % 3 == 1).map(|(_, record)| record.offset).collect();
+        let dropped: Vec<usize> = (0..batch.len()).filter(|at| at % 3 != 1).collect();
+        batch.drop_at(&dropped);
+        assert!(batch.iter().map(|record| record.offset).eq(kept) && batch.iter().all(|record| is_whole(&record)));
         batch.retain(|_| false);
         assert_eq!(batch.bytes(), 0);
     }

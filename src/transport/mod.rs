@@ -92,7 +92,12 @@ pub trait GroupConsumer {
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError>;
 
     /// Reads a held partition from this offset on.
+    ///
+    /// The client may be wrong: what comes first is held against the offset by who releases, and records from before are dropped.
     fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError>;
+
+    /// Whether a partition that was released is being read, as far as the client knows: it may have yet to begin.
+    fn has_begun(&self, partition: SourcePartition) -> bool;
 }
 
 /// Reads partitions besides the group: what upsert streams need to know of their own past. One thread owns it.

@@ -10,9 +10,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use sharecast::kafka::{Admin, KafkaSettings, TopicReader, TopicSpec};
+use rdkafka::producer::{BaseRecord, Producer};
+use sharecast::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader, TopicSpec};
+
+use super::world::feeder;
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -20,6 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// A running cluster.
 pub(crate) struct Cluster {
     pub(crate) bootstrap: String,
+    admin: OnceLock<Admin>,
     /// Its standard input is the life line: the script stops and cleans when it closes. None for a cluster from outside.
     _script: Option<Child>,
     dir: PathBuf,
@@ -35,11 +37,24 @@ pub(crate) struct Seen {
     pub(crate) value: Option<String>,
 }
 
+impl Seen {
+    pub(crate) fn of(record: &ReadRecord<'_>) -> Self {
+        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        Self {
+            partition: record.partition(),
+            offset: record.offset().0,
+            timestamp_ms: record.timestamp().0,
+            key: text(record.key()),
+            value: text(record.value()),
+        }
+    }
+}
+
 /// One node, shared by all tests of this process. `SHARECAST_TEST_BOOTSTRAP` names a cluster to use instead.
 pub(crate) fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var("SHARECAST_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => Cluster { bootstrap, _script: None, dir: PathBuf::new() },
+        Ok(bootstrap) => Cluster { bootstrap, admin: OnceLock::new(), _script: None, dir: PathBuf::new() },
         Err(_) => Cluster::start(1),
     })
 }
@@ -57,21 +72,67 @@ fn script() -> Command {
     command
 }
 
-/// The first of `count` ports in a row that are free now, below the range that the system gives to clients.
-fn free_ports(count: u16) -> u16 {
-    let first = 20_000 + (std::process::id() % 300) as u16 * 40;
-    (0..)
-        .map(|step| 20_000 + (first - 20_000 + step * count) % 12_000)
-        .find(|base| (*base..*base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
-        .expect("free ports")
+/// The first of `count` ports in a row that are free now, below the range that the system gives to clients. No two calls of this
+/// process look at the same ones.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id() % 300 * 40;
+    loop {
+        let step = NEXT.fetch_add(u32::from(count), Ordering::Relaxed);
+        let base = 20_000 + ((begin + step) % 12_000) as u16;
+        if (base..base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return base;
+        }
+    }
 }
+
+/// Another process may take a port between the look at it and the start of the broker.
+const TRIES: u32 = 3;
 
 impl Cluster {
     /// A cluster of its own, for tests that break it.
     pub(crate) fn start(nodes: u16) -> Self {
+        let tried = (0..TRIES).find_map(|_| Self::start_at(nodes, free_ports(nodes * 2), &[]));
+        tried.expect("scripts/kafka starts a cluster; what failed is said above")
+    }
+
+    /// One node that asks who is there, besides at its own address: the users log in by SASL/PLAIN with their names as passwords at the
+    /// address that is answered, and may do what ACLs allow.
+    pub(crate) fn start_guarded(users: &[&str]) -> (Self, String) {
+        let tried = (0..TRIES).find_map(|_| Self::try_start_guarded(users));
+        tried.expect("scripts/kafka starts a cluster; what failed is said above")
+    }
+
+    fn try_start_guarded(users: &[&str]) -> Option<(Self, String)> {
+        let port = free_ports(3);
+        let (plain, guarded, controller) = (port, port + 2, port + 1);
+        let users: String = users.iter().map(|user| format!(" user_{user}=\"{user}\"")).collect();
+        let properties = [
+            format!("listeners=PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}"),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{guarded}"),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
+            "listener.name.guarded.sasl.enabled.mechanisms=PLAIN".to_owned(),
+            format!(
+                "listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required{users};"
+            ),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".to_owned(),
+            // The broker itself, and whoever comes by its own address.
+            "super.users=User:ANONYMOUS".to_owned(),
+        ];
+        Some((Self::start_at(1, port, &properties)?, format!("127.0.0.1:{guarded}")))
+    }
+
+    /// The same from this port on, with more options of the script.
+    pub(crate) fn start_with(nodes: u16, port: u16, properties: &[String]) -> Self {
+        Self::start_at(nodes, port, properties).expect("scripts/kafka starts a cluster; what failed is said above")
+    }
+
+    fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {
         let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
         let mut child = script()
-            .args(["hold", "--nodes", &nodes.to_string(), "--port", &free_ports(nodes * 2).to_string(), "--dir"])
+            .args(["hold", "--nodes", &nodes.to_string(), "--port", &port.to_string()])
+            .args(properties.iter().flat_map(|property| ["--set", property]))
+            .arg("--dir")
             .arg(&dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -79,8 +140,8 @@ impl Cluster {
             .expect("scripts/kafka runs");
         let mut bootstrap = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut bootstrap).unwrap();
-        assert!(!bootstrap.trim().is_empty(), "scripts/kafka could not start a cluster");
-        Self { bootstrap: bootstrap.trim().to_owned(), _script: Some(child), dir }
+        let bootstrap = bootstrap.trim().to_owned();
+        (!bootstrap.is_empty()).then_some(Self { bootstrap, admin: OnceLock::new(), _script: Some(child), dir })
     }
 
     /// `kill`, `stop-node`, `start-node`, `pause` or `cont` of one node.
@@ -90,12 +151,18 @@ impl Cluster {
         assert!(status.success(), "scripts/kafka {command} {node}");
     }
 
+    /// Kafka's own jars, as a class path.
+    pub(crate) fn jars() -> String {
+        let fetched = script().arg("fetch").output().unwrap();
+        format!("{}/*", String::from_utf8(fetched.stdout).unwrap().trim())
+    }
+
     pub(crate) fn settings(&self, group: &str) -> KafkaSettings {
         KafkaSettings { bootstrap: self.bootstrap.clone(), group: group.to_owned(), ..KafkaSettings::default() }
     }
 
-    pub(crate) fn admin(&self) -> Admin {
-        Admin::open(&self.settings("tests"), PATIENCE).unwrap()
+    pub(crate) fn admin(&self) -> &Admin {
+        self.admin.get_or_init(|| Admin::open(&self.settings("tests"), PATIENCE).unwrap())
     }
 
     /// Makes a topic under a unique name that begins with `name`.
@@ -108,8 +175,7 @@ impl Cluster {
 
     /// Writes records `(partition, key, value)` with timestamps 1000, 1001, ..., acknowledged when this returns.
     pub(crate) fn produce<'a>(&self, topic: &str, records: impl IntoIterator<Item = (i32, &'a str, &'a str)>) {
-        let producer: BaseProducer =
-            ClientConfig::new().set("bootstrap.servers", &self.bootstrap).set("enable.idempotence", "true").create().unwrap();
+        let producer = feeder(self);
         for (index, (partition, key, value)) in records.into_iter().enumerate() {
             let record = BaseRecord::to(topic).partition(partition).key(key).payload(value).timestamp(1000 + index as i64);
             producer.send(record).map_err(|(error, _)| error).unwrap();
@@ -121,19 +187,8 @@ impl Cluster {
     pub(crate) fn read(&self, topic: &str) -> Vec<Seen> {
         let partitions = self.admin().topic(topic).unwrap().expect("the topic is there").partitions;
         let mut seen = Vec::new();
-        let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        TopicReader::open(&self.settings("tests"), topic, 0..partitions)
-            .unwrap()
-            .read_to_end(PATIENCE, |record| {
-                seen.push(Seen {
-                    partition: record.partition(),
-                    offset: record.offset().0,
-                    timestamp_ms: record.timestamp().0,
-                    key: text(record.key()),
-                    value: text(record.value()),
-                });
-            })
-            .unwrap();
+        let mut reader = TopicReader::open(&self.settings("tests"), topic, 0..partitions).unwrap();
+        reader.read_to_end(PATIENCE, |record| seen.push(Seen::of(&record))).unwrap();
         seen
     }
 

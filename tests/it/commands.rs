@@ -1,26 +1,13 @@
 //! The commands that write events (section 12).
 
-use std::path::Path;
-
 use super::broker::{shared, unique};
-use super::instance::{command, file, printed};
+use super::instance::{file, output, printed, run};
 use super::world::World;
-
-fn words(line: &str) -> Vec<&str> {
-    line.split(' ').collect()
-}
-
-/// Runs a command that must end with this code; answers what it printed.
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = command(config, &words(line));
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 #[test]
 fn a_share_s_life_from_the_command_line() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t, s) = (world.tenant("o"), world.tenant("t"), unique("share"));
     let ok = |line: String| run(&config, &line, 0);
@@ -42,7 +29,7 @@ fn a_share_s_life_from_the_command_line() {
     assert!(ok(again.clone()).contains(r#""outcome":"applied""#));
     let repeated = ok(again.clone());
     assert!(repeated.contains(r#""outcome":"applied""#) && repeated.ends_with("\"repeated\":true}\n"), "{repeated}");
-    let other = command(&config, &words(&again.replace("--label new", "--label other")));
+    let other = output(&config, &again.replace("--label new", "--label other"));
     assert!(other.status.code() == Some(1) && told(&other).contains("id_reused"), "{other:?}");
     let revoked = ok(format!("share --as {o} revoke {s} --wait -o json"));
     assert!(revoked.contains(r#""state":"REVOKED""#), "{revoked}");
@@ -59,7 +46,7 @@ fn told(output: &std::process::Output) -> String {
 #[test]
 fn what_the_trial_refuses_is_not_written_and_is_exit_1_with_its_reason() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = (world.tenant("o"), world.tenant("t"));
     for (line, reason) in [
@@ -69,13 +56,13 @@ fn what_the_trial_refuses_is_not_written_and_is_exit_1_with_its_reason() {
         (format!("profile --as {o} retire nothing --wait"), "unknown_profile"),
         ("control skip 0 --note none --wait".to_owned(), "wrong_state"),
     ] {
-        let refused = command(&config, &words(&line));
+        let refused = output(&config, &line);
         assert_eq!((refused.status.code(), printed(&refused).as_str()), (Some(1), ""), "{line}: {refused:?}");
         assert!(told(&refused).contains(reason) && told(&refused).contains("nothing was written"), "{line}: {refused:?}");
     }
     // Of an offer too: the log would have made it a share in state FAILED.
     let offer = format!("share --as {o} offer --asset a --to {t} --streams telemetry --profile all --wait -o json");
-    let failed = command(&config, &words(&offer));
+    let failed = output(&config, &offer);
     assert!(failed.status.code() == Some(1) && told(&failed).contains("asset a: no_partnership: "), "{failed:?}");
     assert_eq!(run(&config, "share list -o ndjson", 0), "");
     engine.terminate();
@@ -84,7 +71,7 @@ fn what_the_trial_refuses_is_not_written_and_is_exit_1_with_its_reason() {
 #[test]
 fn profiles_are_checked_before_they_are_published() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, dir) = (world.tenant("o"), tempfile::tempdir().unwrap());
     let good = file(dir.path(), "good.yaml", "telemetry: { include: [$.n] }\n");
@@ -98,19 +85,19 @@ fn profiles_are_checked_before_they_are_published() {
 #[test]
 fn a_command_without_a_cluster_or_an_engine_says_so() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     run(&config, "share pause", 64);
     run(&config, "share --as x pause s --event-id a/b", 64);
     run(&config, "partnership offer x", 64);
     let nobody = tempfile::tempdir().unwrap();
     let config_of_nobody = file(nobody.path(), "c.yaml", "kafka: { bootstrap: \"127.0.0.1:1\" }\n");
-    let waits = command(&config_of_nobody, &words("control skip 0 --note x --wait --timeout 2s"));
+    let waits = output(&config_of_nobody, "control skip 0 --note x --wait --timeout 2s");
     assert_eq!(waits.status.code(), Some(69), "{waits:?}");
     assert!(told(&waits).contains("127.0.0.1:1") && told(&waits).contains("nothing was written"), "{waits:?}");
     // Written, but nobody folds it.
     world.make_control();
     world.make_output("t", &[]);
-    let unanswered = command(&config, &words("tenant update x --wait --timeout 5s"));
+    let unanswered = output(&config, "tenant update x --wait --timeout 5s");
     assert_eq!(unanswered.status.code(), Some(69), "{unanswered:?}");
     assert!(String::from_utf8_lossy(&unanswered.stderr).contains("control offset 0"), "{unanswered:?}");
 }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sharecast::kafka::TopicReader;
 
 use super::broker::{Cluster, PATIENCE, Seen};
 use super::instance::{Instance, Patience, await_that};
-use super::world::{World, epoch_of, feeder, number_of};
+use super::world::{World, epoch_of, number_of};
 
 // More than the workers of two instances, so that those of a third one get some.
 const PARTITIONS: i32 = 6;
@@ -24,19 +25,25 @@ fn asset(number: u64) -> String {
     format!("a{}", number % ASSETS)
 }
 
+/// So many records at most are on their way in each partition: librdkafka then has no reason to spin, and one that is idempotent
+/// writes each once, whatever becomes of the brokers.
+const IN_FLIGHT: usize = 5;
+
 /// Feeds records until told to stop, all of one asset into one partition: the number says which; they rise in each.
 fn feed(world: &World<'_>, next: &AtomicU64, stop: &AtomicBool) {
-    let producer = feeder(world.cluster);
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &world.cluster.bootstrap).set("enable.idempotence", "true").set("linger.ms", "5");
+    let producer: BaseProducer = config.create().unwrap();
     while !stop.load(Ordering::Relaxed) {
-        for _ in 0..20 {
+        for _ in 0..IN_FLIGHT * PARTITIONS as usize / 2 {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let (partition, value) = ((number % ASSETS) as i32 % PARTITIONS, world.record("o", &asset(number), number));
             let record = BaseRecord::to(&world.input).partition(partition).key("k").payload(&value);
             producer.send(record).map_err(|(error, _)| error).unwrap();
         }
-        producer.poll(Duration::from_millis(25));
+        producer.flush(PATIENCE).unwrap();
+        std::thread::sleep(Duration::from_millis(15));
     }
-    producer.flush(PATIENCE).unwrap();
 }
 
 /// One share with the target for each asset and the control offsets between which it was paused.

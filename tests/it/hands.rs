@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -16,16 +15,9 @@ use sharecast::share::status::StatusTopic;
 use sharecast::time::Millis;
 
 use super::broker::{PATIENCE, shared, unique};
-use super::instance::{BINARY, command, file, printed};
+use super::instance::{BINARY, command, file, printed, run};
 use super::status::folded;
 use super::world::{World, feeder};
-
-/// Runs a command that must end with this code; answers what it printed.
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = command(config, &line.split(' ').collect::<Vec<_>>());
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
@@ -66,7 +58,7 @@ fn happen(world: &World<'_>) -> Vec<String> {
 #[test]
 fn lists_and_counts_are_what_the_status_topics_hold() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("a");
+    let config = world.config("a");
     world.make_control();
     let shares = happen(&world);
     let compare = || {
@@ -122,7 +114,7 @@ fn cut_log(world: &World<'_>, before: i64) {
 #[test]
 fn one_share_is_shown_with_its_history_and_parties_with_what_they_are() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let (o, t) = (world.tenant("o"), world.tenant("t"));
     for include in ["$.n", "$.m"] {
@@ -172,7 +164,7 @@ fn one_share_is_shown_with_its_history_and_parties_with_what_they_are() {
 #[test]
 fn replaying_a_dump_equals_what_happened() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let shares = happen(&world);
     let producer = feeder(world.cluster);
@@ -224,7 +216,7 @@ fn heard(child: &mut std::process::Child) -> Receiver<String> {
 #[test]
 fn a_watch_prints_each_document_as_it_changes() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let first = world.share("o", "a", "t");

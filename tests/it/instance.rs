@@ -15,7 +15,7 @@ use super::broker::PATIENCE;
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_sharecast");
 
 /// Between two questions to what cannot say by itself that it has changed.
-const ASK_AGAIN: Duration = Duration::from_millis(25);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(25);
 
 /// When patience ends.
 #[derive(Clone, Copy)]
@@ -51,12 +51,11 @@ type Lines = Arc<(Mutex<Vec<String>>, Condvar)>;
 pub(crate) struct Instance {
     child: Child,
     lines: Lines,
-    port: u16,
 }
 
 impl Instance {
-    /// Runs the engine with this configuration, which listens on `port`.
-    pub(crate) fn start(config: &Path, port: u16) -> Self {
+    /// Runs the engine with this configuration.
+    pub(crate) fn start(config: &Path) -> Self {
         let mut child = Command::new(BINARY)
             .args(["run", "-c"])
             .arg(config)
@@ -73,7 +72,7 @@ impl Instance {
                 told.1.notify_all();
             }
         });
-        Self { child, lines, port }
+        Self { child, lines }
     }
 
     /// Waits for a line of the log that has all of these texts.
@@ -92,9 +91,21 @@ impl Instance {
         self.lines.0.lock().unwrap().join("\n")
     }
 
+    /// Where it listens, as it says itself; none before it does.
+    fn address(&self) -> Option<String> {
+        let lines = self.lines.0.lock().unwrap();
+        let line = lines.iter().find(|line| line.contains("serving /metrics"))?;
+        Some(line.split("address=").nth(1)?.split_whitespace().next()?.to_owned())
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Status and body of `path`; none while nobody listens.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let mut stream = TcpStream::connect(self.address()?).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -164,6 +175,18 @@ impl Drop for Instance {
 /// A command of the binary, run to its end.
 pub(crate) fn command(config: &Path, arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).arg("-c").arg(config).stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+/// The same for a command line whose words have no spaces.
+pub(crate) fn output(config: &Path, line: &str) -> Output {
+    command(config, &line.split(' ').collect::<Vec<_>>())
+}
+
+/// Runs such a command, which must end with this code; answers what it printed.
+pub(crate) fn run(config: &Path, line: &str, code: i32) -> String {
+    let output = output(config, line);
+    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+    printed(&output)
 }
 
 /// What a command printed to standard output.

@@ -8,24 +8,13 @@ use sharecast::kafka::TopicSpec;
 use sharecast::time::Millis;
 
 use super::broker::{shared, unique};
-use super::instance::{await_that, command, printed};
+use super::instance::{await_that, output, run};
 use super::world::World;
 
 const INVITATIONS: &str = "sharecast.invitations";
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn output(config: &Path, line: &str) -> Output {
-    command(config, &line.split(' ').collect::<Vec<_>>())
-}
-
-/// Runs a command that must end with this code; answers what it printed.
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = output(config, line);
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
 }
 
 /// The newest record of a share in the mailer's topic: none where there never was one, null for a tombstone.
@@ -54,7 +43,7 @@ fn invite(o: &str, share: &str) -> String {
 #[test]
 fn a_mailed_code_accepts_and_the_mail_goes_with_the_invitation() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world);
     let (kept, declined) = (unique("share"), unique("share"));
@@ -114,7 +103,7 @@ fn dump(config: &Path) -> std::path::PathBuf {
 #[test]
 fn only_an_offer_that_stands_is_mailed() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let (o, _) = partners(&world);
     let share = unique("share");
@@ -150,7 +139,7 @@ fn only_an_offer_that_stands_is_mailed() {
 #[test]
 fn an_update_of_the_permission_shows_in_the_next_record() {
     let world = World::new(shared(), 1, "provenance_permission: true\n");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");

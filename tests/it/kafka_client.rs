@@ -621,10 +621,14 @@ fn a_reader_sees_the_whole_topic_and_waits_for_open_transactions() {
     producer.put(out(&state, "a", "2")).unwrap();
     producer.drain().unwrap();
     let mut reader = TopicReader::open(&cluster.settings("g"), &state, 0..2).unwrap();
-    let mut seen = 0;
+    let (mut seen, end) = (0, deadline());
+    while seen < 2 {
+        assert!(!is_over(end));
+        reader.follow(TICK, |_| seen += 1).unwrap();
+    }
     let early = reader.read_to_end(Duration::from_millis(300), |_| seen += 1);
     assert!(matches!(early, Err(ConsumeError::Unavailable(_))), "{early:?}");
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 2, "what an open transaction has written is not shown");
     producer.commit().unwrap();
     let mut values = Vec::new();
     reader.read_to_end(PATIENCE, |record| values.push(record.value().map(<[u8]>::to_vec))).unwrap();

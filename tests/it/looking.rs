@@ -25,13 +25,13 @@ fn what_cannot_be_an_id_is_a_wrong_command_line_with_the_rule() {
     let dir = tempfile::tempdir().unwrap();
     let nobody = file(dir.path(), "c.yaml", "kafka: { bootstrap: \"127.0.0.1:1\" }\n");
     for (line, rule) in [
-        ("share list --owner a,b", "not a valid tenant id: 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit; for several"),
+        ("share list --owner a,b", "not a valid tenant id: 1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit; "),
         ("share list --target *", "not a valid tenant id"),
         ("share stats --share s/1", "not a valid share id"),
         ("share watch --stream Telemetry", "not a valid stream name"),
         ("share invitations --profile a/b", "not a valid profile name"),
         ("share list --asset a\u{1}", "not a valid asset id"),
-        ("share list --invitee ann", "an address has one @"),
+        ("share list --invitee ann", "it has no @; to look for a part"),
         ("share list --as ann,bob", "not a valid tenant id"),
         ("share show s1,s2", "not a valid share id"),
         ("profile show a,b", "not a valid profile name"),
@@ -53,7 +53,7 @@ fn what_cannot_be_an_id_is_a_wrong_command_line_with_the_rule() {
 #[test]
 fn a_watch_from_the_start_shows_when_each_share_changed() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let first = world.share("o", "a", "t");
@@ -81,7 +81,7 @@ fn a_watch_from_the_start_shows_when_each_share_changed() {
 #[test]
 fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let share = world.share("o", "a", "t");
@@ -124,14 +124,17 @@ fn a_closed_pipe_is_no_failure_and_a_full_disk_is_one() {
 #[test]
 fn a_snapshot_is_a_file_that_was_written_or_nothing() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("folder");
     std::fs::create_dir(&folder).unwrap();
+    let fifo = dir.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for (place, said) in [
         (folder.clone(), "it is a directory"),
+        (fifo.clone(), "it is no file, but a device, pipe or socket"),
         (dir.path().join("none/x"), "No such file or directory"),
         (Path::new("/dev/null/x").to_owned(), "Not a directory"),
     ] {
@@ -140,10 +143,10 @@ fn a_snapshot_is_a_file_that_was_written_or_nothing() {
         assert!(told(&output).contains(&format!("{}: ", place.display())) && told(&output).contains(said), "{output:?}");
         assert_eq!(printed(&output), "");
     }
-    assert!(folder.is_dir());
+    assert!(folder.is_dir() && !std::fs::metadata(&fifo).unwrap().is_file());
     let written = dir.path().join("written");
     let done = output(&config, &format!("snapshot --out {}", written.display()));
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "nothing else is left: {names:?}");
+    assert_eq!(names.len(), 3, "nothing else is left: {names:?}");
 }

@@ -19,6 +19,11 @@ mod world;
 // Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (sections 7, 10).
 #[cfg(feature = "io")]
 mod exactly_once;
+// Partitions change hands while answers of the brokers are late, missing, repeated or out of order (section 10).
+#[cfg(feature = "io")]
+mod handover;
+#[cfg(feature = "io")]
+mod proxy;
 // What closes the fence and what opens it again (section 11).
 #[cfg(feature = "io")]
 mod fence;
@@ -31,6 +36,15 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (sections 5, 10, 12).
 #[cfg(feature = "io")]
 mod start;
+// Kafka is away: who waits, and at whose cost (sections 11, 13).
+#[cfg(feature = "io")]
+mod outage;
+// What the printed ACLs allow is enough for everybody, and for nobody more.
+#[cfg(feature = "io")]
+mod rights;
+// What is counted, from the start on.
+#[cfg(feature = "io")]
+mod counters;
 // Status topics are the fold, each document once (sections 9, 10).
 #[cfg(feature = "io")]
 mod status;

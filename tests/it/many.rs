@@ -7,14 +7,8 @@ use std::process::{Command, Output, Stdio};
 use sharecast::kafka::{BulkWriter, WriteError};
 
 use super::broker::{PATIENCE, shared};
-use super::instance::{BINARY, Instance, command, file, printed};
+use super::instance::{BINARY, Instance, command, file, printed, run};
 use super::world::World;
-
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = command(config, &line.split(' ').collect::<Vec<_>>());
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 /// Runs a command that must end with this code and reads a list from standard input; answers all of it.
 fn with_input(config: &Path, line: &str, input: &str, code: i32) -> Output {
@@ -57,7 +51,7 @@ fn partners(world: &World<'_>, config: &Path) -> (String, String) {
 #[test]
 fn a_fleet_is_offered_and_accepted_by_one_command_each() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world, &config);
     let dir = tempfile::tempdir().unwrap();
@@ -122,7 +116,7 @@ fn a_fleet_is_offered_and_accepted_by_one_command_each() {
 #[test]
 fn the_same_command_on_many_does_it_again_later() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let (o, shares) = (world.tenant("o"), ["a", "b"].map(|asset| world.share("o", asset, "t")).join(" "));
@@ -162,7 +156,7 @@ fn events_are_written_in_their_order_and_what_fails_is_told() {
 #[test]
 fn a_preview_is_what_the_target_gets() {
     let world = World::new(shared(), 2, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     let (o, t) = partners(&world, &config);
     let dir = tempfile::tempdir().unwrap();
@@ -229,10 +223,10 @@ fn a_preview_is_what_the_target_gets() {
 
 /// An instance whose members stay in the group for longer than its transactions live, which the reports rely on.
 fn start(world: &World<'_>, name: &str) -> (Instance, PathBuf) {
-    let (config, port) = world.config(name);
+    let config = world.config(name);
     let text = std::fs::read_to_string(&config).unwrap().replace("session.timeout.ms: 10000", "session.timeout.ms: 40000");
     let config = file(config.parent().unwrap(), &format!("{name}.yaml"), &text);
-    let instance = Instance::start(&config, port);
+    let instance = Instance::start(&config);
     instance.await_ready();
     (instance, config)
 }
@@ -271,7 +265,7 @@ fn a_revoke_is_certain_when_every_member_has_reported_and_not_before() {
 #[test]
 fn a_revoke_waits_for_the_bound_where_members_may_leave_too_early() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");

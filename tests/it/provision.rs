@@ -1,21 +1,8 @@
 //! Topics made by command, snapshots on demand, and the ACLs that a broker then holds everybody to (sections 5, 9, 12).
 
-use std::path::Path;
-use std::process::Output;
-
 use super::broker::{shared, unique};
-use super::instance::{command, printed};
+use super::instance::{output, run};
 use super::world::World;
-
-fn output(config: &Path, line: &str) -> Output {
-    command(config, &line.split(' ').collect::<Vec<_>>())
-}
-
-fn run(config: &Path, line: &str, code: i32) -> String {
-    let output = output(config, line);
-    assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
-    printed(&output)
-}
 
 /// A configuration with an upsert stream that provisions nothing by itself.
 fn manual(world: &World<'_>, stream: &str) -> String {
@@ -40,7 +27,7 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
     let stream = unique("d");
     let more = manual(&world, &stream);
     world.set_more(&more);
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     let docs = format!("docs-{}", world.name);
     let admin = world.cluster.admin();
     // An input is not ours to make; that it is missing is said.
@@ -103,7 +90,7 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
 #[test]
 fn a_snapshot_on_demand_is_what_the_engine_starts_from() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("a");
+    let config = world.config("a");
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");

@@ -117,9 +117,11 @@ fn what_is_not_as_it_must_be_is_named() {
 #[test]
 fn a_port_in_use_is_named() {
     let world = shared_world("");
-    let (config, port) = world.config("a");
-    let taken = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let mut instance = Instance::start(&config, port);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (config, port) = (world.config("a"), taken.local_addr().unwrap().port());
+    let text = std::fs::read_to_string(&config).unwrap().replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    std::fs::write(&config, text).unwrap();
+    let mut instance = Instance::start(&config);
     assert_eq!(instance.await_exit(), 78);
     assert!(instance.log().contains(&format!("127.0.0.1:{port} cannot be bound")), "{}", instance.log());
     drop(taken);

@@ -1,5 +1,7 @@
 //! Status topics are the fold, each document once (sections 9, 10).
 
+use std::time::Duration;
+
 use sharecast::config::{Config, Surroundings};
 use sharecast::engine::control;
 use sharecast::id::Offset;
@@ -15,7 +17,7 @@ use super::world::World;
 
 /// Everything that the control topic leads to, folded here.
 pub(crate) fn folded(world: &World<'_>) -> Vec<StatusDocument> {
-    let (config, _) = world.config("fold");
+    let config = world.config("fold");
     let text = std::fs::read_to_string(config).unwrap();
     let config = Config::load(&[("fold.yaml", &text)], &Surroundings::none()).unwrap();
     let mut table = ShareTable::new(config.fold_rules());
@@ -23,9 +25,11 @@ pub(crate) fn folded(world: &World<'_>) -> Vec<StatusDocument> {
     let end = KafkaEndProbe::open(&settings, &world.control, PATIENCE).unwrap().ask().unwrap().end;
     let mut log = KafkaControlLog::open(&settings, &world.control, Offset(0)).unwrap();
     let (mut records, mut documents, mut time) = (Vec::new(), Vec::new(), Millis(i64::MIN));
+    let patience = Patience::begin();
     while log.position().unwrap() < end {
+        assert!(!patience.is_over(), "the control topic cannot be read up to {end}");
         records.clear();
-        log.poll(PATIENCE, &mut records).unwrap();
+        log.poll(Duration::from_millis(100), &mut records).unwrap();
         for record in &records {
             time = time.max(record.timestamp);
             documents.extend(table.fold(record.offset, time, control::read(record)).documents);

@@ -1,15 +1,15 @@
 //! A world of its own on a cluster: an input topic, a control topic, tenants, and instances that share it out.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sharecast::kafka::{TopicReader, TopicSpec, Writer, control_topic};
 
 use super::broker::{Cluster, PATIENCE, Seen, unique};
-use super::instance::{Instance, Patience, file};
+use super::instance::{ASK_AGAIN, Instance, Patience, file};
 
 /// The dead letters of all worlds.
 pub(crate) const DEAD_LETTERS: &str = "sharecast.dead-letters";
@@ -63,9 +63,8 @@ impl<'c> World<'c> {
         format!("out-{}.{}.telemetry", self.name, self.tenant(tenant))
     }
 
-    /// The configuration of an instance, with the port it listens on.
-    pub(crate) fn config(&self, instance: &str) -> (PathBuf, u16) {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    /// The configuration of an instance, which listens on any free port.
+    pub(crate) fn config(&self, instance: &str) -> PathBuf {
         let Self { name, input, control, .. } = self;
         let (bootstrap, snapshot) = (&self.cluster.bootstrap, self.dir.path().join(format!("{instance}.snapshot")));
         let base = format!(
@@ -80,24 +79,23 @@ kafka:
 control: {{ topic: {control} }}
 output: {{ topic: "out-{name}.{{tenant}}.{{stream}}" }}
 snapshot: {{ path: "{}" }}
-http: {{ listen: "127.0.0.1:{port}" }}
+http: {{ listen: "127.0.0.1:0" }}
 log: {{ format: text }}
 "#,
             snapshot.display()
         );
         let base = file(self.dir.path(), &format!("{instance}.yaml"), &base);
         if self.more.is_empty() {
-            return (base, port);
+            return base;
         }
         // Later files win, and one file is all that a command takes here: so this one is written whole.
         let merged = merge(&std::fs::read_to_string(&base).unwrap(), &self.more);
-        (file(self.dir.path(), &format!("{instance}.yaml"), &merged), port)
+        file(self.dir.path(), &format!("{instance}.yaml"), &merged)
     }
 
     /// Starts an instance.
     pub(crate) fn start(&self, instance: &str) -> Instance {
-        let (config, port) = self.config(instance);
-        Instance::start(&config, port)
+        Instance::start(&self.config(instance))
     }
 
     /// Starts an instance and waits until it is ready.
@@ -191,12 +189,26 @@ log: {{ format: text }}
         let topic = self.output(target);
         let patience = Patience::begin();
         loop {
-            let seen = if self.cluster.admin().topic(&topic).unwrap().is_some() { self.cluster.read(&topic) } else { Vec::new() };
+            let seen = if self.cluster.admin().topic(&topic).unwrap().is_some() { self.read_until(&topic, count) } else { Vec::new() };
             if seen.len() >= count {
                 return seen;
             }
             assert!(!patience.is_over(), "{} of {count} records in {topic}", seen.len());
+            std::thread::sleep(ASK_AGAIN);
         }
+    }
+
+    /// What a topic holds once it has `count` records, or after a while: it may be another one under its name by then.
+    fn read_until(&self, topic: &str, count: usize) -> Vec<Seen> {
+        let partitions = self.cluster.admin().topic(topic).unwrap().map_or(0, |shape| shape.partitions);
+        let Ok(mut reader) = TopicReader::open(&self.cluster.settings("tests"), topic, 0..partitions) else { return Vec::new() };
+        let mut seen = Vec::new();
+        for _ in 0..40 {
+            if reader.follow(Duration::from_millis(100), |record| seen.push(Seen::of(&record))).is_err() || seen.len() >= count {
+                break;
+            }
+        }
+        seen
     }
 
     /// Waits until this world's input has `count` dead letters; answers them in the order of their topic.
@@ -208,6 +220,7 @@ log: {{ format: text }}
                 return letters;
             }
             assert!(!patience.is_over(), "{} of {count} dead letters: {letters:?}", letters.len());
+            std::thread::sleep(ASK_AGAIN);
         }
     }
 
@@ -236,12 +249,16 @@ log: {{ format: text }}
     }
 }
 
-/// A producer for inputs.
+/// A producer for inputs, one request at a time, in order. It is not idempotent: such a one polls without a pause while more than
+/// five records of a partition wait for acknowledgements and others are due, which on two cores starves the brokers that are to
+/// acknowledge them. So whoever breaks brokers while it feeds must not use it, for a record sent again may be there twice.
 pub(crate) fn feeder(cluster: &Cluster) -> BaseProducer {
+    let patience = PATIENCE.as_millis().to_string();
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &cluster.bootstrap).set("enable.idempotence", "true").set("message.max.bytes", "10000000");
-    // librdkafka spins while records are ready that wait for an acknowledgement; on two cores that starves the brokers.
-    config.set("linger.ms", "100");
+    config.set("bootstrap.servers", &cluster.bootstrap).set("message.max.bytes", "10000000");
+    config.set("enable.idempotence", "false").set("acks", "all").set("max.in.flight.requests.per.connection", "1");
+    // A slow answer is no lost one.
+    config.set("request.timeout.ms", &patience).set("socket.timeout.ms", &patience);
     config.create().unwrap()
 }
 

@@ -9,12 +9,8 @@ use sharecast::share::code::CodeHash;
 use sharecast::share::write_token::WriteToken;
 
 use super::broker::{PATIENCE, shared, unique};
-use super::instance::{command, file, printed};
+use super::instance::{command, file, output, printed};
 use super::world::World;
-
-fn run(config: &Path, line: &str) -> Output {
-    command(config, &line.split(' ').collect::<Vec<_>>())
-}
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -22,7 +18,7 @@ fn told(output: &Output) -> String {
 
 /// Runs a command that must end with this code and print this to standard error.
 fn refused(config: &Path, line: &str, code: i32, texts: &[&str]) {
-    let output = run(config, line);
+    let output = output(config, line);
     assert_eq!((output.status.code(), printed(&output).as_str()), (Some(code), ""), "{line}: {output:?}");
     for text in texts {
         assert!(told(&output).contains(text), "{line}: {text}: {}", told(&output));
@@ -30,7 +26,7 @@ fn refused(config: &Path, line: &str, code: i32, texts: &[&str]) {
 }
 
 fn done(config: &Path, line: &str) -> String {
-    let output = run(config, line);
+    let output = output(config, line);
     assert_eq!(output.status.code(), Some(0), "{line}: {output:?}");
     printed(&output)
 }
@@ -114,7 +110,7 @@ fn what_cannot_be_an_id_and_what_contradicts_itself_is_a_usage_error() {
 #[test]
 fn what_the_table_would_refuse_is_not_written() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let (o, t, live) = (world.tenant("o"), world.tenant("t"), world.share("o", "a", "t"));
@@ -169,14 +165,14 @@ fn what_the_table_would_refuse_is_not_written() {
     assert!(updated.contains(r#""times":{"ends":"2099-12-02T00:00:00Z"}"#), "{updated}");
     let dir = tempfile::tempdir().unwrap();
     let list = file(dir.path(), "fleet.csv", "NW-1\n\"NW-2\"\nNW-3,Digger\n");
-    let offered = run(&config, &format!("{offer} --yes --assets-from {}", list.display()).replace("--asset b ", ""));
+    let offered = output(&config, &format!("{offer} --yes --assets-from {}", list.display()).replace("--asset b ", ""));
     assert!(offered.status.success() && told(&offered).contains("fleet.csv:2 and 1 more: "), "{offered:?}");
 }
 
 #[test]
 fn a_write_is_repeated_by_its_token_and_done_once() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let (o, t) = (world.tenant("o"), world.tenant("t"));
     world.event("/operator", "partnership.established", &format!(r#"{{"tenants":["{o}","{t}"]}}"#));
@@ -211,7 +207,7 @@ fn a_write_is_repeated_by_its_token_and_done_once() {
         late.event_id()
     );
     world.control(event.as_bytes());
-    let rejected = run(&config, &format!("share revoke nowhere --as {o} --repeat {late}"));
+    let rejected = output(&config, &format!("share revoke nowhere --as {o} --repeat {late}"));
     assert!(rejected.status.code() == Some(1) && printed(&rejected).contains("rejected before (unknown_share)"), "{rejected:?}");
     assert_eq!(log(&world).len(), written.len() + 2);
 }
@@ -220,7 +216,7 @@ fn a_write_is_repeated_by_its_token_and_done_once() {
 #[test]
 fn the_repeat_of_an_invitation_writes_the_record_that_is_missing() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let o = world.tenant("o");
     let mut bits = [7; 16];
@@ -260,7 +256,7 @@ fn the_repeat_of_an_invitation_writes_the_record_that_is_missing() {
 #[test]
 fn what_takes_away_is_written_where_it_cannot_be_tried_and_nothing_else_is() {
     let world = World::new(shared(), 1, "");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     world.partners("o", "t");
     let (o, live, other) = (world.tenant("o"), world.share("o", "a", "t"), world.share("o", "b", "t"));
@@ -278,12 +274,12 @@ fn what_takes_away_is_written_where_it_cannot_be_tried_and_nothing_else_is() {
     for line in [format!("share resume {live} --as {o}"), format!("share update {live} --as {o} --label x")] {
         refused(&config, &brief(&line), 69, &["nothing was written", &world.control]);
     }
-    let revoked = run(&config, &brief(&format!("share revoke {live} --as {o}")));
+    let revoked = output(&config, &brief(&format!("share revoke {live} --as {o}")));
     assert!(revoked.status.success() && printed(&revoked).starts_with("share.revoked written untried  share "), "{revoked:?}");
     assert!(told(&revoked).contains("written untried"), "{revoked:?}");
-    let many = run(&config, &brief(&format!("share pause {other} {other}x --as {o} --yes -o ndjson")));
+    let many = output(&config, &brief(&format!("share pause {other} {other}x --as {o} --yes -o ndjson")));
     assert!(many.status.success() && printed(&many).matches("\"tried\":false").count() == 2, "{many:?}");
-    let suspended = run(&config, &brief(&format!("tenant update {o} --suspend")));
+    let suspended = output(&config, &brief(&format!("tenant update {o} --suspend")));
     assert!(suspended.status.success() && printed(&suspended).contains("written untried"), "{suspended:?}");
     open.abort_transaction(PATIENCE).unwrap();
     let state = |share: &str| done(&config, &format!("share list --share {share} -o ndjson"));
@@ -294,7 +290,7 @@ fn what_takes_away_is_written_where_it_cannot_be_tried_and_nothing_else_is() {
 #[test]
 fn the_repeat_of_an_acceptance_by_code_finds_its_share() {
     let world = World::new(shared(), 1, "partnerships: open\n");
-    let (config, _) = world.config("cli");
+    let config = world.config("cli");
     world.make_control();
     let (o, t, invited) = (world.tenant("o"), world.tenant("t"), WriteToken::new([3; 16]));
     let share = unique("share");

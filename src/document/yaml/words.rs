@@ -24,7 +24,9 @@ fn in_words(info: &str, text: &str, place: Place) -> String {
         _ if has_bare_path(line) || has_bare_path(above) && info.contains("flow") => {
             "a path with brackets must be in quotes here: ['$.a[*]'], or [\"$.a[?@.name=='x']\"] where it has quotes itself"
         }
-        _ if info.contains("quoted scalar") && info.contains("unexpected end") => "a quote is opened and not closed",
+        _ if info.contains("quoted scalar") && ["unexpected end", "indentation", "document"].iter().any(|word| info.contains(word)) => {
+            "a quote is opened and not closed"
+        }
         _ if info.contains("unknown escape") => "in double quotes a \\ begins an escape: write \\\\, or use single quotes",
         _ if info.contains("trailing content") => "there is text after the closing quote: put the whole value in quotes",
         _ if info.contains("mapping values are not allowed") => {
@@ -36,11 +38,16 @@ fn in_words(info: &str, text: &str, place: Place) -> String {
         _ if info.contains("',' or '}'") => {
             "a map that is begun with { lacks a comma or its }: a text with [ ] { } , or : in it needs quotes"
         }
+        _ if info.contains("illegal placement of ':'") => {
+            "a : where none can be: a list or map that is begun with [ or { is not closed, or a text with a : in it needs quotes"
+        }
+        _ if info.contains("misplaced bracket") => "a ] or } without its [ or {: a text with one of them needs quotes",
+        _ if info.contains("mapping keys") || info.contains("cannot start with") => "a text that begins with ? or - needs quotes",
         _ if info.contains("flow construct") => {
             "a list or map that is begun with [ or { is not closed, or goes on less indented than it began"
         }
         _ if info.contains("did not find expected key") || info.contains("simple key expect") => {
-            "a line is no `key: value`, or is not indented like those beside it"
+            "a line is no `key: value` or is not indented like those beside it, or a [ or { above is not closed"
         }
         _ if info.contains("expected '-'") || info.contains("block sequence entries") => {
             "the entries of a list must be indented alike, each beginning with `- `"

@@ -46,7 +46,7 @@ impl ExpiryBook {
     ///
     /// Another id than the one before is never used while the outcome of that one is open: a repeat of an id is nothing, but a second
     /// event for one end is rejected, and the rejection is a document.
-    pub(super) fn to_write(&mut self, share: &Due, position: Offset, now: BootTime) -> Option<String> {
+    pub(super) fn due_id(&mut self, share: &Due, position: Offset, now: BootTime) -> Option<String> {
         let key = (share.share.clone(), share.cause);
         let Some(sent) = self.sent.get_mut(&key) else {
             let id = expired_id(share, 0);
@@ -109,30 +109,30 @@ mod tests {
     #[test]
     fn an_event_whose_outcome_is_unknown_is_repeated_under_its_id() {
         let mut book = ExpiryBook::default();
-        let first = book.to_write(&due(2), Offset(10), at(0)).unwrap();
-        assert_eq!(book.to_write(&due(2), Offset(10), at(4)), None, "it may still be acknowledged");
-        assert_eq!(book.to_write(&due(2), Offset(90), at(6)), Some(first.clone()), "a lost one cannot count twice");
+        let first = book.due_id(&due(2), Offset(10), at(0)).unwrap();
+        assert_eq!(book.due_id(&due(2), Offset(10), at(4)), None, "it may still be acknowledged");
+        assert_eq!(book.due_id(&due(2), Offset(90), at(6)), Some(first.clone()), "a lost one cannot count twice");
         // Paused meanwhile: the first may be in the log, or come there still.
-        assert_eq!(book.to_write(&due(3), Offset(91), at(12)), Some(first.clone()));
+        assert_eq!(book.due_id(&due(3), Offset(91), at(12)), Some(first.clone()));
         book.written(&due(3), Offset(92));
-        assert_eq!(book.to_write(&due(3), Offset(92), at(60)), None, "it is in the log and not folded");
+        assert_eq!(book.due_id(&due(3), Offset(92), at(60)), None, "it is in the log and not folded");
         book.retain(&[]);
-        let second = book.to_write(&due(7), Offset(100), at(61)).unwrap();
+        let second = book.due_id(&due(7), Offset(100), at(61)).unwrap();
         assert_ne!(first, second, "another end of the same share");
     }
 
     #[test]
     fn only_an_event_that_was_folded_without_effect_is_followed_by_the_next_attempt() {
         let mut book = ExpiryBook::default();
-        let first = book.to_write(&due(2), Offset(10), at(0)).unwrap();
+        let first = book.due_id(&due(2), Offset(10), at(0)).unwrap();
         book.written(&due(2), Offset(10));
-        assert_eq!(book.to_write(&due(2), Offset(10), at(50)), None, "a list from before it was folded");
-        let second = book.to_write(&due(2), Offset(11), at(51)).unwrap();
+        assert_eq!(book.due_id(&due(2), Offset(10), at(50)), None, "a list from before it was folded");
+        let second = book.due_id(&due(2), Offset(11), at(51)).unwrap();
         assert_ne!(first, second);
         book.written(&due(2), Offset(11));
-        assert_eq!(book.to_write(&due(2), Offset(12), at(52)), None, "not without a pause");
-        let third = book.to_write(&due(2), Offset(12), at(54)).unwrap();
+        assert_eq!(book.due_id(&due(2), Offset(12), at(52)), None, "not without a pause");
+        let third = book.due_id(&due(2), Offset(12), at(54)).unwrap();
         assert!(third != second && third != first);
-        assert_eq!(ExpiryBook::default().to_write(&due(2), Offset(9), at(5)), Some(first), "every writer gives one expiry the same id");
+        assert_eq!(ExpiryBook::default().due_id(&due(2), Offset(9), at(5)), Some(first), "every writer gives one expiry the same id");
     }
 }

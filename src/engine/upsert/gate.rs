@@ -1,15 +1,15 @@
-//! When a target key may pass from one share to another (SPEC section 10): once every partition of the stream has taken back
-//! what had ended. How far each has come stands beside its committed offset.
+//! The gates that target keys pass through from one share to another, shared by the workers of a process, and who asks how far
+//! the partitions have come.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tracing::debug;
 
 use crate::clock::Clock;
 use crate::id::{Epoch, StreamIndex, TenantId};
+use crate::standing::gate::Reached;
 use crate::standing::note::Reconciled;
 use crate::time::Millis;
 use crate::transport::ConsumeError;
@@ -19,15 +19,12 @@ const ASK_EVERY: Duration = Duration::from_millis(40);
 /// It is looked this often whether somebody waits.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// How far the partitions of one stream have come together.
-#[derive(Debug, Default)]
-struct Reached {
-    /// The least epoch of all partitions' notes. It only rises.
-    epoch: AtomicI64,
+/// One stream's.
+#[derive(Debug)]
+struct Gate {
+    reached: Mutex<Reached>,
     /// The largest epoch that somebody waits for.
     wanted: AtomicI64,
-    /// Targets that a note leaves out.
-    owed: Mutex<BTreeSet<TenantId>>,
 }
 
 /// A target's topic that was away.
@@ -45,7 +42,7 @@ pub struct Reopened {
 #[derive(Debug)]
 pub struct Gates {
     /// By stream; those of append streams are never asked.
-    streams: Vec<Reached>,
+    streams: Vec<Gate>,
     /// Topics that were away and take records again, in the order they were found so.
     reopened: Mutex<Vec<Reopened>>,
 }
@@ -53,23 +50,22 @@ pub struct Gates {
 impl Gates {
     /// Closed for everything.
     pub fn new(streams: usize) -> Self {
-        let closed = || Reached { epoch: AtomicI64::new(i64::MIN), wanted: AtomicI64::new(i64::MIN), owed: Mutex::default() };
+        let closed = || Gate { reached: Mutex::new(Reached::NOTHING), wanted: AtomicI64::new(i64::MIN) };
         Self { streams: (0..streams).map(|_| closed()).collect(), reopened: Mutex::default() }
     }
 
-    fn of(&self, stream: StreamIndex) -> &Reached {
+    fn of(&self, stream: StreamIndex) -> &Gate {
         &self.streams[usize::from(stream.0)]
     }
 
     /// Whether no share that ended up to this epoch has a document left in this target's topic. If not, it is looked after.
     pub fn passes(&self, stream: StreamIndex, target: &TenantId, needs: Epoch) -> bool {
         let gate = self.of(stream);
-        let is_owed = || gate.owed.lock().expect("only replaced").contains(target);
-        if gate.epoch.load(Ordering::Acquire) >= needs.0 && !is_owed() {
-            return true;
+        let passes = gate.reached().passes(target, needs);
+        if !passes {
+            gate.wanted.fetch_max(needs.0, Ordering::AcqRel);
         }
-        gate.wanted.fetch_max(needs.0, Ordering::AcqRel);
-        false
+        passes
     }
 
     /// A target's topic was away: whatever this process's workers have written to it may be gone. Answers its place in `reopened_since(0)`.
@@ -87,21 +83,18 @@ impl Gates {
     /// Whether somebody waits.
     pub fn is_awaited(&self, stream: StreamIndex) -> bool {
         let gate = self.of(stream);
-        gate.epoch.load(Ordering::Acquire) < gate.wanted.load(Ordering::Acquire) || !gate.owed.lock().expect("only replaced").is_empty()
+        !gate.reached().is_everything(Epoch(gate.wanted.load(Ordering::Acquire)))
     }
 
     /// What the notes of all partitions say; none is a partition without a note of ours.
     pub fn noted(&self, stream: StreamIndex, notes: impl IntoIterator<Item = Option<Reconciled>>) {
-        let (mut least, mut owed) = (i64::MAX, BTreeSet::new());
-        for note in notes {
-            let note = note.unwrap_or(Reconciled::NOTHING);
-            least = least.min(note.epoch.0);
-            owed.extend(note.owed);
-        }
-        let gate = self.of(stream);
-        // First what is owed: an epoch must never let pass what its own notes leave out.
-        *gate.owed.lock().expect("only replaced") = owed;
-        gate.epoch.fetch_max(least, Ordering::AcqRel);
+        self.of(stream).reached().note(notes);
+    }
+}
+
+impl Gate {
+    fn reached(&self) -> MutexGuard<'_, Reached> {
+        self.reached.lock().expect("nothing panics that holds it")
     }
 }
 
@@ -146,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gate_opens_when_the_last_partition_has_come_that_far() {
+    fn a_gate_is_looked_after_from_when_somebody_waits_until_it_is_open() {
         let gates = Gates::new(1);
         let (stream, acme, zenith) = (StreamIndex(0), TenantId::parse("acme").unwrap(), TenantId::parse("zenith").unwrap());
         let note = |epoch, owed: &[&TenantId]| {
@@ -154,10 +147,6 @@ mod tests {
         };
         assert!(!gates.is_awaited(stream));
         assert!(!gates.passes(stream, &acme, Epoch(5)) && gates.is_awaited(stream));
-        gates.noted(stream, [note(9, &[]), None]);
-        assert!(!gates.passes(stream, &acme, Epoch(5)));
-        gates.noted(stream, [note(9, &[]), note(4, &[])]);
-        assert!(!gates.passes(stream, &acme, Epoch(5)));
         gates.noted(stream, [note(9, &[&acme]), note(6, &[])]);
         assert!(!gates.passes(stream, &acme, Epoch(5)) && gates.passes(stream, &zenith, Epoch(5)));
         assert!(gates.is_awaited(stream), "what is owed is looked after");

@@ -6,29 +6,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustc_hash::FxHashMap;
 
+use super::arrived::Answered;
 use super::changes::Work;
 use super::gate::Reopened;
 use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
+use crate::live::View;
 use crate::standing::entry::Digest;
-use crate::standing::holding::{Draft, Holding, Stood};
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{PartitionState, SinkEntry};
 use crate::transport::SourcePartition;
 
 /// How far a partition has come.
 #[derive(Debug)]
-pub enum State {
+pub(super) enum State {
     /// It is being read.
     Loading,
     /// It is read and waits until today's graph and time are no older than its last owner's.
     Loaded(Box<Loaded>),
     /// Its records flow.
-    Active(Holding),
+    Active(PartitionState),
 }
 
 /// One partition from its assignment until it is taken back.
 #[derive(Debug)]
-pub struct Held {
+pub(super) struct UpsertPartition {
     /// Its ticket.
     pub ticket: Ticket,
     /// How far it has come.
@@ -43,8 +45,6 @@ pub struct Held {
     pub forgets: Vec<Offset>,
     /// Shares that changed while it was read: they are looked at once its records flow.
     pub missed: FxHashMap<ShareId, Work>,
-    /// What the transaction under way changes.
-    pub draft: Draft,
     /// What stands beside its committed offset.
     pub note: Reconciled,
     /// What the transaction under way notes.
@@ -57,58 +57,63 @@ pub struct Held {
     pub next_owed: Option<BTreeSet<TenantId>>,
     /// It waits for its last owner's graph, and that was said.
     pub has_said_it_waits: bool,
-    /// Whether the transaction under way has to do with it.
-    pub is_written: bool,
 }
 
-impl Held {
+impl UpsertPartition {
     /// A partition that was just assigned.
-    pub fn new(partition: SourcePartition, life: u64) -> Self {
+    pub(super) fn new(partition: SourcePartition, life: u64) -> Self {
         Self {
-            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default() },
+            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() },
             state: State::Loading,
             fetch: BTreeSet::new(),
             in_flight: Vec::new(),
             gone: Vec::new(),
             forgets: Vec::new(),
             missed: FxHashMap::default(),
-            draft: Draft::default(),
             note: Reconciled::NOTHING,
             next_note: None,
             since: Epoch::NONE,
             owed: BTreeSet::new(),
             next_owed: None,
             has_said_it_waits: false,
-            is_written: false,
         }
     }
 
     /// The partition.
-    pub fn source(&self) -> SourcePartition {
+    pub(super) fn source(&self) -> SourcePartition {
         self.ticket.partition
     }
 
     /// What is known of it, once its records flow.
-    pub fn active(&self) -> Option<&Holding> {
+    pub(super) fn active(&self) -> Option<&PartitionState> {
         match &self.state {
-            State::Active(holding) => Some(holding),
+            State::Active(state) => Some(state),
+            State::Loading | State::Loaded(_) => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(super) fn active_mut(&mut self) -> Option<&mut PartitionState> {
+        match &mut self.state {
+            State::Active(state) => Some(state),
             State::Loading | State::Loaded(_) => None,
         }
     }
 
     /// A transaction begins.
-    pub fn begin(&mut self) {
-        self.draft.clear();
+    pub(super) fn begin(&mut self) {
+        if let Some(state) = self.active_mut() {
+            state.begin();
+        }
         self.forgets.clear();
         self.next_note = None;
         self.next_owed = None;
-        self.is_written = false;
     }
 
     /// The transaction was committed.
-    pub fn committed(&mut self) {
-        if let State::Active(holding) = &mut self.state {
-            holding.take(&mut self.draft);
+    pub(super) fn committed(&mut self) {
+        if let Some(state) = self.active_mut() {
+            state.commit();
         }
         let forgets = std::mem::take(&mut self.forgets);
         self.gone.retain(|(offset, _)| !forgets.contains(offset));
@@ -118,17 +123,41 @@ impl Held {
         if let Some(owed) = self.next_owed.take() {
             self.owed = owed;
         }
-        self.is_written = false;
+    }
+
+    /// What it asked for was read and is done.
+    pub(super) fn answered(&mut self, answered: &Answered) {
+        self.in_flight.clear();
+        self.gone.extend(answered.gone.iter().map(|offset| (*offset, answered.end)));
+    }
+
+    /// Whether more has been taken back than the partition's note says, and somebody may wait for it to be said. All changes up to
+    /// `heard` have been heard.
+    pub(super) fn has_news(&self, view: &View, heard: Epoch) -> bool {
+        self.note.epoch < view.newest_change && self.note.epoch < heard.max(self.since)
+    }
+
+    /// The note that the transaction under way writes. Where more is to be taken back than the transaction does, or more targets are
+    /// owed than a note can name, what was said still holds.
+    pub(super) fn note_next(&mut self, fresh: Reconciled, is_done: bool) -> String {
+        if is_done {
+            self.next_owed = Some(fresh.owed.clone());
+            if let Some(note) = fresh.write() {
+                self.next_note = Some(fresh);
+                return note;
+            }
+        }
+        if self.note == Reconciled::NOTHING { String::new() } else { self.note.write().unwrap_or_default() }
     }
 
     /// Documents that have left the log and whose successors, had there been any, have been read by now.
-    pub fn gone_for_good(&self) -> Vec<Offset> {
-        let Some(position) = self.active().map(Holding::position) else { return Vec::new() };
+    pub(super) fn gone_for_good(&self) -> Vec<Offset> {
+        let Some(position) = self.active().map(PartitionState::position) else { return Vec::new() };
         self.gone.iter().filter(|(_, end)| position >= *end).map(|(offset, _)| *offset).collect()
     }
 
     /// Has a document read back, unless that is under way.
-    pub fn wants(&mut self, offset: Offset) {
+    pub(super) fn wants(&mut self, offset: Offset) {
         if self.in_flight.binary_search(&offset).is_err() {
             self.fetch.insert(offset);
         }
@@ -136,17 +165,17 @@ impl Held {
 
     /// Its records may flow from here on; answers what was found standing. What was written to one of these topics before it was
     /// away is written again.
-    pub fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
+    pub(super) fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
         let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
-        let mut holding = Holding::new(position, documents);
+        let mut state = PartitionState::new(self.source().stream, position, documents);
         for found in &standing {
             let is_away = |away: &&Reopened| away.target == found.stood.target && away.at > found.written_at;
             let was_away = away.iter().any(|topic| is_away(&topic));
             let digest = if was_away { Digest(0) } else { found.stood.digest };
-            holding.found(found.share.clone(), Stood { digest, ..found.stood.clone() });
+            state.found(found.share.clone(), SinkEntry { digest, ..found.stood.clone() });
         }
-        self.state = State::Active(holding);
+        self.state = State::Active(state);
         // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
         self.owed.clone_from(&note.owed);
         self.note = note;
@@ -155,7 +184,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for UpsertPartition {
     fn drop(&mut self) {
         self.ticket.is_unwanted.store(true, Ordering::Relaxed);
     }
@@ -171,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_the_last_owner_was_owed_is_to_be_taken_out_of_the_note() {
-        let mut held = Held::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
+        let mut held = UpsertPartition::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
         let owed = BTreeSet::from([TenantId::parse("acme").unwrap()]);
         let note = Reconciled { epoch: Epoch(7), time: Millis(0), owed: owed.clone() };
         let loaded = Loaded { position: Offset(3), note, documents: FxHashMap::default(), standing: Vec::new() };

@@ -1,32 +1,39 @@
 //! What a partition's note may say.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 
-use super::bringing::UpsertRules;
-use super::changes::{Changes, Teller, hearing};
-use super::gate::Gates;
+use super::changes::{Changes, Teller, Work, hearing};
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
 use crate::engine::jobs::{Found, Loaded, Ticket};
 use crate::engine::topics::TopicNames;
-use crate::id::{AssetId, Epoch, StreamName, StreamSet};
+use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};
 use crate::record::decode::{Identity, ReadRules};
 use crate::record::mapping::{KeyFormat, Mapping, Source};
 use crate::share::event::read_structured;
 use crate::share::table::{FoldRules, Outcome, ShareTable};
-use crate::standing::holding::{AssetHash, Stood};
+use crate::standing::entry::Digest;
 use crate::standing::note::Reconciled;
+use crate::standing::partition::{AssetHash, SinkEntry};
 use crate::time::Span;
+use crate::transport::Batch;
 
 /// Takes jobs and never answers.
-struct Silent(Vec<Ticket>);
+#[derive(Default)]
+struct Silent {
+    loads: Vec<Ticket>,
+    /// Documents asked for.
+    fetched: Vec<Offset>,
+}
 
 impl Desk for Silent {
     fn ask(&mut self, job: Job) {
-        if let Job::Load(ticket, _) = job {
-            self.0.push(ticket);
+        match job {
+            Job::Load(ticket, _) => self.loads.push(ticket),
+            Job::Fetch(_, offsets) => self.fetched.extend(offsets),
+            Job::Notes(_) | Job::Again(..) | Job::Gap(..) => {}
         }
     }
 
@@ -84,7 +91,7 @@ fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<Found>, d
     let note = Reconciled { epoch: Epoch(0), time: Millis(0), owed: BTreeSet::new() };
     let documents = documents.iter().map(|asset| (AssetHash::of(Identity { tenant: "o", asset }), Offset(1))).collect();
     let loaded = Loaded { position: Offset(5), note, documents, standing };
-    upserts.take(News { partition, life: desk.0.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
+    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
     partition
 }
 
@@ -92,7 +99,10 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
     let (mut letters, time) = (Vec::new(), Millis(1_000).moment());
     let mut now = Now { view, time, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
     upserts.begin(&mut now);
-    upserts.partitions[0].is_written = is_written;
+    if is_written {
+        let state = upserts.partitions[0].active_mut().unwrap();
+        state.advance(state.position());
+    }
     let offsets = upserts.offsets(view, time, routes);
     upserts.committed();
     offsets.first().and_then(|offset| Reconciled::read(offset.note.as_bytes())).map(|note| note.epoch)
@@ -103,7 +113,7 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
 #[test]
 fn a_note_says_no_more_than_was_heard() {
     let (mut upserts, teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
     let mut table = ShareTable::new(rules);
     let mut fold = |offset| table.fold(Offset(offset), Millis(offset), Err(crate::share::event::Unreadable(String::new())));
@@ -127,7 +137,7 @@ fn a_note_says_no_more_than_was_heard() {
 #[test]
 fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     let (mut upserts, _teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
     let table = ShareTable::new(rules);
     loaded(&mut upserts, &mut desk);
@@ -137,7 +147,7 @@ fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
 
 /// What stands of the share and asset `name`.
 fn found(name: &str, key: &str, deleted_at: Option<i64>) -> Found {
-    let stood = Stood {
+    let stood = SinkEntry {
         target: TenantId::parse("t").unwrap(),
         key: AssetId::parse(key).unwrap(),
         digest: Digest(1),
@@ -210,7 +220,7 @@ fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes()
     log.act(200, "share.paused", "paused");
     log.fold(300, "share.updated", r#"{"share":"moved","target_asset":"elsewhere"}"#);
     let (mut upserts, _teller, asked) = asking_upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let standing = names.iter().map(|name| found(name, name, (*name == "deleted").then_some(150))).collect();
     let documents: Vec<&str> = names.into_iter().filter(|name| *name != "deleted").collect();
     loaded_with(&mut upserts, &mut desk, standing, &documents);
@@ -235,7 +245,7 @@ fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes()
 fn what_is_told_later_is_the_cause_and_not_the_record_that_finds_it() {
     let mut log = Log::new(&["a", "b", "c"], "");
     let (mut upserts, teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     loaded_with(&mut upserts, &mut desk, ["a", "b", "c"].map(|name| found(name, name, None)).into(), &["a", "b", "c"]);
     upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
     let work = |share: &str, cause: i64, shown: StreamSet| Work {
@@ -273,7 +283,7 @@ fn what_is_told_later_is_the_cause_and_not_the_record_that_finds_it() {
 fn an_owed_tombstone_keeps_the_time_of_its_cause() {
     let mut log = Log::new(&["a"], "");
     let (mut upserts, teller) = upserts();
-    let (mut desk, mut routes) = (Silent(Vec::new()), Routes::default());
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
     loaded_with(&mut upserts, &mut desk, vec![found("a", "a", None)], &["a"]);
     upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
     let tell = |upserts: &mut Upserts, routes: &Routes, cause: i64, through: i64| {
@@ -285,7 +295,7 @@ fn an_owed_tombstone_keeps_the_time_of_its_cause() {
             shown: StreamSet::default(),
         };
         teller.tell(&Arc::new(Changes { touched: vec![work], through: Epoch(through), ..Changes::default() }));
-        upserts.listen(routes, BootTime::default(), &mut Silent(Vec::new()));
+        upserts.listen(routes, BootTime::default(), &mut Silent::default());
     };
     // Paused, then revoked, while the route takes nothing.
     for (at, kind) in [(100, "share.paused"), (200, "share.revoked")] {
@@ -298,10 +308,50 @@ fn an_owed_tombstone_keeps_the_time_of_its_cause() {
         upserts.divert(now.routes, None, |_| true);
         upserts.committed();
     }
-    let works: Vec<_> = upserts.owed.values().flat_map(FxHashMap::values).map(|owed| owed.work.cause.0).collect();
+    let works: Vec<_> = upserts.owed.works().map(|work| work.cause.0).collect();
     assert_eq!(works, [100]);
     // Its route is tried again.
     upserts.listen(&routes, BootTime::default(), &mut desk);
     let view = view(&log.table, log.next - 1);
     assert_eq!(tombstones(&mut upserts, &view, &mut routes), [("a".to_owned(), 100)]);
+}
+
+/// A topic that takes no document of this size does not take it the next time either: one dead letter is enough.
+#[test]
+fn a_first_document_that_is_refused_waits_no_more() {
+    let log = Log::new(&["a"], "");
+    let (mut upserts, teller) = upserts();
+    let (mut desk, mut routes) = (Silent::default(), Routes::default());
+    let partition = loaded_with(&mut upserts, &mut desk, Vec::new(), &["a"]);
+    let (view, late) = (view(&log.table, 1), Millis(1_000).moment());
+    upserts.activate(&view, late, &mut routes);
+    let work = Work {
+        share: ShareId::parse("a").unwrap(),
+        owner: TenantId::parse("o").unwrap(),
+        asset: AssetId::parse("a").unwrap(),
+        cause: Millis(10),
+        shown: StreamSet::ALL,
+    };
+    teller.tell(&Arc::new(Changes { touched: vec![work], through: Epoch(1), ..Changes::default() }));
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    let mut letters = Vec::new();
+    let mut transact = |upserts: &mut Upserts, routes: &mut Routes| {
+        upserts.begin(&mut Now { view: &view, time: late, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 });
+        upserts.committed();
+    };
+    transact(&mut upserts, &mut routes);
+    assert!(desk.fetched.is_empty(), "the gate is closed");
+    upserts.gates.noted(StreamIndex(0), [Some(Reconciled { epoch: Epoch(1), time: Millis(0), owed: BTreeSet::new() })]);
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    assert_eq!(desk.fetched, [Offset(1)]);
+    let route = routes.find(&TenantId::parse("t").unwrap(), StreamIndex(0), || "share.t.details".to_owned());
+    routes.learn_limit(route, 10, BootTime::default());
+    let mut records = Batch::default();
+    records.push(partition, Offset(1), Millis(7), Some(b"o/a"), Some(br#"{"a":"much longer than ten bytes"}"#), std::iter::empty());
+    let what = Read::Documents { records, fetched: Some((vec![Offset(1)], Offset(5))) };
+    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what });
+    transact(&mut upserts, &mut routes);
+    upserts.listen(&routes, BootTime::default(), &mut desk);
+    assert_eq!(desk.fetched, [Offset(1)], "it is not read back for another dead letter");
+    assert_eq!(letters.len(), 1);
 }

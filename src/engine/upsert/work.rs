@@ -1,33 +1,31 @@
 //! What one transaction does for upsert streams: first what graph and time have changed, share by share, then documents that were
-//! read back, then the records of the batch (D33).
+//! read back, then the records of the batch.
 
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::Upserts;
-use super::bringing::{AtHand, Bringing, Subject, Told};
+use super::arrived::Arrived;
 use super::changes::Work;
-use super::partition::{Held, State};
+use super::partition::{State, UpsertPartition};
+use super::reconcile::AtHand;
 use crate::clock::BootTime;
 use crate::engine::deciding::passed_headers;
 use crate::engine::letters::Letter;
 use crate::engine::routes::Routes;
 use crate::id::{Offset, StreamSet};
 use crate::live::View;
-use crate::record::dead_letter::Refusal;
-use crate::record::decode::{self, Identity};
+use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
-use crate::share::graph::{Grant, ShareGraph};
 use crate::share::query::own_end;
 use crate::standing::cause::Occasion;
-use crate::standing::holding::{AssetHash, Current, Stood, bring};
-use crate::standing::wanted;
+use crate::standing::partition::{AssetHash, Current};
+use crate::standing::reconcile::{Basis, Subject};
+use crate::standing::{document, grant_of};
 use crate::time::Moment;
 use crate::transport::{Record, SourcePartition};
 
-/// Shares looked at in one transaction.
-const MOST_WORKS: usize = 2_000;
 /// Writes of one transaction that are due to changes; records come besides.
 const MOST_WRITES: usize = 2_000;
 /// And their bytes.
@@ -51,26 +49,10 @@ pub struct Now<'a> {
     pub max_routes: usize,
 }
 
-/// The transaction's hand, and the partitions beside it: disjoint fields, borrowed at once.
-macro_rules! bringing {
-    ($this:expr, $now:expr) => {{
-        let Upserts { rules, gates, projecting, writes, refusals, partitions, streams, todo, taken, sweeps, .. } = &mut *$this;
-        let bringing = Bringing {
-            rules,
-            graph: &$now.view.graph,
-            told: Told { todo, done: taken.0, sweeps },
-            newest_change: $now.view.newest_change,
-            now: $now.time,
-            boot: $now.boot,
-            gates,
-            routes: &mut *$now.routes,
-            refusals,
-            projecting,
-            writes,
-            letters: &mut *$now.letters,
-        };
-        (bringing, partitions, &**streams)
-    }};
+impl<'a> Now<'a> {
+    pub(super) fn basis(&self) -> Basis<'a> {
+        Basis { graph: &self.view.graph, newest_change: self.view.newest_change, now: self.time }
+    }
 }
 
 impl Upserts {
@@ -96,24 +78,22 @@ impl Upserts {
             let stream = source.stream;
             let away: Vec<_> = self.gates.reopened_since(0).into_iter().filter(|away| away.stream == stream).collect();
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
-            let State::Active(holding) = &held.state else { continue };
             // First, for they have the times of their causes.
-            self.todo.extend(held.missed.drain().map(|(_, work)| work));
+            self.queue.extend(held.missed.drain().map(|(_, work)| work));
+            let State::Active(state) = &held.state else { continue };
             for found in found {
-                let (name, topic) = (&self.streams[usize::from(stream.0)].name, &found.stood.target);
-                self.unseen.insert(routes.find(topic, stream, || self.rules.names.of_stream(topic, name)));
+                self.unseen.insert(self.reconciler.route(source, &found.stood.target, routes));
                 let identity = Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() };
                 let grant = grant_of(&view.graph, identity, found.share.as_str());
-                let shown = grant.filter(|grant| wanted(grant, &view.graph, stream, time).is_some());
-                let place = shown.map(|grant| (&grant.target, &grant.target_asset));
-                let current = holding.document(AssetHash::of(identity), &held.draft);
-                if bring(Some(&found.stood), place, current).clears {
+                let subject = Subject { share: &found.share, grant, identity, occasion: Occasion::Reading };
+                let basis = Basis { graph: &view.graph, newest_change: view.newest_change, now: time };
+                if state.must_go(&found.stood, subject, basis).is_some() {
                     let passed = own_end(None, grant.and_then(|grant| grant.ends.get()), time);
                     let cause = found.deleted_at.into_iter().chain(passed).min().unwrap_or(view.graph.control_time());
                     let work = Work { share: found.share, owner: found.owner, asset: found.asset, cause, shown: StreamSet::default() };
                     match grant {
-                        Some(_) => self.todo.push_back(work),
-                        None => self.undated.push_back(work),
+                        Some(_) => self.queue.extend([work]),
+                        None => self.queue.push_undated(work),
                     }
                 }
             }
@@ -124,122 +104,110 @@ impl Upserts {
 
     /// Begins a transaction with what changes have left to do.
     pub fn begin(&mut self, now: &mut Now<'_>) {
-        self.writes.clear();
-        self.diverted.clear();
-        self.partitions.iter_mut().for_each(Held::begin);
-        self.taken = (0, None);
+        self.reconciler.writes.clear();
+        self.owed.begin();
+        self.partitions.iter_mut().for_each(UpsertPartition::begin);
+        self.queue.begin();
+        self.arrived.begin();
         self.forget_gone(now);
-        while self.taken.0 < self.todo.len().min(MOST_WORKS) && self.has_room(now.max_routes) {
-            self.work(self.taken.0, now);
-            self.taken.0 += 1;
+        while self.has_room(now.max_routes)
+            && let Some(work) = self.queue.next().cloned()
+        {
+            self.reconcile_share(&work, now);
+            self.queue.took();
         }
-        self.bring_arrived(now);
+        self.reconcile_arrived(now);
     }
 
     /// Whether another record of the batch fits the transaction.
     pub fn has_room_for_records(&self, max_routes: usize) -> bool {
-        self.writes.bytes() < MOST_BYTES_OF_RECORDS && self.writes.routes() < max_routes
+        let writes = &self.reconciler.writes;
+        writes.bytes() < MOST_BYTES_OF_RECORDS && writes.routes() < max_routes
     }
 
     fn has_room(&self, max_routes: usize) -> bool {
-        self.writes.len() < MOST_WRITES && self.writes.bytes() < MOST_BYTES && self.writes.routes() < max_routes
+        let writes = &self.reconciler.writes;
+        writes.len() < MOST_WRITES && writes.bytes() < MOST_BYTES && writes.routes() < max_routes
     }
 
     /// One share that was touched, in every partition: who has nothing of it has nothing to do.
-    fn work(&mut self, at: usize, now: &mut Now<'_>) {
-        let work = self.todo[at].clone();
+    fn reconcile_share(&mut self, work: &Work, now: &mut Now<'_>) {
         let identity = Identity { tenant: work.owner.as_str(), asset: work.asset.as_str() };
-        let graph = &now.view.graph;
-        let grant = grant_of(graph, identity, work.share.as_str());
+        let grant = grant_of(&now.view.graph, identity, work.share.as_str());
         let subject = Subject { share: &work.share, grant, identity, occasion: Occasion::Change(work.cause) };
-        let (mut bringing, partitions, streams) = bringing!(self, now);
-        for held in partitions {
-            let stream = &streams[usize::from(held.source().stream.0)];
-            let State::Active(holding) = &mut held.state else {
+        for held in &mut self.partitions {
+            let stream = held.source().stream;
+            let Some(state) = held.active_mut() else {
                 // Its documents were perhaps shown by a view that had not seen this.
-                let is_withheld = held.missed.get(&work.share).is_some_and(|before| !before.shown.contains(stream.index));
+                let is_withheld = held.missed.get(&work.share).is_some_and(|before| !before.shown.contains(stream));
                 if !is_withheld {
                     held.missed.insert(work.share.clone(), work.clone());
                 }
                 continue;
             };
             // Its place may be another one now.
-            holding.ungate(&work.share);
-            bringing.bring(held, stream, subject, None);
+            state.ungate(&work.share);
+            self.reconciler.reconcile(held, subject, None, &self.queue, now);
         }
     }
 
     /// Documents that were read back, as far as they are still the current ones.
-    fn bring_arrived(&mut self, now: &mut Now<'_>) {
-        let Some(arrived) = self.arrived.front() else { return };
-        let of_it = |held: &&mut Held| held.source() == arrived.partition && held.ticket.life == arrived.life;
-        if self.partitions.iter_mut().find(of_it).is_none_or(|held| held.active().is_none()) {
-            return;
-        }
+    fn reconcile_arrived(&mut self, now: &mut Now<'_>) {
+        let partitions = &self.partitions;
+        let Some(arrived) = self.arrived.take_first(|arrived| is_active(partitions, arrived)) else { return };
         let mut count = 0;
-        let max_routes = now.max_routes;
-        let arrived = self.arrived.pop_front().expect("looked at above");
         for record in arrived.records.iter() {
-            if !self.has_room(max_routes) {
+            if !self.has_room(now.max_routes) {
                 break;
             }
             count += 1;
-            self.bring_document(&record, now);
+            self.reconcile_document(&record, now);
         }
-        self.taken.1 = Some(count);
-        self.arrived.push_front(arrived);
+        self.arrived.give_back(arrived, count);
     }
 
-    fn bring_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
-        let streams = Arc::clone(&self.streams);
+    fn reconcile_document(&mut self, record: &Record<'_>, now: &mut Now<'_>) {
+        let streams = Arc::clone(&self.reconciler.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
-        let Some(identity) = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete())
+        let Ok(Some(identity)) = document::identity(stream, record.key, record.headers.iter()) else { return };
+        let asset = AssetHash::of(identity);
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(UpsertPartition::active_mut)
         else {
             return;
         };
-        let asset = AssetHash::of(identity);
-        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
-        let Some(holding) = held.active() else { return };
-        if holding.document(asset, &held.draft) != Current::At(record.offset) {
+        if state.document(asset) != Current::At(record.offset) {
             return;
         }
         // One that cannot be read counts as a null value; its dead letter was written when it came.
-        let is_readable = self.load(record).is_ok();
-        if !is_readable && let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) {
-            held.draft.document(asset, None);
-            held.is_written = true;
+        let is_readable = matches!(self.reconciler.renderer.read(record.value), Ok(true));
+        if !is_readable {
+            state.read(asset, None);
         }
-        self.bring_all(stream, record, identity, is_readable, now);
-    }
-
-    fn load(&mut self, record: &Record<'_>) -> Result<(), Refusal> {
-        let projector = &mut self.projecting.projector;
-        decode::load(record.value, &self.rules.release.read, move |text| projector.load(text)).map(|_| ())
+        self.reconcile_all(stream, record, identity, is_readable, now);
     }
 
     /// A record of the batch. `is_last` is whether it is its asset's last one there: those before it are read for their dead
     /// letters only.
     pub fn record(&mut self, record: &Record<'_>, is_last: bool, now: &mut Now<'_>) {
-        let streams = Arc::clone(&self.streams);
+        let streams = Arc::clone(&self.reconciler.streams);
         let stream = &streams[usize::from(record.source.stream.0)];
-        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
-        if held.active().is_none_or(|holding| record.offset < holding.position()) {
+        let Some(state) = self.partitions.iter_mut().find(|held| held.source() == record.source).and_then(UpsertPartition::active_mut)
+        else {
+            return;
+        };
+        if record.offset < state.position() {
             return;
         }
-        held.draft.advance(Offset(record.offset.0 + 1));
-        held.is_written = true;
-        let identity = match decode::outer_identity(stream, record.key, record.headers.iter()) {
-            Ok(outer) => outer.complete(),
+        state.advance(Offset(record.offset.0 + 1));
+        let identity = match document::identity(stream, record.key, record.headers.iter()) {
+            Ok(Some(identity)) => identity,
+            Ok(None) => return,
             Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
         };
-        // The configuration sees to it that an upsert stream's identity lies outside the value (D24).
-        let Some(identity) = identity else { return };
-        let loaded = if record.value.is_some() { self.load(record) } else { Ok(()) };
-        let is_there = record.value.is_some() && loaded.is_ok();
-        if let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) {
-            held.draft.document(AssetHash::of(identity), is_there.then_some(record.offset));
-        }
-        if let Err(refusal) = &loaded {
+        let read = self.reconciler.renderer.read(record.value);
+        let is_there = matches!(read, Ok(true));
+        state.read(AssetHash::of(identity), is_there.then_some(record.offset));
+        if let Err(refusal) = &read {
             warn!(
                 topic = stream.topic,
                 partition = record.source.partition,
@@ -250,70 +218,54 @@ impl Upserts {
             now.letters.push(Letter::of_input(stream, record, refusal));
         }
         if is_last {
-            self.bring_all(stream, record, identity, is_there, now);
+            self.reconcile_all(stream, record, identity, is_there, now);
         }
     }
 
     /// Whose record it is, for the one who looks for the last of each asset.
     pub fn asset_of(&self, record: &Record<'_>) -> Option<AssetHash> {
-        let stream = &self.streams[usize::from(record.source.stream.0)];
-        let outer = decode::outer_identity(stream, record.key, record.headers.iter()).ok()?;
-        outer.complete().map(AssetHash::of)
+        let stream = &self.reconciler.streams[usize::from(record.source.stream.0)];
+        document::identity(stream, record.key, record.headers.iter()).ok()?.map(AssetHash::of)
     }
 
-    fn bring_all(&mut self, stream: &Stream, record: &Record<'_>, identity: Identity<'_>, is_there: bool, now: &mut Now<'_>) {
+    fn reconcile_all(&mut self, stream: &Stream, record: &Record<'_>, identity: Identity<'_>, is_there: bool, now: &mut Now<'_>) {
         let Some(shares) = now.view.graph.asset(identity.tenant, identity.asset) else { return };
-        let passed = passed_headers(&self.rules.passes_headers, record);
+        let passed = passed_headers(&self.reconciler.rules.passes_headers, record);
         let at_hand = record.value.filter(|_| is_there).map(|text| AtHand {
             offset: record.offset,
             timestamp: record.timestamp,
             text,
             passed: &passed,
         });
-        let (mut bringing, partitions, _) = bringing!(self, now);
-        let Some(held) = partitions.iter_mut().find(|held| held.source() == record.source) else { return };
+        let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
             let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
-            bringing.bring(held, stream, subject, at_hand);
+            self.reconciler.reconcile(held, subject, at_hand, &self.queue, now);
         }
     }
 
     /// Documents that have left the log, and whose successor would have been read by now: there are none any more.
     fn forget_gone(&mut self, now: &mut Now<'_>) {
-        for at in 0..self.partitions.len() {
-            let due = self.partitions[at].gone_for_good();
+        for held in &mut self.partitions {
+            let due = held.gone_for_good();
             if due.is_empty() {
                 continue;
             }
-            let held = &mut self.partitions[at];
-            let State::Active(holding) = &held.state else { continue };
-            let lost = holding.lying_at(&due);
-            let is_lost = |stood: &Stood| lost.contains(&stood.asset);
-            let stood: Vec<_> =
-                holding.all_stood().filter(|(_, stood)| is_lost(stood)).map(|(share, stood)| (share.clone(), stood.clone())).collect();
-            held.is_written |= !lost.is_empty();
-            lost.into_iter().for_each(|asset| held.draft.document(asset, None));
+            let (source, cause) = (held.source(), now.view.graph.control_time());
+            let lost = held.active_mut().map_or(Vec::new(), |state| state.lose(&due));
             held.forgets = due;
-            let (stream, cause) = (held.source().stream, now.view.graph.control_time());
-            for (share, stood) in stood {
+            for (share, stood) in lost {
                 // Its owner's words are not at hand; as a share to look at again it has no document either way.
-                let work = Work {
-                    share: share.clone(),
-                    owner: stood.target.clone(),
-                    asset: stood.key.clone(),
-                    cause,
-                    shown: StreamSet::ALL.without(stream),
-                };
-                let source = self.partitions[at].source();
-                let (mut bringing, partitions, streams) = bringing!(self, now);
-                bringing.clear(source, &streams[usize::from(stream.0)], work, &stood, cause);
-                partitions[at].draft.stands(&share, None);
+                let shown = StreamSet::ALL.without(source.stream);
+                let work = Work { share, owner: stood.target.clone(), asset: stood.key.clone(), cause, shown };
+                self.reconciler.clear(source, work, &stood, cause, now.routes);
             }
         }
     }
 }
 
-fn grant_of<'g>(graph: &'g ShareGraph, identity: Identity<'_>, share: &str) -> Option<&'g Grant> {
-    let grants = &graph.asset(identity.tenant, identity.asset)?.grants;
-    grants.binary_search_by(|grant| grant.share.as_str().cmp(share)).ok().map(|found| &grants[found])
+/// Whether the partition of these documents flows, in the life in which they were read.
+pub(super) fn is_active(partitions: &[UpsertPartition], arrived: &Arrived) -> bool {
+    let of_it = |held: &&UpsertPartition| held.source() == arrived.partition && held.ticket.life == arrived.life;
+    partitions.iter().find(of_it).is_some_and(|held| held.active().is_some())
 }

@@ -58,7 +58,7 @@ pub struct Bytes<'w> {
 
 /// The writes of one transaction in order, their bytes side by side.
 #[derive(Debug, Default)]
-pub struct Writes {
+pub(super) struct Writes {
     arena: Vec<u8>,
     list: Vec<Write>,
     routes: FxHashSet<RouteIndex>,
@@ -66,14 +66,21 @@ pub struct Writes {
 
 impl Writes {
     /// Empties it and keeps its memory.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.arena.clear();
         self.list.clear();
         self.routes.clear();
     }
 
     /// Adds one. `origin` is where a document lies; a tombstone has none, and no values.
-    pub fn push(&mut self, to: (RouteIndex, SourcePartition), work: Work, timestamp: Millis, origin: Option<Offset>, bytes: Bytes<'_>) {
+    pub(super) fn push(
+        &mut self,
+        to: (RouteIndex, SourcePartition),
+        work: Work,
+        timestamp: Millis,
+        origin: Option<Offset>,
+        bytes: Bytes<'_>,
+    ) {
         let mut add = |bytes: &[u8]| {
             let start = self.arena.len() as u32;
             self.arena.extend_from_slice(bytes);
@@ -87,14 +94,14 @@ impl Writes {
     }
 
     /// The write that was pushed last gets these headers.
-    pub fn head(&mut self, headers: Vec<(String, Vec<u8>)>) {
+    pub(super) fn head(&mut self, headers: Vec<(String, Vec<u8>)>) {
         if let Some(write) = self.list.last_mut() {
             write.headers = headers;
         }
     }
 
     /// The writes in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Write, Bytes<'_>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Write, Bytes<'_>)> {
         let span = |(from, to): Span| &self.arena[from as usize..to as usize];
         self.list.iter().map(move |write| {
             let bytes = Bytes {
@@ -108,38 +115,38 @@ impl Writes {
     }
 
     /// Takes the writes of routes out that are to be diverted.
-    pub fn divert(&mut self, mut is_diverted: impl FnMut(RouteIndex) -> bool) -> Vec<Write> {
+    pub(super) fn divert(&mut self, mut is_diverted: impl FnMut(RouteIndex) -> bool) -> Vec<Write> {
         self.list.extract_if(.., |write| is_diverted(write.route)).collect()
     }
 
     /// A diverted write's bytes.
-    pub fn bytes_of(&self, write: &Write) -> (&[u8], Option<&[u8]>) {
+    pub(super) fn bytes_of(&self, write: &Write) -> (&[u8], Option<&[u8]>) {
         let span = |(from, to): Span| &self.arena[from as usize..to as usize];
         (span(write.key), write.value.map(span))
     }
 
     /// How many routes they go to.
-    pub fn routes(&self) -> usize {
+    pub(super) fn routes(&self) -> usize {
         self.routes.len()
     }
 
     /// The routes they go to.
-    pub fn each_route(&self) -> impl Iterator<Item = RouteIndex> {
+    pub(super) fn each_route(&self) -> impl Iterator<Item = RouteIndex> {
         self.routes.iter().copied()
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Bytes of all of them.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.arena.len()
     }
 
     /// How many documents go to a route.
-    pub fn documents_to(&self, route: RouteIndex) -> usize {
+    pub(super) fn documents_to(&self, route: RouteIndex) -> usize {
         self.list.iter().filter(|write| write.route == route && write.is_document()).count()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
 use sharecast::engine::upsert::changes::{Hearing, Teller};
-use sharecast::id::Offset;
+use sharecast::id::{Offset, StreamIndex};
 use sharecast::transport::{
     Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
     SourcePartition, Start, TransactionalProducer,
@@ -33,13 +33,25 @@ fn unavailable<T>() -> Result<T, ConsumeError> {
     Err(ConsumeError::Unavailable("nobody answers".into()))
 }
 
-/// Where a held partition is read on.
+/// Where a partition is read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Nothing is read before `release`.
     Held,
-    At(i64),
+    At(Reading),
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    next: i64,
+    /// It goes elsewhere then: a seek that is carried out late, or an answer that comes late.
+    turns: Option<(Duration, i64)>,
+    /// Only if nothing was handed out before.
+    until_first: bool,
+}
+
+/// Between two records of one consumer that are missing or out of order: what is looked at of later gaps is limited.
+const BETWEEN_MISSING: Duration = Duration::from_secs(30);
 
 /// A group member.
 pub(super) struct Consumer {
@@ -49,6 +61,7 @@ pub(super) struct Consumer {
     membership: Option<(u64, i64)>,
     is_paused: bool,
     relay: Option<Relay>,
+    missed_at: Duration,
 }
 
 /// Hands on to a worker in its present life what the fold tells, which outlives it.
@@ -67,7 +80,7 @@ impl Relay {
 impl Consumer {
     pub(super) fn join(sim: &Arc<Simulation>, relay: Option<Relay>) -> Self {
         let member = sim.pass(millis(1)).cluster.group.join(me());
-        Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false, relay }
+        Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false, relay, missed_at: Duration::ZERO }
     }
 
     fn change(&mut self, world: &mut World) -> Option<Change> {
@@ -101,18 +114,68 @@ impl Consumer {
         let skip = world.dice.below(self.held.len() as u64 + 1) as usize;
         let order: Vec<usize> = self.held.keys().copied().cycle().skip(skip).take(self.held.len()).collect();
         for place in order {
-            let Some(Place::At(next)) = self.held.get_mut(&place) else { continue };
+            let Some(Place::At(reading)) = self.held.get_mut(&place) else { continue };
+            if let Some((_, next)) = reading.turns.filter(|(at, _)| *at <= world.now) {
+                *reading = Reading { next, turns: None, until_first: false };
+            }
             let run = world.dice.below(8);
             for _ in 0..run {
-                if count == room || *next >= world.cluster.end(place) {
+                if count == room || reading.next >= world.cluster.end(place) {
                     break;
                 }
-                let before = into.len();
-                world.cluster.inputs[place][(*next - world.cluster.firsts[place]) as usize].show(source(place), *next, into);
-                (*next, count) = (*next + 1, count + into.len() - before);
+                let (before, misled) = (into.len(), world.cluster.faults.misled);
+                let mut show = |world: &World, next: i64| {
+                    let input = &world.cluster.inputs[place][(next - world.cluster.firsts[place]) as usize];
+                    input.show(source(place), next, into);
+                };
+                if reading.next > world.cluster.firsts[place] && world.dice.hits(misled) {
+                    // What came before comes again.
+                    world.cluster.misled += 1;
+                    show(world, reading.next - 1);
+                }
+                let is_append = source(place).stream == StreamIndex(0);
+                let has_two = reading.next + 1 < world.cluster.end(place);
+                if is_append && has_two && world.now - self.missed_at >= BETWEEN_MISSING && world.dice.hits(misled) {
+                    // One is missing, or comes after the next one.
+                    (self.missed_at, world.cluster.misled) = (world.now, world.cluster.misled + 1);
+                    show(world, reading.next + 1);
+                    if world.dice.hits(500) {
+                        show(world, reading.next);
+                    }
+                    reading.next += 2;
+                } else {
+                    show(world, reading.next);
+                    reading.next += 1;
+                }
+                if into.len() > before {
+                    reading.turns = reading.turns.filter(|_| !reading.until_first);
+                }
+                count += into.len() - before;
             }
         }
         count
+    }
+
+    /// Where a released partition is really read.
+    fn misplace(&self, world: &mut World, place: usize, from: i64) -> Reading {
+        let right = Reading { next: from, turns: None, until_first: false };
+        let misled = world.cluster.faults.misled;
+        if !world.dice.hits(misled * 3) {
+            return right;
+        }
+        world.cluster.misled += 1;
+        let (first, end) = (world.cluster.firsts[place], world.cluster.end(place));
+        let later = world.now + world.dice.millis(1, 2_000);
+        let before = (from - world.dice.below(6) as i64).max(first);
+        match world.dice.below(4) {
+            // It begins at the end, or somewhere before.
+            0 => Reading { next: end.max(from), ..right },
+            1 => Reading { next: (from + world.dice.below(4) as i64).min(end).max(from), ..right },
+            // The seek is carried out late, and it reads on where it was meanwhile.
+            2 => Reading { next: before, turns: Some((later, from)), until_first: false },
+            // An answer about the log's end comes late, and it goes there, behind the seek.
+            _ => Reading { next: from, turns: Some((later, end.max(from))), until_first: true },
+        }
     }
 }
 
@@ -184,8 +247,17 @@ impl GroupConsumer for Consumer {
     }
 
     fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
-        self.held.entry(place(partition)).and_modify(|place| *place = Place::At(from.0));
+        let place = place(partition);
+        if self.held.contains_key(&place) {
+            let sim = Arc::clone(&self.sim);
+            let reading = self.misplace(&mut sim.look(), place, from.0);
+            self.held.insert(place, Place::At(reading));
+        }
         Ok(())
+    }
+
+    fn has_begun(&self, partition: SourcePartition) -> bool {
+        matches!(self.held.get(&place(partition)), Some(Place::At(_)))
     }
 }
 

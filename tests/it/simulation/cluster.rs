@@ -36,6 +36,8 @@ pub(super) struct Faults {
     pub(super) freeze: u64,
     pub(super) kill: u64,
     pub(super) stop: u64,
+    /// Records come from another place than was asked for, again, too late or not at all.
+    pub(super) misled: u64,
 }
 
 /// One record as it was put.
@@ -115,6 +117,8 @@ pub(super) struct Cluster {
     pub(super) model: Model,
     /// Transactions committed so far.
     pub(super) commits: u64,
+    /// Times that records came from a wrong place.
+    pub(super) misled: u64,
     /// Everything is to end.
     pub(super) is_over: bool,
 }
@@ -136,6 +140,7 @@ impl Cluster {
             notes: BTreeSet::new(),
             model: Model::default(),
             commits: 0,
+            misled: 0,
             is_over: false,
         }
     }

@@ -23,16 +23,18 @@ use sharecast::decide::{Decider, ReleaseRules};
 use sharecast::engine::control::{Command, ControlPlane};
 use sharecast::engine::counting::{ControlMetrics, WorkerMetrics};
 use sharecast::engine::fence::{Fence, FenceLimits};
+use sharecast::engine::handover::Overdue;
 use sharecast::engine::loading::Surroundings;
+use sharecast::engine::monitor::Compacted;
 use sharecast::engine::probe::Prober;
 use sharecast::engine::setback::Ended;
 use sharecast::engine::snapshots::SnapshotWriter;
 use sharecast::engine::timers::TICK_EVERY;
 use sharecast::engine::topics::TopicNames;
 use sharecast::engine::upsert::Upserts;
-use sharecast::engine::upsert::bringing::UpsertRules;
 use sharecast::engine::upsert::changes::{self, Hearing, Teller};
 use sharecast::engine::upsert::gate::Gates;
+use sharecast::engine::upsert::reconcile::UpsertRules;
 use sharecast::engine::worker::{Aside, Shared, Worker, WorkerSettings};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
@@ -70,6 +72,7 @@ struct Seen {
     documents: u64,
     tombstones: u64,
     passed: u64,
+    misled: u64,
 }
 
 #[test]
@@ -81,7 +84,8 @@ fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() 
         sum = sum.and(&seen);
     }
     println!("{sum:?}");
-    let is_much = sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10;
+    let is_much =
+        sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10;
     assert!(is_much || seeds.len() < 100, "the runs did next to nothing: {sum:?}");
 }
 
@@ -95,6 +99,7 @@ impl Seen {
             documents: self.documents + other.documents,
             tombstones: self.tombstones + other.tombstones,
             passed: self.passed + other.passed,
+            misled: self.misled + other.misled,
         }
     }
 }
@@ -173,6 +178,7 @@ fn run(seed: u64) -> Result<Seen, String> {
             documents: model.shelf.documents,
             tombstones: model.shelf.tombstones,
             passed: model.shelf.passed,
+            misled: world.cluster.misled,
         }),
     }
 }
@@ -198,6 +204,7 @@ fn faults(dice: &mut Dice) -> Faults {
         freeze: upto(8),
         kill: upto(8),
         stop: upto(8),
+        misled: upto(60),
     }
 }
 
@@ -271,6 +278,8 @@ impl Instance {
             topic_maker: given,
             stop: Arc::default(),
             held: Arc::default(),
+            overdue: Overdue::default(),
+            compacted: Compacted::by_mode(&self::streams(streams)),
             producers: Arc::default(),
             assigned: Arc::default(),
             said: Arc::default(),
@@ -289,6 +298,7 @@ impl Instance {
             passes_headers: Vec::new(),
             has_provenance_headers: false,
             has_permission_header: false,
+            held_for: Duration::from_secs(25),
         };
         let first = 1 + number * actors_of(workers) + 3 + workers;
         let readers = (0..workers).map(|worker| Readers {
