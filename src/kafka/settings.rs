@@ -166,18 +166,25 @@ impl KafkaSettings {
     /// # Errors
     /// What it does not take.
     pub fn try_out(&self) -> Result<(), ClientError> {
-        self.make_without_broker().map_err(|error| match (error, self.to_blame()) {
-            (ClientError::Settings(words), Some(name)) => ClientError::Settings(format!("{name}: {words}")),
-            (error, _) => error,
+        self.make_without_broker().map_err(|error| {
+            let ClientError::Settings(words) = error else { return error };
+            let name = self.to_blame(&words).map(|name| format!("{name}: ")).unwrap_or_default();
+            ClientError::Settings(format!("{name}{words}"))
         })
     }
 
-    /// The setting without which all would be taken, the security protocol last: it is what others are wrong for.
-    fn to_blame(&self) -> Option<String> {
+    /// The setting that a refusal names, or without which all would be taken; the security protocol last: it is what others are
+    /// wrong for.
+    fn to_blame(&self, words: &str) -> Option<String> {
         let maps = [("client", &self.client), ("consumer", &self.consumer), ("producer", &self.producer)];
         let mut settings: Vec<(&str, &String)> =
             maps.iter().flat_map(|(section, map)| map.keys().map(move |name| (*section, name))).collect();
         settings.sort_by_key(|(_, name)| *name == "security.protocol");
+        let words = words.to_lowercase();
+        let is_named = |(_, name): &&(&str, &String)| {
+            let name = name.trim_end_matches('s');
+            words.contains(name) || words.contains(&name.replace('.', " "))
+        };
         let is_to_blame = |(section, name): &(&str, &String)| {
             let mut others = self.clone();
             let map = match *section {
@@ -188,7 +195,8 @@ impl KafkaSettings {
             map.remove(*name);
             others.make_without_broker().is_ok()
         };
-        settings.into_iter().find(is_to_blame).map(|(section, name)| format!("kafka.{section}.{name}"))
+        let found = settings.iter().find(is_named).or_else(|| settings.iter().find(|setting| is_to_blame(setting)));
+        found.map(|(section, name)| format!("kafka.{section}.{name}"))
     }
 
     fn make_without_broker(&self) -> Result<(), ClientError> {

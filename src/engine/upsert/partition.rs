@@ -25,7 +25,7 @@ pub(super) enum State {
     /// It is read and waits until today's graph and time are no older than its last owner's.
     Loaded(Box<Loaded>),
     /// Its records flow.
-    Active(PartitionState),
+    Active(Box<PartitionState>),
 }
 
 /// One partition from its assignment until it is taken back.
@@ -175,7 +175,7 @@ impl UpsertPartition {
             let digest = if was_away { Digest(0) } else { found.stood.digest };
             state.found(found.share.clone(), SinkEntry { digest, ..found.stood.clone() });
         }
-        self.state = State::Active(state);
+        self.state = State::Active(Box::new(state));
         // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
         self.owed.clone_from(&note.owed);
         self.note = note;
