@@ -3,26 +3,25 @@
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
-use super::acting::{Acting, Data, Format};
+use super::acting::{Acting, Data, Format, GivenTime};
 use super::certain::{self, Certain};
 use super::exit::{Exit, Failure};
-use super::outcome::{Outcome, Sent, follow};
+use super::outcome::{How, Outcome, Sent, already_so, times_in_words};
 use super::printing::{Ended, exit, print_table, print_values, shown};
-use super::reading::{Beginning, ControlFold};
-use super::send::{ACKNOWLEDGED_WITHIN, client_failure, input_failure, write_failure};
+use super::send::random;
 use super::share::Lines;
+use super::trial::{self, Until};
+use super::writing::{Events, Written};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::engine::topics::SHARES;
 use crate::id::{AssetId, Offset, ShareId};
-use crate::json::text::write_string;
-use crate::kafka::{BulkWriter, KafkaSettings, TopicReader};
-use crate::share::bulk::{Intent, Plan, Refusal, Row, Step, Why};
+use crate::share::bulk::{Intent, Plan, Refusal, Row, Step};
 use crate::share::bulk_names::Run;
-use crate::share::event;
 use crate::share::kind::EventType;
 use crate::share::lines::{self, ListOf, Named, Place};
+use crate::share::state::Reason;
 use crate::share::table::ShareTable;
+use crate::share::write_token::WriteToken;
 
 /// So many lines that are refused are shown one by one.
 const REFUSALS_SHOWN: usize = 10;
@@ -36,35 +35,62 @@ pub(super) fn run(config: &Config, acting: &Acting, lines: Lines) -> Result<Exit
     if acting.event_id.is_some() {
         return Err(Failure::new(Exit::Usage, "--event-id is for one event; a run over many is named by --batch"));
     }
+    if acting.repeat.is_some() {
+        let what = "--repeat is for one event: a command over many is repeated as it is, what was done is then left alone";
+        return Err(Failure::new(Exit::Usage, what));
+    }
     let (kind, batch, is_confirmed, of) = (lines.kind, lines.many.batch.clone(), lines.many.yes, lines.of);
+    let times = lines.data.times().to_vec();
     let is_answerable = io::stdin().is_terminal() && lines.list.as_deref() != Some(Path::new("-"));
     let intents = intents(lines)?;
-    let patience = acting.patience()?;
     let source = acting.source();
     let run = Run { source: &source, kind, batch: batch.as_deref() };
+    let until = Until::after(acting.patience()?);
+    trial::reach(config, until)?;
+    let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
+    let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
+        Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
+        Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
+            eprintln!("{warning}");
+            (untried(&run, intents)?, How::Untried)
+        }
+        Err(failure) => return Err(trial::unwritten(failure)),
+    };
+    let written = plan.to_write().count();
+    if written > 0 {
+        if how == How::Tried {
+            review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
+        }
+        confirm(written, is_confirmed, is_answerable)?;
+    }
+    write(config, acting, &Done { run: &run, plan: &plan, how, times: &times }, until)
+}
 
-    let table = ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()?;
-    if kind == EventType::ShareResent
+/// What the lines come to; one that is refused stops all of them.
+fn try_all(table: ShareTable, run: &Run<'_>, intents: Vec<Intent>, of: ListOf) -> Result<Plan, Failure> {
+    if run.kind == EventType::ShareResent
         && let Some(intent) = intents.iter().find(|intent| is_invitation(&table, &intent.named.id))
     {
         let what = format!(
-            "{}: share {} is an invitation: resend it by itself, so that a new code is made and mailed",
+            "{}: share {} is an invitation: resend it by itself, so that a new code is made and mailed; nothing was written",
             intent.named.place, intent.named.id
         );
         return Err(Failure::new(Exit::Usage, what));
     }
     let count = intents.len();
     let now = SystemClock.wall().max(table.control_time());
-    let plan = Plan::make(table, now, &run, intents);
-    if !plan.refusals.is_empty() {
-        return Err(refused(&plan.refusals, count, of));
+    let plan = Plan::make(table, now, run, intents);
+    if plan.refusals.is_empty() { Ok(plan) } else { Err(refused(&plan.refusals, count, of)) }
+}
+
+/// Every line, as it is. Without a name of the run the ids are random: what they are derived from is not known, and one that was used
+/// before would change nothing.
+fn untried(run: &Run<'_>, intents: Vec<Intent>) -> Result<Plan, Failure> {
+    let mut ids = Vec::with_capacity(intents.len());
+    for intent in &intents {
+        ids.push(if run.batch.is_some() { run.event_id(&intent.data, 0, 0) } else { WriteToken::new(random()?).event_id() });
     }
-    let written = plan.to_write().count();
-    if written > 0 {
-        review(&plan, &run).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
-        confirm(written, is_confirmed, is_answerable)?;
-    }
-    write(config, acting, &run, &plan)
+    Ok(Plan::untried(intents, ids))
 }
 
 fn is_invitation(table: &ShareTable, share: &str) -> bool {
@@ -80,6 +106,17 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
         let bytes = read(list)?;
         let name = if list == Path::new("-") { "standard input".to_owned() } else { list.display().to_string() };
         named.extend(lines::read(&name, &bytes).map_err(|bad| Failure::new(Exit::BadData, bad))?);
+    }
+    if of == ListOf::Assets
+        && let Some((first, count)) = lines::looks_like_csv(&named)
+    {
+        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        eprintln!(
+            "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
+             line, and behind a tab its id at the target",
+            first.place,
+            shown(&first.id)
+        );
     }
     if named.is_empty() {
         return Err(Failure::new(Exit::BadData, format!("no {} is named: the list is empty", of.word())));
@@ -123,14 +160,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn refused(refusals: &[Refusal], count: usize, of: ListOf) -> Failure {
-    let line = |Refusal { named, why }: &Refusal| {
-        let why = match why {
-            Why::Rule(reason) => format!("{}: {}", reason.code(), reason.in_words()),
-            Why::Twice(Place::Argument) => "it is named twice".to_owned(),
-            Why::Twice(first) => format!("it is named twice, first in {first}"),
-            Why::Malformed(what) => format!("the event would not be understood: {what}"),
-        };
-        format!("{}: {} {}: {why}", named.place, of.word(), shown(&named.id))
+    let line = |refusal: &Refusal| {
+        let Named { place, id, .. } = &refusal.named;
+        format!("{place}: {} {}: {}", of.word(), shown(id), shown(&refusal.in_words()))
     };
     let mut said: Vec<String> = refusals.iter().take(REFUSALS_SHOWN).map(line).collect();
     if refusals.len() > REFUSALS_SHOWN {
@@ -141,12 +173,15 @@ fn refused(refusals: &[Refusal], count: usize, of: ListOf) -> Failure {
 }
 
 /// What is going to happen, on stderr: results alone go to stdout.
-fn review(plan: &Plan, run: &Run<'_>) -> io::Result<()> {
+fn review(plan: &Plan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stderr().lock());
     let to_write: Vec<&Row> = plan.to_write().map(|(row, _)| row).collect();
     let already = plan.rows.len() - to_write.len();
     write!(out, "{} as {}: {} to write", run.kind.name(), run.source.trim_start_matches("/tenants/"), to_write.len())?;
-    writeln!(out, "{}", if already > 0 { format!(", {already} done already") } else { String::new() })?;
+    writeln!(out, "{}", {
+        let already = if already > 0 { format!(", {already} done already") } else { String::new() };
+        format!("{already}{}", times_in_words(times))
+    })?;
     let changes = plan.changes();
     let rows: Vec<Vec<String>> = changes
         .iter()
@@ -202,50 +237,35 @@ fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), 
     }
 }
 
-fn write(config: &Config, acting: &Acting, run: &Run<'_>, plan: &Plan) -> Result<Exit, Failure> {
-    let (clock, kafka) = (SystemClock, KafkaSettings::of(&config.kafka));
-    let now = clock.wall();
-    let full_name = run.kind.full_name();
-    let to_write: Vec<(&Row, &str)> = plan.to_write().collect();
-    let events: Vec<Vec<u8>> =
-        to_write.iter().map(|(row, id)| event::write_structured(id, run.source, &full_name, now, &row.data)).collect();
-    let (mut outcomes, mut offsets, mut acknowledged) = (Vec::new(), Vec::new(), clock.boot());
-    if !events.is_empty() {
-        // Opened before the write, so that no answer can be missed.
-        let reader = if acting.wait { Some(TopicReader::open_at_end(&kafka, SHARES, [0]).map_err(input_failure)?) } else { None };
-        let mut writer = BulkWriter::open(&kafka, &config.control.topic, ACKNOWLEDGED_WITHIN).map_err(client_failure)?;
-        offsets = writer.append_all(&events).map_err(|unwritten| {
-            let what = format!("{unwritten}; what was written stays, and the same command writes the others");
-            Failure::new(write_failure(unwritten.error).exit, what)
-        })?;
-        acknowledged = clock.boot();
-        outcomes = match reader {
-            None => vec![Outcome::Written; offsets.len()],
-            Some(reader) => {
-                let written: Vec<(Offset, &str)> = offsets.iter().zip(&to_write).map(|(offset, (_, id))| (*offset, *id)).collect();
-                follow(config, &kafka, reader, &written, acting.patience()?)?
-            }
-        };
-    }
+/// What is done.
+struct Done<'d> {
+    run: &'d Run<'d>,
+    plan: &'d Plan,
+    how: How,
+    times: &'d [GivenTime],
+}
+
+fn write(config: &Config, acting: &Acting, done: &Done<'_>, until: Until) -> Result<Exit, Failure> {
+    let Done { run, plan, .. } = *done;
+    let again = "what was written stays, and the same command writes the others".to_owned();
+    let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
+    // A person may have thought about it for a while.
+    let until = Until::after(acting.patience()?.max(until.left()));
+    let events = Events { source: run.source, kind: run.kind, all, again };
+    let Written { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
     // Also of what was cut by an earlier run, whose wait may have been interrupted.
     let cut_before = plan.rows.iter().filter(|row| row.step == Step::AlreadySo).map(|row| Offset(row.changed_at.0));
     let newest_cut = offsets.iter().copied().chain(cut_before).max().filter(|_| acting.wait && run.kind == EventType::ShareRevoked);
-    let certain = newest_cut.map(|offset| certain::wait(config, offset, acknowledged));
-    let is_refused = outcomes.iter().any(is_refused);
-    let results = Results { run, plan, outcomes, offsets, certain };
+    let certain = newest_cut.map(|offset| certain::wait(config, offset, acknowledged, acting.timeout)).transpose()?;
+    let is_refused = outcomes.iter().any(Outcome::is_refused);
+    let results = Results { done, outcomes, offsets, certain };
     exit(results.print(acting.output).map_err(Ended::from))?;
     Ok(if is_refused { Exit::Failed } else { Exit::Ok })
 }
 
-/// Something happened between the trial and the write: a rejection, or an offer that failed.
-fn is_refused(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Rejected(_)) || outcome.state().is_some_and(|state| state.starts_with("FAILED"))
-}
-
 /// What a run came to.
 struct Results<'r> {
-    run: &'r Run<'r>,
-    plan: &'r Plan,
+    done: &'r Done<'r>,
     /// Of the events written, in their order.
     outcomes: Vec<Outcome>,
     offsets: Vec<Offset>,
@@ -264,10 +284,16 @@ impl Results<'_> {
     }
 
     fn print_counts(&self, out: &mut impl Write) -> io::Result<()> {
+        let Done { run, plan, how, times } = *self.done;
         let mut counts: Vec<(&str, usize)> = Vec::new();
-        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_)) && is_refused(outcome);
-        let words = self.outcomes.iter().map(|outcome| if failed(outcome) { "failed" } else { outcome.word(true) });
-        let others = self.plan.rows.iter().filter_map(|row| match row.step {
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_)) && outcome.is_refused();
+        let word = |outcome: &Outcome| match (failed(outcome), how, outcome) {
+            (true, ..) => "failed",
+            (_, How::Untried, Outcome::Written) => "written untried",
+            _ => outcome.word(true),
+        };
+        let words = self.outcomes.iter().map(word);
+        let others = plan.rows.iter().filter_map(|row| match row.step {
             Step::Write { .. } => None,
             Step::AlreadySo => Some("already so"),
             Step::WrittenBefore => Some("written before"),
@@ -280,40 +306,34 @@ impl Results<'_> {
         }
         let counts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
         let certain = self.certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
-        writeln!(out, "{}: {}{certain}", self.run.kind.name(), counts.join(", "))?;
-        for ((row, id), outcome) in self.plan.to_write().zip(&self.outcomes).filter(|(_, outcome)| is_refused(outcome)) {
-            let why = if let Outcome::Rejected(reason) = outcome { reason } else { "the offer failed, see `share show`" };
-            writeln!(out, "{}: {}: {}  share {}  event {id}", row.named.place, shown(&row.named.id), shown(why), row.share)?;
+        writeln!(out, "{}: {}{}{certain}", run.kind.name(), counts.join(", "), times_in_words(times))?;
+        for ((row, id), outcome) in plan.to_write().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_refused()) {
+            let why = match outcome {
+                Outcome::Rejected(code) => format!("{code}: {}", Reason::of_code(code).map(Reason::in_words).unwrap_or_default()),
+                _ => outcome.state().unwrap_or_default(),
+            };
+            writeln!(out, "{}: {}: {}  share {}  event {id}", row.named.place, shown(&row.named.id), shown(&why), row.share)?;
         }
         Ok(())
     }
 
     /// A line of JSON for each line of the list, in its order.
     fn values(&self) -> impl Iterator<Item = Vec<u8>> {
+        let Done { run, plan, how, times } = *self.done;
         let mut written = self.outcomes.iter().zip(&self.offsets);
-        self.plan.rows.iter().filter_map(move |row| {
-            let kind = self.run.kind.name();
-            let asset = (self.run.kind == EventType::ShareOffered).then_some(row.named.id.as_str());
+        plan.rows.iter().filter_map(move |row| {
+            let kind = run.kind.name();
+            let asset = (run.kind == EventType::ShareOffered).then_some(row.named.id.as_str());
             let word = match &row.step {
                 Step::Write { event } => {
                     let (outcome, offset) = written.next()?;
-                    let sent = Sent { id: event, kind, share: Some(&row.share), asset, offset: *offset };
+                    let sent = Sent { id: event, kind, share: Some(&row.share), asset, offset: *offset, times, how };
                     return Some(sent.to_json(outcome, self.certain));
                 }
                 Step::AlreadySo => "already_so",
                 Step::WrittenBefore => "written_before",
             };
-            let mut line = format!(r#"{{"type":"{kind}","outcome":"{word}","share":"#).into_bytes();
-            write_string(&row.share, &mut line);
-            if let Some(asset) = asset {
-                line.extend_from_slice(b",\"asset\":");
-                write_string(asset, &mut line);
-            }
-            if let Some(certain) = self.certain {
-                line.extend_from_slice(format!(",\"certain\":\"{}\"", certain.word()).as_bytes());
-            }
-            line.push(b'}');
-            Some(line)
+            Some(already_so(kind, &row.share, asset, word, self.certain))
         })
     }
 }

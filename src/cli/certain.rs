@@ -22,9 +22,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tracing::debug;
-
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::send::{client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
@@ -43,6 +41,11 @@ const MARGIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(200);
 /// How long one question may take.
 const ASK: Duration = Duration::from_secs(2);
+
+/// A wait that is over by now is not worth a word.
+const SILENT: Duration = Duration::from_secs(2);
+/// So many members that have not reported are named.
+const MEMBERS_SHOWN: usize = 5;
 
 /// How it became certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,38 +73,83 @@ impl Certain {
     }
 }
 
-/// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids.
-pub(super) fn wait(config: &Config, offset: Offset, acknowledged: BootTime) -> Certain {
+/// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids. With a `limit` no longer than
+/// that, and then the answer is what it was still waiting for.
+pub(super) fn wait(config: &Config, offset: Offset, acknowledged: BootTime, limit: Option<Duration>) -> Result<Certain, Failure> {
     let view_age = Duration::from_millis(config.fence.max_view_age.millis());
     let bound = view_age + Duration::from_millis(config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
     let over = acknowledged.after(bound);
+    let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
     let left = || over.since(SystemClock.boot());
     if !config.fence.is_enabled {
         eprintln!("warning: fence.enabled is false: an instance may decide by an old view for longer than this waits");
     }
     eprintln!("revoked; waiting until it is certain for every instance, a frozen one too: {} s at most", left().as_millis().div_ceil(1000));
-    let certain = match watch(config, offset, acknowledged.after(view_age), over) {
-        Ok(certain) => certain,
-        Err(failure) => {
-            debug!(%failure, "the group's reports cannot be read; the hard bound is waited for");
-            Certain::Bound
+    let mut telling = Telling { begun: SystemClock.boot(), latest: String::new(), printed: String::new() };
+    let watched = watch(config, offset, acknowledged.after(view_age), given_up.unwrap_or(over), &mut telling);
+    let is_reported = match watched {
+        Ok(is_reported) => is_reported,
+        Err(why) => {
+            telling.latest = why;
+            eprintln!("{}; the hard bound is waited for, {} s more", telling.latest, left().as_millis().div_ceil(1000));
+            false
         }
     };
-    if certain == Certain::Bound {
-        std::thread::sleep(left());
+    if is_reported {
+        eprintln!("certain: {}", Certain::Reported.in_words());
+        return Ok(Certain::Reported);
     }
-    eprintln!("certain: {}", certain.in_words());
-    certain
+    if let Some(given_up) = given_up {
+        std::thread::sleep(given_up.since(SystemClock.boot()));
+        let (why, seconds) = (&telling.latest, left().as_millis().div_ceil(1000));
+        let what =
+            format!("the revoke stands, but it is not certain yet for every instance: {why}; it will be in {seconds} s (see --timeout)");
+        return Err(Failure::new(Exit::Failed, what));
+    }
+    std::thread::sleep(left());
+    eprintln!("certain: {}", Certain::Bound.in_words());
+    Ok(Certain::Bound)
 }
 
-fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime) -> Result<Certain, Failure> {
+/// Says what a wait that grows long is about, each thing once.
+struct Telling {
+    begun: BootTime,
+    /// The newest reason, whether or not it was printed.
+    latest: String,
+    printed: String,
+}
+
+impl Telling {
+    fn tell(&mut self, why: String, over: BootTime) {
+        let now = SystemClock.boot();
+        if now >= self.begun.after(SILENT) && why != self.printed {
+            eprintln!("still waiting, {} s at most: {why}", over.since(now).as_millis().div_ceil(1000));
+            self.printed.clone_from(&why);
+        }
+        self.latest = why;
+    }
+}
+
+/// Whether every member has reported before `over`; the error is why that cannot be learnt.
+fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, telling: &mut Telling) -> Result<bool, String> {
     let kafka = KafkaSettings::of(&config.kafka);
     let session = Duration::from_millis(kafka.session_timeout_ms());
-    if session < Duration::from_millis(kafka.transaction_timeout_ms()) + MARGIN || !config.fence.is_enabled {
-        return Ok(Certain::Bound);
+    let needed = Duration::from_millis(kafka.transaction_timeout_ms()) + MARGIN;
+    if !config.fence.is_enabled {
+        return Err("fence.enabled is false: what members report says nothing".to_owned());
     }
-    let group = GroupMembers::open(&kafka).map_err(client_failure)?;
-    let mut state = TopicReader::open(&kafka, STATE, [0]).map_err(input_failure)?;
+    if session < needed {
+        let (session, needed) = (session.as_millis(), needed.as_millis());
+        return Err(format!(
+            "session.timeout.ms is {session}: a silent member may leave the group before its transaction is aborted, so reports count from \
+             {needed} on only"
+        ));
+    }
+    let unreadable =
+        |failure: Failure| format!("the reports in {STATE} cannot be read ({failure}; `provision --print-acls` has what it takes)");
+    let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
+    let ask = over.since(SystemClock.boot());
+    let mut state = TopicReader::open_within(&kafka, STATE, [0], ask).map_err(input_failure).map_err(unreadable)?;
     let prefix = epoch_prefix(&kafka.group);
     let mut heard = Heard::default();
     while SystemClock.boot() < over {
@@ -112,18 +160,21 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime) 
                     heard.report(report::read(value));
                 }
             })
-            .map_err(input_failure)?;
+            .map_err(input_failure)
+            .map_err(unreadable)?;
         let asked = SystemClock.boot();
         match group.ask(&kafka.group, ASK.min(over.since(asked))) {
             Ok(members) => {
+                let is_stable = members.is_some();
                 if heard.is_certain(members, offset) && asked >= not_before {
-                    return Ok(Certain::Reported);
+                    return Ok(true);
                 }
+                telling.tell(heard.missing(is_stable, offset, &kafka.group), over);
             }
-            Err(error) => debug!(%error, "the group's members"),
+            Err(error) => telling.tell(format!("who is in the group {} cannot be asked ({error})", kafka.group), over),
         }
     }
-    Ok(Certain::Bound)
+    Ok(false)
 }
 
 /// What was reported, and who was seen in the group.
@@ -146,7 +197,26 @@ impl Heard {
     fn is_certain(&mut self, members: Option<Vec<String>>, offset: Offset) -> bool {
         let is_stable = members.is_some();
         self.seen.extend(members.into_iter().flatten());
-        is_stable && self.seen.iter().all(|member| self.reported.get(member).is_some_and(|epoch| epoch.0 >= offset.0))
+        is_stable && self.unreported(offset).next().is_none()
+    }
+
+    fn unreported(&self, offset: Offset) -> impl Iterator<Item = &String> {
+        self.seen.iter().filter(move |member| self.reported.get(*member).is_none_or(|epoch| epoch.0 < offset.0))
+    }
+
+    /// What is waited for, in words.
+    fn missing(&self, is_stable: bool, offset: Offset, group: &str) -> String {
+        let mut members: Vec<&str> = self.unreported(offset).map(String::as_str).collect();
+        members.sort_unstable();
+        let more = if members.len() > MEMBERS_SHOWN { format!(" and {} more", members.len() - MEMBERS_SHOWN) } else { String::new() };
+        match (is_stable, members.is_empty()) {
+            (true, true) => "a view that was taken before the revoke may still be in use".to_owned(),
+            (true, false) | (false, false) => {
+                members.truncate(MEMBERS_SHOWN);
+                format!("of the group {group} these members have not reported the revoke: {}{more}", members.join(", "))
+            }
+            (false, true) => format!("the group {group} is changing, has no members, or may not be looked at"),
+        }
     }
 }
 
@@ -169,6 +239,8 @@ mod tests {
         report(&mut heard, "b", 9);
         report(&mut heard, "b", 8);
         assert!(heard.is_certain(group(&["a", "b"]), Offset(7)));
+        assert_eq!(heard.missing(true, Offset(9), "g"), "of the group g these members have not reported the revoke: a");
+        assert!(heard.missing(false, Offset(7), "g").contains("is changing"));
         assert!(!heard.is_certain(None, Offset(7)));
         assert!(!heard.is_certain(group(&["a", "c"]), Offset(7)), "a new one");
     }

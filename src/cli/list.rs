@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::acting::{Acting, Format};
+use super::argument;
 use super::configuration;
 use super::exit::{Exit, Failure};
 use super::invitations;
 use super::printing::{Ended, exit, print_members, print_table, print_values, shown};
 use super::reading::{Beginning, Coming, ControlFold};
-use crate::id::{AssetId, InvalidId, ProfileName, ShareId, StreamName, TenantId};
+use crate::id::ShareId;
 use crate::share::history::{Entry, History};
 use crate::share::invitee;
 use crate::share::listing::{Filter, Listed, Stats, list, look_at};
@@ -29,7 +30,7 @@ pub enum ShareLook {
     /// Show one share: its whole document, and what became of each event on it
     Show {
         /// The share
-        #[arg(value_parser = share_id)]
+        #[arg(value_parser = argument::share)]
         share: String,
         /// Only the document: quicker, as the control topic need not be read from its beginning
         #[arg(long)]
@@ -66,32 +67,6 @@ pub enum ShareLook {
     },
 }
 
-/// A text that is an id; why it is none otherwise, and how several are given.
-fn id(text: &str, parsed: Result<(), InvalidId>) -> Result<String, String> {
-    let several = if text.contains(',') { "; for several give the option again" } else { "" };
-    parsed.map(|()| text.to_owned()).map_err(|error| format!("{error}{several}"))
-}
-
-fn share_id(text: &str) -> Result<String, String> {
-    id(text, ShareId::parse(text).map(drop))
-}
-
-fn asset_id(text: &str) -> Result<String, String> {
-    id(text, AssetId::parse(text).map(drop))
-}
-
-fn tenant_id(text: &str) -> Result<String, String> {
-    id(text, TenantId::parse(text).map(drop))
-}
-
-fn stream_name(text: &str) -> Result<String, String> {
-    id(text, StreamName::parse(text).map(drop))
-}
-
-fn profile_name(text: &str) -> Result<String, String> {
-    id(text, ProfileName::parse(text).map(drop))
-}
-
 /// What no invitee can be is found nowhere.
 fn address(text: &str) -> Result<String, String> {
     let part = "; to look for a part of an address use --search";
@@ -105,10 +80,10 @@ pub struct Filters {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// This share; may be repeated, as all of these
-    #[arg(long, value_name = "ID", value_parser = share_id)]
+    #[arg(long, value_name = "ID", value_parser = argument::share)]
     share: Vec<String>,
     /// This asset, by the owner's id or the target's
-    #[arg(long, value_name = "ASSET", value_parser = asset_id)]
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
     asset: Vec<String>,
     /// Exactly this label
     #[arg(long, value_name = "TEXT")]
@@ -117,16 +92,16 @@ pub struct Filters {
     #[arg(long, value_name = "EMAIL", value_parser = address)]
     invitee: Vec<String>,
     /// Shared by this tenant
-    #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
     owner: Vec<String>,
     /// Shared with this tenant
-    #[arg(long, value_name = "TENANT", value_parser = tenant_id)]
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
     target: Vec<String>,
     /// With this stream
-    #[arg(long, value_name = "STREAM", value_parser = stream_name)]
+    #[arg(long, value_name = "STREAM", value_parser = argument::stream)]
     stream: Vec<String>,
     /// By this profile
-    #[arg(long, value_name = "PROFILE", value_parser = profile_name)]
+    #[arg(long, value_name = "PROFILE", value_parser = argument::profile)]
     profile: Vec<String>,
     /// In this state: pending, active, paused, declined, cancelled, expired, revoked, left, failed
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]

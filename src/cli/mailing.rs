@@ -2,134 +2,143 @@
 
 use std::time::Duration;
 
-use super::acting::{Acting, Draft};
+use super::acting::Acting;
 use super::exit::{Exit, Failure};
 use super::reading::{Beginning, Coming, ControlFold};
-use super::send::{client_failure, random_bytes};
+use super::send::{client_failure, input_failure};
+use super::trial::Until;
 use crate::config::Config;
 use crate::document::{Kind, Member, Node, Place};
 use crate::engine::topic_specs::TopicSpecs;
 use crate::engine::topics::INVITATIONS;
-use crate::kafka::{Admin, KafkaSettings, Writer};
+use crate::kafka::{Admin, KafkaSettings, TopicReader, Writer};
 use crate::share::code::{self, CodeHash};
 use crate::share::event::Envelope;
-use crate::share::mail;
+use crate::share::kind::EventType;
+use crate::share::mail::{self, Mail};
+use crate::share::query::ShareView;
 use crate::share::state::State;
 use crate::share::status::Document;
 use crate::share::table::{Outcome, ShareTable};
 
-/// How long one question to the cluster, or one write, may take.
-const ASK: Duration = Duration::from_secs(20);
-
-/// The mails that follow from events which are about to be written.
-pub(super) struct Mailing {
-    fold: ControlFold,
-    mails: Vec<Mailed>,
-    writer: Writer,
+/// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
+pub(super) struct Invitation {
+    pub(super) share: String,
+    pub(super) code: String,
 }
 
-/// A mail, before and after it is written.
-struct Mailed {
-    share: String,
-    code: String,
-    /// What became of its event, once that was read.
-    outcome: Option<Outcome>,
-    is_written: bool,
-}
-
-impl Mailing {
-    /// Gives each offer to an invitee, and each that is sent again, a code of its own, and makes sure that the mailer's topic is
-    /// there. None if nobody is invited by these drafts.
-    pub(super) fn prepare(config: &Config, acting: &Acting, drafts: &mut [Draft]) -> Result<Option<Self>, Failure> {
-        if !drafts.iter().any(|draft| is_offer_to_invitee(draft) || draft.kind == "share.resent") {
-            return Ok(None);
-        }
-        let mut fold = ControlFold::open(config, acting.patience()?, Beginning::Snapshot)?;
-        fold.read_to_end(|table, coming| {
-            coming.fold(table);
-            Ok::<(), Failure>(())
-        })?;
-        let mut mails = Vec::new();
-        for draft in drafts {
-            let Some(share) = draft.share.clone() else { continue };
-            if is_offer_to_invitee(draft) || draft.kind == "share.resent" && is_invitation(&fold.table, &share) {
-                let code = code::write(&random_bytes()?);
-                put(&mut draft.data, "code_hash", CodeHash::of(&code).to_string());
-                mails.push(Mailed { share, code, outcome: None, is_written: false });
-            }
-        }
-        if mails.is_empty() {
-            return Ok(None);
-        }
-        let kafka = KafkaSettings::of(&config.kafka);
-        make_topic(&kafka, config)?;
-        let writer = Writer::open(&kafka, INVITATIONS, ASK).map_err(client_failure)?;
-        Ok(Some(Self { fold, mails, writer }))
+impl Invitation {
+    /// What this event invites to, with this code; none if it invites nobody.
+    pub(super) fn of(kind: EventType, data: &Node, table: &ShareTable, code: String) -> Option<Self> {
+        let share = data.get("share")?.as_str()?.to_owned();
+        let has = |name: &str| data.get(name).is_some_and(|node| !node.is_null());
+        let invites = match kind {
+            EventType::ShareOffered => has("invitee") && !has("target_tenant"),
+            EventType::ShareResent => is_invitation(table, &share),
+            _ => false,
+        };
+        invites.then_some(Self { share, code })
     }
 
-    /// Reads what became of the events, which are written by now, and tells the mailer of each that stands.
-    pub(super) fn deliver(mut self) -> Result<Exit, Failure> {
-        self.try_deliver().map_err(|failure| {
-            let unsent: Vec<&str> = self.mails.iter().filter(|mailed| !mailed.is_written).map(|mailed| mailed.share.as_str()).collect();
-            let advice = "an offer that stands has no mail yet: `sharecast share resend SHARE` makes a new code and a new mail";
-            Failure::new(failure.exit, format!("{failure}; {advice} ({})", unsent.join(", ")))
+    /// Puts a code's hash into the event.
+    pub(super) fn put_hash(data: &mut Node, code: &str) {
+        put(data, "code_hash", CodeHash::of(code).to_string());
+    }
+
+    /// Makes sure that the mailer's topic is there: an offer whose mail has no place to go to should not be made.
+    pub(super) fn prepare(&self, config: &Config, until: Until) -> Result<(), Failure> {
+        make_topic(config, until.left())
+    }
+
+    /// Whether this event brought the code.
+    pub(super) fn is_of(&self, data: &Node) -> bool {
+        let hash = data.get("code_hash").and_then(Node::as_str).and_then(CodeHash::parse);
+        hash == Some(CodeHash::of(&self.code))
+    }
+
+    /// Whether the share still waits for the code.
+    pub(super) fn is_open(&self, table: &ShareTable) -> bool {
+        table.share(&self.share).is_some_and(|share| mail::is_open(share, CodeHash::of(&self.code)))
+    }
+
+    /// Reads what became of the event, which is in the log by now, and tells the mailer of it if the invitation stands; not again if
+    /// it was told.
+    pub(super) fn deliver(&self, config: &Config, acting: &Acting) -> Result<Exit, Failure> {
+        self.try_deliver(config, acting.patience()?).map_err(|failure| {
+            let advice = "if the offer stands it has no mail yet: `sharecast share resend` makes a new code and a new mail";
+            Failure::new(failure.exit, format!("share {}: {failure}; {advice}", self.share))
         })
     }
 
-    fn try_deliver(&mut self) -> Result<Exit, Failure> {
-        let (mut exit, mut first_failure) = (Exit::Ok, None);
-        self.read_on()?;
-        for at in 0..self.mails.len() {
-            let Mailed { share, code, outcome, .. } = &self.mails[at];
-            let hash = CodeHash::of(code);
-            let Some(found) = self.fold.table.share(share).filter(|found| mail::is_open(*found, hash)) else {
-                let why = why_closed(outcome.as_ref(), self.fold.table.share(share).map(|found| found.document()));
-                eprintln!("share {share}: no mail is written: {why}");
-                exit = Exit::Failed;
-                continue;
-            };
-            let Some(value) = mail::write(found, code) else { continue };
-            let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
-            if let Err(error) = self.writer.append_record(Some(share.as_bytes()), Some(&value), headers) {
-                eprintln!("share {share}: the offer stands, but its mail could not be written to {INVITATIONS}: {error}");
-                eprintln!("`sharecast share resend {share}` makes a new code and a new mail");
-                first_failure.get_or_insert(Exit::Unavailable);
-                continue;
-            }
-            eprintln!("share {share}: the mail for {} is in {INVITATIONS}", found.document().invitee.unwrap_or_default());
-            self.mails[at].is_written = true;
+    fn try_deliver(&self, config: &Config, patience: Duration) -> Result<Exit, Failure> {
+        let mut fold = ControlFold::open(config, patience, Beginning::Snapshot)?;
+        let outcome = self.read_on(&mut fold)?;
+        let hash = CodeHash::of(&self.code);
+        let share = &self.share;
+        let Some(found) = fold.table.share(share).filter(|found| mail::is_open(*found, hash)) else {
+            let why = why_closed(outcome.as_ref(), fold.table.share(share).map(ShareView::document));
+            eprintln!("share {share}: no mail is written: {why}");
+            return Ok(Exit::Failed);
+        };
+        let address = found.document().invitee.unwrap_or_default().to_owned();
+        let Some(value) = mail::write(found, &self.code) else { return Ok(Exit::Failed) };
+        if self.is_told(config, patience)? {
+            eprintln!("share {share}: the mail for {address} is in {INVITATIONS} already");
+            return Ok(Exit::Ok);
         }
-        self.take_back_closed()?;
-        Ok(first_failure.unwrap_or(exit))
+        let mut writer = Writer::open(&KafkaSettings::of(&config.kafka), INVITATIONS, patience).map_err(client_failure)?;
+        let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+        writer
+            .append_record(Some(share.as_bytes()), Some(&value), headers)
+            .map_err(|error| Failure::new(Exit::Unavailable, format!("its mail could not be written to {INVITATIONS}: {error}")))?;
+        eprintln!("share {share}: the mail for {address} is in {INVITATIONS}");
+        self.take_back_if_closed(&mut fold, &mut writer)
+    }
+
+    /// Whether the newest record of the share in the mailer's topic has this code.
+    fn is_told(&self, config: &Config, patience: Duration) -> Result<bool, Failure> {
+        let kafka = KafkaSettings::of(&config.kafka);
+        let mut reader = TopicReader::open_within(&kafka, INVITATIONS, [0], patience).map_err(input_failure)?;
+        let mut is_told = false;
+        let each = |record: crate::kafka::ReadRecord<'_>| {
+            if record.key() == Some(self.share.as_bytes()) {
+                let mail = record.value().and_then(Mail::read);
+                is_told = mail.is_some_and(|mail| mail.text("code") == Some(&self.code));
+            }
+        };
+        reader.read_to_end(patience, each).map_err(input_failure)?;
+        Ok(is_told)
     }
 
     /// An invitation may have been closed before its mail was written: then nobody else takes the mail back.
-    fn take_back_closed(&mut self) -> Result<(), Failure> {
-        self.fold.look_again()?;
-        self.read_on()?;
-        for Mailed { share, .. } in self.mails.iter().filter(|mailed| mailed.is_written) {
-            let is_pending = self.fold.table.share(share).is_none_or(|found| found.document().state == State::Pending);
-            if !is_pending && let Err(error) = self.writer.append_record(Some(share.as_bytes()), None, &[]) {
-                eprintln!("share {share}: it is closed already, but its mail could not be taken back from {INVITATIONS}: {error}");
-            }
+    fn take_back_if_closed(&self, fold: &mut ControlFold, writer: &mut Writer) -> Result<Exit, Failure> {
+        let share = &self.share;
+        fold.look_again()?;
+        self.read_on(fold)?;
+        let is_pending = fold.table.share(share).is_none_or(|found| found.document().state == State::Pending);
+        if !is_pending && let Err(error) = writer.append_record(Some(share.as_bytes()), None, &[]) {
+            eprintln!("share {share}: it is closed already, but its mail could not be taken back from {INVITATIONS}: {error}");
         }
-        Ok(())
+        Ok(Exit::Ok)
     }
 
-    fn read_on(&mut self) -> Result<(), Failure> {
-        self.fold.look_again()?;
-        let mails = &mut self.mails;
-        self.fold.read_to_end(|table, coming: Coming<'_>| {
-            let of_mail = |record: &Result<Envelope, _>| {
-                let hash = record.as_ref().ok().and_then(|event| CodeHash::parse(event.data.get("code_hash")?.as_str()?));
-                hash.and_then(|hash| mails.iter().position(|mailed| CodeHash::of(&mailed.code) == hash))
+    /// Folds on, and tells what became of the event that brought this code, if it was among what was folded.
+    fn read_on(&self, fold: &mut ControlFold) -> Result<Option<Outcome>, Failure> {
+        let hash = CodeHash::of(&self.code);
+        let mut outcome = None;
+        fold.read_to_end(|table, coming: Coming<'_>| {
+            let of_code = |record: &Result<Envelope, _>| {
+                let found = record.as_ref().ok().and_then(|event| CodeHash::parse(event.data.get("code_hash")?.as_str()?));
+                found == Some(hash)
             };
-            let (mail, folded) = coming.fold_noting(table, of_mail);
-            if let Some(at) = mail {
-                mails[at].outcome = Some(folded.outcome);
+            let (is_own, folded) = coming.fold_noting(table, of_code);
+            // A repeat of it says nothing of what became of it.
+            if is_own && folded.outcome != Outcome::Repeated {
+                outcome = Some(folded.outcome);
             }
-            Ok(())
-        })
+            Ok::<(), Failure>(())
+        })?;
+        Ok(outcome)
     }
 }
 
@@ -144,11 +153,6 @@ fn why_closed(outcome: Option<&Outcome>, share: Option<Document<'_>>) -> String 
     }
 }
 
-fn is_offer_to_invitee(draft: &Draft) -> bool {
-    let has = |name: &str| draft.data.get(name).is_some_and(|node| !node.is_null());
-    draft.kind == "share.offered" && has("invitee") && !has("target_tenant")
-}
-
 fn is_invitation(table: &ShareTable, share: &str) -> bool {
     table.share(share).map(|share| share.document()).is_some_and(|document| document.state == State::Pending && document.invitee.is_some())
 }
@@ -160,9 +164,8 @@ fn put(data: &mut Node, name: &str, text: String) {
     }
 }
 
-/// Before anything is written: an offer whose mail has no place to go to should not be made.
-fn make_topic(kafka: &KafkaSettings, config: &Config) -> Result<(), Failure> {
-    let admin = Admin::open(kafka, ASK).map_err(client_failure)?;
+fn make_topic(config: &Config, wait: Duration) -> Result<(), Failure> {
+    let admin = Admin::open(&KafkaSettings::of(&config.kafka), wait).map_err(client_failure)?;
     if admin.topic(INVITATIONS).map_err(client_failure)?.is_some() {
         return Ok(());
     }
@@ -177,12 +180,43 @@ fn make_topic(kafka: &KafkaSettings, config: &Config) -> Result<(), Failure> {
 /// The share that waits for this code.
 pub(super) fn share_of_code(config: &Config, acting: &Acting, typed: &str) -> Result<String, Failure> {
     let table = ControlFold::open(config, acting.patience()?, Beginning::Snapshot)?.fold_to_end()?;
-    match mail::of_code(&table, CodeHash::of(&code::normalise(typed))).as_slice() {
-        [share] => Ok(share.id().to_string()),
-        [] => Err(Failure::new(
-            Exit::Failed,
-            "no open invitation has this code: it was accepted, taken back, has lapsed, or a newer mail came",
-        )),
-        _ => Err(Failure::new(Exit::Failed, "several invitations have this code: name the share too")),
+    let mut found: Vec<String> = Vec::new();
+    for reading in code::readings(typed) {
+        found.extend(mail::of_code(&table, CodeHash::of(&reading)).iter().map(|share| share.id().to_string()));
     }
+    match found.as_slice() {
+        [share] => Ok(share.clone()),
+        [] => {
+            let what = "no open invitation has this code: it was accepted, taken back, has lapsed, or a newer mail came";
+            Err(Failure::new(Exit::Failed, format!("{what}; nothing was written")))
+        }
+        _ => Err(Failure::new(Exit::Failed, "several invitations have this code: name the share too; nothing was written")),
+    }
+}
+
+/// Takes the code of an acceptance as its share knows it, however it was typed.
+pub(super) fn settle_code(data: &mut Node, table: &ShareTable) {
+    let text = |name: &str| data.get(name).and_then(Node::as_str).map(str::to_owned);
+    let (Some(share), Some(typed)) = (text("share"), text("code")) else { return };
+    let Some(hash) = table.share(&share).and_then(ShareView::code_hash) else { return };
+    if let Some(reading) = code::readings(&typed).into_iter().find(|reading| CodeHash::of(reading) == hash) {
+        set_code(data, reading);
+    }
+}
+
+/// Takes the code of an acceptance as an earlier one has it, if that is what was typed.
+pub(super) fn type_code_as(data: &mut Node, earlier: &Node) {
+    let code = |data: &Node| data.get("code").and_then(Node::as_str).map(str::to_owned);
+    if let (Some(typed), Some(earlier)) = (code(data), code(earlier))
+        && code::readings(&typed).contains(&earlier)
+    {
+        set_code(data, earlier);
+    }
+}
+
+fn set_code(data: &mut Node, code: String) {
+    if let Kind::Map(members) = &mut data.kind {
+        members.retain(|member| member.name != "code");
+    }
+    put(data, "code", code);
 }

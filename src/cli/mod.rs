@@ -4,6 +4,7 @@
 mod acls;
 #[cfg(feature = "io")]
 pub mod acting;
+pub mod argument;
 #[cfg(feature = "io")]
 mod bulk;
 #[cfg(feature = "io")]
@@ -49,7 +50,11 @@ pub mod share;
 pub mod snapshot;
 pub mod time_argument;
 #[cfg(feature = "io")]
+mod trial;
+#[cfg(feature = "io")]
 mod would_be;
+#[cfg(feature = "io")]
+mod writing;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -145,7 +150,19 @@ impl Cli {
     /// Reads the arguments, the first being the program's name. What is wrong with them, or the help that was asked
     /// for, is printed; then the answer is how to exit.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
-        Self::try_parse_from(args).map_err(|e| {
+        let args: Vec<OsString> = args.into_iter().collect();
+        if let Err(what) = argument::refuse_twice(&args) {
+            eprintln!("error: {what}");
+            return Err(Exit::Usage);
+        }
+        let files = argument::all_of(&args, &["--config", "-c"]);
+        let read = Self::try_parse_from(args).map(|mut cli| {
+            if files.len() > cli.config.len() {
+                cli.config = files.into_iter().map(PathBuf::from).collect();
+            }
+            cli
+        });
+        read.map_err(|e| {
             // There is nobody left to tell if this cannot be printed.
             let _ = e.print();
             if e.use_stderr() { Exit::Usage } else { Exit::Ok }
@@ -171,6 +188,7 @@ mod tests {
     fn configuration_files_may_stand_anywhere_and_often() {
         assert_eq!(read("sharecast check -c a -c b").unwrap().config, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(read("sharecast --config a check").unwrap().config, [PathBuf::from("a")]);
+        assert_eq!(read("sharecast -c a check -c b").unwrap().config, [PathBuf::from("a"), PathBuf::from("b")]);
     }
 
     #[cfg(feature = "io")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use super::acting::GivenTime;
 use super::certain::Certain;
 use super::exit::{Exit, Failure};
 use super::send::{client_failure, input_failure};
@@ -41,6 +42,11 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing came of the event: a rejection, or an offer that failed.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, Self::Rejected(_)) || self.state().is_some_and(|state| state.starts_with("FAILED"))
+    }
+
     /// The state that the share is in now, with the reason if there is one.
     pub(super) fn state(&self) -> Option<String> {
         let Self::Applied(bytes) = self else { return None };
@@ -49,6 +55,21 @@ impl Outcome {
         let reason = text("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
         Some(format!("{}{reason}", text("state")?))
     }
+}
+
+/// One line of JSON of what was not written, because it is so already or was written before.
+pub(super) fn already_so(kind: &str, share: &str, asset: Option<&str>, word: &str, certain: Option<Certain>) -> Vec<u8> {
+    let mut line = format!(r#"{{"type":"{kind}","outcome":"{word}","share":"#).into_bytes();
+    write_string(share, &mut line);
+    if let Some(asset) = asset {
+        line.extend_from_slice(b",\"asset\":");
+        write_string(asset, &mut line);
+    }
+    if let Some(certain) = certain {
+        line.extend_from_slice(format!(",\"certain\":\"{}\"", certain.word()).as_bytes());
+    }
+    line.push(b'}');
+    line
 }
 
 /// An event that was written.
@@ -63,6 +84,35 @@ pub(super) struct Sent<'a> {
     pub(super) asset: Option<&'a str>,
     /// Where it stands.
     pub(super) offset: Offset,
+    /// Times that were given, as they were understood.
+    pub(super) times: &'a [GivenTime],
+    /// How it came to be there.
+    pub(super) how: How,
+}
+
+/// How an event came to be in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It was tried, and written.
+    Tried,
+    /// It was written without a trial, which could not be made.
+    Untried,
+    /// It was there before.
+    Before,
+}
+
+/// `,"times":{"ends":"…"}`, where times were given.
+pub(super) fn write_times(times: &[GivenTime], line: &mut Vec<u8>) {
+    if times.is_empty() {
+        return;
+    }
+    let members: Vec<String> = times.iter().map(|given| format!("\"{}\":\"{}\"", given.member, given.time)).collect();
+    line.extend_from_slice(format!(",\"times\":{{{}}}", members.join(",")).as_bytes());
+}
+
+/// `  ends 2026-12-01T00:00:00Z`, where times were given.
+pub(super) fn times_in_words(times: &[GivenTime]) -> String {
+    times.iter().map(|given| format!("  {} {}", given.member, given.time)).collect()
 }
 
 impl Sent<'_> {
@@ -88,6 +138,12 @@ impl Sent<'_> {
                 line.extend_from_slice(document);
             }
             Outcome::Written | Outcome::Unchanged => {}
+        }
+        write_times(self.times, &mut line);
+        match self.how {
+            How::Tried => {}
+            How::Untried => line.extend_from_slice(b",\"tried\":false"),
+            How::Before => line.extend_from_slice(b",\"repeated\":true"),
         }
         if let Some(certain) = certain {
             line.extend_from_slice(format!(",\"certain\":\"{}\"", certain.word()).as_bytes());
@@ -195,12 +251,18 @@ mod tests {
 
     #[test]
     fn a_result_is_one_line_of_json() {
-        let sent = Sent { id: "e\"1", kind: "share.revoked", share: Some("s"), asset: None, offset: Offset(3) };
+        let sent =
+            Sent { id: "e\"1", kind: "share.revoked", share: Some("s"), asset: None, offset: Offset(3), times: &[], how: How::Tried };
         let line = |outcome, certain| String::from_utf8(sent.to_json(&outcome, certain)).unwrap();
         assert_eq!(
             line(Outcome::Applied(b"{}".to_vec()), Some(Certain::Bound)),
             r#"{"event":"e\"1","type":"share.revoked","offset":3,"outcome":"applied","share":"s","status":{},"certain":"bound"}"#
         );
+        let before = Sent { how: How::Before, ..sent };
+        let said = String::from_utf8(before.to_json(&Outcome::Unchanged, None)).unwrap();
+        assert!(said.ends_with(r#""outcome":"unchanged","share":"s","repeated":true}"#), "{said}");
+        let sent = Sent { how: How::Tried, ..before };
+        let line = |outcome, certain| String::from_utf8(sent.to_json(&outcome, certain)).unwrap();
         assert!(line(Outcome::Rejected("x".to_owned()), None).ends_with(r#""outcome":"rejected","share":"s","reason":"x"}"#));
     }
 }

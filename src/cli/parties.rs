@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::acting::{Acting, Data, Draft, tenant};
+use super::argument;
 use crate::document::{Kind, Node};
 use crate::id::TenantId;
 
@@ -154,6 +155,7 @@ pub enum ProfileCommand {
     /// Publish a sharing profile, or a new version of it
     Publish {
         /// Its name
+        #[arg(value_parser = argument::profile)]
         name: String,
         /// The YAML or JSON file
         file: PathBuf,
@@ -164,6 +166,7 @@ pub enum ProfileCommand {
     /// Retire a profile: shares that use it release nothing until it is published again
     Retire {
         /// Its name
+        #[arg(value_parser = argument::profile)]
         name: String,
         /// Whose profile it is, if the operator retires it
         #[arg(long, value_parser = tenant)]
@@ -184,6 +187,7 @@ pub enum ProfileLook {
     #[command(disable_version_flag = true)]
     Show {
         /// Its name
+        #[arg(value_parser = argument::profile)]
         name: String,
         /// Whose profile it is, where several tenants have one of this name
         #[arg(long, value_parser = tenant)]
@@ -210,9 +214,10 @@ pub enum ControlCommand {
     /// Go on behind a control record that cannot be understood: look at it first, it may be a revoke
     Skip {
         /// Its offset, as `/readyz` and the log name it
+        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
         offset: i64,
         /// Why it may be skipped
-        #[arg(long)]
+        #[arg(long, value_parser = argument::text)]
         note: String,
     },
 }

@@ -158,7 +158,7 @@ fn would_be(table: ShareTable, acting: &Acting, offer: &Offer, data: Node) -> Re
     let now = SystemClock.wall().max(table.control_time());
     let plan = Plan::make(table, now, &run, vec![Intent { named, data }]);
     match (plan.rows.first(), plan.refusals.first().map(|refusal| &refusal.why)) {
-        (Some(row), _) => Ok(Ok(row.after)),
+        (Some(row), _) => Ok(Ok(row.after.unwrap_or(State::Pending))),
         (None, Some(Why::Rule(reason))) => Ok(Err(*reason)),
         (None, Some(Why::Malformed(what))) => Err(Failure::new(Exit::Usage, format!("the offer would not be understood: {what}"))),
         (None, _) => Ok(Err(Reason::InvalidEvent)),

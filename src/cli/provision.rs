@@ -91,6 +91,8 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     }
     let kafka = KafkaSettings::of(&config.kafka);
     let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
+    // Who is refused, or reaches nobody, is told so at once, and why.
+    admin.cluster_id().map_err(client_failure)?;
     let mut looked = Vec::new();
     let ended = look_at_all(&admin, &config, args.check, patience, &mut looked);
     // What was made before something failed is made, and told.

@@ -43,6 +43,8 @@ pub(super) struct ControlFold {
     /// The end that was seen last.
     end: Offset,
     patience: Duration,
+    /// Progress does not lengthen this.
+    end_by: Option<BootTime>,
     trouble: Option<String>,
 }
 
@@ -97,7 +99,12 @@ impl ControlFold {
             return Err(Failure::new(Exit::Configuration, what));
         }
         let log = KafkaControlLog::open(&kafka, &topic, from).map_err(client_failure)?;
-        Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, trouble: None })
+        Ok(Self { control_time: table.control_time(), table, log, topic, probe, end: bounds.end, patience, end_by: None, trouble: None })
+    }
+
+    /// From here on it gives up at this time, however much was read until then.
+    pub(super) fn end_by(&mut self, end: BootTime) {
+        self.end_by = Some(end);
     }
 
     /// Asks for the end again, for what was written since.
@@ -118,7 +125,8 @@ impl ControlFold {
             let now = self.log.position().map_err(input_failure)?;
             if now > position {
                 (position, given_up) = (now, self.give_up());
-            } else if SystemClock.boot() >= given_up {
+            }
+            if position < self.end && SystemClock.boot() >= given_up {
                 let why = self.trouble.take().unwrap_or_else(|| "is a transaction open on it?".to_owned());
                 let what = format!("{} was read to offset {position} and no further, its end is {}: {why}", self.topic, self.end);
                 return Err(Failure::new(Exit::Unavailable, what).into());
@@ -167,7 +175,8 @@ impl ControlFold {
     }
 
     fn give_up(&self) -> BootTime {
-        SystemClock.boot().after(self.patience)
+        let silent = SystemClock.boot().after(self.patience);
+        self.end_by.map_or(silent, |end| end.min(silent))
     }
 }
 

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sha2::{Digest, Sha256};
 
-use super::acting::{Data, Draft, tenant};
+use super::acting::{Acting, Data, Draft, GivenTime, tenant};
+use super::argument;
 use super::exit::{Exit, Failure};
+use super::time_argument::TimeOption;
 use crate::document::Kind;
 use crate::id::TenantId;
-use crate::share::code;
 use crate::share::kind::EventType;
 use crate::share::lines::ListOf;
+use crate::share::write_token::WriteToken;
+use crate::time::Millis;
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -68,7 +70,7 @@ impl Permission {
 #[derive(Debug, Args)]
 pub struct Offer {
     /// The asset, in the owner's words; may be repeated
-    #[arg(long, required_unless_present = "assets_from")]
+    #[arg(long, required_unless_present = "assets_from", value_parser = argument::asset)]
     pub(super) asset: Vec<String>,
     /// A list of assets, `-` for standard input: one id a line, and behind a tab its id at the target if it has another one there.
     /// Empty lines and lines that begin with # are passed over
@@ -84,32 +86,35 @@ pub struct Offer {
     #[arg(long, visible_alias = "invitee", value_name = "EMAIL", conflicts_with = "to")]
     invite: Option<String>,
     /// The streams, with commas
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required = true, value_parser = argument::stream)]
     pub(super) streams: Vec<String>,
     /// The owner's sharing profile; `all` shows everything
-    #[arg(long)]
+    #[arg(long, value_parser = argument::profile)]
     pub(super) profile: String,
     /// The share's id; default: a random one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = argument::share)]
     pub(super) share: Option<String>,
     /// The owner, if the operator offers for it
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
     pub(super) owner: Option<TenantId>,
     /// The asset's id at the target; default: the owner's
-    #[arg(long, value_name = "ASSET")]
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
     pub(super) target_asset: Option<String>,
     /// What the target may do
     #[arg(long, value_enum)]
     permission: Option<Permission>,
-    /// When access begins (RFC 3339)
+    /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
     #[arg(long, value_name = "TIME")]
     starts: Option<String>,
-    /// When access ends (RFC 3339); default: never
+    /// When access ends; of a date or `today` with the end of that day (UTC). Default: never
     #[arg(long, value_name = "TIME")]
     ends: Option<String>,
-    /// When the offer lapses (RFC 3339); default: never
+    /// When the offer lapses, as for --ends. Default: never
     #[arg(long, value_name = "TIME")]
     offer_expires: Option<String>,
+    /// The times as they were understood.
+    #[arg(skip)]
+    times: Vec<GivenTime>,
     /// Release late records from before the acceptance too
     #[arg(long)]
     history: bool,
@@ -124,10 +129,10 @@ pub struct Offer {
     #[arg(long)]
     pub(super) preview: bool,
     /// For --preview: a record to show instead of the newest, `-` for standard input; with more than one stream STREAM=FILE
-    #[arg(long, value_name = "[STREAM=]FILE")]
+    #[arg(long, value_name = "[STREAM=]FILE", requires = "preview")]
     pub(super) record: Vec<String>,
     /// For --preview: how many of the newest records of each partition are searched for the asset
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, requires = "preview")]
     pub(super) search: u32,
 }
 
@@ -135,7 +140,7 @@ pub struct Offer {
 #[derive(Debug, Clone, Args)]
 pub struct Shares {
     /// The share; several are changed in one go
-    #[arg(value_name = "SHARE", required_unless_present = "shares_from")]
+    #[arg(value_name = "SHARE", required_unless_present = "shares_from", value_parser = argument::share)]
     share: Vec<String>,
     /// A list of shares, `-` for standard input: one id a line, and for accept and update, behind a tab, the asset's id at the
     /// target. Empty lines and lines that begin with # are passed over
@@ -154,7 +159,7 @@ pub struct Many {
     pub(super) yes: bool,
     /// For more than one: a name of this run. Under one name each line is done once within 30 days, whatever happens meanwhile.
     /// Without it an interrupted run can be repeated too; what has been undone since is then done again
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = argument::text)]
     pub(super) batch: Option<String>,
 }
 
@@ -192,7 +197,7 @@ pub struct Lines {
 #[derive(Debug, Args)]
 pub struct Accept {
     /// The share; several are accepted in one go. With --code it need not be named
-    #[arg(value_name = "SHARE", required_unless_present_any = ["shares_from", "code"])]
+    #[arg(value_name = "SHARE", required_unless_present_any = ["shares_from", "code"], value_parser = argument::share)]
     share: Vec<String>,
     /// A list of shares, `-` for standard input: one id a line, and behind a tab the asset's id at the target. Empty lines and lines
     /// that begin with # are passed over
@@ -202,13 +207,13 @@ pub struct Accept {
     #[command(flatten)]
     many: Many,
     /// The code that came by e-mail
-    #[arg(long)]
+    #[arg(long, value_parser = argument::text)]
     code: Option<String>,
     /// The asset's id in the target's words
-    #[arg(long, value_name = "ASSET")]
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
     target_asset: Option<String>,
     /// Fewer streams than offered, with commas
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = argument::stream)]
     streams: Vec<String>,
     /// The accepting tenant of an invitation, if the operator accepts for it
     #[arg(long, value_name = "TENANT", value_parser = tenant)]
@@ -232,7 +237,8 @@ pub struct Resend {
     /// Which shares.
     #[command(flatten)]
     shares: Shares,
-    /// When the offer lapses now (RFC 3339); default: as long as before, from now on
+    /// When the offer lapses now: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow` (with the end of that day, UTC), or how long from
+    /// now on (7d). Default: as long as before, from now on
     #[arg(long, value_name = "TIME")]
     offer_expires: Option<String>,
 }
@@ -244,21 +250,21 @@ pub struct Update {
     #[command(flatten)]
     shares: Shares,
     /// The asset's id at the target; the one thing that the target may change
-    #[arg(long, value_name = "ASSET")]
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
     target_asset: Option<String>,
     /// The streams, with commas
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = argument::stream)]
     streams: Vec<String>,
     /// The sharing profile
-    #[arg(long)]
+    #[arg(long, value_parser = argument::profile)]
     profile: Option<String>,
     /// What the target may do
     #[arg(long, value_enum)]
     permission: Option<Permission>,
-    /// When access begins (RFC 3339)
+    /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
     #[arg(long, value_name = "TIME")]
     starts: Option<String>,
-    /// When access ends (RFC 3339)
+    /// When access ends; of a date or `today` with the end of that day (UTC). A time that is past ends it at once
     #[arg(long, value_name = "TIME")]
     ends: Option<String>,
     /// A name shown to the target
@@ -281,24 +287,33 @@ pub enum Clearable {
 }
 
 impl ShareCommand {
-    /// What the command comes to.
-    pub fn order(self, random: impl FnOnce() -> [u8; 16]) -> Result<Order, Failure> {
+    /// What the command comes to at `now`. An offer's share is named by these bits.
+    pub fn order(self, acting: &Acting, bits: [u8; 16], now: Millis) -> Result<Order, Failure> {
         let noted = |note: Note, kind| note.shares.order(kind, Data::default().text_if("note", note.note), false);
         match self {
-            Self::Offer(offer) => offer.order(random),
-            Self::Accept(accept) => accept.order(),
+            Self::Offer(offer) => offer.order(acting, bits, now),
+            Self::Accept(accept) => accept.order(acting),
             Self::Decline(note) => noted(note, EventType::ShareDeclined),
             Self::Cancel(note) => noted(note, EventType::ShareCancelled),
             Self::Resend(Resend { shares, offer_expires }) => {
-                shares.order(EventType::ShareResent, Data::default().text_if("offer_expires", offer_expires), false)
+                let expires = time(offer_expires.as_ref(), now, TimeOption::OfferExpires)?;
+                shares.order(EventType::ShareResent, Data::default().time_if(expires), false)
             }
-            Self::Update(update) => update.order(),
+            Self::Update(update) => update.order(now),
             Self::Pause(note) => noted(note, EventType::SharePaused),
             Self::Resume(note) => noted(note, EventType::ShareResumed),
             Self::Revoke(note) => noted(note, EventType::ShareRevoked),
             Self::Leave(note) => noted(note, EventType::ShareLeft),
         }
     }
+}
+
+fn usage<T>(what: impl ToString) -> Result<T, Failure> {
+    Err(Failure::new(Exit::Usage, what))
+}
+
+fn time(given: Option<&String>, now: Millis, option: TimeOption) -> Result<Option<GivenTime>, Failure> {
+    given.map(|given| GivenTime::read(given, now, option)).transpose()
 }
 
 impl Shares {
@@ -311,7 +326,7 @@ impl Shares {
         }
         let has_one = data.has("target_asset");
         if has_one {
-            return Err(Failure::new(Exit::Usage, "--target-asset is for one share: in a list, write it behind the share's id and a tab"));
+            return usage("--target-asset is for one share: in a list, write it behind the share's id and a tab");
         }
         Ok(Order::Many(Lines { of: ListOf::Shares, arguments, list, many, kind, data, takes_target_asset }))
     }
@@ -320,28 +335,29 @@ impl Shares {
 impl Many {
     fn refuse_for_one(&self) -> Result<(), Failure> {
         if self.batch.is_some() {
-            return Err(Failure::new(Exit::Usage, "--batch is for more than one; a single event is named by --event-id"));
+            return usage("--batch is for more than one; a single event is named by --event-id");
         }
         Ok(())
     }
 }
 
 impl Offer {
-    fn order(self, random: impl FnOnce() -> [u8; 16]) -> Result<Order, Failure> {
-        let usage = |what: &str| Err(Failure::new(Exit::Usage, what));
+    fn order(mut self, acting: &Acting, bits: [u8; 16], now: Millis) -> Result<Order, Failure> {
+        owner_of(acting, self.owner.as_ref(), "whose asset is it?")?;
+        self.understand_times(now)?;
         let is_one = self.asset.len() == 1 && self.assets_from.is_none();
         if self.preview {
+            if self.many.yes || self.many.batch.is_some() {
+                return usage("--preview writes nothing: leave --yes and --batch out");
+            }
             return match is_one {
                 true => Ok(Order::Preview(Box::new(self))),
                 false => usage("--preview shows one asset: name it with --asset"),
             };
         }
-        if !self.record.is_empty() {
-            return usage("--record is for --preview");
-        }
         if is_one {
             self.many.refuse_for_one()?;
-            return Ok(Order::One(self.draft(random)));
+            return Ok(Order::One(self.draft(|| bits)));
         }
         if self.share.is_some() || self.target_asset.is_some() {
             return usage(
@@ -358,27 +374,41 @@ impl Offer {
 
     /// The event, for the one asset that is named.
     pub(super) fn draft(&self, random: impl FnOnce() -> [u8; 16]) -> Draft {
-        let share = self.share.clone().unwrap_or_else(|| random_id(random()));
+        let share = self.share.clone().unwrap_or_else(|| WriteToken::new(random()).share_id());
         let asset = self.asset.first().map(String::as_str).unwrap_or_default();
         let named = Data::default().text("share", share).text("asset", asset).text_if("target_asset", self.target_asset.as_ref());
         named.and(self.data()).draft("share.offered")
     }
 
+    fn understand_times(&mut self, now: Millis) -> Result<(), Failure> {
+        let given = [(&self.starts, TimeOption::Starts), (&self.ends, TimeOption::Ends), (&self.offer_expires, TimeOption::OfferExpires)];
+        let times: Result<Vec<_>, Failure> = given.into_iter().map(|(given, option)| time(given.as_ref(), now, option)).collect();
+        self.times = times?.into_iter().flatten().collect();
+        Ok(())
+    }
+
     /// What does not differ from asset to asset.
     fn data(&self) -> Data {
-        Data::default()
+        let data = Data::default()
             .text_if("owner", self.owner.as_ref().map(TenantId::as_str))
             .text_if("target_tenant", self.to.as_ref().map(TenantId::as_str))
             .text_if("invitee", self.invite.as_ref())
             .list("streams", &self.streams)
             .text("profile", &self.profile)
-            .text_if("permission", self.permission.map(Permission::as_str))
-            .text_if("starts", self.starts.as_ref())
-            .text_if("ends", self.ends.as_ref())
-            .text_if("offer_expires", self.offer_expires.as_ref())
-            .flag_if("history", self.history)
-            .text_if("label", self.label.as_ref())
-            .text_if("message", self.message.as_ref())
+            .text_if("permission", self.permission.map(Permission::as_str));
+        let data = self.times.iter().cloned().fold(data, |data, time| data.time_if(Some(time)));
+        data.flag_if("history", self.history).text_if("label", self.label.as_ref()).text_if("message", self.message.as_ref())
+    }
+}
+
+/// Who owns what an event is about: who acts, and for the operator who is named. A tenant may name itself.
+pub(super) fn owner_of(acting: &Acting, owner: Option<&TenantId>, question: &str) -> Result<(), Failure> {
+    match (&acting.actor, owner) {
+        (None, None) => usage(format!("{question} Say --as OWNER, or as the operator --owner OWNER")),
+        (Some(actor), Some(owner)) if actor != owner => {
+            usage(format!("--as says {actor} and --owner says {owner}: a tenant acts for itself alone, leave one of them out"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -393,15 +423,20 @@ impl Accept {
         self.share = vec![share];
     }
 
-    fn order(self) -> Result<Order, Failure> {
+    fn order(self, acting: &Acting) -> Result<Order, Failure> {
         if self.code.is_some() && self.share.len() > 1 {
-            return Err(Failure::new(Exit::Usage, "--code is for one share: each invitation has a code of its own"));
+            return usage("--code is for one share: each invitation has a code of its own");
+        }
+        if let (Some(actor), Some(target)) = (&acting.actor, &self.target_tenant)
+            && actor != target
+        {
+            return usage(format!("--as says {actor} and --target-tenant says {target}: a tenant accepts for itself alone"));
         }
         let mut data = Data::default().text_if("target_asset", self.target_asset);
         if !self.streams.is_empty() {
             data = data.list("streams", &self.streams);
         }
-        let data = data.text_if("code", self.code.as_deref().map(code::normalise));
+        let data = data.text_if("code", self.code);
         let data = data.text_if("target_tenant", self.target_tenant.as_ref().map(TenantId::as_str));
         let shares = Shares { share: self.share, shares_from: self.shares_from, many: self.many };
         shares.order(EventType::ShareAccepted, data, true)
@@ -409,7 +444,17 @@ impl Accept {
 }
 
 impl Update {
-    fn order(self) -> Result<Order, Failure> {
+    fn order(self, now: Millis) -> Result<Order, Failure> {
+        let cleared = [
+            (Clearable::Starts, "starts", self.starts.is_some()),
+            (Clearable::Ends, "ends", self.ends.is_some()),
+            (Clearable::Label, "label", self.label.is_some()),
+        ];
+        for (field, name, is_set) in cleared {
+            if is_set && self.clear.contains(&field) {
+                return usage(format!("--{name} sets what --clear {name} takes away: leave one of them out"));
+            }
+        }
         let mut data = Data::default().text_if("target_asset", self.target_asset);
         if !self.streams.is_empty() {
             data = data.list("streams", &self.streams);
@@ -417,25 +462,19 @@ impl Update {
         data = data
             .text_if("profile", self.profile)
             .text_if("permission", self.permission.map(Permission::as_str))
-            .text_if("starts", self.starts)
-            .text_if("ends", self.ends)
+            .time_if(time(self.starts.as_ref(), now, TimeOption::Starts)?)
+            .time_if(time(self.ends.as_ref(), now, TimeOption::Ends)?)
             .text_if("label", self.label);
-        for (field, name) in [(Clearable::Starts, "starts"), (Clearable::Ends, "ends"), (Clearable::Label, "label")] {
-            if self.clear.contains(&field) {
-                data = data.node(name, Kind::Null);
-            }
+        for (_, name, _) in cleared.into_iter().filter(|(field, ..)| self.clear.contains(field)) {
+            data = data.node(name, Kind::Null);
+        }
+        let is_empty = data.is_empty();
+        // A list may have the one thing behind its tabs.
+        if is_empty && self.shares.shares_from.is_none() {
+            return usage(
+                "nothing is to be changed: say --ends, --clear ends, --profile, --target-asset, or what else `share update --help` has",
+            );
         }
         self.shares.order(EventType::ShareUpdated, data, true)
     }
-}
-
-/// An id that cannot be guessed: 128 random bits (docs/rules/invitations.md#offers-to-an-invitee), in hex.
-pub fn random_id(random: [u8; 16]) -> String {
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// An event id for a draft that was given none: random too, but never the same bits as the share's id.
-pub fn random_event_id(random: [u8; 16]) -> String {
-    let digest = Sha256::digest(random);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

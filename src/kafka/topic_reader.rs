@@ -61,6 +61,8 @@ pub struct TopicReader {
     settings: KafkaSettings,
     topic: String,
     partitions: Vec<(i32, LogBounds)>,
+    /// How long one question about bounds may take.
+    ask: Duration,
 }
 
 impl TopicReader {
@@ -74,11 +76,41 @@ impl TopicReader {
         Self::open_from(settings, topic, partitions, |bounds| bounds.end)
     }
 
+    /// The same for one who waits no longer than this for each answer about the bounds.
+    pub fn open_at_end_within(
+        settings: &KafkaSettings,
+        topic: &str,
+        partitions: impl IntoIterator<Item = i32>,
+        wait: Duration,
+    ) -> Result<Self, ConsumeError> {
+        Self::open_asking(settings, topic, partitions, wait, |bounds| bounds.end)
+    }
+
+    /// From the oldest record on, as `open`, for one who waits no longer than this for each answer about the bounds.
+    pub fn open_within(
+        settings: &KafkaSettings,
+        topic: &str,
+        partitions: impl IntoIterator<Item = i32>,
+        wait: Duration,
+    ) -> Result<Self, ConsumeError> {
+        Self::open_asking(settings, topic, partitions, wait, |bounds| bounds.start)
+    }
+
     /// The same from where `first` says of each partition's bounds.
     pub fn open_from(
         settings: &KafkaSettings,
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
+        first: impl Fn(&LogBounds) -> Offset,
+    ) -> Result<Self, ConsumeError> {
+        Self::open_asking(settings, topic, partitions, ASK, first)
+    }
+
+    fn open_asking(
+        settings: &KafkaSettings,
+        topic: &str,
+        partitions: impl IntoIterator<Item = i32>,
+        ask: Duration,
         first: impl Fn(&LogBounds) -> Offset,
     ) -> Result<Self, ConsumeError> {
         let refused = |error: ClientError| match error {
@@ -89,7 +121,7 @@ impl TopicReader {
         let consumer: BaseConsumer<Logged> = create(&config).map_err(refused)?;
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ConsumeError::Fatal("a group needs a name".to_owned()))?;
         let partitions = partitions.into_iter().map(|partition| (partition, LogBounds { start: Offset(0), end: Offset(0) })).collect();
-        let mut reader = Self { queue, consumer, settings: settings.clone(), topic: topic.to_owned(), partitions };
+        let mut reader = Self { queue, consumer, settings: settings.clone(), topic: topic.to_owned(), partitions, ask };
         reader.ask_bounds()?;
         let mut list = TopicPartitionList::new();
         for (partition, bounds) in &mut reader.partitions {
@@ -107,7 +139,7 @@ impl TopicReader {
             if let Some(probe) = &mut probe {
                 probe.turn_to(*partition);
             } else {
-                let made = KafkaEndProbe::of_partition(&self.settings, &self.topic, *partition, ASK);
+                let made = KafkaEndProbe::of_partition(&self.settings, &self.topic, *partition, self.ask);
                 probe = Some(made.map_err(|error| ConsumeError::Fatal(error.to_string()))?);
             }
             if let Some(probe) = &mut probe {

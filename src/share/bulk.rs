@@ -12,6 +12,7 @@ use super::event::Envelope;
 use super::kind::EventType;
 use super::lines::{Named, Place};
 use super::query::ShareView;
+use super::refusal;
 use super::state::{Reason, State};
 use super::table::{Outcome, ShareTable};
 use crate::document::{Kind, Member, Node, Place as At};
@@ -69,8 +70,10 @@ pub struct Row {
     pub changed_at: Epoch,
     /// Its state before; none of a share that the line makes.
     pub before: Option<State>,
-    /// Its state after.
-    pub after: State,
+    /// Its state after; none where that was not tried.
+    pub after: Option<State>,
+    /// The same with the reason, and since when.
+    pub standing: String,
 }
 
 /// Why a line is refused.
@@ -91,6 +94,32 @@ pub struct Refusal {
     pub named: Named,
     /// Why.
     pub why: Why,
+    /// The same in a sentence: what was found, and what to do.
+    pub said: String,
+}
+
+impl Refusal {
+    /// Why, with the reason's code if it is a rule.
+    pub fn in_words(&self) -> String {
+        match &self.why {
+            Why::Rule(reason) => format!("{}: {}", reason.code(), self.said),
+            Why::Twice(_) | Why::Malformed(_) => self.said.clone(),
+        }
+    }
+}
+
+/// Tries an event that is not about a share on the table, which is then of no further use; why it would be refused.
+pub fn try_event(mut table: ShareTable, now: Millis, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), String> {
+    let envelope = Envelope { id: id.to_owned(), source: source.to_owned(), kind: kind.full_name(), data: data.clone() };
+    match table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope)).outcome {
+        Outcome::Applied | Outcome::Repeated | Outcome::Tick => Ok(()),
+        Outcome::Rejected(code) => {
+            let reason = Reason::of_code(code).unwrap_or(Reason::InvalidEvent);
+            let attempt = refusal::Attempt { source, kind, data, now };
+            Err(format!("{code}: {}", refusal::explain(&table, &attempt, reason)))
+        }
+        Outcome::Unreadable(why) | Outcome::SetAside(why) => Err(format!("the event would not be understood: {why}")),
+    }
 }
 
 /// What a command on many shares comes to. If anything is refused, nothing is to be written.
@@ -108,24 +137,62 @@ impl Plan {
     /// Tries every line on the table, which is then of no further use: it holds what has not happened. `now` is the time at which
     /// the events would be written.
     pub fn make(mut table: ShareTable, now: Millis, run: &Run<'_>, intents: Vec<Intent>) -> Self {
+        let name = |data: &Node, revision: u32, attempt: u32| Some(run.event_id(data, revision, attempt));
         let mut plan = Self { also_shared: also_shared(&table, run, &intents), ..Self::default() };
         let mut places: HashMap<String, Place> = HashMap::with_capacity(intents.len());
         for intent in intents {
             let known = places.get(&intent.named.id).cloned();
             let step = match known {
-                Some(first) => Err(Why::Twice(first)),
+                Some(first) => {
+                    let said = match &first {
+                        Place::Argument => "it is named twice".to_owned(),
+                        line => format!("it is named twice, first in {line}"),
+                    };
+                    Err((Why::Twice(first), said))
+                }
                 None => {
                     places.insert(intent.named.id.clone(), intent.named.place.clone());
-                    let data = if run.kind == EventType::ShareOffered { name_offer(&table, run, intent.data) } else { intent.data };
-                    try_line(&mut table, now, run, &intent.named, data)
+                    try_line(&mut table, now, run, &intent.named, intent.data, &name)
                 }
             };
             match step {
                 Ok(row) => plan.rows.push(row),
-                Err(why) => plan.refusals.push(Refusal { named: intent.named, why }),
+                Err((why, said)) => plan.refusals.push(Refusal { named: intent.named, why, said }),
             }
         }
         plan
+    }
+
+    /// The same of one event on a share, which has this id of its own: it is new, for a repeat is not tried again.
+    pub fn make_one(mut table: ShareTable, now: Millis, run: &Run<'_>, event: &str, intent: Intent) -> Self {
+        let mut plan = Self { also_shared: also_shared(&table, run, std::slice::from_ref(&intent)), ..Self::default() };
+        let name = |_: &Node, _: u32, attempt: u32| Some(event.to_owned()).filter(|_| attempt == 0);
+        match try_line(&mut table, now, run, &intent.named, intent.data, &name) {
+            Ok(row) => plan.rows.push(row),
+            Err((why, said)) => plan.refusals.push(Refusal { named: intent.named, why, said }),
+        }
+        plan
+    }
+
+    /// Every line as it is, under these ids, where nothing can be tried: what they find and lead to is not known.
+    pub fn untried(intents: Vec<Intent>, ids: Vec<String>) -> Self {
+        let row = |(Intent { named, data }, event): (Intent, String)| Row {
+            share: data.get("share").and_then(Node::as_str).unwrap_or_default().to_owned(),
+            named,
+            data,
+            step: Step::Write { event },
+            parties: ("-".to_owned(), "-".to_owned()),
+            asset: None,
+            target_asset: None,
+            label: None,
+            changed_at: Epoch::NONE,
+            before: None,
+            after: None,
+            standing: String::new(),
+        };
+        let mut seen = HashSet::new();
+        let rows = intents.into_iter().zip(ids).map(row).filter(|row| seen.insert(row.share.clone())).collect();
+        Self { rows, ..Self::default() }
     }
 
     /// The lines whose events are to be written, each with its event's id.
@@ -140,7 +207,8 @@ impl Plan {
     pub fn changes(&self) -> Vec<Change<'_>> {
         let mut counts: HashMap<_, usize> = HashMap::new();
         for (row, _) in self.to_write() {
-            *counts.entry((row.parties.0.as_str(), row.parties.1.as_str(), row.before, row.after)).or_default() += 1;
+            let Some(after) = row.after else { continue };
+            *counts.entry((row.parties.0.as_str(), row.parties.1.as_str(), row.before, after)).or_default() += 1;
         }
         let change = |((owner, target, before, after), count)| Change { owner, target, before, after, count };
         let mut changes: Vec<Change<'_>> = counts.into_iter().map(change).collect();
@@ -184,11 +252,29 @@ fn name_offer(table: &ShareTable, run: &Run<'_>, data: Node) -> Node {
     Node { kind: Kind::Map(members), place: data.place }
 }
 
-fn try_line(table: &mut ShareTable, now: Millis, run: &Run<'_>, named: &Named, data: Node) -> Result<Row, Why> {
+/// Why a line is refused, and the same in a sentence.
+type Refused = (Why, String);
+
+/// `name` gives the event's id by what it says, the share's revision, and how often it was tried before.
+fn try_line(
+    table: &mut ShareTable,
+    now: Millis,
+    run: &Run<'_>,
+    named: &Named,
+    data: Node,
+    name: &dyn Fn(&Node, u32, u32) -> Option<String>,
+) -> Result<Row, Refused> {
+    let refused = |table: &ShareTable, data: &Node, reason: Reason| {
+        let attempt = refusal::Attempt { source: run.source, kind: run.kind, data, now };
+        (Why::Rule(reason), refusal::explain(table, &attempt, reason))
+    };
+    let malformed = |what: String| (Why::Malformed(what.clone()), format!("the event would not be understood: {what}"));
+    let is_offered = run.kind == EventType::ShareOffered;
+    let has_chosen_id = data.get("share").is_some();
+    let data = if is_offered { name_offer(table, run, data) } else { data };
     let id = data.get("share").and_then(Node::as_str).unwrap_or_default().to_owned();
     let before = table.share(&id);
     let state = before.map(|share| share.document().state);
-    let is_offered = run.kind == EventType::ShareOffered;
     let row = |share: ShareView<'_>, data: Node, step: Step, before: Option<State>| {
         let document = share.document();
         let target = document.target_tenant.or(document.invitee).unwrap_or("-");
@@ -204,7 +290,8 @@ fn try_line(table: &mut ShareTable, now: Millis, run: &Run<'_>, named: &Named, d
             label: owned(document.label),
             changed_at: share.changed_at(),
             before,
-            after: document.state,
+            after: Some(document.state),
+            standing: refusal::standing(&document),
             data,
         }
     };
@@ -213,39 +300,44 @@ fn try_line(table: &mut ShareTable, now: Millis, run: &Run<'_>, named: &Named, d
         if is_offered && run.batch.is_some() {
             return Ok(row(share, data, Step::WrittenBefore, state));
         }
+        if is_offered && has_chosen_id {
+            return Err(refused(table, &data, Reason::DuplicateShare));
+        }
         if is_offered || is_already(&share.document(), run.kind, run.source, &data) {
             return Ok(row(share, data, Step::AlreadySo, state));
         }
     }
     let revision = before.filter(|_| !is_offered).map_or(0, ShareView::revision);
     for attempt in 0..ATTEMPTS {
-        let event = run.event_id(&data, revision, attempt);
+        let Some(event) = name(&data, revision, attempt) else { break };
         let envelope = Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), data: data.clone() };
         let folded = table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope));
         let share = |table: &ShareTable| table.share(&id).map(|share| share.document().state);
         match folded.outcome {
             Outcome::Applied if is_offered && share(table) == Some(State::Failed) => {
                 let reason = table.share(&id).and_then(|share| share.document().reason).unwrap_or(Reason::InvalidEvent);
-                return Err(Why::Rule(reason));
+                return Err(refused(table, &data, reason));
             }
             Outcome::Applied => {
-                let step = if folded.documents.is_empty() { Step::AlreadySo } else { Step::Write { event } };
-                let Some(share) = table.share(&id) else { return Err(Why::Rule(Reason::UnknownShare)) };
+                // A new code is in no document, and changes what the share waits for all the same.
+                let has_effect = !folded.documents.is_empty() || data.get("code_hash").is_some();
+                let step = if has_effect { Step::Write { event } } else { Step::AlreadySo };
+                let Some(share) = table.share(&id) else { return Err(refused(table, &data, Reason::UnknownShare)) };
                 return Ok(row(share, data, step, state));
             }
             // Of the same name with other times, perhaps: it is written all the same.
             Outcome::Repeated | Outcome::Rejected(ID_REUSED) if run.batch.is_some() => {
-                let Some(share) = table.share(&id) else { return Err(Why::Rule(Reason::UnknownShare)) };
+                let Some(share) = table.share(&id) else { return Err(refused(table, &data, Reason::UnknownShare)) };
                 return Ok(row(share, data, Step::WrittenBefore, state));
             }
             // It was refused at this revision, or changed nothing.
             Outcome::Repeated => {}
-            Outcome::Rejected(code) => return Err(Why::Rule(Reason::of_code(code).unwrap_or(Reason::InvalidEvent))),
-            Outcome::Unreadable(why) | Outcome::SetAside(why) => return Err(Why::Malformed(why.0)),
-            Outcome::Tick => return Err(Why::Malformed("a tick is no event on a share".to_owned())),
+            Outcome::Rejected(code) => return Err(refused(table, &data, Reason::of_code(code).unwrap_or(Reason::InvalidEvent))),
+            Outcome::Unreadable(why) | Outcome::SetAside(why) => return Err(malformed(why.0)),
+            Outcome::Tick => return Err(malformed("a tick is no event on a share".to_owned())),
         }
     }
-    Err(Why::Malformed(format!("it was tried {ATTEMPTS} times without effect")))
+    Err(malformed("it was tried again and again without effect".to_owned()))
 }
 
 /// Offers that would stand beside another live or pending share of the same asset with the same target.

@@ -34,7 +34,7 @@ impl Run<'_> {
 
     /// The id of the event of this content on a share at this revision; of an offer, whose share is new, at 0. `attempt` tells
     /// apart what was written at one revision without effect.
-    pub(super) fn event_id(&self, data: &Node, revision: u32, attempt: u32) -> String {
+    pub fn event_id(&self, data: &Node, revision: u32, attempt: u32) -> String {
         let turn = if self.batch.is_some() { [0, 0] } else { [revision, attempt] };
         format!("bulk-{}", self.digest("event", data, turn))
     }

@@ -4,13 +4,12 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The digits that the CLI makes codes of: no two look alike, and none makes a word with the others easily.
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Digits in one group.
+use super::write_token::is_digits;
+
+/// The digits of codes in seven groups of four, `7K3Q-0ZXA-…`, as an older version made them: mails with them may still wait.
+const GROUPED_DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const GROUP: usize = 4;
-/// Random bytes in a code: 140 bits, and so 28 digits of 5 bits, the last bits unused.
-pub const RANDOM_BYTES: usize = 18;
-const CODE_DIGITS: usize = 28;
+const GROUPED_COUNT: usize = 28;
 
 /// SHA-256 of a code's text, the `code_hash` of an offer. `Debug` and `Display` show it as the event has it: 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,46 +51,45 @@ impl fmt::Debug for CodeHash {
     }
 }
 
-/// A code made of random bytes: seven groups of four digits, `7K3Q-0ZXA-…`.
-pub fn write(random: &[u8; RANDOM_BYTES]) -> String {
-    let mut code = String::with_capacity(CODE_DIGITS + CODE_DIGITS / GROUP);
-    for at in 0..CODE_DIGITS {
-        if at > 0 && at.is_multiple_of(GROUP) {
-            code.push('-');
-        }
-        let (byte, bit) = (at * 5 / 8, at * 5 % 8);
-        let window = u16::from_be_bytes([random[byte], random.get(byte + 1).copied().unwrap_or(0)]);
-        code.push(char::from(DIGITS[usize::from(window >> (11 - bit) & 31)]));
+/// What somebody may have meant who typed a code: it as it is, for others may make codes of another form, and then as our codes are
+/// written. Spaces, hyphens and case do not matter, and neither does what looks like another digit.
+pub fn readings(typed: &str) -> Vec<String> {
+    let bare: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let mut readings = vec![typed.to_owned()];
+    // `1` looks like two of the letters.
+    for one in ["l", "i"] {
+        let reading = bare.to_lowercase().replace('0', "o").replace('8', "b").replace('1', one);
+        readings.extend(Some(reading).filter(|reading| is_digits(reading)));
     }
-    code
+    readings.extend(grouped(&bare));
+    let mut seen: Vec<String> = Vec::new();
+    readings.retain(|reading| {
+        !seen.contains(reading) && {
+            seen.push(reading.clone());
+            true
+        }
+    });
+    readings
 }
 
-/// A code as somebody typed it, as it was written: spaces, hyphens and lower case do not matter, and neither does what looks
-/// like another digit (`O` is `0`, `I` and `L` are `1`). What cannot be such a code is left as it is, for others may make codes
-/// of another form.
-pub fn normalise(typed: &str) -> String {
-    let mut digits = Vec::with_capacity(CODE_DIGITS);
-    for character in typed.chars().filter(|c| !c.is_whitespace() && *c != '-') {
-        let digit = match character.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        };
-        if !u8::try_from(digit).is_ok_and(|byte| DIGITS.contains(&byte)) {
-            return typed.to_owned();
-        }
-        digits.push(digit);
-    }
-    if digits.len() != CODE_DIGITS {
-        return typed.to_owned();
-    }
-    digits.chunks(GROUP).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-")
+/// A code in groups, `O` being `0`, `I` and `L` being `1`.
+fn grouped(bare: &str) -> Option<String> {
+    let digit = |c: char| match c.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    };
+    let digits: Vec<char> = bare.chars().map(digit).collect();
+    let are_digits = digits.iter().all(|digit| u8::try_from(*digit).is_ok_and(|byte| GROUPED_DIGITS.contains(&byte)));
+    (are_digits && digits.len() == GROUPED_COUNT)
+        .then(|| digits.chunks(GROUP).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::write_token::WriteToken;
     use super::*;
 
     #[test]
@@ -105,31 +103,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_code_has_every_bit_of_its_own() {
-        assert_eq!(write(&[0; RANDOM_BYTES]), "0000-0000-0000-0000-0000-0000-0000");
-        assert_eq!(write(&[0xff; RANDOM_BYTES]), "ZZZZ-ZZZZ-ZZZZ-ZZZZ-ZZZZ-ZZZZ-ZZZZ");
-        let with = |bit: usize| {
-            let mut random = [0; RANDOM_BYTES];
-            random[bit / 8] = 0x80 >> (bit % 8);
-            write(&random)
-        };
-        let codes: std::collections::BTreeSet<String> = (0..140).map(with).collect();
-        assert_eq!(codes.len(), 140, "128 bits at least are wanted");
-    }
-
     proptest! {
         #[test]
-        fn a_code_is_read_however_it_is_typed(random in prop::array::uniform18(any::<u8>()), case in any::<bool>(), gap in "[- ]{0,2}") {
-            let code = write(&random);
-            let typed = code.replace('-', &gap).replace('0', if case { "o" } else { "O" }).replace('1', if case { "l" } else { "I" });
-            prop_assert_eq!(normalise(&if case { typed.to_lowercase() } else { typed }), code.clone());
-            prop_assert_eq!(normalise(&code), code);
+        fn a_code_is_read_however_it_is_typed(bits in prop::array::uniform16(any::<u8>()), loud in any::<bool>(), gap in "[- ]{0,2}") {
+            let code = WriteToken::new(bits).code();
+            let spaced: String = code.chars().map(|digit| format!("{digit}{gap}")).collect();
+            let typed = if loud { spaced.to_uppercase() } else { spaced.replace('o', "0").replace('b', "8") };
+            prop_assert!(readings(&typed).contains(&code));
+            prop_assert_eq!(&readings(&code)[0], &code);
+            for one in ["l", "i"] {
+                let only = code.replace(['l', 'i'], one);
+                prop_assert!(readings(&only.replace(one, "1")).contains(&only));
+            }
         }
 
         #[test]
-        fn what_is_no_such_code_stays_as_it_is(typed in "[a-z]{0,9}|.{0,20}") {
-            prop_assert_eq!(normalise(&typed), typed);
+        fn a_code_in_groups_is_still_read(code in "([0-9A-HJKMNP-TV-Z]{4}-){6}[0-9A-HJKMNP-TV-Z]{4}", gap in "[- ]{0,2}") {
+            let typed = code.replace('-', &gap).to_lowercase().replace('0', "o").replace('1', "l");
+            prop_assert!(readings(&typed).contains(&code));
+        }
+
+        #[test]
+        fn what_is_no_such_code_is_taken_as_it_is(typed in "[a-z]{0,9}|.{0,20}") {
+            prop_assert_eq!(readings(&typed), [typed]);
         }
     }
 }

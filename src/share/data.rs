@@ -5,6 +5,7 @@ use super::code::CodeHash;
 use super::event::Sender;
 use super::fields::{CAUSES, Fields, Malformed};
 use super::kind::EventType;
+use super::memory::Fingerprint;
 use super::state::{Cause, Permission};
 use crate::document::Node;
 use crate::id::Offset;
@@ -158,6 +159,11 @@ impl Update<'_> {
             || self.ends.is_some()
             || self.label.is_some()
     }
+}
+
+/// Whether the data of two events say the same: as JSON values, numbers as written, of repeated members the last.
+pub fn is_same(a: &Node, b: &Node) -> bool {
+    Fingerprint::of("", "", "", a).content == Fingerprint::of("", "", "", b).content
 }
 
 /// Reads the data of an event. Which fields must be there depends on the sender: `owner` and `tenants` are the operator's.

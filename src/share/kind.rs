@@ -1,5 +1,7 @@
 //! The types of control events (docs/rules/events.md#event-types).
 
+use crate::document::Node;
+
 /// A known event type, version 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventType {
@@ -103,6 +105,33 @@ impl EventType {
                 | Self::TenantUpdated
                 | Self::ProfileRetired
         )
+    }
+
+    /// Whether an event of this content is better written untried than not at all: it takes something away, and gives nothing.
+    pub fn is_written_untried(self, data: &Node) -> bool {
+        match self {
+            Self::ShareCancelled
+            | Self::ShareRevoked
+            | Self::ShareLeft
+            | Self::SharePaused
+            | Self::PartnershipEnded
+            | Self::ProfileRetired => true,
+            Self::TenantUpdated => data.get("suspended").and_then(Node::as_bool) == Some(true),
+            Self::PartnershipEstablished
+            | Self::PartnershipOffered
+            | Self::PartnershipAccepted
+            | Self::PartnershipDeclined
+            | Self::ProfilePublished
+            | Self::ShareOffered
+            | Self::ShareResent
+            | Self::ShareAccepted
+            | Self::ShareDeclined
+            | Self::ShareUpdated
+            | Self::ShareResumed
+            | Self::ShareExpired
+            | Self::ControlSkipped
+            | Self::ControlTick => false,
+        }
     }
 
     /// Whether it is about one share, so that its rejection names the share (docs/rules/status.md#rejected-events).

@@ -93,6 +93,14 @@ pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadLine> {
     Ok(named)
 }
 
+/// What is to be told of ids that are valid and yet nearly always a slip: lines of a spreadsheet, saved with its commas and quotes.
+/// Names the first of them, and how many there are.
+pub fn looks_like_csv(named: &[Named]) -> Option<(&Named, usize)> {
+    let is_marked = |named: &&Named| matches!(named.place, Place::Line(..)) && named.id.contains([',', ';', '"']);
+    let mut marked = named.iter().filter(is_marked);
+    marked.next().map(|first| (first, 1 + marked.count()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +119,15 @@ mod tests {
         let expected = [(1, "NW-1", None), (5, "NW 2/\u{e6}", Some("EX-2")), (6, "NW-3", None)];
         assert_eq!(found, expected.map(|(line, id, to)| (line, id.to_owned(), to.map(str::to_owned))));
         assert_eq!(ids(b""), []);
+    }
+
+    #[test]
+    fn what_was_pasted_from_a_spreadsheet_is_seen() {
+        let found = |bytes: &[u8]| looks_like_csv(&read("l", bytes).unwrap()).map(|(first, count)| (first.place.to_string(), count));
+        assert_eq!(found(b"NW-1\nNW 2\tEX,2\n"), None, "the id at the target is not ours to doubt");
+        assert_eq!(found(b"NW-1\nNW-2,Digger\n\"NW-3\"\nNW-4;x\n"), Some(("l:2".to_owned(), 3)));
+        let argument = Named { place: Place::Argument, id: "a,b".to_owned(), target_asset: None };
+        assert_eq!(looks_like_csv(&[argument]), None);
     }
 
     #[test]

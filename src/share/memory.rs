@@ -59,13 +59,16 @@ impl Fingerprint {
     /// The member order of `data` does not matter, of repeated members the last counts, numbers are as written.
     pub(crate) fn of(source: &str, id: &str, kind: &str, data: &Node) -> Self {
         let mut hasher = Sha256::new();
-        text(&mut hasher, source);
-        text(&mut hasher, id);
-        let [a, b] = words(hasher);
-        let mut hasher = Sha256::new();
         text(&mut hasher, kind);
         value(&mut hasher, data);
-        Self { name: [a, b], content: words(hasher)[0] }
+        Self { name: Self::name_of(source, id), content: words(hasher)[0] }
+    }
+
+    fn name_of(source: &str, id: &str) -> [u64; 2] {
+        let mut hasher = Sha256::new();
+        text(&mut hasher, source);
+        text(&mut hasher, id);
+        words(hasher)
     }
 }
 
@@ -82,6 +85,11 @@ impl Memory {
             }
             _ => Known::New,
         }
+    }
+
+    /// Whether an event of this source and id is remembered at `now`, whatever it says.
+    pub(crate) fn knows(&self, source: &str, id: &str, now: Millis) -> bool {
+        self.find(Fingerprint::name_of(source, id)).is_some_and(|number| is_remembered(self.entry(number), now))
     }
 
     /// Remembers an event that is new at `now`.

@@ -4,7 +4,7 @@
 //! which ask their `surroundings`; `entry`, `streams`, `tenant`, `profiles`, `schedule` and `memory` are what the table
 //! holds, in `slab`s found by `index`; `table` folds, with `deeds`, `partnership`, `publish` for the events and `change`
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
-//! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `mail` what the invited are sent, `snapshot` keeps it, in parts, by `codec`.
+//! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `refusal` why it is refused in a sentence, `write_token` the ids of one write, `mail` what the invited are sent, `snapshot` keeps it, in parts, by `codec`.
 
 pub mod bulk;
 pub mod bulk_names;
@@ -21,11 +21,13 @@ pub mod lines;
 pub mod listing;
 pub mod mail;
 pub mod query;
+pub mod refusal;
 pub mod roster;
 pub mod snapshot;
 pub mod state;
 pub mod status;
 pub mod table;
+pub mod write_token;
 
 mod already;
 mod change;

@@ -100,6 +100,11 @@ impl ShareTable {
         &self.graph.waiting
     }
 
+    /// Whether an event of this source and id is remembered at `now`: one that is written now would be a repeat of it, or be rejected.
+    pub fn knows_event(&self, source: &str, id: &str, now: Millis) -> bool {
+        self.memory.knows(source, id, now)
+    }
+
     /// The share of this id.
     pub fn share(&self, id: &str) -> Option<ShareView<'_>> {
         self.find_share(id).map(|number| ShareView { table: self, share: &self.shares[number.0] })

@@ -1,7 +1,7 @@
 //! The commands that write events (docs/rules/cli.md).
 
 use super::broker::{shared, unique};
-use super::instance::{file, output, run};
+use super::instance::{file, output, printed, run};
 use super::world::World;
 
 #[test]
@@ -27,7 +27,10 @@ fn a_share_s_life_from_the_command_line() {
     // The same event again changes nothing, and says so.
     let again = format!("share --as {o} update {s} --label new --event-id {s}-e --wait -o json");
     assert!(ok(again.clone()).contains(r#""outcome":"applied""#));
-    assert!(ok(again).contains(r#""outcome":"unchanged""#));
+    let repeated = ok(again.clone());
+    assert!(repeated.contains(r#""outcome":"applied""#) && repeated.ends_with("\"repeated\":true}\n"), "{repeated}");
+    let other = output(&config, &again.replace("--label new", "--label other"));
+    assert!(other.status.code() == Some(1) && told(&other).contains("id_reused"), "{other:?}");
     let revoked = ok(format!("share --as {o} revoke {s} --wait -o json"));
     assert!(revoked.contains(r#""state":"REVOKED""#), "{revoked}");
     // It waited until no record can come any more.
@@ -36,8 +39,12 @@ fn a_share_s_life_from_the_command_line() {
     assert_eq!(world.await_outputs("t", 1).len(), 1);
 }
 
+fn told(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 #[test]
-fn a_rejected_event_is_exit_1_with_its_reason() {
+fn what_the_trial_refuses_is_not_written_and_is_exit_1_with_its_reason() {
     let world = World::new(shared(), 1, "");
     let config = world.config("cli");
     let engine = world.start_ready("a");
@@ -49,12 +56,15 @@ fn a_rejected_event_is_exit_1_with_its_reason() {
         (format!("profile --as {o} retire nothing --wait"), "unknown_profile"),
         ("control skip 0 --note none --wait".to_owned(), "wrong_state"),
     ] {
-        let said = run(&config, &line, 1);
-        assert!(said.contains("rejected") && said.contains(reason), "{line}: {said}");
+        let refused = output(&config, &line);
+        assert_eq!((refused.status.code(), printed(&refused).as_str()), (Some(1), ""), "{line}: {refused:?}");
+        assert!(told(&refused).contains(reason) && told(&refused).contains("nothing was written"), "{line}: {refused:?}");
     }
-    // An offer that breaks a rule is a share in state FAILED, not a rejection.
-    let failed = run(&config, &format!("share --as {o} offer --asset a --to {t} --streams telemetry --profile all --wait -o json"), 0);
-    assert!(failed.contains(r#""state":"FAILED""#) && failed.contains("no_partnership"), "{failed}");
+    // Of an offer too: the log would have made it a share in state FAILED.
+    let offer = format!("share --as {o} offer --asset a --to {t} --streams telemetry --profile all --wait -o json");
+    let failed = output(&config, &offer);
+    assert!(failed.status.code() == Some(1) && told(&failed).contains("asset a: no_partnership: "), "{failed:?}");
+    assert_eq!(run(&config, "share list -o ndjson", 0), "");
     engine.terminate();
 }
 
@@ -81,12 +91,13 @@ fn a_command_without_a_cluster_or_an_engine_says_so() {
     run(&config, "partnership offer x", 64);
     let nobody = tempfile::tempdir().unwrap();
     let config_of_nobody = file(nobody.path(), "c.yaml", "kafka: { bootstrap: \"127.0.0.1:1\" }\n");
-    let waits = output(&config_of_nobody, "control skip 0 --note x --wait");
+    let waits = output(&config_of_nobody, "control skip 0 --note x --wait --timeout 2s");
     assert_eq!(waits.status.code(), Some(69), "{waits:?}");
+    assert!(told(&waits).contains("127.0.0.1:1") && told(&waits).contains("nothing was written"), "{waits:?}");
     // Written, but nobody folds it.
     world.make_control();
     world.make_output("t", &[]);
-    let unanswered = output(&config, "control skip 0 --note x --wait --timeout 1s");
+    let unanswered = output(&config, "tenant update x --wait --timeout 5s");
     assert_eq!(unanswered.status.code(), Some(69), "{unanswered:?}");
     assert!(String::from_utf8_lossy(&unanswered.stderr).contains("control offset 0"), "{unanswered:?}");
 }

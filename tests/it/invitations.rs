@@ -1,14 +1,21 @@
 //! Invitations by e-mail: the code, the mailer's topic, and what becomes of both (docs/rules/shares.md, docs/rules/outputs.md).
 
 use std::path::Path;
+use std::process::Output;
 
+use sharecast::clock::{Clock, SystemClock};
 use sharecast::kafka::TopicSpec;
+use sharecast::time::Millis;
 
 use super::broker::{shared, unique};
 use super::instance::{await_that, output, run};
 use super::world::World;
 
 const INVITATIONS: &str = "sharecast.invitations";
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
 
 /// The newest record of a share in the mailer's topic: none where there never was one, null for a tombstone.
 fn mail(world: &World<'_>, share: &str) -> Option<String> {
@@ -50,23 +57,26 @@ fn a_mailed_code_accepts_and_the_mail_goes_with_the_invitation() {
         "{first}"
     );
     let code = code_of(&first);
-    assert_eq!(code.split('-').map(str::len).collect::<Vec<_>>(), [4; 7]);
+    assert!(code.len() == 26 && code.bytes().all(|digit| matches!(digit, b'a'..=b'z' | b'2'..=b'7')), "{code}");
     let events = String::from_utf8_lossy(&std::fs::read(dump(&config)).unwrap()).into_owned();
     assert!(events.contains(&kept) && !events.contains(&code), "the log has only its hash");
 
-    assert!(run(&config, &format!("share --as {t} accept {kept} --wait"), 1).contains("wrong_code"));
+    let without = output(&config, &format!("share --as {t} accept {kept} --wait"));
+    assert!(without.status.code() == Some(1) && told(&without).contains("wrong_code: it is an invitation"), "{without:?}");
     assert_eq!(run(&config, &format!("share --as {t} accept --code {}", "0".repeat(28)), 1), "");
     let resent = run(&config, &format!("share --as {o} resend {kept}"), 0);
     assert!(resent.contains("share.resent"), "{resent}");
     let second = mail(&world, &kept).unwrap();
     assert_ne!(code_of(&second), code);
-    assert!(run(&config, &format!("share --as {t} accept {kept} --code {code} --wait"), 1).contains("wrong_code"));
+    let old = output(&config, &format!("share --as {t} accept {kept} --code {code} --wait"));
+    assert!(old.status.code() == Some(1) && told(&old).contains("wrong_code: the code is not the one"), "{old:?}");
     let outbox = |who: &str| run(&config, &format!("share invitations --outbox -o ndjson --search ann{who}"), 0);
     assert_eq!(outbox(&format!(" --as {o}")).lines().filter(|line| *line == second).count(), 1);
     assert_eq!(outbox(&format!(" --as {t}")), "", "the codes are the owner's and the operator's");
 
     // As people type.
-    let typed = code_of(&second).to_lowercase().replace('-', "");
+    let typed = code_of(&second).to_uppercase().replace('O', "0");
+    let typed = format!("{}-{}", &typed[..13], &typed[13..]);
     let accepted = run(&config, &format!("share --as {t} accept --code {typed} --target-asset mine --wait -o json"), 0);
     assert!(accepted.contains(&kept), "{accepted}");
     assert!(run(&config, &format!("share list --share {kept} -o ndjson"), 0).contains(r#""state":"ACTIVE""#));
@@ -100,19 +110,29 @@ fn only_an_offer_that_stands_is_mailed() {
     let failed = output(&config, &invite(&o, &share).replace("--profile all", "--profile nothing"));
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
     assert!(String::from_utf8_lossy(&failed.stderr).contains("unknown_profile"), "{failed:?}");
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("nothing was written"), "{failed:?}");
+    run(&config, &invite(&o, &share), 0);
     let again = output(&config, &invite(&o, &share));
     assert!(again.status.code() == Some(1) && String::from_utf8_lossy(&again.stderr).contains("duplicate_share"), "{again:?}");
-    assert_eq!(mail(&world, &share), None);
-    let share = unique("share");
-    run(&config, &invite(&o, &share), 0);
     assert!(mail(&world, &share).unwrap().contains(&share));
     // Nobody took the mail back, since no engine runs: the outbox knows all the same.
     run(&config, &format!("share --as {o} cancel {share}"), 0);
     assert!(!run(&config, "share invitations --outbox -o ndjson", 0).contains(&share));
     assert!(run(&config, &format!("share invitations --as {o}"), 0).contains("cancelled"));
-    // Resending what is no open invitation makes no code.
-    let resent = output(&config, &format!("share --as {o} resend {share}"));
-    assert!(resent.status.success() && !String::from_utf8_lossy(&resent.stderr).contains("mail"), "{resent:?}");
+    // What is no open invitation is not sent again: nothing is written, and no mail.
+    let (written, mails) = (world.cluster.values(&world.control).len(), world.cluster.read(INVITATIONS).len());
+    let (lapsed, until) = (unique("share"), Millis(SystemClock.wall().0 + 3000));
+    let data = format!(
+        r#"{{"share":"{lapsed}","asset":"a","invitee":"ann@example.com","streams":["telemetry"],"profile":"all","offer_expires":"{until}"}}"#
+    );
+    world.event(&format!("/tenants/{o}"), "share.offered", &data);
+    await_that("the offer lapses", || SystemClock.wall() > until);
+    for (share, why) in [(&share, "wrong_state: it is CANCELLED"), (&lapsed, "offer_lapsed: the offer lapsed at ")] {
+        let resent = output(&config, &format!("share --as {o} resend {share}"));
+        assert_eq!(resent.status.code(), Some(1), "{resent:?}");
+        assert!(told(&resent).contains(why) && told(&resent).contains("nothing was written"), "{resent:?}");
+    }
+    assert_eq!((world.cluster.values(&world.control).len(), world.cluster.read(INVITATIONS).len()), (written + 1, mails));
 }
 
 /// What the target may do is shown where that is configured, and a change of it takes effect with the next record

@@ -52,6 +52,9 @@ mod status;
 // The commands that write events.
 #[cfg(feature = "io")]
 mod commands;
+// What a command that writes refuses, writes untried, and repeats.
+#[cfg(feature = "io")]
+mod writes;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
 mod hands;

@@ -248,8 +248,12 @@ fn a_revoke_is_certain_when_every_member_has_reported_and_not_before() {
     assert_eq!((again.matches("already_so").count(), again.matches("\"certain\":\"reported\"").count()), (2, 2), "{again}");
     // One that is frozen may be between its last look and its commit.
     second.signal("STOP");
-    let certain = revoke(&shares[3]);
-    assert!(certain.ends_with("\"certain\":\"bound\"}\n"), "{certain}");
+    let brief = command(&config, &["share", "revoke", "--as", &o, &shares[3], "--wait", "--timeout", "5s"]);
+    assert!(brief.status.code() == Some(1) && told(&brief).contains("the revoke stands, but it is not certain yet"), "{brief:?}");
+    let waited = command(&config, &["share", "revoke", "--as", &o, &shares[3], "--wait", "-o", "ndjson"]);
+    assert!(waited.status.success() && printed(&waited).contains("already_so"), "{waited:?}");
+    assert!(printed(&waited).ends_with("\"certain\":\"bound\"}\n"), "{waited:?}");
+    assert!(told(&waited).contains("these members have not reported the revoke: "), "{waited:?}");
     second.signal("CONT");
     let certain = revoke(&shares[4]);
     assert!(certain.ends_with("\"certain\":\"reported\"}\n"), "{certain}");
@@ -265,7 +269,11 @@ fn a_revoke_waits_for_the_bound_where_members_may_leave_too_early() {
     let engine = world.start_ready("a");
     world.partners("o", "t");
     let share = world.share("o", "a", "t");
-    let certain = run(&config, &format!("share revoke {share} --as {} --wait", world.tenant("o")), 0);
-    assert!(certain.ends_with("certain: bound\n"), "{certain}");
+    let revoked = command(&config, &["share", "revoke", &share, "--as", &world.tenant("o"), "--wait"]);
+    assert!(revoked.status.success() && printed(&revoked).ends_with("certain: bound\n"), "{revoked:?}");
+    assert!(
+        told(&revoked).contains("session.timeout.ms is 10000") && told(&revoked).contains("the hard bound is waited for, "),
+        "{revoked:?}"
+    );
     engine.terminate();
 }

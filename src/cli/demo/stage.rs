@@ -16,7 +16,7 @@ use super::profiles;
 use crate::cli::acting::{Acting, Draft, Verb};
 use crate::cli::parties::{self, ProfileCommand};
 use crate::cli::send::random;
-use crate::cli::share::{Order, random_event_id};
+use crate::cli::share::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Surroundings};
@@ -29,6 +29,7 @@ use crate::json::document;
 use crate::kafka::{KafkaSettings, MockKafka, TopicReader, Writer};
 use crate::metrics;
 use crate::share::event;
+use crate::share::write_token::WriteToken;
 use crate::time::Millis;
 
 /// The other tenants: one hires, one repairs, one insures.
@@ -143,7 +144,7 @@ impl Stage {
 
     /// Does what the command line says, as the command would, and answers the event's offset in the control topic.
     pub(super) fn act(&mut self, line: &str) -> Result<Offset, Halt> {
-        let id = random_event_id(random().map_err(Halt::broken)?);
+        let id = WriteToken::new(random().map_err(Halt::broken)?).event_id();
         let (acting, draft) = draft_of(line)?;
         let event =
             event::write_structured(&id, &acting.source(), &format!("sharecast.{}.v1", draft.kind), SystemClock.wall(), &draft.data);
@@ -263,7 +264,7 @@ fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
     match cli.command {
         Command::Share { acting, command: Verb::Write(command) } => {
             let bits = random().map_err(Halt::broken)?;
-            match command.order(|| bits) {
+            match command.order(&acting, bits, SystemClock.wall()) {
                 Ok(Order::One(draft)) => Ok((acting, draft)),
                 other => Err(wrong(format!("the demo has no use for {other:?}"))),
             }

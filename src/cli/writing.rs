@@ -1,0 +1,76 @@
+//! Writing events, one or many by the same path, and waiting for what becomes of them.
+
+use super::acting::Acting;
+use super::exit::{Exit, Failure};
+use super::outcome::{Outcome, follow};
+use super::send::{client_failure, input_failure};
+use super::trial::Until;
+use crate::clock::{BootTime, Clock, SystemClock};
+use crate::config::Config;
+use crate::document::Node;
+use crate::engine::topics::SHARES;
+use crate::id::Offset;
+use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
+use crate::share::event;
+use crate::share::kind::EventType;
+
+/// Events of one type and sender.
+pub(super) struct Events<'e> {
+    pub(super) source: &'e str,
+    pub(super) kind: EventType,
+    /// Id and `data` of each.
+    pub(super) all: Vec<(&'e str, &'e Node)>,
+    /// How they are written again if nobody knows whether they were: said where that is so.
+    pub(super) again: String,
+}
+
+/// What became of them.
+pub(super) struct Written {
+    pub(super) offsets: Vec<Offset>,
+    pub(super) outcomes: Vec<Outcome>,
+    /// When the last was acknowledged.
+    pub(super) acknowledged: BootTime,
+}
+
+impl Events<'_> {
+    /// Writes them by `until`; with `--wait` follows them.
+    pub(super) fn write(&self, config: &Config, acting: &Acting, until: Until) -> Result<Written, Failure> {
+        let (clock, kafka) = (SystemClock, KafkaSettings::of(&config.kafka));
+        if self.all.is_empty() {
+            return Ok(Written { offsets: Vec::new(), outcomes: Vec::new(), acknowledged: clock.boot() });
+        }
+        let (now, full_name) = (clock.wall(), self.kind.full_name());
+        let events: Vec<Vec<u8>> =
+            self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data)).collect();
+        // Opened before the write, so that no answer can be missed.
+        let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, SHARES, [0], until.left()).map_err(input_failure));
+        if let Some(Err(failure)) = &reader
+            && !self.all.iter().all(|(_, data)| self.kind.is_written_untried(data))
+        {
+            let what = format!("nothing was written, for {SHARES} cannot be read, which --wait needs (has an engine run?): {failure}");
+            return Err(Failure::new(failure.exit, what));
+        }
+        let mut writer = BulkWriter::open(&kafka, &config.control.topic, until.left()).map_err(client_failure)?;
+        let offsets = writer.append_all(&events).map_err(|unwritten| {
+            let what = if events.len() == 1 { unwritten.error.to_string() } else { unwritten.to_string() };
+            match unwritten.error {
+                WriteError::Refused(_) => Failure::new(Exit::Configuration, what),
+                WriteError::Unknown(_) | WriteError::Fatal(_) => Failure::new(Exit::Unavailable, format!("{what}; {}", self.again)),
+            }
+        })?;
+        let acknowledged = clock.boot();
+        let outcomes = match reader {
+            None => vec![Outcome::Written; offsets.len()],
+            Some(Err(failure)) => {
+                let last = offsets.last().copied().unwrap_or(Offset(-1));
+                let what = format!("it is written (control offset {last}), but what became of it cannot be read in {SHARES}: {failure}");
+                return Err(Failure::new(failure.exit, what));
+            }
+            Some(Ok(reader)) => {
+                let written: Vec<(Offset, &str)> = offsets.iter().zip(&self.all).map(|(offset, (id, _))| (*offset, *id)).collect();
+                follow(config, &kafka, reader, &written, acting.patience()?)?
+            }
+        };
+        Ok(Written { offsets, outcomes, acknowledged })
+    }
+}
