@@ -12,7 +12,6 @@ pub mod profile;
 pub mod share;
 pub mod release;
 pub mod decide;
-pub mod standing;
 pub mod replay;
 pub mod transport;
 pub mod config;
@@ -29,3 +28,4 @@ pub mod kafka;
 pub mod engine;
 
 pub mod cli;
+pub mod sink_state;

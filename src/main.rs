@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[cfg(feature = "io")]
-use sharecast::cli::acting::Verb;
+use crate::cli::args::Verb;
 use sharecast::cli::{self, Cli, Command};
 
 /// For librdkafka too. It packs the many small texts of shares tighter than the system's allocator and gives back what a
@@ -30,25 +30,25 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Snapshot(args) => cli::snapshot::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Share { acting, command: Verb::Look(look) } => cli::list::run(files, &acting, look),
+        Command::Share { acting, command: Verb::Look(look) } => cli::share::list::run(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Share { acting, command: Verb::Write(command) } => cli::send::share(files, &acting, command),
+        Command::Share { acting, command: Verb::Write(command) } => cli::event::share(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Partnership { acting, command: Verb::Look(look) } => cli::roster::partnership(files, &acting, look),
+        Command::Partnership { acting, command: Verb::Look(look) } => cli::party::show::partnership(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Partnership { acting, command: Verb::Write(command) } => cli::send::partnership(files, &acting, command),
+        Command::Partnership { acting, command: Verb::Write(command) } => cli::event::partnership(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Tenant { acting, command: Verb::Look(look) } => cli::roster::tenant(files, &acting, look),
+        Command::Tenant { acting, command: Verb::Look(look) } => cli::party::show::tenant(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Tenant { acting, command: Verb::Write(command) } => cli::send::tenant(files, &acting, command),
+        Command::Tenant { acting, command: Verb::Write(command) } => cli::event::tenant(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Profile { acting, command: Verb::Look(look) } => cli::roster::profile(files, &acting, look),
+        Command::Profile { acting, command: Verb::Look(look) } => cli::party::show::profile(files, &acting, look),
         #[cfg(feature = "io")]
-        Command::Profile { acting, command: Verb::Write(command) } => cli::send::profile(files, &acting, command),
+        Command::Profile { acting, command: Verb::Write(command) } => cli::event::profile(files, &acting, command),
         #[cfg(feature = "io")]
-        Command::Control { acting, command: Verb::Look(look) } => cli::roster::control(files, &acting, &look),
+        Command::Control { acting, command: Verb::Look(look) } => cli::party::show::control(files, &acting, &look),
         #[cfg(feature = "io")]
-        Command::Control { acting, command: Verb::Write(command) } => cli::send::control(files, &acting, command),
+        Command::Control { acting, command: Verb::Write(command) } => cli::event::control(files, &acting, command),
     };
     done.unwrap_or_else(cli::exit::report).into()
 }

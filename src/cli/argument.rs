@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::id::{AssetId, EventId, InvalidId, ProfileName, ShareId, StreamName, TenantId};
-use crate::share::write_token::WriteToken;
+use crate::share::event::write_token::WriteToken;
 use crate::time::Span;
 
 /// A share's id.

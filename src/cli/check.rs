@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::configuration::{self, name_of};
+use crate::cli::config;
+use crate::cli::config::name_of;
 use super::exit::{Exit, Failure};
 use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
@@ -24,7 +25,7 @@ pub struct Args {
 /// Checks the configuration (exit 78) and the profiles (exit 1); what it finds goes to stdout.
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
-    let config = configuration::load(files);
+    let config = config::load(files);
     let (text, mut exit) = match &config {
         Ok(config) => match try_out(config) {
             Ok(()) => (describe(config), Exit::Ok),
@@ -71,7 +72,7 @@ fn try_out(_: &Config) -> Result<(), Failure> {
 #[cfg(feature = "io")]
 fn snapshot_doubt(config: &Config) -> Option<String> {
     let path = &config.snapshot.path;
-    let error = crate::engine::snapshots::cannot_write(path)?;
+    let error = crate::engine::control::snapshot::cannot_write(path)?;
     Some(format!("snapshot.path: {}: no snapshot can be written from here: {error}", path.display()))
 }
 

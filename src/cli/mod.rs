@@ -1,60 +1,30 @@
 //! The command line (docs/rules/cli.md). Results go to stdout, logs and what went wrong to stderr.
 
-#[cfg(feature = "io")]
-mod acls;
-#[cfg(feature = "io")]
-pub mod acting;
 pub mod argument;
-#[cfg(feature = "io")]
-mod bulk;
-#[cfg(feature = "io")]
-mod certain;
 pub mod check;
-pub mod configuration;
 #[cfg(feature = "io")]
 pub mod demo;
 pub mod exit;
-#[cfg(feature = "io")]
-mod invitations;
-#[cfg(feature = "io")]
-pub mod list;
 pub mod logging;
 #[cfg(feature = "io")]
-mod mailing;
-#[cfg(feature = "io")]
 mod outcome;
-#[cfg(feature = "io")]
-pub mod parties;
-#[cfg(feature = "io")]
-mod preview;
-#[cfg(feature = "io")]
-mod preview_output;
-#[cfg(feature = "io")]
-mod printing;
-#[cfg(feature = "io")]
-pub mod provision;
-#[cfg(feature = "io")]
-mod reading;
 pub mod replay;
 #[cfg(feature = "io")]
-mod record_search;
-#[cfg(feature = "io")]
-pub mod roster;
-#[cfg(feature = "io")]
 pub mod run;
-#[cfg(feature = "io")]
-pub mod send;
-#[cfg(feature = "io")]
-pub mod share;
 #[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
 #[cfg(feature = "io")]
 mod trial;
 #[cfg(feature = "io")]
-mod would_be;
-#[cfg(feature = "io")]
 mod writing;
+#[cfg(feature = "io")]
+pub mod args;
+#[cfg(feature = "io")]
+pub(crate) mod output;
+pub mod config;
+#[cfg(feature = "io")]
+pub(crate) mod control_fold;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -99,50 +69,50 @@ pub enum Command {
     Share {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: acting::Acting,
+        acting: args::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: acting::Verb<list::ShareLook, share::ShareCommand>,
+        command: args::Verb<share::list::ShareLook, share::args::ShareCommand>,
     },
     /// Make, end, list and show partnerships
     #[cfg(feature = "io")]
     Partnership {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: acting::Acting,
+        acting: args::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: acting::Verb<parties::PartnershipLook, parties::PartnershipCommand>,
+        command: args::Verb<party::args::PartnershipLook, party::args::PartnershipCommand>,
     },
     /// Make tenants known, place them in the tree, suspend them; list and show them
     #[cfg(feature = "io")]
     Tenant {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: acting::Acting,
+        acting: args::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: acting::Verb<parties::TenantLook, parties::TenantCommand>,
+        command: args::Verb<party::args::TenantLook, party::args::TenantCommand>,
     },
     /// Publish, retire, list and show sharing profiles
     #[cfg(feature = "io")]
     Profile {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: acting::Acting,
+        acting: args::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: acting::Verb<parties::ProfileLook, parties::ProfileCommand>,
+        command: args::Verb<party::args::ProfileLook, party::args::ProfileCommand>,
     },
     /// Deal with the control topic: dump it, skip what cannot be understood
     #[cfg(feature = "io")]
     Control {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: acting::Acting,
+        acting: args::Acting,
         /// What to do.
         #[command(subcommand)]
-        command: acting::Verb<parties::ControlLook, parties::ControlCommand>,
+        command: args::Verb<party::args::ControlLook, party::args::ControlCommand>,
     },
 }
 
@@ -208,7 +178,7 @@ mod tests {
         }
         assert!(matches!(
             read("sharecast share revoke s1").unwrap().command,
-            Command::Share { command: acting::Verb::Write(share::ShareCommand::Revoke(_)), .. }
+            Command::Share { command: args::Verb::Write(share::args::ShareCommand::Revoke(_)), .. }
         ));
         assert_eq!(read("sharecast share list --state done").unwrap_err(), Exit::Usage);
         assert_eq!(read("sharecast share list --permission all").unwrap_err(), Exit::Usage);
@@ -223,3 +193,9 @@ mod tests {
         assert_eq!(read("sharecast --version").unwrap_err(), Exit::Ok);
     }
 }
+pub mod share;
+pub mod party;
+#[cfg(feature = "io")]
+pub mod provision;
+#[cfg(feature = "io")]
+pub mod event;

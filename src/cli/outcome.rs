@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::acting::GivenTime;
-use super::certain::Certain;
+use crate::cli::args::GivenTime;
+use crate::cli::share::revoke_wait::Certain;
 use super::exit::{Exit, Failure};
-use super::send::{client_failure, input_failure};
+use crate::cli::event::{client_failure, input_failure};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::document::{Kind, Node};
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// As results have it. Only shares have status documents: of other events one knows that they were folded and not rejected.
-    pub(super) fn word(&self, is_of_share: bool) -> &'static str {
+    pub(in crate::cli) fn word(&self, is_of_share: bool) -> &'static str {
         match self {
             Self::Written => "written",
             Self::Unchanged if !is_of_share => "folded",

@@ -6,7 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::configuration::{self, name_of};
+use crate::cli::config;
+use crate::cli::config::name_of;
 use super::exit::{Exit, Failure};
 use super::time_argument::TimeArgument;
 use crate::config::Config;
@@ -40,7 +41,7 @@ fn read_input(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Replays. The configuration is looked at first (exit 78), then what files there are (exit 64), then their lines (exit 65).
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
-    let config = configuration::load(files)?;
+    let config = config::load(files)?;
     let settings = Settings::from(&config);
     let control_bytes = read(&args.control)?;
     let mut read_inputs = Vec::with_capacity(args.inputs.len());

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
-use super::{configuration, logging};
+use crate::cli::{config, logging};
 use crate::clock::SystemClock;
-use crate::engine::ending::RunError;
-use crate::engine::run::{self, Start};
+use crate::engine::server::shutdown::RunError;
+use crate::engine::server;
+use crate::engine::server::Start;
 use crate::kafka::KafkaSettings;
 use crate::metrics;
 
 /// Runs the engine until a signal or a failure ends it.
 pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
-    let config = configuration::load(files)?;
+    let config = config::load(files)?;
     logging::init(&config.log);
     let start = Start {
         kafka: KafkaSettings::of(&config.kafka),
@@ -27,7 +28,7 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
         listening: None,
         config,
     };
-    run::run(start).map(|()| Exit::Ok).map_err(|error| {
+    server::run(start).map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
             RunError::Configuration(_) => Exit::Configuration,
             RunError::Unavailable(_) => Exit::Unavailable,

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::configuration;
+use crate::cli::config;
 use super::exit::{Exit, Failure};
-use super::printing::{Ended, exit};
+use crate::cli::output::{Ended, exit};
 use super::provision::patience;
-use super::reading::{Beginning, ControlFold};
-use super::send::client_failure;
-use crate::engine::snapshots;
+use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::cli::event::client_failure;
+use crate::engine::control::snapshot;
 use crate::kafka::{Admin, KafkaSettings};
 use crate::share::snapshot::{Origin, SnapshotError};
 
@@ -29,18 +29,18 @@ pub struct Args {
 /// Runs the command.
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let patience = patience(&args.timeout)?;
-    let config = configuration::load(files)?;
+    let config = config::load(files)?;
     let path = args.out.as_ref().unwrap_or(&config.snapshot.path);
     let failed = |error: SnapshotError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));
     // Before the whole control topic is read for it.
-    if let Some(error) = snapshots::cannot_write(path) {
+    if let Some(error) = snapshot::cannot_write(path) {
         return Err(failed(error.into()));
     }
     let kafka = KafkaSettings::of(&config.kafka);
     let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
     let origin = Origin { cluster, topic: config.control.topic.clone() };
     let table = ControlFold::open(&config, patience, Beginning::Whole)?.fold_to_end()?;
-    let bytes = snapshots::write_whole(&table, &origin, path).map_err(failed)?;
+    let bytes = snapshot::write_whole(&table, &origin, path).map_err(failed)?;
     let (epoch, shares) = (table.epoch().0, table.shares().count());
     exit(writeln!(io::stdout(), "{}  epoch {epoch}  {shares} shares  {bytes} bytes", path.display()).map_err(Ended::from))
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use super::reading::{Beginning, Coming, ControlFold};
-use super::send::client_failure;
+use crate::cli::control_fold::{Beginning, Coming, ControlFold};
+use crate::cli::event::client_failure;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
@@ -49,7 +49,7 @@ pub(super) fn reach(config: &Config, until: Until) -> Result<(), Failure> {
 
 /// The table as it is now, and what was found of an event under the id that is to be written.
 pub(super) struct Trial {
-    pub(super) table: ShareTable,
+    pub(in crate::cli) table: ShareTable,
     pub(super) first: Option<First>,
 }
 

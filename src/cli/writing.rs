@@ -1,18 +1,18 @@
 //! Writing events, one or many by the same path, and waiting for what becomes of them.
 
-use super::acting::Acting;
+use crate::cli::args::Acting;
 use super::exit::{Exit, Failure};
 use super::outcome::{Outcome, follow};
-use super::send::{client_failure, input_failure};
+use crate::cli::event::{client_failure, input_failure};
 use super::trial::Until;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
-use crate::engine::topics::SHARES;
+use crate::engine::topic::names::SHARES;
 use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
 use crate::share::event;
-use crate::share::kind::EventType;
+use crate::share::event::kind::EventType;
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {

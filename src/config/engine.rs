@@ -121,7 +121,7 @@ pub(super) fn whole_or(root: &Value, key: &str, default: i64) -> i64 {
 }
 
 /// As `span_or`, for words.
-pub(super) fn word<'v>(root: &'v Value, key: &str) -> Option<&'v str> {
+pub(in crate::config) fn word<'v>(root: &'v Value, key: &str) -> Option<&'v str> {
     root.at(key)?.as_text()
 }
 

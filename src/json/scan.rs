@@ -28,7 +28,7 @@ pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
 
 /// Behind `word`, which must stand at `at`.
 #[inline]
-pub(super) fn word(text: &[u8], at: usize, word: &'static [u8]) -> Result<usize, InvalidJson> {
+pub(in crate::json) fn word(text: &[u8], at: usize, word: &'static [u8]) -> Result<usize, InvalidJson> {
     let end = at + word.len();
     if text.get(at..end) == Some(word) { Ok(end) } else { Err(InvalidJson { what: "no value", at }) }
 }

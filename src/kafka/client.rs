@@ -38,7 +38,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// Of a call that was made once. What may pass has not been waited for, so it is no refusal yet.
-    pub(super) fn of(error: &KafkaError) -> Self {
+    pub(in crate::kafka) fn of(error: &KafkaError) -> Self {
         let (code, words) = failure::parts(error);
         match error {
             // Its words repeat the value, which may be a secret.
@@ -263,7 +263,7 @@ pub(super) struct Logged {
 
 impl Logged {
     /// For a client of this configuration.
-    pub(super) fn of(config: &ClientConfig) -> Self {
+    pub(in crate::kafka) fn of(config: &ClientConfig) -> Self {
         Self { bootstrap: config.get(canonical("bootstrap.servers")).unwrap_or_default().into(), trouble: Arc::default() }
     }
 
@@ -333,7 +333,7 @@ pub(super) struct Deadline(Instant);
 
 impl Deadline {
     #[allow(clippy::disallowed_methods, reason = "see the type's comment")]
-    pub(super) fn now() -> Instant {
+    pub(in crate::kafka) fn now() -> Instant {
         Instant::now()
     }
 

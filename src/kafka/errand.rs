@@ -43,7 +43,7 @@ impl<J: Send + 'static, A: Send + 'static> Errand<J, A> {
     }
 
     /// Has the call made and waits up to `limit` for its answer.
-    pub(super) fn run(self, job: J, limit: Duration) -> Result<(Self, A), GivenUp> {
+    pub(in crate::kafka) fn run(self, job: J, limit: Duration) -> Result<(Self, A), GivenUp> {
         let Self { jobs, answers } = self;
         if jobs.send(job).is_ok()
             && let Ok(answer) = answers.recv_timeout(limit)

@@ -38,7 +38,7 @@ pub(super) struct Plan {
     pub(super) active: Range<usize>,
     /// In `Scratch::transforms`; none for identity members.
     pub(super) transforms: Range<usize>,
-    pub(super) rules: Rules,
+    pub(in crate::profile) rules: Rules,
     pub(super) below: Rules,
     pub(super) selection: Selection,
 }

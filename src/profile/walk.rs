@@ -57,7 +57,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Writes the root; it is always written (docs/rules/profiles.md#containers).
-    pub(super) fn run(mut self) {
+    pub(in crate::profile) fn run(mut self) {
         let root = self.projection.trie.node(Trie::ROOT);
         self.scratch.active.push(Trie::ROOT);
         let selection = Selection::default().with(root.ends);

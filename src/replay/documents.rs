@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::id::Offset;
 use crate::record::decode::Identity;
-use crate::standing::partition::Current;
+use crate::sink_state::partition::Current;
 use crate::time::Millis;
 
 /// A document as it came.

@@ -7,11 +7,11 @@ use crate::record::dead_letter::Refusal;
 use crate::record::decode::Identity;
 use crate::record::mapping::{Mode, Stream};
 use crate::share::table::Touched;
-use crate::standing::cause::{Cause, Gone, Occasion, tombstone_time};
-use crate::standing::document::{Renderer, identity};
-use crate::standing::grant_of;
-use crate::standing::partition::{AssetHash, PartitionState};
-use crate::standing::reconcile::{Basis, Next, Put, Subject};
+use crate::sink_state::cause::{Cause, Gone, Occasion, tombstone_time};
+use crate::sink_state::document::{Renderer, identity};
+use crate::sink_state::grant_of;
+use crate::sink_state::partition::{AssetHash, PartitionState};
+use crate::sink_state::reconcile::{Basis, Next, Put, Subject};
 use crate::time::Millis;
 
 /// A document or a tombstone for one target.

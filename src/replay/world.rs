@@ -16,7 +16,7 @@ use crate::release::Suppressed;
 use crate::share::event::Unreadable;
 use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
-use crate::standing::reconcile::Basis;
+use crate::sink_state::reconcile::Basis;
 use crate::time::{Millis, Moment};
 
 /// The topic that control records come from.
@@ -25,7 +25,7 @@ const CONTROL: &str = "sharecast.control";
 /// How many shares of a profile are asked for at a time.
 const SLICE: usize = 1024;
 
-pub(super) struct World<'s, 'l> {
+pub(in crate::replay) struct World<'s, 'l> {
     streams: &'s [Stream],
     table: ShareTable,
     graph: ShareGraph,

@@ -6,64 +6,16 @@
 //! for what follows from one; `graph` is the immutable index on a `trie`; `status` and `query` are what comes out,
 //! `listing`, `roster`, `history` and `dump` what people look at, `lines` and `bulk` one command for many shares, `refusal` why it is refused in a sentence, `write_token` the ids of one write, `mail` what the invited are sent, `snapshot` keeps it, in parts, by `codec`.
 
-pub mod bulk;
-pub mod bulk_names;
-pub mod code;
-pub mod data;
-pub mod dump;
-pub mod event;
-pub mod graph;
-pub mod history;
-pub mod invitee;
-pub mod kind;
-pub mod lifecycle;
-pub mod lines;
-pub mod listing;
-pub mod mail;
-pub mod query;
-pub mod refusal;
-pub mod roster;
-pub mod snapshot;
 pub mod state;
 pub mod status;
+pub mod event;
+pub mod lifecycle;
 pub mod table;
-pub mod write_token;
+pub mod graph;
+pub mod snapshot;
 
-mod already;
-mod change;
-mod codec;
-mod deeds;
-mod entry;
-mod fields;
-mod in_words;
-mod index;
-mod memory;
-mod partnership;
-mod profiles;
-mod publish;
-mod schedule;
-mod slab;
-mod snapshot_parties;
-mod snapshot_shares;
-mod stored;
-mod streams;
-mod surroundings;
-mod tenant;
-mod trie;
 
-#[cfg(test)]
-mod bulk_tests;
-#[cfg(test)]
-mod code_tests;
-#[cfg(test)]
-mod laws;
-#[cfg(test)]
-mod look_laws;
-#[cfg(test)]
-mod random_log;
-#[cfg(test)]
-mod life_tests;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod world;
+pub mod view;
+pub mod bulk;
+pub(crate) mod reasons;
+pub mod tests;

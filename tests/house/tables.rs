@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sharecast::record::dead_letter;
-use sharecast::share::kind::EventType;
+use sharecast::share::event::kind::EventType;
 use sharecast::share::state::Reason;
 
 use super::pages::texts;

@@ -5,8 +5,8 @@ use std::process::Output;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use sharecast::share::code::CodeHash;
-use sharecast::share::write_token::WriteToken;
+use sharecast::share::event::invitation_code::CodeHash;
+use sharecast::share::event::write_token::WriteToken;
 
 use super::broker::{PATIENCE, shared, unique};
 use super::instance::{command, file, output, printed};

@@ -65,7 +65,7 @@ fn value_at<'l>(leaves: &'l [Leaf], path: &str) -> Option<&'l str> {
 const CELL: usize = 11;
 
 /// A table of one record and what each reader got of it. A dash is what was withheld from that reader.
-pub(super) fn table(page: &Page, sent: (&str, &[u8]), readers: &[(&str, &[u8])]) -> Vec<String> {
+pub(in crate::cli) fn table(page: &Page, sent: (&str, &[u8]), readers: &[(&str, &[u8])]) -> Vec<String> {
     let raw = leaves(sent.1);
     let got: Vec<Vec<Leaf>> = readers.iter().map(|(_, value)| leaves(value)).collect();
     let mut paths: Vec<&str> = raw.iter().map(|(path, _)| path.as_str()).collect();

@@ -13,23 +13,25 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::fleet::{Fleet, RAW_TOPIC};
 use super::profiles;
-use crate::cli::acting::{Acting, Draft, Verb};
-use crate::cli::parties::{self, ProfileCommand};
-use crate::cli::send::random;
-use crate::cli::share::Order;
+use crate::cli::args::{Acting, Draft, Verb};
+use crate::cli::party::args;
+use crate::cli::party::args::ProfileCommand;
+use crate::cli::event::random;
+use crate::cli::share::args::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Surroundings};
 use crate::document::{Kind, Node};
-use crate::engine::ending::RunError;
-use crate::engine::run::{self, Start};
-use crate::engine::topics::{DEAD_LETTERS, SHARES, STATE};
+use crate::engine::server::shutdown::RunError;
+use crate::engine::server;
+use crate::engine::server::Start;
+use crate::engine::topic::names::{DEAD_LETTERS, SHARES, STATE};
 use crate::id::Offset;
 use crate::json::document;
 use crate::kafka::{KafkaSettings, MockKafka, TopicReader, Writer};
 use crate::metrics;
 use crate::share::event;
-use crate::share::write_token::WriteToken;
+use crate::share::event::write_token::WriteToken;
 use crate::time::Millis;
 
 /// The other tenants: one hires, one repairs, one insures.
@@ -111,7 +113,7 @@ impl Stage {
             topics_are_given: true,
             listening: Some(listening),
         };
-        let engine = std::thread::spawn(move || run::run(start));
+        let engine = std::thread::spawn(move || server::run(start));
         // Without an address the engine has ended, and says why.
         let Ok(http) = listens.recv() else {
             return Err(Halt::broken(engine.join().map_or("the engine's thread panicked".into(), |ended| format!("{ended:?}"))));
@@ -275,7 +277,7 @@ fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
         }
         Command::Profile { acting, command: Verb::Write(ProfileCommand::Publish { name, file, owner }) } => {
             let spec = profiles::spec(&file).map_err(wrong)?;
-            Ok((acting, parties::publish(name, owner.as_ref(), spec)))
+            Ok((acting, args::publish(name, owner.as_ref(), spec)))
         }
         other => Err(wrong(format!("the demo has no use for {other:?}"))),
     }

@@ -304,7 +304,7 @@ fn records_out(stage: &Stage) -> u64 {
 }
 
 /// Whether it is a record of the tenant's telemetry.
-pub(super) fn is_of(arrival: &Arrival, tenant: &str) -> bool {
+pub(in crate::cli) fn is_of(arrival: &Arrival, tenant: &str) -> bool {
     arrival.topic.strip_prefix("share.").and_then(|rest| rest.strip_suffix(".telemetry")) == Some(tenant)
 }
 

@@ -5,14 +5,14 @@ use super::Upserts;
 use super::partition::UpsertPartition;
 use super::reconcile::{Reconciler, Refusals};
 use super::writes::{Bytes, Write};
-use crate::engine::letters::Letter;
-use crate::engine::routes::{RouteIndex, Routes};
+use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::route::{RouteIndex, Routes};
 use crate::id::Offset;
 use crate::live::View;
 use crate::record::dead_letter::Reason;
 use crate::record::mapping::Stream;
-use crate::standing::note::Reconciled;
-use crate::standing::partition::PartitionState;
+use crate::sink_state::note::Reconciled;
+use crate::sink_state::partition::PartitionState;
 use crate::time::Moment;
 use crate::transport::InputOffset;
 

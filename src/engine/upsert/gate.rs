@@ -9,8 +9,8 @@ use tracing::debug;
 
 use crate::clock::Clock;
 use crate::id::{Epoch, StreamIndex, TenantId};
-use crate::standing::gate::Reached;
-use crate::standing::note::Reconciled;
+use crate::sink_state::gate::Reached;
+use crate::sink_state::note::Reconciled;
 use crate::time::Millis;
 use crate::transport::ConsumeError;
 

@@ -36,14 +36,14 @@ use self::queue::WorkQueue;
 use self::reconcile::{Reconciler, UpsertRules};
 use self::work::is_active;
 use super::control::Command;
-use super::desk::Desk;
-use super::jobs::{Job, News, Read};
-use super::routes::{RouteIndex, Routes, Use};
+use crate::engine::restore::Desk;
+use crate::engine::restore::request::{Job, News, Read};
+use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::clock::BootTime;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
-use crate::standing::partition::PartitionState;
+use crate::sink_state::partition::PartitionState;
 use crate::time::Millis;
 use crate::transport::SourcePartition;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::changes::Work;
-use crate::engine::routes::{RouteIndex, Routes};
+use crate::engine::output::route::{RouteIndex, Routes};
 use crate::id::{ShareId, StreamIndex, TenantId};
 
 /// Something that a route did not take.

@@ -9,12 +9,12 @@ use rustc_hash::FxHashMap;
 use super::arrived::Answered;
 use super::changes::Work;
 use super::gate::Reopened;
-use crate::engine::jobs::{Found, Loaded, Ticket};
+use crate::engine::restore::request::{Found, Loaded, Ticket};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::live::View;
-use crate::standing::entry::Digest;
-use crate::standing::note::Reconciled;
-use crate::standing::partition::{PartitionState, SinkEntry};
+use crate::sink_state::entry::Digest;
+use crate::sink_state::note::Reconciled;
+use crate::sink_state::partition::{PartitionState, SinkEntry};
 use crate::transport::SourcePartition;
 
 /// How far a partition has come.

@@ -8,7 +8,7 @@ use crate::engine::control::Command;
 use crate::id::{Epoch, ShareId, StreamIndex, StreamSet};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
-use crate::standing::cause::Gone;
+use crate::sink_state::cause::Gone;
 use crate::time::Millis;
 
 /// Shares of a profile that are asked for at a time.

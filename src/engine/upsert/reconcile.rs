@@ -11,21 +11,23 @@ use super::queue::WorkQueue;
 use super::work::Now;
 use super::writes::{Bytes, Writes};
 use crate::decide::{ReleaseRules, shown_permission};
-use crate::engine::deciding::provenance_headers;
-use crate::engine::letters::Letter;
-use crate::engine::outbox::Origin;
-use crate::engine::routes::{RouteIndex, Routes};
-use crate::engine::topics::TopicNames;
+use crate::engine::worker::decide::provenance_headers;
+use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::outbox::Origin;
+use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::record::dead_letter::Reason;
 use crate::record::mapping::Stream;
 use crate::share::graph::Grant;
-use crate::share::query::own_end;
-use crate::standing::cause::{self, Cause, Gone, Occasion};
-use crate::standing::document::Renderer;
-use crate::standing::entry::{self, Digest, StandingEntry};
-use crate::standing::partition::SinkEntry;
-use crate::standing::reconcile::{Next, Put, Step, Subject};
+use crate::share::table::query::own_end;
+use crate::sink_state::cause;
+use crate::sink_state::cause::{Cause, Gone, Occasion};
+use crate::sink_state::document::Renderer;
+use crate::sink_state::entry;
+use crate::sink_state::entry::{Digest, StandingEntry};
+use crate::sink_state::partition::SinkEntry;
+use crate::sink_state::reconcile::{Next, Put, Step, Subject};
 use crate::time::Millis;
 use crate::transport::SourcePartition;
 
@@ -72,7 +74,7 @@ pub struct Refusals {
 
 /// Carries transitions out, and holds what the transaction under way writes.
 pub(super) struct Reconciler {
-    pub(super) rules: UpsertRules,
+    pub(in crate::engine) rules: UpsertRules,
     pub(super) streams: Arc<[Stream]>,
     gates: Arc<Gates>,
     /// Holds the document at hand.

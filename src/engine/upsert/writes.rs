@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::changes::Work;
-use crate::engine::routes::RouteIndex;
+use crate::engine::output::route::RouteIndex;
 use crate::id::{Offset, ShareId};
 use crate::time::Millis;
 use crate::transport::SourcePartition;

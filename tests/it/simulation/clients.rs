@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sharecast::engine::seeing::{NotMade, TopicKind, TopicMaker};
+use sharecast::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
 use sharecast::engine::upsert::changes::{Hearing, Teller};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::transport::{

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sharecast::engine::desk::Desk;
-use sharecast::engine::jobs::{Job, News};
-use sharecast::engine::loading::Surroundings;
+use sharecast::engine::restore::Desk;
+use sharecast::engine::restore::request::{Job, News};
+use sharecast::engine::restore::partition::Surroundings;
 use sharecast::engine::upsert::gate::Gates;
 use sharecast::id::{Offset, StreamIndex};
-use sharecast::standing::note::Reconciled;
+use sharecast::sink_state::note::Reconciled;
 use sharecast::time::Millis;
 use sharecast::transport::{Archive, Batch, ConsumeError, LogBounds, SourcePartition};
 

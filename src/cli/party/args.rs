@@ -1,0 +1,238 @@
+//! `sharecast partnership …`, `tenant …`, `profile …` and `control …`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::cli::args::{Acting, Data, Draft, tenant};
+use crate::cli::argument;
+use crate::document::{Kind, Node};
+use crate::id::TenantId;
+
+/// `sharecast partnership …`.
+#[derive(Debug, Subcommand)]
+pub enum PartnershipCommand {
+    /// Make two tenants partners, as the operator
+    Establish {
+        /// One of them
+        #[arg(value_parser = tenant)]
+        a: TenantId,
+        /// The other
+        #[arg(value_parser = tenant)]
+        b: TenantId,
+        /// Offers between them are accepted by themselves
+        #[arg(long)]
+        auto_accept: bool,
+    },
+    /// Offer a partnership
+    Offer(Pair),
+    /// Accept one
+    Accept {
+        /// Between whom.
+        #[command(flatten)]
+        pair: Pair,
+        /// Offers between the two are accepted by themselves
+        #[arg(long)]
+        auto_accept: bool,
+    },
+    /// Decline one
+    Decline(Pair),
+    /// End one: its shares are revoked at once, in both directions
+    End(Pair),
+}
+
+/// The subcommands that look at partnerships.
+#[derive(Debug, Subcommand)]
+pub enum PartnershipLook {
+    /// List partnerships, offered and active; with --as TENANT its own
+    List {
+        /// Only those of this tenant; may be repeated
+        #[arg(long, value_parser = tenant)]
+        tenant: Vec<TenantId>,
+    },
+    /// Show one; exit 1 if there is none
+    Show {
+        /// The partner; the operator names both
+        #[arg(value_name = "TENANT", value_parser = tenant, num_args = 1..=2, required = true)]
+        tenants: Vec<TenantId>,
+    },
+}
+
+/// The other side; for the operator both sides, the acting one first.
+#[derive(Debug, clap::Args)]
+pub struct Pair {
+    /// The partner; the operator names both, the acting side first
+    #[arg(value_parser = tenant, num_args = 1..=2, required = true)]
+    tenants: Vec<TenantId>,
+}
+
+/// A command line that clap could not refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(String);
+
+impl Pair {
+    fn data(self, acting: &Acting) -> Result<Data, Misused> {
+        match (&acting.actor, self.tenants.as_slice()) {
+            (Some(_), [partner]) => Ok(Data::default().text("partner", partner.as_str())),
+            (None, [a, b]) => Ok(Data::default().list("tenants", &[a.to_string(), b.to_string()])),
+            (Some(_), _) => Err(Misused("name the partner alone: the acting tenant is the one of --as".into())),
+            (None, _) => Err(Misused("name both tenants, the acting one first, or say who acts with --as TENANT".into())),
+        }
+    }
+}
+
+impl PartnershipCommand {
+    /// The control event that the command stands for.
+    pub fn draft(self, acting: &Acting) -> Result<Draft, Misused> {
+        Ok(match self {
+            Self::Establish { a, b, auto_accept } => Data::default()
+                .list("tenants", &[a.to_string(), b.to_string()])
+                .flag_if("auto_accept", auto_accept)
+                .draft("partnership.established"),
+            Self::Offer(pair) => pair.data(acting)?.draft("partnership.offered"),
+            Self::Accept { pair, auto_accept } => pair.data(acting)?.flag_if("auto_accept", auto_accept).draft("partnership.accepted"),
+            Self::Decline(pair) => pair.data(acting)?.draft("partnership.declined"),
+            Self::End(pair) => pair.data(acting)?.draft("partnership.ended"),
+        })
+    }
+}
+
+/// `sharecast tenant …`.
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant known, or change its place in the tree or its suspension
+    Update {
+        /// The tenant
+        #[arg(value_parser = tenant)]
+        tenant: TenantId,
+        /// Its parent in the tree
+        #[arg(long, value_parser = self::tenant)]
+        parent: Option<TenantId>,
+        /// It has no parent any more
+        #[arg(long, conflicts_with = "parent")]
+        no_parent: bool,
+        /// Pause all its shares
+        #[arg(long)]
+        suspend: bool,
+        /// Lift exactly that pause
+        #[arg(long, conflicts_with = "suspend")]
+        unsuspend: bool,
+    },
+}
+
+/// The subcommands that look at tenants.
+#[derive(Debug, Subcommand)]
+pub enum TenantLook {
+    /// List every tenant that an event has named; with --as TENANT itself alone
+    List,
+    /// Show one; exit 1 if nothing is known of it
+    Show {
+        /// The tenant
+        #[arg(value_parser = tenant)]
+        tenant: TenantId,
+    },
+}
+
+impl TenantCommand {
+    /// The control event that the command stands for.
+    pub fn draft(self) -> Draft {
+        let Self::Update { tenant, parent, no_parent, suspend, unsuspend } = self;
+        let mut data = Data::default().text("tenant", tenant.as_str()).text_if("parent", parent.as_ref().map(TenantId::as_str));
+        if no_parent {
+            data = data.node("parent", Kind::Null);
+        }
+        if suspend || unsuspend {
+            data = data.node("suspended", Kind::Bool(suspend));
+        }
+        data.draft("tenant.updated")
+    }
+}
+
+/// `sharecast profile …`.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Publish a sharing profile, or a new version of it
+    Publish {
+        /// Its name
+        #[arg(value_parser = argument::profile)]
+        name: String,
+        /// The YAML or JSON file
+        file: PathBuf,
+        /// Whose profile it is, if the operator publishes
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+    },
+    /// Retire a profile: shares that use it release nothing until it is published again
+    Retire {
+        /// Its name
+        #[arg(value_parser = argument::profile)]
+        name: String,
+        /// Whose profile it is, if the operator retires it
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+    },
+}
+
+/// The subcommands that look at profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileLook {
+    /// List the profiles that were published; with --as TENANT its own
+    List {
+        /// Only those of this tenant
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+    },
+    /// Show one with its rules as they were published; exit 1 if there is none
+    #[command(disable_version_flag = true)]
+    Show {
+        /// Its name
+        #[arg(value_parser = argument::profile)]
+        name: String,
+        /// Whose profile it is, where several tenants have one of this name
+        #[arg(long, value_parser = tenant)]
+        owner: Option<TenantId>,
+        /// An older version, counted from 1; read from the whole control topic
+        #[arg(long = "version", id = "number", value_name = "NUMBER")]
+        version: Option<u32>,
+    },
+}
+
+/// `profile.published`, with the spec as it was read and checked.
+pub fn publish(name: String, owner: Option<&TenantId>, spec: Node) -> Draft {
+    Data::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).node("spec", spec.kind).draft("profile.published")
+}
+
+/// `profile.retired`.
+pub fn retire(name: String, owner: Option<&TenantId>) -> Draft {
+    Data::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).draft("profile.retired")
+}
+
+/// `sharecast control …`.
+#[derive(Debug, Subcommand)]
+pub enum ControlCommand {
+    /// Go on behind a control record that cannot be understood: look at it first, it may be a revoke
+    Skip {
+        /// Its offset, as `/readyz` and the log name it
+        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+        offset: i64,
+        /// Why it may be skipped
+        #[arg(long, value_parser = argument::text)]
+        note: String,
+    },
+}
+
+/// The subcommands that look at the control topic.
+#[derive(Debug, Subcommand)]
+pub enum ControlLook {
+    /// Print every record as a line that `replay --control` reads: with its offset, and its control time as `time`
+    Dump,
+}
+
+impl ControlCommand {
+    /// The control event that the command stands for.
+    pub fn draft(self) -> Draft {
+        let Self::Skip { offset, note } = self;
+        Data::default().node("offset", Kind::Number(offset.to_string())).text("note", note).draft("control.skipped")
+    }
+}

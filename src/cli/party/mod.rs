@@ -1,0 +1,6 @@
+//! TODO
+
+#[cfg(feature = "io")]
+pub mod args;
+#[cfg(feature = "io")]
+pub mod show;

@@ -1,0 +1,264 @@
+//! `sharecast partnership|tenant|profile list|show`, and `control dump`.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::args::{Acting, Format};
+use crate::cli::config;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::party::args::{ControlLook, PartnershipLook, ProfileLook, TenantLook};
+use crate::cli::output::{Ended, exit, pretty, print_members, print_table, print_values, shown};
+use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::config::Config;
+use crate::id::{ProfileName, TenantId};
+use crate::json::document::parse;
+use crate::json::text::write_string;
+use crate::share::view::dump;
+use crate::share::table::query::ProfileView;
+use crate::share::table::parties::{Bonded, PartnershipView, TenantView};
+use crate::share::table::ShareTable;
+
+fn read(files: &[PathBuf], acting: &Acting) -> Result<ShareTable, Failure> {
+    let patience = acting.patience_of_reader()?;
+    ControlFold::open(&config::load(files)?, patience, Beginning::Snapshot)?.fold_to_end()
+}
+
+fn missing(what: String) -> Failure {
+    Failure::new(Exit::Failed, what)
+}
+
+/// A list of things, each a row or a JSON value.
+fn print_all<T>(
+    format: Format,
+    headers: &[&str],
+    all: &[T],
+    row: impl Fn(&T) -> Vec<String>,
+    json: impl Fn(&T) -> Vec<u8>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    if format == Format::Table {
+        print_table(headers, &all.iter().map(row).collect::<Vec<_>>(), &mut out)?;
+    } else {
+        print_values(format, all.iter().map(json), &mut out)?;
+    }
+    out.flush()
+}
+
+/// One thing, by its members or as its JSON.
+fn print_one(format: Format, json: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if format == Format::Table {
+        return print_members(json, &mut out);
+    }
+    out.write_all(json)?;
+    out.write_all(b"\n")
+}
+
+/// `sharecast tenant list|show`. A tenant sees itself alone.
+pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantLook) -> Result<Exit, Failure> {
+    let table = read(files, acting)?;
+    let is_seen = |id: &str| acting.actor.as_ref().is_none_or(|own| own.as_str() == id);
+    exit(match command {
+        TenantLook::List => {
+            let all: Vec<TenantView<'_>> = table.tenants().into_iter().filter(|tenant| is_seen(tenant.id)).collect();
+            let row = |tenant: &TenantView<'_>| {
+                let parent = tenant.parent.unwrap_or("-").to_owned();
+                vec![tenant.id.to_owned(), parent, if tenant.is_suspended { "yes" } else { "no" }.to_owned()]
+            };
+            print_all(acting.output, &["TENANT", "PARENT", "SUSPENDED"], &all, row, TenantView::to_json).map_err(Ended::from)
+        }
+        TenantLook::Show { tenant } => {
+            let found = table.known_tenant(tenant.as_str()).filter(|tenant| is_seen(tenant.id));
+            let found = found.ok_or_else(|| missing(format!("nothing is known of tenant {tenant} here")))?;
+            print_one(acting.output, &found.to_json()).map_err(Ended::from)
+        }
+    })
+}
+
+/// `sharecast partnership list|show`. A tenant sees its own.
+pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipLook) -> Result<Exit, Failure> {
+    // The command line first: what is wrong with it is said at once.
+    let pair = match (&command, &acting.actor) {
+        (PartnershipLook::List { .. }, _) => None,
+        (PartnershipLook::Show { tenants }, own) => match (own, tenants.as_slice()) {
+            (Some(own), [partner]) if own != partner => Some([own.clone(), partner.clone()]),
+            (None, [a, b]) if a != b => Some([a.clone(), b.clone()]),
+            (None, [a, _]) => return Err(Failure::new(Exit::Usage, format!("a partnership is of two tenants, and {a} is named twice"))),
+            (Some(own), [_]) => {
+                return Err(Failure::new(Exit::Usage, format!("a partnership is of two tenants, and {own} is the one of --as")));
+            }
+            (Some(_), _) => return Err(Failure::new(Exit::Usage, "name the partner alone: the other is the tenant of --as")),
+            (None, _) => return Err(Failure::new(Exit::Usage, "name both tenants, or say who asks with --as TENANT")),
+        },
+    };
+    let table = read(files, acting)?;
+    let all = table.partnerships();
+    let is_of = |pair: &PartnershipView<'_>, tenant: &TenantId| pair.tenants.contains(&tenant.as_str());
+    exit(match (command, pair) {
+        (PartnershipLook::Show { .. }, Some([a, b])) => {
+            let found = all.iter().find(|pair| is_of(pair, &a) && is_of(pair, &b) && a != b);
+            let found = found.ok_or_else(|| missing(format!("there is no partnership of {a} and {b}")))?;
+            print_one(acting.output, &found.to_json()).map_err(Ended::from)
+        }
+        (PartnershipLook::List { tenant: of }, _) | (PartnershipLook::Show { tenants: of }, None) => {
+            let is_wanted = |pair: &PartnershipView<'_>| of.is_empty() || of.iter().any(|tenant| is_of(pair, tenant));
+            let is_seen = |pair: &PartnershipView<'_>| acting.actor.as_ref().is_none_or(|own| is_of(pair, own));
+            let all: Vec<PartnershipView<'_>> = all.into_iter().filter(|pair| is_wanted(pair) && is_seen(pair)).collect();
+            let row = |pair: &PartnershipView<'_>| {
+                let how = match pair.bond {
+                    Bonded::OfferedBy(by) => format!("offered by {by}"),
+                    Bonded::Active { auto_accept: true } => "accepts by itself".to_owned(),
+                    Bonded::Active { auto_accept: false } => "-".to_owned(),
+                };
+                vec![pair.tenants[0].to_owned(), pair.tenants[1].to_owned(), pair.state().to_owned(), how]
+            };
+            print_all(acting.output, &["TENANT", "TENANT", "STATE", "NOTE"], &all, row, PartnershipView::to_json).map_err(Ended::from)
+        }
+    })
+}
+
+/// A profile's spec as one version of it said.
+struct Version {
+    owner: String,
+    name: String,
+    version: u32,
+    is_retired: bool,
+    spec: Vec<u8>,
+}
+
+impl Version {
+    fn of(profile: &ProfileView<'_>) -> Self {
+        let (owner, name) = (profile.owner.to_owned(), profile.name.to_owned());
+        Self { owner, name, version: profile.revision, is_retired: profile.is_retired, spec: profile.spec.to_vec() }
+    }
+
+    /// `{"owner","profile","version","retired"}`, and `"spec"` if it is wanted.
+    fn to_json(&self, has_spec: bool) -> Vec<u8> {
+        let mut out = b"{\"owner\":".to_vec();
+        write_string(&self.owner, &mut out);
+        out.extend_from_slice(b",\"profile\":");
+        write_string(&self.name, &mut out);
+        out.extend_from_slice(format!(",\"version\":{},\"retired\":{}", self.version, self.is_retired).as_bytes());
+        if has_spec {
+            out.extend_from_slice(b",\"spec\":");
+            out.extend_from_slice(&self.spec);
+        }
+        out.push(b'}');
+        out
+    }
+
+    fn row(&self) -> Vec<String> {
+        let streams = parse(&self.spec).map(|spec| spec.members().iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(","));
+        let retired = if self.is_retired { "yes" } else { "no" };
+        vec![self.owner.clone(), self.name.clone(), self.version.to_string(), retired.to_owned(), streams.unwrap_or_default()]
+    }
+}
+
+/// `sharecast profile list|show`. A tenant sees its own profiles alone (docs/rules/status.md#who-sees-what).
+pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileLook) -> Result<Exit, Failure> {
+    let patience = acting.patience_of_reader()?;
+    let (is_list, name, owner, version) = match command {
+        ProfileLook::List { owner } => (true, None, owner, None),
+        ProfileLook::Show { name, owner, version } => (false, Some(name), owner, version),
+    };
+    if let Some(name) = &name {
+        ProfileName::parse(name).map_err(|error| Failure::new(Exit::Usage, format!("'{}': {error}", shown(name))))?;
+    }
+    if version == Some(0) {
+        return Err(Failure::new(Exit::Usage, "--version 0: the first publication is version 1"));
+    }
+    let is_wanted = |profile: &ProfileView<'_>| {
+        name.as_ref().is_none_or(|name| name == profile.name)
+            && [&owner, &acting.actor].into_iter().flatten().all(|owner| owner.as_str() == profile.owner)
+    };
+    let config = config::load(files)?;
+    let mut found = match version {
+        Some(version) => old_version(&config, patience, version, is_wanted)?,
+        None => {
+            let table = ControlFold::open(&config, patience, Beginning::Snapshot)?.fold_to_end()?;
+            table.profiles().filter(is_wanted).map(|profile| Version::of(&profile)).collect()
+        }
+    };
+    found.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
+    if is_list {
+        let headers = ["OWNER", "PROFILE", "VERSION", "RETIRED", "STREAMS"];
+        return exit(print_all(acting.output, &headers, &found, Version::row, |found| found.to_json(false)).map_err(Ended::from));
+    }
+    let name = shown(&name.unwrap_or_default());
+    match found.as_slice() {
+        [] if name == "all" => Err(missing("`all` is built in: every stream, everything in it".to_owned())),
+        [] => Err(missing(format!("there is no profile {name} here, or none of this owner and version"))),
+        [one] => exit(print_version(one, acting.output).map_err(Ended::from)),
+        many => {
+            let owners: Vec<&str> = many.iter().map(|found| found.owner.as_str()).collect();
+            Err(Failure::new(Exit::Usage, format!("several tenants have a profile {name}: say --owner {}", owners.join(" or --owner "))))
+        }
+    }
+}
+
+/// Each publication that said something else is a version; only the log has the old ones.
+fn old_version(
+    config: &Config,
+    patience: Duration,
+    version: u32,
+    is_wanted: impl Fn(&ProfileView<'_>) -> bool,
+) -> Result<Vec<Version>, Failure> {
+    let mut found: Vec<Version> = Vec::new();
+    let mut fold = ControlFold::open(config, patience, Beginning::First)?;
+    fold.read_to_end(|table, coming| {
+        let changed = coming.fold(table).profile;
+        let profile = changed.and_then(|slot| table.profiles().find(|profile| profile.slot == slot));
+        if let Some(profile) = profile.filter(|profile| profile.revision == version && !profile.is_retired && is_wanted(profile)) {
+            found.push(Version::of(&profile));
+        }
+        Ok::<(), Failure>(())
+    })?;
+    // Whether it is retired is said of the profile as it stands now.
+    for one in &mut found {
+        let now = fold.table.profiles().find(|profile| profile.owner == one.owner && profile.name == one.name);
+        one.is_retired = now.is_some_and(|now| now.is_retired);
+    }
+    Ok(found)
+}
+
+fn print_version(found: &Version, format: Format) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if format != Format::Table {
+        out.write_all(&found.to_json(true))?;
+        return out.write_all(b"\n");
+    }
+    print_members(&found.to_json(false), &mut out)?;
+    let mut text = Vec::new();
+    if let Ok(spec) = parse(&found.spec) {
+        pretty(&spec, 0, &mut text);
+    }
+    writeln!(out, "\n{}", String::from_utf8_lossy(&text))
+}
+
+/// `sharecast control dump`: every record of the control topic as a line that `replay` reads.
+pub fn control(files: &[PathBuf], acting: &Acting, command: &ControlLook) -> Result<Exit, Failure> {
+    let ControlLook::Dump = command;
+    if acting.actor.is_some() {
+        return Err(Failure::new(Exit::Usage, "the control topic is the operator's to look at: leave --as out"));
+    }
+    let patience = acting.patience_of_reader()?;
+    let mut fold = ControlFold::open(&config::load(files)?, patience, Beginning::Oldest)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    let is_list = acting.output == Format::Json;
+    let mut count = 0u64;
+    let mut dump = || -> Result<(), Ended> {
+        out.write_all(if is_list { b"[" } else { b"" })?;
+        fold.read_to_end(|_, coming| {
+            let record = coming.record;
+            out.write_all(if is_list && count > 0 { b"," } else { b"" })?;
+            out.write_all(&dump::line(record.offset, coming.time, &record.headers, record.value.as_deref()))?;
+            out.write_all(if is_list { b"" } else { b"\n" })?;
+            count += 1;
+            Ok::<(), Ended>(())
+        })?;
+        out.write_all(if is_list { b"]\n" } else { b"" })?;
+        Ok(out.flush()?)
+    };
+    exit(dump())
+}

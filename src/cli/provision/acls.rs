@@ -1,0 +1,213 @@
+//! The ACLs that a configuration needs, as `kafka-acls` commands: what each principal may do, and nothing more
+//! (docs/operators.md#lock-the-topics).
+
+use crate::config::Config;
+use crate::engine::topic::required::hidden_topics;
+use crate::engine::topic::names::{INVITATIONS, TopicNames};
+use crate::id::TenantId;
+
+/// Who is who to Kafka, in its words: `User:name`.
+#[derive(Debug, Clone)]
+pub(super) struct Principals {
+    /// Runs the engine.
+    pub(super) engine: String,
+    /// Runs the other commands: it may read and write every event.
+    pub(super) operator: String,
+    /// Reads the invitations.
+    pub(super) mailer: String,
+    /// Each tenant's data platform.
+    pub(super) tenants: Vec<(TenantId, String)>,
+}
+
+/// The arguments of one call of `kafka-acls`, behind `--bootstrap-server`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant(Vec<String>);
+
+/// One principal's commands with their headline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) title: String,
+    pub(super) grants: Vec<Grant>,
+}
+
+/// How a resource's name is meant.
+#[derive(Clone, Copy)]
+enum Named {
+    Exactly,
+    Beginning,
+}
+
+fn grant(principal: &str, operations: &[&str], kind: &str, names: &[String], named: Named) -> Grant {
+    let mut words = vec!["--add".to_owned(), "--allow-principal".to_owned(), principal.to_owned()];
+    words.extend(operations.iter().flat_map(|operation| ["--operation".to_owned(), (*operation).to_owned()]));
+    words.extend(names.iter().flat_map(|name| [format!("--{kind}"), name.clone()]));
+    if let Named::Beginning = named {
+        words.extend(["--resource-pattern-type".to_owned(), "prefixed".to_owned()]);
+    }
+    Grant(words)
+}
+
+impl Grant {
+    /// The whole command, for a shell.
+    pub(super) fn command(&self, bootstrap: &str, command_config: Option<&str>) -> String {
+        let mut words = vec!["kafka-acls.sh".to_owned(), "--bootstrap-server".to_owned(), bootstrap.to_owned()];
+        words.extend(command_config.into_iter().flat_map(|file| ["--command-config".to_owned(), file.to_owned()]));
+        words.extend(self.0.iter().cloned());
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,:/=@".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Every principal's section, tenants last. Of those only reading is granted, and only of their own topics and of groups whose names
+/// begin with `<tenant>.`, which no other tenant's can.
+pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<Section> {
+    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let mut sections = vec![
+        Section { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
+        Section {
+            title: format!("every command but run, {}: the operator's, and those that act for a tenant with --as", principals.operator),
+            grants: operator(config, &principals.operator),
+        },
+        Section {
+            title: format!("the mailer, {}", principals.mailer),
+            grants: vec![
+                grant(&principals.mailer, &["Read", "Describe"], "topic", &[INVITATIONS.to_owned()], Named::Exactly),
+                grant(&principals.mailer, &["Read"], "group", &["sharecast-mailer".to_owned()], Named::Exactly),
+            ],
+        },
+    ];
+    for (tenant, principal) in &principals.tenants {
+        let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
+        let topics: Vec<String> = streams.chain([names.of_status(tenant)]).collect();
+        let grants = vec![
+            grant(principal, &["Read", "Describe"], "topic", &topics, Named::Exactly),
+            grant(principal, &["Read", "Describe"], "group", &[format!("{tenant}.")], Named::Beginning),
+        ];
+        let title = format!("tenant {tenant}, {principal}, as owner and as target: its own topics, in groups named {tenant}.…");
+        sections.push(Section { title, grants });
+    }
+    sections
+}
+
+/// What tenants' topics begin with: streams by the template, status topics always so.
+fn tenant_prefixes(config: &Config) -> Vec<String> {
+    let mut prefixes = vec!["share.".to_owned()];
+    let template = config.output.topics.prefix();
+    if !template.starts_with("share.") {
+        prefixes.push(template.to_owned());
+    }
+    prefixes
+}
+
+fn engine(config: &Config, principal: &str) -> Vec<Grant> {
+    let group = &config.kafka.group;
+    // The workers' group, the status writer's, and those that readers outside any group still name to the cluster.
+    let groups = [group.clone(), format!("{group}-")];
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    let mut grants = vec![
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
+        grant(principal, &["Read", "Describe"], "group", &groups[..1], Named::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups[1..], Named::Beginning),
+        grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-")], Named::Beginning),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &hidden_topics(config), Named::Exactly));
+        grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), Named::Beginning));
+    }
+    grants
+}
+
+/// Every command but `run`: those that act for a tenant (`--as`) too, for a tenant's own principal may never write events.
+fn operator(config: &Config, principal: &str) -> Vec<Grant> {
+    let group = &config.kafka.group;
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    vec![
+        // Events, and what a mailer needs of an invitation.
+        grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], Named::Exactly),
+        // `--wait` reads status documents, `revoke --wait` what the workers report in the state topic; dead letters, what is owed and what
+        // stands are looked at by hand.
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
+        // `share offer --preview` reads an asset's newest record; `provision` looks at every topic.
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
+        grant(principal, &["Create"], "topic", &hidden_topics(config), Named::Exactly),
+        grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
+        // `revoke --wait` asks who is in the engine's group; `kafka-consumer-groups.sh --reset-offsets` sets its offsets.
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), Named::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], Named::Beginning),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Surroundings;
+
+    fn config(text: &str) -> Config {
+        Config::load(&[("c", text)], &Surroundings::none()).unwrap()
+    }
+
+    fn printed(config: &Config) -> Vec<(String, String)> {
+        let acme = TenantId::parse("acme").unwrap();
+        let principals = Principals {
+            engine: "User:engine".into(),
+            operator: "User:ops".into(),
+            mailer: "User:mail".into(),
+            tenants: vec![(acme, "User:CN=acme platform".into())],
+        };
+        let each = |section: Section| {
+            let commands: Vec<String> = section.grants.iter().map(|grant| grant.command("b:9092", None)).collect();
+            (section.title, commands.join("\n"))
+        };
+        sections(config, &principals).into_iter().map(each).collect()
+    }
+
+    #[test]
+    fn a_tenant_reads_its_own_topics_and_nothing_else() {
+        let config = config("");
+        let all = printed(&config);
+        let (_, own) = all.last().unwrap();
+        assert_eq!(
+            own,
+            "kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal 'User:CN=acme platform' --operation Read --operation Describe \
+             --topic share.acme.telemetry --topic share.acme.details --topic share.acme.shares\n\
+             kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal 'User:CN=acme platform' --operation Read --operation Describe \
+             --group acme. --resource-pattern-type prefixed"
+        );
+        for hidden in hidden_topics(&config) {
+            assert!(!own.contains(&hidden), "{hidden}");
+        }
+        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 2, "the engine and the operator write");
+        assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
+    }
+
+    #[test]
+    fn the_operator_reads_everything_but_tenants_topics_and_writes_events_alone() {
+        let config = config("");
+        let operator = printed(&config).swap_remove(1).1;
+        let reads =
+            |topic: &str| operator.lines().any(|line| line.contains("--operation Read") && line.contains(&format!("--topic {topic}")));
+        for topic in hidden_topics(&config).iter().map(String::as_str).chain(["telemetry.raw", "asset.details"]) {
+            assert!(reads(topic), "{topic}");
+        }
+        assert!(!reads("share."), "tenants' records are tenants'");
+        let writes: Vec<&str> = operator.lines().filter(|line| line.contains("--operation Write")).collect();
+        assert_eq!(writes.len(), 1);
+        assert!(writes[0].ends_with("--topic sharecast.control --topic sharecast.invitations"), "{}", writes[0]);
+    }
+
+    #[test]
+    fn the_engine_creates_only_what_it_is_to_provision() {
+        let engine = |text: &str| printed(&config(text)).swap_remove(0).1;
+        assert!(engine("").contains("--operation Create"));
+        assert!(!engine("output: { provision: manual }").contains("--operation Create"));
+        let other = engine("output: { topic: 'to.{tenant}.{stream}' }");
+        assert!(other.contains("--topic share. --topic to. --resource-pattern-type prefixed"), "{other}");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

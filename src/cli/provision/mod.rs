@@ -1,0 +1,270 @@
+//! `sharecast provision`: makes the topics that are missing, and says what is wrong with those that are there.
+
+#[cfg(feature = "io")]
+pub(crate) mod acls;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use crate::cli::provision::acls::Principals;
+use crate::cli::args::{Format, tenant};
+use crate::cli::config;
+use super::exit::{Exit, Failure};
+use crate::cli::output::{Ended, exit, print_table, print_values};
+use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::cli::event::client_failure;
+use crate::config::Config;
+use crate::engine::topic::required::{Need, needs};
+use crate::id::TenantId;
+use crate::json::text::write_string;
+use crate::kafka::{Admin, AdminError, KafkaSettings, control_topic};
+use crate::record::mapping::Mode;
+use crate::share::table::ShareTable;
+use crate::time::Span;
+
+/// Options of `provision`.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// Only say what would be made and what is wrong: exit 2 if there is anything
+    #[arg(long, visible_alias = "dry-run")]
+    check: bool,
+    /// Print the kafka-acls commands that this configuration needs, and do nothing else
+    #[arg(long)]
+    print_acls: bool,
+    /// With --print-acls: who runs the engine
+    #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast")]
+    engine: String,
+    /// With --print-acls: who runs the other commands
+    #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-operator")]
+    operator: String,
+    /// With --print-acls: who sends the invitations
+    #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-mailer")]
+    mailer: String,
+    /// With --print-acls: these tenants, with commas; default: all that the control topic names
+    #[arg(long, value_name = "TENANT", value_delimiter = ',', value_parser = tenant)]
+    tenant: Vec<TenantId>,
+    /// With --print-acls: a tenant's data platform
+    #[arg(long, value_name = "PRINCIPAL", default_value = "User:{tenant}")]
+    tenant_principal: String,
+    /// With --print-acls: kafka-acls's own --command-config
+    #[arg(long, value_name = "FILE")]
+    command_config: Option<String>,
+    /// How long a silent cluster is waited for
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    timeout: String,
+    /// How the result is printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// A topic and what was found.
+struct Looked {
+    topic: String,
+    partitions: i32,
+    /// As it is made.
+    config: BTreeMap<String, String>,
+    is_missing: bool,
+    /// Made by this run.
+    is_made: bool,
+    faults: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Looked {
+    fn state(&self) -> &'static str {
+        match (self.is_made, self.is_missing, self.faults.is_empty()) {
+            (true, ..) => "made",
+            (_, true, _) => "missing",
+            (_, _, false) => "wrong",
+            _ => "ok",
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
+    let patience = patience(&args.timeout)?;
+    let config = config::load(files)?;
+    if args.print_acls {
+        return exit(print_acls(&config, args, patience));
+    }
+    let kafka = KafkaSettings::of(&config.kafka);
+    let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
+    // Who is refused, or reaches nobody, is told so at once, and why.
+    admin.cluster_id().map_err(client_failure)?;
+    let mut looked = Vec::new();
+    let ended = look_at_all(&admin, &config, args.check, patience, &mut looked);
+    // What was made before something failed is made, and told.
+    if ended.is_ok() || !looked.is_empty() {
+        exit(print(&looked, args.output).map_err(Ended::from))?;
+    }
+    ended?;
+    let is_left = |looked: &&Looked| looked.is_missing || !looked.faults.is_empty();
+    Ok(match (looked.iter().filter(is_left).count(), args.check) {
+        (0, _) => Exit::Ok,
+        (_, true) => Exit::Changes,
+        (_, false) => Exit::Configuration,
+    })
+}
+
+/// Looks at each topic, and makes it unless `is_check`: `looked` is what is known whatever the end.
+fn look_at_all(admin: &Admin, config: &Config, is_check: bool, patience: Duration, looked: &mut Vec<Looked>) -> Result<(), Failure> {
+    let control = look_at_control(admin, config, is_check)?;
+    let is_missing = control.is_missing;
+    looked.push(control);
+    // What a control topic that is missing says is nothing.
+    let table = if is_missing { ShareTable::for_documents(config.fold_rules()) } else { fold(config, patience)? };
+    let (inputs, missing_inputs) = inputs(admin, config)?;
+    let partitions_of = |topic: &str| inputs.get(topic).copied();
+    for need in needs(config, &table, &partitions_of) {
+        looked.push(look_at(admin, &need, is_check)?);
+    }
+    looked.extend(missing_inputs);
+    Ok(())
+}
+
+fn fold(config: &Config, patience: Duration) -> Result<ShareTable, Failure> {
+    ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()
+}
+
+fn look_at_control(admin: &Admin, config: &Config, is_check: bool) -> Result<Looked, Failure> {
+    let topic = config.control.topic.clone();
+    let spec = control_topic(&topic, admin.brokers().map_err(client_failure)?);
+    let found = admin.check_control_topic(&topic).map_err(client_failure)?;
+    let is_missing = found.is_none();
+    if is_missing && !is_check {
+        admin.create(std::slice::from_ref(&spec)).map_err(admin_failure)?;
+    }
+    let check = found.unwrap_or_default();
+    let (faults, warnings) = (check.faults, check.warnings);
+    let is_made = is_missing && !is_check;
+    Ok(Looked { topic, partitions: spec.partitions, config: spec.config, is_missing: is_missing && is_check, is_made, faults, warnings })
+}
+
+fn look_at(admin: &Admin, need: &Need, is_check: bool) -> Result<Looked, Failure> {
+    let spec = &need.spec;
+    let mut looked = Looked {
+        topic: spec.name.clone(),
+        partitions: spec.partitions,
+        config: spec.config.clone(),
+        is_missing: false,
+        is_made: false,
+        faults: Vec::new(),
+        warnings: Vec::new(),
+    };
+    match admin.topic(&spec.name).map_err(client_failure)? {
+        Some(shape) => {
+            looked.partitions = shape.partitions;
+            looked.faults = need.faults(&shape, &admin.topic_config(&spec.name).map_err(client_failure)?);
+        }
+        None if is_check => looked.is_missing = true,
+        None => {
+            admin.create(std::slice::from_ref(spec)).map_err(admin_failure)?;
+            looked.is_made = true;
+        }
+    }
+    Ok(looked)
+}
+
+/// Upsert inputs with their partitions; and what is wrong with inputs. Nobody makes them here: they are others'.
+fn inputs(admin: &Admin, config: &Config) -> Result<(BTreeMap<String, i32>, Vec<Looked>), Failure> {
+    let (mut found, mut wrong, mut seen) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+    for stream in config.streams.iter().filter(|stream| seen.insert(stream.topic.clone())) {
+        let shape = admin.topic(&stream.topic).map_err(client_failure)?;
+        let mut faults = Vec::new();
+        if let Some(shape) = &shape {
+            found.insert(stream.topic.clone(), shape.partitions);
+            let config = admin.topic_config(&stream.topic).map_err(client_failure)?;
+            let policy = config.get("cleanup.policy").map_or("nothing", String::as_str);
+            if stream.mode == Mode::Upsert && policy != "compact" {
+                faults.push(format!("cleanup.policy is {policy}; an upsert stream's input needs compact"));
+            }
+        } else {
+            faults.push(format!("the input of {} is missing: who writes it makes it", stream.name));
+        }
+        if !faults.is_empty() {
+            let partitions = shape.map_or(0, |shape| shape.partitions);
+            let (config, warnings) = (BTreeMap::new(), Vec::new());
+            let topic = stream.topic.clone();
+            wrong.push(Looked { topic, partitions, config, is_missing: false, is_made: false, faults, warnings });
+        }
+    }
+    Ok((found, wrong))
+}
+
+fn print(looked: &[Looked], format: Format) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    if format == Format::Table {
+        let row = |looked: &Looked| {
+            let notes: Vec<&str> = looked.faults.iter().chain(&looked.warnings).map(String::as_str).collect();
+            vec![looked.topic.clone(), looked.state().to_owned(), looked.partitions.to_string(), notes.join("; ")]
+        };
+        print_table(&["TOPIC", "STATE", "PARTITIONS", "NOTE"], &looked.iter().map(row).collect::<Vec<_>>(), &mut out)?;
+    } else {
+        print_values(format, looked.iter().map(to_json), &mut out)?;
+    }
+    out.flush()
+}
+
+fn to_json(looked: &Looked) -> Vec<u8> {
+    let mut line = br#"{"topic":"#.to_vec();
+    write_string(&looked.topic, &mut line);
+    line.extend_from_slice(format!(r#","state":"{}","partitions":{},"config":{{"#, looked.state(), looked.partitions).as_bytes());
+    for (at, (key, value)) in looked.config.iter().enumerate() {
+        line.extend_from_slice(if at > 0 { b"," } else { b"" });
+        write_string(key, &mut line);
+        line.push(b':');
+        write_string(value, &mut line);
+    }
+    line.push(b'}');
+    for (name, texts) in [("change", &looked.faults), ("warnings", &looked.warnings)] {
+        line.extend_from_slice(format!(",\"{name}\":[").as_bytes());
+        for (at, text) in texts.iter().enumerate() {
+            line.extend_from_slice(if at > 0 { b"," } else { b"" });
+            write_string(text, &mut line);
+        }
+        line.push(b']');
+    }
+    line.push(b'}');
+    line
+}
+
+fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Ended> {
+    let mut tenants: BTreeSet<TenantId> = args.tenant.iter().cloned().collect();
+    if tenants.is_empty() {
+        let table = fold(config, patience)?;
+        tenants.extend(table.tenants().into_iter().filter_map(|tenant| TenantId::parse(tenant.id).ok()));
+    }
+    let principal = |tenant: &TenantId| args.tenant_principal.replace("{tenant}", tenant.as_str());
+    let principals = Principals {
+        engine: args.engine.clone(),
+        operator: args.operator.clone(),
+        mailer: args.mailer.clone(),
+        tenants: tenants.into_iter().map(|tenant| (tenant.clone(), principal(&tenant))).collect(),
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    for section in acls::sections(config, &principals) {
+        writeln!(out, "# {}", section.title)?;
+        for grant in section.grants {
+            writeln!(out, "{}", grant.command(&config.kafka.bootstrap, args.command_config.as_deref()))?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// `--timeout`.
+pub(super) fn patience(text: &str) -> Result<Duration, Failure> {
+    let wrong = || Failure::new(Exit::Usage, format!("--timeout {text}: write a number and ms, s, m, h or d"));
+    Span::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
+}
+
+pub(super) fn admin_failure(error: AdminError) -> Failure {
+    match error {
+        AdminError::Client(error) => client_failure(error),
+        refused => Failure::new(Exit::Configuration, refused),
+    }
+}

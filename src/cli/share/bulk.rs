@@ -1,0 +1,342 @@
+//! One command for many shares: read, tried, shown, confirmed, and only then written, all of it at once.
+
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::Path;
+
+use crate::cli::args::{Acting, Data, Format, GivenTime};
+use crate::cli::share::revoke_wait;
+use crate::cli::share::revoke_wait::Certain;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::outcome::{How, Outcome, Sent, already_so, times_in_words};
+use crate::cli::output::{Ended, exit, print_table, print_values, shown};
+use crate::cli::event::random;
+use crate::cli::share::args::Lines;
+use crate::cli::trial;
+use crate::cli::trial::Until;
+use crate::cli::writing::{Events, Written};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::id::{AssetId, Offset, ShareId};
+use crate::share::bulk::{Intent, Plan, Refusal, Row, Step};
+use crate::share::bulk::ids::Run;
+use crate::share::event::kind::EventType;
+use crate::share::bulk::input;
+use crate::share::bulk::input::{ListOf, Named, Place};
+use crate::share::state::Reason;
+use crate::share::table::ShareTable;
+use crate::share::event::write_token::WriteToken;
+
+/// So many lines that are refused are shown one by one.
+const REFUSALS_SHOWN: usize = 10;
+/// So many rows of a review are shown from its beginning, and as many from its end.
+const ROWS_SHOWN: usize = 3;
+/// So many kinds of change are shown one by one.
+const CHANGES_SHOWN: usize = 10;
+
+/// Runs the command.
+pub(in crate::cli) fn run(config: &Config, acting: &Acting, lines: Lines) -> Result<Exit, Failure> {
+    if acting.event_id.is_some() {
+        return Err(Failure::new(Exit::Usage, "--event-id is for one event; a run over many is named by --batch"));
+    }
+    if acting.repeat.is_some() {
+        let what = "--repeat is for one event: a command over many is repeated as it is, what was done is then left alone";
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    let (kind, batch, is_confirmed, of) = (lines.kind, lines.many.batch.clone(), lines.many.yes, lines.of);
+    let times = lines.data.times().to_vec();
+    let is_answerable = io::stdin().is_terminal() && lines.list.as_deref() != Some(Path::new("-"));
+    let intents = intents(lines)?;
+    let source = acting.source();
+    let run = Run { source: &source, kind, batch: batch.as_deref() };
+    let until = Until::after(acting.patience()?);
+    trial::reach(config, until)?;
+    let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
+    let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
+        Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
+        Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
+            eprintln!("{warning}");
+            (untried(&run, intents)?, How::Untried)
+        }
+        Err(failure) => return Err(trial::unwritten(failure)),
+    };
+    let written = plan.to_write().count();
+    if written > 0 {
+        if how == How::Tried {
+            review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
+        }
+        confirm(written, is_confirmed, is_answerable)?;
+    }
+    write(config, acting, &Done { run: &run, plan: &plan, how, times: &times }, until)
+}
+
+/// What the lines come to; one that is refused stops all of them.
+fn try_all(table: ShareTable, run: &Run<'_>, intents: Vec<Intent>, of: ListOf) -> Result<Plan, Failure> {
+    if run.kind == EventType::ShareResent
+        && let Some(intent) = intents.iter().find(|intent| is_invitation(&table, &intent.named.id))
+    {
+        let what = format!(
+            "{}: share {} is an invitation: resend it by itself, so that a new code is made and mailed; nothing was written",
+            intent.named.place, intent.named.id
+        );
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    let count = intents.len();
+    let now = SystemClock.wall().max(table.control_time());
+    let plan = Plan::make(table, now, run, intents);
+    if plan.refusals.is_empty() { Ok(plan) } else { Err(refused(&plan.refusals, count, of)) }
+}
+
+/// Every line, as it is. Without a name of the run the ids are random: what they are derived from is not known, and one that was used
+/// before would change nothing.
+fn untried(run: &Run<'_>, intents: Vec<Intent>) -> Result<Plan, Failure> {
+    let mut ids = Vec::with_capacity(intents.len());
+    for intent in &intents {
+        ids.push(if run.batch.is_some() { run.event_id(&intent.data, 0, 0) } else { WriteToken::new(random()?).event_id() });
+    }
+    Ok(Plan::untried(intents, ids))
+}
+
+fn is_invitation(table: &ShareTable, share: &str) -> bool {
+    table.share(share).is_some_and(|share| share.document().invitee.is_some())
+}
+
+/// What each line means.
+fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
+    let Lines { of, arguments, list, kind, data, takes_target_asset, .. } = lines;
+    let argument = |id: String| Named { place: Place::Argument, id, target_asset: None };
+    let mut named: Vec<Named> = arguments.into_iter().map(argument).collect();
+    if let Some(list) = &list {
+        let bytes = read(list)?;
+        let name = if list == Path::new("-") { "standard input".to_owned() } else { list.display().to_string() };
+        named.extend(input::read(&name, &bytes).map_err(|bad| Failure::new(Exit::BadData, bad))?);
+    }
+    if of == ListOf::Assets
+        && let Some((first, count)) = input::looks_like_csv(&named)
+    {
+        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        eprintln!(
+            "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
+             line, and behind a tab its id at the target",
+            first.place,
+            shown(&first.id)
+        );
+    }
+    if named.is_empty() {
+        return Err(Failure::new(Exit::BadData, format!("no {} is named: the list is empty", of.word())));
+    }
+    named.into_iter().map(|named| intent(named, of, kind, &data, takes_target_asset)).collect()
+}
+
+fn intent(named: Named, of: ListOf, kind: EventType, data: &Data, takes_target_asset: bool) -> Result<Intent, Failure> {
+    let bad = |what: String| {
+        let exit = if named.place == Place::Argument { Exit::Usage } else { Exit::BadData };
+        Failure::new(exit, format!("{}: {} {}: {what}", named.place, of.word(), shown(&named.id)))
+    };
+    match of {
+        ListOf::Assets => AssetId::parse(&named.id).map(drop).map_err(|error| bad(error.to_string()))?,
+        ListOf::Shares => ShareId::parse(&named.id).map(drop).map_err(|error| bad(error.to_string()))?,
+    }
+    if let Some(target_asset) = &named.target_asset {
+        AssetId::parse(target_asset).map_err(|error| bad(format!("the id at the target: {error}")))?;
+        if !takes_target_asset {
+            return Err(bad(format!("{} takes no id at the target", kind.name())));
+        }
+    }
+    let name = match of {
+        ListOf::Assets => "asset",
+        ListOf::Shares => "share",
+    };
+    let data = Data::default().text(name, &named.id).text_if("target_asset", named.target_asset.as_ref()).and(data.clone());
+    Ok(Intent { named, data: data.into_node() })
+}
+
+/// A list's bytes; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(path).map(|found| bytes = found)
+    };
+    read.map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())))?;
+    Ok(bytes)
+}
+
+fn refused(refusals: &[Refusal], count: usize, of: ListOf) -> Failure {
+    let line = |refusal: &Refusal| {
+        let Named { place, id, .. } = &refusal.named;
+        format!("{place}: {} {}: {}", of.word(), shown(id), shown(&refusal.in_words()))
+    };
+    let mut said: Vec<String> = refusals.iter().take(REFUSALS_SHOWN).map(line).collect();
+    if refusals.len() > REFUSALS_SHOWN {
+        said.push(format!("… and {} more", refusals.len() - REFUSALS_SHOWN));
+    }
+    said.push(format!("{} of {count} refused; nothing was written", refusals.len()));
+    Failure::new(Exit::Failed, said.join("\n"))
+}
+
+/// What is going to happen, on stderr: results alone go to stdout.
+fn review(plan: &Plan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stderr().lock());
+    let to_write: Vec<&Row> = plan.to_write().map(|(row, _)| row).collect();
+    let already = plan.rows.len() - to_write.len();
+    write!(out, "{} as {}: {} to write", run.kind.name(), run.source.trim_start_matches("/tenants/"), to_write.len())?;
+    writeln!(out, "{}", {
+        let already = if already > 0 { format!(", {already} done already") } else { String::new() };
+        format!("{already}{}", times_in_words(times))
+    })?;
+    let changes = plan.changes();
+    let rows: Vec<Vec<String>> = changes
+        .iter()
+        .take(CHANGES_SHOWN)
+        .map(|change| {
+            let before = change.before.map_or("(new)", |state| state.word());
+            let states = format!("{before} -> {}", change.after.word());
+            vec![change.count.to_string(), change.owner.to_owned(), change.target.to_owned(), states]
+        })
+        .collect();
+    writeln!(out)?;
+    print_table(&["COUNT", "OWNER", "TARGET", "STATE"], &rows, &mut out)?;
+    if changes.len() > CHANGES_SHOWN {
+        writeln!(out, "… and {} more", changes.len() - CHANGES_SHOWN)?;
+    }
+    writeln!(out)?;
+    let row = |row: &&Row| {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![row.named.place.to_string(), or_dash(&row.asset), or_dash(&row.target_asset), or_dash(&row.label), row.share.clone()]
+    };
+    let mut rows: Vec<Vec<String>> = to_write.iter().take(ROWS_SHOWN).map(row).collect();
+    if to_write.len() > 2 * ROWS_SHOWN {
+        rows.push(vec![format!("… {} more", to_write.len() - 2 * ROWS_SHOWN)]);
+    }
+    rows.extend(to_write.iter().skip(ROWS_SHOWN.max(to_write.len().saturating_sub(ROWS_SHOWN))).map(row));
+    print_table(&["WHERE", "ASSET", "AT THE TARGET", "LABEL", "SHARE"], &rows, &mut out)?;
+    if plan.also_shared > 0 {
+        writeln!(
+            out,
+            "\nnote: {} of these assets are shared with, or offered to, the same target already, by other shares",
+            plan.also_shared
+        )?;
+    }
+    writeln!(out)?;
+    out.flush()
+}
+
+/// Asks a person, or takes `--yes` for the answer.
+fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), Failure> {
+    if is_confirmed {
+        return Ok(());
+    }
+    if !is_answerable {
+        let what = "nothing was written: standard input is no terminal to ask for confirmation on; --yes writes without asking";
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    eprint!("Write {count} events? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, format!("stdin: {error}")))?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::new(Exit::Failed, "nothing was written")),
+    }
+}
+
+/// What is done.
+struct Done<'d> {
+    run: &'d Run<'d>,
+    plan: &'d Plan,
+    how: How,
+    times: &'d [GivenTime],
+}
+
+fn write(config: &Config, acting: &Acting, done: &Done<'_>, until: Until) -> Result<Exit, Failure> {
+    let Done { run, plan, .. } = *done;
+    let again = "what was written stays, and the same command writes the others".to_owned();
+    let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
+    // A person may have thought about it for a while.
+    let until = Until::after(acting.patience()?.max(until.left()));
+    let events = Events { source: run.source, kind: run.kind, all, again };
+    let Written { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
+    // Also of what was cut by an earlier run, whose wait may have been interrupted.
+    let cut_before = plan.rows.iter().filter(|row| row.step == Step::AlreadySo).map(|row| Offset(row.changed_at.0));
+    let newest_cut = offsets.iter().copied().chain(cut_before).max().filter(|_| acting.wait && run.kind == EventType::ShareRevoked);
+    let certain = newest_cut.map(|offset| revoke_wait::wait(config, offset, acknowledged, acting.timeout)).transpose()?;
+    let is_refused = outcomes.iter().any(Outcome::is_refused);
+    let results = Results { done, outcomes, offsets, certain };
+    exit(results.print(acting.output).map_err(Ended::from))?;
+    Ok(if is_refused { Exit::Failed } else { Exit::Ok })
+}
+
+/// What a run came to.
+struct Results<'r> {
+    done: &'r Done<'r>,
+    /// Of the events written, in their order.
+    outcomes: Vec<Outcome>,
+    offsets: Vec<Offset>,
+    certain: Option<Certain>,
+}
+
+impl Results<'_> {
+    fn print(&self, format: Format) -> io::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        if format == Format::Table {
+            self.print_counts(&mut out)?;
+        } else {
+            print_values(format, self.values(), &mut out)?;
+        }
+        out.flush()
+    }
+
+    fn print_counts(&self, out: &mut impl Write) -> io::Result<()> {
+        let Done { run, plan, how, times } = *self.done;
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_)) && outcome.is_refused();
+        let word = |outcome: &Outcome| match (failed(outcome), how, outcome) {
+            (true, ..) => "failed",
+            (_, How::Untried, Outcome::Written) => "written untried",
+            _ => outcome.word(true),
+        };
+        let words = self.outcomes.iter().map(word);
+        let others = plan.rows.iter().filter_map(|row| match row.step {
+            Step::Write { .. } => None,
+            Step::AlreadySo => Some("already so"),
+            Step::WrittenBefore => Some("written before"),
+        });
+        for word in words.chain(others) {
+            match counts.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((word, 1)),
+            }
+        }
+        let counts: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        let certain = self.certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
+        writeln!(out, "{}: {}{}{certain}", run.kind.name(), counts.join(", "), times_in_words(times))?;
+        for ((row, id), outcome) in plan.to_write().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_refused()) {
+            let why = match outcome {
+                Outcome::Rejected(code) => format!("{code}: {}", Reason::of_code(code).map(Reason::in_words).unwrap_or_default()),
+                _ => outcome.state().unwrap_or_default(),
+            };
+            writeln!(out, "{}: {}: {}  share {}  event {id}", row.named.place, shown(&row.named.id), shown(&why), row.share)?;
+        }
+        Ok(())
+    }
+
+    /// A line of JSON for each line of the list, in its order.
+    fn values(&self) -> impl Iterator<Item = Vec<u8>> {
+        let Done { run, plan, how, times } = *self.done;
+        let mut written = self.outcomes.iter().zip(&self.offsets);
+        plan.rows.iter().filter_map(move |row| {
+            let kind = run.kind.name();
+            let asset = (run.kind == EventType::ShareOffered).then_some(row.named.id.as_str());
+            let word = match &row.step {
+                Step::Write { event } => {
+                    let (outcome, offset) = written.next()?;
+                    let sent = Sent { id: event, kind, share: Some(&row.share), asset, offset: *offset, times, how };
+                    return Some(sent.to_json(outcome, self.certain));
+                }
+                Step::AlreadySo => "already_so",
+                Step::WrittenBefore => "written_before",
+            };
+            Some(already_so(kind, &row.share, asset, word, self.certain))
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! `sharecast share list|show|stats|watch`: shares as the control topic has them.
+
+use std::collections::HashMap;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::args::{Acting, Format};
+use crate::cli::argument;
+use crate::cli::config;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::share::invitations;
+use crate::cli::output::{Ended, exit, print_members, print_table, print_values, shown};
+use crate::cli::control_fold::{Beginning, Coming, ControlFold};
+use crate::id::ShareId;
+use crate::share::view::history::{Entry, History};
+use crate::share::event::invitee;
+use crate::share::view::list::{Filter, Listed, Stats, list, look_at};
+use crate::share::state::{Permission, State};
+use crate::share::status::StatusTopic;
+use crate::share::table::{Folded, Outcome, ShareTable};
+use crate::time::Millis;
+
+/// The subcommands that look at shares. They read the control topic itself, so they are right whether or not an engine runs.
+#[derive(Debug, Subcommand)]
+pub enum ShareLook {
+    /// List shares by their ids; with --as TENANT those that the tenant may see, as it may see them
+    List(Filters),
+    /// Show one share: its whole document, and what became of each event on it
+    Show {
+        /// The share
+        #[arg(value_parser = argument::share)]
+        share: String,
+        /// Only the document: quicker, as the control topic need not be read from its beginning
+        #[arg(long)]
+        no_history: bool,
+    },
+    /// List those who were invited by e-mail, and what became of it; with --outbox what the mailer is told, codes and all
+    ///
+    /// The outcome is `pending`, `accepted` (by the tenant under BY, whatever became of the share since), `declined`, `expired`
+    /// (nobody accepted in time), `cancelled` or `failed`. Only the owner and the operator see invitations. This reads the
+    /// control topic from its beginning.
+    Invitations {
+        /// Which shares.
+        #[command(flatten)]
+        filters: Filters,
+        /// The records of sharecast.invitations whose code still opens a share
+        #[arg(long)]
+        outbox: bool,
+    },
+    /// Count shares by what became of them
+    ///
+    /// Each share that fits the filters counts once in `total` and once in one of the others, by the state that the events
+    /// gave it: `pending`: PENDING · `accepted`: ACTIVE or PAUSED · `declined`: DECLINED · `expired`: EXPIRED, an offer that
+    /// lapsed or an access that ended by its time · `cancelled`: CANCELLED · `revoked`: REVOKED · `left`: LEFT · `failed`:
+    /// FAILED, an offer that broke a rule. A share whose time has come, with no `expired` event yet, counts by its old state.
+    Stats(Filters),
+    /// Print each share's document as it changes, until Ctrl-C; a line each (with -o json too)
+    Watch {
+        /// Which shares.
+        #[command(flatten)]
+        filters: Filters,
+        /// First print what is there
+        #[arg(long)]
+        from_start: bool,
+    },
+}
+
+/// What no invitee can be is found nowhere.
+fn address(text: &str) -> Result<String, String> {
+    let part = "; to look for a part of an address use --search";
+    invitee::check(text).map(|()| text.to_owned()).map_err(|error| format!("it {error}{part}"))
+}
+
+/// Which shares: of one option any value may fit, all options must.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Filters {
+    /// A part of the asset's id, the label, the target or the invitee, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// This share; may be repeated, as all of these
+    #[arg(long, value_name = "ID", value_parser = argument::share)]
+    share: Vec<String>,
+    /// This asset, by the owner's id or the target's
+    #[arg(long, value_name = "ASSET", value_parser = argument::asset)]
+    asset: Vec<String>,
+    /// Exactly this label
+    #[arg(long, value_name = "TEXT")]
+    label: Vec<String>,
+    /// Exactly this invitee
+    #[arg(long, value_name = "EMAIL", value_parser = address)]
+    invitee: Vec<String>,
+    /// Shared by this tenant
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
+    owner: Vec<String>,
+    /// Shared with this tenant
+    #[arg(long, value_name = "TENANT", value_parser = argument::tenant_name)]
+    target: Vec<String>,
+    /// With this stream
+    #[arg(long, value_name = "STREAM", value_parser = argument::stream)]
+    stream: Vec<String>,
+    /// By this profile
+    #[arg(long, value_name = "PROFILE", value_parser = argument::profile)]
+    profile: Vec<String>,
+    /// In this state: pending, active, paused, declined, cancelled, expired, revoked, left, failed
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
+    state: Vec<State>,
+    /// With this permission: view, edit, manage
+    #[arg(long, value_name = "PERMISSION", value_delimiter = ',', value_parser = permission)]
+    permission: Vec<Permission>,
+}
+
+fn state(text: &str) -> Result<State, String> {
+    let known = State::ALL.into_iter().find(|state| state.word().eq_ignore_ascii_case(text));
+    known.ok_or_else(|| format!("one of {}", State::ALL.map(|state| state.word().to_lowercase()).join(", ")))
+}
+
+fn permission(text: &str) -> Result<Permission, String> {
+    Permission::parse(text).ok_or_else(|| format!("one of {}", Permission::ALL.map(Permission::word).join(", ")))
+}
+
+impl From<Filters> for Filter {
+    fn from(given: Filters) -> Self {
+        Self {
+            search: given.search,
+            shares: given.share,
+            assets: given.asset,
+            labels: given.label,
+            invitees: given.invitee,
+            owners: given.owner,
+            targets: given.target,
+            streams: given.stream,
+            profiles: given.profile,
+            states: given.state,
+            permissions: given.permission,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(files: &[PathBuf], acting: &Acting, command: ShareLook) -> Result<Exit, Failure> {
+    let patience = acting.patience_of_reader()?;
+    let config = config::load(files)?;
+    let open = |beginning| ControlFold::open(&config, patience, beginning);
+    exit(match command {
+        ShareLook::List(filters) => print_list(&open(Beginning::Snapshot)?.fold_to_end()?, acting, &filters.into()).map_err(Ended::from),
+        ShareLook::Invitations { filters, outbox: false } => invitations::print_invited(open(Beginning::First)?, acting, &filters.into()),
+        ShareLook::Invitations { filters, outbox: true } => {
+            invitations::print_outbox(&config, open(Beginning::Snapshot)?, acting, &filters.into())
+        }
+        ShareLook::Stats(filters) => {
+            let table = open(Beginning::Snapshot)?.fold_to_end()?;
+            print_stats(&Stats::of(&table, &acting.viewer(), &filters.into()), acting.output).map_err(Ended::from)
+        }
+        ShareLook::Show { share, no_history } => {
+            show(open(if no_history { Beginning::Snapshot } else { Beginning::First })?, acting, &share, !no_history)
+        }
+        ShareLook::Watch { filters, from_start } => {
+            // When a share changed last is known to the log alone, and shown to people alone.
+            let is_timed = from_start && acting.output == Format::Table;
+            watch(open(if is_timed { Beginning::First } else { Beginning::Snapshot })?, acting, &filters.into(), from_start)
+        }
+    })
+}
+
+fn print_list(table: &ShareTable, acting: &Acting, filter: &Filter) -> io::Result<()> {
+    const HEADERS: [&str; 10] = ["SHARE", "STATE", "OWNER", "ASSET", "TARGET", "TARGET ASSET", "STREAMS", "PROFILE", "PERMISSION", "LABEL"];
+    let found = list(table, &acting.viewer(), filter);
+    let mut out = BufWriter::new(io::stdout().lock());
+    if acting.output == Format::Table {
+        print_table(&HEADERS, &found.iter().map(row).collect::<Vec<_>>(), &mut out)?;
+    } else {
+        print_values(acting.output, found.iter().map(|found| found.share.to_json(found.audience)), &mut out)?;
+    }
+    out.flush()
+}
+
+fn row(found: &Listed<'_>) -> Vec<String> {
+    let document = found.share.document();
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    vec![
+        document.share.to_owned(),
+        document.state.word().to_owned(),
+        document.owner.to_owned(),
+        or_dash(document.asset_for(found.audience)),
+        or_dash(document.target_tenant.or(document.invitee_for(found.audience))),
+        or_dash(document.target_asset),
+        document.streams.join(","),
+        or_dash(document.profile),
+        document.permission.word().to_owned(),
+        or_dash(document.label),
+    ]
+}
+
+fn print_stats(stats: &Stats, format: Format) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if format == Format::Table {
+        return stats.named().iter().try_for_each(|(name, count)| writeln!(out, "{name:<9}  {count}"));
+    }
+    let members: Vec<String> = stats.named().iter().map(|(name, count)| format!("\"{name}\":{count}")).collect();
+    writeln!(out, "{{{}}}", members.join(","))
+}
+
+fn show(mut fold: ControlFold, acting: &Acting, share: &str, has_history: bool) -> Result<(), Ended> {
+    // A share that is hidden is like one that is not there.
+    let missing = || Failure::new(Exit::Failed, format!("there is no share {} here", shown(share)));
+    let id = ShareId::parse(share).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let mut history = History::new(id, acting.viewer());
+    fold.read_to_end(|table, coming| {
+        if !has_history {
+            coming.fold(table);
+            return Ok::<(), Failure>(());
+        }
+        let (noted, folded) = coming.fold_noting(table, |record| history.note(record));
+        if let Some(noted) = noted {
+            history.add(coming.record.offset, noted, &folded, table);
+        }
+        Ok(())
+    })?;
+    let found = fold.table.share(share).and_then(|share| look_at(share, &acting.viewer(), &Filter::default())).ok_or_else(missing)?;
+    let document = found.share.to_json(found.audience);
+    print_share(&document, has_history.then(|| history.into_entries()), acting.output).map_err(Ended::from)
+}
+
+fn print_share(document: &[u8], history: Option<Vec<Entry>>, format: Format) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    if format != Format::Table {
+        out.write_all(b"{\"status\":")?;
+        out.write_all(document)?;
+        if let Some(history) = history {
+            let entries: Vec<Vec<u8>> = history.iter().map(Entry::to_json).collect();
+            out.write_all(b",\"history\":[")?;
+            out.write_all(&entries.join(&b','))?;
+            out.write_all(b"]")?;
+        }
+        out.write_all(b"}\n")?;
+        return out.flush();
+    }
+    print_members(document, &mut out)?;
+    if let Some(history) = history {
+        let row = |entry: &Entry| {
+            let outcome = entry.reason.map_or(entry.outcome.to_owned(), |reason| format!("{}: {reason}", entry.outcome));
+            let revision = entry.revision.map_or("-".to_owned(), |revision| revision.to_string());
+            let kind = entry.kind.trim_start_matches("sharecast.").trim_end_matches(".v1").to_owned();
+            vec![entry.offset.to_string(), entry.time.to_string(), entry.source.clone(), kind, outcome, revision]
+        };
+        writeln!(out)?;
+        let headers = ["OFFSET", "TIME", "WHO", "EVENT", "OUTCOME", "REVISION"];
+        print_table(&headers, &history.iter().map(row).collect::<Vec<_>>(), &mut out)?;
+    }
+    out.flush()
+}
+
+/// Follows the fold: a line for each document that the viewer's status topic gets.
+fn watch(mut fold: ControlFold, acting: &Acting, filter: &Filter, from_start: bool) -> Result<(), Ended> {
+    let (viewer, format) = (acting.viewer(), acting.output);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut changed_at: HashMap<String, Millis> = HashMap::new();
+    fold.read_to_end(|table, coming| {
+        let folded = coming.fold(table);
+        if from_start && format == Format::Table {
+            changed_at.extend(changed(&folded).map(|share| (share.to_owned(), coming.time)));
+        }
+        Ok::<(), Ended>(())
+    })?;
+    if from_start {
+        for found in list(&fold.table, &viewer, filter) {
+            print_change(&found, changed_at.get(found.share.id().as_str()).copied(), format, &mut out)?;
+        }
+        out.flush()?;
+    }
+    drop(changed_at);
+    fold.follow(|table, coming: Coming<'_>| {
+        let folded = coming.fold(table);
+        for share in changed(&folded) {
+            if let Some(found) = table.share(share).and_then(|share| look_at(share, &viewer, filter)) {
+                print_change(&found, Some(coming.time), format, &mut out)?;
+            }
+        }
+        Ok(out.flush()?)
+    })
+}
+
+/// The shares whose documents a control record changed.
+fn changed(folded: &Folded) -> impl Iterator<Item = &str> {
+    let is_of_share = |topic: &StatusTopic| *topic == StatusTopic::Shares && folded.outcome == Outcome::Applied;
+    folded.documents.iter().filter(move |document| is_of_share(&document.topic)).map(|document| document.key.as_str())
+}
+
+/// `time` is that of the change; none where the log does not reach back to it.
+fn print_change(found: &Listed<'_>, time: Option<Millis>, format: Format, out: &mut impl Write) -> io::Result<()> {
+    if format != Format::Table {
+        out.write_all(&found.share.to_json(found.audience))?;
+        return out.write_all(b"\n");
+    }
+    let document = found.share.document();
+    let target = document.target_tenant.or(document.invitee_for(found.audience)).unwrap_or("-");
+    let asset = document.asset_for(found.audience).map(|asset| format!(" {asset}")).unwrap_or_default();
+    let parties = format!("{}{asset} -> {target} {}", document.owner, document.target_asset.unwrap_or("-"));
+    let (state, reason) = (document.state.word(), document.reason.map_or("", |reason| reason.code()));
+    let time = time.map_or("-".to_owned(), |time| time.to_string());
+    writeln!(out, "{time}  {}  {state} {reason}  revision {}  {}", document.share, document.revision, shown(&parties))
+}

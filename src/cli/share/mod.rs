@@ -1,0 +1,22 @@
+//! TODO
+
+#[cfg(feature = "io")]
+pub mod args;
+#[cfg(feature = "io")]
+pub(crate) mod bulk;
+#[cfg(feature = "io")]
+pub(crate) mod preview;
+#[cfg(feature = "io")]
+pub(crate) mod record_search;
+#[cfg(feature = "io")]
+pub mod list;
+#[cfg(feature = "io")]
+pub(crate) mod invitations;
+#[cfg(feature = "io")]
+pub(crate) mod invitation_mail;
+#[cfg(feature = "io")]
+pub(crate) mod revoke_wait;
+#[cfg(feature = "io")]
+pub(crate) mod preview_output;
+#[cfg(feature = "io")]
+pub(crate) mod would_be;

@@ -1,0 +1,250 @@
+//! `share offer --preview`: what the target would see, before anything is written.
+//!
+//! The profile in words, and the asset's newest record of each stream as `run` would project it: by the same code, under the ids of
+//! the offer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cli::args::Acting;
+use crate::cli::share::bulk;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::share::preview_output::{Fate, Leaving, Preview, Seen, StreamView};
+use crate::cli::output::{Ended, exit, shown};
+use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::cli::share::record_search::{Found, Search};
+use crate::cli::event::random;
+use crate::cli::share::args::Offer;
+use crate::cli::share::would_be::{Verdict, WholeRecord, WouldBe};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ProvenanceForm, Secret};
+use crate::document::{Kind, Node, Place as At};
+use crate::id::{AssetId, ProfileName, StreamSet, TenantId};
+use crate::json::document;
+use crate::profile::compile::Profile;
+use crate::profile::preview::{in_words, members};
+use crate::profile::project::Parties;
+use crate::profile::spec::{ProfileSpec, Section};
+use crate::record::mapping::{Source, Stream};
+use crate::share::bulk::{Intent, Plan, Why};
+use crate::share::bulk::ids::Run;
+use crate::share::event::kind::EventType;
+use crate::share::bulk::input::{Named, Place};
+use crate::share::state::{Reason, State};
+use crate::share::table::ShareTable;
+use crate::time::{Millis, Moment};
+
+/// The tenant of an invitation, which nobody knows yet.
+const INVITEE: &str = "INVITEE";
+
+/// Runs the command. A record that would be a dead letter, or is not of the asset, is shown as that, and is exit 65.
+pub(in crate::cli) fn run(config: &Config, acting: &Acting, offer: &Offer) -> Result<Exit, Failure> {
+    let patience = acting.patience_of_reader()?;
+    let subject = Subject::of(acting, offer)?;
+    let bits = random()?;
+    let draft = offer.draft(|| bits);
+    let by_hand = by_hand(config, offer)?;
+    let table = ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()?;
+    let profile = Shown::of(&table, subject.owner.as_str(), &offer.profile, config)?;
+    let streams: Vec<&Stream> = offer.streams.iter().filter_map(|name| config.stream(name)).collect();
+    let share = subject.share(&draft.data, &streams, Arc::clone(&profile.compiled), table.control_time());
+    let would = would_be(table, acting, offer, draft.data)?;
+    if let Err(reason @ (Reason::UnknownStream | Reason::StreamNotInProfile)) = would {
+        return Err(refused(reason));
+    }
+    let clock = SystemClock.wall();
+    let (owner, asset) = (subject.owner.as_str(), subject.asset.as_str());
+    let mut views = Vec::new();
+    for stream in streams {
+        let found = match by_hand.iter().find(|(name, _)| name == stream.name.as_str()) {
+            Some((_, path)) => {
+                let record = WholeRecord::of_value(bulk::read(path)?, stream, owner, asset, clock);
+                Some(Found { place: None, record })
+            }
+            None => Search { config, stream, owner, asset, newest: offer.search, patience }.newest()?,
+        };
+        let seen = found.map(|found| Seen::of(found, stream, &share, &profile, config, clock)).transpose()?;
+        views.push(profile.view(stream, seen));
+    }
+    let parties = Parties { owner, target: subject.shown_target(), target_asset: subject.target_asset.as_str() };
+    let all =
+        Preview { asset, parties, profile: &profile, would, views: &views, shows_share: config.provenance == ProvenanceForm::Payload };
+    exit(all.print(acting.output).map_err(Ended::from))?;
+    let unusable: Vec<String> = views.iter().filter_map(StreamView::unusable).collect();
+    match (would, unusable.as_slice()) {
+        (Ok(_), []) => Ok(Exit::Ok),
+        (Err(reason), []) => Err(refused(reason)),
+        (Ok(_), _) => Err(Failure::new(Exit::BadData, unusable.join("\n"))),
+        (Err(reason), _) => Err(Failure::new(Exit::BadData, format!("{}\n{}", unusable.join("\n"), refused(reason)))),
+    }
+}
+
+fn refused(reason: Reason) -> Failure {
+    Failure::new(Exit::Failed, format!("the offer would be refused: {}: {}", reason.code(), reason.in_words()))
+}
+
+/// Between whom the asset is to be shared.
+struct Subject {
+    owner: TenantId,
+    asset: AssetId,
+    /// None of an invitation.
+    target: Option<TenantId>,
+    target_asset: AssetId,
+}
+
+impl Subject {
+    fn of(acting: &Acting, offer: &Offer) -> Result<Self, Failure> {
+        let usage = |what: String| Failure::new(Exit::Usage, what);
+        let owner = acting.actor.clone().or_else(|| offer.owner.clone());
+        let owner = owner.ok_or_else(|| usage("whose asset is it? Say --as OWNER, or as the operator --owner OWNER".to_owned()))?;
+        let asset = |option: &str, text: &str| AssetId::parse(text).map_err(|error| usage(format!("{option} '{}': {error}", shown(text))));
+        let own = offer.asset.first().map(String::as_str).unwrap_or_default();
+        let target_asset = offer.target_asset.as_deref().map(|text| asset("--target-asset", text)).transpose()?;
+        let own = asset("--asset", own)?;
+        ProfileName::parse(&offer.profile).map_err(|error| usage(format!("--profile '{}': {error}", shown(&offer.profile))))?;
+        Ok(Self { owner, target: offer.to.clone(), target_asset: target_asset.unwrap_or_else(|| own.clone()), asset: own })
+    }
+
+    fn shown_target(&self) -> &str {
+        self.target.as_ref().map_or(INVITEE, TenantId::as_str)
+    }
+
+    /// The share that the offer would make.
+    fn share(&self, data: &Node, streams: &[&Stream], profile: Arc<Profile>, control_time: Millis) -> WouldBe {
+        let moment = |name: &str| data.get(name).and_then(Node::as_str).and_then(Moment::parse_rfc3339);
+        WouldBe {
+            owner: self.owner.clone(),
+            asset: self.asset.clone(),
+            target: self.target.clone().unwrap_or_else(|| TenantId::parse(INVITEE).unwrap_or_else(|_| unreachable!("it is a tenant id"))),
+            target_asset: self.target_asset.clone(),
+            streams: streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index)),
+            profile,
+            starts: moment("starts"),
+            ends: moment("ends"),
+            control_time,
+        }
+    }
+}
+
+/// `--record`, by stream.
+fn by_hand(config: &Config, offer: &Offer) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let usage = |what: String| Failure::new(Exit::Usage, what);
+    let mut records: Vec<(String, PathBuf)> = Vec::new();
+    for text in &offer.record {
+        let (stream, path) = match text.split_once('=') {
+            Some((stream, path)) if config.stream(stream).is_some() => (stream, path),
+            _ if offer.streams.len() == 1 => (offer.streams[0].as_str(), text.as_str()),
+            _ => return Err(usage(format!("--record {}: of which stream? Write STREAM=FILE", shown(text)))),
+        };
+        if !offer.streams.iter().any(|named| named == stream) {
+            return Err(usage(format!("--record {}: {stream} is not offered; name it in --streams", shown(text))));
+        }
+        if records.iter().any(|(known, _)| known == stream) {
+            return Err(usage(format!("--record {}: {stream} has a record already, and one is shown", shown(text))));
+        }
+        records.push((stream.to_owned(), PathBuf::from(path)));
+    }
+    if records.iter().filter(|(_, path)| path.as_os_str() == "-").count() > 1 {
+        return Err(usage("--record: standard input can be one record only".to_owned()));
+    }
+    Ok(records)
+}
+
+/// The state that the offer would lead to, or the rule that it would break.
+fn would_be(table: ShareTable, acting: &Acting, offer: &Offer, data: Node) -> Result<Result<State, Reason>, Failure> {
+    let named = Named { place: Place::Argument, id: offer.asset.concat(), target_asset: None };
+    let source = acting.source();
+    let run = Run { source: &source, kind: EventType::ShareOffered, batch: None };
+    let now = SystemClock.wall().max(table.control_time());
+    let plan = Plan::make(table, now, &run, vec![Intent { named, data }]);
+    match (plan.rows.first(), plan.refusals.first().map(|refusal| &refusal.why)) {
+        (Some(row), _) => Ok(Ok(row.after.unwrap_or(State::Pending))),
+        (None, Some(Why::Rule(reason))) => Ok(Err(*reason)),
+        (None, Some(Why::Malformed(what))) => Err(Failure::new(Exit::Usage, format!("the offer would not be understood: {what}"))),
+        (None, _) => Ok(Err(Reason::InvalidEvent)),
+    }
+}
+
+/// The profile of an offer.
+pub(super) struct Shown {
+    pub(super) name: String,
+    /// 1 at its first publication; none of the built-in one.
+    pub(super) version: Option<u32>,
+    /// As it was published.
+    spec: Node,
+    sections: ProfileSpec,
+    compiled: Arc<Profile>,
+}
+
+impl Shown {
+    fn of(table: &ShareTable, owner: &str, name: &str, config: &Config) -> Result<Self, Failure> {
+        let broken = |what: String| Failure::new(Exit::Failed, format!("profile {}: {what}", shown(name)));
+        let read = |spec: &Node| ProfileSpec::read(spec).map_err(|error| broken(error.what));
+        if name == "all" {
+            let spec = Node { kind: Kind::Map(Vec::new()), place: At::default() };
+            let (sections, compiled) = (read(&spec)?, Arc::new(Profile::all(&config.streams)));
+            return Ok(Self { name: name.to_owned(), version: None, spec, sections, compiled });
+        }
+        let found = table.profiles().find(|profile| profile.owner == owner && profile.name == name && !profile.is_retired);
+        let found = found.ok_or_else(|| refused(Reason::UnknownProfile))?;
+        let spec = document::parse(found.spec).map_err(|error| broken(error.to_string()))?;
+        let sections = read(&spec)?;
+        let compiled = Arc::new(Profile::compile(&sections, &config.streams));
+        Ok(Self { name: name.to_owned(), version: Some(found.revision), spec, sections, compiled })
+    }
+
+    /// The section, none if the profile has nothing of the stream.
+    fn section(&self, stream: &str) -> Option<Section> {
+        if self.version.is_some() { self.sections.section(stream).cloned() } else { Some(Section::all()) }
+    }
+
+    /// The section as it was written.
+    fn rules(&self, stream: &str) -> Node {
+        match (self.version, self.spec.get(stream)) {
+            (None, _) => document::parse(br#"{"include":["$"]}"#).unwrap_or_else(|_| unreachable!("it is JSON")),
+            (Some(_), Some(section)) => section.clone(),
+            (Some(_), None) => Node { kind: Kind::Map(Vec::new()), place: At::default() },
+        }
+    }
+
+    fn view(&self, stream: &Stream, seen: Option<Seen>) -> StreamView {
+        let name = stream.name.to_string();
+        let words = self.section(&name).map(|section| in_words(&section)).unwrap_or_default();
+        StreamView { rules: self.rules(&name), words, topic: stream.topic.clone(), mode: stream.mode, ids: ids(stream), seen, name }
+    }
+}
+
+/// What of a stream's records is always written.
+fn ids(stream: &Stream) -> String {
+    let of = |source: &Source| !source.is_outside_value();
+    let ids = match (of(&stream.mapping.tenant), of(&stream.mapping.asset)) {
+        (true, true) => "the members that name tenant and asset, with the target's ids",
+        (true, false) => "the member that names the tenant, with the target's id",
+        (false, true) => "the member that names the asset, with the target's id",
+        (false, false) => "",
+    };
+    let time = if stream.mapping.time.is_some() { "the time" } else { "" };
+    [ids, time].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", and ")
+}
+
+impl Seen {
+    fn of(found: Found, stream: &Stream, share: &WouldBe, profile: &Shown, config: &Config, clock: Millis) -> Result<Self, Failure> {
+        let Found { place, record } = found;
+        let secret = config.mask_secret.as_ref().map(Secret::expose);
+        let (projected, is_in_window) = match share.decide(&record, stream, config.release_rules(), secret, clock) {
+            Verdict::Leaves(projected) => (projected, true),
+            Verdict::OutsideWindow(projected) => (projected, false),
+            Verdict::DeadLetter(refusal) => {
+                let fate = Fate::DeadLetter { reason: refusal.reason.as_str(), message: refusal.to_string() };
+                return Ok(Self { place, fate });
+            }
+            Verdict::Foreign { owner, asset } => return Ok(Self { place, fate: Fate::Foreign { owner, asset } }),
+            Verdict::NotInProfile => return Err(refused(Reason::StreamNotInProfile)),
+        };
+        let node = |bytes: &[u8]| document::parse(bytes).map_err(|error| Failure::new(Exit::BadData, error));
+        let (before, after) = (node(record.value.as_deref().unwrap_or_default())?, node(&projected.value)?);
+        let members = profile.section(stream.name.as_str()).map(|section| members(&before, &after, &section)).unwrap_or_default();
+        let leaving = Leaving { projected, timestamp: record.timestamp, is_in_window, members };
+        Ok(Self { place, fate: Fate::Leaves(Box::new(leaving)) })
+    }
+}

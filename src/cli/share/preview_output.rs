@@ -1,0 +1,246 @@
+//! What `share offer --preview` shows, for people and as JSON.
+
+use std::io::{self, BufWriter, Write};
+
+use crate::cli::args::Format;
+use crate::cli::share::preview::Shown;
+use crate::cli::output::{print_table, print_values, shown};
+use crate::cli::share::record_search::Place;
+use crate::cli::share::would_be::Projected;
+use crate::document::Node;
+use crate::json::document;
+use crate::json::text::write_string;
+use crate::profile::preview::MemberView;
+use crate::profile::project::Parties;
+use crate::record::mapping::Mode;
+use crate::share::state::{Reason, State};
+use crate::time::Millis;
+
+/// A value longer than this is cut short in the table.
+const SHOWN_CHARS: usize = 32;
+
+/// One stream of the offer.
+pub(super) struct StreamView {
+    pub(super) name: String,
+    pub(super) topic: String,
+    pub(super) mode: Mode,
+    pub(super) ids: String,
+    pub(in crate::cli) rules: Node,
+    pub(super) words: Vec<(&'static str, String)>,
+    pub(super) seen: Option<Seen>,
+}
+
+impl StreamView {
+    /// Why the record that was looked at leaves for nobody.
+    pub(super) fn unusable(&self) -> Option<String> {
+        let Seen { place, fate } = self.seen.as_ref()?;
+        let what = match fate {
+            Fate::Leaves(_) => return None,
+            Fate::DeadLetter { reason, message } => format!("this record would be a dead letter: {reason}: {message}"),
+            Fate::Foreign { owner, asset } => {
+                format!("this record is of asset {} of {owner}: the offer has no part in it", shown(asset))
+            }
+        };
+        let place = match place {
+            Some(place) => format!("{} partition {} offset {}", self.topic, place.partition, place.offset),
+            None => "the record that was given".to_owned(),
+        };
+        Some(format!("{}: {place}: {what}", self.name))
+    }
+}
+
+/// A record, and what `run` would make of it.
+pub(super) struct Seen {
+    pub(super) place: Option<Place>,
+    pub(super) fate: Fate,
+}
+
+pub(super) enum Fate {
+    Leaves(Box<Leaving>),
+    DeadLetter { reason: &'static str, message: String },
+    Foreign { owner: String, asset: String },
+}
+
+/// A record as the target would see it.
+pub(super) struct Leaving {
+    pub(super) projected: Projected,
+    /// The record's own Kafka timestamp.
+    pub(super) timestamp: Millis,
+    /// Whether it would leave now, and not only while the access lasts.
+    pub(super) is_in_window: bool,
+    pub(super) members: Vec<MemberView>,
+}
+
+pub(super) struct Preview<'p> {
+    pub(super) asset: &'p str,
+    pub(super) parties: Parties<'p>,
+    pub(super) profile: &'p Shown,
+    pub(super) would: Result<State, Reason>,
+    pub(super) views: &'p [StreamView],
+    pub(super) shows_share: bool,
+}
+
+impl Preview<'_> {
+    pub(super) fn print(&self, format: Format) -> io::Result<()> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        if format == Format::Table {
+            self.print_for_people(&mut out)?;
+        } else {
+            print_values(format, self.views.iter().map(|view| self.to_json(view)), &mut out)?;
+        }
+        out.flush()
+    }
+
+    fn print_for_people(&self, out: &mut impl Write) -> io::Result<()> {
+        let Parties { owner, target, target_asset } = self.parties;
+        let version = self.profile.version.map(|version| format!(" (version {version})")).unwrap_or_default();
+        writeln!(
+            out,
+            "{} of {owner} for {target} as {}, by profile {}{version}",
+            shown(self.asset),
+            shown(target_asset),
+            shown(&self.profile.name)
+        )?;
+        let then = match self.would {
+            Ok(State::Active) => "the offer is accepted by itself: data flows at once",
+            Ok(_) => "nothing flows before the offer is accepted",
+            Err(_) => "the offer would be refused",
+        };
+        writeln!(out, "{then}; this is a preview, nothing was written")?;
+        self.views.iter().try_for_each(|view| self.print_stream(view, out))
+    }
+
+    fn print_stream(&self, view: &StreamView, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "\n{}", view.name)?;
+        let always = Some(("always leaves", view.ids.clone())).filter(|(_, ids)| !ids.is_empty());
+        for (what, text) in view.words.iter().cloned().chain(always) {
+            writeln!(out, "  {what:<13}  {}", shown(&text))?;
+        }
+        let Some(Seen { place, fate }) = &view.seen else {
+            let what = match view.mode {
+                Mode::Append => {
+                    format!("no record of {} was found in the newest of {} (--search, --record)", shown(self.asset), view.topic)
+                }
+                Mode::Upsert => format!("{} has no document in {} (--record)", shown(self.asset), view.topic),
+            };
+            return writeln!(out, "\n  {what}");
+        };
+        let Fate::Leaves(leaving) = fate else {
+            return writeln!(out, "\n  {}", view.unusable().unwrap_or_default());
+        };
+        let Leaving { projected, timestamp, is_in_window, members } = leaving.as_ref();
+        match place {
+            Some(place) => writeln!(out, "\n  {} partition {} offset {}, {timestamp}", view.topic, place.partition, place.offset)?,
+            None => writeln!(out, "\n  the record that was given")?,
+        }
+        if !is_in_window {
+            writeln!(out, "  it would not leave now: by --starts and --ends access is not open; while it is, the target sees this")?;
+        }
+        writeln!(out)?;
+        let row = |member: &MemberView| {
+            let to = match &member.to_member {
+                Some(name) => format!("{name}: {}", short(&member.to)),
+                None => short(&member.to),
+            };
+            vec![format!("  {}", member.member), member.fate.word().to_owned(), short(&member.from), to]
+        };
+        let sees = format!("{} SEES", self.parties.target);
+        print_table(&["  MEMBER", "", "YOU HAVE", &sees], &members.iter().map(row).collect::<Vec<_>>(), out)?;
+        writeln!(out, "\n  key    {}", shown(self.parties.target_asset))?;
+        writeln!(out, "  value  {}", shown(&String::from_utf8_lossy(&projected.value)))?;
+        if self.shows_share {
+            writeln!(out, "         and as its last member `_share`: the share's id, its revision, and the epoch that decided")?;
+        }
+        Ok(())
+    }
+
+    fn to_json(&self, view: &StreamView) -> Vec<u8> {
+        let mut out = b"{\"stream\":".to_vec();
+        let text = |name: &str, text: &str, out: &mut Vec<u8>| {
+            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+            write_string(text, out);
+        };
+        write_string(&view.name, &mut out);
+        text("profile", &self.profile.name, &mut out);
+        match self.would {
+            Ok(state) => text("state", state.word(), &mut out),
+            Err(reason) => text("refused", reason.code(), &mut out),
+        }
+        out.extend_from_slice(b",\"rules\":");
+        document::write(&view.rules, &mut out);
+        text("topic", &view.topic, &mut out);
+        let Some(Seen { place, fate }) = &view.seen else {
+            out.extend_from_slice(b",\"value\":null}");
+            return out;
+        };
+        if let Some(place) = place {
+            out.extend_from_slice(format!(r#","partition":{},"offset":{}"#, place.partition, place.offset).as_bytes());
+        }
+        match fate {
+            Fate::Leaves(leaving) => {
+                text("key", self.parties.target_asset, &mut out);
+                if place.is_some() {
+                    text("timestamp", &leaving.projected.timestamp.to_string(), &mut out);
+                }
+                out.extend_from_slice(if leaving.is_in_window { b"" } else { b",\"outside_window\":true" });
+                out.extend_from_slice(b",\"value\":");
+                out.extend_from_slice(&leaving.projected.value);
+                write_members(&leaving.members, &mut out);
+            }
+            Fate::DeadLetter { reason, message } => {
+                out.extend_from_slice(b",\"dead\":{\"reason\":");
+                write_string(reason, &mut out);
+                text("message", message, &mut out);
+                out.extend_from_slice(b"},\"value\":null");
+            }
+            Fate::Foreign { owner, asset } => {
+                out.extend_from_slice(b",\"foreign\":{\"owner\":");
+                write_string(owner, &mut out);
+                text("asset", asset, &mut out);
+                out.extend_from_slice(b"},\"value\":null");
+            }
+        }
+        out.push(b'}');
+        out
+    }
+}
+
+/// `,"members":[…]`.
+fn write_members(members: &[MemberView], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"members\":[");
+    for (at, member) in members.iter().enumerate() {
+        out.extend_from_slice(if at > 0 { b",{\"member\":" } else { b"{\"member\":" });
+        write_string(&member.member, out);
+        out.extend_from_slice(b",\"fate\":");
+        write_string(member.fate.word(), out);
+        if let Some(name) = &member.to_member {
+            out.extend_from_slice(b",\"to_member\":");
+            write_string(name, out);
+        }
+        out.extend_from_slice(format!(",\"from\":[{}],\"to\":[{}]}}", member.from.join(","), member.to.join(",")).as_bytes());
+    }
+    out.push(b']');
+}
+
+/// Values in one cell.
+fn short(values: &[String]) -> String {
+    let text = if values.is_empty() { "-".to_owned() } else { values.join(", ") };
+    if text.chars().count() <= SHOWN_CHARS {
+        return text;
+    }
+    text.chars().take(SHOWN_CHARS - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_are_cut_short() {
+        assert_eq!(short(&[]), "-");
+        assert_eq!(short(&["1".to_owned(), "2".to_owned()]), "1, 2");
+        let long = short(&["\u{e6}".repeat(40)]);
+        assert_eq!((long.chars().count(), long.ends_with('…')), (SHOWN_CHARS, true));
+        assert_eq!(short(&["x".repeat(SHOWN_CHARS)]), "x".repeat(SHOWN_CHARS));
+    }
+}

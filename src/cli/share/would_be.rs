@@ -1,0 +1,346 @@
+//! What `run` would make of one record, for the share that an offer would make.
+//!
+//! Nothing is decided here. The share stands in a graph of its own, accepted, and the engine's decision is made by that.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use crate::decide::{Decider, Decisions, InputRecord, Release, ReleaseRules, Stopped};
+use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
+use crate::json::tape::Tape;
+use crate::profile::compile::Profile;
+use crate::profile::project::{Parties, Projector};
+use crate::record::dead_letter::Refusal;
+use crate::record::decode;
+use crate::record::decode::{Identity, IdentityScratch, ReadRules};
+use crate::record::mapping::{KeyPart, Mode, Source, Stream};
+use crate::release::{Suppressed, decision_time};
+use crate::share::graph::{Grant, GrantState, Pauses, ProfileSlot, ShareGraph};
+use crate::share::state::Permission;
+use crate::sink_state::wanted;
+use crate::time::{Millis, Moment};
+
+/// A record with all that a decision looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WholeRecord {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    pub(super) timestamp: Millis,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl WholeRecord {
+    /// A value that was given alone: what its stream takes from key and headers is that of the asset.
+    pub(super) fn of_value(value: Vec<u8>, stream: &Stream, owner: &str, asset: &str, timestamp: Millis) -> Self {
+        let mapping = &stream.mapping;
+        let (mut key, mut headers) = (asset.to_owned(), Vec::new());
+        for (source, id) in [(&mapping.tenant, owner), (&mapping.asset, asset)] {
+            match source {
+                Source::Path(_) | Source::KeyField => {}
+                Source::Key => key = id.to_owned(),
+                Source::Header(name) => headers.push((name.clone().into_bytes(), Some(id.as_bytes().to_vec()))),
+            }
+        }
+        if let Some(format) = &mapping.key_format {
+            let part = |part: &KeyPart| match part {
+                KeyPart::Literal(text) => text.clone(),
+                KeyPart::Tenant => owner.to_owned(),
+                KeyPart::Asset => asset.to_owned(),
+            };
+            key = format.parts.iter().map(part).collect();
+        }
+        Self { key: Some(key.into_bytes()), headers, timestamp, value: Some(value) }
+    }
+
+    fn input(&self) -> InputRecord<'_, impl Iterator<Item = (&[u8], Option<&[u8]>)> + Clone> {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
+        InputRecord { key: self.key.as_deref(), headers, timestamp: self.timestamp, value: self.value.as_deref() }
+    }
+}
+
+/// Whose a record is, owner before asset, by the engine's own reading; why it would be a dead letter where that comes first.
+pub(super) fn whose(record: &WholeRecord, stream: &Stream, rules: &ReadRules, tape: &mut Tape) -> Result<(String, String), Refusal> {
+    let input = record.input();
+    let owned = |identity: Identity<'_>| (identity.tenant.to_owned(), identity.asset.to_owned());
+    let outer = decode::outer_identity(stream, input.key, input.headers)?;
+    if let Some(identity) = outer.complete() {
+        return Ok(owned(identity));
+    }
+    let parsed = &mut *tape;
+    let text = decode::load(input.value, rules, move |text| parsed.parse(text).map(|()| &*parsed))?;
+    decode::identity(stream, outer, text, tape, &mut IdentityScratch::default()).map(owned)
+}
+
+/// The share that an offer would make, accepted.
+#[derive(Debug, Clone)]
+pub(super) struct WouldBe {
+    pub(super) owner: TenantId,
+    pub(super) asset: AssetId,
+    /// Of an invitation a stand-in.
+    pub(super) target: TenantId,
+    pub(super) target_asset: AssetId,
+    pub(super) streams: StreamSet,
+    pub(super) profile: Arc<Profile>,
+    pub(super) starts: Option<Moment>,
+    pub(super) ends: Option<Moment>,
+    /// The control time of the shares as they are.
+    pub(super) control_time: Millis,
+}
+
+/// What `run` would make of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It leaves.
+    Leaves(Projected),
+    /// It leaves within the share's window alone.
+    OutsideWindow(Projected),
+    /// It is set aside.
+    DeadLetter(Refusal),
+    /// It is not of the asset: the share has no part in it.
+    Foreign { owner: String, asset: String },
+    /// The profile has nothing of the stream.
+    NotInProfile,
+}
+
+/// What the target gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Projected {
+    pub(super) value: Vec<u8>,
+    pub(super) timestamp: Millis,
+}
+
+impl WouldBe {
+    /// Decides as `run` does at `clock`. Provenance is left out: there is no share yet to be named.
+    pub(super) fn decide(
+        &self,
+        record: &WholeRecord,
+        stream: &Stream,
+        rules: ReleaseRules,
+        secret: Option<&[u8]>,
+        clock: Millis,
+    ) -> Verdict {
+        let rules = ReleaseRules { shows_provenance: false, ..rules };
+        let asked = |share: &Self| match stream.mode {
+            Mode::Append => share.append(record, stream, rules, secret, clock),
+            Mode::Upsert => share.document(record, stream, rules, secret, clock),
+        };
+        match asked(self) {
+            Ok(Asked::Projected(projected)) => Verdict::Leaves(projected),
+            Err(refusal) => Verdict::DeadLetter(refusal),
+            Ok(Asked::OfAnother) => match whose(record, stream, &rules.read, &mut Tape::default()) {
+                Ok((owner, asset)) => Verdict::Foreign { owner, asset },
+                Err(refusal) => Verdict::DeadLetter(refusal),
+            },
+            Ok(Asked::Withheld) => match asked(&Self { starts: None, ends: None, ..self.clone() }) {
+                Ok(Asked::Projected(projected)) => Verdict::OutsideWindow(projected),
+                Ok(Asked::Withheld | Asked::OfAnother) => Verdict::NotInProfile,
+                Err(refusal) => Verdict::DeadLetter(refusal),
+            },
+        }
+    }
+
+    fn append(
+        &self,
+        record: &WholeRecord,
+        stream: &Stream,
+        rules: ReleaseRules,
+        secret: Option<&[u8]>,
+        clock: Millis,
+    ) -> Result<Asked, Refusal> {
+        let mut taken = Taken(Asked::OfAnother);
+        match Decider::new(rules, secret).append(stream, record.input(), &self.graph(), clock, &mut taken) {
+            Ok(()) => Ok(taken.0),
+            Err(Stopped::Unreadable(refusal)) => Err(refusal),
+            Err(Stopped::Sink(never)) => match never {},
+        }
+    }
+
+    /// Upsert streams look at no event time, and a document shows as long as the share is in force.
+    fn document(
+        &self,
+        record: &WholeRecord,
+        stream: &Stream,
+        rules: ReleaseRules,
+        secret: Option<&[u8]>,
+        clock: Millis,
+    ) -> Result<Asked, Refusal> {
+        let input = record.input();
+        let outer = decode::outer_identity(stream, input.key, input.headers)?;
+        if outer.complete() != Some(Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() }) {
+            return Ok(Asked::OfAnother);
+        }
+        let mut projector = Projector::new(secret);
+        let loading = &mut projector;
+        let text = decode::load(input.value, &rules.read, move |text| loading.load(text))?;
+        let graph = self.graph();
+        let Some(projection) = wanted(&self.grant(), &graph, stream.index, decision_time(clock, &graph)) else {
+            return Ok(Asked::Withheld);
+        };
+        let (owner, target, target_asset) = (self.owner.as_str(), self.target.as_str(), self.target_asset.as_str());
+        let mut value = Vec::new();
+        projector.project(text, projection, &Parties { owner, target, target_asset }, None, &mut value);
+        Ok(Asked::Projected(Projected { value, timestamp: record.timestamp }))
+    }
+
+    fn grant(&self) -> Grant {
+        Grant {
+            share: ShareId::parse("preview").unwrap_or_else(|_| unreachable!("it is a share id")),
+            revision: 1,
+            target: self.target.clone(),
+            target_asset: self.target_asset.clone(),
+            streams: self.streams,
+            profile: ProfileSlot::ALL,
+            permission: Permission::View,
+            state: GrantState::Active,
+            is_suspended: false,
+            // The record was there before the share: it stands for those that will come.
+            granted_from: None.into(),
+            starts: self.starts.into(),
+            ends: self.ends.into(),
+            pauses: Pauses::default(),
+        }
+    }
+
+    /// The share alone, its profile in the place of the built-in one.
+    fn graph(&self) -> ShareGraph {
+        let mut graph = ShareGraph::new(Arc::clone(&self.profile));
+        graph.epoch = Epoch(0);
+        graph.control_time = self.control_time;
+        graph.asset_mut(&self.owner, &self.asset, 0).shares.put(self.grant());
+        graph
+    }
+}
+
+/// What the share has to do with a record.
+#[derive(Debug)]
+enum Asked {
+    Projected(Projected),
+    Withheld,
+    OfAnother,
+}
+
+/// Takes the one decision.
+struct Taken(Asked);
+
+impl Decisions for Taken {
+    type Error = Infallible;
+
+    fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
+        self.0 = Asked::Projected(Projected { value: release.value.to_vec(), timestamp: release.timestamp });
+        Ok(())
+    }
+
+    fn suppressed(&mut self, _: Suppressed, _: u32) {
+        self.0 = Asked::Withheld;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Surroundings};
+    use crate::record::dead_letter::Reason;
+
+    const CONFIG: &str = r"
+streams:
+  telemetry: { mode: append, topic: raw, tenant: $.t, asset: $.a, time: $.ts }
+  details: { mode: upsert, topic: docs, tenant: key.tenant, asset: key.asset, key_format: '{tenant}/{asset}' }
+max_record_bytes: 200
+";
+    const CLOCK: Millis = Millis(1_800_000_000_000);
+
+    fn config() -> Config {
+        Config::load(&[("c.yaml", CONFIG)], &Surroundings::none()).unwrap()
+    }
+
+    fn share(config: &Config) -> WouldBe {
+        WouldBe {
+            owner: TenantId::parse("nw").unwrap(),
+            asset: AssetId::parse("X").unwrap(),
+            target: TenantId::parse("acme").unwrap(),
+            target_asset: AssetId::parse("mine").unwrap(),
+            streams: config.streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index)),
+            profile: Arc::new(Profile::all(&config.streams)),
+            starts: None,
+            ends: None,
+            control_time: Millis(0),
+        }
+    }
+
+    fn decide(config: &Config, share: &WouldBe, stream: &str, value: &str) -> Verdict {
+        let stream = config.stream(stream).unwrap();
+        let record = WholeRecord::of_value(value.as_bytes().to_vec(), stream, "nw", "X", CLOCK);
+        share.decide(&record, stream, config.release_rules(), None, CLOCK)
+    }
+
+    fn leaves(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Leaves(projected) => String::from_utf8(projected.value).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_leaves_as_run_projects_it() {
+        let config = config();
+        let value = leaves(decide(&config, &share(&config), "telemetry", r#"{"t":"nw","a":"X","ts":1700000000,"n":1}"#));
+        assert_eq!(value, r#"{"t":"acme","a":"mine","ts":1700000000,"n":1}"#);
+        // Of a document given by hand the key is the asset's.
+        assert_eq!(leaves(decide(&config, &share(&config), "details", r#"{"n":1}"#)), r#"{"n":1}"#);
+    }
+
+    /// In the order in which `run` finds them.
+    #[test]
+    fn what_run_makes_a_dead_letter_leaves_for_nobody() {
+        let config = config();
+        let long = format!(r#"{{"t":"nw","a":"X","ts":1,"n":"{}"}}"#, "x".repeat(200));
+        for (stream, value, reason) in [
+            ("telemetry", r#"{"t":"nw","a":"X","ts":"yesterday"}"#, Reason::InvalidTime),
+            ("telemetry", r#"{"t":"nw","a":"X"}"#, Reason::MissingTime),
+            ("telemetry", r#"{"t":"nw","a":"X","ts":2800000000}"#, Reason::FutureTime),
+            ("telemetry", r#"{"t":"nw","a":7,"ts":1}"#, Reason::InvalidId),
+            ("telemetry", r#"{"a":"X","ts":1}"#, Reason::MissingTenant),
+            ("telemetry", r#"{"t":"nw","ts":1}"#, Reason::MissingAsset),
+            ("telemetry", r#"{"t":"nw","t":"nw","a":"X","ts":1}"#, Reason::DuplicateIdentity),
+            ("telemetry", "[]", Reason::NotAnObject),
+            ("telemetry", "\u{feff}{}", Reason::InvalidJson),
+            ("telemetry", &long, Reason::TooLarge),
+            ("details", "{", Reason::InvalidJson),
+            ("details", &long, Reason::TooLarge),
+        ] {
+            match decide(&config, &share(&config), stream, value) {
+                Verdict::DeadLetter(refusal) => assert_eq!(refusal.reason, reason, "{stream} {value}"),
+                other => panic!("{stream} {value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_machine_is_not_shown_as_leaving() {
+        let config = config();
+        for (owner, asset) in [("nw", "Y"), ("acme", "X")] {
+            let verdict = decide(&config, &share(&config), "telemetry", &format!(r#"{{"t":"{owner}","a":"{asset}","ts":1}}"#));
+            assert_eq!(verdict, Verdict::Foreign { owner: owner.to_owned(), asset: asset.to_owned() });
+        }
+        let details = config.stream("details").unwrap();
+        let record = WholeRecord::of_value(b"{}".to_vec(), details, "nw", "Y", CLOCK);
+        let verdict = share(&config).decide(&record, details, config.release_rules(), None, CLOCK);
+        assert_eq!(verdict, Verdict::Foreign { owner: "nw".to_owned(), asset: "Y".to_owned() });
+    }
+
+    #[test]
+    fn outside_its_window_a_share_shows_what_it_would_release_within() {
+        let config = config();
+        let later = Some(Millis(CLOCK.0 + 1).moment());
+        let earlier = Some(Millis(1).moment());
+        for (starts, ends) in [(later, None), (None, earlier)] {
+            let share = WouldBe { starts, ends, ..share(&config) };
+            for (stream, value) in [("telemetry", r#"{"t":"nw","a":"X","ts":1700000000}"#), ("details", "{}")] {
+                assert!(matches!(decide(&config, &share, stream, value), Verdict::OutsideWindow(_)), "{stream}");
+            }
+            // It is looked at all the same.
+            let verdict = decide(&config, &share, "telemetry", r#"{"t":"nw","a":"X","ts":true}"#);
+            assert!(matches!(verdict, Verdict::DeadLetter(refusal) if refusal.reason == Reason::InvalidTime), "{starts:?}");
+        }
+    }
+}

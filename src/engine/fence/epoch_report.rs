@@ -1,0 +1,211 @@
+//! What the workers of this process decide by, told to those who wait for it: `share revoke --wait` is certain of the cut once
+//! every member of the group has reported an epoch that contains it (docs/rules/fence.md#being-certain).
+//!
+//! A worker says "from here on I decide by no graph older than this epoch" where no transaction of it is open. What it has said
+//! stays true for as long as it lives, so a report may be old and is never wrong. Reports are written when an event has passed that
+//! changed a share: not more often than somebody can wait for one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::debug;
+
+use crate::clock::Clock;
+use crate::document::{Kind, Node};
+use crate::id::Epoch;
+use crate::json::document;
+use crate::json::text::write_string;
+use crate::live::Live;
+use crate::time::Millis;
+use crate::transport::ProduceError;
+
+/// What was said is looked at this often, and written at most once between two looks.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// What all workers of a process say, in the order in which they began.
+pub type Said = Arc<Mutex<Vec<Arc<Saying>>>>;
+
+/// Member ids of a group, each with the epoch that its worker has said.
+pub type Members = BTreeMap<String, Epoch>;
+
+/// What one worker says.
+#[derive(Debug)]
+pub struct Saying {
+    /// It decides by no graph older than this; -1 before the first.
+    epoch: AtomicI64,
+    /// Its id in the group, once it has one.
+    member: Mutex<Option<String>>,
+}
+
+impl Saying {
+    /// Of a worker that is beginning.
+    pub fn new(said: &Said) -> Arc<Self> {
+        let saying = Arc::new(Self { epoch: AtomicI64::new(-1), member: Mutex::default() });
+        said.lock().expect("only pushed to").push(Arc::clone(&saying));
+        saying
+    }
+
+    /// From here on it decides by no graph older than `epoch`. Said where no transaction is open.
+    pub fn decides_from(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// It is this member of the group now.
+    pub fn is_member(&self, id: Option<String>) {
+        *self.member.lock().expect("only replaced") = id;
+    }
+}
+
+/// Writes one fact to `sharecast.state`.
+pub trait StateWriter: Send {
+    /// Acknowledged when this returns.
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
+}
+
+/// The reporter's thread.
+pub struct Reporter<W> {
+    /// What is reported.
+    pub said: Said,
+    /// Tells which event changed a share last.
+    pub live: Arc<Live>,
+    /// Where it is reported.
+    pub writer: W,
+    /// Of this process's report.
+    pub key: String,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Raised when the process ends.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl<W: StateWriter> Reporter<W> {
+    /// Reports until told to stop. What cannot be written is written in a later round.
+    pub fn run(mut self) {
+        let mut reported = Members::new();
+        while !self.stop.load(Ordering::Relaxed) {
+            self.clock.sleep(EVERY);
+            let said = self.said();
+            if !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
+                continue;
+            }
+            match self.writer.put(&self.key, &write(&said, self.clock.wall())) {
+                Ok(()) => reported = said,
+                Err(error) => debug!(%error, "what the workers decide by could not be reported"),
+            }
+        }
+    }
+
+    fn said(&self) -> Members {
+        let said = self.said.lock().expect("only pushed to");
+        let of_worker = |saying: &Arc<Saying>| {
+            // The epoch first: it may have been said under an older id, but by the same worker.
+            let epoch = Epoch(saying.epoch.load(Ordering::Acquire));
+            Some((saying.member.lock().expect("only replaced").clone()?, epoch))
+        };
+        said.iter().filter_map(of_worker).collect()
+    }
+}
+
+/// Whether others have something to learn: other members, or a change of shares that was not passed by all at the last report.
+fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -> bool {
+    let Some(oldest) = said.values().min() else { return false };
+    let is_same = reported.keys().eq(said.keys());
+    !is_same || reported.values().min().is_none_or(|before| oldest > before && newest_change > *before)
+}
+
+/// A report's value.
+fn write(members: &Members, at: Millis) -> Vec<u8> {
+    let mut out = b"{\"members\":{".to_vec();
+    for (index, (member, epoch)) in members.iter().enumerate() {
+        out.extend_from_slice(if index > 0 { b"," } else { b"" });
+        write_string(member, &mut out);
+        out.extend_from_slice(format!(":{epoch}").as_bytes());
+    }
+    out.extend_from_slice(format!("}},\"at\":\"{at}\"}}").as_bytes());
+    out
+}
+
+/// Reads a report's value; what is none says nothing.
+pub fn read(value: &[u8]) -> Members {
+    let Ok(node) = document::parse(value) else { return Members::new() };
+    let epoch = |node: &Node| match &node.kind {
+        Kind::Number(text) => text.parse().ok().map(Epoch),
+        _ => None,
+    };
+    let members = node.get("members").map(Node::members).unwrap_or_default();
+    members.iter().filter_map(|member| Some((member.name.clone(), epoch(&member.value)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(list: &[(&str, i64)]) -> Members {
+        list.iter().map(|(name, epoch)| ((*name).to_owned(), Epoch(*epoch))).collect()
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
+        assert_eq!(read(&write(&written, Millis(0))), written);
+        assert_eq!(write(&members(&[("m", 7)]), Millis(0)), br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#);
+        for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
+            assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
+        }
+    }
+
+    #[test]
+    fn ticks_alone_are_not_reported() {
+        let reported = members(&[("a", 10), ("b", 11)]);
+        let is_worth = |said: &[(&str, i64)], newest_change| is_worth_a_report(&reported, &members(said), Epoch(newest_change));
+        assert!(!is_worth(&[("a", 15), ("b", 15)], 10), "ticks from 11 to 15");
+        assert!(is_worth(&[("a", 15), ("b", 15)], 14));
+        assert!(!is_worth(&[("a", 10), ("b", 15)], 14), "one of them has not passed it");
+        assert!(is_worth(&[("a", 12), ("b", 15)], 14), "there may be an event before the newest");
+        assert!(is_worth(&[("a", 10), ("c", 10)], 10) && is_worth(&[("a", 10)], 10), "other members");
+        assert!(!is_worth(&[], 20), "no member yet");
+        assert!(is_worth_a_report(&Members::new(), &members(&[("a", -1)]), Epoch::NONE));
+    }
+
+    #[test]
+    fn a_worker_is_heard_once_it_is_a_member() {
+        let said = Said::default();
+        let (one, two) = (Saying::new(&said), Saying::new(&said));
+        one.decides_from(Epoch(4));
+        two.decides_from(Epoch(6));
+        two.is_member(Some("m2".to_owned()));
+        struct Nowhere;
+        impl StateWriter for Nowhere {
+            fn put(&mut self, _: &str, _: &[u8]) -> Result<(), ProduceError> {
+                Ok(())
+            }
+        }
+        let reporter = Reporter {
+            said,
+            live: Arc::new(Live::new(crate::live::View {
+                graph: crate::share::table::ShareTable::new(rules()).graph(),
+                position: crate::id::Offset(0),
+                newest_cut: None,
+                newest_change: Epoch::NONE,
+            })),
+            writer: Nowhere,
+            key: crate::engine::topic::stored::epoch_key("g", "i"),
+            clock: Arc::new(crate::clock::SystemClock),
+            stop: Arc::default(),
+        };
+        assert_eq!(reporter.said(), members(&[("m2", 6)]));
+        one.is_member(Some("m1".to_owned()));
+        assert_eq!((reporter.said(), reporter.key.as_str()), (members(&[("m1", 4), ("m2", 6)]), "epoch/g/i"));
+    }
+
+    fn rules() -> crate::share::table::FoldRules {
+        crate::share::table::FoldRules {
+            streams: Vec::new().into(),
+            partnerships_open: false,
+            late_grace: crate::time::Span::ZERO,
+            halts_on_unreadable: true,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Where a worker asks for what lies in the log, without waiting for it.
+
+pub mod request;
+pub mod partition;
+pub(crate) mod documents;
+pub mod redelivery;
+pub(crate) mod gap;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::engine::restore::request::{Job, News};
+use crate::engine::restore::partition::Surroundings;
+use crate::transport::{Archive, ConsumeError};
+
+/// So much may be read ahead of a worker: each is a few megabytes at most.
+const READ_AHEAD: usize = 2;
+/// Before something that does not answer is asked again.
+const REST: Duration = Duration::from_millis(500);
+
+/// Takes jobs and has news.
+pub trait Desk: Send {
+    /// Has a job done.
+    fn ask(&mut self, job: Job);
+
+    /// The next news, if there are any.
+    fn news(&mut self) -> Option<News>;
+}
+
+/// Makes an archive; it is made on the thread that uses it, when there is something to do.
+pub type OpenArchive<A> = Arc<dyn Fn() -> Result<A, ConsumeError> + Send + Sync>;
+
+/// Two threads with a reader each: one loads partitions, which takes its time, the other fetches documents.
+pub struct ReadingDesk {
+    load: Sender<Job>,
+    fetch: Sender<Job>,
+    news: Receiver<News>,
+}
+
+impl ReadingDesk {
+    /// Starts the threads. They end with their owner.
+    pub fn start<A: Archive + 'static>(around: &Surroundings, open: &OpenArchive<A>, stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+        let (tell, news) = sync_channel(READ_AHEAD);
+        let begin = |name: &str| {
+            let (jobs, accepted) = channel();
+            let (around, open, tell, stop) = (around.clone(), Arc::clone(open), tell.clone(), Arc::clone(stop));
+            thread::Builder::new().name(name.to_owned()).spawn(move || read(&around, &open, &accepted, &tell, &stop)).map(|_| jobs)
+        };
+        Ok(Self { load: begin("upsert-load")?, fetch: begin("upsert-fetch")?, news })
+    }
+}
+
+impl Desk for ReadingDesk {
+    fn ask(&mut self, job: Job) {
+        let thread = if matches!(job, Job::Load(..)) { &self.load } else { &self.fetch };
+        // A thread ends before its worker only with the process.
+        let _ = thread.send(job);
+    }
+
+    fn news(&mut self) -> Option<News> {
+        self.news.try_recv().ok()
+    }
+}
+
+fn read<A: Archive>(around: &Surroundings, open: &OpenArchive<A>, jobs: &Receiver<Job>, tell: &SyncSender<News>, stop: &AtomicBool) {
+    let mut archive = None;
+    while let Ok(job) = jobs.recv() {
+        while archive.is_none() && !stop.load(Ordering::Relaxed) {
+            match open() {
+                Ok(made) => archive = Some(made),
+                Err(error) => {
+                    warn!(%error, "a reader for upsert streams cannot be made at the moment");
+                    thread::sleep(REST);
+                }
+            }
+        }
+        let Some(archive) = &mut archive else { return };
+        let mut told = |news| !stop.load(Ordering::Relaxed) && tell.send(news).is_ok();
+        around.carry_out(&job, archive, &mut told, &mut || thread::sleep(REST));
+    }
+}

@@ -1,0 +1,129 @@
+//! What a worker wants to have read besides the group's records, and what comes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use rustc_hash::FxHashMap;
+
+use crate::engine::restore::redelivery::OwedNote;
+use crate::engine::worker::position::{Found as GapFound, Gap};
+use crate::engine::output::route::RouteIndex;
+use crate::id::{AssetId, Offset, ShareId, TenantId};
+use crate::sink_state::note::Reconciled;
+use crate::sink_state::partition::{AssetHash, SinkEntry};
+use crate::time::Millis;
+use crate::transport::{Batch, ConsumeError, SourcePartition};
+
+/// A partition as long as one worker has it: taken back and assigned again, it has a new one.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// The partition.
+    pub partition: SourcePartition,
+    /// Told apart by this.
+    pub life: u64,
+    /// Raised when nobody wants it any more.
+    pub is_unwanted: Arc<AtomicBool>,
+    /// Rises whenever the one who reads for it gets on.
+    pub progress: Arc<AtomicU64>,
+}
+
+/// What a worker wants to have read.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// Everything about a partition that was just assigned, or begun at this offset.
+    Load(Ticket, Option<Offset>),
+    /// The documents at these offsets, rising.
+    Fetch(Ticket, Vec<Offset>),
+    /// Where an append partition is read on, and which routes are owed how much of it.
+    Notes(Ticket),
+    /// What a route is owed, from this offset on, so many records at most.
+    Again(Ticket, RouteIndex, Offset, usize),
+    /// Whether a gap holds a record.
+    Gap(Ticket, Gap),
+}
+
+impl Job {
+    pub(super) fn ticket(&self) -> &Ticket {
+        let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..) | Self::Gap(ticket, _)) = self;
+        ticket
+    }
+}
+
+/// What was read, and of which partition in which life.
+#[derive(Debug)]
+pub struct News {
+    /// The partition.
+    pub partition: SourcePartition,
+    /// The ticket's.
+    pub life: u64,
+    /// What was read.
+    pub what: Read,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub enum Read {
+    /// The partition has no committed offset. It is begun now, unless a note says that it was begun before: then the offset is
+    /// lost, and going on by a guess would double or skip records.
+    Unbegun {
+        /// Whether there is such a note.
+        was_begun: bool,
+    },
+    /// Where the partition stands.
+    Loaded(Box<Loaded>),
+    /// Documents, or records that were taken for some.
+    Documents {
+        /// The records.
+        records: Batch,
+        /// As the answer to `Fetch` the offsets asked for, and the log's end when they were read: what is missing among the
+        /// records has gone from the log.
+        fetched: Option<(Vec<Offset>, Offset)>,
+    },
+    /// Where an append partition is read on, and what routes are owed of it.
+    Notes(Offset, Vec<OwedNote>),
+    /// What a route is owed.
+    Again {
+        /// The route.
+        route: RouteIndex,
+        /// From here on.
+        from: Offset,
+        /// The records.
+        records: Batch,
+        /// What follows behind them.
+        behind: Offset,
+    },
+    /// What a gap holds.
+    Gap(Gap, GapFound),
+    /// The input can never be read.
+    Failed(ConsumeError),
+}
+
+/// A partition as it was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where reading goes on.
+    pub position: Offset,
+    /// What the last owner noted.
+    pub note: Reconciled,
+    /// Where the documents lie.
+    pub documents: FxHashMap<AssetHash, Offset>,
+    /// What stands.
+    pub standing: Vec<Found>,
+}
+
+/// A document that stands.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The share that wrote it.
+    pub share: ShareId,
+    /// Whose asset.
+    pub owner: TenantId,
+    /// Which.
+    pub asset: AssetId,
+    /// Where it stands, and which document it is.
+    pub stood: SinkEntry,
+    /// When it was written.
+    pub written_at: Millis,
+    /// The Kafka timestamp of the null record, if that is the asset's newest one before the partition's position.
+    pub deleted_at: Option<Millis>,
+}

@@ -1,0 +1,271 @@
+//! The engine's parts as they are made for a real cluster, each by the configuration.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use crate::engine::control::Command;
+use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::restore::{Desk, OpenArchive, ReadingDesk};
+use crate::engine::server::shutdown::RunError;
+use crate::engine::worker::handover::BESIDE_TRANSACTION;
+use crate::engine::restore::partition::Surroundings;
+use crate::engine::topic::provision::Provisioner;
+use crate::engine::control::snapshot;
+use crate::engine::status::CONTROL_PARTITION;
+use crate::engine::topic::stored::document_form;
+use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
+use crate::engine::upsert::Upserts;
+use crate::engine::upsert::changes::Hearing;
+use crate::engine::upsert::gate::{Gates, Progress};
+use crate::engine::upsert::reconcile::UpsertRules;
+use crate::engine::worker::{Aside, Shared, Worker, WorkerSettings};
+use crate::config::{Config, OnRouteFailure, ProvenanceForm};
+use crate::decide::Decider;
+use crate::id::{Offset, StreamIndex};
+use crate::kafka::{ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, Writer};
+use crate::record::mapping::Stream;
+use crate::share::snapshot::Origin;
+use crate::share::table::ShareTable;
+use crate::transport::{ConsumeError, ProduceError};
+
+/// So long a start waits for the status writer's position, which only spares work.
+const STATUS_POSITION_WAIT: Duration = Duration::from_secs(2);
+/// How long a control event waits for its acknowledgement.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// For readers of the control topic: they fold more slowly than librdkafka fetches, and what it holds ready for them is
+/// memory for nothing. What the configuration says stays.
+pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
+    let mut kafka = kafka.clone();
+    for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "16384")] {
+        kafka.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    kafka
+}
+
+pub(super) fn control_source(config: &Config) -> Source {
+    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
+}
+
+pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
+
+pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<Source>) -> MakeProducer {
+    let kafka = kafka.clone();
+    Box::new(move || {
+        KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
+            ClientError::Unavailable(reason) => ProduceError::Abort(reason),
+            refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
+            other => ProduceError::Fatal(other.to_string()),
+        })
+    })
+}
+
+pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer {
+    producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
+}
+
+/// The control offset from which on status documents are to be written, if that can be said at once.
+pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Offset> {
+    let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).ok()?;
+    let answer = committed.ask(&[(&config.control.topic, CONTROL_PARTITION.partition)], STATUS_POSITION_WAIT).ok()?;
+    answer.into_iter().next().flatten().map(|committed| committed.offset)
+}
+
+pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: Origin) -> crate::engine::status::Reopen<KafkaControlLog> {
+    let (kafka, config) = (control_settings(kafka), config.clone());
+    Box::new(move |needed: Offset| {
+        let table = snapshot::load_before(&config.snapshot.path, needed, &origin, ShareTable::for_documents(config.fold_rules()));
+        let control_time = table.control_time();
+        let log = KafkaControlLog::open(&kafka, &config.control.topic, Offset(table.epoch().0 + 1))
+            .map_err(|error| ConsumeError::Unavailable(error.to_string()))?;
+        Ok((log, table, control_time))
+    })
+}
+
+pub(super) fn make_worker(
+    number: usize,
+    config: &Config,
+    kafka: &KafkaSettings,
+    names: TopicNames,
+    shared: Shared,
+    upserts: Option<UpsertParts>,
+    keeps_notes: bool,
+) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
+    let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
+    let sources: Vec<Source> = config.streams.iter().map(|stream| Source { stream: stream.index, topic: stream.topic.clone() }).collect();
+    let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
+    let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
+    let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
+    let settings = WorkerSettings {
+        group: kafka.group.clone(),
+        transactional_id: transactional_id.clone(),
+        streams: Arc::clone(&config.streams),
+        starts: Arc::clone(&config.starts),
+        interval: Duration::from_millis(config.batch.interval.millis()),
+        max_records: config.batch.max_records,
+        max_routes: config.batch.max_routes,
+        standing: config.streams.iter().map(|stream| standing_topic(&stream.name)).collect(),
+        names: names.clone(),
+        waits,
+        passes_headers: config.output.headers.clone(),
+        has_provenance_headers: config.provenance == ProvenanceForm::Headers,
+        has_permission_header: config.shows_permission(),
+        held_for: Duration::from_millis(kafka.transaction_timeout_ms()) + BESIDE_TRANSACTION,
+    };
+    // The producer first: it fences a predecessor of this name before this member takes partitions.
+    let make_producer = producer_maker(kafka, transactional_id, sources.clone());
+    let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
+    let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
+    let upserts = upserts.map(|parts| make_upserts(config, names, parts));
+    let aside = Aside { desk, upserts };
+    Ok(Worker::new(settings, shared, join, make_producer, decider, aside, metrics)?)
+}
+
+/// What a worker's upsert streams need of the rest of the engine.
+pub(super) struct UpsertParts {
+    /// Told of changes by the fold.
+    pub(super) hearing: Hearing,
+    /// Asks the fold.
+    pub(super) commands: Sender<Command>,
+    /// Shared by all workers.
+    pub(super) gates: Arc<Gates>,
+}
+
+fn make_desk(
+    config: &Config,
+    kafka: &KafkaSettings,
+    names: &TopicNames,
+    shared: &Shared,
+    keeps_notes: bool,
+) -> Result<Box<dyn Desk>, RunError> {
+    let (live, streams) = (Arc::clone(&shared.live), Arc::clone(&config.streams));
+    let around = Surroundings { live, streams, names: names.clone(), group: kafka.group.clone(), keeps_notes };
+    let kafka = kafka.clone();
+    let open: OpenArchive<KafkaArchive> =
+        Arc::new(move || KafkaArchive::open(&kafka).map_err(|error| ConsumeError::Unavailable(error.to_string())));
+    let desk = ReadingDesk::start(&around, &open, &shared.stop);
+    Ok(Box::new(desk.map_err(|error| RunError::Failed(format!("no thread to read partitions: {error}")))?))
+}
+
+fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upserts {
+    let UpsertParts { hearing, commands, gates } = parts;
+    let rules = UpsertRules {
+        release: config.release_rules(),
+        names,
+        form: document_form(config.provenance).to_owned(),
+        passes_headers: config.output.headers.clone(),
+        has_provenance_headers: config.provenance == ProvenanceForm::Headers,
+    };
+    let secret = config.mask_secret.as_ref().map(crate::config::Secret::expose);
+    Upserts::new(rules, secret, Arc::clone(&config.streams), gates, hearing, commands)
+}
+
+/// What stands beside the offsets of upsert inputs.
+pub(super) struct KafkaProgress {
+    kafka: KafkaSettings,
+    streams: Arc<[Stream]>,
+    /// By stream, how many partitions its input has.
+    partitions: Vec<i32>,
+    committed: Option<CommittedOffsets>,
+}
+
+impl KafkaProgress {
+    pub(super) fn new(kafka: &KafkaSettings, streams: &Arc<[Stream]>, partitions: Vec<i32>) -> Self {
+        Self { kafka: kafka.clone(), streams: Arc::clone(streams), partitions, committed: None }
+    }
+}
+
+impl Progress for KafkaProgress {
+    fn notes(&mut self, StreamIndex(stream): StreamIndex) -> Result<Vec<Option<Vec<u8>>>, ConsumeError> {
+        let unavailable = |error: ClientError| ConsumeError::Unavailable(error.to_string());
+        let committed = match &self.committed {
+            Some(committed) => committed,
+            None => {
+                let made = CommittedOffsets::as_they_stand(&self.kafka, &self.kafka.group).map_err(unavailable)?;
+                self.committed.insert(made)
+            }
+        };
+        let (topic, count) = (self.streams[usize::from(stream)].topic.as_str(), self.partitions[usize::from(stream)]);
+        let partitions: Vec<(&str, i32)> = (0..count).map(|partition| (topic, partition)).collect();
+        let answers = committed.ask(&partitions, STATUS_POSITION_WAIT).map_err(unavailable)?;
+        Ok(answers.into_iter().map(|answer| answer.map(|committed| committed.note)).collect())
+    }
+}
+
+pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> Arc<dyn crate::engine::output::lookup::TopicMaker> {
+    struct Given;
+    impl crate::engine::output::lookup::TopicMaker for Given {
+        fn make(&self, _: &str, _: crate::engine::output::lookup::TopicKind) -> Result<(), crate::engine::output::lookup::NotMade> {
+            Ok(())
+        }
+
+        fn largest_batch(&self, _: &str) -> Option<usize> {
+            None
+        }
+    }
+    if topics_are_given { Arc::new(Given) } else { Arc::clone(provisioner) as Arc<dyn crate::engine::output::lookup::TopicMaker> }
+}
+
+/// A writer that is made when it is first needed and again after it failed.
+pub(super) struct ReopeningWriter {
+    settings: KafkaSettings,
+    topic: String,
+    writer: Option<Writer>,
+}
+
+impl ReopeningWriter {
+    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+        Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
+    }
+}
+
+/// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
+pub(super) struct ReopeningState {
+    settings: KafkaSettings,
+    writer: Option<Writer>,
+}
+
+impl ReopeningState {
+    pub(super) fn new(settings: &KafkaSettings) -> Self {
+        Self { settings: settings.clone(), writer: None }
+    }
+}
+
+impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let made =
+                    Writer::open(&self.settings, STATE, ACKNOWLEDGED_WITHIN).map_err(|error| ProduceError::Fatal(error.to_string()))?;
+                self.writer.insert(made)
+            }
+        };
+        writer.append_record(Some(key.as_bytes()), Some(value), &[]).map(drop).map_err(|error| {
+            if matches!(error, crate::kafka::WriteError::Fatal(_)) {
+                self.writer = None;
+            }
+            ProduceError::Abort(error.to_string())
+        })
+    }
+}
+
+impl crate::transport::ControlWriter for ReopeningWriter {
+    fn append(&mut self, event: &[u8]) -> Result<Offset, ProduceError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let made = Writer::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
+                    .map_err(|error| ProduceError::Fatal(error.to_string()))?;
+                self.writer.insert(made)
+            }
+        };
+        writer.append(event).map_err(|error| {
+            if matches!(error, crate::kafka::WriteError::Fatal(_)) {
+                self.writer = None;
+            }
+            ProduceError::Abort(error.to_string())
+        })
+    }
+}

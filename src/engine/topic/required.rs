@@ -1,0 +1,96 @@
+//! Which topics a configuration and the shares of today need, and what is wrong with those that are there
+//! (docs/rules/events.md#the-control-topic, docs/rules/outputs.md#provisioning, docs/rules/upserts.md#the-input).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::output::lookup::TopicKind;
+use crate::engine::topic::spec::TopicSpecs;
+use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, TopicNames, standing_topic};
+use crate::config::Config;
+use crate::id::TenantId;
+use crate::kafka::{TopicShape, TopicSpec};
+use crate::record::mapping::Mode;
+use crate::share::state::State;
+use crate::share::table::ShareTable;
+
+/// A topic that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// How it is made where it is missing.
+    pub spec: TopicSpec,
+    /// Whether it must have exactly that many partitions.
+    pub partitions_are_fixed: bool,
+}
+
+impl Need {
+    /// What is to be changed at the topic as it was found; nothing if it will do.
+    pub fn faults(&self, shape: &TopicShape, config: &BTreeMap<String, String>) -> Vec<String> {
+        let mut faults = Vec::new();
+        let wanted = self.spec.partitions;
+        if self.partitions_are_fixed && shape.partitions != wanted {
+            faults.push(format!(
+                "it has {} partitions and needs {wanted}: move what it holds aside, delete it, and provision again",
+                shape.partitions
+            ));
+        }
+        let found = |key: &str| config.get(key).map_or("nothing", String::as_str);
+        let policy = found("cleanup.policy");
+        match self.spec.config.get("cleanup.policy") {
+            Some(wanted) if policy != wanted => faults.push(format!("cleanup.policy is {policy}; set it to {wanted}")),
+            None if policy.contains("compact") => {
+                faults.push(format!("cleanup.policy is {policy}, which drops all but the last record of an asset; set it to delete"));
+            }
+            _ => {}
+        }
+        let key = "message.timestamp.type";
+        if let Some(wanted) = self.spec.config.get(key)
+            && found(key) != wanted
+        {
+            faults.push(format!("{key} is {}; set it to {wanted}", found(key)));
+        }
+        faults
+    }
+}
+
+/// An upsert stream's input, whose partitions its standing topic follows: its name and how many it has, if it is there.
+pub type InputPartitions<'a> = &'a dyn Fn(&str) -> Option<i32>;
+
+/// The topics besides the control topic, each once: sharecast's own, then those of tenants by name. Of a tenant those that its shares of
+/// today need: its status topic from the first offer on, a stream's topic from the grant on.
+pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions<'_>) -> Vec<Need> {
+    let specs = TopicSpecs::of(config);
+    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let is_fixed = |name: &str| [SHARES, STATE].contains(&name);
+    let own = specs.own().into_iter().map(|spec| Need { partitions_are_fixed: is_fixed(&spec.name), spec });
+    let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
+    let standing = upserts.filter_map(|stream| Some(specs.standing(&standing_topic(&stream.name), partitions_of(&stream.topic)?)));
+    let mut needs: Vec<Need> = own.chain(standing.map(|spec| Need { spec, partitions_are_fixed: true })).collect();
+    let (mut parties, mut routes) = (BTreeSet::new(), BTreeSet::new());
+    for share in table.shares() {
+        let document = share.document();
+        if !matches!(document.state, State::Pending | State::Active | State::Paused) {
+            continue;
+        }
+        parties.extend([Some(document.owner), document.target_tenant].into_iter().flatten());
+        if document.state.is_live() {
+            routes
+                .extend(document.target_tenant.into_iter().flat_map(|target| document.streams.iter().map(move |stream| (target, *stream))));
+        }
+    }
+    for party in parties.into_iter().filter_map(|id| TenantId::parse(id).ok()) {
+        needs.push(Need { spec: specs.of_tenant(&names.of_status(&party), TopicKind::Status), partitions_are_fixed: true });
+    }
+    for (target, name) in routes {
+        let (Ok(target), Some(stream)) = (TenantId::parse(target), config.stream(name)) else { continue };
+        let spec = specs.of_tenant(&names.of_stream(&target, &stream.name), TopicKind::of(stream));
+        needs.push(Need { spec, partitions_are_fixed: stream.mode == Mode::Upsert });
+    }
+    needs
+}
+
+/// The topics that are never a tenant's to read: what others share stands in them, or how the engine remembers it.
+pub fn hidden_topics(config: &Config) -> Vec<String> {
+    let own = [SHARES, DEAD_LETTERS, STATE, INVITATIONS].map(str::to_owned);
+    let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
+    own.into_iter().chain(upserts.map(|stream| standing_topic(&stream.name))).chain([config.control.topic.clone()]).collect()
+}

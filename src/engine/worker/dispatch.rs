@@ -1,0 +1,150 @@
+//! The output side of a batch before its transaction: routes are looked up, and what cannot go its way becomes a dead
+//! letter (docs/rules/outputs.md#failed-routes).
+
+use tracing::error;
+
+use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::outbox::Origin;
+use crate::engine::output::route::{RouteIndex, Use};
+use crate::engine::output::lookup;
+use crate::engine::output::lookup::{TopicKind, Unseen, Wanted};
+use crate::engine::worker::error::{Setback, Stage};
+use crate::engine::upsert::Upserts;
+use crate::engine::worker::{Shared, Worker};
+use crate::clock::BootTime;
+use crate::record::dead_letter::Reason;
+use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
+
+impl<C, P> Worker<C, P>
+where
+    C: GroupConsumer,
+    P: TransactionalProducer<Membership = C::Membership>,
+{
+    /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
+    pub(super) fn look_up_routes(&mut self) -> Result<(), Setback> {
+        let now = self.shared.clock.boot();
+        let upserts = self.upserts.iter().flat_map(Upserts::routes);
+        let owed = self.owed.routes(&self.routes, now);
+        let used = self.outbox.iter().map(|o| o.route).chain(upserts).chain(owed);
+        let mut unseen: Vec<RouteIndex> = used.filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
+        unseen.sort_unstable();
+        unseen.dedup();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let wanted = unseen.iter().map(|index| {
+            let route = self.routes.get(*index);
+            let kind = TopicKind::of(&self.settings.streams[usize::from(route.stream.0)]);
+            Wanted { topic: route.topic.clone(), kind, is_waited_for: self.routes.is_new(*index) }
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        let Shared { topic_maker, clock, stop, .. } = &self.shared;
+        let seen =
+            lookup::see(&mut self.producer, &**topic_maker, &**clock, stop, &wanted).map_err(|e| Setback::Failed(e, Stage::Begin))?;
+        // Every answer is noted before one of them stops the batch, so that routes are doubted side by side.
+        let mut unreachable = None;
+        for (index, seen) in unseen.into_iter().zip(seen) {
+            match seen {
+                Ok(seen) => {
+                    let was_open = self.routes.open_reason(index).is_some();
+                    self.routes.ready(index, self.shared.clock.boot());
+                    let route = self.routes.get(index);
+                    self.metrics.route_open(index, route.tenant.as_str(), false);
+                    if let Some(upserts) = self.upserts.as_mut().filter(|_| was_open || seen.was_made) {
+                        upserts.reopened(&route.tenant, route.stream, self.shared.clock.wall());
+                    }
+                }
+                Err(Unseen::Failed(reason)) => self.open(index, reason),
+                Err(Unseen::Unreachable(reason)) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
+                Err(Unseen::Unreachable(reason)) => {
+                    let topic = self.routes.get(index).topic.clone();
+                    unreachable = Some(ProduceError::Unreachable { topic, reason });
+                }
+            }
+        }
+        unreachable.map_or(Ok(()), |error| Err(Setback::Failed(error, Stage::Begin)))
+    }
+
+    /// Opens a route: its records take another way until it answers again.
+    pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
+        let route = self.routes.get(index);
+        let tenant = route.tenant.clone();
+        let way = if self.settings.waits { "what it is to get waits in the input" } else { "its records go to the dead letters" };
+        error!(topic = route.topic, reason, "route failed: {way} until it answers again");
+        self.metrics.route_open(index, tenant.as_str(), true);
+        self.routes.failed(index, reason, self.shared.clock.boot());
+    }
+
+    /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
+    fn owe(&mut self, now: BootTime) {
+        let Self { owed, outbox, routes, settings, .. } = self;
+        let takes_all = || outbox.iter().all(|output| routes.use_at(output.route, now) == Use::Write);
+        if owed.is_empty() && (!settings.waits || takes_all()) {
+            return;
+        }
+        let mut failed: Vec<RouteIndex> = outbox.iter().map(|output| output.route).chain(owed.changes().iter().map(|c| c.route)).collect();
+        failed.sort_unstable();
+        failed.dedup();
+        failed.retain(|route| routes.use_at(*route, now) != Use::Write);
+        for route in &failed {
+            owed.retract(*route);
+        }
+        outbox.retain(|output| {
+            let source = output.origin.source;
+            if failed.binary_search(&output.route).is_ok() {
+                // What is owed already stays so, whatever the configuration says by now: nothing overtakes it.
+                if !owed.is_owed(source, output.route) {
+                    if !settings.waits {
+                        return true;
+                    }
+                    owed.draft(source, output.route, Some(output.origin.offset));
+                }
+                return false;
+            }
+            output.is_again || !owed.is_owed(source, output.route)
+        });
+    }
+
+    /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.
+    pub(super) fn divert(&mut self) {
+        let now = self.shared.clock.boot();
+        self.owe(now);
+        let Self { routes, refused, bare, outbox, settings, .. } = self;
+        outbox.divert(|output| {
+            let route = routes.get(output.route);
+            let (reason, message) = match routes.use_at(output.route, now) {
+                Use::Write if routes.limit_at(output.route, now).is_some_and(|limit| output.batch_bytes().0 > limit) => (
+                    Reason::Refused,
+                    format!("{} takes no such record: it is larger than its max.message.bytes, uncompressed", route.topic),
+                ),
+                Use::Write => {
+                    let (_, _, why) = refused.iter().find(|(origin, index, _)| (*origin, *index) == (output.origin, output.route))?;
+                    (Reason::Refused, format!("refused by {}: {why}", route.topic))
+                }
+                Use::LookUp | Use::Divert => {
+                    let why = routes.open_reason(output.route).unwrap_or("no leader for it is seen");
+                    (Reason::RouteFailed, format!("route {} failed: {why}", route.topic))
+                }
+            };
+            let topic = &settings.streams[usize::from(output.origin.source.stream.0)].topic;
+            Some(Letter {
+                topic: topic.clone(),
+                partition: output.origin.source.partition,
+                offset: output.origin.offset,
+                reason,
+                message,
+                key: Some(output.key.to_vec()),
+                value: Some(output.value.to_vec()),
+                timestamp: output.timestamp,
+            })
+        });
+        if let Some(upserts) = &mut self.upserts {
+            upserts.divert(routes, (!settings.waits).then_some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
+        }
+        for Origin { source, offset } in bare {
+            let topic = &settings.streams[usize::from(source.stream.0)].topic;
+            let is_its = |letter: &&mut Letter| (&letter.topic, letter.partition, letter.offset) == (topic, source.partition, *offset);
+            outbox.letters.iter_mut().filter(is_its).for_each(Letter::strip);
+        }
+    }
+}

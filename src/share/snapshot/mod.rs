@@ -1,0 +1,174 @@
+//! The folded table as bytes (docs/rules/events.md#snapshots): written now and then, so that a start need not fold the whole topic.
+//!
+//! What can be derived is not in it: the graph, the indexes and the moments to come are built anew.
+
+pub(crate) mod shares;
+pub(crate) mod parties;
+pub(crate) mod codec;
+pub(crate) mod stored;
+
+use std::io::{self, Write};
+
+use crate::share::snapshot::codec::{Decoder, Encoder};
+use crate::share::event::kind::EventType;
+use crate::share::snapshot::parties::{read_memory, read_profiles, read_tenants, write_memory, write_profiles, write_tenants};
+use crate::share::snapshot::shares::{read_shares, write_shares};
+use super::table::{FoldRules, ShareTable};
+use crate::id::{Epoch, Offset};
+use crate::time::Millis;
+
+const MAGIC: &[u8; 8] = b"sharecst";
+/// Also counted up when a new version's fold judges events otherwise: what was folded by the old rules is folded again.
+const FORMAT: u64 = 4;
+
+/// Which log a snapshot is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The cluster's id.
+    pub cluster: String,
+    /// The control topic, with its topic id where the cluster tells it, so that a recreated topic is another one.
+    pub topic: String,
+}
+
+/// Why a snapshot is not written, or refused; then the topic is replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// None is written while an unreadable offset waits for its skip.
+    #[error("an unreadable control record waits for control.skipped; no snapshot is written until then")]
+    Waiting,
+    /// The bytes could not be written.
+    #[error("the snapshot could not be written: {0}")]
+    Io(#[from] io::Error),
+    /// The bytes are not what was written.
+    #[error("the snapshot is damaged: {0}")]
+    Damaged(&'static str),
+    /// Not a snapshot, or one of another format.
+    #[error("not a snapshot of format {FORMAT}")]
+    Format,
+    /// Of another cluster or topic.
+    #[error("the snapshot is of topic {topic} on cluster {cluster}")]
+    Foreign {
+        /// The snapshot's cluster.
+        cluster: String,
+        /// The snapshot's topic.
+        topic: String,
+    },
+    /// Written under other rules of the fold: the table may be another one under today's.
+    #[error("the snapshot was written under another configuration of {0}")]
+    OtherRules(&'static str),
+    /// It skipped offsets that its writer could not read and this version perhaps can.
+    #[error("the snapshot skipped offsets, and its writer did not know {0}")]
+    FewerTypes(String),
+    /// It holds what came of events that this version cannot read.
+    #[error("the snapshot's writer knew {0}, which this version does not")]
+    MoreTypes(String),
+}
+
+/// Writes a table. Some 60 to 100 bytes a share, as it comes.
+pub fn write(table: &ShareTable, origin: &Origin, out: impl Write) -> Result<(), SnapshotError> {
+    if !table.unreadable_offsets().is_empty() {
+        return Err(SnapshotError::Waiting);
+    }
+    let mut out = Encoder::new(out);
+    out.raw(MAGIC)?;
+    out.number(FORMAT)?;
+    out.text(&origin.cluster)?;
+    out.text(&origin.topic)?;
+    out.number(EventType::ALL.len() as u64)?;
+    for (name, _) in EventType::ALL {
+        out.text(name)?;
+    }
+    write_rules(&table.rules, &mut out)?;
+    out.signed(table.epoch().0)?;
+    out.signed(table.control_time().0)?;
+    out.number(table.skipped.len() as u64)?;
+    for offset in &table.skipped {
+        out.signed(offset.0)?;
+    }
+    write_tenants(table, &mut out)?;
+    write_profiles(table, &mut out)?;
+    write_shares(table, &mut out)?;
+    write_memory(table, &mut out)?;
+    Ok(out.finish()?)
+}
+
+/// Reads a table into one that has folded nothing, and answers it. Folding on from `epoch` + 1 gives what never stopping would
+/// have given.
+pub fn read(bytes: &[u8], origin: &Origin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
+    let mut table = empty;
+    let (mut from, types, epoch) = read_head(bytes, origin, &table.rules)?;
+    table.graph.epoch = epoch;
+    table.graph.control_time = Millis(from.signed()?);
+    for _ in 0..from.small()? {
+        table.skipped.push(Offset(from.signed()?));
+    }
+    check_types(&types, !table.skipped.is_empty())?;
+    read_tenants(&mut table, &mut from)?;
+    read_profiles(&mut table, &mut from)?;
+    read_shares(&mut table, &mut from)?;
+    read_memory(&mut table, &mut from)?;
+    if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
+}
+
+/// The epoch of a snapshot, as far as can be said without reading its table.
+pub fn epoch_of(bytes: &[u8], origin: &Origin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
+    read_head(bytes, origin, rules).map(|(_, _, epoch)| epoch)
+}
+
+/// What stands before the table: the event types that the writer knew, and the epoch.
+fn read_head<'b>(bytes: &'b [u8], origin: &Origin, rules: &FoldRules) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
+    if !bytes.starts_with(MAGIC) {
+        return Err(SnapshotError::Format);
+    }
+    let mut from = Decoder::new(bytes)?;
+    from.raw(MAGIC.len())?;
+    if from.number()? != FORMAT {
+        return Err(SnapshotError::Format);
+    }
+    let (cluster, topic) = (from.text()?.to_owned(), from.text()?.to_owned());
+    if cluster != origin.cluster || topic != origin.topic {
+        return Err(SnapshotError::Foreign { cluster, topic });
+    }
+    let types = (0..from.small()?).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
+    read_rules(rules, &mut from)?;
+    let epoch = Epoch(from.signed()?);
+    Ok((from, types, epoch))
+}
+
+fn check_types(written: &[&str], has_skipped: bool) -> Result<(), SnapshotError> {
+    let is_known = |name: &&&str| EventType::ALL.iter().any(|(known, _)| known == *name);
+    if let Some(more) = written.iter().find(|name| !is_known(name)) {
+        return Err(SnapshotError::MoreTypes((*more).to_owned()));
+    }
+    match EventType::ALL.iter().find(|(known, _)| !written.contains(known)) {
+        Some((fewer, _)) if has_skipped => Err(SnapshotError::FewerTypes((*fewer).to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn write_rules<W: Write>(rules: &FoldRules, out: &mut Encoder<W>) -> io::Result<()> {
+    out.number(rules.streams.len() as u64)?;
+    for stream in rules.streams.iter() {
+        out.text(stream.name.as_str())?;
+    }
+    out.number(rules.partnerships_open.into())?;
+    out.raw(&rules.late_grace.nanos().to_le_bytes())?;
+    out.number(rules.halts_on_unreadable.into())
+}
+
+fn read_rules(rules: &FoldRules, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+    let names = (0..from.small()?).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
+    if !names.into_iter().eq(rules.streams.iter().map(|stream| stream.name.as_str())) {
+        return Err(SnapshotError::OtherRules("streams"));
+    }
+    if from.number()? != u64::from(rules.partnerships_open) {
+        return Err(SnapshotError::OtherRules("partnerships"));
+    }
+    if from.raw(16)? != rules.late_grace.nanos().to_le_bytes() {
+        return Err(SnapshotError::OtherRules("late_grace"));
+    }
+    if from.number()? != u64::from(rules.halts_on_unreadable) {
+        return Err(SnapshotError::OtherRules("control.unreadable"));
+    }
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
+
+use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
+use crate::share::graph::{Grant, GrantState, ProfileSlot, Silence};
+use crate::share::table::hash_index::hash_of;
+use crate::share::state::{Cause, State};
+use crate::share::status::{Audience, StatusDocument, StatusTopic};
+use crate::share::table::{Folded, ShareTable};
+use crate::id::StreamSet;
+use crate::time::Millis;
+
+/// Under what a share is found, besides its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Links {
+    place: Option<u64>,
+    profile: Option<ProfileSlot>,
+    pair: Option<[TenantNumber; 2]>,
+    offer: Option<Millis>,
+    starts: Option<Millis>,
+    ends: Option<Millis>,
+    grace: Option<Millis>,
+}
+
+const UNLINKED: Links = Links { place: None, profile: None, pair: None, offer: None, starts: None, ends: None, grace: None };
+
+/// What the graph shows of a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Quiet(StreamSet, Silence),
+    Granted(GrantState),
+}
+
+impl Presence {
+    fn is_granted(self) -> bool {
+        matches!(self, Self::Granted(_))
+    }
+}
+
+impl ShareTable {
+    /// Changes a share. If its document differs it is a new revision and goes to the parties (docs/rules/events.md#revisions).
+    pub(crate) fn change(&mut self, number: ShareNumber, folded: &mut Folded, doing: impl FnOnce(&mut Share)) {
+        let before = self.shares[number.0].clone();
+        doing(&mut self.shares[number.0]);
+        let is_new = self.document(&before) != self.document(&self.shares[number.0]);
+        if is_new {
+            self.shares[number.0].revision += 1;
+            self.shares[number.0].set_changed_at(self.graph.epoch);
+            self.publish_documents(number, folded);
+        }
+        if before.state == State::Pending && before.is_invitation() && self.shares[number.0].state != State::Pending {
+            folded.closed.push(before.id.clone());
+        }
+        self.counts[before.state as usize] -= 1;
+        self.counts[self.shares[number.0].state as usize] += 1;
+        self.relink(number, self.links(&before), self.links(&self.shares[number.0]));
+        let (was, is) = (self.presence(&before), self.presence(&self.shares[number.0]));
+        self.show(number, was, is);
+        if was != is && (was.is_granted() || is.is_granted()) || is_new && is.is_granted() {
+            folded.touched.extend(self.touched(number));
+        }
+    }
+
+    /// Takes a new share into every index and the graph.
+    pub(crate) fn enter(&mut self, mut share: Share, folded: &mut Folded) -> ShareNumber {
+        share.set_changed_at(self.graph.epoch);
+        let number = ShareNumber(self.shares.push(share));
+        self.index_share(number);
+        if self.presence(&self.shares[number.0]).is_granted() {
+            folded.touched.extend(self.touched(number));
+        }
+        number
+    }
+
+    /// The same for a share that is in the slab already.
+    pub(crate) fn index_share(&mut self, number: ShareNumber) {
+        let share = &self.shares[number.0];
+        let (hash, state) = (hash_of(&[share.id.as_str()]), share.state);
+        let (links, presence) = (self.links(share), self.presence(share));
+        self.by_id.insert(hash, number.0);
+        self.counts[state as usize] += 1;
+        self.relink(number, UNLINKED, links);
+        self.show(number, Presence::Absent, presence);
+    }
+
+    /// The grant of a share of which only the tenants' suspension changed.
+    pub(crate) fn refresh(&mut self, number: ShareNumber, folded: &mut Folded) {
+        let presence = self.presence(&self.shares[number.0]);
+        if presence.is_granted() {
+            self.show(number, presence, presence);
+            folded.touched.extend(self.touched(number));
+        }
+    }
+
+    /// EXPIRED shares whose `late_grace` is over are grants no longer (docs/rules/release.md#shares-that-count).
+    pub(crate) fn end_graces(&mut self, folded: &mut Folded) {
+        let now = self.now();
+        let over: Vec<ShareNumber> =
+            self.schedule.graces.up_to(now).filter(|number| self.grace_is_over(&self.shares[number.0], now)).collect();
+        for number in over {
+            self.change(number, folded, |share| {
+                share.set_lingers(false);
+                share.forget_pauses();
+            });
+        }
+    }
+
+    /// Whether a share that expired has no `late_grace` left at `now`.
+    pub(crate) fn grace_is_over(&self, share: &Share, now: Millis) -> bool {
+        share.ends().is_none_or(|ends| now.moment() >= ends.after(self.rules.late_grace))
+    }
+
+    /// Records that a share's time has come (docs/rules/shares.md#lapse-and-end).
+    pub(crate) fn expire(&mut self, number: ShareNumber, cause: Cause, folded: &mut Folded) {
+        let share = &self.shares[number.0];
+        let lingers = cause == Cause::Access && share.state == State::Active && !self.grace_is_over(share, self.now());
+        self.change(number, folded, |share| share.expire(cause, lingers));
+    }
+
+    /// A share's documents, in the order of docs/rules/status.md#order-of-documents.
+    pub(crate) fn publish_documents(&self, number: ShareNumber, folded: &mut Folded) {
+        let share = &self.shares[number.0];
+        let (document, epoch) = (self.document(share), self.epoch());
+        let mut put = |topic, audience| {
+            let key = share.id.as_str().to_owned();
+            folded.documents.push(StatusDocument { topic, key, timestamp: self.now(), value: document.write(audience, epoch) });
+        };
+        put(StatusTopic::Shares, Audience::Owner);
+        put(StatusTopic::Tenant(self.tenants.get(share.owner).id.clone()), Audience::Owner);
+        if let Some(target) = share.target() {
+            put(StatusTopic::Tenant(self.tenants.get(target).id.clone()), Audience::Target);
+        }
+    }
+
+    /// The hash of a place (docs/rules/shares.md#one-share-a-place).
+    pub(crate) fn place_hash(&self, target: TenantNumber, asset: &str) -> u64 {
+        hash_of(&[self.tenants.get(target).id.as_str(), asset])
+    }
+
+    fn links(&self, share: &Share) -> Links {
+        let is_live = share.state.is_live();
+        let is_open = share.state == State::Pending;
+        let target = share.target();
+        Links {
+            place: target.filter(|_| is_live).map(|target| self.place_hash(target, self.target_asset(share))),
+            profile: is_live.then_some(share.profile),
+            pair: target.filter(|_| is_live || is_open || share.lingers()).map(|target| [share.owner, target]),
+            offer: share.offer_expires().filter(|_| is_open).map(|m| m.millis()),
+            starts: share.starts().filter(|_| is_live).map(|m| m.millis()),
+            ends: share.ends().filter(|_| is_live).map(|m| m.millis()),
+            grace: share.ends().filter(|_| share.lingers()).map(|ends| ends.after(self.rules.late_grace).millis()),
+        }
+    }
+
+    fn relink(&mut self, number: ShareNumber, was: Links, is: Links) {
+        if was.place != is.place {
+            was.place.inspect(|hash| self.places.remove(*hash, number.0));
+            is.place.inspect(|hash| self.places.insert(*hash, number.0));
+        }
+        if was.pair != is.pair {
+            was.pair.inspect(|[owner, target]| self.leave_pair(number, *owner, *target));
+            is.pair.inspect(|[owner, target]| self.join_pair(number, *owner, *target));
+        }
+        if was.grace != is.grace {
+            was.grace.inspect(|at| self.schedule.graces.remove(*at, number));
+            is.grace.inspect(|at| self.schedule.graces.insert(*at, number));
+        }
+        if self.shows_grants {
+            self.relink_shown(number, was, is);
+        }
+    }
+
+    /// The links that no event asks for, only those who look at the table.
+    fn relink_shown(&mut self, number: ShareNumber, was: Links, is: Links) {
+        if was.profile != is.profile {
+            let id = self.shares[number.0].id.clone();
+            was.profile.inspect(|slot| {
+                self.profiles.get_mut(*slot).users.remove(&id);
+            });
+            is.profile.inspect(|slot| {
+                self.profiles.get_mut(*slot).users.insert(id.clone());
+            });
+        }
+        let now = self.now();
+        let schedule = &mut self.schedule;
+        for (calendar, was, is, earliest) in [
+            (&mut schedule.offers, was.offer, is.offer, None),
+            // A start that lies behind is seen with the event that made the share live.
+            (&mut schedule.starts, was.starts, is.starts, Some(now)),
+            (&mut schedule.ends, was.ends, is.ends, None),
+        ] {
+            if was != is {
+                was.inspect(|at| calendar.remove(*at, number));
+                is.filter(|at| Some(*at) >= earliest).inspect(|at| calendar.insert(*at, number));
+            }
+        }
+    }
+
+    fn join_pair(&mut self, number: ShareNumber, owner: TenantNumber, target: TenantNumber) {
+        let pair = self.pairs.number(owner, target, &mut self.tenants);
+        let second = std::mem::replace(&mut self.pairs.get_mut(pair).first, number.0);
+        if second != NOTHING {
+            self.shares[second].before = number.0;
+        }
+        let share = &mut self.shares[number.0];
+        (share.before, share.behind) = (NOTHING, second);
+    }
+
+    fn leave_pair(&mut self, number: ShareNumber, owner: TenantNumber, target: TenantNumber) {
+        let share = &mut self.shares[number.0];
+        let (before, behind) = (std::mem::replace(&mut share.before, NOTHING), std::mem::replace(&mut share.behind, NOTHING));
+        if behind != NOTHING {
+            self.shares[behind].before = before;
+        }
+        if before != NOTHING {
+            self.shares[before].behind = behind;
+        } else {
+            let pair = self.pairs.number(owner, target, &mut self.tenants);
+            self.pairs.get_mut(pair).first = behind;
+        }
+    }
+
+    /// The shares in a pair's list, by share id.
+    pub(crate) fn shares_of_pairs(&self, pairs: &[u32]) -> Vec<ShareNumber> {
+        let mut found = Vec::new();
+        for pair in pairs {
+            let first = self.pairs.get(*pair).first;
+            let chain = std::iter::successors((first != NOTHING).then_some(first), |number| {
+                let behind = self.shares[*number].behind;
+                (behind != NOTHING).then_some(behind)
+            });
+            found.extend(chain.map(ShareNumber));
+        }
+        found.sort_by(|a, b| self.shares[a.0].id.cmp(&self.shares[b.0].id));
+        found
+    }
+
+    pub(crate) fn target_asset<'t>(&'t self, share: &'t Share) -> &'t str {
+        match &share.target_asset {
+            Some(id) => id.as_str(),
+            None if share.asset == NOTHING => "",
+            None => self.assets[share.asset].as_str(),
+        }
+    }
+
+    fn presence(&self, share: &Share) -> Presence {
+        if share.asset == NOTHING {
+            return Presence::Absent;
+        }
+        let streams = self.streams.get(share.streams).set;
+        match share.state {
+            State::Pending => Presence::Quiet(streams, Silence::Pending),
+            State::Active => Presence::Granted(GrantState::Active),
+            State::Paused => Presence::Granted(GrantState::Paused),
+            State::Expired if share.lingers() => Presence::Granted(GrantState::Expired),
+            _ => Presence::Quiet(streams, Silence::Ended),
+        }
+    }
+
+    fn show(&mut self, number: ShareNumber, was: Presence, is: Presence) {
+        if !self.shows_grants {
+            return;
+        }
+        let share = &self.shares[number.0];
+        if was == Presence::Absent && is == Presence::Absent || was == is && !is.is_granted() {
+            return;
+        }
+        let grant = match is {
+            Presence::Granted(state) => Some(self.grant(share, state)),
+            _ => None,
+        };
+        let owner = &self.tenants.get(share.owner).id;
+        let shares = &mut self.graph.asset_mut(owner, &self.assets[share.asset], share.asset).shares;
+        match (was, &grant) {
+            (Presence::Quiet(streams, what), _) => shares.count(streams, what, false),
+            (Presence::Granted(_), None) => shares.take(&share.id),
+            _ => {}
+        }
+        if let Presence::Quiet(streams, what) = is {
+            shares.count(streams, what, true);
+        }
+        if let Some(grant) = grant {
+            shares.put(grant);
+        }
+    }
+
+    fn grant(&self, share: &Share, state: GrantState) -> Grant {
+        let target = self.tenants.get(share.target().unwrap_or(share.owner));
+        Grant {
+            share: share.id.clone(),
+            revision: share.revision,
+            target: target.id.clone(),
+            target_asset: share.target_asset.clone().unwrap_or_else(|| self.assets[share.asset].clone()),
+            streams: self.streams.get(share.streams).set,
+            profile: share.profile,
+            permission: share.permission(),
+            state,
+            is_suspended: target.is_suspended || self.tenants.get(share.owner).is_suspended,
+            granted_from: share.granted_from().into(),
+            starts: share.starts().into(),
+            ends: share.ends().into(),
+            pauses: share.pauses().into(),
+        }
+    }
+}

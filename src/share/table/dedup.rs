@@ -1,0 +1,244 @@
+//! The events that are remembered, so that the same one again changes nothing (docs/rules/events.md#repeats).
+
+use std::collections::VecDeque;
+
+use sha2::{Digest, Sha256};
+
+use crate::share::table::hash_index::Index;
+use crate::document::{Kind, Node};
+use crate::time::Millis;
+
+/// How long an event is remembered, in control time.
+const MEMORY_MS: i64 = 30 * 24 * 3600 * 1000;
+/// So many forgotten events are cleared away at each event, so that no event pays for a long silence.
+const CLEARED_AT_ONCE: usize = 64;
+/// Small in tests, so that they go round chunks.
+const CHUNK: usize = if cfg!(test) { 4 } else { 1024 };
+
+/// An event by what it is known by, and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    /// Of `source` and `id`.
+    pub(crate) name: [u64; 2],
+    /// Of `type` and `data`.
+    pub(crate) content: u64,
+}
+
+/// What is known of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing.
+    New,
+    /// It was there.
+    Same,
+    /// Another one of this name was there.
+    Other,
+}
+
+/// The remembered events in order of control time, in chunks so that growing moves none of them.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    chunks: VecDeque<Vec<Entry>>,
+    /// How many there are.
+    len: usize,
+    /// How many of the first chunk are cleared away.
+    cleared: usize,
+    /// The number of the first entry.
+    first: u32,
+    index: Index,
+}
+
+/// One remembered event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) event: Fingerprint,
+    pub(crate) time: Millis,
+}
+
+impl Fingerprint {
+    /// The member order of `data` does not matter, of repeated members the last counts, numbers are as written.
+    pub(crate) fn of(source: &str, id: &str, kind: &str, data: &Node) -> Self {
+        let mut hasher = Sha256::new();
+        text(&mut hasher, kind);
+        value(&mut hasher, data);
+        Self { name: Self::name_of(source, id), content: words(hasher)[0] }
+    }
+
+    fn name_of(source: &str, id: &str) -> [u64; 2] {
+        let mut hasher = Sha256::new();
+        text(&mut hasher, source);
+        text(&mut hasher, id);
+        words(hasher)
+    }
+}
+
+impl Memory {
+    /// Whether an event is known at `now`.
+    pub(crate) fn look_up(&self, event: &Fingerprint, now: Millis) -> Known {
+        match self.find(event.name) {
+            Some(number) if is_remembered(self.entry(number), now) => {
+                if self.entry(number).event.content == event.content {
+                    Known::Same
+                } else {
+                    Known::Other
+                }
+            }
+            _ => Known::New,
+        }
+    }
+
+    /// Whether an event of this source and id is remembered at `now`, whatever it says.
+    pub(crate) fn knows(&self, source: &str, id: &str, now: Millis) -> bool {
+        self.find(Fingerprint::name_of(source, id)).is_some_and(|number| is_remembered(self.entry(number), now))
+    }
+
+    /// Remembers an event that is new at `now`.
+    pub(crate) fn remember(&mut self, event: Fingerprint, now: Millis) {
+        self.clear_away(now);
+        self.restore(Entry { event, time: now });
+    }
+
+    /// Puts an entry behind the others; one of the same event before it is forgotten.
+    pub(crate) fn restore(&mut self, entry: Entry) {
+        let name = entry.event.name;
+        if let Some(forgotten) = self.find(name) {
+            self.index.remove(name[0], forgotten);
+        }
+        let number = wrap(self.first.wrapping_add(self.len as u32));
+        if (self.cleared + self.len).is_multiple_of(CHUNK) {
+            self.chunks.push_back(Vec::with_capacity(if self.len == 0 { 4 } else { CHUNK }));
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            chunk.push(entry);
+            self.len += 1;
+        }
+        self.index.insert(name[0], number);
+    }
+
+    /// The entries, oldest first; some may be forgotten already.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flatten().skip(self.cleared)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn clear_away(&mut self, now: Millis) {
+        for _ in 0..CLEARED_AT_ONCE {
+            if self.len == 0 || is_remembered(self.entry(self.first), now) {
+                return;
+            }
+            let name = self.entry(self.first).event.name;
+            self.index.remove(name[0], self.first);
+            self.len -= 1;
+            self.first = wrap(self.first.wrapping_add(1));
+            self.cleared += 1;
+            if self.cleared == CHUNK || self.len == 0 {
+                self.chunks.pop_front();
+                self.cleared = 0;
+            }
+        }
+    }
+
+    fn find(&self, name: [u64; 2]) -> Option<u32> {
+        self.index.find(name[0], |number| self.entry(number).event.name == name)
+    }
+
+    fn entry(&self, number: u32) -> &Entry {
+        let at = self.cleared + wrap(number.wrapping_sub(self.first)) as usize;
+        &self.chunks[at / CHUNK][at % CHUNK]
+    }
+}
+
+/// Numbers go round below what an index holds.
+fn wrap(number: u32) -> u32 {
+    number & (u32::MAX >> 1)
+}
+
+fn is_remembered(entry: &Entry, now: Millis) -> bool {
+    now.0 < entry.time.0.saturating_add(MEMORY_MS)
+}
+
+/// A value's kind, then what it says; lengths first, so that no two values run together.
+fn value(hasher: &mut Sha256, node: &Node) {
+    match &node.kind {
+        Kind::Null => hasher.update(b"z"),
+        Kind::Bool(truth) => hasher.update(if *truth { b"t" } else { b"f" }),
+        Kind::Number(written) => {
+            hasher.update(b"n");
+            text(hasher, written);
+        }
+        Kind::String(string) => {
+            hasher.update(b"s");
+            text(hasher, string);
+        }
+        Kind::List(items) => {
+            hasher.update(b"l");
+            hasher.update((items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| value(hasher, item));
+        }
+        Kind::Map(members) => {
+            // A stable sort keeps repeats in order, so the last of each name is the one that counts.
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_by(|a, b| a.name.cmp(&b.name));
+            hasher.update(b"m");
+            for (at, member) in sorted.iter().enumerate() {
+                if sorted.get(at + 1).is_none_or(|next| next.name != member.name) {
+                    hasher.update(b"k");
+                    text(hasher, &member.name);
+                    value(hasher, &member.value);
+                }
+            }
+            hasher.update(b"e");
+        }
+    }
+}
+
+fn text(hasher: &mut Sha256, text: &str) {
+    hasher.update((text.len() as u64).to_le_bytes());
+    hasher.update(text.as_bytes());
+}
+
+fn words(hasher: Sha256) -> [u64; 2] {
+    let digest = hasher.finalize();
+    let word = |at: usize| digest[at..at + 8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    [word(0), word(8)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// docs/rules/events.md#repeats, against a plain map that forgets by looking at the time.
+        #[test]
+        fn remembers_for_thirty_days(steps in prop::collection::vec((0u64..24, 0u64..2, 0i64..4), 1..300)) {
+            let mut memory = Memory::default();
+            let mut model: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
+            let mut now = 0;
+            for (name, content, days) in steps {
+                now += days * 24 * 3_600_000;
+                let event = Fingerprint { name: [name % 8, name], content };
+                let expected = match model.get(&name) {
+                    Some((_, time)) if now >= time + MEMORY_MS => Known::New,
+                    Some((known, _)) if *known == content => Known::Same,
+                    Some(_) => Known::Other,
+                    None => Known::New,
+                };
+                prop_assert_eq!(memory.look_up(&event, Millis(now)), expected);
+                if expected == Known::New {
+                    memory.remember(event, Millis(now));
+                    model.insert(name, (content, now));
+                }
+                prop_assert_eq!(memory.iter().count(), memory.len());
+                let oldest = memory.iter().next().map(|entry| entry.time.0);
+                prop_assert!(oldest.is_none_or(|time| now < time + MEMORY_MS) || expected != Known::New, "what is forgotten is cleared away");
+            }
+        }
+    }
+}

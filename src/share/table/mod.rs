@@ -1,0 +1,312 @@
+//! The fold of all control events.
+
+pub(crate) mod shares;
+pub(crate) mod partnerships;
+pub(crate) mod publication;
+pub(crate) mod profiles;
+pub(crate) mod change;
+pub mod query;
+pub mod parties;
+pub(crate) mod tenant;
+pub(crate) mod schedule;
+pub(crate) mod stream_lists;
+pub(crate) mod dedup;
+pub(crate) mod hash_index;
+pub(crate) mod arena;
+
+use std::sync::Arc;
+
+use crate::share::event::payload;
+use crate::share::event::payload::Data;
+use crate::share::lifecycle::record::{Share, ShareNumber};
+use super::event::{Envelope, Sender, Unreadable};
+use crate::share::event::fields::Malformed;
+use super::graph::{ProfileSlot, ShareGraph};
+use crate::share::table::hash_index::Index;
+use crate::share::event::kind::EventType;
+use crate::share::table::dedup::{Fingerprint, Known, Memory};
+use crate::share::table::profiles::Profiles;
+use crate::share::table::schedule::Schedule;
+use crate::share::table::arena::Slab;
+use super::state::Reason;
+use super::status::{Rejection, StatusDocument};
+use crate::share::table::stream_lists::StreamLists;
+use crate::share::lifecycle::context::Actor;
+use crate::share::table::tenant::{Pairs, Tenants};
+use crate::document::Node;
+use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, StreamSet, TenantId};
+use crate::profile::compile::Profile;
+use crate::record::mapping::Stream;
+use crate::time::{Millis, Span};
+
+/// The configuration that the fold depends on.
+#[derive(Debug, Clone)]
+pub struct FoldRules {
+    /// The configured streams.
+    pub streams: Arc<[Stream]>,
+    /// `partnerships: open`.
+    pub partnerships_open: bool,
+    /// `late_grace`: how long an expired share stays a grant.
+    pub late_grace: Span,
+    /// `control.unreadable: halt`.
+    pub halts_on_unreadable: bool,
+}
+
+/// A share that an event or a moment touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The share.
+    pub share: ShareId,
+    /// Its owner.
+    pub owner: TenantId,
+    /// Its asset, in the owner's words.
+    pub asset: AssetId,
+}
+
+/// What became of a control record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was taken, whether or not it changed anything.
+    Applied,
+    /// A rule was broken; its reason code.
+    Rejected(&'static str),
+    /// The same event again (docs/rules/events.md#repeats).
+    Repeated,
+    /// A tick.
+    Tick,
+    /// It could not be understood and closes the fence (`halt`).
+    Unreadable(Unreadable),
+    /// It could not be understood and is set aside (`skip`): a dead letter.
+    SetAside(Unreadable),
+}
+
+/// What follows from one control record; the shell carries it out.
+#[derive(Debug, Clone)]
+pub struct Folded {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The event's type without prefix and version (`share.offered`), or `unreadable`; for the metric.
+    pub kind: &'static str,
+    /// Status documents to be written, in order (docs/rules/status.md#order-of-documents).
+    pub documents: Vec<StatusDocument>,
+    /// Shares whose grants are not what they were, by share id.
+    pub touched: Vec<Touched>,
+    /// Invitations that are no longer open: the mailer's topic holds nothing of them any more.
+    pub closed: Vec<ShareId>,
+    /// A profile that is not what it was: all its grants are touched, see `shares_of_profile`.
+    pub profile: Option<ProfileSlot>,
+}
+
+/// The fold. One owner changes it; `graph` hands out immutable states of it.
+#[derive(Debug)]
+pub struct ShareTable {
+    pub(crate) rules: FoldRules,
+    /// The state after the last fold, changed in place where nobody holds a copy.
+    pub(crate) graph: ShareGraph,
+    pub(crate) tenants: Tenants,
+    pub(crate) pairs: Pairs,
+    pub(crate) profiles: Profiles,
+    pub(crate) streams: StreamLists,
+    /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
+    pub(crate) assets: Slab<AssetId>,
+    pub(crate) shares: Slab<Share>,
+    /// Shares by id.
+    pub(crate) by_id: Index,
+    /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
+    pub(crate) places: Index,
+    pub(crate) schedule: Schedule,
+    pub(crate) memory: Memory,
+    /// Offsets that were set aside or skipped: what they said is not in this state.
+    pub(crate) skipped: Vec<Offset>,
+    /// Shares by state, in the order of `State::ALL`.
+    pub(crate) counts: [u64; 9],
+    /// Whether shares show in the graph; a table that is folded for its documents alone does without.
+    pub(crate) shows_grants: bool,
+}
+
+impl ShareTable {
+    /// An empty table at epoch -1.
+    pub fn new(rules: FoldRules) -> Self {
+        let every_stream = rules.streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index));
+        let all = ProfileName::parse("all").unwrap_or_else(|e| unreachable!("{e}"));
+        Self {
+            graph: ShareGraph::new(Arc::new(Profile::all(&rules.streams))),
+            tenants: Tenants::default(),
+            pairs: Pairs::default(),
+            profiles: Profiles::new(all, every_stream),
+            streams: StreamLists::default(),
+            assets: Slab::default(),
+            shares: Slab::default(),
+            by_id: Index::default(),
+            places: Index::default(),
+            schedule: Schedule::default(),
+            memory: Memory::default(),
+            skipped: Vec::new(),
+            counts: [0; 9],
+            shows_grants: true,
+            rules,
+        }
+    }
+
+    /// An empty table that is folded for its documents alone: its graph shows no share, no moment is awaited, no profile knows
+    /// its users, and nothing of this takes memory.
+    pub fn for_documents(rules: FoldRules) -> Self {
+        Self { shows_grants: false, ..Self::new(rules) }
+    }
+
+    /// One of the same kind that has folded nothing.
+    pub fn emptied(&self) -> Self {
+        Self { shows_grants: self.shows_grants, ..Self::new(self.rules.clone()) }
+    }
+
+    /// The rules it folds by.
+    pub fn rules(&self) -> &FoldRules {
+        &self.rules
+    }
+
+    /// Folds the record at `offset` with control time `time` (already the largest up to it).
+    pub fn fold(&mut self, offset: Offset, time: Millis, record: Result<Envelope, Unreadable>) -> Folded {
+        self.graph.epoch = Epoch(offset.0);
+        self.graph.control_time = self.graph.control_time.max(time);
+        let mut folded = Folded {
+            outcome: Outcome::Applied,
+            kind: "unreadable",
+            documents: Vec::new(),
+            touched: Vec::new(),
+            closed: Vec::new(),
+            profile: None,
+        };
+        self.end_graces(&mut folded);
+        folded.outcome = match record {
+            Ok(event) => self.fold_event(offset, &event, &mut folded),
+            Err(why) => self.set_aside(offset, why),
+        };
+        folded.touched.sort_by(|a, b| a.share.cmp(&b.share));
+        folded.touched.dedup_by(|a, b| a.share == b.share);
+        folded
+    }
+
+    /// The graph of this state; costs a few reference counts, never a copy of the whole.
+    pub fn graph(&self) -> ShareGraph {
+        self.graph.clone()
+    }
+
+    /// Control time: the largest time folded.
+    pub(crate) fn now(&self) -> Millis {
+        self.graph.control_time
+    }
+
+    fn fold_event(&mut self, offset: Offset, event: &Envelope, folded: &mut Folded) -> Outcome {
+        let (Some(kind), Some(sender)) = (EventType::parse(&event.kind), Sender::parse(&event.source)) else {
+            return self.set_aside(offset, Unreadable("unknown type or source".to_owned()));
+        };
+        let data = payload::read(kind, sender, &event.data);
+        if let Err(malformed) = &data
+            && kind.takes_away()
+        {
+            return self.set_aside(offset, Unreadable(malformed.to_string()));
+        }
+        folded.kind = kind.name();
+        match self.admit(kind, sender, event, data, folded) {
+            Ok(outcome) => outcome,
+            Err(reason) => {
+                let share = event.data.get("share").and_then(Node::as_str).filter(|_| kind.is_of_share());
+                let rejection = Rejection { id: &event.id, kind: &event.kind, source: &event.source, reason, share };
+                folded.documents.push(rejection.document(self.now(), self.graph.epoch));
+                Outcome::Rejected(reason.code())
+            }
+        }
+    }
+
+    /// What comes before every event's own rules: a repeat, the event's id, malformed data, the sender
+    /// (docs/rules/shares.md#order-of-checks).
+    fn admit(
+        &mut self,
+        kind: EventType,
+        sender: Sender<'_>,
+        event: &Envelope,
+        data: Result<Data<'_>, Malformed>,
+        folded: &mut Folded,
+    ) -> Result<Outcome, Reason> {
+        let fingerprint = Fingerprint::of(&event.source, &event.id, &event.kind, &event.data);
+        match self.memory.look_up(&fingerprint, self.now()) {
+            Known::Same => return Ok(Outcome::Repeated),
+            Known::Other => return Err(Reason::IdReused),
+            Known::New => {}
+        }
+        if !EventId::is_valid(&event.id) {
+            return Err(Reason::InvalidId);
+        }
+        if kind != EventType::ControlTick {
+            self.memory.remember(fingerprint, self.now());
+        }
+        let data = data.map_err(|_| if kind == EventType::ProfilePublished { Reason::InvalidProfile } else { Reason::InvalidEvent })?;
+        if !may_send(sender, kind) {
+            return Err(Reason::NotOperator);
+        }
+        if kind == EventType::ControlTick {
+            return Ok(Outcome::Tick);
+        }
+        self.apply(kind, sender, &data, folded).map(|()| Outcome::Applied)
+    }
+
+    fn apply(&mut self, kind: EventType, sender: Sender<'_>, data: &Data<'_>, folded: &mut Folded) -> Result<(), Reason> {
+        match data {
+            Data::Tenant(update) => self.update_tenant(update, folded),
+            Data::Established(tenants, auto_accept) => self.establish(*tenants, *auto_accept),
+            Data::Partnership { sides, auto_accept } => self.change_partnership(kind, *sides, *auto_accept, folded),
+            Data::Profile { profile, owner, spec: Some(spec) } => self.publish(sender, *owner, profile, spec, folded),
+            Data::Profile { profile, owner, spec: None } => self.retire(sender, *owner, profile, folded),
+            Data::Offer(offer) => self.offer(sender, offer, folded),
+            Data::Share(share, deed) => {
+                let actor = match sender {
+                    Sender::Operator => Actor::Operator,
+                    Sender::Engine => Actor::Engine,
+                    Sender::Tenant(id) => Actor::Tenant(id, self.tenants.find(id)),
+                };
+                self.change_share(share, deed, actor, folded)
+            }
+            Data::Skip(offset) => self.skip(*offset),
+            Data::Tick => Ok(()),
+        }
+    }
+
+    /// Under `halt` the offset waits, under `skip` it is set aside (docs/rules/events.md#unreadable-records).
+    fn set_aside(&mut self, offset: Offset, why: Unreadable) -> Outcome {
+        if self.rules.halts_on_unreadable {
+            let waiting = &self.graph.waiting;
+            self.graph.waiting = waiting.iter().copied().chain([offset]).collect();
+            Outcome::Unreadable(why)
+        } else {
+            self.skipped.push(offset);
+            Outcome::SetAside(why)
+        }
+    }
+
+    fn skip(&mut self, offset: Offset) -> Result<(), Reason> {
+        if !self.graph.waiting.contains(&offset) {
+            return Err(Reason::WrongState);
+        }
+        self.graph.waiting = self.graph.waiting.iter().copied().filter(|waiting| *waiting != offset).collect();
+        self.skipped.push(offset);
+        Ok(())
+    }
+
+    /// The ids of a share as the shell wants them; none of a FAILED share that named no asset that can be.
+    pub(crate) fn touched(&self, number: ShareNumber) -> Option<Touched> {
+        let share = &self.shares[number.0];
+        let asset = (share.asset < self.assets.len()).then(|| self.assets[share.asset].clone())?;
+        Some(Touched { share: share.id.clone(), owner: self.tenants.get(share.owner).id.clone(), asset })
+    }
+}
+
+/// The operator may send everything, the engine and a tenant each what is theirs (docs/rules/events.md#senders).
+fn may_send(sender: Sender<'_>, kind: EventType) -> bool {
+    let is_engines = matches!(kind, EventType::ShareExpired | EventType::ControlTick);
+    let is_operators = matches!(kind, EventType::TenantUpdated | EventType::PartnershipEstablished | EventType::ControlSkipped);
+    match sender {
+        Sender::Operator => true,
+        Sender::Engine => is_engines,
+        Sender::Tenant(_) => !is_engines && !is_operators,
+    }
+}

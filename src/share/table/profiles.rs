@@ -1,0 +1,68 @@
+//! The profiles that owners have published.
+
+use std::collections::BTreeSet;
+
+use crate::share::lifecycle::record::TenantNumber;
+use crate::share::graph::ProfileSlot;
+use crate::share::table::arena::Slab;
+use crate::id::{ProfileName, ShareId, StreamSet};
+
+/// Every profile that was ever published, by slot. The first slot is the built-in `all`.
+#[derive(Debug)]
+pub(crate) struct Profiles {
+    slots: Slab<Published>,
+}
+
+/// One profile.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// None of the built-in one.
+    pub(crate) owner: Option<TenantNumber>,
+    pub(crate) name: ProfileName,
+    /// The configured streams it has sections for.
+    pub(crate) sections: StreamSet,
+    pub(crate) is_retired: bool,
+    /// 1 at the first publication, one more at each that said something else or came after a retirement.
+    pub(crate) revision: u32,
+    /// `spec` as it was published last, JSON without whitespace.
+    pub(crate) spec: Box<[u8]>,
+    /// The live shares that use it.
+    pub(crate) users: BTreeSet<ShareId>,
+}
+
+impl Profiles {
+    pub(crate) fn new(all: ProfileName, every_stream: StreamSet) -> Self {
+        let mut slots = Slab::default();
+        slots.push(Published {
+            owner: None,
+            name: all,
+            sections: every_stream,
+            is_retired: false,
+            revision: 1,
+            spec: Box::default(),
+            users: BTreeSet::new(),
+        });
+        Self { slots }
+    }
+
+    pub(crate) fn add(&mut self, profile: Published) -> ProfileSlot {
+        ProfileSlot(self.slots.push(profile))
+    }
+
+    pub(crate) fn get(&self, slot: ProfileSlot) -> &Published {
+        &self.slots[slot.0]
+    }
+
+    pub(crate) fn get_mut(&mut self, slot: ProfileSlot) -> &mut Published {
+        &mut self.slots[slot.0]
+    }
+
+    /// All but the built-in one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ProfileSlot, &Published)> {
+        self.slots.iter().skip(1).map(|(slot, profile)| (ProfileSlot(slot), profile))
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.slots.len()
+    }
+}

@@ -1,0 +1,268 @@
+//! What the table answers about its shares, profiles and the moments to come.
+
+use std::ops::Bound;
+
+use crate::share::event::invitation_code::CodeHash;
+use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::graph::ProfileSlot;
+use crate::share::table::hash_index::hash_of;
+use crate::share::table::schedule::Calendar;
+use crate::share::state::{Cause, State};
+use crate::share::status::{Audience, Document};
+use crate::share::table::{ShareTable, Touched};
+use crate::id::{Epoch, Offset, ShareId};
+use crate::time::{Millis, Moment};
+
+/// One of a share's moments.
+type MomentOf = fn(&Share) -> Option<Moment>;
+
+/// A share whose time has come though its state does not say so yet: an `expired` event is due
+/// (docs/rules/exactly-once.md#expired-events).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The share.
+    pub share: ShareId,
+    /// What ends.
+    pub cause: Cause,
+    /// The share's revision.
+    pub revision: u32,
+}
+
+/// One share, to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct ShareView<'t> {
+    table: &'t ShareTable,
+    share: &'t Share,
+}
+
+impl<'t> ShareView<'t> {
+    /// Its id.
+    pub fn id(self) -> &'t ShareId {
+        &self.share.id
+    }
+
+    /// Its document.
+    pub fn document(self) -> Document<'t> {
+        self.table.document(self.share)
+    }
+
+    /// Its revision.
+    pub fn revision(self) -> u32 {
+        self.share.revision
+    }
+
+    /// The offset of the event that changed it last.
+    pub fn changed_at(self) -> Epoch {
+        self.share.changed_at()
+    }
+
+    /// What the code hashes to that a tenant accepts this invitation with.
+    pub fn code_hash(self) -> Option<CodeHash> {
+        self.share.code_hash()
+    }
+
+    /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
+    pub fn to_json(self, audience: Audience) -> Vec<u8> {
+        self.document().write(audience, self.share.changed_at())
+    }
+}
+
+/// One published profile, to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileView<'t> {
+    /// Whose it is.
+    pub owner: &'t str,
+    /// Its name.
+    pub name: &'t str,
+    /// Its slot in the graph.
+    pub slot: ProfileSlot,
+    /// Whether it is retired.
+    pub is_retired: bool,
+    /// 1 at the first publication, one more at each that changed it.
+    pub revision: u32,
+    /// `spec` as it was published last, JSON.
+    pub spec: &'t [u8],
+}
+
+impl ShareTable {
+    /// The offset of the last record folded.
+    pub fn epoch(&self) -> Epoch {
+        self.graph.epoch
+    }
+
+    /// The largest control time folded; the year 1 before the first.
+    pub fn control_time(&self) -> Millis {
+        self.graph.control_time
+    }
+
+    /// The offsets that wait for their skip, rising (docs/rules/events.md#unreadable-records).
+    pub fn unreadable_offsets(&self) -> &[Offset] {
+        &self.graph.waiting
+    }
+
+    /// Whether an event of this source and id is remembered at `now`: one that is written now would be a repeat of it, or be rejected.
+    pub fn knows_event(&self, source: &str, id: &str, now: Millis) -> bool {
+        self.memory.knows(source, id, now)
+    }
+
+    /// The share of this id.
+    pub fn share(&self, id: &str) -> Option<ShareView<'_>> {
+        self.find_share(id).map(|number| ShareView { table: self, share: &self.shares[number.0] })
+    }
+
+    /// Every share, in the order they were offered.
+    pub fn shares(&self) -> impl Iterator<Item = ShareView<'_>> {
+        self.shares.iter().map(|(_, share)| ShareView { table: self, share })
+    }
+
+    /// How many shares are in each state.
+    pub fn states(&self) -> impl Iterator<Item = (State, u64)> {
+        State::ALL.into_iter().zip(self.counts)
+    }
+
+    /// Every profile that was ever published, in the order of their slots; not the built-in one.
+    pub fn profiles(&self) -> impl Iterator<Item = ProfileView<'_>> {
+        self.profiles.iter().map(|(slot, profile)| ProfileView {
+            owner: profile.owner.map_or("", |owner| self.tenants.get(owner).id.as_str()),
+            name: profile.name.as_str(),
+            slot,
+            is_retired: profile.is_retired,
+            revision: profile.revision,
+            spec: &profile.spec,
+        })
+    }
+
+    /// The next `starts` or `ends` of a live share after `now`, for upsert streams.
+    pub fn next_moment(&self, after: Moment) -> Option<Moment> {
+        let next = |calendar: &Calendar, moment: MomentOf| {
+            let mut best: Option<Moment> = None;
+            for (millis, number) in calendar.from(after.millis()) {
+                if best.is_some_and(|best| best.millis() < millis) {
+                    break;
+                }
+                let found = moment(&self.shares[number.0]).filter(|m| *m > after);
+                best = best.into_iter().chain(found).min();
+            }
+            best
+        };
+        self.calendars().into_iter().filter_map(|(calendar, moment)| next(calendar, moment)).min()
+    }
+
+    /// The shares whose `starts` or `ends` lies in (after, until], each with its moment, by moment and then share id.
+    pub fn moments(&self, after: Moment, until: Moment) -> Vec<(Moment, Touched)> {
+        let mut found = Vec::new();
+        for (calendar, moment) in self.calendars() {
+            for (_, number) in calendar.from(after.millis()).take_while(|(millis, _)| *millis <= until.millis()) {
+                let moment = moment(&self.shares[number.0]).filter(|m| *m > after && *m <= until);
+                found.extend(moment.zip(self.touched(number)));
+            }
+        }
+        found.sort_by(|a, b| (a.0, &a.1.share).cmp(&(b.0, &b.1.share)));
+        found
+    }
+
+    /// The live shares that use a profile, by share id, at most `limit` of those behind `after`.
+    pub fn shares_of_profile(&self, slot: ProfileSlot, after: Option<&ShareId>, limit: usize) -> Vec<Touched> {
+        if slot.0 >= self.profiles.len() {
+            return Vec::new();
+        }
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let users = self.profiles.get(slot).users.range::<ShareId, _>(behind);
+        users.take(limit).filter_map(|id| self.find_share(id.as_str())).filter_map(|number| self.touched(number)).collect()
+    }
+
+    /// At most `limit` shares whose `offer_expires` or `ends` has come by `control_time` though their state does not say so.
+    pub fn due(&self, control_time: Millis, limit: usize) -> Vec<Due> {
+        let offers = self.schedule.offers.up_to(control_time).map(|number| (number, Cause::Offer));
+        let ends = self.schedule.ends.up_to(control_time).map(|number| (number, Cause::Access));
+        let due = offers.chain(ends).map(|(number, cause)| (&self.shares[number.0], cause)).filter(|(share, cause)| match cause {
+            Cause::Offer => share.has_lapsed(control_time),
+            Cause::Access => share.has_ended(control_time),
+        });
+        due.take(limit).map(|(share, cause)| Due { share: share.id.clone(), cause, revision: share.revision }).collect()
+    }
+
+    /// A share's end, if it is over or its access has passed at `now`: the earlier of the two times.
+    pub fn end_of(&self, id: &ShareId, now: Moment) -> Option<Millis> {
+        let share = &self.shares[self.find_share(id.as_str())?.0];
+        own_end(share.ended_at(), share.ends(), now)
+    }
+
+    fn calendars(&self) -> [(&Calendar, MomentOf); 2] {
+        [(&self.schedule.starts, Share::starts), (&self.schedule.ends, Share::ends)]
+    }
+
+    pub(crate) fn find_share(&self, id: &str) -> Option<ShareNumber> {
+        self.by_id.find(hash_of(&[id]), |number| self.shares[number].id.as_str() == id).map(ShareNumber)
+    }
+
+    /// A share's document, from what the table holds.
+    pub(crate) fn document<'t>(&'t self, share: &'t Share) -> Document<'t> {
+        let asset = (share.asset < self.assets.len()).then(|| self.assets[share.asset].as_str());
+        let target = share.target();
+        let is_known = share.profile.0 < self.profiles.len();
+        let document = Document {
+            share: share.id.as_str(),
+            owner: self.tenants.get(share.owner).id.as_str(),
+            asset,
+            label: share.label(),
+            target_tenant: target.map(|number| self.tenants.get(number).id.as_str()),
+            invitee: share.invitee().filter(|_| target.is_none()),
+            target_asset: share.target_asset.as_ref().map(|id| id.as_str()).or(asset),
+            streams: self
+                .streams
+                .get(share.streams)
+                .order
+                .iter()
+                .map(|stream| self.rules.streams[stream.0 as usize].name.as_str())
+                .collect(),
+            profile: is_known.then(|| self.profiles.get(share.profile).name.as_str()),
+            permission: share.permission(),
+            starts: share.starts(),
+            ends: share.ends(),
+            offer_expires: share.offer_expires(),
+            history: share.has_history(),
+            message: share.extra().and_then(|extra| extra.message.as_deref()),
+            state: share.state,
+            paused_by: share.holders(),
+            reason: share.reason,
+            revision: share.revision,
+            offered_at: share.offered_at,
+            accepted_at: share.accepted_at(),
+            ended_at: share.ended_at(),
+            granted_from: share.granted_from(),
+        };
+        let Some(written) = share.extra().and_then(|extra| extra.written.as_deref()) else { return document };
+        Document {
+            asset: Some(&written.asset),
+            target_tenant: written.target_tenant.as_deref(),
+            target_asset: Some(&written.target_asset),
+            streams: written.streams.iter().map(|stream| &**stream).collect(),
+            profile: Some(&written.profile),
+            ..document
+        }
+    }
+}
+
+/// A share's own end: the earlier of when it ended and of `ends`, if it is over or its access has passed.
+pub fn own_end(ended_at: Option<Moment>, ends: Option<Moment>, now: Moment) -> Option<Millis> {
+    let passed = ends.filter(|ends| *ends <= now);
+    ended_at.into_iter().chain(passed).min().map(Moment::millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_has_ended_at_the_earlier_of_its_two_times() {
+        let moment = |at: i64| Some(Millis(at).moment());
+        let end = |ended: Option<Moment>, ends: Option<Moment>| own_end(ended, ends, Millis(100).moment()).map(|at| at.0);
+        assert_eq!(end(None, None), None);
+        assert_eq!(end(None, moment(101)), None, "access goes on");
+        assert_eq!(end(None, moment(100)), Some(100), "at the moment itself it is over");
+        assert_eq!(end(moment(80), moment(101)), Some(80), "revoked before its time");
+        assert_eq!(end(moment(80), moment(60)), Some(60), "revoked when its access was over already");
+        assert_eq!(end(moment(80), None), Some(80));
+    }
+}

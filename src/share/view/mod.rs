@@ -1,0 +1,7 @@
+//! TODO
+
+pub mod list;
+pub mod history;
+pub mod dump;
+pub mod mail;
+pub mod refusal;

@@ -1,0 +1,69 @@
+//! What stands beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
+//! (docs/rules/upserts.md#what-is-stored).
+
+use std::collections::BTreeSet;
+
+use crate::sink_state::entry::number;
+use crate::id::{Epoch, TenantId};
+use crate::json::document::parse;
+use crate::time::Millis;
+
+/// Kafka takes 4096 bytes.
+const MAX_BYTES: usize = 3_500;
+
+/// By the graph of `epoch`, at `time`, no document stands any more that must not, but for targets that are owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// The graph's epoch.
+    pub epoch: Epoch,
+    /// The decision's time. Whoever takes the partition over goes on at neither an older graph nor an earlier time.
+    pub time: Millis,
+    /// Targets whose topics do not take anything at the moment: of these it is not said.
+    pub owed: BTreeSet<TenantId>,
+}
+
+impl Reconciled {
+    /// Nothing is known.
+    pub const NOTHING: Self = Self { epoch: Epoch::NONE, time: Millis(i64::MIN), owed: BTreeSet::new() };
+
+    /// `{"epoch":7,"time":1767225600000,"owed":["acme"]}`; none if it is too long to be noted.
+    pub fn write(&self) -> Option<String> {
+        let mut text = format!(r#"{{"epoch":{},"time":{}"#, self.epoch, self.time.0);
+        if !self.owed.is_empty() {
+            // Ids of tenants need no escape.
+            let owed: Vec<String> = self.owed.iter().map(|tenant| format!("\"{tenant}\"")).collect();
+            text.push_str(&format!(r#","owed":[{}]"#, owed.join(",")));
+        }
+        text.push('}');
+        (text.len() <= MAX_BYTES).then_some(text)
+    }
+
+    /// Reads a note; none of what is missing or another program's.
+    pub fn read(note: &[u8]) -> Option<Self> {
+        let node = parse(note).ok()?;
+        let owed = match node.get("owed") {
+            Some(owed) => owed.as_list()?.iter().map(|id| TenantId::parse(id.as_str()?).ok()).collect::<Option<_>>()?,
+            None => BTreeSet::new(),
+        };
+        Some(Self { epoch: Epoch(number(node.get("epoch")?)?), time: Millis(number(node.get("time")?)?), owed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_back_as_it_was_written() {
+        let tenant = |id: &str| TenantId::parse(id).unwrap();
+        for owed in [BTreeSet::new(), BTreeSet::from([tenant("acme"), tenant("zenith")])] {
+            let note = Reconciled { epoch: Epoch(7), time: Millis(1_767_225_600_000), owed };
+            assert_eq!(Reconciled::read(note.write().unwrap().as_bytes()), Some(note));
+        }
+        for foreign in [&b""[..], b"\xff", b"epoch 7", b"{}", br#"{"epoch":"7","time":0}"#] {
+            assert_eq!(Reconciled::read(foreign), None);
+        }
+        let many = (0..200).map(|n| tenant(&format!("tenant-with-a-long-name-{n}"))).collect();
+        assert_eq!(Reconciled { owed: many, ..Reconciled::NOTHING }.write(), None);
+    }
+}
