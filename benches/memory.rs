@@ -7,10 +7,10 @@
 use std::time::Instant;
 
 use sharecast::id::{Offset, StreamIndex, StreamName};
-use sharecast::record::mapping::{Mapping, Mode, Source, Stream};
+use sharecast::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use sharecast::share::event::read_structured;
 use sharecast::share::table::{FoldRules, Outcome, ShareTable};
-use sharecast::time::{Millis, Span};
+use sharecast::time::{Period, TimestampMs};
 
 /// The program's own, so that the figures are the program's.
 #[cfg(feature = "io")]
@@ -74,7 +74,7 @@ impl Fold {
 
     fn send(&mut self, id: &str, source: &str, kind: &str, data: &str) {
         let event = format!(r#"{{"specversion":"1.0","id":"{id}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#);
-        let now = Millis(1_767_225_600_000 + self.next / 100);
+        let now = TimestampMs(1_767_225_600_000 + self.next / 100);
         let folded = self.table.fold(Offset(self.next), now, read_structured(event.as_bytes()));
         assert_eq!(folded.outcome, Outcome::Applied, "{event}");
         self.next += 1;
@@ -82,8 +82,14 @@ impl Fold {
 }
 
 fn rules() -> FoldRules {
-    let mapping =
-        Mapping { tenant: Source::Key, asset: Source::Key, key_format: None, time: None, rewrite_tenant: vec![], rewrite_asset: vec![] };
+    let mapping = Mapping {
+        tenant: FieldSource::Key,
+        asset: FieldSource::Key,
+        key_format: None,
+        time: None,
+        rewrite_tenant: vec![],
+        rewrite_asset: vec![],
+    };
     let stream = Stream {
         name: StreamName::parse("telemetry").expect("a stream's name"),
         index: StreamIndex(0),
@@ -94,7 +100,7 @@ fn rules() -> FoldRules {
     FoldRules {
         streams: [stream].into(),
         partnerships_open: false,
-        late_grace: Span::parse("10m").expect("a length of time"),
+        late_grace: Period::parse("10m").expect("a length of time"),
         halts_on_unreadable: true,
     }
 }

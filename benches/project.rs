@@ -8,7 +8,7 @@ use sharecast::json::tape::Tape;
 use sharecast::profile::compile::Profile;
 use sharecast::profile::project::{Parties, Projector, Provenance};
 use sharecast::profile::spec::ProfileSpec;
-use sharecast::record::mapping::{Mapping, Mode, Source, Stream};
+use sharecast::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use std::hint::black_box;
 
 const RECORD: &str = r#"{"tenant":"northwind","asset":"NW-4711","ts":"2026-01-01T09:00:00.250Z","position":{"lat":51.507351,"lon":-0.127758,"alt":35.2},"engine":{"rpm":1480,"hours":10234.75,"load":0.62,"coolant_c":88.4,"serial":"SN-20418877","ecu":{"fw":"4.2.1","bus":"can0"}},"fuel":{"level":0.71,"used_l":18233.4},"sensors":[{"name":"hydraulic","value":201.3},{"name":"boom","value":17.25}],"ignition":true,"speed_kmh":6.4,"odometer_km":48211.9,"source":"gateway-eu-1","faults":[],"driver":"D-118","seq":98122342,"pad":"x"}"#;
@@ -26,8 +26,8 @@ const TRANSFORMS: &str = r#"{"include":["$.position","$.engine"],"transform":[{"
 fn profile(section: &str) -> Profile {
     let path = |text: &str| Path::parse(text).expect("a path");
     let mapping = Mapping {
-        tenant: Source::Path(path("$.tenant")),
-        asset: Source::Path(path("$.asset")),
+        tenant: FieldSource::Path(path("$.tenant")),
+        asset: FieldSource::Path(path("$.asset")),
         key_format: None,
         time: Some(path("$.ts")),
         rewrite_tenant: Vec::new(),

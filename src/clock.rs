@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Time since the machine was booted, sleep included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -28,7 +28,7 @@ impl BootTime {
 /// What the engine reads its time from; a simulation puts its own in place.
 pub trait Clock: Send + Sync {
     /// Wall time.
-    fn wall(&self) -> Millis;
+    fn wall(&self) -> TimestampMs;
 
     /// Boot time. Never goes back.
     fn boot(&self) -> BootTime;
@@ -43,10 +43,10 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[allow(clippy::disallowed_methods)] // This is the clock module.
-    fn wall(&self) -> Millis {
+    fn wall(&self) -> TimestampMs {
         match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
-            Ok(since) => Millis(since.as_millis() as i64),
-            Err(before) => Millis(-(before.duration().as_millis() as i64)),
+            Ok(since) => TimestampMs(since.as_millis() as i64),
+            Err(before) => TimestampMs(-(before.duration().as_millis() as i64)),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{AssetShares, Grant, ShareGraph};
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// The configuration that releasing depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct ReleaseRules {
     /// What is read at all.
     pub read: ReadRules,
     /// `late_grace`.
-    pub late_grace: Span,
+    pub late_grace: Period,
     /// Whether `_share` goes into the value (`provenance: payload`).
     pub shows_provenance: bool,
     /// Whether provenance, in whatever form, says what the target may do (`provenance_permission`).
@@ -32,7 +32,7 @@ pub struct InputRecord<'r, H> {
     /// Its headers.
     pub headers: H,
     /// Its Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Its value; `None` is Kafka's null.
     pub value: Option<&'r [u8]>,
 }
@@ -47,7 +47,7 @@ pub struct Release<'a> {
     /// The epoch of the graph that decided.
     pub epoch: Epoch,
     /// The Kafka timestamp, floored if the profile truncates the event time (docs/rules/profiles.md#truncate).
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// The projected value.
     pub value: &'a [u8],
 }
@@ -101,7 +101,7 @@ impl Decider {
         stream: &Stream,
         record: InputRecord<'r, H>,
         graph: &ShareGraph,
-        clock: Millis,
+        clock: TimestampMs,
         decisions: &mut D,
     ) -> Result<(), Stopped<D::Error>>
     where
@@ -154,8 +154,8 @@ pub fn shown_permission(grant: &Grant, rules: &ReleaseRules) -> Option<&'static 
 
 /// Adds to a document of an upsert stream, projected without `_share`, what else makes it another one than the last one written
 /// (docs/rules/upserts.md#equal-documents): where it shows the permission, another permission. The bytes are then for comparing only.
-pub fn add_compared(grant: &Grant, rules: &ReleaseRules, bare: &mut Vec<u8>) {
-    bare.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
+pub fn add_compared(grant: &Grant, rules: &ReleaseRules, strip_payload: &mut Vec<u8>) {
+    strip_payload.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
 }
 
 /// Whether a share that counts names the stream (docs/rules/records.md#unshared-values-are-not-read). If none does, the value is not
@@ -164,8 +164,8 @@ fn is_worth_reading<D: Decisions>(
     stream: StreamIndex,
     identity: Identity<'_>,
     graph: &ShareGraph,
-    now: Moment,
-    late_grace: Span,
+    now: TimestampNs,
+    late_grace: Period,
     decisions: &mut D,
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::id::{Epoch, Offset};
 use crate::share::graph::ShareGraph;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// A published graph with the control position it was published at.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct View {
     /// fence compares it with the answers of the end-offset probe. Transaction markers move it without changing the graph.
     pub position: Offset,
     /// Control time of the newest event in the graph that took something away; how fast workers follow is measured by it.
-    pub newest_cut: Option<Millis>,
+    pub newest_cut: Option<TimestampMs>,
     /// The newest control record in the graph that touched a share or a profile: ticks and refused events leave it as it is.
     pub newest_change: Epoch,
 }

@@ -7,44 +7,56 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 const SECONDS: [f64; 17] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// Names and help texts of all metrics. A test holds the sources, the README, the pages and the alerts against it.
-pub const METRICS: &[(&str, Kind, &str)] = &[
-    ("sharecast_records_in_total", Kind::Counter, "Input records committed, by stream."),
-    ("sharecast_records_out_total", Kind::Counter, "Records written to tenant topics and committed, by stream and tenant."),
-    ("sharecast_bytes_out_total", Kind::Counter, "Bytes of keys and values of those records, by stream and tenant."),
-    ("sharecast_suppressed_total", Kind::Counter, "Times a share that names the stream did not get a record, by reason."),
-    ("sharecast_dead_letters_total", Kind::Counter, "Dead letters committed, by reason."),
-    ("sharecast_control_events_total", Kind::Counter, "Control records folded, by type and outcome."),
+pub const METRICS: &[(&str, MetricKind, &str)] = &[
+    ("sharecast_records_in_total", MetricKind::Counter, "Input records committed, by stream."),
+    ("sharecast_records_out_total", MetricKind::Counter, "Records written to tenant topics and committed, by stream and tenant."),
+    ("sharecast_bytes_out_total", MetricKind::Counter, "Bytes of keys and values of those records, by stream and tenant."),
+    ("sharecast_suppressed_total", MetricKind::Counter, "Times a share that names the stream did not get a record, by reason."),
+    ("sharecast_dead_letters_total", MetricKind::Counter, "Dead letters committed, by reason."),
+    ("sharecast_control_events_total", MetricKind::Counter, "Control records folded, by type and outcome."),
     (
         "sharecast_transactions_aborted_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Transactions that were not committed and whose records were decided again, by cause.",
     ),
-    ("sharecast_fence_closed_seconds_total", Kind::Counter, "Time the fence was closed."),
-    ("sharecast_epoch", Kind::Gauge, "Offset of the last control record in the published graph."),
-    ("sharecast_view_age_seconds", Kind::Gauge, "Age of the published view; infinite while the end of the control topic is not known."),
-    ("sharecast_clock_skew_seconds", Kind::Gauge, "The log's clock minus this machine's, as the last tick showed it."),
-    ("sharecast_shares", Kind::Gauge, "Shares, by state."),
-    ("sharecast_owed_routes", Kind::Gauge, "Topics that failed and are owed something, each input partition counted by itself."),
-    ("sharecast_owed_lost_total", Kind::Counter, "Records that a route was owed and the input's retention dropped; at most so many."),
-    ("sharecast_documents_standing", Kind::Gauge, "Documents that stand in tenants' topics of upsert streams."),
-    ("sharecast_route_open", Kind::Gauge, "A tenant's topics that are open (failed), each counted by every worker that has found it so."),
-    ("sharecast_consumer_lag", Kind::Gauge, "Input records behind the group's committed offset, by stream and partition."),
-    ("sharecast_partitions_held", Kind::Gauge, "Input partitions that this process has and that do not flow yet."),
+    ("sharecast_fence_closed_seconds_total", MetricKind::Counter, "Time the fence was closed."),
+    ("sharecast_epoch", MetricKind::Gauge, "Offset of the last control record in the published graph."),
+    (
+        "sharecast_view_age_seconds",
+        MetricKind::Gauge,
+        "Age of the published view; infinite while the end of the control topic is not known.",
+    ),
+    ("sharecast_clock_skew_seconds", MetricKind::Gauge, "The log's clock minus this machine's, as the last tick showed it."),
+    ("sharecast_shares", MetricKind::Gauge, "Shares, by state."),
+    ("sharecast_owed_routes", MetricKind::Gauge, "Topics that failed and are owed something, each input partition counted by itself."),
+    ("sharecast_owed_lost_total", MetricKind::Counter, "Records that a route was owed and the input's retention dropped; at most so many."),
+    ("sharecast_documents_standing", MetricKind::Gauge, "Documents that stand in tenants' topics of upsert streams."),
+    (
+        "sharecast_route_open",
+        MetricKind::Gauge,
+        "A tenant's topics that are open (failed), each counted by every worker that has found it so.",
+    ),
+    ("sharecast_consumer_lag", MetricKind::Gauge, "Input records behind the group's committed offset, by stream and partition."),
+    ("sharecast_partitions_held", MetricKind::Gauge, "Input partitions that this process has and that do not flow yet."),
     (
         "sharecast_offset_gaps_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Gaps between the offsets of input records, by stream: normal where they are compacted or transactional.",
     ),
-    ("sharecast_retention_left_seconds", Kind::Gauge, "How long the oldest uncommitted record stays in the input, by stream."),
-    ("sharecast_end_to_end_seconds", Kind::Histogram, "From the Kafka timestamp of a batch's oldest record to its commit."),
-    ("sharecast_batch_seconds", Kind::Histogram, "From loading the graph to the commit of a batch."),
-    ("sharecast_revoke_to_quiet_seconds", Kind::Histogram, "From a cut's control time until this worker decides by a graph that has it."),
-    ("sharecast_build_info", Kind::Gauge, "Always 1; the version is a label."),
+    ("sharecast_retention_left_seconds", MetricKind::Gauge, "How long the oldest uncommitted record stays in the input, by stream."),
+    ("sharecast_end_to_end_seconds", MetricKind::Histogram, "From the Kafka timestamp of a batch's oldest record to its commit."),
+    ("sharecast_batch_seconds", MetricKind::Histogram, "From loading the graph to the commit of a batch."),
+    (
+        "sharecast_revoke_to_quiet_seconds",
+        MetricKind::Histogram,
+        "From a cut's control time until this worker decides by a graph that has it.",
+    ),
+    ("sharecast_build_info", MetricKind::Gauge, "Always 1; the version is a label."),
 ];
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only rises.
     Counter,
     /// Goes up and down.
@@ -58,9 +70,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
     for &(name, kind, help) in METRICS {
         match kind {
-            Kind::Counter => describe_counter!(name, help),
-            Kind::Gauge => describe_gauge!(name, help),
-            Kind::Histogram => describe_histogram!(name, help),
+            MetricKind::Counter => describe_counter!(name, help),
+            MetricKind::Gauge => describe_gauge!(name, help),
+            MetricKind::Histogram => describe_histogram!(name, help),
         }
     }
     gauge!("sharecast_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

@@ -5,7 +5,7 @@
 use crate::id::StreamIndex;
 use crate::profile::compile::Projection;
 use crate::share::graph::{Grant, GrantState, ShareGraph};
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// Why a share that names the stream does not get a record; the first rule that failed (docs/rules/release.md#reasons).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,13 +57,13 @@ impl Suppressed {
 }
 
 /// The `now` of a decision: the engine's clock, or the graph's control time where that is later (docs/rules/release.md#now).
-pub fn decision_time(clock: Millis, graph: &ShareGraph) -> Moment {
+pub fn decision_time(clock: TimestampMs, graph: &ShareGraph) -> TimestampNs {
     clock.max(graph.control_time()).moment()
 }
 
 /// Whether a share counts (docs/rules/release.md#shares-that-count): a record of its asset is worth reading, and passes rule 1 unless a
 /// tenant is suspended.
-pub fn counts(grant: &Grant, now: Moment, late_grace: Span) -> bool {
+pub fn counts(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool {
     match grant.state {
         GrantState::Active | GrantState::Expired => is_within_grace(grant, now, late_grace),
         GrantState::Paused => false,
@@ -76,16 +76,16 @@ pub fn release<'g>(
     grant: &Grant,
     graph: &'g ShareGraph,
     stream: StreamIndex,
-    t: Moment,
-    now: Moment,
-    late_grace: Span,
+    t: TimestampNs,
+    now: TimestampNs,
+    late_grace: Period,
 ) -> Result<&'g Projection, Suppressed> {
     is_entitled(grant, t, now, late_grace)?;
     projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)
 }
 
 /// Rules 1 to 3 and the past pauses, which need no profile.
-pub fn is_entitled(grant: &Grant, t: Moment, now: Moment, late_grace: Span) -> Result<(), Suppressed> {
+pub fn is_entitled(grant: &Grant, t: TimestampNs, now: TimestampNs, late_grace: Period) -> Result<(), Suppressed> {
     // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same.
     if grant.state == GrantState::Paused || grant.is_suspended {
         return Err(Suppressed::Paused);
@@ -109,14 +109,14 @@ pub fn projection<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex)
 
 /// Whether a share holds upsert documents now: ACTIVE, nobody suspended, `starts <= now < ends`. `late_grace`, event times and
 /// past pauses have no part in it (docs/rules/release.md#history).
-pub fn is_in_force(grant: &Grant, now: Moment) -> bool {
+pub fn is_in_force(grant: &Grant, now: TimestampNs) -> bool {
     grant.state == GrantState::Active
         && !grant.is_suspended
         && grant.starts.get().is_none_or(|starts| starts <= now)
         && grant.ends.get().is_none_or(|ends| now < ends)
 }
 
-fn is_within_grace(grant: &Grant, now: Moment, late_grace: Span) -> bool {
+fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool {
     grant.ends.get().is_none_or(|ends| now < ends.after(late_grace))
 }
 
@@ -127,8 +127,8 @@ mod tests {
     use crate::share::graph::ProfileSlot;
     use crate::share::state::Permission;
 
-    fn at(millis: i64) -> Moment {
-        Millis(millis).moment()
+    fn at(millis: i64) -> TimestampNs {
+        TimestampMs(millis).moment()
     }
 
     fn grant() -> Grant {
@@ -145,11 +145,11 @@ mod tests {
             granted_from: Some(at(100)).into(),
             starts: None.into(),
             ends: Some(at(200)).into(),
-            pauses: [(Millis(120), Millis(130))].as_slice().into(),
+            pauses: [(TimestampMs(120), TimestampMs(130))].as_slice().into(),
         }
     }
 
-    const NONE: Span = Span::ZERO;
+    const NONE: Period = Period::ZERO;
 
     #[test]
     fn s7_both_ends_of_the_window_count() {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn s7_rule_3_the_grace_lets_late_records_from_inside_through() {
-        let grace = Span::from_millis(50);
+        let grace = Period::from_millis(50);
         for state in [GrantState::Active, GrantState::Expired] {
             let grant = Grant { state, ..grant() };
             assert_eq!(is_entitled(&grant, at(199), at(249), grace), Ok(()));
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(is_entitled(&paused, at(150), at(150), NONE), Err(Suppressed::Paused));
         assert!(!counts(&paused, at(150), NONE));
         let suspended = Grant { state: GrantState::Expired, is_suspended: true, ..grant() };
-        assert_eq!(is_entitled(&suspended, at(150), at(210), Span::from_millis(50)), Err(Suppressed::Paused));
+        assert_eq!(is_entitled(&suspended, at(150), at(210), Period::from_millis(50)), Err(Suppressed::Paused));
         assert!(!is_in_force(&Grant { is_suspended: true, ..grant() }, at(150)));
     }
 

@@ -1,29 +1,29 @@
 //! Times as values: nothing here reads a clock.
 //!
-//! `Millis` is what Kafka and control time count in, `Moment` what event times and the ends of shares are kept in
+//! `TimestampMs` is what Kafka and control time count in, `TimestampNs` what event times and the ends of shares are kept in
 //! (docs/rules/values.md#time-precision).
 
 use std::fmt;
 
 /// Whole milliseconds since 1970-01-01T00:00:00Z: control time, `at`, Kafka timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Millis(pub i64);
+pub struct TimestampMs(pub i64);
 
 /// A moment in nanoseconds since 1970-01-01T00:00:00Z: event times, `starts`, `ends`, `offer_expires`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Moment(i128);
+pub struct TimestampNs(i128);
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const NANOS_PER_MILLI: i128 = 1_000_000;
 
-impl Millis {
+impl TimestampMs {
     /// The same instant as a moment.
-    pub fn moment(self) -> Moment {
-        Moment(i128::from(self.0) * NANOS_PER_MILLI)
+    pub fn moment(self) -> TimestampNs {
+        TimestampNs(i128::from(self.0) * NANOS_PER_MILLI)
     }
 }
 
-impl Moment {
+impl TimestampNs {
     /// 0001-01-01T00:00:00Z, the first moment that is read (docs/rules/values.md#times).
     pub const FIRST: Self = Self(-62_135_596_800 * NANOS_PER_SECOND);
     /// The last nanosecond of the year 9999.
@@ -40,13 +40,13 @@ impl Moment {
     }
 
     /// The whole milliseconds; finer digits are cut off toward the past.
-    pub fn millis(self) -> Millis {
-        Millis(self.0.div_euclid(NANOS_PER_MILLI) as i64)
+    pub fn millis(self) -> TimestampMs {
+        TimestampMs(self.0.div_euclid(NANOS_PER_MILLI) as i64)
     }
 
     /// This much later, within `FIRST..=LAST`; saturates there.
     #[must_use]
-    pub fn after(self, span: Span) -> Self {
+    pub fn after(self, span: Period) -> Self {
         Self((self.0 + span.0).clamp(Self::FIRST.0, Self::LAST.0))
     }
 
@@ -129,21 +129,21 @@ const NO_MILLIS: i64 = i64::MIN;
 
 impl MaybeMoment {
     /// The moment, if there is one.
-    pub fn get(self) -> Option<Moment> {
+    pub fn get(self) -> Option<TimestampNs> {
         let millis = (u64::from(self.millis[0]) << 32 | u64::from(self.millis[1])) as i64;
-        (millis != NO_MILLIS).then(|| Moment(i128::from(millis) * NANOS_PER_MILLI + i128::from(self.nanos)))
+        (millis != NO_MILLIS).then(|| TimestampNs(i128::from(millis) * NANOS_PER_MILLI + i128::from(self.nanos)))
     }
 }
 
-impl From<Option<Moment>> for MaybeMoment {
-    fn from(moment: Option<Moment>) -> Self {
+impl From<Option<TimestampNs>> for MaybeMoment {
+    fn from(moment: Option<TimestampNs>) -> Self {
         let millis = moment.map_or(NO_MILLIS, |moment| moment.millis().0) as u64;
         let nanos = moment.map_or(0, |moment| moment.0.rem_euclid(NANOS_PER_MILLI) as u32);
         Self { millis: [(millis >> 32) as u32, millis as u32], nanos }
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for TimestampNs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::with_capacity(30);
         self.write_rfc3339(&mut text);
@@ -151,7 +151,7 @@ impl fmt::Display for Moment {
     }
 }
 
-impl fmt::Display for Millis {
+impl fmt::Display for TimestampMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.moment().fmt(f)
     }
@@ -159,9 +159,9 @@ impl fmt::Display for Millis {
 
 /// A length of time in nanoseconds, never negative: `late_grace`, `max_future`, the step of a `truncate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Span(i128);
+pub struct Period(i128);
 
-impl Span {
+impl Period {
     /// No time at all.
     pub const ZERO: Self = Self(0);
 
@@ -199,7 +199,7 @@ impl Span {
             _ => return None,
         };
         let nanos = i128::from(count.parse::<u64>().ok()?) * unit_nanos;
-        (nanos <= Moment::LAST.0 - Moment::FIRST.0).then_some(Self(nanos))
+        (nanos <= TimestampNs::LAST.0 - TimestampNs::FIRST.0).then_some(Self(nanos))
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     fn round(text: &str) -> Option<String> {
-        Moment::parse_rfc3339(text).map(|m| m.to_string())
+        TimestampNs::parse_rfc3339(text).map(|m| m.to_string())
     }
 
     #[test]
@@ -290,8 +290,10 @@ mod tests {
 
     #[test]
     fn every_day_of_the_calendar_comes_back() {
-        let (first, last) =
-            (Moment::FIRST.0.div_euclid(86_400 * NANOS_PER_SECOND) as i64, Moment::LAST.0.div_euclid(86_400 * NANOS_PER_SECOND) as i64);
+        let (first, last) = (
+            TimestampNs::FIRST.0.div_euclid(86_400 * NANOS_PER_SECOND) as i64,
+            TimestampNs::LAST.0.div_euclid(86_400 * NANOS_PER_SECOND) as i64,
+        );
         for days in first..=last {
             let (year, month, day) = civil_from_days(days);
             assert_eq!(days_from_civil(year, month, day), days);
@@ -301,13 +303,14 @@ mod tests {
 
     #[test]
     fn milliseconds_are_cut_toward_the_past() {
-        assert_eq!(Moment(-1).millis(), Millis(-1));
-        assert_eq!(Moment(1_999_999).millis(), Millis(1));
+        assert_eq!(TimestampNs(-1).millis(), TimestampMs(-1));
+        assert_eq!(TimestampNs(1_999_999).millis(), TimestampMs(1));
     }
 
     #[test]
     fn a_moment_or_none_comes_back() {
-        let some = [Moment::FIRST, Moment(-1), Moment(0), Moment(1_767_225_600_123_456_789), Moment::LAST].map(Some);
+        let some =
+            [TimestampNs::FIRST, TimestampNs(-1), TimestampNs(0), TimestampNs(1_767_225_600_123_456_789), TimestampNs::LAST].map(Some);
         for moment in some.into_iter().chain([None]) {
             assert_eq!(MaybeMoment::from(moment).get(), moment);
         }
@@ -315,10 +318,10 @@ mod tests {
 
     #[test]
     fn spans_have_a_unit() {
-        assert_eq!(Span::parse("250ms"), Some(Span(250 * NANOS_PER_MILLI)));
-        assert_eq!(Span::parse("1d"), Span::parse("24h"));
+        assert_eq!(Period::parse("250ms"), Some(Period(250 * NANOS_PER_MILLI)));
+        assert_eq!(Period::parse("1d"), Period::parse("24h"));
         for bad in ["", "5", "ms", "-1s", "1.5s", "+1s", "1 s", "1w", "99999999999999999999d"] {
-            assert_eq!(Span::parse(bad), None, "{bad}");
+            assert_eq!(Period::parse(bad), None, "{bad}");
         }
     }
 }

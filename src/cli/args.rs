@@ -7,11 +7,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cli::argument;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::time_argument::{TimeArgument, TimeOption};
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::TenantId;
-use crate::share::view::list::Viewer;
 use crate::share::event::write_token::WriteToken;
-use crate::time::Millis;
+use crate::share::view::list::Viewer;
+use crate::time::TimestampMs;
 
 /// How long a command waits that was not told.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Verb<L: Subcommand, W: Subcommand> {
     /// It looks.
     #[command(flatten)]
-    Look(L),
+    Query(L),
     /// It writes.
     #[command(flatten)]
     Write(W),
@@ -29,7 +29,7 @@ pub enum Verb<L: Subcommand, W: Subcommand> {
 
 /// Options of every command on shares and parties; `event_id` and `wait` are for those that write.
 #[derive(Debug, Clone, Args)]
-pub struct Acting {
+pub struct ActorArgs {
     /// The tenant that acts or looks; without it the operator does
     #[arg(long = "as", value_name = "TENANT", global = true, value_parser = tenant)]
     pub actor: Option<TenantId>,
@@ -52,7 +52,7 @@ pub struct Acting {
     pub output: Format,
 }
 
-impl Acting {
+impl ActorArgs {
     /// The CloudEvent's `source`.
     pub fn source(&self) -> String {
         match &self.actor {
@@ -93,7 +93,7 @@ pub enum Format {
 
 /// A control event to be written: its type without `sharecast.` and `.v1`, and its data.
 #[derive(Debug, Clone)]
-pub struct Draft {
+pub struct EventDraft {
     /// `share.offered` and so on.
     pub kind: &'static str,
     /// `data`.
@@ -115,7 +115,7 @@ pub struct GivenTime {
 
 impl GivenTime {
     /// Reads an option's value.
-    pub fn read(given: &str, now: Millis, option: TimeOption) -> Result<Self, Failure> {
+    pub fn read(given: &str, now: TimestampMs, option: TimeOption) -> Result<Self, Failure> {
         let member = match option {
             TimeOption::Starts => "starts",
             TimeOption::Ends => "ends",
@@ -131,13 +131,13 @@ impl GivenTime {
 
 /// Collects the members of an event's data; what is not given is left out.
 #[derive(Debug, Clone, Default)]
-pub struct Data(Vec<Member>, Vec<GivenTime>);
+pub struct EventData(Vec<Member>, Vec<GivenTime>);
 
-impl Data {
+impl EventData {
     /// A string.
     #[must_use]
     pub fn text(self, name: &str, value: impl AsRef<str>) -> Self {
-        self.node(name, Kind::String(value.as_ref().to_owned()))
+        self.node(name, DocumentKind::String(value.as_ref().to_owned()))
     }
 
     /// A string, if there is one.
@@ -152,9 +152,9 @@ impl Data {
     /// A list of strings, each once.
     #[must_use]
     pub fn list(self, name: &str, values: &[String]) -> Self {
-        let item = |text: &String| Node { kind: Kind::String(text.clone()), place: Place::default() };
+        let item = |text: &String| Node { kind: DocumentKind::String(text.clone()), place: TextPosition::default() };
         let is_first = |(at, text): &(usize, &String)| !values[..*at].contains(text);
-        self.node(name, Kind::List(values.iter().enumerate().filter(is_first).map(|(_, text)| item(text)).collect()))
+        self.node(name, DocumentKind::List(values.iter().enumerate().filter(is_first).map(|(_, text)| item(text)).collect()))
     }
 
     /// A time, if one was given.
@@ -168,14 +168,14 @@ impl Data {
     /// A boolean, if it is wanted.
     #[must_use]
     pub fn flag_if(self, name: &str, value: bool) -> Self {
-        if value { self.node(name, Kind::Bool(true)) } else { self }
+        if value { self.node(name, DocumentKind::Bool(true)) } else { self }
     }
 
     /// Any value.
     #[must_use]
-    pub fn node(mut self, name: &str, kind: Kind) -> Self {
-        let value = Node { kind, place: Place::default() };
-        self.0.push(Member { name: name.to_owned(), place: Place::default(), value });
+    pub fn node(mut self, name: &str, kind: DocumentKind) -> Self {
+        let value = Node { kind, place: TextPosition::default() };
+        self.0.push(Member { name: name.to_owned(), place: TextPosition::default(), value });
         self
     }
 
@@ -204,13 +204,13 @@ impl Data {
 
     /// The members as one value.
     pub fn into_node(self) -> Node {
-        Node { kind: Kind::Map(self.0), place: Place::default() }
+        Node { kind: DocumentKind::Map(self.0), place: TextPosition::default() }
     }
 
     /// The event.
-    pub fn draft(self, kind: &'static str) -> Draft {
+    pub fn draft(self, kind: &'static str) -> EventDraft {
         let share = self.0.iter().find(|m| m.name == "share").and_then(|m| m.value.as_str()).map(str::to_owned);
-        Draft { kind, data: Node { kind: Kind::Map(self.0), place: Place::default() }, share, times: self.1 }
+        EventDraft { kind, data: Node { kind: DocumentKind::Map(self.0), place: TextPosition::default() }, share, times: self.1 }
     }
 }
 

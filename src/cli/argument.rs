@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::id::{AssetId, EventId, InvalidId, ProfileName, ShareId, StreamName, TenantId};
 use crate::share::event::write_token::WriteToken;
-use crate::time::Span;
+use crate::time::Period;
 
 /// A share's id.
 pub fn share(text: &str) -> Result<String, String> {
@@ -64,7 +64,7 @@ pub fn token(text: &str) -> Result<WriteToken, String> {
 
 /// A length of time.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    match Span::parse(text) {
+    match Period::parse(text) {
         Some(span) if span.millis() > 0 => Ok(Duration::from_millis(span.millis())),
         Some(_) => Err("it must be longer than nothing".to_owned()),
         None => Err("write a whole number and ms, s, m, h or d, as in 30s".to_owned()),

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::exit::{Exit, Failure};
 use crate::cli::config;
 use crate::cli::config::name_of;
-use super::exit::{Exit, Failure};
 use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
-use crate::document::{Kind, Node, Place};
+use crate::document::{DocumentKind, Node, TextPosition};
 use crate::json;
 #[cfg(feature = "io")]
 use crate::kafka::KafkaSettings;
@@ -136,16 +136,16 @@ fn read_profile(name: &str, text: &str) -> Result<(Node, ProfileSpec), String> {
 }
 
 /// The offending character, if what stands at the place is a path that cannot be read; else the place.
-fn place_in_path(node: &Node, text: &str, place: Place) -> Place {
+fn place_in_path(node: &Node, text: &str, place: TextPosition) -> TextPosition {
     let wrong = string_at(node, place).filter(|path| path.starts_with('$')).and_then(|path| json::path::Path::parse(path).err());
     wrong.map_or(place, |wrong| place_inside(text, place, wrong.at))
 }
 
-fn string_at(node: &Node, place: Place) -> Option<&str> {
+fn string_at(node: &Node, place: TextPosition) -> Option<&str> {
     match &node.kind {
-        Kind::String(text) if node.place == place => Some(text),
-        Kind::List(items) => items.iter().find_map(|item| string_at(item, place)),
-        Kind::Map(members) => members.iter().find_map(|member| string_at(&member.value, place)),
+        DocumentKind::String(text) if node.place == place => Some(text),
+        DocumentKind::List(items) => items.iter().find_map(|item| string_at(item, place)),
+        DocumentKind::Map(members) => members.iter().find_map(|member| string_at(&member.value, place)),
         _ => None,
     }
 }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_section_of_a_stream_that_is_not_configured_is_named() {
-        let config = Config::load(&[], &crate::config::Surroundings::none()).unwrap();
+        let config = Config::load(&[], &crate::config::ConfigEnv::none()).unwrap();
         assert_eq!(describe_profile("p", &["telemetry".into()], Some(&config)), "p: ok (telemetry)\n");
         assert!(describe_profile("p", &["telemtry".into()], Some(&config)).starts_with("warning: p: no stream `telemtry` is configured"));
         assert_eq!(describe_profile("p", &["telemtry".into()], None), "p: ok (telemtry)\n");

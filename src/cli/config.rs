@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, ConfigEnv};
 
 /// Reads the files and the environment; whatever is wrong with them is exit 78. No file at all is the standard
 /// configuration.
@@ -11,7 +11,7 @@ pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
     let texts = files.iter().map(|file| Ok((name_of(file), read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
     let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let env: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let around = Surroundings {
+    let around = ConfigEnv {
         env: &env,
         read_file: &|path| std::fs::read_to_string(path).map_err(|e| e.to_string()),
         host_name: &host_name(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::control;
@@ -11,9 +11,9 @@ use crate::engine::control::snapshot;
 use crate::id::Offset;
 use crate::kafka::{Admin, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::share::event::{Envelope, Unreadable};
-use crate::share::snapshot::Origin;
+use crate::share::snapshot::SnapshotOrigin;
 use crate::share::table::{Folded, ShareTable};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord, EndProbe};
 
 /// So long one poll waits for the first record.
@@ -21,7 +21,7 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 
 /// Where the fold begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(super) enum StartFrom {
     /// At the local snapshot, where one can be used.
     Snapshot,
     /// The same, for a table with all that an engine's has: to be written as a snapshot itself.
@@ -37,7 +37,7 @@ pub(super) struct ControlFold {
     /// The fold so far.
     pub(in crate::cli) table: ShareTable,
     log: KafkaControlLog,
-    control_time: Millis,
+    control_time: TimestampMs,
     topic: String,
     /// Asks for the end.
     probe: KafkaEndProbe,
@@ -50,14 +50,14 @@ pub(super) struct ControlFold {
 }
 
 /// A control record on its way into the fold.
-pub(super) struct Coming<'a> {
+pub(super) struct NextRecord<'a> {
     /// The record.
     pub(super) record: &'a ControlRecord,
     /// Its control time: the largest timestamp up to it.
-    pub(super) time: Millis,
+    pub(super) time: TimestampMs,
 }
 
-impl Coming<'_> {
+impl NextRecord<'_> {
     /// Folds it.
     pub(super) fn fold(&self, table: &mut ShareTable) -> Folded {
         self.fold_noting(table, |_| ()).1
@@ -72,7 +72,7 @@ impl Coming<'_> {
 
 impl ControlFold {
     /// Opens the topic; its end is asked for here. `patience` is how long the cluster may be silent.
-    pub(super) fn open(config: &Config, patience: Duration, beginning: Beginning) -> Result<Self, Failure> {
+    pub(super) fn open(config: &Config, patience: Duration, beginning: StartFrom) -> Result<Self, Failure> {
         let (kafka, topic) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
         let given_up = SystemClock.boot().after(patience);
         // The first question of all: who is refused, or reaches nobody, is told so at once, and why.
@@ -80,13 +80,13 @@ impl ControlFold {
         let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
         let bounds = probe.ask().map_err(|error| missing_or(error, &kafka, &topic, patience))?;
         let rules = config.fold_rules();
-        let empty = if beginning == Beginning::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
+        let empty = if beginning == StartFrom::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
-        if beginning == Beginning::First && is_cut {
+        if beginning == StartFrom::First && is_cut {
             eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
-        let table = if matches!(beginning, Beginning::Snapshot | Beginning::Whole) || beginning == Beginning::First && is_cut {
-            let origin = Origin { cluster, topic: topic.clone() };
+        let table = if matches!(beginning, StartFrom::Snapshot | StartFrom::Whole) || beginning == StartFrom::First && is_cut {
+            let origin = SnapshotOrigin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
             let table = snapshot::load_before(&config.snapshot.path, bounds.end, &origin, empty);
             if table.epoch().0 + 1 < bounds.start.0 { anew } else { table }
@@ -94,7 +94,7 @@ impl ControlFold {
             empty
         };
         let next = Offset(table.epoch().0 + 1);
-        let from = if beginning == Beginning::Oldest { bounds.start } else { next };
+        let from = if beginning == StartFrom::Oldest { bounds.start } else { next };
         if from < bounds.start {
             let what = format!("{topic} begins at offset {}: what stood before is gone, and no snapshot reaches that far", bounds.start);
             return Err(Failure::new(Exit::Configuration, what));
@@ -117,7 +117,7 @@ impl ControlFold {
     /// Hands over every record up to the end seen last, each to be folded by whom it is handed to.
     pub(super) fn read_to_end<E: From<Failure>>(
         &mut self,
-        mut each: impl FnMut(&mut ShareTable, Coming<'_>) -> Result<(), E>,
+        mut each: impl FnMut(&mut ShareTable, NextRecord<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut given_up = self.give_up();
         let mut position = self.log.position().map_err(input_failure)?;
@@ -151,19 +151,22 @@ impl ControlFold {
     }
 
     /// Goes on handing over records as they come. A cluster that does not answer is waited for.
-    pub(super) fn follow<E: From<Failure>>(&mut self, mut each: impl FnMut(&mut ShareTable, Coming<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn follow<E: From<Failure>>(
+        &mut self,
+        mut each: impl FnMut(&mut ShareTable, NextRecord<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         loop {
             self.poll(&mut each)?;
         }
     }
 
-    fn poll<E: From<Failure>>(&mut self, each: &mut impl FnMut(&mut ShareTable, Coming<'_>) -> Result<(), E>) -> Result<(), E> {
+    fn poll<E: From<Failure>>(&mut self, each: &mut impl FnMut(&mut ShareTable, NextRecord<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut records = Vec::new();
         let polled = self.log.poll(POLL_WAIT, &mut records);
         // What came before an error counts: it would never come again.
         for record in &records {
             self.control_time = self.control_time.max(record.timestamp);
-            each(&mut self.table, Coming { record, time: self.control_time })?;
+            each(&mut self.table, NextRecord { record, time: self.control_time })?;
         }
         match polled {
             Ok(()) => Ok(()),

@@ -2,44 +2,44 @@
 
 use std::path::PathBuf;
 
-use crate::cli::args::{Acting, Draft, Format, GivenTime};
-use crate::cli::share::revoke_wait;
-use crate::cli::share::revoke_wait::Certain;
+use crate::cli::args::{ActorArgs, EventDraft, Format, GivenTime};
 use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::share::invitation_mail;
-use crate::cli::share::invitation_mail::Invitation;
-use crate::cli::outcome::{How, Outcome, Sent, times_in_words};
+use crate::cli::outcome::{Delivered, How, Sent, times_in_words};
+use crate::cli::output::shown;
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlCommand, PartnershipCommand, ProfileCommand, TenantCommand};
-use crate::cli::output::shown;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
+use crate::cli::share::invitation_mail;
+use crate::cli::share::invitation_mail::InvitationMail;
+use crate::cli::share::revoke_wait;
+use crate::cli::share::revoke_wait::Quiescence;
 use crate::cli::time_argument::TimeArgument;
 use crate::cli::trial;
-use crate::cli::trial::{First, Trial, Until};
+use crate::cli::trial::{FirstAnswer, Trial, Until};
 use crate::cli::writing::Events;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::kafka::ClientError;
 use crate::share::bulk;
-use crate::share::bulk::{Intent, Plan, Row, Step};
 use crate::share::bulk::ids::Run;
-use crate::share::event::payload;
+use crate::share::bulk::input::{InputRef, Named};
+use crate::share::bulk::{BulkPlan, Intent, Planned, Row};
 use crate::share::event::Sender;
 use crate::share::event::kind::EventType;
-use crate::share::bulk::input::{Named, Place};
+use crate::share::event::payload;
+use crate::share::event::write_token::WriteToken;
 use crate::share::state::Reason;
 use crate::share::table;
 use crate::share::table::ShareTable;
-use crate::share::event::write_token::WriteToken;
-use crate::time::Moment;
+use crate::time::TimestampNs;
 use crate::transport::ConsumeError;
 
 /// `sharecast share …`.
-pub fn share(files: &[PathBuf], acting: &Acting, command: ShareCommand) -> Result<Exit, Failure> {
+pub fn share(files: &[PathBuf], acting: &ActorArgs, command: ShareCommand) -> Result<Exit, Failure> {
     let token = token(acting)?;
     let config = config::load(files)?;
     let mut command = command;
@@ -56,18 +56,18 @@ pub fn share(files: &[PathBuf], acting: &Acting, command: ShareCommand) -> Resul
 }
 
 /// `sharecast partnership …`.
-pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipCommand) -> Result<Exit, Failure> {
+pub fn partnership(files: &[PathBuf], acting: &ActorArgs, command: PartnershipCommand) -> Result<Exit, Failure> {
     let draft = command.draft(acting).map_err(|misused| Failure::new(Exit::Usage, misused))?;
     send(&config::load(files)?, acting, token(acting)?, draft)
 }
 
 /// `sharecast tenant …`.
-pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantCommand) -> Result<Exit, Failure> {
+pub fn tenant(files: &[PathBuf], acting: &ActorArgs, command: TenantCommand) -> Result<Exit, Failure> {
     send(&config::load(files)?, acting, token(acting)?, command.draft())
 }
 
 /// `sharecast profile …`.
-pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileCommand) -> Result<Exit, Failure> {
+pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -> Result<Exit, Failure> {
     let (ProfileCommand::Publish { owner, .. } | ProfileCommand::Retire { owner, .. }) = &command;
     owner_of(acting, owner.as_ref(), "whose profile is it?")?;
     let config = config::load(files)?;
@@ -83,13 +83,13 @@ pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileCommand) -> R
 }
 
 /// `sharecast control …`.
-pub fn control(files: &[PathBuf], acting: &Acting, command: ControlCommand) -> Result<Exit, Failure> {
+pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlCommand) -> Result<Exit, Failure> {
     send(&config::load(files)?, acting, token(acting)?, command.draft())
 }
 
 /// The share that an acceptance names by its code alone. Of one that is repeated it is the first one's: its code may open nothing any
 /// more.
-fn share_of_code(config: &Config, acting: &Acting, token: WriteToken, code: &str) -> Result<String, Failure> {
+fn share_of_code(config: &Config, acting: &ActorArgs, token: WriteToken, code: &str) -> Result<String, Failure> {
     if acting.repeat.is_some() || acting.event_id.is_some() {
         let id = acting.event_id.clone().unwrap_or_else(|| token.event_id());
         let trial = trial::fold(config, Until::after(acting.patience()?), false, Some((&acting.source(), &id)))?;
@@ -102,7 +102,7 @@ fn share_of_code(config: &Config, acting: &Acting, token: WriteToken, code: &str
 }
 
 /// What the write begins with: new, or that of the write which is repeated.
-fn token(acting: &Acting) -> Result<WriteToken, Failure> {
+fn token(acting: &ActorArgs) -> Result<WriteToken, Failure> {
     match (acting.repeat, &acting.event_id) {
         (Some(_), Some(_)) => {
             let what = "--repeat names the event by itself: leave --event-id out, and repeat the command as it was written the first time";
@@ -116,23 +116,23 @@ fn token(acting: &Acting) -> Result<WriteToken, Failure> {
 /// One event on its way into the log.
 struct Single<'s> {
     config: &'s Config,
-    acting: &'s Acting,
+    acting: &'s ActorArgs,
     token: WriteToken,
     id: String,
     source: String,
     kind: EventType,
-    draft: Draft,
+    draft: EventDraft,
     until: Until,
 }
 
 /// Checks, tries, writes and, with `--wait`, follows one event.
-fn send(config: &Config, acting: &Acting, token: WriteToken, draft: Draft) -> Result<Exit, Failure> {
+fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraft) -> Result<Exit, Failure> {
     let kind = EventType::parse(&format!("sharecast.{}.v1", draft.kind)).ok_or_else(|| usage("the event's type is not known"))?;
     let id = acting.event_id.clone().unwrap_or_else(|| token.event_id());
     let until = Until::after(acting.patience()?);
     let single = Single { config, acting, token, id, source: acting.source(), kind, draft, until };
     single.check()?;
-    trial::reach(config, until)?;
+    trial::batch_limit(config, until)?;
     let is_written_untried = kind.is_written_untried(&single.draft.data);
     let may_be_known = acting.event_id.is_some() || acting.repeat.is_some();
     let name = may_be_known.then_some((single.source.as_str(), single.id.as_str()));
@@ -173,14 +173,14 @@ impl Single<'_> {
             return self.write(&data, How::Tried).map(|(exit, _)| exit);
         }
         invitation_mail::settle_code(&mut data, &table);
-        let invitation = Invitation::of(self.kind, &data, &table, self.token.code());
+        let invitation = InvitationMail::of(self.kind, &data, &table, self.token.code());
         if invitation.is_some() {
             // The trial must see what is written; the mailer's topic is made only for what is not refused.
-            Invitation::put_hash(&mut data, &self.token.code());
+            InvitationMail::put_hash(&mut data, &self.token.code());
         }
-        let named = Named { place: Place::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
+        let named = Named { place: InputRef::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
         let run = Run { source: &self.source, kind: self.kind, batch: None };
-        let mut plan = Plan::make_one(table, now, &run, &self.id, Intent { named, data });
+        let mut plan = BulkPlan::make_one(table, now, &run, &self.id, Intent { named, data });
         if let Some(refusal) = plan.refusals.first() {
             return Err(self.refused(&refusal.in_words()));
         }
@@ -189,9 +189,9 @@ impl Single<'_> {
         }
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
         match (&row.step, invitation) {
-            (Step::AlreadySo | Step::WrittenBefore, _) => self.answer_already_so(&row),
-            (Step::Write { .. }, None) => self.write(&row.data, How::Tried).map(|(exit, _)| exit),
-            (Step::Write { .. }, Some(invitation)) => {
+            (Planned::AlreadySo | Planned::WrittenBefore, _) => self.answer_already_so(&row),
+            (Planned::Write { .. }, None) => self.write(&row.data, How::Tried).map(|(exit, _)| exit),
+            (Planned::Write { .. }, Some(invitation)) => {
                 invitation.prepare(self.config, self.until)?;
                 let (exit, _) = self.write(&row.data, How::Tried)?;
                 let delivered = invitation.deliver(self.config, self.acting)?;
@@ -240,13 +240,13 @@ impl Single<'_> {
     }
 
     /// Says what became of an event that is in the log.
-    fn answer(&self, offset: Offset, outcome: &Outcome, how: How, times: &[GivenTime], acknowledged: BootTime) -> Result<Exit, Failure> {
+    fn answer(&self, offset: Offset, outcome: &Delivered, how: How, times: &[GivenTime], acknowledged: BootTime) -> Result<Exit, Failure> {
         let is_cut = self.acting.wait && self.kind == EventType::ShareRevoked && !outcome.is_refused();
         let certain = is_cut.then(|| revoke_wait::wait(self.config, offset, acknowledged, self.acting.timeout)).transpose()?;
         let share = self.draft.share.as_deref();
         let sent = Sent { id: &self.id, kind: self.draft.kind, share, asset: None, offset, times, how };
         print(self.acting.output, &sent, outcome, certain);
-        if let (Outcome::Rejected(code), How::Tried) = (outcome, how) {
+        if let (Delivered::Rejected(code), How::Tried) = (outcome, how) {
             let words = Reason::of_code(code).map(Reason::in_words).unwrap_or_default();
             eprintln!("another event came in between: {code}: {words}");
         }
@@ -263,13 +263,16 @@ impl Single<'_> {
             let certain = certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
             println!("{} already so  share {}  {}{certain}", self.draft.kind, row.share, row.standing);
         } else {
-            println!("{}", String::from_utf8_lossy(&crate::cli::outcome::already_so(self.draft.kind, &row.share, None, "already_so", certain)));
+            println!(
+                "{}",
+                String::from_utf8_lossy(&crate::cli::outcome::already_so(self.draft.kind, &row.share, None, "already_so", certain))
+            );
         }
         Ok(Exit::Ok)
     }
 
     /// An event of this id is in the log. The same one is answered by what became of it; any other is refused.
-    fn answer_repeat(&self, first: &First, table: &ShareTable) -> Result<Exit, Failure> {
+    fn answer_repeat(&self, first: &FirstAnswer, table: &ShareTable) -> Result<Exit, Failure> {
         if !self.is_repeat_of(first) {
             let share = first.data.get("share").and_then(Node::as_str).map(|share| format!(" of share {share}")).unwrap_or_default();
             let instead = match self.acting.repeat {
@@ -285,14 +288,14 @@ impl Single<'_> {
             return Err(self.refused(&what));
         }
         let outcome = match (&first.outcome, &first.document) {
-            (table::Outcome::Rejected(code), _) => Outcome::Rejected((*code).to_owned()),
-            (table::Outcome::Unreadable(_) | table::Outcome::SetAside(_), _) => Outcome::Rejected("unreadable".to_owned()),
-            (_, Some(document)) => Outcome::Applied(document.clone()),
-            (_, None) => Outcome::Unchanged,
+            (table::Outcome::Rejected(code), _) => Delivered::Rejected((*code).to_owned()),
+            (table::Outcome::Unreadable(_) | table::Outcome::SetAside(_), _) => Delivered::Rejected("unreadable".to_owned()),
+            (_, Some(document)) => Delivered::Applied(document.clone()),
+            (_, None) => Delivered::Unchanged,
         };
         let exit = self.answer(first.offset, &outcome, How::Before, &self.times_of(first), SystemClock.boot())?;
         // Only the write's own bits give its code again.
-        let invitation = Invitation::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
+        let invitation = InvitationMail::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
         match invitation {
             Some(invitation) if exit == Exit::Ok && invitation.is_of(&first.data) && invitation.is_open(table) => {
                 invitation.prepare(self.config, self.until)?;
@@ -303,9 +306,9 @@ impl Single<'_> {
     }
 
     /// The times that were given, as the first event has them.
-    fn times_of(&self, first: &First) -> Vec<GivenTime> {
+    fn times_of(&self, first: &FirstAnswer) -> Vec<GivenTime> {
         let as_first = |given: &GivenTime| {
-            let moment = first.data.get(given.member).and_then(Node::as_str).and_then(Moment::parse_rfc3339)?;
+            let moment = first.data.get(given.member).and_then(Node::as_str).and_then(TimestampNs::parse_rfc3339)?;
             let time = TimeArgument { moment, ..given.time.clone() };
             Some(GivenTime { member: given.member, time })
         };
@@ -314,14 +317,14 @@ impl Single<'_> {
 
     /// Whether the type is the same and what it says, but for what is another each time: the hash of a code, and a time that was
     /// given by how long it is from now.
-    fn is_repeat_of(&self, first: &First) -> bool {
+    fn is_repeat_of(&self, first: &FirstAnswer) -> bool {
         let varies = |name: &str| {
             let times = &self.draft.times;
             name == "code_hash" || times.iter().any(|given| given.member == name && given.time.depends_on_now)
         };
         let kept = |data: &Node| {
             let mut data = data.clone();
-            if let Kind::Map(members) = &mut data.kind {
+            if let DocumentKind::Map(members) = &mut data.kind {
                 members.retain(|member| !varies(&member.name));
             }
             data
@@ -332,13 +335,13 @@ impl Single<'_> {
     }
 }
 
-fn print(format: Format, sent: &Sent<'_>, outcome: &Outcome, certain: Option<Certain>) {
+fn print(format: Format, sent: &Sent<'_>, outcome: &Delivered, certain: Option<Quiescence>) {
     if format != Format::Table {
         println!("{}", String::from_utf8_lossy(&sent.to_json(outcome, certain)));
         return;
     }
     let share = sent.share.map(|share| format!("  share {share}")).unwrap_or_default();
-    let reason = if let Outcome::Rejected(reason) = outcome { format!(" ({reason})") } else { String::new() };
+    let reason = if let Delivered::Rejected(reason) = outcome { format!(" ({reason})") } else { String::new() };
     let certain = certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
     let state = outcome.state().map(|state| format!("  {state}")).unwrap_or_default();
     let how = match sent.how {

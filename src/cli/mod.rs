@@ -69,7 +69,7 @@ pub enum Command {
     Share {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: args::Acting,
+        acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
         command: args::Verb<share::list::ShareLook, share::args::ShareCommand>,
@@ -79,7 +79,7 @@ pub enum Command {
     Partnership {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: args::Acting,
+        acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
         command: args::Verb<party::args::PartnershipLook, party::args::PartnershipCommand>,
@@ -89,7 +89,7 @@ pub enum Command {
     Tenant {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: args::Acting,
+        acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
         command: args::Verb<party::args::TenantLook, party::args::TenantCommand>,
@@ -99,7 +99,7 @@ pub enum Command {
     Profile {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: args::Acting,
+        acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
         command: args::Verb<party::args::ProfileLook, party::args::ProfileCommand>,
@@ -109,7 +109,7 @@ pub enum Command {
     Control {
         /// Who acts and what is printed.
         #[command(flatten)]
-        acting: args::Acting,
+        acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
         command: args::Verb<party::args::ControlLook, party::args::ControlCommand>,

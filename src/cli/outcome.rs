@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use crate::cli::args::GivenTime;
-use crate::cli::share::revoke_wait::Certain;
 use super::exit::{Exit, Failure};
+use crate::cli::args::GivenTime;
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::share::revoke_wait::Quiescence;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::json::document;
 use crate::json::text::write_string;
@@ -19,7 +19,7 @@ use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, ReadRecord, Top
 
 /// What became of a written event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Delivered {
     /// It is in the log; nobody was asked what became of it.
     Written,
     /// It changed the share; its status document.
@@ -30,7 +30,7 @@ pub(super) enum Outcome {
     Unchanged,
 }
 
-impl Outcome {
+impl Delivered {
     /// As results have it. Only shares have status documents: of other events one knows that they were folded and not rejected.
     pub(in crate::cli) fn word(&self, is_of_share: bool) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Outcome {
 }
 
 /// One line of JSON of what was not written, because it is so already or was written before.
-pub(super) fn already_so(kind: &str, share: &str, asset: Option<&str>, word: &str, certain: Option<Certain>) -> Vec<u8> {
+pub(super) fn already_so(kind: &str, share: &str, asset: Option<&str>, word: &str, certain: Option<Quiescence>) -> Vec<u8> {
     let mut line = format!(r#"{{"type":"{kind}","outcome":"{word}","share":"#).into_bytes();
     write_string(share, &mut line);
     if let Some(asset) = asset {
@@ -117,7 +117,7 @@ pub(super) fn times_in_words(times: &[GivenTime]) -> String {
 
 impl Sent<'_> {
     /// One line of JSON.
-    pub(super) fn to_json(&self, outcome: &Outcome, certain: Option<Certain>) -> Vec<u8> {
+    pub(super) fn to_json(&self, outcome: &Delivered, certain: Option<Quiescence>) -> Vec<u8> {
         let word = outcome.word(self.share.is_some());
         let mut line = b"{\"event\":".to_vec();
         write_string(self.id, &mut line);
@@ -129,15 +129,15 @@ impl Sent<'_> {
             }
         }
         match outcome {
-            Outcome::Rejected(reason) => {
+            Delivered::Rejected(reason) => {
                 line.extend_from_slice(b",\"reason\":");
                 write_string(reason, &mut line);
             }
-            Outcome::Applied(document) => {
+            Delivered::Applied(document) => {
                 line.extend_from_slice(b",\"status\":");
                 line.extend_from_slice(document);
             }
-            Outcome::Written | Outcome::Unchanged => {}
+            Delivered::Written | Delivered::Unchanged => {}
         }
         write_times(self.times, &mut line);
         match self.how {
@@ -161,11 +161,11 @@ pub(super) fn follow(
     mut reader: TopicReader,
     events: &[(Offset, &str)],
     patience: Duration,
-) -> Result<Vec<Outcome>, Failure> {
+) -> Result<Vec<Delivered>, Failure> {
     let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).map_err(client_failure)?;
     let places: HashMap<i64, usize> = events.iter().enumerate().map(|(at, (offset, _))| (offset.0, at)).collect();
     let last = events.iter().map(|(offset, _)| *offset).max().unwrap_or(Offset(-1));
-    let mut outcomes: Vec<Option<Outcome>> = vec![None; events.len()];
+    let mut outcomes: Vec<Option<Delivered>> = vec![None; events.len()];
     let mut left = events.len();
     let mut until = SystemClock.boot().after(patience);
     while left > 0 {
@@ -207,26 +207,26 @@ pub(super) fn follow(
             return Err(Failure::new(Exit::Unavailable, what));
         }
     }
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Unchanged)).collect())
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Delivered::Unchanged)).collect())
 }
 
 /// What a status record says of one of these events.
-fn outcome_of(key: Option<&[u8]>, value: &[u8], places: &HashMap<i64, usize>, events: &[(Offset, &str)]) -> Option<(usize, Outcome)> {
+fn outcome_of(key: Option<&[u8]>, value: &[u8], places: &HashMap<i64, usize>, events: &[(Offset, &str)]) -> Option<(usize, Delivered)> {
     let node = document::parse(value).ok()?;
     let at = *places.get(&epoch_of(&node)?)?;
     let rejected = node.get("rejected").filter(|_| key == Some(format!("rejected:{}", events[at].1).as_bytes()));
     Some((
         at,
         match rejected {
-            Some(rejected) => Outcome::Rejected(rejected.get("reason").and_then(Node::as_str).unwrap_or("unknown").to_owned()),
-            None => Outcome::Applied(value.to_vec()),
+            Some(rejected) => Delivered::Rejected(rejected.get("reason").and_then(Node::as_str).unwrap_or("unknown").to_owned()),
+            None => Delivered::Applied(value.to_vec()),
         },
     ))
 }
 
 fn epoch_of(node: &Node) -> Option<i64> {
     match &node.get("epoch")?.kind {
-        Kind::Number(text) => text.parse().ok(),
+        DocumentKind::Number(text) => text.parse().ok(),
         _ => None,
     }
 }
@@ -241,11 +241,11 @@ mod tests {
         let places = events.iter().enumerate().map(|(at, (offset, _))| (offset.0, at)).collect();
         let of = |key: &str, value: &str| outcome_of(Some(key.as_bytes()), value.as_bytes(), &places, &events);
         let applied = r#"{"share":"s","epoch":9}"#;
-        assert_eq!(of("s", applied), Some((1, Outcome::Applied(applied.as_bytes().to_vec()))));
+        assert_eq!(of("s", applied), Some((1, Delivered::Applied(applied.as_bytes().to_vec()))));
         let rejected = r#"{"rejected":{"id":"e1","reason":"wrong_state"},"epoch":4}"#;
-        assert_eq!(of("rejected:e1", rejected), Some((0, Outcome::Rejected("wrong_state".to_owned()))));
-        let failed = Outcome::Applied(br#"{"share":"s","state":"FAILED","reason":"no_partnership"}"#.to_vec());
-        assert_eq!((failed.state().as_deref(), Outcome::Unchanged.state()), (Some("FAILED (no_partnership)"), None));
+        assert_eq!(of("rejected:e1", rejected), Some((0, Delivered::Rejected("wrong_state".to_owned()))));
+        let failed = Delivered::Applied(br#"{"share":"s","state":"FAILED","reason":"no_partnership"}"#.to_vec());
+        assert_eq!((failed.state().as_deref(), Delivered::Unchanged.state()), (Some("FAILED (no_partnership)"), None));
         assert_eq!((of("s", r#"{"epoch":5}"#), of("s", "{}"), of("s", "no")), (None, None, None));
     }
 
@@ -255,14 +255,14 @@ mod tests {
             Sent { id: "e\"1", kind: "share.revoked", share: Some("s"), asset: None, offset: Offset(3), times: &[], how: How::Tried };
         let line = |outcome, certain| String::from_utf8(sent.to_json(&outcome, certain)).unwrap();
         assert_eq!(
-            line(Outcome::Applied(b"{}".to_vec()), Some(Certain::Bound)),
+            line(Delivered::Applied(b"{}".to_vec()), Some(Quiescence::Bound)),
             r#"{"event":"e\"1","type":"share.revoked","offset":3,"outcome":"applied","share":"s","status":{},"certain":"bound"}"#
         );
         let before = Sent { how: How::Before, ..sent };
-        let said = String::from_utf8(before.to_json(&Outcome::Unchanged, None)).unwrap();
+        let said = String::from_utf8(before.to_json(&Delivered::Unchanged, None)).unwrap();
         assert!(said.ends_with(r#""outcome":"unchanged","share":"s","repeated":true}"#), "{said}");
         let sent = Sent { how: How::Tried, ..before };
         let line = |outcome, certain| String::from_utf8(sent.to_json(&outcome, certain)).unwrap();
-        assert!(line(Outcome::Rejected("x".to_owned()), None).ends_with(r#""outcome":"rejected","share":"s","reason":"x"}"#));
+        assert!(line(Delivered::Rejected("x".to_owned()), None).ends_with(r#""outcome":"rejected","share":"s","reason":"x"}"#));
     }
 }

@@ -4,26 +4,26 @@ use std::io::{self, Write};
 
 use crate::cli::args::Format;
 use crate::cli::exit::{Exit, Failure};
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::json::document::write;
 use crate::json::text::write_string;
 
 /// Why printing, or reading what is to be printed, ended early.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum PrintError {
     /// Nobody reads on: `… | head` is no failure.
     Closed,
     /// Something failed.
     Failed(Failure),
 }
 
-impl From<Failure> for Ended {
+impl From<Failure> for PrintError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<io::Error> for Ended {
+impl From<io::Error> for PrintError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
@@ -33,10 +33,10 @@ impl From<io::Error> for Ended {
 }
 
 /// The exit of a command that prints.
-pub(super) fn exit(printed: Result<(), Ended>) -> Result<Exit, Failure> {
+pub(super) fn exit(printed: Result<(), PrintError>) -> Result<Exit, Failure> {
     match printed {
-        Ok(()) | Err(Ended::Closed) => Ok(Exit::Ok),
-        Err(Ended::Failed(failure)) => Err(failure),
+        Ok(()) | Err(PrintError::Closed) => Ok(Exit::Ok),
+        Err(PrintError::Failed(failure)) => Err(failure),
     }
 }
 
@@ -77,8 +77,8 @@ pub(super) fn print_members(json: &[u8], out: &mut impl Write) -> io::Result<()>
     let width = node.members().iter().map(|member| member.name.chars().count()).max().unwrap_or(0);
     for member in node.members() {
         let value = match &member.value.kind {
-            Kind::String(text) => text.clone(),
-            Kind::List(items) => items.iter().filter_map(Node::as_str).collect::<Vec<_>>().join(", "),
+            DocumentKind::String(text) => text.clone(),
+            DocumentKind::List(items) => items.iter().filter_map(Node::as_str).collect::<Vec<_>>().join(", "),
             _ => {
                 let mut text = Vec::new();
                 write(&member.value, &mut text);
@@ -97,7 +97,7 @@ pub(super) fn pretty(node: &Node, indent: usize, out: &mut Vec<u8>) {
         out.extend(std::iter::repeat_n(b' ', indent * 2));
     };
     match &node.kind {
-        Kind::Map(members) if !members.is_empty() => {
+        DocumentKind::Map(members) if !members.is_empty() => {
             out.push(b'{');
             for (at, member) in members.iter().enumerate() {
                 out.extend_from_slice(if at > 0 { b"," } else { b"" });
@@ -109,7 +109,7 @@ pub(super) fn pretty(node: &Node, indent: usize, out: &mut Vec<u8>) {
             line(indent, out);
             out.push(b'}');
         }
-        Kind::List(items) if items.iter().any(|item| matches!(item.kind, Kind::Map(_) | Kind::List(_))) => {
+        DocumentKind::List(items) if items.iter().any(|item| matches!(item.kind, DocumentKind::Map(_) | DocumentKind::List(_))) => {
             out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 out.extend_from_slice(if at > 0 { b"," } else { b"" });

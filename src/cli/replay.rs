@@ -6,13 +6,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::config;
-use crate::cli::config::name_of;
 use super::exit::{Exit, Failure};
 use super::time_argument::TimeArgument;
+use crate::cli::config;
+use crate::cli::config::name_of;
 use crate::config::Config;
 use crate::replay::{Control, Input, ReplayError, Settings, replay};
-use crate::time::Moment;
+use crate::time::TimestampNs;
 
 /// What to replay, and where to.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub struct Args {
     force: bool,
     /// The last moment that is in, as RFC 3339; the clock runs on to it
     #[arg(long, value_name = "TIME", value_parser = TimeArgument::read_rfc3339)]
-    until: Option<Moment>,
+    until: Option<TimestampNs>,
 }
 
 fn read_input(text: &str) -> Result<(String, PathBuf), String> {

@@ -9,9 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::exit::{Exit, Failure};
 use crate::cli::{config, logging};
 use crate::clock::SystemClock;
-use crate::engine::server::shutdown::RunError;
 use crate::engine::server;
-use crate::engine::server::Start;
+use crate::engine::server::EngineInput;
+use crate::engine::server::shutdown::RunError;
 use crate::kafka::KafkaSettings;
 use crate::metrics;
 
@@ -19,7 +19,7 @@ use crate::metrics;
 pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     let config = config::load(files)?;
     logging::init(&config.log);
-    let start = Start {
+    let start = EngineInput {
         kafka: KafkaSettings::of(&config.kafka),
         clock: Arc::new(SystemClock),
         metrics: metrics::install().map_err(|error| Failure::new(Exit::Failed, error))?,

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use crate::cli::config;
 use super::exit::{Exit, Failure};
-use crate::cli::output::{Ended, exit};
 use super::provision::patience;
-use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::cli::config;
+use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::event::client_failure;
+use crate::cli::output::{PrintError, exit};
 use crate::engine::control::snapshot;
 use crate::kafka::{Admin, KafkaSettings};
-use crate::share::snapshot::{Origin, SnapshotError};
+use crate::share::snapshot::{SnapshotError, SnapshotOrigin};
 
 /// Options of `snapshot`.
 #[derive(Debug, ClapArgs)]
@@ -38,9 +38,9 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     }
     let kafka = KafkaSettings::of(&config.kafka);
     let cluster = Admin::open(&kafka, patience).and_then(|admin| admin.cluster_id()).map_err(client_failure)?;
-    let origin = Origin { cluster, topic: config.control.topic.clone() };
-    let table = ControlFold::open(&config, patience, Beginning::Whole)?.fold_to_end()?;
+    let origin = SnapshotOrigin { cluster, topic: config.control.topic.clone() };
+    let table = ControlFold::open(&config, patience, StartFrom::Whole)?.fold_to_end()?;
     let bytes = snapshot::write_whole(&table, &origin, path).map_err(failed)?;
     let (epoch, shares) = (table.epoch().0, table.shares().count());
-    exit(writeln!(io::stdout(), "{}  epoch {epoch}  {shares} shares  {bytes} bytes", path.display()).map_err(Ended::from))
+    exit(writeln!(io::stdout(), "{}  epoch {epoch}  {shares} shares  {bytes} bytes", path.display()).map_err(PrintError::from))
 }

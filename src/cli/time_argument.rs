@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// An option that takes a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl TimeOption {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeArgument {
     /// The time.
-    pub moment: Moment,
+    pub moment: TimestampNs,
     /// As an event carries it: what was given if that was RFC 3339 already.
     pub text: String,
     /// Whether it is another time when the command runs again: a word or a duration.
@@ -66,30 +66,30 @@ pub struct TimeArgument {
 
 impl TimeArgument {
     /// Reads the value of an option at `now`.
-    pub fn read(text: &str, now: Millis, option: TimeOption) -> Result<Self, TimeError> {
+    pub fn read(text: &str, now: TimestampMs, option: TimeOption) -> Result<Self, TimeError> {
         let wrong = |fault| TimeError { option: Some(option), given: text.to_owned(), fault };
-        let understood = |moment: Moment, depends_on_now| Self { moment, text: moment.to_string(), depends_on_now };
-        if let Some(moment) = Moment::parse_rfc3339(text) {
+        let understood = |moment: TimestampNs, depends_on_now| Self { moment, text: moment.to_string(), depends_on_now };
+        if let Some(moment) = TimestampNs::parse_rfc3339(text) {
             return Ok(Self { text: text.to_owned(), ..understood(moment, false) });
         }
         let day = match text {
             "today" => Some(start_of_day(now.moment())),
             "tomorrow" => Some(start_of_day(now.moment()).and_then(next_day)),
-            _ => Moment::parse_rfc3339(&format!("{text}T00:00:00Z")).filter(|_| text.len() == DATE.len()).map(Some),
+            _ => TimestampNs::parse_rfc3339(&format!("{text}T00:00:00Z")).filter(|_| text.len() == DATE.len()).map(Some),
         };
         if let Some(day) = day {
             let moment = if option.includes_its_day() { day.and_then(next_day) } else { day };
             return moment.map(|moment| understood(moment, text.len() != DATE.len())).ok_or_else(|| wrong(Fault::OutOfRange));
         }
-        let Some(span) = Span::parse(text) else { return Err(wrong(Fault::of(text))) };
+        let Some(span) = Period::parse(text) else { return Err(wrong(Fault::of(text))) };
         let nanos = if option.looks_ahead() { span.nanos() } else { -span.nanos() };
-        let moment = Moment::from_nanos(now.moment().nanos() + nanos);
+        let moment = TimestampNs::from_nanos(now.moment().nanos() + nanos);
         moment.map(|moment| understood(moment, true)).ok_or_else(|| wrong(Fault::OutOfRange))
     }
 
     /// Reads RFC 3339, where nothing else is understood.
-    pub fn read_rfc3339(text: &str) -> Result<Moment, TimeError> {
-        Moment::parse_rfc3339(text).ok_or_else(|| TimeError { option: None, given: text.to_owned(), fault: Fault::of(text) })
+    pub fn read_rfc3339(text: &str) -> Result<TimestampNs, TimeError> {
+        TimestampNs::parse_rfc3339(text).ok_or_else(|| TimeError { option: None, given: text.to_owned(), fault: Fault::of(text) })
     }
 }
 
@@ -102,12 +102,12 @@ impl fmt::Display for TimeArgument {
 const DATE: &str = "YYYY-MM-DD";
 const NANOS_PER_DAY: i128 = 86_400_000_000_000;
 
-fn start_of_day(moment: Moment) -> Option<Moment> {
-    Moment::from_nanos(moment.nanos() - moment.nanos().rem_euclid(NANOS_PER_DAY))
+fn start_of_day(moment: TimestampNs) -> Option<TimestampNs> {
+    TimestampNs::from_nanos(moment.nanos() - moment.nanos().rem_euclid(NANOS_PER_DAY))
 }
 
-fn next_day(day: Moment) -> Option<Moment> {
-    Moment::from_nanos(day.nanos() + NANOS_PER_DAY)
+fn next_day(day: TimestampNs) -> Option<TimestampNs> {
+    TimestampNs::from_nanos(day.nanos() + NANOS_PER_DAY)
 }
 
 /// A text that is no time, why, and what can be written instead.
@@ -158,7 +158,7 @@ enum Fault {
     #[error("a number needs a unit: ms, s, m, h or d")]
     NoUnit,
     #[error("a number needs a unit: ms, s, m, h or d; as {unit} since 1970 it would be {moment}")]
-    SinceEpoch { unit: &'static str, moment: Moment },
+    SinceEpoch { unit: &'static str, moment: TimestampNs },
     #[error("it is no time in the years 1 to 9999")]
     OutOfRange,
     #[error("words are written in lower case")]
@@ -194,7 +194,7 @@ impl Fault {
         if is_digit(0) && text.contains(['-', '/', '.']) && text.bytes().all(|b| b.is_ascii_digit() || b"-/.".contains(&b)) {
             return Self::DateForm;
         }
-        if is_digit(0) && Span::parse(text).is_none() {
+        if is_digit(0) && Period::parse(text).is_none() {
             return Self::DurationForm;
         }
         if matches!(text.to_ascii_lowercase().as_str(), "today" | "tomorrow") {
@@ -206,7 +206,7 @@ impl Fault {
     /// Of a text that begins as a date does.
     fn of_dated(text: &str) -> Self {
         let (date, rest) = text.split_at(DATE.len());
-        if Moment::parse_rfc3339(&format!("{date}T00:00:00Z")).is_none() {
+        if TimestampNs::parse_rfc3339(&format!("{date}T00:00:00Z")).is_none() {
             return Self::Day(no_such_day(date));
         }
         let mut rest = rest.chars();
@@ -234,7 +234,7 @@ impl Fault {
     fn of_number(text: &str) -> Self {
         let units = [("seconds", 10, 1_000_000_000), ("milliseconds", 13, 1_000_000)];
         let unit = units.into_iter().find(|(_, digits, _)| *digits == text.len());
-        let since = unit.and_then(|(unit, _, nanos)| Some((unit, Moment::from_nanos(text.parse::<i128>().ok()? * nanos)?)));
+        let since = unit.and_then(|(unit, _, nanos)| Some((unit, TimestampNs::from_nanos(text.parse::<i128>().ok()? * nanos)?)));
         since.map_or(Self::NoUnit, |(unit, moment)| Self::SinceEpoch { unit, moment })
     }
 }
@@ -256,7 +256,7 @@ fn no_such_day(date: &str) -> String {
     let Some(name) = month.parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)) else {
         return format!("months are 01 to 12, and {month} is none of them");
     };
-    let is_day = |day: &u8| Moment::parse_rfc3339(&format!("{year}-{month}-{day:02}T00:00:00Z")).is_some();
+    let is_day = |day: &u8| TimestampNs::parse_rfc3339(&format!("{year}-{month}-{day:02}T00:00:00Z")).is_some();
     let last = (28..=31).rev().find(is_day).unwrap_or(28);
     format!("{name} {year} has the days 01 to {last}")
 }
@@ -265,8 +265,8 @@ fn no_such_day(date: &str) -> String {
 mod tests {
     use super::*;
 
-    fn now() -> Millis {
-        Moment::parse_rfc3339("2026-11-27T20:15:30.5Z").unwrap().millis()
+    fn now() -> TimestampMs {
+        TimestampNs::parse_rfc3339("2026-11-27T20:15:30.5Z").unwrap().millis()
     }
 
     #[test]

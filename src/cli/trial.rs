@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit::{Exit, Failure};
-use crate::cli::control_fold::{Beginning, Coming, ControlFold};
+use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
 use crate::cli::event::client_failure;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
@@ -41,7 +41,7 @@ impl Until {
 }
 
 /// Asks whether the cluster is there and lets this command in. Without that nothing can be tried, and nothing be written.
-pub(super) fn reach(config: &Config, until: Until) -> Result<(), Failure> {
+pub(super) fn batch_limit(config: &Config, until: Until) -> Result<(), Failure> {
     let admin = Admin::open(&KafkaSettings::of(&config.kafka), until.left()).map_err(client_failure)?;
     let answer = admin.cluster_id().map(drop).map_err(client_failure);
     answer.map_err(|failure| Failure::new(failure.exit, format!("{failure}; nothing was written")))
@@ -50,11 +50,11 @@ pub(super) fn reach(config: &Config, until: Until) -> Result<(), Failure> {
 /// The table as it is now, and what was found of an event under the id that is to be written.
 pub(super) struct Trial {
     pub(in crate::cli) table: ShareTable,
-    pub(super) first: Option<First>,
+    pub(super) first: Option<FirstAnswer>,
 }
 
 /// The first event of an id, and what became of it.
-pub(super) struct First {
+pub(super) struct FirstAnswer {
     pub(super) offset: Offset,
     /// The whole type.
     pub(super) kind: String,
@@ -67,23 +67,23 @@ pub(super) struct First {
 /// Folds the control topic. What is better written untried leaves half of the time for the write.
 pub(super) fn fold(config: &Config, until: Until, leaves_time: bool, event: Option<(&str, &str)>) -> Result<Trial, Failure> {
     let until = if leaves_time { until.halved() } else { until };
-    let mut trial = fold_from(config, until, Beginning::Snapshot, event)?;
+    let mut trial = fold_from(config, until, StartFrom::Snapshot, event)?;
     let now = SystemClock.wall().max(trial.table.control_time());
     let is_known = event.is_some_and(|(source, id)| trial.table.knows_event(source, id, now));
     if is_known && trial.first.is_none() {
         // It is older than the snapshot.
-        trial = fold_from(config, until, Beginning::First, event)?;
+        trial = fold_from(config, until, StartFrom::First, event)?;
     }
     // What is forgotten is no repeat.
     trial.first = trial.first.filter(|_| is_known);
     Ok(trial)
 }
 
-fn fold_from(config: &Config, until: Until, beginning: Beginning, event: Option<(&str, &str)>) -> Result<Trial, Failure> {
+fn fold_from(config: &Config, until: Until, beginning: StartFrom, event: Option<(&str, &str)>) -> Result<Trial, Failure> {
     let mut fold = ControlFold::open(config, until.left(), beginning)?;
     fold.end_by(until.end());
     let mut first = None;
-    fold.read_to_end(|table, coming: Coming<'_>| {
+    fold.read_to_end(|table, coming: NextRecord<'_>| {
         let Some((source, id)) = event else {
             coming.fold(table);
             return Ok::<(), Failure>(());
@@ -94,7 +94,7 @@ fn fold_from(config: &Config, until: Until, beginning: Beginning, event: Option<
         if let Some(Envelope { kind, data, .. }) = named.filter(|_| !is_repeat) {
             let share = data.get("share").and_then(Node::as_str).and_then(|share| table.share(share));
             let document = share.map(|share| share.to_json(Audience::Owner));
-            first = Some(First { offset: coming.record.offset, kind, data, outcome: folded.outcome, document });
+            first = Some(FirstAnswer { offset: coming.record.offset, kind, data, outcome: folded.outcome, document });
         }
         Ok(())
     })?;

@@ -1,10 +1,10 @@
 //! Writing events, one or many by the same path, and waiting for what becomes of them.
 
-use crate::cli::args::Acting;
 use super::exit::{Exit, Failure};
-use super::outcome::{Outcome, follow};
-use crate::cli::event::{client_failure, input_failure};
+use super::outcome::{Delivered, follow};
 use super::trial::Until;
+use crate::cli::args::ActorArgs;
+use crate::cli::event::{client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
@@ -25,19 +25,19 @@ pub(super) struct Events<'e> {
 }
 
 /// What became of them.
-pub(super) struct Written {
+pub(super) struct WrittenEvents {
     pub(super) offsets: Vec<Offset>,
-    pub(super) outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<Delivered>,
     /// When the last was acknowledged.
     pub(super) acknowledged: BootTime,
 }
 
 impl Events<'_> {
     /// Writes them by `until`; with `--wait` follows them.
-    pub(super) fn write(&self, config: &Config, acting: &Acting, until: Until) -> Result<Written, Failure> {
+    pub(super) fn write(&self, config: &Config, acting: &ActorArgs, until: Until) -> Result<WrittenEvents, Failure> {
         let (clock, kafka) = (SystemClock, KafkaSettings::of(&config.kafka));
         if self.all.is_empty() {
-            return Ok(Written { offsets: Vec::new(), outcomes: Vec::new(), acknowledged: clock.boot() });
+            return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Vec::new(), acknowledged: clock.boot() });
         }
         let (now, full_name) = (clock.wall(), self.kind.full_name());
         let events: Vec<Vec<u8>> =
@@ -60,7 +60,7 @@ impl Events<'_> {
         })?;
         let acknowledged = clock.boot();
         let outcomes = match reader {
-            None => vec![Outcome::Written; offsets.len()],
+            None => vec![Delivered::Written; offsets.len()],
             Some(Err(failure)) => {
                 let last = offsets.last().copied().unwrap_or(Offset(-1));
                 let what = format!("it is written (control offset {last}), but what became of it cannot be read in {SHARES}: {failure}");
@@ -71,6 +71,6 @@ impl Events<'_> {
                 follow(config, &kafka, reader, &written, acting.patience()?)?
             }
         };
-        Ok(Written { offsets, outcomes, acknowledged })
+        Ok(WrittenEvents { offsets, outcomes, acknowledged })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::document::Place;
+use crate::document::TextPosition;
 
 /// One thing that is wrong, or to be warned about. It repeats no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Diagnostic {
     /// The file, or `environment variable NAME`.
     pub source: String,
     /// Where in it.
-    pub place: Option<Place>,
+    pub place: Option<TextPosition>,
     /// The line it stands in, cut to what a terminal shows and without secrets, and the caret's column in it, from 0.
     pub shown: Option<(String, usize)>,
     /// What is wrong.
@@ -54,7 +54,7 @@ impl fmt::Display for Diagnostic {
 
 impl Diagnostic {
     /// One in a text, with the line shown as `secrets` allow.
-    pub fn in_text(source: &str, text: &str, place: Place, secrets: &Secrets, what: String, instead: String) -> Self {
+    pub fn in_text(source: &str, text: &str, place: TextPosition, secrets: &Secrets, what: String, instead: String) -> Self {
         let above_and_line = text.lines().take(place.line as usize);
         // Where the text could not be read, a secret may go on below the line that names it.
         let may_show = !secrets.is_unread || !(above_and_line.clone().any(is_secret_name) || is_in_kafka(above_and_line.clone()));
@@ -73,7 +73,7 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub struct Secrets {
     /// Where a secret value begins: the rest of its line is not shown.
-    pub begins: Vec<Place>,
+    pub begins: Vec<TextPosition>,
     /// Words of secret values, for those that may go over several lines: a line with one of them is not shown.
     pub pieces: Vec<String>,
     /// Set where the text could not be read, so that secrets are known by the look of a line only.
@@ -84,7 +84,7 @@ const HIDDEN: &str = "***";
 
 impl Secrets {
     /// The line as it may be shown, and the column of the place in it, from 0. None if nothing may be shown.
-    fn show(&self, line: &str, place: Place) -> Option<(String, usize)> {
+    fn show(&self, line: &str, place: TextPosition) -> Option<(String, usize)> {
         let column = (place.column as usize).saturating_sub(1);
         let mut shown = line.to_owned();
         if let Some(begin) = self.begins.iter().filter(|b| b.line == place.line).map(|b| b.column as usize - 1).min() {
@@ -129,7 +129,7 @@ fn window(line: &str, column: usize) -> (String, usize) {
 
 /// The place `at` characters into a scalar that begins at `start`, for pointing into a path: quotes and the escapes
 /// before it count as they are written.
-pub fn place_inside(text: &str, start: Place, at: usize) -> Place {
+pub fn place_inside(text: &str, start: TextPosition, at: usize) -> TextPosition {
     let line = text.lines().nth((start.line as usize).saturating_sub(1)).unwrap_or("");
     let mut rest = line.chars().skip((start.column as usize).saturating_sub(1)).peekable();
     let mut column = start.column;
@@ -151,15 +151,15 @@ pub fn place_inside(text: &str, start: Place, at: usize) -> Place {
             (_, None) => 0,
         };
     }
-    Place { line: start.line, column }
+    TextPosition { line: start.line, column }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn place(line: u32, column: u32) -> Place {
-        Place { line, column }
+    fn place(line: u32, column: u32) -> TextPosition {
+        TextPosition { line, column }
     }
 
     #[test]

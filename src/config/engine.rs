@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::kafka::KafkaConfig;
 use super::shape;
 use super::topic;
-use super::written::{Findings, Value};
-use crate::time::Span;
+use super::written::{ConfigValue, Findings};
+use crate::time::Period;
 
 /// `delivery`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchConfig {
     /// This long after its first record.
-    pub interval: Span,
+    pub interval: Period,
     /// With this many records.
     pub max_records: usize,
     /// With outputs to this many routes.
@@ -45,11 +45,11 @@ pub struct FenceConfig {
     /// Without it a stale view of the shares may decide.
     pub is_enabled: bool,
     /// The oldest view that may decide.
-    pub max_view_age: Span,
+    pub max_view_age: Period,
     /// The oldest that the newest folded tick may be.
-    pub max_tick_age: Span,
+    pub max_tick_age: Period,
     /// How far a tick's timestamp and the engine's clock may be apart before a metric says so.
-    pub max_clock_skew: Span,
+    pub max_clock_skew: Period,
 }
 
 /// `snapshot`.
@@ -58,7 +58,7 @@ pub struct SnapshotConfig {
     /// The file.
     pub path: PathBuf,
     /// How often it is written.
-    pub every: Span,
+    pub every: Period,
 }
 
 /// `metrics.tenants`.
@@ -108,26 +108,26 @@ pub enum LogLevel {
 }
 
 /// The skew at which the fence closes, whatever `fence.max_clock_skew` says (docs/rules/fence.md#what-else-closes-it).
-const CLOSING_CLOCK_SKEW: Span = Span::from_millis(30_000);
+const CLOSING_CLOCK_SKEW: Period = Period::from_millis(30_000);
 
 /// The value of a key, or its default where it is not written or wrong.
-pub(super) fn span_or(root: &Value, key: &str, default: Span) -> Span {
+pub(super) fn span_or(root: &ConfigValue, key: &str, default: Period) -> Period {
     root.at(key).and_then(shape::span).unwrap_or(default)
 }
 
 /// As `span_or`, for whole numbers.
-pub(super) fn whole_or(root: &Value, key: &str, default: i64) -> i64 {
+pub(super) fn whole_or(root: &ConfigValue, key: &str, default: i64) -> i64 {
     root.at(key).and_then(shape::whole).unwrap_or(default)
 }
 
 /// As `span_or`, for words.
-pub(in crate::config) fn word<'v>(root: &'v Value, key: &str) -> Option<&'v str> {
+pub(in crate::config) fn word<'v>(root: &'v ConfigValue, key: &str) -> Option<&'v str> {
     root.at(key)?.as_text()
 }
 
 /// Resolves `batch`; a batch must be committed while its view is fresh.
-pub(super) fn batch(root: &Value, fence: &FenceConfig, findings: &mut Findings) -> BatchConfig {
-    let interval = span_or(root, "batch.interval", Span::from_millis(100));
+pub(super) fn batch(root: &ConfigValue, fence: &FenceConfig, findings: &mut Findings) -> BatchConfig {
+    let interval = span_or(root, "batch.interval", Period::from_millis(100));
     if fence.is_enabled && interval >= fence.max_view_age {
         let written = root.at("batch.interval").or_else(|| root.at("fence.max_view_age"));
         if let Some(value) = written {
@@ -144,9 +144,9 @@ pub(super) fn batch(root: &Value, fence: &FenceConfig, findings: &mut Findings) 
 }
 
 /// Resolves `control`.
-pub(super) fn control(root: &Value, findings: &mut Findings) -> ControlConfig {
+pub(super) fn control(root: &ConfigValue, findings: &mut Findings) -> ControlConfig {
     let written = root.at("control.topic");
-    let topic = written.and_then(Value::as_text).unwrap_or("sharecast.control");
+    let topic = written.and_then(ConfigValue::as_text).unwrap_or("sharecast.control");
     if let (false, Some(value)) = (topic::is_valid(topic), written) {
         findings.error(value.spot, "this is no topic name", topic::RULE);
     }
@@ -154,12 +154,12 @@ pub(super) fn control(root: &Value, findings: &mut Findings) -> ControlConfig {
 }
 
 /// Resolves `fence`.
-pub(super) fn fence(root: &Value, kafka: &KafkaConfig, findings: &mut Findings) -> FenceConfig {
+pub(super) fn fence(root: &ConfigValue, kafka: &KafkaConfig, findings: &mut Findings) -> FenceConfig {
     let fence = FenceConfig {
         is_enabled: root.at("fence.enabled").and_then(shape::flag).unwrap_or(true),
-        max_view_age: span_or(root, "fence.max_view_age", Span::from_millis(1000)),
-        max_tick_age: span_or(root, "fence.max_tick_age", Span::from_millis(60_000)),
-        max_clock_skew: span_or(root, "fence.max_clock_skew", Span::from_millis(1000)),
+        max_view_age: span_or(root, "fence.max_view_age", Period::from_millis(1000)),
+        max_tick_age: span_or(root, "fence.max_tick_age", Period::from_millis(60_000)),
+        max_clock_skew: span_or(root, "fence.max_clock_skew", Period::from_millis(1000)),
     };
     if let (false, Some(value)) = (fence.is_enabled, root.at("fence.enabled")) {
         findings.warn(
@@ -183,20 +183,20 @@ pub(super) fn fence(root: &Value, kafka: &KafkaConfig, findings: &mut Findings) 
 }
 
 /// Resolves `snapshot`.
-pub(super) fn snapshot(root: &Value) -> SnapshotConfig {
+pub(super) fn snapshot(root: &ConfigValue) -> SnapshotConfig {
     SnapshotConfig {
-        path: root.at("snapshot.path").and_then(Value::as_text).unwrap_or("sharecast.snapshot").into(),
-        every: span_or(root, "snapshot.every", Span::from_millis(300_000)),
+        path: root.at("snapshot.path").and_then(ConfigValue::as_text).unwrap_or("sharecast.snapshot").into(),
+        every: span_or(root, "snapshot.every", Period::from_millis(300_000)),
     }
 }
 
-fn written_text<'v>(root: &'v Value, key: &str) -> Option<(&'v Value, &'v str)> {
+fn written_text<'v>(root: &'v ConfigValue, key: &str) -> Option<(&'v ConfigValue, &'v str)> {
     let value = root.at(key)?;
     Some((value, value.as_text()?))
 }
 
 /// Resolves `http.listen`.
-pub(super) fn http_listen(root: &Value, findings: &mut Findings) -> SocketAddr {
+pub(super) fn http_listen(root: &ConfigValue, findings: &mut Findings) -> SocketAddr {
     let standard = SocketAddr::from(([127, 0, 0, 1], 9464));
     let Some((value, text)) = written_text(root, "http.listen") else { return standard };
     text.parse().unwrap_or_else(|_| {
@@ -210,7 +210,7 @@ pub(super) fn http_listen(root: &Value, findings: &mut Findings) -> SocketAddr {
 }
 
 /// Resolves `metrics.tenants`.
-pub(super) fn tenant_labels(root: &Value, findings: &mut Findings) -> TenantLabels {
+pub(super) fn tenant_labels(root: &ConfigValue, findings: &mut Findings) -> TenantLabels {
     let standard = TenantLabels::Top(200);
     let Some((value, text)) = written_text(root, "metrics.tenants") else { return standard };
     let labels = match text {
@@ -229,7 +229,7 @@ pub(super) fn tenant_labels(root: &Value, findings: &mut Findings) -> TenantLabe
 }
 
 /// Resolves `log`.
-pub(super) fn log(root: &Value) -> LogConfig {
+pub(super) fn log(root: &ConfigValue) -> LogConfig {
     LogConfig {
         format: match word(root, "log.format") {
             Some("text") => LogFormat::Text,

@@ -6,10 +6,10 @@ pub mod spelling;
 use std::fmt;
 
 use self::spelling::{Taken, looks_secret};
-use super::Surroundings;
+use super::ConfigEnv;
 use super::shape;
-use super::written::{Entry, Findings, Spot, Value, ValueKind};
-use crate::time::Span;
+use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
+use crate::time::Period;
 
 /// `kafka`.
 #[derive(Debug, Clone)]
@@ -27,11 +27,11 @@ pub struct KafkaConfig {
     /// For producers, besides.
     pub producer: Properties,
     /// How long the brokers keep a transaction open that its producer left.
-    pub transaction_timeout: Span,
+    pub transaction_timeout: Period,
     /// How long the group waits for a member that went silent.
-    pub session_timeout: Span,
+    pub session_timeout: Period,
     /// How long the group waits for a member that does not poll.
-    pub max_poll_interval: Span,
+    pub max_poll_interval: Period,
 }
 
 /// librdkafka's settings in the order they were written, each by its one name (`spelling`). What is shown of them are the
@@ -66,8 +66,8 @@ const COMPRESSION: &str = "lz4";
 const CODEC: &str = "compression.codec";
 
 /// Resolves `kafka`, and with it `output.compression`.
-pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Findings) -> KafkaConfig {
-    let text = |key: &str, default: &str| root.at(key).and_then(Value::as_text).unwrap_or(default).to_owned();
+pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> KafkaConfig {
+    let text = |key: &str, default: &str| root.at(key).and_then(ConfigValue::as_text).unwrap_or(default).to_owned();
     check_bootstrap(root, findings);
     for key in ["kafka.group", "kafka.instance"] {
         check_name(root, key, findings);
@@ -87,7 +87,7 @@ pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Fi
     config
 }
 
-fn check_bootstrap(root: &Value, findings: &mut Findings) {
+fn check_bootstrap(root: &ConfigValue, findings: &mut Findings) {
     let Some(value) = root.at("kafka.bootstrap") else { return };
     let is_address = |address: &str| {
         // librdkafka also takes `PROTOCOL://host:port`; the port has a default.
@@ -100,7 +100,7 @@ fn check_bootstrap(root: &Value, findings: &mut Findings) {
     }
 }
 
-fn check_name(root: &Value, key: &str, findings: &mut Findings) {
+fn check_name(root: &ConfigValue, key: &str, findings: &mut Findings) {
     let Some(value) = root.at(key) else { return };
     let is_name = |text: &str| text.len() <= 200 && !text.chars().any(|c| c.is_control() || c.is_whitespace());
     if value.as_text().is_some_and(|text| !is_name(text)) {
@@ -114,9 +114,9 @@ fn check_name(root: &Value, key: &str, findings: &mut Findings) {
 
 /// The settings under a key; those that exactly-once or the fence would break by, and those that librdkafka does not take, are
 /// errors.
-fn properties(root: &Value, key: &str, around: &Surroundings<'_>, findings: &mut Findings) -> Properties {
+fn properties(root: &ConfigValue, key: &str, around: &ConfigEnv<'_>, findings: &mut Findings) -> Properties {
     let mut properties = Vec::new();
-    for entry in root.at(key).map(Value::entries).unwrap_or_default() {
+    for entry in root.at(key).map(ConfigValue::entries).unwrap_or_default() {
         let Some(text) = entry.value.as_text() else { continue };
         if let Some((why, instead)) = guarded::refusal(&entry.name, text) {
             findings.error(entry.spot, format!("`{key}.{}` {why}", entry.spelled()), instead);
@@ -128,7 +128,7 @@ fn properties(root: &Value, key: &str, around: &Surroundings<'_>, findings: &mut
     Properties(properties)
 }
 
-fn check_taken(key: &str, entry: &Entry, text: &str, taken: Taken, findings: &mut Findings) {
+fn check_taken(key: &str, entry: &ConfigEntry, text: &str, taken: Taken, findings: &mut Findings) {
     let name = entry.spelled();
     match taken {
         Taken::Yes => {}
@@ -138,7 +138,7 @@ fn check_taken(key: &str, entry: &Entry, text: &str, taken: Taken, findings: &mu
         }
         Taken::WrongValue(words) => {
             // What was put in from elsewhere may be a secret whatever its name.
-            let is_substituted = matches!(entry.value.kind, ValueKind::Text { is_substituted: true, .. });
+            let is_substituted = matches!(entry.value.kind, ConfigKind::Text { is_substituted: true, .. });
             let may_show = !looks_secret(name) && !is_substituted;
             let what = match entry.value.kind_name() {
                 _ if may_show => format!("`{key}.{name}` cannot be `{text}`: {words}"),
@@ -151,8 +151,8 @@ fn check_taken(key: &str, entry: &Entry, text: &str, taken: Taken, findings: &mu
 
 /// The producers' settings with the compression, which has a key of its own: `output.compression`. The old spelling is taken
 /// alone.
-fn compressed(mut producer: Properties, root: &Value, findings: &mut Findings) -> Properties {
-    let own = root.at("output.compression").and_then(Value::as_text);
+fn compressed(mut producer: Properties, root: &ConfigValue, findings: &mut Findings) -> Properties {
+    let own = root.at("output.compression").and_then(ConfigValue::as_text);
     let others = ["kafka.producer", "kafka.client"].into_iter().filter_map(|section| {
         let entry = root.at(section)?.entries().iter().find(|entry| entry.name == CODEC)?;
         Some((section, entry))
@@ -172,25 +172,25 @@ fn compressed(mut producer: Properties, root: &Value, findings: &mut Findings) -
 }
 
 /// A setting in milliseconds, from its own map or from `kafka.client`.
-fn timeout(root: &Value, scope: &str, name: &str, default_ms: u32, findings: &mut Findings) -> Span {
-    let Some(value) = timeout_value(root, scope, name) else { return Span::from_millis(default_ms) };
+fn timeout(root: &ConfigValue, scope: &str, name: &str, default_ms: u32, findings: &mut Findings) -> Period {
+    let Some(value) = timeout_value(root, scope, name) else { return Period::from_millis(default_ms) };
     match shape::whole(value).or_else(|| value.as_text()?.parse().ok()).and_then(|ms| u32::try_from(ms).ok()) {
-        Some(ms) if ms > 0 => Span::from_millis(ms),
+        Some(ms) if ms > 0 => Period::from_millis(ms),
         _ => {
             findings.error(value.spot, format!("`{name}` cannot be {}", value.kind_name()), "write milliseconds: a whole number above 0");
-            Span::from_millis(default_ms)
+            Period::from_millis(default_ms)
         }
     }
 }
 
-fn timeout_value<'v>(root: &'v Value, scope: &str, name: &str) -> Option<&'v Value> {
+fn timeout_value<'v>(root: &'v ConfigValue, scope: &str, name: &str) -> Option<&'v ConfigValue> {
     root.at(scope).and_then(|map| map.get(name)).or_else(|| root.at("kafka.client")?.get(name))
 }
 
 /// A transaction must be over before its member counts as gone, and a member must count as gone before it counts as
 /// stuck (docs/rules/exactly-once.md#time-outs).
-fn check_timeouts(root: &Value, config: &KafkaConfig, findings: &mut Findings) {
-    let spot_of = |first: Option<&Value>, second: Option<&Value>| first.or(second).map(|value| value.spot);
+fn check_timeouts(root: &ConfigValue, config: &KafkaConfig, findings: &mut Findings) {
+    let spot_of = |first: Option<&ConfigValue>, second: Option<&ConfigValue>| first.or(second).map(|value| value.spot);
     let transaction = timeout_value(root, "kafka.producer", "transaction.timeout.ms");
     let session = timeout_value(root, "kafka.consumer", "session.timeout.ms");
     let poll = timeout_value(root, "kafka.consumer", "max.poll.interval.ms");

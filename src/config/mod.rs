@@ -34,7 +34,7 @@ use crate::id::StreamIndex;
 use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
 use crate::share::table::FoldRules;
-use crate::time::Span;
+use crate::time::Period;
 use crate::transport::Start;
 
 /// A whole configuration that breaks no rule. `Debug` shows no secret.
@@ -47,9 +47,9 @@ pub struct Config {
     /// `partnerships: open`: an offer needs no partnership.
     pub partnerships_are_open: bool,
     /// How long after its natural end a share still releases records from inside its window.
-    pub late_grace: Span,
+    pub late_grace: Period,
     /// How far ahead of the engine's clock an event time may lie.
-    pub max_future: Span,
+    pub max_future: Period,
     /// The longest value that is read, in bytes.
     pub max_record_bytes: usize,
     /// Where outputs say which share released them.
@@ -113,7 +113,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What a configuration may look at besides its files.
-pub struct Surroundings<'a> {
+pub struct ConfigEnv<'a> {
     /// The environment: `SHARECAST__…` overrides keys, `${env:NAME}` looks names up.
     pub env: &'a [(String, String)],
     /// Reads a file for `${file:PATH}`; the error is shown.
@@ -124,7 +124,7 @@ pub struct Surroundings<'a> {
     pub takes_setting: &'a dyn Fn(&str, &str) -> Taken,
 }
 
-impl Surroundings<'_> {
+impl ConfigEnv<'_> {
     /// An empty environment, no files, and the host name `localhost`.
     pub fn none() -> Self {
         Self { env: &[], read_file: &|_| Err("no files here".into()), host_name: "localhost", takes_setting: &|_, _| Taken::Yes }
@@ -136,9 +136,9 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is wrong, with its place and what to write instead.
-    pub fn load(files: &[(&str, &str)], around: &Surroundings<'_>) -> Result<Self, ConfigErrors> {
+    pub fn load(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Self, ConfigErrors> {
         let mut findings = written::Findings::default();
-        let mut root = written::Value::empty(findings.add_source("the configuration".into(), None, Default::default()));
+        let mut root = written::ConfigValue::empty(findings.add_source("the configuration".into(), None, Default::default()));
         for (name, text) in files {
             if let Some(mut value) = text::read_source(name, text, around, &mut findings) {
                 kafka::spelling::fold_names(&mut value, &mut findings);

@@ -2,7 +2,7 @@
 
 use super::topic;
 use crate::id::{StreamName, TenantId};
-use crate::time::Span;
+use crate::time::Period;
 
 /// `output`.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct OutputConfig {
     /// Replicas of a topic that is created; none leaves it to the brokers (`-1`).
     pub replication: Option<i16>,
     /// How long an append stream's topic that is created keeps its records; none leaves it to the brokers.
-    pub retention: Option<Span>,
+    pub retention: Option<Period>,
     /// Input headers that are passed on.
     pub headers: Vec<String>,
     /// What becomes of a record whose route has failed.
@@ -36,11 +36,11 @@ pub enum OnRouteFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputTemplate {
     /// The parts in order; the first is literal text.
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Literal(String),
     Tenant,
     Stream,
@@ -58,14 +58,14 @@ pub(super) struct TemplateError {
 impl OutputTemplate {
     /// `share.{tenant}.{stream}`.
     pub fn standard() -> Self {
-        let literal = |text: &str| Part::Literal(text.to_owned());
-        Self { parts: vec![literal("share."), Part::Tenant, literal("."), Part::Stream] }
+        let literal = |text: &str| TemplatePart::Literal(text.to_owned());
+        Self { parts: vec![literal("share."), TemplatePart::Tenant, literal("."), TemplatePart::Stream] }
     }
 
     /// What every topic begins with, whatever tenant and stream.
     pub fn prefix(&self) -> &str {
         match self.parts.first() {
-            Some(Part::Literal(text)) => text,
+            Some(TemplatePart::Literal(text)) => text,
             _ => "",
         }
     }
@@ -81,9 +81,9 @@ impl OutputTemplate {
     pub fn write_topic(&self, tenant: &str, stream: &str, out: &mut String) {
         for part in &self.parts {
             out.push_str(match part {
-                Part::Literal(text) => text,
-                Part::Tenant => tenant,
-                Part::Stream => stream,
+                TemplatePart::Literal(text) => text,
+                TemplatePart::Tenant => tenant,
+                TemplatePart::Stream => stream,
             });
         }
     }
@@ -92,22 +92,23 @@ impl OutputTemplate {
     pub(super) fn parse(text: &str, streams: &[StreamName]) -> Result<Self, TemplateError> {
         let parts = split(text)?;
         let fault = |what| Err(TemplateError { what, at: 0 });
-        if !parts.iter().any(|(part, _)| *part == Part::Tenant) {
+        if !parts.iter().any(|(part, _)| *part == TemplatePart::Tenant) {
             return fault("`output.topic` has no `{tenant}`: two tenants would read one topic");
         }
-        if streams.len() > 1 && !parts.iter().any(|(part, _)| *part == Part::Stream) {
+        if streams.len() > 1 && !parts.iter().any(|(part, _)| *part == TemplatePart::Stream) {
             return fault("`output.topic` has no `{stream}`, and there are several streams");
         }
-        if !matches!(parts.first(), Some((Part::Literal(_), _))) {
+        if !matches!(parts.first(), Some((TemplatePart::Literal(_), _))) {
             return fault("`output.topic` begins with a field: it must begin with a text of its own");
         }
         if text.starts_with("sharecast.") {
             return fault("`output.topic` begins with `sharecast.`, where the engine's own topics are");
         }
         for (index, (part, at)) in parts.iter().enumerate() {
-            let has_dot_before = index > 0 && matches!(&parts[index - 1].0, Part::Literal(text) if text.ends_with('.'));
-            let has_dot_behind = parts.get(index + 1).is_none_or(|(next, _)| matches!(next, Part::Literal(text) if text.starts_with('.')));
-            let is_field = !matches!(part, Part::Literal(_));
+            let has_dot_before = index > 0 && matches!(&parts[index - 1].0, TemplatePart::Literal(text) if text.ends_with('.'));
+            let has_dot_behind =
+                parts.get(index + 1).is_none_or(|(next, _)| matches!(next, TemplatePart::Literal(text) if text.starts_with('.')));
+            let is_field = !matches!(part, TemplatePart::Literal(_));
             if is_field && (!has_dot_before || !has_dot_behind) {
                 return Err(TemplateError { what: "a field of `output.topic` must stand between dots or at the end", at: *at });
             }
@@ -151,8 +152,8 @@ impl OutputTemplate {
 }
 
 /// The parts with the character each begins at.
-fn split(text: &str) -> Result<Vec<(Part, usize)>, TemplateError> {
-    let mut parts: Vec<(Part, usize)> = Vec::new();
+fn split(text: &str) -> Result<Vec<(TemplatePart, usize)>, TemplateError> {
+    let mut parts: Vec<(TemplatePart, usize)> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let at = text[..text.len() - rest.len()].chars().count();
@@ -165,14 +166,14 @@ fn split(text: &str) -> Result<Vec<(Part, usize)>, TemplateError> {
                     at: at + offset,
                 });
             }
-            parts.push((Part::Literal(literal.to_owned()), at));
+            parts.push((TemplatePart::Literal(literal.to_owned()), at));
             rest = behind;
             continue;
         }
         let (part, behind) = if let Some(behind) = rest.strip_prefix("{tenant}") {
-            (Part::Tenant, behind)
+            (TemplatePart::Tenant, behind)
         } else if let Some(behind) = rest.strip_prefix("{stream}") {
-            (Part::Stream, behind)
+            (TemplatePart::Stream, behind)
         } else {
             return Err(TemplateError { what: "`output.topic` has two fields, `{tenant}` and `{stream}`, and this is neither", at });
         };

@@ -3,14 +3,14 @@
 use super::diagnostic::Secrets;
 use super::kafka::spelling::fold_names;
 use super::keys::{self, Form};
-use super::written::{Entry, Findings, Spot, Value, ValueKind};
+use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::document::yaml;
 
 const PREFIX: &str = "SHARECAST__";
 const ONE_UNDERSCORE: &str = "SHARECAST_";
 
 /// Lays every override on top of what the files say, in the order of their names.
-pub(super) fn apply(root: &mut Value, env: &[(String, String)], findings: &mut Findings) {
+pub(super) fn apply(root: &mut ConfigValue, env: &[(String, String)], findings: &mut Findings) {
     let mut overrides: Vec<_> = env.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     overrides.sort();
     for (variable, _) in env.iter().filter(|(name, _)| name.starts_with(ONE_UNDERSCORE) && !name.starts_with(PREFIX)) {
@@ -64,14 +64,14 @@ fn key_names(rest: &str) -> Vec<String> {
 }
 
 /// The variable's text; where a list or a map is wanted, what the text says as YAML: `[a, b]`.
-fn value_of(names: &[String], text: &str, spot: Spot, findings: &mut Findings) -> Option<Value> {
+fn value_of(names: &[String], text: &str, spot: Spot, findings: &mut Findings) -> Option<ConfigValue> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     if !matches!(keys::form_of(&names), Some(Form::Texts | Form::Map | Form::Free)) {
-        return Some(Value { kind: ValueKind::Text { text: text.to_owned(), is_substituted: true }, spot });
+        return Some(ConfigValue { kind: ConfigKind::Text { text: text.to_owned(), is_substituted: true }, spot });
     }
     match yaml::parse(text) {
         Ok(node) => {
-            let mut value = Value::from_node(node, spot.source);
+            let mut value = ConfigValue::from_node(node, spot.source);
             forget_places(&mut value);
             Some(value)
         }
@@ -82,11 +82,11 @@ fn value_of(names: &[String], text: &str, spot: Spot, findings: &mut Findings) -
     }
 }
 
-fn forget_places(value: &mut Value) {
+fn forget_places(value: &mut ConfigValue) {
     value.spot.place = None;
     match &mut value.kind {
-        ValueKind::List(items) => items.iter_mut().for_each(forget_places),
-        ValueKind::Map(entries) => entries.iter_mut().for_each(|entry| {
+        ConfigKind::List(items) => items.iter_mut().for_each(forget_places),
+        ConfigKind::Map(entries) => entries.iter_mut().for_each(|entry| {
             entry.spot.place = None;
             forget_places(&mut entry.value);
         }),
@@ -94,11 +94,11 @@ fn forget_places(value: &mut Value) {
     }
 }
 
-fn nested(names: &[String], value: Value, spot: Spot) -> Value {
-    names
-        .iter()
-        .rev()
-        .fold(value, |value, name| Value { kind: ValueKind::Map(vec![Entry { name: name.clone(), alias: None, spot, value }]), spot })
+fn nested(names: &[String], value: ConfigValue, spot: Spot) -> ConfigValue {
+    names.iter().rev().fold(value, |value, name| ConfigValue {
+        kind: ConfigKind::Map(vec![ConfigEntry { name: name.clone(), alias: None, spot, value }]),
+        spot,
+    })
 }
 
 #[cfg(test)]

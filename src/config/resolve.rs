@@ -6,14 +6,14 @@ use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
 use super::shape;
 use super::streams;
 use super::topic;
-use super::written::{Findings, Spot, Value, ValueKind};
-use super::{Config, ProvenanceForm, Secret, Surroundings};
+use super::written::{ConfigKind, ConfigValue, Findings, Spot};
+use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
-use crate::record::mapping::{Mode, Source, Stream};
-use crate::time::Span;
+use crate::record::mapping::{FieldSource, Mode, Stream};
+use crate::time::Period;
 
 /// The configuration without its warnings; none only if an error was noted.
-pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Config> {
+pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
     let (streams, starts): (Vec<_>, Vec<_>) = streams::resolve(root, findings).into_iter().unzip();
     let kafka = kafka::resolve(root, around, findings);
     let fence = engine::fence(root, &kafka, findings);
@@ -27,8 +27,8 @@ pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Fi
     check_topics(root, &streams, &control.topic, output.as_ref(), findings);
     Some(Config {
         partnerships_are_open: engine::word(root, "partnerships") == Some("open"),
-        late_grace: engine::span_or(root, "late_grace", Span::ZERO),
-        max_future: engine::span_or(root, "max_future", Span::from_millis(300_000)),
+        late_grace: engine::span_or(root, "late_grace", Period::ZERO),
+        max_future: engine::span_or(root, "max_future", Period::from_millis(300_000)),
         max_record_bytes: engine::whole_or(root, "max_record_bytes", 1 << 20) as usize,
         provenance,
         provenance_permission: provenance_permission(root, provenance, findings),
@@ -36,7 +36,7 @@ pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Fi
             Some("at_least_once") => Delivery::AtLeastOnce,
             _ => Delivery::ExactlyOnce,
         },
-        mask_secret: root.at("mask.secret").and_then(Value::as_text).map(|text| Secret(text.to_owned())),
+        mask_secret: root.at("mask.secret").and_then(ConfigValue::as_text).map(|text| Secret(text.to_owned())),
         kafka,
         workers: engine::whole_or(root, "workers", 2) as usize,
         batch: engine::batch(root, &fence, findings),
@@ -53,7 +53,7 @@ pub(super) fn resolve(root: &Value, around: &Surroundings<'_>, findings: &mut Fi
     })
 }
 
-fn provenance_permission(root: &Value, provenance: ProvenanceForm, findings: &mut Findings) -> bool {
+fn provenance_permission(root: &ConfigValue, provenance: ProvenanceForm, findings: &mut Findings) -> bool {
     let is_on = root.at("provenance_permission").and_then(shape::flag).unwrap_or(false);
     if let (true, ProvenanceForm::Nowhere, Some(value)) = (is_on, provenance, root.at("provenance_permission")) {
         findings.warn(
@@ -65,7 +65,7 @@ fn provenance_permission(root: &Value, provenance: ProvenanceForm, findings: &mu
     is_on
 }
 
-fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Option<OutputConfig> {
+fn output(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Option<OutputConfig> {
     let replication = engine::whole_or(root, "output.replication", -1);
     if let (0, Some(value)) = (replication, root.at("output.replication")) {
         findings.error(value.spot, "`output.replication` cannot be 0", "write the number of replicas, or `-1` for the brokers' default");
@@ -87,7 +87,7 @@ fn output(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings
     })
 }
 
-fn template(root: &Value, streams: &[Stream], findings: &mut Findings) -> Option<OutputTemplate> {
+fn template(root: &ConfigValue, streams: &[Stream], findings: &mut Findings) -> Option<OutputTemplate> {
     let Some(value) = root.at("output.topic") else { return Some(OutputTemplate::standard()) };
     let names: Vec<StreamName> = match root.get("streams") {
         // A stream that could not be resolved counts all the same, or a template would seem right that is not.
@@ -106,13 +106,13 @@ fn template(root: &Value, streams: &[Stream], findings: &mut Findings) -> Option
 }
 
 /// The allow-list. A header that names the owner's tenant or asset would tell the target what its own id hides.
-fn headers(root: &Value, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Vec<String> {
-    let Some(Value { kind: ValueKind::List(items), .. }) = root.at("output.headers") else { return Vec::new() };
+fn headers(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Vec<String> {
+    let Some(ConfigValue { kind: ConfigKind::List(items), .. }) = root.at("output.headers") else { return Vec::new() };
     let identity: Vec<&str> = streams
         .iter()
         .flat_map(|stream| [&stream.mapping.tenant, &stream.mapping.asset])
         .filter_map(|source| match source {
-            Source::Header(name) => Some(name.as_str()),
+            FieldSource::Header(name) => Some(name.as_str()),
             _ => None,
         })
         .collect();
@@ -130,7 +130,7 @@ fn headers(root: &Value, streams: &[Stream], provenance: ProvenanceForm, finding
 }
 
 /// Topics that are one to Kafka: two inputs, an input and the engine's own, a tenant's and its status.
-fn check_topics(root: &Value, streams: &[Stream], control: &str, output: Option<&OutputConfig>, findings: &mut Findings) {
+fn check_topics(root: &ConfigValue, streams: &[Stream], control: &str, output: Option<&OutputConfig>, findings: &mut Findings) {
     let mut known: Vec<(String, String)> = ["sharecast.shares", "sharecast.dead-letters", "sharecast.state", "sharecast.invitations"]
         .map(|name| (name.to_owned(), name.to_owned()))
         .to_vec();
@@ -177,6 +177,6 @@ fn check_outputs(template: &OutputTemplate, stream: &str, known: &[(String, Stri
     }
 }
 
-fn topic_spot(root: &Value, stream: &Stream) -> Option<Spot> {
+fn topic_spot(root: &ConfigValue, stream: &Stream) -> Option<Spot> {
     root.get("streams")?.get(stream.name.as_str())?.get("topic").map(|value| value.spot)
 }

@@ -2,19 +2,19 @@
 //! What passes has the form its key wants, whatever rules it may break besides.
 
 use super::keys::{self, Form};
-use super::written::{Entry, Findings, Value, ValueKind};
-use crate::time::Span;
+use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings};
+use crate::time::Period;
 
 /// Checks everything under the root.
-pub(super) fn check(root: &mut Value, findings: &mut Findings) {
+pub(super) fn check(root: &mut ConfigValue, findings: &mut Findings) {
     match &mut root.kind {
-        ValueKind::Map(entries) => check_entries(entries, &[], findings),
-        ValueKind::Null => {}
+        ConfigKind::Map(entries) => check_entries(entries, &[], findings),
+        ConfigKind::Null => {}
         _ => findings.error(root.spot, format!("the configuration is {}, not a map", root.kind_name()), "write `key: value` lines"),
     }
 }
 
-fn check_entries(entries: &mut [Entry], names: &[&str], findings: &mut Findings) {
+fn check_entries(entries: &mut [ConfigEntry], names: &[&str], findings: &mut Findings) {
     for entry in entries {
         let path: Vec<&str> = names.iter().copied().chain([entry.name.as_str()]).collect();
         match keys::form_of(&path) {
@@ -27,49 +27,49 @@ fn check_entries(entries: &mut [Entry], names: &[&str], findings: &mut Findings)
     }
 }
 
-fn check_value(value: &mut Value, path: &[&str], form: Form, findings: &mut Findings) {
-    if matches!(value.kind, ValueKind::Null | ValueKind::Wrong) {
+fn check_value(value: &mut ConfigValue, path: &[&str], form: Form, findings: &mut Findings) {
+    if matches!(value.kind, ConfigKind::Null | ConfigKind::Wrong) {
         return;
     }
     let is_right = match form {
         Form::Map => match &mut value.kind {
-            ValueKind::Map(entries) => {
+            ConfigKind::Map(entries) => {
                 check_entries(entries, path, findings);
                 true
             }
             _ => false,
         },
         Form::Free => match &value.kind {
-            ValueKind::Map(entries) => {
+            ConfigKind::Map(entries) => {
                 check_free(entries, path, findings);
                 true
             }
             _ => false,
         },
-        Form::Text => matches!(&value.kind, ValueKind::Text { text, .. } if !text.is_empty()),
+        Form::Text => matches!(&value.kind, ConfigKind::Text { text, .. } if !text.is_empty()),
         Form::Texts => match &value.kind {
-            ValueKind::List(items) => items.iter().all(|item| matches!(&item.kind, ValueKind::Text { text, .. } if !text.is_empty())),
+            ConfigKind::List(items) => items.iter().all(|item| matches!(&item.kind, ConfigKind::Text { text, .. } if !text.is_empty())),
             _ => false,
         },
         Form::Whole(least, most) => whole(value).is_some_and(|n| (least..=most).contains(&n)),
         Form::Flag => flag(value).is_some(),
         Form::Span => span(value).is_some(),
-        Form::LongerSpan => span(value).is_some_and(|span| span > Span::ZERO),
-        Form::Word(words) => matches!(&value.kind, ValueKind::Text { text, .. } if words.contains(&text.as_str())),
+        Form::LongerSpan => span(value).is_some_and(|span| span > Period::ZERO),
+        Form::Word(words) => matches!(&value.kind, ConfigKind::Text { text, .. } if words.contains(&text.as_str())),
     };
     if !is_right {
         let what = match &value.kind {
-            ValueKind::Text { text, .. } if text.is_empty() => format!("`{}` is empty", path.join(".")),
+            ConfigKind::Text { text, .. } if text.is_empty() => format!("`{}` is empty", path.join(".")),
             _ => format!("`{}` cannot be {}", path.join("."), unfit(value, form)),
         };
         findings.error(value.spot, what, format!("write {}", wanted(form)));
-        value.kind = ValueKind::Wrong;
+        value.kind = ConfigKind::Wrong;
     }
 }
 
-fn check_free(entries: &[Entry], path: &[&str], findings: &mut Findings) {
+fn check_free(entries: &[ConfigEntry], path: &[&str], findings: &mut Findings) {
     for entry in entries {
-        if entry.value.as_text().is_none() && !matches!(entry.value.kind, ValueKind::Null | ValueKind::Wrong) {
+        if entry.value.as_text().is_none() && !matches!(entry.value.kind, ConfigKind::Null | ConfigKind::Wrong) {
             let what = format!("`{}.{}` cannot be {}", path.join("."), entry.name, entry.value.kind_name());
             findings.error(
                 entry.value.spot,
@@ -81,11 +81,11 @@ fn check_free(entries: &[Entry], path: &[&str], findings: &mut Findings) {
 }
 
 /// What is wrong with a value, without repeating it.
-fn unfit(value: &Value, form: Form) -> &'static str {
+fn unfit(value: &ConfigValue, form: Form) -> &'static str {
     match (form, &value.kind) {
-        (Form::Whole(..), ValueKind::Number(_)) => "this number",
-        (Form::Word(_) | Form::Span | Form::LongerSpan | Form::Whole(..) | Form::Flag, ValueKind::Text { .. }) => "this text",
-        (Form::Texts, ValueKind::List(_)) => "a list with anything but texts in it",
+        (Form::Whole(..), ConfigKind::Number(_)) => "this number",
+        (Form::Word(_) | Form::Span | Form::LongerSpan | Form::Whole(..) | Form::Flag, ConfigKind::Text { .. }) => "this text",
+        (Form::Texts, ConfigKind::List(_)) => "a list with anything but texts in it",
         _ => value.kind_name(),
     }
 }
@@ -105,27 +105,27 @@ fn wanted(form: Form) -> String {
 }
 
 /// A whole number in plain digits.
-pub(super) fn whole(value: &Value) -> Option<i64> {
+pub(super) fn whole(value: &ConfigValue) -> Option<i64> {
     match &value.kind {
-        ValueKind::Number(text) | ValueKind::Text { text, is_substituted: true } => text.parse().ok(),
+        ConfigKind::Number(text) | ConfigKind::Text { text, is_substituted: true } => text.parse().ok(),
         _ => None,
     }
 }
 
 /// A boolean.
-pub(super) fn flag(value: &Value) -> Option<bool> {
+pub(super) fn flag(value: &ConfigValue) -> Option<bool> {
     match &value.kind {
-        ValueKind::Bool(value) => Some(*value),
-        ValueKind::Text { text, is_substituted: true } => text.parse().ok(),
+        ConfigKind::Bool(value) => Some(*value),
+        ConfigKind::Text { text, is_substituted: true } => text.parse().ok(),
         _ => None,
     }
 }
 
 /// A duration, or `0` (docs/rules/values.md#durations).
-pub(super) fn span(value: &Value) -> Option<Span> {
+pub(super) fn span(value: &ConfigValue) -> Option<Period> {
     match &value.kind {
-        ValueKind::Number(text) | ValueKind::Text { text, .. } if text == "0" => Some(Span::ZERO),
-        ValueKind::Text { text, .. } => Span::parse(text),
+        ConfigKind::Number(text) | ConfigKind::Text { text, .. } if text == "0" => Some(Period::ZERO),
+        ConfigKind::Text { text, .. } => Period::parse(text),
         _ => None,
     }
 }

@@ -2,17 +2,17 @@
 
 use super::diagnostic::place_inside;
 use super::topic;
-use super::written::{Entry, Findings, Spot, Value, ValueKind};
+use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::id::{MAX_STREAMS, StreamIndex, StreamName};
 use crate::json::path::Path;
-use crate::record::mapping::{KeyFormat, Mapping, Mode, Source, Stream};
+use crate::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
 use crate::transport::Start;
 
 /// The streams where the configuration names none.
 const STANDARD: &str = include_str!("streams/standard.yaml");
 
 /// The streams with where each begins, in the order they were written.
-pub(super) fn resolve(root: &Value, findings: &mut Findings) -> Vec<(Stream, Start)> {
+pub(super) fn resolve(root: &ConfigValue, findings: &mut Findings) -> Vec<(Stream, Start)> {
     match root.get("streams") {
         None => standard(findings),
         Some(streams) => resolve_all(streams, findings),
@@ -22,12 +22,12 @@ pub(super) fn resolve(root: &Value, findings: &mut Findings) -> Vec<(Stream, Sta
 fn standard(findings: &mut Findings) -> Vec<(Stream, Start)> {
     let Ok(node) = crate::document::yaml::parse(STANDARD) else { return Vec::new() };
     let source = findings.add_source("the standard streams".into(), Some(STANDARD.into()), Default::default());
-    resolve_all(&Value::from_node(node, source), findings)
+    resolve_all(&ConfigValue::from_node(node, source), findings)
 }
 
-fn resolve_all(streams: &Value, findings: &mut Findings) -> Vec<(Stream, Start)> {
+fn resolve_all(streams: &ConfigValue, findings: &mut Findings) -> Vec<(Stream, Start)> {
     let entries = streams.entries();
-    if matches!(&streams.kind, ValueKind::Map(entries) if entries.is_empty()) {
+    if matches!(&streams.kind, ConfigKind::Map(entries) if entries.is_empty()) {
         findings.error(streams.spot, "`streams` names no stream", "write at least one, or leave `streams` out for the standard ones");
     }
     if let Some(entry) = entries.get(MAX_STREAMS) {
@@ -37,7 +37,7 @@ fn resolve_all(streams: &Value, findings: &mut Findings) -> Vec<(Stream, Start)>
     resolved.filter_map(|(index, entry)| resolve_one(StreamIndex(index as u8), entry, findings)).collect()
 }
 
-fn resolve_one(index: StreamIndex, entry: &Entry, findings: &mut Findings) -> Option<(Stream, Start)> {
+fn resolve_one(index: StreamIndex, entry: &ConfigEntry, findings: &mut Findings) -> Option<(Stream, Start)> {
     let name = resolve_name(entry, findings);
     let value = &entry.value;
     let mode = match text(value, "mode") {
@@ -60,7 +60,7 @@ fn resolve_one(index: StreamIndex, entry: &Entry, findings: &mut Findings) -> Op
     Some((Stream { name: name?, index, mode, topic: topic?, mapping: mapping? }, start))
 }
 
-fn resolve_name(entry: &Entry, findings: &mut Findings) -> Option<StreamName> {
+fn resolve_name(entry: &ConfigEntry, findings: &mut Findings) -> Option<StreamName> {
     match StreamName::parse(&entry.name) {
         Ok(_) if entry.name == "shares" => {
             findings.error(
@@ -78,7 +78,7 @@ fn resolve_name(entry: &Entry, findings: &mut Findings) -> Option<StreamName> {
     }
 }
 
-fn resolve_topic(entry: &Entry, findings: &mut Findings) -> Option<String> {
+fn resolve_topic(entry: &ConfigEntry, findings: &mut Findings) -> Option<String> {
     let value = required(entry, "topic", "its input topic: `topic: telemetry.raw`", findings)?;
     let topic = value.as_text()?;
     if !topic::is_valid(topic) {
@@ -88,7 +88,7 @@ fn resolve_topic(entry: &Entry, findings: &mut Findings) -> Option<String> {
     Some(topic.to_owned())
 }
 
-fn resolve_mapping(entry: &Entry, mode: Mode, findings: &mut Findings) -> Option<Mapping> {
+fn resolve_mapping(entry: &ConfigEntry, mode: Mode, findings: &mut Findings) -> Option<Mapping> {
     let value = &entry.value;
     let key_format = resolve_key_format(value, findings);
     let tenant = resolve_source(entry, "tenant", mode, &key_format, findings);
@@ -109,7 +109,7 @@ fn resolve_mapping(entry: &Entry, mode: Mode, findings: &mut Findings) -> Option
     let rewrite_tenant = paths(rewrite.and_then(|r| r.get("tenant")), findings);
     let rewrite_asset = paths(rewrite.and_then(|r| r.get("asset")), findings);
     let (tenant, asset) = (tenant?, asset?);
-    let uses_format = matches!(tenant, Source::KeyField) || matches!(asset, Source::KeyField);
+    let uses_format = matches!(tenant, FieldSource::KeyField) || matches!(asset, FieldSource::KeyField);
     let key_format = key_format.and_then(|(format, _)| format).filter(|_| uses_format);
     Some(Mapping { tenant, asset, key_format, time: time?, rewrite_tenant: rewrite_tenant?, rewrite_asset: rewrite_asset? })
 }
@@ -117,7 +117,7 @@ fn resolve_mapping(entry: &Entry, mode: Mode, findings: &mut Findings) -> Option
 /// The format, none where it is wrong, with its spot; none where there is no such key.
 type WrittenKeyFormat = Option<(Option<KeyFormat>, Spot)>;
 
-fn resolve_key_format(value: &Value, findings: &mut Findings) -> WrittenKeyFormat {
+fn resolve_key_format(value: &ConfigValue, findings: &mut Findings) -> WrittenKeyFormat {
     let written = value.get("key_format")?;
     let format = match KeyFormat::parse(written.as_text()?) {
         Ok(format) if !format.has_tenant() && !format.has_asset() => {
@@ -133,19 +133,25 @@ fn resolve_key_format(value: &Value, findings: &mut Findings) -> WrittenKeyForma
     Some((format, written.spot))
 }
 
-fn resolve_source(entry: &Entry, role: &str, mode: Mode, key_format: &WrittenKeyFormat, findings: &mut Findings) -> Option<Source> {
+fn resolve_source(
+    entry: &ConfigEntry,
+    role: &str,
+    mode: Mode,
+    key_format: &WrittenKeyFormat,
+    findings: &mut Findings,
+) -> Option<FieldSource> {
     let hint = format!("where its records name the {role}: `{role}: $.{role}`, `key`, `key.{role}` or `header:NAME`");
     let value = required(entry, role, &hint, findings)?;
     let text = value.as_text()?;
     let source = if text == "key" {
-        Source::Key
+        FieldSource::Key
     } else if text.strip_prefix("key.") == Some(role) {
         check_key_field(value.spot, role, key_format, findings)?;
-        Source::KeyField
+        FieldSource::KeyField
     } else if let Some(name) = text.strip_prefix("header:").filter(|name| !name.is_empty()) {
-        Source::Header(name.to_owned())
+        FieldSource::Header(name.to_owned())
     } else if text.starts_with('$') {
-        Source::Path(path_at(value, findings)?)
+        FieldSource::Path(path_at(value, findings)?)
     } else {
         findings.error(
             value.spot,
@@ -180,14 +186,14 @@ fn check_key_field(spot: Spot, role: &str, key_format: &WrittenKeyFormat, findin
     }
 }
 
-fn paths(list: Option<&Value>, findings: &mut Findings) -> Option<Vec<Path>> {
-    let Some(Value { kind: ValueKind::List(items), .. }) = list else { return Some(Vec::new()) };
+fn paths(list: Option<&ConfigValue>, findings: &mut Findings) -> Option<Vec<Path>> {
+    let Some(ConfigValue { kind: ConfigKind::List(items), .. }) = list else { return Some(Vec::new()) };
     let paths: Vec<_> = items.iter().map(|item| path_at(item, findings)).collect();
     paths.into_iter().collect()
 }
 
 /// A path, its errors pointing at the offending character.
-fn path_at(value: &Value, findings: &mut Findings) -> Option<Path> {
+fn path_at(value: &ConfigValue, findings: &mut Findings) -> Option<Path> {
     let text = value.as_text()?;
     match Path::parse(text) {
         Ok(path) if path.is_root() => {
@@ -204,19 +210,19 @@ fn path_at(value: &Value, findings: &mut Findings) -> Option<Path> {
     }
 }
 
-fn required<'v>(entry: &'v Entry, key: &str, hint: &str, findings: &mut Findings) -> Option<&'v Value> {
+fn required<'v>(entry: &'v ConfigEntry, key: &str, hint: &str, findings: &mut Findings) -> Option<&'v ConfigValue> {
     let value = entry.value.get(key);
-    let is_missing_by_itself = matches!(entry.value.kind, ValueKind::Map(_) | ValueKind::Null);
+    let is_missing_by_itself = matches!(entry.value.kind, ConfigKind::Map(_) | ConfigKind::Null);
     if value.is_none() && is_missing_by_itself {
         findings.error(entry.spot, format!("the stream `{}` has no `{key}`", entry.name), format!("write {hint}"));
     }
     value
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
+fn text<'v>(value: &'v ConfigValue, key: &str) -> Option<&'v str> {
     value.get(key)?.as_text()
 }
 
-fn spot_of(value: &Value, key: &str) -> Option<Spot> {
+fn spot_of(value: &ConfigValue, key: &str) -> Option<Spot> {
     value.get(key).map(|v| v.spot)
 }

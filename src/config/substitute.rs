@@ -1,23 +1,23 @@
 //! `${env:NAME}` and `${file:PATH}` inside values. `$${` is a plain `${`.
 
-use super::Surroundings;
-use super::written::{Findings, Value, ValueKind};
+use super::ConfigEnv;
+use super::written::{ConfigKind, ConfigValue, Findings};
 
 /// Replaces them in every text under `value`. What was put in is never repeated by an error.
-pub(super) fn substitute(value: &mut Value, around: &Surroundings<'_>, findings: &mut Findings) {
+pub(super) fn substitute(value: &mut ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) {
     match &mut value.kind {
-        ValueKind::Text { text, is_substituted } if text.contains("${") => match expand(text, around) {
+        ConfigKind::Text { text, is_substituted } if text.contains("${") => match expand(text, around) {
             Ok((expanded, has_any)) => {
                 *text = expanded;
                 *is_substituted |= has_any;
             }
             Err(Unexpanded { what, instead }) => {
                 findings.error(value.spot, what, instead);
-                value.kind = ValueKind::Wrong;
+                value.kind = ConfigKind::Wrong;
             }
         },
-        ValueKind::List(items) => items.iter_mut().for_each(|item| substitute(item, around, findings)),
-        ValueKind::Map(entries) => entries.iter_mut().for_each(|entry| substitute(&mut entry.value, around, findings)),
+        ConfigKind::List(items) => items.iter_mut().for_each(|item| substitute(item, around, findings)),
+        ConfigKind::Map(entries) => entries.iter_mut().for_each(|entry| substitute(&mut entry.value, around, findings)),
         _ => {}
     }
 }
@@ -28,7 +28,7 @@ struct Unexpanded {
 }
 
 /// The text with all of them replaced, and whether there was any.
-fn expand(text: &str, around: &Surroundings<'_>) -> Result<(String, bool), Unexpanded> {
+fn expand(text: &str, around: &ConfigEnv<'_>) -> Result<(String, bool), Unexpanded> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut has_any = false;
@@ -55,7 +55,7 @@ fn expand(text: &str, around: &Surroundings<'_>) -> Result<(String, bool), Unexp
     Ok((out, has_any))
 }
 
-fn look_up(inner: &str, around: &Surroundings<'_>) -> Result<String, Unexpanded> {
+fn look_up(inner: &str, around: &ConfigEnv<'_>) -> Result<String, Unexpanded> {
     match inner.split_once(':') {
         Some(("env", name)) => match around.env.iter().find(|(known, _)| known == name) {
             Some((_, value)) => Ok(value.clone()),

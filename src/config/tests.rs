@@ -8,7 +8,7 @@ mod stream_keys;
 
 /// A configuration of one file called `c.yaml`.
 fn load(text: &str) -> Result<Config, ConfigErrors> {
-    Config::load(&[("c.yaml", text)], &Surroundings::none())
+    Config::load(&[("c.yaml", text)], &ConfigEnv::none())
 }
 
 /// What is wrong with one file: line, column and what.

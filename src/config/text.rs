@@ -1,8 +1,8 @@
 //! One text as a document, with errors that show its line.
 
-use super::Surroundings;
+use super::ConfigEnv;
 use super::diagnostic::{Diagnostic, Secrets};
-use super::written::{Findings, Spot, Value, secrets_of};
+use super::written::{ConfigValue, Findings, Spot, secrets_of};
 use crate::document::Node;
 use crate::document::yaml::{self, YamlError};
 use crate::json;
@@ -26,11 +26,11 @@ fn read(text: &str) -> Result<Node, YamlError> {
 }
 
 /// Takes a file in as a source; none if it cannot be read.
-pub(super) fn read_source(name: &str, text: &str, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Value> {
+pub(super) fn read_source(name: &str, text: &str, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<ConfigValue> {
     match read_document(name, text) {
         Ok(node) => {
             let source = findings.add_source(name.to_owned(), Some(text.to_owned()), secrets_of(&node, around));
-            Some(Value::from_node(node, source))
+            Some(ConfigValue::from_node(node, source))
         }
         Err(e) => {
             let secrets = Secrets { is_unread: true, ..Secrets::default() };

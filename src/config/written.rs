@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::diagnostic::{ConfigErrors, Diagnostic, Secrets, is_secret_name};
 use super::kafka::spelling::{SECTIONS, Taken, looks_secret};
-use super::{Surroundings, keys};
-use crate::document::{Kind, Node, Place};
+use super::{ConfigEnv, keys};
+use crate::document::{DocumentKind, Node, TextPosition};
 
 /// Where a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,19 +14,19 @@ pub(super) struct Spot {
     /// The index of its source.
     pub(super) source: usize,
     /// Its place there; none in an environment variable.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<TextPosition>,
 }
 
 /// A value with its spot.
 #[derive(Debug, Clone)]
-pub(super) struct Value {
-    pub(super) kind: ValueKind,
+pub(super) struct ConfigValue {
+    pub(super) kind: ConfigKind,
     pub(super) spot: Spot,
 }
 
 /// What a value is.
 #[derive(Clone)]
-pub(super) enum ValueKind {
+pub(super) enum ConfigKind {
     Null,
     Bool(bool),
     Number(String),
@@ -35,14 +35,14 @@ pub(super) enum ValueKind {
         /// Put together from the environment or a file: it is read as whatever its key wants, and never shown.
         is_substituted: bool,
     },
-    List(Vec<Value>),
-    Map(Vec<Entry>),
+    List(Vec<ConfigValue>),
+    Map(Vec<ConfigEntry>),
     /// Something of the wrong form. The error has been noted: nothing more is said of it.
     Wrong,
 }
 
 /// Not the value itself: it may be a secret.
-impl fmt::Debug for ValueKind {
+impl fmt::Debug for ConfigKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -50,22 +50,22 @@ impl fmt::Debug for ValueKind {
 
 /// A key with its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct ConfigEntry {
     pub(super) name: String,
     /// The name as it was written, where that is another one of the same setting.
     pub(super) alias: Option<String>,
     pub(super) spot: Spot,
-    pub(super) value: Value,
+    pub(super) value: ConfigValue,
 }
 
-impl Entry {
+impl ConfigEntry {
     /// The name as it was written.
     pub(super) fn spelled(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
     }
 }
 
-impl ValueKind {
+impl ConfigKind {
     fn name(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -79,25 +79,25 @@ impl ValueKind {
     }
 }
 
-impl Value {
+impl ConfigValue {
     /// Nothing written.
     pub(super) fn empty(source: usize) -> Self {
-        Self { kind: ValueKind::Map(Vec::new()), spot: Spot { source, place: None } }
+        Self { kind: ConfigKind::Map(Vec::new()), spot: Spot { source, place: None } }
     }
 
     /// A node of a source.
     pub(super) fn from_node(node: Node, source: usize) -> Self {
         let spot = |place| Spot { source, place: Some(place) };
         let kind = match node.kind {
-            Kind::Null => ValueKind::Null,
-            Kind::Bool(value) => ValueKind::Bool(value),
-            Kind::Number(text) => ValueKind::Number(text),
-            Kind::String(text) => ValueKind::Text { text, is_substituted: false },
-            Kind::List(items) => ValueKind::List(items.into_iter().map(|n| Self::from_node(n, source)).collect()),
-            Kind::Map(members) => ValueKind::Map(
+            DocumentKind::Null => ConfigKind::Null,
+            DocumentKind::Bool(value) => ConfigKind::Bool(value),
+            DocumentKind::Number(text) => ConfigKind::Number(text),
+            DocumentKind::String(text) => ConfigKind::Text { text, is_substituted: false },
+            DocumentKind::List(items) => ConfigKind::List(items.into_iter().map(|n| Self::from_node(n, source)).collect()),
+            DocumentKind::Map(members) => ConfigKind::Map(
                 members
                     .into_iter()
-                    .map(|m| Entry { name: m.name, alias: None, spot: spot(m.place), value: Self::from_node(m.value, source) })
+                    .map(|m| ConfigEntry { name: m.name, alias: None, spot: spot(m.place), value: Self::from_node(m.value, source) })
                     .collect(),
             ),
         };
@@ -110,9 +110,9 @@ impl Value {
     }
 
     /// The entries, of none if this is no map.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[ConfigEntry] {
         match &self.kind {
-            ValueKind::Map(entries) => entries,
+            ConfigKind::Map(entries) => entries,
             _ => &[],
         }
     }
@@ -120,7 +120,7 @@ impl Value {
     /// The value under a key of a map; nothing written (null) counts as no value.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let value = &self.entries().iter().find(|e| e.name == name)?.value;
-        (!matches!(value.kind, ValueKind::Null)).then_some(value)
+        (!matches!(value.kind, ConfigKind::Null)).then_some(value)
     }
 
     /// The value at a dotted path of keys that have no dot themselves.
@@ -131,8 +131,8 @@ impl Value {
     /// The text or the written number or truth, as librdkafka takes its settings.
     pub(super) fn as_text(&self) -> Option<&str> {
         match &self.kind {
-            ValueKind::Text { text, .. } | ValueKind::Number(text) => Some(text),
-            ValueKind::Bool(value) => Some(if *value { "true" } else { "false" }),
+            ConfigKind::Text { text, .. } | ConfigKind::Number(text) => Some(text),
+            ConfigKind::Bool(value) => Some(if *value { "true" } else { "false" }),
             _ => None,
         }
     }
@@ -140,7 +140,7 @@ impl Value {
     /// Lays `over` on top: maps key by key, anything else replaces.
     pub(super) fn merge(&mut self, over: Self) {
         match (&mut self.kind, over.kind) {
-            (ValueKind::Map(entries), ValueKind::Map(more)) => {
+            (ConfigKind::Map(entries), ConfigKind::Map(more)) => {
                 for entry in more {
                     match entries.iter_mut().find(|e| e.name == entry.name) {
                         Some(old) => {
@@ -153,7 +153,7 @@ impl Value {
                 }
             }
             // A file with nothing in a section leaves the section as it is.
-            (ValueKind::Map(_), ValueKind::Null) => {}
+            (ConfigKind::Map(_), ConfigKind::Null) => {}
             (kind, over_kind) => {
                 *kind = over_kind;
                 self.spot = over.spot;
@@ -164,7 +164,7 @@ impl Value {
 
 /// Where configuration comes from.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ConfigSource {
     /// The file's name, or `environment variable NAME`.
     pub(super) name: String,
     /// The file's text.
@@ -176,7 +176,7 @@ pub(super) struct Source {
 /// All sources, and what is wrong in them.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<ConfigSource>,
     errors: Vec<(Spot, Diagnostic)>,
     warnings: Vec<Diagnostic>,
 }
@@ -184,7 +184,7 @@ pub(super) struct Findings {
 impl Findings {
     /// Takes a source in; answers its index.
     pub(super) fn add_source(&mut self, name: String, text: Option<String>, secrets: Secrets) -> usize {
-        self.sources.push(Source { name, text, secrets });
+        self.sources.push(ConfigSource { name, text, secrets });
         self.sources.len() - 1
     }
 
@@ -221,23 +221,23 @@ impl Findings {
 
 /// What must not be shown of a document: everything under `mask`, under a key whose name says so, under one that is not known,
 /// and of librdkafka's settings what is not known for harmless.
-pub(super) fn secrets_of(root: &Node, around: &Surroundings<'_>) -> Secrets {
+pub(super) fn secrets_of(root: &Node, around: &ConfigEnv<'_>) -> Secrets {
     let mut secrets = Secrets::default();
     collect_secrets(root, &mut Vec::new(), false, around, &mut secrets);
     secrets
 }
 
-fn collect_secrets<'n>(node: &'n Node, names: &mut Vec<&'n str>, is_secret: bool, around: &Surroundings<'_>, into: &mut Secrets) {
+fn collect_secrets<'n>(node: &'n Node, names: &mut Vec<&'n str>, is_secret: bool, around: &ConfigEnv<'_>, into: &mut Secrets) {
     match &node.kind {
-        Kind::String(text) | Kind::Number(text) if is_secret => {
+        DocumentKind::String(text) | DocumentKind::Number(text) if is_secret => {
             into.begins.push(node.place);
             if text.contains(char::is_whitespace) {
                 into.pieces.extend(text.split_whitespace().map(str::to_owned));
             }
         }
-        Kind::Bool(_) if is_secret => into.begins.push(node.place),
-        Kind::List(items) => items.iter().for_each(|item| collect_secrets(item, names, is_secret, around, into)),
-        Kind::Map(members) => {
+        DocumentKind::Bool(_) if is_secret => into.begins.push(node.place),
+        DocumentKind::List(items) => items.iter().for_each(|item| collect_secrets(item, names, is_secret, around, into)),
+        DocumentKind::Map(members) => {
             for member in members {
                 names.push(&member.name);
                 let is_secret = is_secret || is_secret_at(names, &member.value, around);
@@ -249,7 +249,7 @@ fn collect_secrets<'n>(node: &'n Node, names: &mut Vec<&'n str>, is_secret: bool
     }
 }
 
-fn is_secret_at(names: &[&str], value: &Node, around: &Surroundings<'_>) -> bool {
+fn is_secret_at(names: &[&str], value: &Node, around: &ConfigEnv<'_>) -> bool {
     match names {
         ["kafka", section, name] if SECTIONS.contains(section) => {
             let text = value.as_str().unwrap_or_default();
@@ -264,7 +264,7 @@ fn is_secret_at(names: &[&str], value: &Node, around: &Surroundings<'_>) -> bool
 /// Whether an unknown key is a slip of the pen in a known one, whose value is no secret.
 fn is_slip_of_harmless(names: &[&str], value: &Node) -> bool {
     let Some((name, around)) = names.split_last() else { return false };
-    let is_scalar = !matches!(value.kind, Kind::List(_) | Kind::Map(_));
+    let is_scalar = !matches!(value.kind, DocumentKind::List(_) | DocumentKind::Map(_));
     is_scalar && keys::slip_of(around, name).is_some_and(|known| !is_secret_name(&known))
 }
 
@@ -274,13 +274,17 @@ mod tests {
 
     #[test]
     fn a_value_is_never_written_out_by_debug() {
-        let entry = |name: &str, text: &str| Entry {
+        let entry = |name: &str, text: &str| ConfigEntry {
             name: name.to_owned(),
             alias: None,
             spot: Spot { source: 0, place: None },
-            value: Value { kind: ValueKind::Text { text: text.to_owned(), is_substituted: false }, spot: Spot { source: 0, place: None } },
+            value: ConfigValue {
+                kind: ConfigKind::Text { text: text.to_owned(), is_substituted: false },
+                spot: Spot { source: 0, place: None },
+            },
         };
-        let shown = format!("{:?}", Value { kind: ValueKind::Map(vec![entry("a", "hunter2")]), spot: Spot { source: 0, place: None } });
+        let shown =
+            format!("{:?}", ConfigValue { kind: ConfigKind::Map(vec![entry("a", "hunter2")]), spot: Spot { source: 0, place: None } });
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -7,7 +7,7 @@ pub mod yaml;
 
 /// Where a node begins in its text, both counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Place {
+pub struct TextPosition {
     /// The line.
     pub line: u32,
     /// The column in that line.
@@ -18,14 +18,14 @@ pub struct Place {
 #[derive(Debug, Clone)]
 pub struct Node {
     /// What it is.
-    pub kind: Kind,
+    pub kind: DocumentKind,
     /// Where it begins.
-    pub place: Place,
+    pub place: TextPosition,
 }
 
 /// What a node is.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum DocumentKind {
     /// `null`, in YAML also `~` and nothing at all.
     Null,
     /// `true` or `false`.
@@ -46,7 +46,7 @@ pub struct Member {
     /// Its name, unescaped.
     pub name: String,
     /// Where the name begins.
-    pub place: Place,
+    pub place: TextPosition,
     /// Its value.
     pub value: Node,
 }
@@ -60,7 +60,7 @@ impl Node {
     /// The members, of none if this is no map.
     pub fn members(&self) -> &[Member] {
         match &self.kind {
-            Kind::Map(members) => members,
+            DocumentKind::Map(members) => members,
             _ => &[],
         }
     }
@@ -68,7 +68,7 @@ impl Node {
     /// The text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
-            Kind::String(text) => Some(text),
+            DocumentKind::String(text) => Some(text),
             _ => None,
         }
     }
@@ -76,7 +76,7 @@ impl Node {
     /// The elements, if this is a list.
     pub fn as_list(&self) -> Option<&[Node]> {
         match &self.kind {
-            Kind::List(items) => Some(items),
+            DocumentKind::List(items) => Some(items),
             _ => None,
         }
     }
@@ -84,25 +84,25 @@ impl Node {
     /// The truth, if this is a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         match self.kind {
-            Kind::Bool(value) => Some(value),
+            DocumentKind::Bool(value) => Some(value),
             _ => None,
         }
     }
 
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
-        matches!(self.kind, Kind::Null)
+        matches!(self.kind, DocumentKind::Null)
     }
 
     /// What this is, in words for an error.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a boolean",
-            Kind::Number(_) => "a number",
-            Kind::String(_) => "a string",
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a map",
+            DocumentKind::Null => "null",
+            DocumentKind::Bool(_) => "a boolean",
+            DocumentKind::Number(_) => "a number",
+            DocumentKind::String(_) => "a string",
+            DocumentKind::List(_) => "a list",
+            DocumentKind::Map(_) => "a map",
         }
     }
 }

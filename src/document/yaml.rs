@@ -9,7 +9,7 @@ mod words;
 
 use std::collections::HashMap;
 
-use super::{Node, Place};
+use super::{Node, TextPosition};
 
 /// How deep lists and maps may lie in one another; the document itself is 1.
 pub const MAX_DEPTH: usize = 128;
@@ -24,9 +24,9 @@ pub struct YamlError {
     /// What is wrong and what to write instead, without the text's own values.
     pub what: String,
     /// Where it was found.
-    pub place: Place,
+    pub place: TextPosition,
     /// Where the other half of it stands, as with a key that is written twice.
-    pub other: Option<Place>,
+    pub other: Option<TextPosition>,
 }
 
 /// Reads the one document of a text; nothing but blanks and comments is null. A key that is written twice in one map is
@@ -50,7 +50,7 @@ pub fn refuse_repeats(node: &Node) -> Result<(), YamlError> {
     Ok(())
 }
 
-fn repeated(name: &str, first: Place, place: Place) -> YamlError {
+fn repeated(name: &str, first: TextPosition, place: TextPosition) -> YamlError {
     let what = format!("the key `{name}` is written twice, first in line {}, column {}; keep one of them", first.line, first.column);
     YamlError { what, place, other: Some(first) }
 }

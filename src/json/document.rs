@@ -2,24 +2,24 @@
 
 use super::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
 use super::text::write_string;
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 
 /// Parses what docs/rules/values.md#json-that-is-read takes; members keep their order and repeats, numbers their text.
 pub fn parse(text: &[u8]) -> Result<Node, InvalidJson> {
     let mut tape = Tape::default();
     tape.parse(text)?;
-    let mut builder = Builder { tape: &tape, text, buffer: String::new(), behind: 0, place: Place { line: 1, column: 1 } };
+    let mut builder = NodeBuilder { tape: &tape, text, buffer: String::new(), behind: 0, place: TextPosition { line: 1, column: 1 } };
     Ok(builder.node(NodeIndex::ROOT))
 }
 
 /// Appends the node as JSON without whitespace, numbers as written (docs/rules/values.md#json-that-is-written).
 pub fn write(node: &Node, out: &mut Vec<u8>) {
     match &node.kind {
-        Kind::Null => out.extend_from_slice(b"null"),
-        Kind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Kind::Number(number) => out.extend_from_slice(number.as_bytes()),
-        Kind::String(text) => write_string(text, out),
-        Kind::List(items) => {
+        DocumentKind::Null => out.extend_from_slice(b"null"),
+        DocumentKind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        DocumentKind::Number(number) => out.extend_from_slice(number.as_bytes()),
+        DocumentKind::String(text) => write_string(text, out),
+        DocumentKind::List(items) => {
             out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
@@ -29,7 +29,7 @@ pub fn write(node: &Node, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Kind::Map(members) => {
+        DocumentKind::Map(members) => {
             out.push(b'{');
             for (at, member) in members.iter().enumerate() {
                 if at > 0 {
@@ -45,26 +45,26 @@ pub fn write(node: &Node, out: &mut Vec<u8>) {
 }
 
 /// Recursion is bounded by the depth that the tape allows.
-struct Builder<'a> {
+struct NodeBuilder<'a> {
     tape: &'a Tape,
     text: &'a [u8],
     buffer: String,
     /// The byte that `place` is the place of. Nodes are visited in the order they stand, so it only moves on.
     behind: usize,
-    place: Place,
+    place: TextPosition,
 }
 
-impl Builder<'_> {
+impl NodeBuilder<'_> {
     fn node(&mut self, node: NodeIndex) -> Node {
         let place = self.place_of(self.tape.span(node).start);
         let kind = match self.tape.kind(node) {
-            NodeKind::Null => Kind::Null,
-            NodeKind::True => Kind::Bool(true),
-            NodeKind::False => Kind::Bool(false),
-            NodeKind::Number => Kind::Number(String::from_utf8_lossy(self.tape.raw(self.text, node)).into_owned()),
-            NodeKind::String => Kind::String(self.tape.string(self.text, node, &mut self.buffer).unwrap_or_default().to_owned()),
-            NodeKind::Array => Kind::List(self.tape.children(node).map(|child| self.node(child)).collect()),
-            NodeKind::Object => Kind::Map(self.tape.children(node).map(|child| self.member(child)).collect()),
+            NodeKind::Null => DocumentKind::Null,
+            NodeKind::True => DocumentKind::Bool(true),
+            NodeKind::False => DocumentKind::Bool(false),
+            NodeKind::Number => DocumentKind::Number(String::from_utf8_lossy(self.tape.raw(self.text, node)).into_owned()),
+            NodeKind::String => DocumentKind::String(self.tape.string(self.text, node, &mut self.buffer).unwrap_or_default().to_owned()),
+            NodeKind::Array => DocumentKind::List(self.tape.children(node).map(|child| self.node(child)).collect()),
+            NodeKind::Object => DocumentKind::Map(self.tape.children(node).map(|child| self.member(child)).collect()),
         };
         Node { kind, place }
     }
@@ -75,10 +75,10 @@ impl Builder<'_> {
         Member { name, place, value: self.node(node) }
     }
 
-    fn place_of(&mut self, at: usize) -> Place {
+    fn place_of(&mut self, at: usize) -> TextPosition {
         for &byte in &self.text[self.behind..at] {
             if byte == b'\n' {
-                self.place = Place { line: self.place.line + 1, column: 1 };
+                self.place = TextPosition { line: self.place.line + 1, column: 1 };
             } else if byte & 0xc0 != 0x80 {
                 self.place.column += 1;
             }

@@ -58,7 +58,7 @@ pub struct PathError {
 
 /// How many values a path selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum Selected {
     /// None.
     Nothing,
     /// This one.
@@ -87,11 +87,11 @@ impl Path {
     }
 
     /// The one value that the path selects; allocates nothing.
-    pub fn find(&self, text: &[u8], tape: &Tape) -> Found {
-        let mut found = Found::Nothing;
+    pub fn find(&self, text: &[u8], tape: &Tape) -> Selected {
+        let mut found = Selected::Nothing;
         visit(&self.segments, text, tape, NodeIndex::ROOT, &mut |node| {
-            found = if found == Found::Nothing { Found::One(node) } else { Found::Several };
-            found != Found::Several
+            found = if found == Selected::Nothing { Selected::One(node) } else { Selected::Several };
+            found != Selected::Several
         });
         found
     }
@@ -179,9 +179,9 @@ mod tests {
         assert_eq!(
             found,
             match nodes[..] {
-                [] => Found::Nothing,
-                [one] => Found::One(one),
-                _ => Found::Several,
+                [] => Selected::Nothing,
+                [one] => Selected::One(one),
+                _ => Selected::Several,
             }
         );
         nodes.iter().map(|&node| String::from_utf8(tape.raw(text.as_bytes(), node).to_vec()).unwrap()).collect()

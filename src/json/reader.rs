@@ -1,6 +1,6 @@
 //! The pass that fills a tape.
 
-use super::tape::{BLANKS, ESCAPED, Entry, InvalidJson, MAX_DEPTH, Name, NodeKind, hash_name};
+use super::tape::{BLANKS, ESCAPED, InvalidJson, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
 use super::{scan, text};
 
 /// Around the root there is no container.
@@ -8,13 +8,13 @@ const OUTSIDE: u32 = u32::MAX;
 
 /// Reads the one value of `text`, known to be UTF-8, by all rules (docs/rules/values.md#json-that-is-read) or by the grammar alone, and
 /// appends its entries.
-pub(super) fn read<const GRAMMAR_ONLY: bool>(text: &[u8], entries: &mut Vec<Entry>, unescaped: &mut String) -> Result<(), InvalidJson> {
+pub(super) fn read<const GRAMMAR_ONLY: bool>(text: &[u8], entries: &mut Vec<TapeEntry>, unescaped: &mut String) -> Result<(), InvalidJson> {
     Reader { text, entries, unescaped, at: 0, blanks: 0, depth: 0, container: OUTSIDE, in_object: false }.read::<GRAMMAR_ONLY>()
 }
 
 struct Reader<'a> {
     text: &'a [u8],
-    entries: &'a mut Vec<Entry>,
+    entries: &'a mut Vec<TapeEntry>,
     /// Memory for unescaping.
     unescaped: &'a mut String,
     at: usize,
@@ -29,7 +29,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// One loop instead of recursion, so that no depth of input can exhaust the stack.
     fn read<const GRAMMAR_ONLY: bool>(mut self) -> Result<(), InvalidJson> {
-        let mut name = Name::default();
+        let mut name = MemberName::default();
         loop {
             self.skip_blanks();
             let start = self.at;
@@ -71,7 +71,7 @@ impl Reader<'_> {
                 _ => return Err(self.error("no value")),
             };
             let next = self.entries.len() as u32 + 1;
-            self.entries.push(Entry { start: start as u32, end: self.at as u32, next, name, kind, flags });
+            self.entries.push(TapeEntry { start: start as u32, end: self.at as u32, next, name, kind, flags });
             if self.close_all()? {
                 return Ok(());
             }
@@ -80,7 +80,7 @@ impl Reader<'_> {
     }
 
     /// Opens a container; false if it is empty, its end still unread.
-    fn open<const GRAMMAR_ONLY: bool>(&mut self, opening: u8, name: Name) -> Result<bool, InvalidJson> {
+    fn open<const GRAMMAR_ONLY: bool>(&mut self, opening: u8, name: MemberName) -> Result<bool, InvalidJson> {
         if self.depth == MAX_DEPTH && !GRAMMAR_ONLY {
             return Err(self.error("deeper than 128"));
         }
@@ -89,7 +89,7 @@ impl Reader<'_> {
         self.in_object = opening == b'{';
         let (kind, closing) = if self.in_object { (NodeKind::Object, b'}') } else { (NodeKind::Array, b']') };
         let start = self.at as u32;
-        self.entries.push(Entry { start, end: self.blanks, next: self.container, name, kind, flags: 0 });
+        self.entries.push(TapeEntry { start, end: self.blanks, next: self.container, name, kind, flags: 0 });
         self.container = index;
         self.at += 1;
         self.skip_blanks();
@@ -130,9 +130,9 @@ impl Reader<'_> {
 
     /// In an object, the name that stands here, up to behind its colon.
     #[inline(always)]
-    fn member_name<const GRAMMAR_ONLY: bool>(&mut self) -> Result<Name, InvalidJson> {
+    fn member_name<const GRAMMAR_ONLY: bool>(&mut self) -> Result<MemberName, InvalidJson> {
         if !self.in_object {
-            return Ok(Name::default());
+            return Ok(MemberName::default());
         }
         if scan::byte(self.text, self.at) != b'"' {
             return Err(self.error("no member name"));
@@ -146,7 +146,7 @@ impl Reader<'_> {
             return Err(self.error("no colon"));
         }
         self.at += 1;
-        Ok(Name { start: start as u32, end: behind as u32 - 1, hash, is_escaped })
+        Ok(MemberName { start: start as u32, end: behind as u32 - 1, hash, is_escaped })
     }
 
     #[cold]

@@ -68,20 +68,20 @@ impl NodeKind {
 
 /// One value. Offsets count the record's bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
+pub(crate) struct TapeEntry {
     /// Its first byte.
     pub(crate) start: u32,
     /// Behind its last byte; while a container is open, the runs of blanks counted before it.
     pub(crate) end: u32,
     /// The entry behind the last one inside it; while a container is open, the container around it.
     pub(crate) next: u32,
-    pub(crate) name: Name,
+    pub(crate) name: MemberName,
     pub(crate) kind: NodeKind,
     /// `ESCAPED`, `BLANKS`.
     pub(super) flags: u8,
 }
 
-impl Entry {
+impl TapeEntry {
     /// Whether the member has this name, unescaped.
     #[inline(always)]
     pub(crate) fn has_name(&self, text: &[u8], name: &str) -> bool {
@@ -103,7 +103,7 @@ pub(super) const BLANKS: u8 = 2;
 
 /// A member's name. In an array and of the root it is empty.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Name {
+pub(crate) struct MemberName {
     /// What stands between the quotes.
     pub(crate) start: u32,
     pub(crate) end: u32,
@@ -117,7 +117,7 @@ pub(crate) struct Name {
 /// Functions that take `text` want the bytes that were parsed.
 #[derive(Debug, Default)]
 pub struct Tape {
-    entries: Vec<Entry>,
+    entries: Vec<TapeEntry>,
     unescaped: String,
 }
 
@@ -203,7 +203,7 @@ impl Tape {
     }
 
     #[inline(always)]
-    pub(crate) fn entry(&self, node: NodeIndex) -> &Entry {
+    pub(crate) fn entry(&self, node: NodeIndex) -> &TapeEntry {
         &self.entries[node.0 as usize]
     }
 }
@@ -242,7 +242,7 @@ impl Iterator for Children<'_> {
 impl<'a> Children<'a> {
     /// The next one with its entry.
     #[inline(always)]
-    pub(crate) fn next_entry(&mut self) -> Option<(NodeIndex, &'a Entry)> {
+    pub(crate) fn next_entry(&mut self) -> Option<(NodeIndex, &'a TapeEntry)> {
         if self.at >= self.end {
             return None;
         }

@@ -10,10 +10,10 @@ use super::client::{ClientError, Deadline, Logged, Unanswered, ask, create, hear
 use super::committed::CommittedOffsets;
 use super::end_probe::KafkaEndProbe;
 use super::failure;
-use super::native::{Kind, Queue};
+use super::native::{EventKind, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, SourcePartition};
 
 /// The longest wait for one question to the cluster.
@@ -95,16 +95,16 @@ impl Archive for KafkaArchive {
         while into.len() < full && into.bytes() < heavy {
             let Some(event) = self.queue.poll(if into.len() == before { deadline.left() } else { Duration::ZERO }) else { break };
             match event.kind() {
-                Kind::Record => {
+                EventKind::Record => {
                     let Some(record) = event.record() else { continue };
                     // What came of an earlier place is still in the queue at times.
                     if record.topic() == topic.as_bytes() && record.partition() == *partition && record.offset() >= from.0 {
                         last = Some(record.offset());
-                        let (offset, timestamp) = (Offset(record.offset()), Millis(record.timestamp_ms()));
+                        let (offset, timestamp) = (Offset(record.offset()), TimestampMs(record.timestamp_ms()));
                         into.push(source, offset, timestamp, record.key(), record.value(), record.headers());
                     }
                 }
-                Kind::Error => {
+                EventKind::Error => {
                     let found = event.failure();
                     if found.code == Code::AutoOffsetReset {
                         return Err(ConsumeError::Unavailable(format!("{topic} cannot be read on: {}", found.words)));
@@ -113,7 +113,7 @@ impl Archive for KafkaArchive {
                         return Err(error);
                     }
                 }
-                Kind::Log => log(&event),
+                EventKind::Log => log(&event),
                 _ => {}
             }
         }

@@ -9,7 +9,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 use super::client::{ClientError, Deadline, Logged, create, heard_elsewhere, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::LogBounds;
 
 /// A client for questions about input partitions. It never joins the group.
@@ -30,7 +30,7 @@ impl Backlog {
     }
 
     /// The Kafka timestamp of the first record at or behind an offset; none if no record comes within `wait`.
-    pub fn timestamp_at(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<Option<Millis>, ClientError> {
+    pub fn timestamp_at(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<Option<TimestampMs>, ClientError> {
         let failed = |error| ClientError::of(&error);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Place::Offset(offset.0)).map_err(failed)?;
@@ -39,7 +39,7 @@ impl Backlog {
         let mut found = None;
         while found.is_none() && !deadline.has_passed() {
             // Errors of the poll are of no interest here: the question is asked again in the next round.
-            found = self.consumer.poll(deadline.left()).and_then(Result::ok).and_then(|m| m.timestamp().to_millis()).map(Millis);
+            found = self.consumer.poll(deadline.left()).and_then(Result::ok).and_then(|m| m.timestamp().to_millis()).map(TimestampMs);
         }
         self.consumer.unassign().map_err(failed)?;
         Ok(found)

@@ -14,8 +14,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::failure::{self, Outlook};
 use super::log_lines;
-use super::native::{Event, Failure, Kind, Queue};
-use super::trouble::{Trouble, Why};
+use super::native::{ClientFailure, Event, EventKind, Queue};
+use super::trouble::{Connection, Trouble};
 use crate::config::kafka::spelling::{canonical, looks_secret};
 use crate::transport::ConsumeError;
 
@@ -217,8 +217,8 @@ pub(super) fn watermarks(
 /// What an error event of a consumer means for its reader; none for what librdkafka gets over by itself. A topic or partition
 /// that is said to be missing is looked for until `wait` is over: one just made is not known to every broker yet, nor is any to a
 /// broker that has just started.
-pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: Failure, wait: Duration) -> Option<ConsumeError> {
-    let Failure { code, is_fatal, words, at } = found;
+pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: ClientFailure, wait: Duration) -> Option<ConsumeError> {
+    let ClientFailure { code, is_fatal, words, at } = found;
     if is_fatal || failure::outlook(code) != Outlook::MayPass {
         return failure::of_input(code, is_fatal, words);
     }
@@ -270,12 +270,12 @@ impl Logged {
     /// Serves an event that is a log line or an error, and notes what it says of connections.
     pub(super) fn take(&self, event: &Event) {
         match event.kind() {
-            Kind::Log => {
+            EventKind::Log => {
                 let (level, facility, line) = event.log_line();
                 self.trouble.hear_line(&facility, &line);
                 log_lines::say(level, &facility, &line);
             }
-            Kind::Error => {
+            EventKind::Error => {
                 let found = event.failure();
                 self.error(KafkaError::Global(found.code), &found.words);
             }
@@ -290,8 +290,8 @@ impl Logged {
             return ClientError::Unavailable(words);
         }
         match self.trouble.why() {
-            Some(Why::LoginRefused(reason)) => ClientError::LoginRefused(reason),
-            Some(Why::Unreachable(reason)) => ClientError::Unavailable(format!("no answer from {}: {reason}", self.bootstrap)),
+            Some(Connection::LoginRefused(reason)) => ClientError::LoginRefused(reason),
+            Some(Connection::Unreachable(reason)) => ClientError::Unavailable(format!("no answer from {}: {reason}", self.bootstrap)),
             None => ClientError::Unavailable(format!("no answer from {}: {words}", self.bootstrap)),
         }
     }
@@ -299,8 +299,8 @@ impl Logged {
     /// The refusal of the login that was heard last; none where there was none.
     pub(super) fn refused_login(&self) -> Option<ClientError> {
         match self.trouble.why()? {
-            Why::LoginRefused(reason) => Some(ClientError::LoginRefused(reason)),
-            Why::Unreachable(_) => None,
+            Connection::LoginRefused(reason) => Some(ClientError::LoginRefused(reason)),
+            Connection::Unreachable(_) => None,
         }
     }
 }

@@ -8,10 +8,10 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, input_failure, log};
 use super::failure;
-use super::native::{Fetched, Kind, Queue};
+use super::native::{EventKind, Fetched, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
 /// So long a topic that is said to be missing is looked for.
@@ -46,7 +46,7 @@ impl KafkaControlLog {
 fn copy(record: Fetched<'_>) -> ControlRecord {
     ControlRecord {
         offset: Offset(record.offset()),
-        timestamp: Millis(record.timestamp_ms()),
+        timestamp: TimestampMs(record.timestamp_ms()),
         value: record.value().map(<[u8]>::to_vec),
         headers: record
             .headers()
@@ -62,8 +62,8 @@ impl ControlLog for KafkaControlLog {
         while into.len() < full {
             let Some(event) = self.queue.poll(if into.len() == before { deadline.left() } else { Duration::ZERO }) else { break };
             match event.kind() {
-                Kind::Record => into.extend(event.record().map(copy)),
-                Kind::Error => {
+                EventKind::Record => into.extend(event.record().map(copy)),
+                EventKind::Error => {
                     let found = event.failure();
                     if found.code == Code::AutoOffsetReset {
                         return Err(ConsumeError::Fatal(format!("{} cannot be read on: {}", self.topic, found.words)));
@@ -72,7 +72,7 @@ impl ControlLog for KafkaControlLog {
                         return Err(error);
                     }
                 }
-                Kind::Log => log(&event),
+                EventKind::Log => log(&event),
                 _ => {}
             }
         }

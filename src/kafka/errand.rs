@@ -12,7 +12,7 @@ static STUCK: AtomicUsize = AtomicUsize::new(0);
 
 /// One thread that makes one kind of call for its owner.
 #[derive(Debug)]
-pub(super) struct Errand<J, A> {
+pub(super) struct BoundedCall<J, A> {
     jobs: SyncSender<J>,
     answers: Receiver<A>,
 }
@@ -24,7 +24,7 @@ pub(super) struct GivenUp {
     pub(super) stuck: usize,
 }
 
-impl<J: Send + 'static, A: Send + 'static> Errand<J, A> {
+impl<J: Send + 'static, A: Send + 'static> BoundedCall<J, A> {
     /// Starts the thread; it ends with its owner, or when a call that was given up comes back at last.
     pub(super) fn start(name: &str, call: impl Fn(J) -> A + Send + 'static) -> io::Result<Self> {
         // Without room for an answer nobody waits for, the thread is told by the send whether it was given up.
@@ -63,7 +63,7 @@ mod tests {
     fn a_call_that_comes_back_is_answered_and_one_that_does_not_is_given_up() {
         let (release, held) = mpsc::channel::<()>();
         let (ended, ends) = mpsc::channel::<()>();
-        let errand = Errand::start("test", move |wait: bool| {
+        let errand = BoundedCall::start("test", move |wait: bool| {
             let _ends_with_the_thread = &ended;
             if wait {
                 held.recv().unwrap();
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn it_ends_with_its_owner() {
         let (says, hears) = mpsc::channel::<()>();
-        let errand = Errand::start("test", move |()| says.send(()).unwrap()).unwrap();
+        let errand = BoundedCall::start("test", move |()| says.send(()).unwrap()).unwrap();
         drop(errand);
         assert!(hears.recv().is_err());
     }

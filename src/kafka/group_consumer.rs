@@ -10,11 +10,11 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, heard_elsewhere, input_failure, watermarks};
 use super::failure;
-use super::native::{Event, Failure, Fetched, Kind, Queue, member_id};
+use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
-use crate::time::Millis;
-use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartition, Start};
+use crate::time::TimestampMs;
+use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, Start};
 
 /// The longest wait for a question to the cluster.
 const ASK: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const POLL_BYTES: usize = 16 << 20;
 
 /// One input topic of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct InputTopic {
     /// What its records are of.
     pub stream: StreamIndex,
     /// The topic.
@@ -45,7 +45,7 @@ pub struct KafkaConsumer {
     // Above the consumer: it must be dropped first.
     queue: Queue,
     consumer: BaseConsumer<Logged>,
-    sources: Vec<Source>,
+    sources: Vec<InputTopic>,
     /// What this member has.
     held: Vec<SourcePartition>,
     /// Those of them that nothing is taken from until they are released.
@@ -62,7 +62,7 @@ pub struct KafkaConsumer {
 
 impl KafkaConsumer {
     /// Joins `group` for the topics of `sources`. Returns at once; the first assignment comes out of `poll`.
-    pub fn join(settings: &KafkaSettings, group: &str, sources: &[Source]) -> Result<Self, ClientError> {
+    pub fn join(settings: &KafkaSettings, group: &str, sources: &[InputTopic]) -> Result<Self, ClientError> {
         let consumer: BaseConsumer<Logged> = create(&settings.consumer(group, "read_committed"))?;
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ClientError::Settings("a group needs a name".to_owned()))?;
         let topics: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
@@ -111,7 +111,7 @@ impl KafkaConsumer {
         if !self.unconfirmed.is_empty() {
             self.unconfirmed.retain(|(unconfirmed, _)| *unconfirmed != source);
         }
-        into.push(source, Offset(record.offset()), Millis(record.timestamp_ms()), record.key(), record.value(), record.headers());
+        into.push(source, Offset(record.offset()), TimestampMs(record.timestamp_ms()), record.key(), record.value(), record.headers());
     }
 
     /// Takes in what the group's coordinator has decided. Until it is answered here librdkafka begins no other rebalance.
@@ -122,11 +122,11 @@ impl KafkaConsumer {
     /// answered the revoke, which comes after the assign in the queue. A revoke is answered by `incremental_unassign` alone. So that is
     /// called here and nowhere else: giving one partition back to take it again would be taken for the answer to a revoke that is
     /// yet to be told of, and its partitions would go to others while this member still reads them under the newest generation.
-    fn rebalance(&mut self, event: &Event, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+    fn rebalance(&mut self, event: &Event, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
         let partitions: Vec<SourcePartition> =
             event.partitions().iter().filter_map(|(topic, partition)| self.source_of(topic.as_bytes(), *partition)).collect();
         let is_incremental = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        if event.kind() == Kind::Assign {
+        if event.kind() == EventKind::Assign {
             self.pause_or_resume(self.is_paused)?;
             let nothing = TopicPartitionList::new();
             let answer = if is_incremental { self.consumer.incremental_assign(&nothing) } else { self.consumer.assign(&nothing) };
@@ -135,7 +135,7 @@ impl KafkaConsumer {
             self.waiting.extend(&new);
             self.held.extend(&new);
             self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
-            changes.push(Change::Assigned(partitions));
+            changes.push(AssignmentChange::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();
             let fetched: Vec<SourcePartition> = self.fetched.iter().filter(|p| partitions.contains(p)).copied().collect();
@@ -149,7 +149,7 @@ impl KafkaConsumer {
             }
             let answer = if is_incremental { self.consumer.incremental_unassign(&self.list(&fetched)) } else { self.consumer.unassign() };
             // Told also if the answer fails: what is gone is gone, and its records must not be committed.
-            changes.push(Change::Revoked(partitions));
+            changes.push(AssignmentChange::Revoked(partitions));
             answer.map_err(|error| failure::of_input_call(&error))?;
         }
         Ok(())
@@ -213,9 +213,9 @@ impl KafkaConsumer {
         }
     }
 
-    fn fail(&self, failure: Failure, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+    fn fail(&self, failure: ClientFailure, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
         if failure.code == Code::AutoOffsetReset {
-            let Failure { words, at, .. } = failure;
+            let ClientFailure { words, at, .. } = failure;
             let at = at.and_then(|(topic, partition, offset)| Some((self.source_of(topic.as_bytes(), partition)?, offset)));
             let Some((partition, offset)) = at else { return Err(ConsumeError::Fatal(words)) };
             // What comes late, of a partition that has left already, is of no interest. Without an offset the log was truncated.
@@ -226,7 +226,7 @@ impl KafkaConsumer {
                 // It has stopped fetching for good, at a place that nobody wants it to be at.
                 return Err(ConsumeError::Fatal(format!("{words} (at {offset}, while it was held)")));
             }
-            changes.push(Change::OutOfRange(partition));
+            changes.push(AssignmentChange::OutOfRange(partition));
             return Ok(());
         }
         input_failure(&self.consumer, failure, LOOK).map_or(Ok(()), Err)
@@ -254,7 +254,7 @@ impl KafkaConsumer {
 impl GroupConsumer for KafkaConsumer {
     type Membership = KafkaMembership;
 
-    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
         if self.is_paused && !self.unconfirmed.is_empty() {
             self.pause_or_resume(true)?;
         }
@@ -266,15 +266,15 @@ impl GroupConsumer for KafkaConsumer {
         while into.len() < full && into.bytes() < heavy {
             let Some(event) = self.queue.poll(if into.len() == before { deadline.left() } else { Duration::ZERO }) else { break };
             match event.kind() {
-                Kind::Record => {
+                EventKind::Record => {
                     if let Some(record) = event.record() {
                         self.take(record, into);
                     }
                 }
-                Kind::Assign | Kind::Revoke => self.rebalance(&event, changes)?,
-                Kind::Error => self.fail(event.failure(), changes)?,
-                Kind::Log => super::client::log(&event),
-                Kind::Reports | Kind::Other => {}
+                EventKind::Assign | EventKind::Revoke => self.rebalance(&event, changes)?,
+                EventKind::Error => self.fail(event.failure(), changes)?,
+                EventKind::Log => super::client::log(&event),
+                EventKind::Reports | EventKind::Other => {}
             }
             // Records after a change must not share a batch with those before it: a partition may have come back.
             if changes.len() > found || into.bytes() >= Batch::MAX_BYTES {

@@ -56,7 +56,7 @@ pub(super) struct Event(NonNull<rd::RDKafkaEvent>);
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EventKind {
     Record,
     Assign,
     Revoke,
@@ -68,7 +68,7 @@ pub(super) enum Kind {
 
 /// An error event.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct ClientFailure {
     pub(super) code: Code,
     pub(super) is_fatal: bool,
     pub(super) words: String,
@@ -77,18 +77,18 @@ pub(super) struct Failure {
 }
 
 impl Event {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> EventKind {
         // SAFETY: the event lives as long as `self`.
         match unsafe { rd::rd_kafka_event_type(self.0.as_ptr()) } {
-            rd::RD_KAFKA_EVENT_FETCH => Kind::Record,
-            rd::RD_KAFKA_EVENT_DR => Kind::Reports,
-            rd::RD_KAFKA_EVENT_ERROR => Kind::Error,
-            rd::RD_KAFKA_EVENT_LOG => Kind::Log,
+            rd::RD_KAFKA_EVENT_FETCH => EventKind::Record,
+            rd::RD_KAFKA_EVENT_DR => EventKind::Reports,
+            rd::RD_KAFKA_EVENT_ERROR => EventKind::Error,
+            rd::RD_KAFKA_EVENT_LOG => EventKind::Log,
             rd::RD_KAFKA_EVENT_REBALANCE => match self.code() {
-                Code::AssignPartitions => Kind::Assign,
-                _ => Kind::Revoke,
+                Code::AssignPartitions => EventKind::Assign,
+                _ => EventKind::Revoke,
             },
-            _ => Kind::Other,
+            _ => EventKind::Other,
         }
     }
 
@@ -116,7 +116,7 @@ impl Event {
     }
 
     /// What an `Error` event says.
-    pub(super) fn failure(&self) -> Failure {
+    pub(super) fn failure(&self) -> ClientFailure {
         // SAFETY: the event lives as long as `self`; the text is null or owned by the event; the partition is null or ours to
         // destroy, and its topic ends in NUL.
         unsafe {
@@ -127,7 +127,7 @@ impl Event {
             if !at.is_null() {
                 rd::rd_kafka_topic_partition_destroy(at);
             }
-            Failure { code: self.code(), is_fatal, words, at: partition }
+            ClientFailure { code: self.code(), is_fatal, words, at: partition }
         }
     }
 

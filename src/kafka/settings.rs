@@ -200,12 +200,12 @@ impl KafkaSettings {
     }
 
     fn make_without_broker(&self) -> Result<(), ClientError> {
-        let alone = |mut config: ClientConfig| {
+        let sole_record = |mut config: ClientConfig| {
             config.remove(canonical("bootstrap.servers"));
             config
         };
-        create::<BaseConsumer<Logged>>(&alone(self.consumer("check", "read_committed")))?;
-        create::<BaseProducer<Logged>>(&alone(self.transactional_producer("check"))).map(drop)
+        create::<BaseConsumer<Logged>>(&sole_record(self.consumer("check", "read_committed")))?;
+        create::<BaseProducer<Logged>>(&sole_record(self.transactional_producer("check"))).map(drop)
     }
 }
 

@@ -8,10 +8,10 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 use super::client::{ClientError, Deadline, Logged, create, input_failure};
 use super::end_probe::KafkaEndProbe;
 use super::failure;
-use super::native::{Fetched, Kind, Queue};
+use super::native::{EventKind, Fetched, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
 
 /// The longest wait for one question about a partition's bounds.
@@ -33,8 +33,8 @@ impl<'a> ReadRecord<'a> {
     }
 
     /// Its Kafka timestamp.
-    pub fn timestamp(self) -> Millis {
-        Millis(self.0.timestamp_ms())
+    pub fn timestamp(self) -> TimestampMs {
+        TimestampMs(self.0.timestamp_ms())
     }
 
     /// Its key; `None` is Kafka's null.
@@ -182,18 +182,18 @@ impl TopicReader {
         let mut wait = wait;
         while let Some(event) = self.queue.poll(wait) {
             match event.kind() {
-                Kind::Record => {
+                EventKind::Record => {
                     wait = Duration::ZERO;
                     event.record().map(ReadRecord).into_iter().for_each(&mut each);
                 }
-                Kind::Error => {
+                EventKind::Error => {
                     self.consumer.context().take(&event);
                     let found = event.failure();
                     if let Some(error) = input_failure(&self.consumer, found, ASK) {
                         return Err(error);
                     }
                 }
-                Kind::Log => self.consumer.context().take(&event),
+                EventKind::Log => self.consumer.context().take(&event),
                 _ => {}
             }
         }

@@ -12,10 +12,10 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, unanswered};
-use super::errand::{Errand, GivenUp};
+use super::errand::{BoundedCall, GivenUp};
 use super::failure;
-use super::group_consumer::{KafkaMembership, Source};
-use super::native::{Kind, Queue, Topics, flush};
+use super::group_consumer::{InputTopic, KafkaMembership};
+use super::native::{EventKind, Queue, Topics, flush};
 use super::settings::KafkaSettings;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
@@ -47,9 +47,9 @@ pub struct KafkaProducer {
     topics: Topics,
     producer: Arc<BaseProducer<Logged>>,
     /// Sends offsets; none once that did not come back.
-    errand: Option<Errand<Sending, KafkaResult<()>>>,
+    errand: Option<BoundedCall<Sending, KafkaResult<()>>>,
     transactional_id: String,
-    sources: Vec<Source>,
+    sources: Vec<InputTopic>,
     /// Of commit, abort and everything else that waits for the coordinator.
     limit: Duration,
     /// Since the last abort or begin, in the order of their reports.
@@ -69,11 +69,11 @@ impl KafkaProducer {
     /// Where sending offsets hangs, as librdkafka's can when the group's coordinator has gone (#5456, #5511), it is given up as
     /// `Fatal` after a third of the transaction time-out: the next producer of the name fences this one, whose call ends when
     /// some broker comes or goes. With more than sixteen such calls at a time the process ends (exit code 69).
-    pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[Source], wait: Duration) -> Result<Self, ClientError> {
+    pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[InputTopic], wait: Duration) -> Result<Self, ClientError> {
         let producer: BaseProducer<Logged> = create(&settings.transactional_producer(transactional_id))?;
         let queue = Queue::of_producer(producer.client()).ok_or_else(|| ClientError::Settings("the producer has no queue".to_owned()))?;
         let limit = Duration::from_millis(settings.transaction_timeout_ms());
-        let errand = Errand::start("kafka-offsets", |job: Sending| {
+        let errand = BoundedCall::start("kafka-offsets", |job: Sending| {
             job.producer.send_offsets_to_transaction(&job.offsets, &job.membership, job.limit)
         });
         let errand = errand.map_err(|error| ClientError::Settings(format!("no thread to send offsets: {error}")))?;
@@ -133,7 +133,7 @@ impl KafkaProducer {
     fn serve(&mut self) {
         while let Some(event) = self.queue.poll(Duration::ZERO) {
             match event.kind() {
-                Kind::Reports => event.failed_reports(|topic, code| {
+                EventKind::Reports => event.failed_reports(|topic, code| {
                     // One failed batch makes a report of each of its records: the first of a kind says it all.
                     let Some(failure) = failure::of_record(topic, code, &code.to_string()) else {
                         self.has_purged = true;
@@ -144,7 +144,7 @@ impl KafkaProducer {
                         self.failures.push(failure);
                     }
                 }),
-                Kind::Log | Kind::Error => self.producer.context().take(&event),
+                EventKind::Log | EventKind::Error => self.producer.context().take(&event),
                 _ => {}
             }
         }

@@ -25,7 +25,7 @@ struct Heard {
 
 /// Why a client has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum Connection {
     /// The cluster does not let it in.
     LoginRefused(String),
     /// Host unknown, connection refused, TLS against plain text, and the like.
@@ -56,11 +56,11 @@ impl Trouble {
     }
 
     /// What explains that there is no answer now.
-    pub(super) fn why(&self) -> Option<Why> {
+    pub(super) fn why(&self) -> Option<Connection> {
         let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh =
             |entry: &Option<(String, Deadline)>| entry.as_ref().filter(|(_, until)| !until.has_passed()).map(|(words, _)| words.clone());
-        fresh(&heard.login).map(Why::LoginRefused).or_else(|| fresh(&heard.last).map(Why::Unreachable))
+        fresh(&heard.login).map(Connection::LoginRefused).or_else(|| fresh(&heard.last).map(Connection::Unreachable))
     }
 }
 
@@ -91,10 +91,10 @@ mod tests {
         );
         trouble.hear(Code::AllBrokersDown, "1/1 brokers are down");
         let unknown = "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known";
-        assert_eq!(trouble.why(), Some(Why::Unreachable(unknown.to_owned())));
+        assert_eq!(trouble.why(), Some(Connection::Unreachable(unknown.to_owned())));
         trouble.hear(Code::Authentication, "sasl_ssl://b:1/1: SASL authentication error: no (after 1ms in state AUTH_REQ)");
         trouble.hear_line("FAIL", "[thrd:b:2/2]: b:2/2: Connect to ipv4#1.2.3.4:2 failed: Connection refused (after 0ms in state CONNECT)");
-        assert_eq!(trouble.why(), Some(Why::LoginRefused("sasl_ssl://b:1/1: SASL authentication error: no".to_owned())));
+        assert_eq!(trouble.why(), Some(Connection::LoginRefused("sasl_ssl://b:1/1: SASL authentication error: no".to_owned())));
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         trouble.hear_line("REQTMOUT", "[thrd:b:2/2]: b:2/2: Timed out");
         assert_eq!(trouble.why(), None);
         trouble.hear_line("FAIL", "[thrd:b:2/2]: b:2/2: Disconnected: connecting to a SSL listener? (after 0ms in state CONNECT)");
-        assert_eq!(trouble.why(), Some(Why::Unreachable("b:2/2: Disconnected: connecting to a SSL listener?".to_owned())));
+        assert_eq!(trouble.why(), Some(Connection::Unreachable("b:2/2: Disconnected: connecting to a SSL listener?".to_owned())));
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         ] {
             let trouble = Trouble::default();
             trouble.hear(Code::SSL, words);
-            assert_eq!(matches!(trouble.why(), Some(Why::LoginRefused(_))), is_login, "{words}");
+            assert_eq!(matches!(trouble.why(), Some(Connection::LoginRefused(_))), is_login, "{words}");
         }
     }
 }

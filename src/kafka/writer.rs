@@ -35,12 +35,12 @@ pub enum WriteError {
 pub(super) const EVENT_HEADERS: &[(&str, &[u8])] = &[("content-type", b"application/cloudevents+json; charset=UTF-8")];
 
 /// One report at a time: `append` waits for its own.
-struct Reported {
+struct AppendReport {
     report: Mutex<Option<Result<Offset, Code>>>,
     logged: Logged,
 }
 
-impl ClientContext for Reported {
+impl ClientContext for AppendReport {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         self.logged.log(level, facility, line);
     }
@@ -52,7 +52,7 @@ impl ClientContext for Reported {
     }
 }
 
-impl ProducerContext for Reported {
+impl ProducerContext for AppendReport {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -72,19 +72,19 @@ pub(super) const SEND_AGAIN: Duration = Duration::from_millis(50);
 /// An idempotent producer that waits for each record's acknowledgement by all in-sync replicas. One record at a time also keeps
 /// it from spinning: librdkafka polls without a pause while more than five records of a partition wait for acknowledgements and
 /// others are due.
-pub struct Writer {
-    producer: BaseProducer<Reported>,
+pub struct EventWriter {
+    producer: BaseProducer<AppendReport>,
     topic: String,
     wait: Duration,
 }
 
-impl Writer {
+impl EventWriter {
     /// Writes to `topic`; a record that is not acknowledged within `wait` has failed.
     pub fn open(settings: &KafkaSettings, topic: &str, wait: Duration) -> Result<Self, ClientError> {
         let mut config = settings.idempotent_producer();
         put(&mut config, "linger.ms", "0");
         put(&mut config, "message.timeout.ms", &wait.as_millis().max(1).to_string());
-        let context = Reported { report: Mutex::default(), logged: Logged::of(&config) };
+        let context = AppendReport { report: Mutex::default(), logged: Logged::of(&config) };
         let producer = create_for(&config, context)?;
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }

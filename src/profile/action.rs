@@ -1,10 +1,10 @@
 //! What a transform does to a member.
 
-use crate::document::{Kind, Member, Node};
+use crate::document::{DocumentKind, Member, Node};
 use crate::json::document;
 use crate::json::step::Step;
 use crate::json::text::write_string;
-use crate::time::Span;
+use crate::time::Period;
 use std::collections::HashMap;
 
 /// The action of one entry of `transform`.
@@ -15,7 +15,7 @@ pub(crate) enum Action {
     /// Down to a multiple.
     Bucket(Step),
     /// A time down to a multiple since 1970; above zero.
-    Truncate(Span),
+    Truncate(Period),
     Mask(Mask),
     /// To this name.
     Rename(String),
@@ -55,7 +55,7 @@ pub(crate) struct Disclosure<'a> {
     /// The name that the member leaves under.
     pub(crate) new_name: Option<&'a str>,
     /// The step that the Kafka timestamp is floored by where the action hits the time member: it would tell what the value hides.
-    pub(crate) floors_timestamp: Option<Span>,
+    pub(crate) floors_timestamp: Option<Period>,
 }
 
 impl Action {
@@ -91,8 +91,8 @@ impl Action {
     /// `const`, of any value.
     pub(super) fn constant(value: &Node) -> Self {
         let kind = match value.kind {
-            Kind::Number(_) => ConstKind::Number,
-            Kind::String(_) => ConstKind::String,
+            DocumentKind::Number(_) => ConstKind::Number,
+            DocumentKind::String(_) => ConstKind::String,
             _ => ConstKind::Other,
         };
         let mut json = Vec::new();
@@ -104,7 +104,7 @@ impl Action {
 /// Of a repeated name the last value stands in the first place (docs/rules/profiles.md#constants).
 fn write_constant(node: &Node, out: &mut Vec<u8>) {
     match &node.kind {
-        Kind::List(items) => {
+        DocumentKind::List(items) => {
             out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 out.extend_from_slice(if at > 0 { b"," } else { b"" });
@@ -112,7 +112,7 @@ fn write_constant(node: &Node, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Kind::Map(members) => {
+        DocumentKind::Map(members) => {
             out.push(b'{');
             for (at, (name, value)) in last_values(members).into_iter().enumerate() {
                 out.extend_from_slice(if at > 0 { b"," } else { b"" });
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(of(&Action::Round(2)), replaced);
         assert_eq!(of(&Action::Bucket(Step::parse("5").unwrap())), replaced);
         assert_eq!(of(&Action::constant(&document::parse(b"1").unwrap())), replaced);
-        let minute = Span::parse("1m").unwrap();
+        let minute = Period::parse("1m").unwrap();
         assert_eq!(of(&Action::Truncate(minute)), (false, false, None, Some(minute)));
         assert_eq!(of(&Action::Rename("new".to_owned())), (false, true, Some("new".to_owned()), None));
     }

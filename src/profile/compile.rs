@@ -6,8 +6,8 @@ use super::trie::{Rules, Trie, TrieBuilder};
 use crate::id::StreamIndex;
 use crate::json::path::Path;
 use crate::json::tape::hash_name;
-use crate::record::mapping::{Mapping, Source, Stream};
-use crate::time::Span;
+use crate::record::mapping::{FieldSource, Mapping, Stream};
+use crate::time::Period;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A published profile, compiled once for all who use it.
@@ -36,7 +36,7 @@ pub struct Projection {
 /// A `truncate`, seen from the time member.
 #[derive(Debug)]
 pub(super) struct Truncate {
-    pub(super) step: Span,
+    pub(super) step: Period,
     /// One of its paths is the mapping's: it hits every record.
     pub(super) always: bool,
     /// Otherwise its paths are tried on each record.
@@ -102,7 +102,7 @@ impl Projection {
 
 fn add_mapping<'a>(trie: &mut TrieBuilder<'a>, mapping: &'a Mapping) {
     for (source, rule) in [(&mapping.tenant, Rules::TENANT), (&mapping.asset, Rules::ASSET)] {
-        if let Source::Path(path) = source {
+        if let FieldSource::Path(path) = source {
             trie.add(path, rule, None);
         }
     }

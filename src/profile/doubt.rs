@@ -1,7 +1,7 @@
 //! What a profile may say and hardly means: it passes, and is warned about.
 
 use super::spec::{Placed, ProfileSpec, Section};
-use crate::document::Place;
+use crate::document::TextPosition;
 use crate::json::path::{Path, Segment};
 use crate::record::mapping::Stream;
 
@@ -11,7 +11,7 @@ pub struct Doubt {
     /// What has no effect, and what to write instead.
     pub what: String,
     /// Where it was written.
-    pub place: Place,
+    pub place: TextPosition,
 }
 
 impl ProfileSpec {
@@ -78,14 +78,14 @@ mod tests {
     use super::*;
     use crate::id::{StreamIndex, StreamName};
     use crate::json::document;
-    use crate::record::mapping::{Mapping, Mode, Source};
+    use crate::record::mapping::{FieldSource, Mapping, Mode};
 
     fn doubts(section: &str, has_secret: bool) -> Vec<String> {
         let text = format!(r#"{{"telemetry":{section}}}"#);
         let spec = ProfileSpec::read(&document::parse(text.as_bytes()).unwrap()).unwrap();
         let mapping = Mapping {
-            tenant: Source::Key,
-            asset: Source::Key,
+            tenant: FieldSource::Key,
+            asset: FieldSource::Key,
             key_format: None,
             time: Some(Path::parse("$.ts").unwrap()),
             rewrite_tenant: Vec::new(),

@@ -5,11 +5,11 @@ use super::compile::Profile;
 use super::mask::MaskKeys;
 use super::project::{Parties, Projector, Provenance};
 use super::spec::{ProfileSpec, Section};
-use super::value::{Means, ValueKind, apply};
+use super::value::{ActionContext, ValueKind, apply};
 use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::{Literal, Path, Segment};
-use crate::record::mapping::{Mapping, Mode, Source, Stream};
+use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use proptest::prelude::*;
 
 /// A JSON value, scalars and names as they are spelled.
@@ -21,7 +21,7 @@ enum Value {
 }
 
 /// A value with the unescaped name it stands under, if it is a member.
-type Step<'a> = (Option<String>, &'a Value);
+type ReferenceStep<'a> = (Option<String>, &'a Value);
 
 fn text_of(spelled: &str) -> Option<String> {
     serde_json::from_str(spelled).ok()
@@ -74,7 +74,7 @@ impl Model<'_> {
     }
 
     /// What a container shows, brackets included.
-    fn inside<'v>(&self, chain: &[Step<'v>]) -> String {
+    fn inside<'v>(&self, chain: &[ReferenceStep<'v>]) -> String {
         let extended = |name: Option<String>, value: &'v Value| {
             let mut longer = chain.to_vec();
             longer.push((name, value));
@@ -115,7 +115,7 @@ impl Model<'_> {
         }
     }
 
-    fn value(&self, chain: &[Step<'_>]) -> Option<String> {
+    fn value(&self, chain: &[ReferenceStep<'_>]) -> Option<String> {
         let inside = self.inside(chain);
         let around =
             |paths: &[super::spec::Placed]| (1..=chain.len()).any(|end| paths.iter().any(|placed| selects(&placed.path, &chain[..end])));
@@ -138,25 +138,30 @@ impl Model<'_> {
         for action in self.actions(chain) {
             let mut made = Vec::new();
             let (mut keys, mut unescaped) = (MaskKeys::new(Some(b"secret")), String::new());
-            kind =
-                apply(action, kind, &json, &mut Means { keys: &mut keys, parties: &self.parties, unescaped: &mut unescaped }, &mut made)?;
+            kind = apply(
+                action,
+                kind,
+                &json,
+                &mut ActionContext { keys: &mut keys, parties: &self.parties, unescaped: &mut unescaped },
+                &mut made,
+            )?;
             json = made;
         }
         Some(String::from_utf8(json).unwrap())
     }
 
-    fn actions<'b>(&'b self, chain: &'b [Step<'b>]) -> impl Iterator<Item = &'b Action> {
+    fn actions<'b>(&'b self, chain: &'b [ReferenceStep<'b>]) -> impl Iterator<Item = &'b Action> {
         let hit = |transform: &&super::spec::Transform| transform.paths.iter().any(|placed| selects(&placed.path, chain));
         self.section.transforms.iter().filter(hit).map(|transform| &transform.action)
     }
 
-    fn new_name(&self, chain: &[Step<'_>]) -> Option<String> {
+    fn new_name(&self, chain: &[ReferenceStep<'_>]) -> Option<String> {
         self.actions(chain).filter_map(|action| if let Action::Rename(name) = action { Some(name.clone()) } else { None }).last()
     }
 
     /// The id that a value becomes, and whether the mapping itself names it.
-    fn id_of(&self, chain: &[Step<'_>]) -> Option<(&str, bool)> {
-        let mapped = |source: &Source| matches!(source, Source::Path(path) if selects(path, chain));
+    fn id_of(&self, chain: &[ReferenceStep<'_>]) -> Option<(&str, bool)> {
+        let mapped = |source: &FieldSource| matches!(source, FieldSource::Path(path) if selects(path, chain));
         let also = |paths: &[Path]| paths.iter().any(|path| selects(path, chain));
         let (tenant, asset) = (mapped(&self.mapping.tenant), mapped(&self.mapping.asset));
         let is_mapped = tenant || asset;
@@ -166,10 +171,10 @@ impl Model<'_> {
         (tenant || also(&self.mapping.rewrite_tenant)).then_some((self.parties.target, is_mapped))
     }
 
-    fn is_mapped_name(&self, parent: &[Step<'_>], name: &str) -> bool {
+    fn is_mapped_name(&self, parent: &[ReferenceStep<'_>], name: &str) -> bool {
         let sources = [&self.mapping.tenant, &self.mapping.asset]
             .into_iter()
-            .filter_map(|source| if let Source::Path(path) = source { Some(path) } else { None });
+            .filter_map(|source| if let FieldSource::Path(path) = source { Some(path) } else { None });
         sources.chain(&self.mapping.rewrite_tenant).chain(&self.mapping.rewrite_asset).any(|path| match path.segments.split_last() {
             Some((Segment::Name(last), before)) => last.text == name && selects(&Path { segments: before.to_vec() }, parent),
             Some((Segment::Wildcard, before)) => selects(&Path { segments: before.to_vec() }, parent),
@@ -179,7 +184,7 @@ impl Model<'_> {
 }
 
 /// Whether a path selects the value that a chain from the root leads to.
-fn selects(path: &Path, chain: &[Step<'_>]) -> bool {
+fn selects(path: &Path, chain: &[ReferenceStep<'_>]) -> bool {
     path.segments.len() == chain.len() - 1
         && path.segments.iter().zip(&chain[1..]).all(|(segment, (name, value))| match segment {
             Segment::Name(wanted) => name.as_ref() == Some(&wanted.text),
@@ -280,9 +285,9 @@ fn parsed(paths: &[String]) -> Vec<Path> {
     paths.iter().map(|path| Path::parse(path).unwrap()).collect()
 }
 
-fn source(paths: &[String]) -> Source {
+fn source(paths: &[String]) -> FieldSource {
     // The root is no id of anything.
-    paths.first().filter(|path| *path != "$").map_or(Source::Key, |path| Source::Path(Path::parse(path).unwrap()))
+    paths.first().filter(|path| *path != "$").map_or(FieldSource::Key, |path| FieldSource::Path(Path::parse(path).unwrap()))
 }
 
 fn stream(mapping: Mapping) -> Stream {
@@ -337,7 +342,7 @@ proptest! {
 }
 
 fn is_container_at(record: &Value, path: Option<&Path>) -> bool {
-    fn visit(chain: &[Step<'_>], path: &Path) -> bool {
+    fn visit(chain: &[ReferenceStep<'_>], path: &Path) -> bool {
         let value = chain.last().unwrap().1;
         let longer = |name: Option<String>, value| {
             let mut longer = chain.to_vec();

@@ -3,7 +3,7 @@
 use super::plan::Selection;
 use super::trie::Rules;
 use super::walk::Walk;
-use crate::json::tape::{Entry, NodeIndex, NodeKind};
+use crate::json::tape::{NodeIndex, NodeKind, TapeEntry};
 use std::ops::Range;
 
 impl Walk<'_> {
@@ -61,7 +61,7 @@ impl Walk<'_> {
 
     /// Copies a member whole, as it is written but for blanks between tokens.
     #[inline(always)]
-    fn copy_member(&mut self, child: NodeIndex, entry: &Entry, is_first: bool) {
+    fn copy_member(&mut self, child: NodeIndex, entry: &TapeEntry, is_first: bool) {
         let begins = entry.name.start as usize - 1;
         if !is_first {
             self.template.separate(self.text, begins);

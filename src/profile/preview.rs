@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::spec::{Placed, Section, Transform};
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::json::document::write;
 use crate::json::path::{Path, Segment};
 
@@ -58,12 +58,12 @@ pub struct MemberView {
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Step {
+enum PathStep {
     Name(String),
     Element,
 }
 
-type Steps = Vec<Step>;
+type Steps = Vec<PathStep>;
 
 /// Values by their path, in the order in which the paths first come.
 #[derive(Default)]
@@ -81,16 +81,16 @@ impl Leaves {
 
     fn collect(&mut self, node: &Node, at: &mut Steps) {
         match &node.kind {
-            Kind::Map(members) if !members.is_empty() => {
+            DocumentKind::Map(members) if !members.is_empty() => {
                 for member in members {
-                    at.push(Step::Name(member.name.clone()));
+                    at.push(PathStep::Name(member.name.clone()));
                     self.collect(&member.value, at);
                     at.pop();
                 }
             }
-            Kind::List(items) if !items.is_empty() => {
+            DocumentKind::List(items) if !items.is_empty() => {
                 for item in items {
-                    at.push(Step::Element);
+                    at.push(PathStep::Element);
                     self.collect(item, at);
                     at.pop();
                 }
@@ -157,36 +157,36 @@ fn renames(section: &Section) -> Vec<(&Path, &str)> {
 }
 
 /// Where a member at `path` comes out: every name on its way that a rename hits is another one.
-fn renamed(path: &[Step], renames: &[(&Path, &str)]) -> Steps {
+fn renamed(path: &[PathStep], renames: &[(&Path, &str)]) -> Steps {
     let mut new = path.to_vec();
     for (at, step) in new.iter_mut().enumerate() {
         // Paths are matched against the input's names (docs/rules/profiles.md#paths), so the old way is looked at.
         if let Some((_, name)) = renames.iter().find(|(rename, _)| is_at(rename, &path[..=at])) {
-            *step = Step::Name((*name).to_owned());
+            *step = PathStep::Name((*name).to_owned());
         }
     }
     new
 }
 
-fn is_at(path: &Path, steps: &[Step]) -> bool {
-    let is_step = |(segment, step): (&Segment, &Step)| match (segment, step) {
-        (Segment::Name(name), Step::Name(step)) => name.text == *step,
-        (Segment::Name(_), Step::Element) => false,
+fn is_at(path: &Path, steps: &[PathStep]) -> bool {
+    let is_step = |(segment, step): (&Segment, &PathStep)| match (segment, step) {
+        (Segment::Name(name), PathStep::Name(step)) => name.text == *step,
+        (Segment::Name(_), PathStep::Element) => false,
         _ => true,
     };
     path.segments.len() == steps.len() && path.segments.iter().zip(steps).all(is_step)
 }
 
-fn text(steps: &[Step]) -> String {
+fn text(steps: &[PathStep]) -> String {
     let mut text = "$".to_owned();
     for step in steps {
         match step {
-            Step::Element => text.push_str("[*]"),
-            Step::Name(name) if is_plain(name) => {
+            PathStep::Element => text.push_str("[*]"),
+            PathStep::Name(name) if is_plain(name) => {
                 text.push('.');
                 text.push_str(name);
             }
-            Step::Name(name) => text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))),
+            PathStep::Name(name) => text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))),
         }
     }
     text

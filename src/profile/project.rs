@@ -5,9 +5,9 @@ use super::mask::MaskKeys;
 use super::template::Template;
 use super::walk::{Scratch, Walk};
 use crate::id::Epoch;
-use crate::json::path::Found;
+use crate::json::path::Selected;
 use crate::json::tape::{InvalidJson, Tape};
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// Between whom a record passes, and under which id.
 #[derive(Debug, Clone, Copy)]
@@ -40,17 +40,17 @@ pub struct Projector {
     keys: MaskKeys,
     scratch: Scratch,
     /// What projections made of the loaded record; those behind `made` are memory to use again.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Projected>,
     made: usize,
 }
 
 /// What one projection made of the loaded record.
 #[derive(Debug, Default)]
-struct Outcome {
+struct Projected {
     projection: u64,
     template: Template,
     /// By which the Kafka timestamp is floored, one after the other.
-    steps: Vec<Span>,
+    steps: Vec<Period>,
 }
 
 /// So many projections of one record are remembered.
@@ -86,7 +86,7 @@ impl Projector {
         parties: &Parties<'_>,
         provenance: Option<&Provenance<'_>>,
         out: &mut Vec<u8>,
-    ) -> &[Span] {
+    ) -> &[Period] {
         let at = self.outcome(text, projection, parties);
         let outcome = &self.outcomes[at];
         outcome.template.write(parties, provenance, out);
@@ -103,7 +103,7 @@ impl Projector {
         }
         let at = known.unwrap_or(self.made % MAX_OUTCOMES);
         if at >= self.outcomes.len() {
-            self.outcomes.push(Outcome::default());
+            self.outcomes.push(Projected::default());
         }
         self.made = self.made.max(at + 1);
         let outcome = &mut self.outcomes[at];
@@ -116,13 +116,13 @@ impl Projector {
     }
 }
 
-fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec<Span>) {
+fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec<Period>) {
     steps.clear();
     if projection.truncates.is_empty() {
         return;
     }
     let time = match projection.time.as_ref().map(|path| path.find(text, tape)) {
-        Some(Found::One(node)) => Some(node),
+        Some(Selected::One(node)) => Some(node),
         _ => None,
     };
     for truncate in &projection.truncates {
@@ -135,9 +135,9 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
 
 /// A Kafka timestamp floored by the steps that `Projector::project` answered. Where the multiple lies before the
 /// year 1, which no line can write (docs/rules/values.md#times), it is the first moment that can be written.
-pub fn floor_timestamp(timestamp: Millis, steps: &[Span]) -> Millis {
-    let floor = |nanos: i128, step: &Span| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
+pub fn floor_timestamp(timestamp: TimestampMs, steps: &[Period]) -> TimestampMs {
+    let floor = |nanos: i128, step: &Period| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
     let nanos = steps.iter().fold(timestamp.moment().nanos(), floor);
-    let floored = Millis(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN));
-    floored.max(Moment::FIRST.millis().min(timestamp))
+    let floored = TimestampMs(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN));
+    floored.max(TimestampNs::FIRST.millis().min(timestamp))
 }

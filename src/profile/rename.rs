@@ -2,7 +2,7 @@
 //! time.
 
 use super::spec::{Placed, Section, SpecError, error};
-use crate::document::Place;
+use crate::document::TextPosition;
 use crate::json::path::{Name, Segment};
 use crate::json::tape::MAX_DEPTH;
 use std::collections::{HashMap, HashSet};
@@ -44,7 +44,7 @@ fn check_name(new: &str, old: &Name, parent: &[Segment], from: &Placed) -> Resul
 }
 
 /// What the includes that no exclude takes back begin with, down to where a record can reach.
-fn included_prefixes(section: &Section) -> HashMap<&[Segment], Place> {
+fn included_prefixes(section: &Section) -> HashMap<&[Segment], TextPosition> {
     let excluded: HashSet<&[Segment]> = section.exclude.iter().map(|exclude| &exclude.path.segments[..]).collect();
     let mut included = HashMap::new();
     for Placed { path, place, .. } in &section.include {

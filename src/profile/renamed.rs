@@ -4,7 +4,7 @@
 use super::plan::Selection;
 use super::template::Mark;
 use super::trie::TrieIndex;
-use super::walk::{Arrival, Piece, Walk};
+use super::walk::{RenameArrival, RenamedMember, Walk};
 use crate::json::tape::NodeIndex;
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ impl<'a> Walk<'a> {
             }
             if is_shown || plan.is_identity() {
                 let (to, rename) = (self.template.mark(), rename.filter(|_| is_shown));
-                self.scratch.pieces.push(Piece { member: child, from, to, rename, is_identity: plan.is_identity() });
+                self.scratch.pieces.push(RenamedMember { member: child, from, to, rename, is_identity: plan.is_identity() });
                 self.note_arrival(rename, first_arrival);
             }
             self.forget(&plan);
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
         if let Some(rename) = rename
             && !arrivals[first..].iter().any(|arrival| arrival.rename == rename)
         {
-            arrivals.push(Arrival { rename, is_barred: false });
+            arrivals.push(RenameArrival { rename, is_barred: false });
         }
     }
 
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
             let name = self.new_name(self.scratch.arrivals[at].rename);
             let mut standing: std::slice::Iter<'_, TrieIndex> = self.active_nodes(active.clone()).iter();
             let is_mapped = standing.any(|&index| self.projection.trie.is_identity_name(index, name));
-            let is_there = |piece: &Piece| piece.is_identity && self.tape.name_is(self.text, piece.member, name);
+            let is_there = |piece: &RenamedMember| piece.is_identity && self.tape.name_is(self.text, piece.member, name);
             let is_barred = is_mapped || self.scratch.pieces[first_piece..].iter().any(is_there);
             self.scratch.arrivals[at].is_barred = is_barred;
         }
@@ -95,12 +95,13 @@ impl<'a> Walk<'a> {
         shows_something
     }
 
-    fn stays(&self, piece: &Piece, arrivals: &[Arrival]) -> bool {
+    fn stays(&self, piece: &RenamedMember, arrivals: &[RenameArrival]) -> bool {
         match piece.rename {
             Some(rename) => arrivals.iter().any(|arrival| arrival.rename == rename && !arrival.is_barred),
             None => {
-                let takes_name =
-                    |arrival: &Arrival| !arrival.is_barred && self.tape.name_is(self.text, piece.member, self.new_name(arrival.rename));
+                let takes_name = |arrival: &RenameArrival| {
+                    !arrival.is_barred && self.tape.name_is(self.text, piece.member, self.new_name(arrival.rename))
+                };
                 piece.is_identity || !arrivals.iter().any(takes_name)
             }
         }

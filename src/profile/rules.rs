@@ -6,14 +6,14 @@ use super::spec::ProfileSpec;
 use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::Path;
-use crate::record::mapping::{Mapping, Mode, Source, Stream};
-use crate::time::{Millis, Moment, Span};
+use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 const PARTIES: Parties<'_> = Parties { owner: "northwind", target: "acme", target_asset: "EX-1" };
 
 /// `tenant`, `asset` and `time` name members where they begin with `$`.
 fn mapping(tenant: &str, asset: &str, time: &str) -> Mapping {
-    let source = |text: &str| if text.starts_with('$') { Source::Path(Path::parse(text).unwrap()) } else { Source::Key };
+    let source = |text: &str| if text.starts_with('$') { FieldSource::Path(Path::parse(text).unwrap()) } else { FieldSource::Key };
     Mapping {
         tenant: source(tenant),
         asset: source(asset),
@@ -42,7 +42,7 @@ fn compiled(mapping: Mapping, section: &str) -> Profile {
     Profile::compile(&spec, &[stream(mapping)])
 }
 
-fn shown_with_steps(mapping: Mapping, section: &str, record: &str) -> (String, Vec<Span>) {
+fn shown_with_steps(mapping: Mapping, section: &str, record: &str) -> (String, Vec<Period>) {
     let profile = compiled(mapping, section);
     let mut projector = Projector::new(Some(b"s3cret"));
     projector.load(record.as_bytes()).unwrap();
@@ -190,7 +190,7 @@ fn d34_transforms_apply_in_their_order_and_a_dropped_member_stays_dropped() {
 
 #[test]
 fn d38_a_truncate_of_the_time_member_floors_the_timestamp_too() {
-    let minute = Span::parse("1m").unwrap();
+    let minute = Period::parse("1m").unwrap();
     let record = r#"{"tenant":"northwind","asset":"NW-7","ts":"2026-01-01T00:01:59Z","other":{"ts":1}}"#;
     let of = |transforms: &str| shown_with_steps(usual(), &format!(r#"{{"transform":[{transforms}]}}"#), record);
     let (out, steps) = of(r#"{"path":"$.ts","truncate":"1m"}"#);
@@ -201,13 +201,13 @@ fn d38_a_truncate_of_the_time_member_floors_the_timestamp_too() {
         (r#"{"tenant":"acme","asset":"EX-1"}"#.to_owned(), vec![minute])
     );
     assert_eq!(of(r#"{"path":"$.ts","mask":null},{"path":"$.ts","truncate":"1m"}"#).1, [minute]);
-    assert_eq!(of(r#"{"path":"$.ts","truncate":"7s"},{"paths":["$['ts']"],"truncate":"1m"}"#).1, [Span::parse("7s").unwrap(), minute]);
+    assert_eq!(of(r#"{"path":"$.ts","truncate":"7s"},{"paths":["$['ts']"],"truncate":"1m"}"#).1, [Period::parse("7s").unwrap(), minute]);
     assert_eq!(of(r#"{"path":"$.*.ts","truncate":"1m"},{"path":"$.other","truncate":"1m"}"#).1, []);
-    assert_eq!(floor_timestamp(Millis(119_999), &[Span::parse("7s").unwrap(), minute]), Millis(60_000));
-    assert_eq!(floor_timestamp(Millis(-1), &[minute]), Millis(-60_000));
-    assert_eq!(floor_timestamp(Millis(-1), &[]), Millis(-1));
-    assert_eq!(floor_timestamp(Millis(-1), &[Span::parse("3000000d").unwrap()]), Moment::FIRST.millis());
-    assert_eq!(floor_timestamp(Millis(i64::MAX), &[minute]).0 % 60_000, 0);
+    assert_eq!(floor_timestamp(TimestampMs(119_999), &[Period::parse("7s").unwrap(), minute]), TimestampMs(60_000));
+    assert_eq!(floor_timestamp(TimestampMs(-1), &[minute]), TimestampMs(-60_000));
+    assert_eq!(floor_timestamp(TimestampMs(-1), &[]), TimestampMs(-1));
+    assert_eq!(floor_timestamp(TimestampMs(-1), &[Period::parse("3000000d").unwrap()]), TimestampNs::FIRST.millis());
+    assert_eq!(floor_timestamp(TimestampMs(i64::MAX), &[minute]).0 % 60_000, 0);
 }
 
 #[test]
@@ -259,14 +259,17 @@ fn each_target_gets_its_ids_and_provenance_last() {
 #[test]
 fn a_container_that_no_include_names_and_of_which_nothing_is_left_is_not_there_for_a_transform() {
     let record = r#"{"tenant":"t","asset":"x","ts":0,"a":{"b":"s","c":{"d":"s"}}}"#;
-    let bare = r#"{"tenant":"acme","asset":"EX-1","ts":0}"#;
+    let strip_payload = r#"{"tenant":"acme","asset":"EX-1","ts":0}"#;
     let section = |include: &str, transforms: &str| format!(r#"{{"include":["{include}"],"transform":[{transforms}]}}"#);
     let dropped = r#"{"path":"$.a.b","round":1},{"path":"$.a.c.d","round":1}"#;
     for replaced in [r#"{"path":"$.a","const":7}"#, r#"{"path":"$.a","mask":"redact"}"#, r#"{"path":"$.a","mask":null}"#] {
-        assert_eq!(shown(usual(), &section("$.a.b", &format!("{dropped},{replaced}")), record), bare);
-        assert_eq!(shown(usual(), &section("$.a.c.d", &format!("{replaced},{dropped}")), record), bare);
-        assert_eq!(shown(usual(), &section("$.a.*.d", &format!(r#"{dropped},{{"path":"$.a.c","const":1}},{replaced}"#)), record), bare);
-        assert_ne!(shown(usual(), &section("$.a", &format!("{dropped},{replaced}")), record), bare);
+        assert_eq!(shown(usual(), &section("$.a.b", &format!("{dropped},{replaced}")), record), strip_payload);
+        assert_eq!(shown(usual(), &section("$.a.c.d", &format!("{replaced},{dropped}")), record), strip_payload);
+        assert_eq!(
+            shown(usual(), &section("$.a.*.d", &format!(r#"{dropped},{{"path":"$.a.c","const":1}},{replaced}"#)), record),
+            strip_payload
+        );
+        assert_ne!(shown(usual(), &section("$.a", &format!("{dropped},{replaced}")), record), strip_payload);
     }
     // A renamed member that goes is nothing that is left.
     let renamed = r#"{"path":"$.o.x","rename":"tenant"},{"path":"$.o","const":7}"#;

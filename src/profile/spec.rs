@@ -2,12 +2,12 @@
 
 use super::action::{Action, Mask};
 use super::rename::check_renames;
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::StreamName;
 use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
-use crate::time::Span;
+use crate::time::Period;
 
 /// Why a profile is refused (`invalid_profile`), where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub struct SpecError {
     /// What is wrong and what to write instead.
     pub what: String,
     /// Where it stands.
-    pub place: Place,
+    pub place: TextPosition,
 }
 
 /// A profile's sections as written, checked as docs/rules/profiles.md#publishing says.
@@ -42,7 +42,7 @@ pub struct Section {
 impl Section {
     /// The section that the built-in profile `all` has for every stream.
     pub fn all() -> Self {
-        let root = Placed { path: Path::root(), place: Place::default(), written: "$".to_owned() };
+        let root = Placed { path: Path::root(), place: TextPosition::default(), written: "$".to_owned() };
         Self { stream: String::new(), include: vec![root], exclude: Vec::new(), transforms: Vec::new() }
     }
 }
@@ -51,7 +51,7 @@ impl Section {
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) path: Path,
-    pub(crate) place: Place,
+    pub(crate) place: TextPosition,
     /// As its owner wrote it.
     pub(crate) written: String,
 }
@@ -165,7 +165,7 @@ fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
         },
         "bucket" => {
             let step = match &value.kind {
-                Kind::Number(text) => Step::parse(text),
+                DocumentKind::Number(text) => Step::parse(text),
                 _ => None,
             };
             step.map(Action::Bucket).ok_or_else(|| {
@@ -173,7 +173,7 @@ fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
             })
         }
         "truncate" => {
-            let step = value.as_str().and_then(Span::parse).filter(|step| *step > Span::ZERO);
+            let step = value.as_str().and_then(Period::parse).filter(|step| *step > Period::ZERO);
             step.map(Action::Truncate).ok_or_else(|| refused("truncate takes a step above 0 such as 250ms, 10s, 1m, 1h or 1d"))
         }
         "mask" => read_mask(value).map(Action::Mask),
@@ -190,16 +190,16 @@ fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
 /// reads.
 fn has_boundless_number(node: &Node) -> bool {
     match &node.kind {
-        Kind::Number(text) => !text.parse::<f64>().is_ok_and(f64::is_finite),
-        Kind::List(items) => items.iter().any(has_boundless_number),
-        Kind::Map(members) => members.iter().any(|member| has_boundless_number(&member.value)),
+        DocumentKind::Number(text) => !text.parse::<f64>().is_ok_and(f64::is_finite),
+        DocumentKind::List(items) => items.iter().any(has_boundless_number),
+        DocumentKind::Map(members) => members.iter().any(|member| has_boundless_number(&member.value)),
         _ => false,
     }
 }
 
 fn read_mask(value: &Node) -> Result<Mask, SpecError> {
     let refused = || error(value.place, "mask takes hash, redact, null, { keep_last: 4 } or { keep_first: 2 }");
-    if let Kind::Map(members) = &value.kind {
+    if let DocumentKind::Map(members) = &value.kind {
         let members = last_members(members);
         let [member] = members[..] else { return Err(refused()) };
         let kept = plain_digits(&member.value);
@@ -213,7 +213,7 @@ fn read_mask(value: &Node) -> Result<Mask, SpecError> {
         };
     }
     match (&value.kind, value.as_str()) {
-        (Kind::Null, _) | (_, Some("null")) => Ok(Mask::Null),
+        (DocumentKind::Null, _) | (_, Some("null")) => Ok(Mask::Null),
         (_, Some("redact")) => Ok(Mask::Redact),
         (_, Some("hash")) => Ok(Mask::Hash),
         _ => Err(refused()),
@@ -223,7 +223,7 @@ fn read_mask(value: &Node) -> Result<Mask, SpecError> {
 /// The value of a number written in plain digits; what is too large to matter is cut off.
 fn plain_digits(node: &Node) -> Option<usize> {
     match &node.kind {
-        Kind::Number(text) if text.bytes().all(|b| b.is_ascii_digit()) => Some(text.parse().unwrap_or(usize::MAX)),
+        DocumentKind::Number(text) if text.bytes().all(|b| b.is_ascii_digit()) => Some(text.parse().unwrap_or(usize::MAX)),
         _ => None,
     }
 }
@@ -242,7 +242,7 @@ fn read_path(node: &Node) -> Result<Placed, SpecError> {
 
 fn map<'a>(node: &'a Node, what: &str) -> Result<&'a [Member], SpecError> {
     match &node.kind {
-        Kind::Map(members) => Ok(members),
+        DocumentKind::Map(members) => Ok(members),
         _ => Err(error(node.place, format!("{what} must be a map, not {}", node.kind_name()))),
     }
 }
@@ -270,7 +270,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-pub(super) fn error(place: Place, what: impl Into<String>) -> SpecError {
+pub(super) fn error(place: TextPosition, what: impl Into<String>) -> SpecError {
     SpecError { what: what.into(), place }
 }
 
@@ -410,9 +410,9 @@ mod tests {
 
     #[test]
     fn d26_constants_have_finite_numbers() {
-        let place = Place::default();
-        let number = |text: &str| Node { kind: Kind::Number(text.to_owned()), place };
-        let list = |text: &str| Node { kind: Kind::List(vec![number(text)]), place };
+        let place = TextPosition::default();
+        let number = |text: &str| Node { kind: DocumentKind::Number(text.to_owned()), place };
+        let list = |text: &str| Node { kind: DocumentKind::List(vec![number(text)]), place };
         assert!(has_boundless_number(&number("1e999")) && has_boundless_number(&list("-1e309")));
         assert!(!has_boundless_number(&list("1e-999")) && !has_boundless_number(&number("123456789012345678901234567890")));
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub(super) struct Template {
     bytes: Vec<u8>,
-    slots: Vec<Slot>,
+    slots: Vec<IdSlot>,
     /// What of the record comes behind `bytes`.
     pending: Range<usize>,
     /// It holds a hash, which is for one target alone.
@@ -20,7 +20,7 @@ pub(super) struct Template {
 
 /// Where one of the target's ids goes.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct IdSlot {
     /// The byte of the template it goes before.
     at: usize,
     is_asset: bool,
@@ -105,7 +105,7 @@ impl Template {
 
     pub(super) fn slot(&mut self, text: &[u8], is_asset: bool) {
         self.flush(text);
-        self.slots.push(Slot { at: self.bytes.len(), is_asset });
+        self.slots.push(IdSlot { at: self.bytes.len(), is_asset });
     }
 
     pub(super) fn flush(&mut self, text: &[u8]) {
@@ -119,7 +119,7 @@ impl Template {
     pub(super) fn keep(&mut self, from: &Mark, to: &Mark, end: &mut Mark) {
         for index in from.slots..to.slots {
             let slot = self.slots[index];
-            self.slots[end.slots] = Slot { at: slot.at - from.bytes + end.bytes, ..slot };
+            self.slots[end.slots] = IdSlot { at: slot.at - from.bytes + end.bytes, ..slot };
             end.slots += 1;
         }
         self.bytes.copy_within(from.bytes..to.bytes, end.bytes);

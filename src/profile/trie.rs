@@ -3,7 +3,7 @@
 //! Several of its nodes may stand for one value at once, because a name, a wildcard and filters can all select it.
 
 use crate::json::path::{Filter, Name, Path, Segment};
-use crate::json::tape::{Entry, MAX_DEPTH, NodeIndex, Tape, hash_name};
+use crate::json::tape::{MAX_DEPTH, NodeIndex, Tape, TapeEntry, hash_name};
 use std::collections::HashMap;
 use std::ops::{BitOr, BitOrAssign};
 
@@ -100,7 +100,7 @@ impl Trie {
 
     /// The node that members of `child`'s name lead to.
     #[inline(always)]
-    pub(super) fn named_child(&self, at: &TrieNode, text: &[u8], child: &Entry) -> Option<TrieIndex> {
+    pub(super) fn named_child(&self, at: &TrieNode, text: &[u8], child: &TapeEntry) -> Option<TrieIndex> {
         at.names.find(child.name.hash, |name| child.has_name(text, name))
     }
 
@@ -208,11 +208,11 @@ impl<'a> TrieBuilder<'a> {
 /// A hash table of names, at most half full; the hashes are made when a record is parsed.
 #[derive(Debug, Default)]
 struct NameTable {
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<RuleSlot>>,
 }
 
 #[derive(Debug, Clone)]
-struct Slot {
+struct RuleSlot {
     hash: u32,
     next: TrieIndex,
     name: Box<str>,
@@ -223,14 +223,14 @@ impl NameTable {
         if names.is_empty() {
             return Self::default();
         }
-        let mut slots: Vec<Option<Slot>> = vec![None; (names.len() * 2).next_power_of_two()];
+        let mut slots: Vec<Option<RuleSlot>> = vec![None; (names.len() * 2).next_power_of_two()];
         let mask = slots.len() - 1;
         for (name, next) in names {
             let mut at = name.hash as usize & mask;
             while slots[at].is_some() {
                 at = (at + 1) & mask;
             }
-            slots[at] = Some(Slot { hash: name.hash, next: *next, name: name.text.as_str().into() });
+            slots[at] = Some(RuleSlot { hash: name.hash, next: *next, name: name.text.as_str().into() });
         }
         Self { slots }
     }

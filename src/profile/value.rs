@@ -6,7 +6,7 @@ use super::project::Parties;
 use crate::json::decimal::Decimal;
 use crate::json::text::{unescape, write_string};
 use crate::record::event_time::{self, Unit};
-use crate::time::{Moment, Span};
+use crate::time::{Period, TimestampNs};
 use std::io::Write;
 
 /// What a value is to the actions.
@@ -20,14 +20,14 @@ pub(super) enum ValueKind {
 
 /// What hashing needs, and memory for unescaping.
 #[derive(Debug)]
-pub(super) struct Means<'a> {
+pub(super) struct ActionContext<'a> {
     pub(super) keys: &'a mut MaskKeys,
     pub(super) parties: &'a Parties<'a>,
     pub(super) unescaped: &'a mut String,
 }
 
 /// Appends what `action` makes of a value written as `json`, and answers what that is; none drops the member.
-pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut Means<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
+pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match action {
         Action::Round(places) => {
             number(kind, json)?.write_rounded(*places, out);
@@ -62,7 +62,7 @@ pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut M
     }
 }
 
-fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut Means<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
+fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match (mask, kind) {
         (Mask::Redact, _) => out.extend_from_slice(b"\"***\""),
         (Mask::Null, _) => {
@@ -91,7 +91,7 @@ fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut Means<'_>, o
     Some(ValueKind::String)
 }
 
-impl Means<'_> {
+impl ActionContext<'_> {
     /// The text of a string written as `json`.
     fn text(&mut self, json: &[u8]) -> &str {
         self.unescaped.clear();
@@ -121,7 +121,7 @@ fn write_kept(first: &str, hidden: usize, last: &str, out: &mut Vec<u8>) {
 }
 
 /// The last multiple of `step` since 1970 at or before `moment`, in nanoseconds. It may lie before the year 1.
-fn floor(moment: Moment, step: Span) -> i128 {
+fn floor(moment: TimestampNs, step: Period) -> i128 {
     moment.nanos().div_euclid(step.nanos()) * step.nanos()
 }
 
@@ -129,7 +129,7 @@ fn floor(moment: Moment, step: Span) -> i128 {
 /// has no such bound.
 fn write_time(nanos: i128, unit: Unit, out: &mut Vec<u8>) -> Option<()> {
     if unit == Unit::Text {
-        let moment = Moment::from_nanos(nanos)?;
+        let moment = TimestampNs::from_nanos(nanos)?;
         out.push(b'"');
         moment.write_rfc3339(out);
         out.push(b'"');
@@ -159,13 +159,13 @@ mod tests {
         };
         let (mut keys, mut unescaped, mut out) = (MaskKeys::new(Some(b"s3cret")), String::new(), Vec::new());
         let parties = Parties { owner: "northwind", target: "acme", target_asset: "x" };
-        let mut means = Means { keys: &mut keys, parties: &parties, unescaped: &mut unescaped };
+        let mut means = ActionContext { keys: &mut keys, parties: &parties, unescaped: &mut unescaped };
         let made = apply(action, kind, json.as_bytes(), &mut means, &mut out);
         made.map(|_| String::from_utf8(out).unwrap())
     }
 
     fn truncated(step: &str, json: &str) -> Option<String> {
-        apply_to(&Action::Truncate(Span::parse(step).unwrap()), json)
+        apply_to(&Action::Truncate(Period::parse(step).unwrap()), json)
     }
 
     fn masked(mask: Mask, json: &str) -> Option<String> {

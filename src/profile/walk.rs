@@ -7,8 +7,8 @@ use super::plan::{Plan, Selection};
 use super::project::Parties;
 use super::template::{Mark, Template};
 use super::trie::{Rules, Trie, TrieIndex};
-use super::value::{self, Means, ValueKind};
-use crate::json::tape::{Entry, NodeIndex, NodeKind, Tape};
+use super::value::{self, ActionContext, ValueKind};
+use crate::json::tape::{NodeIndex, NodeKind, Tape, TapeEntry};
 use std::ops::Range;
 
 /// Memory that walks use again and again. Between walks all of it is empty.
@@ -18,8 +18,8 @@ pub(super) struct Scratch {
     pub(super) active: Vec<TrieIndex>,
     /// The transforms that end at these values.
     pub(super) transforms: Vec<u32>,
-    pub(super) pieces: Vec<Piece>,
-    pub(super) arrivals: Vec<Arrival>,
+    pub(super) pieces: Vec<RenamedMember>,
+    pub(super) arrivals: Vec<RenameArrival>,
     value: Vec<u8>,
     next_value: Vec<u8>,
     unescaped: String,
@@ -27,7 +27,7 @@ pub(super) struct Scratch {
 
 /// A member of an object in which renames may happen.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct RenamedMember {
     pub(super) member: NodeIndex,
     /// What was written for it, its comma behind it; nothing for an identity member that is not shown.
     pub(super) from: Mark,
@@ -39,7 +39,7 @@ pub(super) struct Piece {
 
 /// A rename that some member of an object came out of.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct RenameArrival {
     pub(super) rename: u32,
     /// An identity member has this name, so that the renamed ones go (docs/rules/profiles.md#identity-members).
     pub(super) is_barred: bool,
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn is_share_name(&self, member: &Entry) -> bool {
+    pub(super) fn is_share_name(&self, member: &TapeEntry) -> bool {
         member.name.hash == self.projection.share_hash && member.has_name(self.text, "_share")
     }
 
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
             _ => ValueKind::Other,
         };
         let Scratch { transforms, value, next_value, unescaped, .. } = &mut *self.scratch;
-        let mut means = Means { keys: self.keys, parties: self.parties, unescaped };
+        let mut means = ActionContext { keys: self.keys, parties: self.parties, unescaped };
         let mut json = self.tape.raw(self.text, node);
         for &index in &transforms[plan.transforms.clone()] {
             let action = &self.projection.actions[index as usize];

@@ -6,14 +6,14 @@ use base64::Engine;
 
 use crate::id::Offset;
 use crate::json::text::write_string;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// The topic of dead letters.
 pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
 
 /// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
+pub enum DeadLetterReason {
     /// An upsert record, or one whose mapping uses the key, has none.
     MissingKey,
     /// Nothing says who owns the asset.
@@ -44,7 +44,7 @@ pub enum Reason {
     Refused,
 }
 
-impl Reason {
+impl DeadLetterReason {
     /// Every reason.
     pub const ALL: [Self; 14] = [
         Self::MissingKey,
@@ -88,7 +88,7 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub struct Refusal {
     /// The reason of the closed set.
-    pub reason: Reason,
+    pub reason: DeadLetterReason,
     /// What is wrong, in words.
     pub what: &'static str,
     /// The byte of the value it was found at, where that helps.
@@ -97,7 +97,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal that needs no place.
-    pub fn new(reason: Reason, what: &'static str) -> Self {
+    pub fn new(reason: DeadLetterReason, what: &'static str) -> Self {
         Self { reason, what, at: None }
     }
 }
@@ -121,13 +121,13 @@ pub struct DeadLetter<'a> {
     /// Its offset there.
     pub offset: Offset,
     /// Its Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Its key; `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is Kafka's null.
     pub value: Option<&'a [u8]>,
     /// Why.
-    pub reason: Reason,
+    pub reason: DeadLetterReason,
     /// Why, in words without payload.
     pub message: &'a str,
 }
@@ -190,10 +190,10 @@ mod tests {
             topic: "telemetry.raw",
             partition: 0,
             offset: Offset(7),
-            timestamp: Millis(500),
+            timestamp: TimestampMs(500),
             key,
             value,
-            reason: Reason::InvalidJson,
+            reason: DeadLetterReason::InvalidJson,
             message: "no value at byte 0",
         };
         let mut out = Vec::new();
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn reasons_are_the_closed_set_of_section_6() {
-        let words: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        let words: Vec<_> = DeadLetterReason::ALL.iter().map(|r| r.as_str()).collect();
         let mut sorted = words.clone();
         sorted.sort_unstable();
         sorted.dedup();

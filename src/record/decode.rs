@@ -4,13 +4,13 @@
 //! `outer_identity` looks at key and headers alone, `load`, `identity` and `event_time` at the value. Nothing here allocates once the
 //! scratch has grown.
 
-use super::dead_letter::{Reason, Refusal};
+use super::dead_letter::{DeadLetterReason, Refusal};
 use super::event_time;
-use super::mapping::{KeyFields, Mapping, Mode, Source, Stream};
+use super::mapping::{FieldSource, KeyFields, Mapping, Mode, Stream};
 use crate::id::{AssetId, TenantId};
-use crate::json::path::{Found, Path};
+use crate::json::path::{Path, Selected};
 use crate::json::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// The limits of the configuration that reading depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ReadRules {
     /// `max_record_bytes`: a longer value is `too_large`.
     pub max_record_bytes: usize,
     /// `max_future`: how far an event time may lie behind now.
-    pub max_future: Span,
+    pub max_future: Period,
 }
 
 /// The ids that key and headers give, each checked by the rule of its kind. `None` where the mapping looks into the value.
@@ -68,7 +68,7 @@ pub fn outer_identity<'r>(
 ) -> Result<OuterIdentity<'r>, Refusal> {
     let mapping = &stream.mapping;
     if key.is_none() && (stream.mode == Mode::Upsert || mapping.uses_key()) {
-        return Err(Refusal::new(Reason::MissingKey, "the record has no key"));
+        return Err(Refusal::new(DeadLetterReason::MissingKey, "the record has no key"));
     }
     // A mapping that uses the key has met `missing_key` by now, so that the empty default is never taken apart.
     let key = key.unwrap_or_default();
@@ -84,10 +84,10 @@ fn outer_id<'r>(
     headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>,
 ) -> Result<Option<&'r str>, Refusal> {
     let bytes = match role.source(mapping) {
-        Source::Path(_) => return Ok(None),
-        Source::Key => key,
-        Source::KeyField => key_field(role, mapping, key)?.as_bytes(),
-        Source::Header(name) => the_header(role, name.as_bytes(), headers)?,
+        FieldSource::Path(_) => return Ok(None),
+        FieldSource::Key => key,
+        FieldSource::KeyField => key_field(role, mapping, key)?.as_bytes(),
+        FieldSource::Header(name) => the_header(role, name.as_bytes(), headers)?,
     };
     let text = std::str::from_utf8(bytes).map_err(|_| role.invalid())?;
     if role.is_valid(text) { Ok(Some(text)) } else { Err(role.invalid()) }
@@ -97,7 +97,7 @@ fn key_field<'r>(role: Role, mapping: &Mapping, key: &'r [u8]) -> Result<&'r str
     let fields: KeyFields<'r> = std::str::from_utf8(key)
         .ok()
         .and_then(|key| mapping.key_format.as_ref()?.split(key))
-        .ok_or(Refusal::new(Reason::InvalidId, "the key does not fit key_format"))?;
+        .ok_or(Refusal::new(DeadLetterReason::InvalidId, "the key does not fit key_format"))?;
     let field = match role {
         Role::Tenant => fields.tenant,
         Role::Asset => fields.asset,
@@ -121,14 +121,14 @@ pub fn load<'r, 't>(
     rules: &ReadRules,
     parse: impl FnOnce(&'r [u8]) -> Result<&'t Tape, InvalidJson>,
 ) -> Result<&'r [u8], Refusal> {
-    let text = value.ok_or(Refusal::new(Reason::NotAnObject, "the value is null"))?;
+    let text = value.ok_or(Refusal::new(DeadLetterReason::NotAnObject, "the value is null"))?;
     if text.len() > rules.max_record_bytes {
-        return Err(Refusal::new(Reason::TooLarge, "the value is longer than max_record_bytes"));
+        return Err(Refusal::new(DeadLetterReason::TooLarge, "the value is longer than max_record_bytes"));
     }
-    let tape = parse(text).map_err(|e| Refusal { reason: Reason::InvalidJson, what: e.what, at: Some(e.at) })?;
+    let tape = parse(text).map_err(|e| Refusal { reason: DeadLetterReason::InvalidJson, what: e.what, at: Some(e.at) })?;
     match tape.kind(NodeIndex::ROOT) {
         NodeKind::Object => Ok(text),
-        _ => Err(Refusal::new(Reason::NotAnObject, "the value is no object")),
+        _ => Err(Refusal::new(DeadLetterReason::NotAnObject, "the value is no object")),
     }
 }
 
@@ -148,11 +148,11 @@ pub fn identity<'r>(
 }
 
 fn value_node(role: Role, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result<Option<NodeIndex>, Refusal> {
-    let Source::Path(path) = role.source(mapping) else { return Ok(None) };
+    let FieldSource::Path(path) = role.source(mapping) else { return Ok(None) };
     match the_node(path, text, tape) {
-        Found::Nothing => Err(role.missing()),
-        Found::Several => Err(role.duplicate()),
-        Found::One(node) => Ok(Some(node)),
+        Selected::Nothing => Err(role.missing()),
+        Selected::Several => Err(role.duplicate()),
+        Selected::One(node) => Ok(Some(node)),
     }
 }
 
@@ -174,41 +174,42 @@ pub fn event_time(
     stream: &Stream,
     text: &[u8],
     tape: &Tape,
-    timestamp: Millis,
-    limit: Moment,
+    timestamp: TimestampMs,
+    limit: TimestampNs,
     buffer: &mut String,
-) -> Result<Moment, Refusal> {
+) -> Result<TimestampNs, Refusal> {
     let t = match &stream.mapping.time {
         None => timestamp.moment(),
         Some(path) => mapped_time(path, text, tape, buffer)?,
     };
     if t > limit {
-        return Err(Refusal::new(Reason::FutureTime, "the event time is further ahead than max_future"));
+        return Err(Refusal::new(DeadLetterReason::FutureTime, "the event time is further ahead than max_future"));
     }
     Ok(t)
 }
 
 /// The event time at the mapped path (docs/rules/records.md#event-time), wherever it lies.
-pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<Moment, Refusal> {
+pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<TimestampNs, Refusal> {
     let node = match the_node(path, text, tape) {
-        Found::Nothing => return Err(Refusal::new(Reason::MissingTime, "no event time in the value")),
-        Found::Several => return Err(Refusal::new(Reason::InvalidTime, "two event times in the value")),
-        Found::One(node) => node,
+        Selected::Nothing => return Err(Refusal::new(DeadLetterReason::MissingTime, "no event time in the value")),
+        Selected::Several => return Err(Refusal::new(DeadLetterReason::InvalidTime, "two event times in the value")),
+        Selected::One(node) => node,
     };
-    let (t, _) = event_time::read(tape, text, node, buffer).ok_or(Refusal::new(Reason::InvalidTime, "the event time is no time"))?;
+    let (t, _) =
+        event_time::read(tape, text, node, buffer).ok_or(Refusal::new(DeadLetterReason::InvalidTime, "the event time is no time"))?;
     Ok(t)
 }
 
 /// What a path names: one null alone counts as nothing.
-fn the_node(path: &Path, text: &[u8], tape: &Tape) -> Found {
+fn the_node(path: &Path, text: &[u8], tape: &Tape) -> Selected {
     match path.find(text, tape) {
-        Found::One(node) if tape.kind(node) == NodeKind::Null => Found::Nothing,
+        Selected::One(node) if tape.kind(node) == NodeKind::Null => Selected::Nothing,
         found => found,
     }
 }
 
 impl Role {
-    fn source(self, mapping: &Mapping) -> &Source {
+    fn source(self, mapping: &Mapping) -> &FieldSource {
         match self {
             Self::Tenant => &mapping.tenant,
             Self::Asset => &mapping.asset,
@@ -224,8 +225,8 @@ impl Role {
 
     fn missing(self) -> Refusal {
         match self {
-            Self::Tenant => Refusal::new(Reason::MissingTenant, "nothing names the tenant"),
-            Self::Asset => Refusal::new(Reason::MissingAsset, "nothing names the asset"),
+            Self::Tenant => Refusal::new(DeadLetterReason::MissingTenant, "nothing names the tenant"),
+            Self::Asset => Refusal::new(DeadLetterReason::MissingAsset, "nothing names the asset"),
         }
     }
 
@@ -234,7 +235,7 @@ impl Role {
             Self::Tenant => "the tenant is named twice",
             Self::Asset => "the asset is named twice",
         };
-        Refusal::new(Reason::DuplicateIdentity, what)
+        Refusal::new(DeadLetterReason::DuplicateIdentity, what)
     }
 
     fn invalid(self) -> Refusal {
@@ -242,7 +243,7 @@ impl Role {
             Self::Tenant => "the tenant is no tenant id",
             Self::Asset => "the asset is no asset id",
         };
-        Refusal::new(Reason::InvalidId, what)
+        Refusal::new(DeadLetterReason::InvalidId, what)
     }
 }
 
@@ -252,13 +253,13 @@ mod tests {
     use crate::id::{StreamIndex, StreamName};
     use crate::record::mapping::KeyFormat;
 
-    fn source(text: &str) -> Source {
+    fn source(text: &str) -> FieldSource {
         match text {
-            "key" => Source::Key,
-            "key.tenant" | "key.asset" => Source::KeyField,
+            "key" => FieldSource::Key,
+            "key.tenant" | "key.asset" => FieldSource::KeyField,
             _ => match text.strip_prefix("header:") {
-                Some(name) => Source::Header(name.to_owned()),
-                None => Source::Path(Path::parse(text).unwrap()),
+                Some(name) => FieldSource::Header(name.to_owned()),
+                None => FieldSource::Path(Path::parse(text).unwrap()),
             },
         }
     }
@@ -280,11 +281,16 @@ mod tests {
         }
     }
 
-    const NOW: Millis = Millis(1_000_000);
+    const NOW: TimestampMs = TimestampMs(1_000_000);
 
     /// Reads a record to the end: its ids and event time, or the reason.
-    fn read(stream: &Stream, key: Option<&str>, headers: &[(&str, &str)], value: Option<&str>) -> Result<(String, String, Moment), Reason> {
-        let rules = ReadRules { max_record_bytes: 120, max_future: Span::from_millis(1000) };
+    fn read(
+        stream: &Stream,
+        key: Option<&str>,
+        headers: &[(&str, &str)],
+        value: Option<&str>,
+    ) -> Result<(String, String, TimestampNs), DeadLetterReason> {
+        let rules = ReadRules { max_record_bytes: 120, max_future: Period::from_millis(1000) };
         let (mut tape, mut scratch) = (Tape::default(), IdentityScratch::default());
         let headers = headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
         let outcome = || {
@@ -294,13 +300,13 @@ mod tests {
             let tape = &tape;
             let limit = NOW.moment().after(rules.max_future);
             let ids = identity(stream, outer, text, tape, &mut scratch).map(|ids| (ids.tenant.to_owned(), ids.asset.to_owned()))?;
-            let t = event_time(stream, text, tape, Millis(7), limit, &mut String::new())?;
+            let t = event_time(stream, text, tape, TimestampMs(7), limit, &mut String::new())?;
             Ok((ids.0, ids.1, t))
         };
         outcome().map_err(|refusal: Refusal| refusal.reason)
     }
 
-    fn by_value(value: &str) -> Result<(String, String, Moment), Reason> {
+    fn by_value(value: &str) -> Result<(String, String, TimestampNs), DeadLetterReason> {
         read(&stream(Mode::Append, "$.t", "$.a", None, Some("$.ts")), None, &[], Some(value))
     }
 
@@ -309,53 +315,53 @@ mod tests {
         let reasons = [
             (r#"{"t":"nw","a":"X","ts":1000.5}"#, None),
             (r#"{"t":"nw","a":"\u0058","ts":"1970-01-01T00:16:41Z"}"#, None),
-            (r#"{"a":null}"#, Some(Reason::MissingTenant)),
-            (r#"{"t":"nw","t":"nw"}"#, Some(Reason::DuplicateIdentity)),
-            (r#"{"t":null,"t":null}"#, Some(Reason::DuplicateIdentity)),
-            (r#"{"t":"not an id"}"#, Some(Reason::MissingAsset)),
-            (r#"{"t":"not an id","a":[],"a":1}"#, Some(Reason::DuplicateIdentity)),
-            (r#"{"t":"not an id","a":"X"}"#, Some(Reason::InvalidId)),
-            (r#"{"t":"nw","a":5}"#, Some(Reason::InvalidId)),
-            (r#"{"t":"nw","a":"\u0000"}"#, Some(Reason::InvalidId)),
-            (r#"{"t":"nw","a":"X"}"#, Some(Reason::MissingTime)),
-            (r#"{"t":"nw","a":"X","ts":null}"#, Some(Reason::MissingTime)),
-            (r#"{"t":"nw","a":"X","ts":1,"ts":1}"#, Some(Reason::InvalidTime)),
-            (r#"{"t":"nw","a":"X","ts":"noon"}"#, Some(Reason::InvalidTime)),
-            (r#"{"t":"nw","a":"X","ts":1001.000000001}"#, Some(Reason::FutureTime)),
-            ("5", Some(Reason::NotAnObject)),
-            ("", Some(Reason::InvalidJson)),
-            (r#"{"t":"nw""#, Some(Reason::InvalidJson)),
+            (r#"{"a":null}"#, Some(DeadLetterReason::MissingTenant)),
+            (r#"{"t":"nw","t":"nw"}"#, Some(DeadLetterReason::DuplicateIdentity)),
+            (r#"{"t":null,"t":null}"#, Some(DeadLetterReason::DuplicateIdentity)),
+            (r#"{"t":"not an id"}"#, Some(DeadLetterReason::MissingAsset)),
+            (r#"{"t":"not an id","a":[],"a":1}"#, Some(DeadLetterReason::DuplicateIdentity)),
+            (r#"{"t":"not an id","a":"X"}"#, Some(DeadLetterReason::InvalidId)),
+            (r#"{"t":"nw","a":5}"#, Some(DeadLetterReason::InvalidId)),
+            (r#"{"t":"nw","a":"\u0000"}"#, Some(DeadLetterReason::InvalidId)),
+            (r#"{"t":"nw","a":"X"}"#, Some(DeadLetterReason::MissingTime)),
+            (r#"{"t":"nw","a":"X","ts":null}"#, Some(DeadLetterReason::MissingTime)),
+            (r#"{"t":"nw","a":"X","ts":1,"ts":1}"#, Some(DeadLetterReason::InvalidTime)),
+            (r#"{"t":"nw","a":"X","ts":"noon"}"#, Some(DeadLetterReason::InvalidTime)),
+            (r#"{"t":"nw","a":"X","ts":1001.000000001}"#, Some(DeadLetterReason::FutureTime)),
+            ("5", Some(DeadLetterReason::NotAnObject)),
+            ("", Some(DeadLetterReason::InvalidJson)),
+            (r#"{"t":"nw""#, Some(DeadLetterReason::InvalidJson)),
         ];
         for (value, reason) in reasons {
             assert_eq!(by_value(value).err(), reason, "{value}");
         }
-        assert_eq!(by_value(&" ".repeat(121)).err(), Some(Reason::TooLarge));
+        assert_eq!(by_value(&" ".repeat(121)).err(), Some(DeadLetterReason::TooLarge));
     }
 
     #[test]
     fn d25_a_null_value_is_no_object_before_anything_about_its_ids() {
-        assert_eq!(read(&stream(Mode::Append, "$.t", "$.a", None, None), None, &[], None).err(), Some(Reason::NotAnObject));
+        assert_eq!(read(&stream(Mode::Append, "$.t", "$.a", None, None), None, &[], None).err(), Some(DeadLetterReason::NotAnObject));
     }
 
     #[test]
     fn d25_key_and_headers_come_first() {
         let both = stream(Mode::Append, "header:owner", "key", None, None);
-        assert_eq!(read(&both, None, &[], None).err(), Some(Reason::MissingKey));
-        assert_eq!(read(&both, Some(""), &[("Owner", "nw")], None).err(), Some(Reason::MissingTenant));
-        assert_eq!(read(&both, Some(""), &[("owner", "nw"), ("owner", "nw")], None).err(), Some(Reason::DuplicateIdentity));
-        assert_eq!(read(&both, Some("X"), &[("owner", "n w")], None).err(), Some(Reason::InvalidId));
-        assert_eq!(read(&both, Some(""), &[("owner", "nw")], None).err(), Some(Reason::InvalidId));
-        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], None).err(), Some(Reason::NotAnObject));
-        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], Some("{}")), Ok(("nw".into(), "X".into(), Millis(7).moment())));
+        assert_eq!(read(&both, None, &[], None).err(), Some(DeadLetterReason::MissingKey));
+        assert_eq!(read(&both, Some(""), &[("Owner", "nw")], None).err(), Some(DeadLetterReason::MissingTenant));
+        assert_eq!(read(&both, Some(""), &[("owner", "nw"), ("owner", "nw")], None).err(), Some(DeadLetterReason::DuplicateIdentity));
+        assert_eq!(read(&both, Some("X"), &[("owner", "n w")], None).err(), Some(DeadLetterReason::InvalidId));
+        assert_eq!(read(&both, Some(""), &[("owner", "nw")], None).err(), Some(DeadLetterReason::InvalidId));
+        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], None).err(), Some(DeadLetterReason::NotAnObject));
+        assert_eq!(read(&both, Some("X"), &[("owner", "nw")], Some("{}")), Ok(("nw".into(), "X".into(), TimestampMs(7).moment())));
         let mixed = stream(Mode::Append, "$.t", "header:asset", None, None);
-        assert_eq!(read(&mixed, None, &[], Some("{")).err(), Some(Reason::MissingAsset));
-        assert_eq!(read(&mixed, None, &[("asset", "X")], Some(r#"{"t":"nw"}"#)), Ok(("nw".into(), "X".into(), Millis(7).moment())));
+        assert_eq!(read(&mixed, None, &[], Some("{")).err(), Some(DeadLetterReason::MissingAsset));
+        assert_eq!(read(&mixed, None, &[("asset", "X")], Some(r#"{"t":"nw"}"#)), Ok(("nw".into(), "X".into(), TimestampMs(7).moment())));
     }
 
     #[test]
     fn d25_upsert_streams_always_need_a_key() {
         let upsert = stream(Mode::Upsert, "header:owner", "header:asset", None, None);
-        assert_eq!(read(&upsert, None, &[("owner", "nw"), ("asset", "X")], Some("{}")).err(), Some(Reason::MissingKey));
+        assert_eq!(read(&upsert, None, &[("owner", "nw"), ("asset", "X")], Some("{}")).err(), Some(DeadLetterReason::MissingKey));
         assert!(read(&upsert, Some(""), &[("owner", "nw"), ("asset", "X")], Some("{}")).is_ok());
     }
 
@@ -363,17 +369,17 @@ mod tests {
     fn d28_a_key_that_does_not_fit_is_an_invalid_id() {
         let keyed = stream(Mode::Append, "key.tenant", "key.asset", Some("{tenant}/{asset}"), None);
         for key in ["nw", "nw/", "/X", "", "n w/X"] {
-            assert_eq!(read(&keyed, Some(key), &[], Some("{}")).err(), Some(Reason::InvalidId), "{key}");
+            assert_eq!(read(&keyed, Some(key), &[], Some("{}")).err(), Some(DeadLetterReason::InvalidId), "{key}");
         }
-        assert_eq!(read(&keyed, Some("nw/a/b"), &[], Some("{}")), Ok(("nw".into(), "a/b".into(), Millis(7).moment())));
+        assert_eq!(read(&keyed, Some("nw/a/b"), &[], Some("{}")), Ok(("nw".into(), "a/b".into(), TimestampMs(7).moment())));
     }
 
     #[test]
     fn a_header_without_a_value_and_bytes_that_are_no_text_give_no_id() {
         let both = stream(Mode::Append, "header:owner", "key", None, None);
         let one = |value: Option<&'static [u8]>| [(&b"owner"[..], value)].into_iter();
-        assert_eq!(outer_identity(&both, Some(b"X"), one(None)).unwrap_err().reason, Reason::MissingTenant);
-        assert_eq!(outer_identity(&both, Some(b"X"), one(Some(b"\xff"))).unwrap_err().reason, Reason::InvalidId);
-        assert_eq!(outer_identity(&both, Some(b"\xff"), one(Some(b"nw"))).unwrap_err().reason, Reason::InvalidId);
+        assert_eq!(outer_identity(&both, Some(b"X"), one(None)).unwrap_err().reason, DeadLetterReason::MissingTenant);
+        assert_eq!(outer_identity(&both, Some(b"X"), one(Some(b"\xff"))).unwrap_err().reason, DeadLetterReason::InvalidId);
+        assert_eq!(outer_identity(&both, Some(b"\xff"), one(Some(b"nw"))).unwrap_err().reason, DeadLetterReason::InvalidId);
     }
 }

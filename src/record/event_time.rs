@@ -3,7 +3,7 @@
 
 use crate::json::decimal::Decimal;
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
-use crate::time::Moment;
+use crate::time::TimestampNs;
 
 /// What an event time is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Unit {
     /// A number of seconds since 1970.
     Seconds,
     /// A number of milliseconds.
-    Millis,
+    TimestampMs,
     /// A number of microseconds.
     Micros,
     /// A number of nanoseconds.
@@ -25,7 +25,7 @@ impl Unit {
     pub fn power_of_nanos(self) -> u32 {
         match self {
             Self::Text | Self::Seconds => 9,
-            Self::Millis => 6,
+            Self::TimestampMs => 6,
             Self::Micros => 3,
             Self::Nanos => 0,
         }
@@ -34,7 +34,7 @@ impl Unit {
 
 /// The time that a value of a record says: a number by its magnitude, or RFC 3339. None of anything else, and
 /// outside the years 1 to 9999. `buffer` is for unescaping.
-pub fn read(tape: &Tape, text: &[u8], node: NodeIndex, buffer: &mut String) -> Option<(Moment, Unit)> {
+pub fn read(tape: &Tape, text: &[u8], node: NodeIndex, buffer: &mut String) -> Option<(TimestampNs, Unit)> {
     match tape.kind(node) {
         NodeKind::Number => from_number(tape.raw(text, node)),
         NodeKind::String => from_text(tape.string(text, node, buffer)?),
@@ -43,24 +43,24 @@ pub fn read(tape: &Tape, text: &[u8], node: NodeIndex, buffer: &mut String) -> O
 }
 
 /// The time that a JSON number says, floored to nanoseconds.
-pub fn from_number(number: &[u8]) -> Option<(Moment, Unit)> {
+pub fn from_number(number: &[u8]) -> Option<(TimestampNs, Unit)> {
     let number = Decimal::parse(number)?;
     let unit = if number.is_below_power(11) {
         Unit::Seconds
     } else if number.is_below_power(14) {
-        Unit::Millis
+        Unit::TimestampMs
     } else if number.is_below_power(17) {
         Unit::Micros
     } else {
         Unit::Nanos
     };
     let nanos = number.floor_scaled(i64::from(unit.power_of_nanos()))?;
-    Some((Moment::from_nanos(nanos)?, unit))
+    Some((TimestampNs::from_nanos(nanos)?, unit))
 }
 
 /// The time that an unescaped string says.
-pub fn from_text(text: &str) -> Option<(Moment, Unit)> {
-    Some((Moment::parse_rfc3339(text)?, Unit::Text))
+pub fn from_text(text: &str) -> Option<(TimestampNs, Unit)> {
+    Some((TimestampNs::parse_rfc3339(text)?, Unit::Text))
 }
 
 #[cfg(test)]
@@ -78,15 +78,15 @@ mod tests {
         const T: i128 = 1_767_225_600_000_000_000;
         assert_eq!(nanos("1767225600"), Some((T, Unit::Seconds)));
         assert_eq!(nanos("1.7672256e9"), Some((T, Unit::Seconds)));
-        assert_eq!(nanos("1767225600000"), Some((T, Unit::Millis)));
-        assert_eq!(nanos("1767225600000.5"), Some((T + 500_000, Unit::Millis)));
+        assert_eq!(nanos("1767225600000"), Some((T, Unit::TimestampMs)));
+        assert_eq!(nanos("1767225600000.5"), Some((T + 500_000, Unit::TimestampMs)));
         assert_eq!(nanos("1767225600000000"), Some((T, Unit::Micros)));
         assert_eq!(nanos("1767225600000000000.9"), Some((T, Unit::Nanos)));
         assert_eq!(nanos("-0.0000000001"), Some((-1, Unit::Seconds)));
         assert_eq!(nanos("-1e-999999999"), Some((-1, Unit::Seconds)));
         assert_eq!(nanos("0e99"), Some((0, Unit::Seconds)));
         assert_eq!(nanos("99999999999"), Some((99_999_999_999_000_000_000, Unit::Seconds)));
-        assert_eq!(nanos("100000000000"), Some((100_000_000_000_000_000, Unit::Millis)));
+        assert_eq!(nanos("100000000000"), Some((100_000_000_000_000_000, Unit::TimestampMs)));
         assert_eq!(nanos("-62135596800"), Some((-62_135_596_800_000_000_000, Unit::Seconds)));
         assert_eq!(nanos("-62135596800.0000000001"), None);
         assert_eq!(nanos("253402300800000000000"), None);

@@ -31,9 +31,9 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Mapping {
     /// The owner.
-    pub tenant: Source,
+    pub tenant: FieldSource,
     /// The asset.
-    pub asset: Source,
+    pub asset: FieldSource,
     /// How the key is taken apart; there if a source is a `KeyField`.
     pub key_format: Option<KeyFormat>,
     /// The event time in the value; without it the Kafka timestamp is the event time.
@@ -46,7 +46,7 @@ pub struct Mapping {
 
 /// Where one id comes from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum FieldSource {
     /// A member of the value.
     Path(Path),
     /// The whole key.
@@ -57,7 +57,7 @@ pub enum Source {
     Header(String),
 }
 
-impl Source {
+impl FieldSource {
     /// Whether the id is known without looking at the value.
     pub fn is_outside_value(&self) -> bool {
         !matches!(self, Self::Path(_))
@@ -72,7 +72,7 @@ impl Mapping {
 
     /// Whether an id comes from the key, so that a record must have one (docs/rules/records.md#order-of-reasons).
     pub fn uses_key(&self) -> bool {
-        [&self.tenant, &self.asset].iter().any(|source| matches!(source, Source::Key | Source::KeyField))
+        [&self.tenant, &self.asset].iter().any(|source| matches!(source, FieldSource::Key | FieldSource::KeyField))
     }
 }
 

@@ -8,15 +8,15 @@ use super::line::{Wrong, base64, lines, scan};
 use super::scan::Scanner;
 use crate::id::Offset;
 use crate::share::event::{self, Envelope, OffsetAttribute, RawAttribute, Unreadable};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// One control record.
 #[derive(Debug)]
-pub(super) struct ControlLine<'l> {
+pub(super) struct ReplayControlLine<'l> {
     /// Its offset.
     pub(super) offset: Offset,
     /// Its control time.
-    pub(super) time: Millis,
+    pub(super) time: TimestampMs,
     /// What it is.
     pub(super) record: Result<Envelope, Unreadable>,
     /// The value that a dead letter of it has: the line, or what a dump found in place of an event.
@@ -24,9 +24,9 @@ pub(super) struct ControlLine<'l> {
 }
 
 /// Reads the whole file.
-pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ControlLine<'l>>, BadLine> {
+pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
     let mut scanner = Scanner::default();
-    let mut read: Vec<ControlLine<'l>> = Vec::new();
+    let mut read: Vec<ReplayControlLine<'l>> = Vec::new();
     for (number, line) in lines(bytes).enumerate() {
         let last = read.last().map(|line| (line.offset, line.time));
         let line = read_line(line, last, &mut scanner).map_err(|what| BadLine { file: file.to_owned(), line: number + 1, what })?;
@@ -35,16 +35,16 @@ pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ControlLine<'l
     Ok(read)
 }
 
-fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut Scanner) -> Result<ControlLine<'l>, Wrong> {
+fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {
     scan(line, scanner, |_| {})?;
-    let (last_offset, last_time) = last.unwrap_or((Offset(-1), Millis(0)));
+    let (last_offset, last_time) = last.unwrap_or((Offset(-1), TimestampMs(0)));
     let next = Offset(last_offset.0.checked_add(1).ok_or("there is no offset behind the last")?);
     let read = match event::read_line(line) {
         Ok(read) => read,
         // Neither `time` nor `offset` is read of a line that is no JSON that is read (docs/rules/replay.md#control-lines).
         Err(e) => {
             let record = Err(Unreadable(format!("no JSON that is read: {e}")));
-            return Ok(ControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });
+            return Ok(ReplayControlLine { offset: next, time: last_time, record, value: Cow::Borrowed(line) });
         }
     };
     let offset = match read.offset {
@@ -61,5 +61,5 @@ fn read_line<'l>(line: &'l [u8], last: Option<(Offset, Millis)>, scanner: &mut S
         RawAttribute::WrongType => return Err("\"raw_base64\" must be a string"),
         RawAttribute::Absent => Cow::Borrowed(line),
     };
-    Ok(ControlLine { offset, time: read.time.unwrap_or(last_time), record: read.record, value })
+    Ok(ReplayControlLine { offset, time: read.time.unwrap_or(last_time), record: read.record, value })
 }

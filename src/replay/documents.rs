@@ -5,13 +5,13 @@ use rustc_hash::FxHashMap;
 use crate::id::Offset;
 use crate::record::decode::Identity;
 use crate::sink_state::partition::Current;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// A document as it came.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(super) struct ArchivedDocument {
     /// Its input's Kafka timestamp.
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     /// Its bytes, a JSON object.
     pub(super) value: Box<[u8]>,
     tenant: Box<str>,
@@ -20,25 +20,25 @@ pub(super) struct Document {
 
 /// The documents, in the order in which they are decided.
 #[derive(Debug)]
-pub(super) struct Documents {
-    at: FxHashMap<Offset, Document>,
+pub(super) struct ArchivedDocuments {
+    at: FxHashMap<Offset, ArchivedDocument>,
     next: Offset,
 }
 
-impl Default for Documents {
+impl Default for ArchivedDocuments {
     fn default() -> Self {
         Self { at: FxHashMap::default(), next: Offset(0) }
     }
 }
 
-impl Documents {
+impl ArchivedDocuments {
     /// Appends a record, which deletes where it has no value: what was current is dropped. Returns where the document lies, and
     /// the offset after it.
     pub(super) fn append(
         &mut self,
         current: Current,
         Identity { tenant, asset }: Identity<'_>,
-        timestamp: Millis,
+        timestamp: TimestampMs,
         value: Option<&[u8]>,
     ) -> (Option<Offset>, Offset) {
         if let Current::At(replaced) = current {
@@ -46,14 +46,14 @@ impl Documents {
         }
         let offset = self.next;
         self.next = Offset(offset.0 + 1);
-        let document = value.map(|value| Document { timestamp, value: value.into(), tenant: tenant.into(), asset: asset.into() });
+        let document = value.map(|value| ArchivedDocument { timestamp, value: value.into(), tenant: tenant.into(), asset: asset.into() });
         let lies_at = document.is_some().then_some(offset);
         self.at.extend(document.map(|document| (offset, document)));
         (lies_at, self.next)
     }
 
     /// The document at this offset, if it is this asset's.
-    pub(super) fn get(&self, offset: Offset, identity: Identity<'_>) -> Option<&Document> {
+    pub(super) fn get(&self, offset: Offset, identity: Identity<'_>) -> Option<&ArchivedDocument> {
         self.at.get(&offset).filter(|document| *document.tenant == *identity.tenant && *document.asset == *identity.asset)
     }
 }
@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn only_the_current_document_of_an_asset_is_kept_and_shown_to_nobody_else() {
         let (x, y) = (Identity { tenant: "nw", asset: "x" }, Identity { tenant: "nw", asset: "y" });
-        let mut documents = Documents::default();
-        let first = documents.append(Current::Absent, x, Millis(5), Some(b"{}"));
+        let mut documents = ArchivedDocuments::default();
+        let first = documents.append(Current::Absent, x, TimestampMs(5), Some(b"{}"));
         assert_eq!(first, (Some(Offset(0)), Offset(1)));
-        assert_eq!(documents.get(Offset(0), x).map(|document| document.timestamp), Some(Millis(5)));
+        assert_eq!(documents.get(Offset(0), x).map(|document| document.timestamp), Some(TimestampMs(5)));
         assert!(documents.get(Offset(0), y).is_none());
-        assert_eq!(documents.append(Current::At(Offset(0)), x, Millis(4), Some(b"{}")), (Some(Offset(1)), Offset(2)));
+        assert_eq!(documents.append(Current::At(Offset(0)), x, TimestampMs(4), Some(b"{}")), (Some(Offset(1)), Offset(2)));
         assert!(documents.get(Offset(0), x).is_none() && documents.get(Offset(1), x).is_some());
-        assert_eq!(documents.append(Current::At(Offset(1)), x, Millis(6), None), (None, Offset(3)));
+        assert_eq!(documents.append(Current::At(Offset(1)), x, TimestampMs(6), None), (None, Offset(3)));
         assert!(documents.get(Offset(1), x).is_none() && documents.get(Offset(2), x).is_none());
     }
 }

@@ -2,25 +2,25 @@
 
 use std::borrow::Cow;
 
-use super::line::{Headers, WrittenLine, lines, read_input};
+use super::line::{LineHeaders, WrittenLine, lines, read_input};
 use super::scan::Scanner;
 use super::{BadLine, Input};
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use crate::record::decode;
 use crate::record::mapping::Stream;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// One input record.
 #[derive(Debug)]
 pub(super) struct InputLine<'l> {
     /// When the engine sees it.
-    pub(super) at: Millis,
+    pub(super) at: TimestampMs,
     /// Its Kafka timestamp.
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     /// Its key.
     pub(super) key: Option<Cow<'l, str>>,
     /// Its headers, repeats included.
-    pub(super) headers: Headers<'l>,
+    pub(super) headers: LineHeaders<'l>,
     /// Its value; `None` is a null value.
     pub(super) value: Option<Cow<'l, [u8]>>,
 }
@@ -45,12 +45,12 @@ pub(super) fn read<'l>(input: &Input<'l>, stream: &Stream) -> Result<Vec<InputLi
 }
 
 /// `at` as written, else the event time if it can be read, else `timestamp`.
-fn at(line: &WrittenLine<'_>, stream: &Stream, tape: &mut Tape) -> Option<Millis> {
+fn at(line: &WrittenLine<'_>, stream: &Stream, tape: &mut Tape) -> Option<TimestampMs> {
     line.at.or_else(|| mapped_time(line.value.as_deref()?, stream, tape)).or(line.timestamp)
 }
 
 /// The event time of a JSON object, whatever its size and whoever shares it.
-fn mapped_time(value: &[u8], stream: &Stream, tape: &mut Tape) -> Option<Millis> {
+fn mapped_time(value: &[u8], stream: &Stream, tape: &mut Tape) -> Option<TimestampMs> {
     let path = stream.mapping.time.as_ref()?;
     tape.parse(value).ok()?;
     if tape.kind(NodeIndex::ROOT) != NodeKind::Object {

@@ -5,22 +5,22 @@ use std::borrow::Cow;
 
 use base64::Engine;
 
-use super::scan::{Member, Scanner, unescape};
-use crate::time::{Millis, Moment};
+use super::scan::{LineMember, Scanner, unescape};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// One line of an input file as it is written, before its defaults.
 #[derive(Debug, Default)]
 pub(super) struct WrittenLine<'l> {
-    pub(super) at: Option<Millis>,
-    pub(super) timestamp: Option<Millis>,
+    pub(super) at: Option<TimestampMs>,
+    pub(super) timestamp: Option<TimestampMs>,
     pub(super) key: Option<Cow<'l, str>>,
-    pub(super) headers: Headers<'l>,
+    pub(super) headers: LineHeaders<'l>,
     /// The value's bytes; `None` is a null value.
     pub(super) value: Option<Cow<'l, [u8]>>,
 }
 
 /// Names and values, repeats included.
-pub(super) type Headers<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
+pub(super) type LineHeaders<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
 
 /// What is wrong with a line, in words.
 pub(super) type Wrong = &'static str;
@@ -71,7 +71,7 @@ pub(super) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<Wr
 }
 
 /// Whether a member has this name, after unescaping.
-fn is_named(member: &Member<'_>, known: &str) -> bool {
+fn is_named(member: &LineMember<'_>, known: &str) -> bool {
     if !member.name.contains(&b'\\') {
         return member.name == known.as_bytes();
     }
@@ -79,7 +79,7 @@ fn is_named(member: &Member<'_>, known: &str) -> bool {
 }
 
 /// Calls `each` with the members of a line that is one JSON object.
-pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(Member<'l>)) -> Result<(), Wrong> {
+pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(LineMember<'l>)) -> Result<(), Wrong> {
     if line.is_empty() {
         return Err("the line is empty; leave empty lines out");
     }
@@ -105,15 +105,15 @@ pub(super) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, 
 }
 
 /// A time of a file in whole milliseconds, finer digits cut off (docs/rules/values.md#time-precision).
-fn time(value: &[u8], wrong: Wrong) -> Result<Millis, Wrong> {
-    Moment::parse_rfc3339(&string(value, wrong)?).map(Moment::millis).ok_or(wrong)
+fn time(value: &[u8], wrong: Wrong) -> Result<TimestampMs, Wrong> {
+    TimestampNs::parse_rfc3339(&string(value, wrong)?).map(TimestampNs::millis).ok_or(wrong)
 }
 
-fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<Headers<'l>, Wrong> {
+fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<LineHeaders<'l>, Wrong> {
     const WRONG: Wrong = "\"headers\" must be an object whose values are strings";
     let mut headers = Vec::new();
     let mut all = Ok(());
-    let mut take = |member: Member<'l>| {
+    let mut take = |member: LineMember<'l>| {
         let name = std::str::from_utf8(member.name).map_err(|_| WRONG)?;
         let name = if name.contains('\\') { Cow::Owned(unescape(name).ok_or(WRONG)?) } else { Cow::Borrowed(name) };
         headers.push((name, string(member.value, WRONG)?));
@@ -205,6 +205,6 @@ mod tests {
     #[test]
     fn d3_finer_digits_are_cut_off() {
         let line = read(r#"{"at":"1970-01-01T00:00:00.0019Z","timestamp":"1969-12-31T23:59:59.9999z"}"#).unwrap();
-        assert_eq!((line.at, line.timestamp), (Some(Millis(1)), Some(Millis(-1))));
+        assert_eq!((line.at, line.timestamp), (Some(TimestampMs(1)), Some(TimestampMs(-1))));
     }
 }

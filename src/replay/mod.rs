@@ -13,8 +13,8 @@ mod world;
 use crate::decide::ReleaseRules;
 use crate::id::{Offset, StreamIndex, StreamName, TenantId};
 use crate::share::table::FoldRules;
-use crate::time::Moment;
-use merge::Next;
+use crate::time::TimestampNs;
+use merge::NextMoment;
 use world::World;
 
 /// The name of the topic that a tenant's records of a stream go to.
@@ -77,7 +77,7 @@ pub enum ReplayError<E> {
 
 /// How a replay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
+pub struct ReplayEnd {
     /// Records and upsert writes that waited for the skip of this offset in vain (docs/rules/events.md#unreadable-records).
     pub waits_for: Option<Offset>,
     /// How many records waited.
@@ -94,9 +94,9 @@ pub fn replay<E>(
     settings: &Settings,
     control: Control<'_>,
     inputs: &[Input<'_>],
-    until: Option<Moment>,
+    until: Option<TimestampNs>,
     take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>,
-) -> Result<Ended, ReplayError<E>> {
+) -> Result<ReplayEnd, ReplayError<E>> {
     let streams = settings.fold.streams.clone();
     let mut control = control::read(control.file, control.bytes)?.into_iter().peekable();
     let mut records = Vec::with_capacity(inputs.len());
@@ -110,8 +110,8 @@ pub fn replay<E>(
         let Some((time, next)) = next.filter(|(time, _)| until.is_none_or(|until| time.moment() <= until)) else { break };
         world.pass(time.moment());
         match next {
-            Next::Control => control.next().into_iter().for_each(|line| world.control(line)),
-            Next::Record(input) => {
+            NextMoment::Control => control.next().into_iter().for_each(|line| world.control(line)),
+            NextMoment::Record(input) => {
                 if let Some((number, line)) = records[input].next() {
                     world.record(inputs[input].stream, Offset(number as i64), line);
                 }

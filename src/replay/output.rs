@@ -8,7 +8,7 @@ use crate::json::text::write_string;
 use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
 use crate::record::mapping::Stream;
 use crate::share::status::{StatusDocument, StatusTopic};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Where the status of all shares goes.
 const SHARES: &str = "sharecast.shares";
@@ -17,14 +17,14 @@ const SHARES: &str = "sharecast.shares";
 pub(super) struct Outputs<'s> {
     names: &'s TopicNames,
     streams: &'s [Stream],
-    topics: Vec<Topic>,
+    topics: Vec<TopicFile>,
     by_name: FxHashMap<String, usize>,
     by_route: FxHashMap<(TenantId, StreamIndex), usize>,
     /// Bytes in all topics together.
     bytes: usize,
 }
 
-struct Topic {
+struct TopicFile {
     name: String,
     lines: Vec<u8>,
 }
@@ -35,7 +35,7 @@ impl<'s> Outputs<'s> {
     }
 
     /// A record of a tenant topic.
-    pub(super) fn record(&mut self, target: &TenantId, stream: StreamIndex, key: &str, timestamp: Millis, value: Option<&[u8]>) {
+    pub(super) fn record(&mut self, target: &TenantId, stream: StreamIndex, key: &str, timestamp: TimestampMs, value: Option<&[u8]>) {
         let route = (target.clone(), stream);
         let topic = match self.by_route.get(&route) {
             Some(&topic) => topic,
@@ -81,7 +81,7 @@ impl<'s> Outputs<'s> {
         if let Some(&topic) = self.by_name.get(&name) {
             return topic;
         }
-        self.topics.push(Topic { name: name.clone(), lines: Vec::new() });
+        self.topics.push(TopicFile { name: name.clone(), lines: Vec::new() });
         self.by_name.insert(name, self.topics.len() - 1);
         self.topics.len() - 1
     }
@@ -95,7 +95,7 @@ impl<'s> Outputs<'s> {
     }
 }
 
-fn write_record(key: &str, timestamp: Millis, value: Option<&[u8]>, out: &mut Vec<u8>) {
+fn write_record(key: &str, timestamp: TimestampMs, value: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"key\":");
     write_string(key, out);
     out.extend_from_slice(b",\"timestamp\":\"");

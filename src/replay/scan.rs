@@ -8,7 +8,7 @@ use crate::json::text::read_escape;
 
 /// One member of a line: the inside of its name, escapes and all, and its value's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Member<'l> {
+pub(super) struct LineMember<'l> {
     pub(super) name: &'l [u8],
     pub(super) value: &'l [u8],
 }
@@ -26,7 +26,7 @@ pub(super) struct Scanner {
 
 impl Scanner {
     /// Calls `each` with the members in the order they stand. `text` must be valid UTF-8.
-    pub(super) fn members<'l>(&mut self, text: &'l [u8], mut each: impl FnMut(Member<'l>)) -> Result<(), NoObject> {
+    pub(super) fn members<'l>(&mut self, text: &'l [u8], mut each: impl FnMut(LineMember<'l>)) -> Result<(), NoObject> {
         let mut at = expect(text, blanks(text, 0), b'{')?;
         at = blanks(text, at);
         if text.get(at) == Some(&b'}') {
@@ -39,7 +39,7 @@ impl Scanner {
             at = expect(text, blanks(text, at), b':')?;
             let start = blanks(text, at);
             at = self.value(text, start)?;
-            each(Member { name, value: &text[start..at] });
+            each(LineMember { name, value: &text[start..at] });
             at = blanks(text, at);
             match text.get(at) {
                 Some(b',') => at = blanks(text, at + 1),

@@ -1,6 +1,6 @@
 //! Upsert streams of a replay: carries out at once what each transition returns, so that every step shows.
 
-use super::documents::Documents;
+use super::documents::ArchivedDocuments;
 use crate::decide::{InputRecord, ReleaseRules};
 use crate::id::{AssetId, Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::Refusal;
@@ -12,7 +12,7 @@ use crate::sink_state::document::{Renderer, identity};
 use crate::sink_state::grant_of;
 use crate::sink_state::partition::{AssetHash, PartitionState};
 use crate::sink_state::reconcile::{Basis, Next, Put, Subject};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// A document or a tombstone for one target.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) struct UpsertRecord<'a> {
     /// Under which key.
     pub(super) key: &'a AssetId,
     /// The document's own input's timestamp, or the time of the tombstone's cause.
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     /// The projected document; `None` is a tombstone.
     pub(super) value: Option<&'a [u8]>,
 }
@@ -40,14 +40,14 @@ pub(super) struct UpsertReplay {
 #[derive(Debug)]
 struct UpsertLog {
     state: PartitionState,
-    documents: Documents,
+    documents: ArchivedDocuments,
 }
 
 impl UpsertReplay {
     /// Nothing stands, and no document is there.
     pub(super) fn new(rules: ReleaseRules, mask_secret: Option<&[u8]>, streams: &[Stream]) -> Self {
         let upserts = streams.iter().filter(|stream| stream.mode == Mode::Upsert);
-        let log = |stream: &Stream| UpsertLog { state: PartitionState::whole(stream.index), documents: Documents::default() };
+        let log = |stream: &Stream| UpsertLog { state: PartitionState::whole(stream.index), documents: ArchivedDocuments::default() };
         Self { partitions: upserts.map(log).collect(), renderer: Renderer::new(rules, mask_secret) }
     }
 
@@ -83,7 +83,7 @@ impl UpsertReplay {
         &mut self,
         touched: impl IntoIterator<Item = &'t Touched>,
         basis: Basis<'_>,
-        cause: Millis,
+        cause: TimestampMs,
         write: &mut impl FnMut(UpsertRecord<'_>),
     ) {
         for Touched { share, owner, asset } in touched {
@@ -99,7 +99,7 @@ impl UpsertReplay {
 
 impl UpsertLog {
     /// The record of the asset that comes next, none where it deletes. Returns where its document lies.
-    fn append(&mut self, identity: Identity<'_>, timestamp: Millis, value: Option<&[u8]>) -> Option<Offset> {
+    fn append(&mut self, identity: Identity<'_>, timestamp: TimestampMs, value: Option<&[u8]>) -> Option<Offset> {
         let asset = AssetHash::of(identity);
         let (offset, next) = self.documents.append(self.state.document(asset), identity, timestamp, value);
         self.state.read(asset, offset);
@@ -154,7 +154,7 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
     }
 
     /// Nothing waits to be told here: what is at hand is what took the document away.
-    fn tombstone_time(&self, gone: Gone, occasion: Occasion) -> Millis {
+    fn tombstone_time(&self, gone: Gone, occasion: Occasion) -> TimestampMs {
         let told = match occasion {
             Occasion::Record(at) | Occasion::Change(at) => Some(at),
             Occasion::Reading => None,

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use super::control::ControlLine;
+use super::control::ReplayControlLine;
 use super::input::InputLine;
 use super::output::Outputs;
 use super::upserts::{UpsertRecord, UpsertReplay};
-use super::{Ended, Settings};
+use super::{ReplayEnd, Settings};
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::id::{Offset, ShareId, StreamIndex};
-use crate::record::dead_letter::{DeadLetter, Reason, Refusal};
+use crate::record::dead_letter::{DeadLetter, DeadLetterReason, Refusal};
 use crate::record::mapping::{Mode, Stream};
 use crate::release::Suppressed;
 use crate::share::event::Unreadable;
 use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::reconcile::Basis;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// The topic that control records come from.
 const CONTROL: &str = "sharecast.control";
@@ -30,16 +30,16 @@ pub(in crate::replay) struct World<'s, 'l> {
     table: ShareTable,
     graph: ShareGraph,
     /// Time-driven changes up to here, itself included, are worked off.
-    passed: Moment,
+    passed: TimestampNs,
     decider: Decider,
     upserts: UpsertReplay,
     outputs: Outputs<'s>,
     /// What happened while an unreadable control record waits for its skip (docs/rules/events.md#unreadable-records).
-    held: Held<'l>,
+    held: HaltBuffer<'l>,
 }
 
 #[derive(Default)]
-struct Held<'l> {
+struct HaltBuffer<'l> {
     records: Vec<(StreamIndex, Offset, InputLine<'l>)>,
     touched: BTreeMap<ShareId, Touched>,
 }
@@ -52,11 +52,11 @@ impl<'s, 'l> World<'s, 'l> {
             streams,
             graph: table.graph(),
             table,
-            passed: Moment::FIRST,
+            passed: TimestampNs::FIRST,
             decider: Decider::new(settings.release, secret),
             upserts: UpsertReplay::new(settings.release, secret, streams),
             outputs: Outputs::new(&settings.topics, streams),
-            held: Held::default(),
+            held: HaltBuffer::default(),
         }
     }
 
@@ -64,12 +64,12 @@ impl<'s, 'l> World<'s, 'l> {
         &mut self.outputs
     }
 
-    pub(super) fn ended(&self) -> Ended {
-        Ended { waits_for: self.graph.unreadable_offsets().first().copied(), waiting: self.held.records.len() }
+    pub(super) fn ended(&self) -> ReplayEnd {
+        ReplayEnd { waits_for: self.graph.unreadable_offsets().first().copied(), waiting: self.held.records.len() }
     }
 
     /// Lets the clock run to `until`: each moment at which shares start or end is a cause of its own.
-    pub(super) fn pass(&mut self, until: Moment) {
+    pub(super) fn pass(&mut self, until: TimestampNs) {
         if until <= self.passed {
             return;
         }
@@ -85,7 +85,7 @@ impl<'s, 'l> World<'s, 'l> {
     }
 
     /// Folds one control record: one publish.
-    pub(super) fn control(&mut self, line: ControlLine<'l>) {
+    pub(super) fn control(&mut self, line: ReplayControlLine<'l>) {
         let folded = self.table.fold(line.offset, line.time, line.record);
         self.graph = self.table.graph();
         for document in &folded.documents {
@@ -99,7 +99,7 @@ impl<'s, 'l> World<'s, 'l> {
                 timestamp: line.time,
                 key: None,
                 value: Some(&line.value),
-                reason: Reason::UnreadableEvent,
+                reason: DeadLetterReason::UnreadableEvent,
                 message,
             });
         }
@@ -137,7 +137,7 @@ impl<'s, 'l> World<'s, 'l> {
     }
 
     /// Brings upsert topics up to date after one cause, by share id; while the fold is halted it is noted for later.
-    fn reconcile(&mut self, touched: Vec<Touched>, now: Moment, cause: Millis) {
+    fn reconcile(&mut self, touched: Vec<Touched>, now: TimestampNs, cause: TimestampMs) {
         self.held.touched.extend(touched.into_iter().map(|share| (share.share.clone(), share)));
         if self.graph.is_halted() {
             return;
@@ -148,7 +148,7 @@ impl<'s, 'l> World<'s, 'l> {
         self.upserts.reconcile(touched.values(), basis, cause, &mut |upsert| write_upsert(outputs, upsert));
     }
 
-    fn decide(&mut self, stream: StreamIndex, offset: Offset, line: &InputLine<'_>, clock: Millis) {
+    fn decide(&mut self, stream: StreamIndex, offset: Offset, line: &InputLine<'_>, clock: TimestampMs) {
         let stream = &self.streams[usize::from(stream.0)];
         let record = InputRecord {
             key: line.key.as_deref().map(str::as_bytes),
@@ -158,7 +158,7 @@ impl<'s, 'l> World<'s, 'l> {
         };
         let outputs = &mut self.outputs;
         let refusal = match stream.mode {
-            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut Writer { outputs }) {
+            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut ReplayWriter { outputs }) {
                 Ok(()) => None,
                 Err(Stopped::Unreadable(refusal)) => Some(refusal),
                 Err(Stopped::Sink(never)) => match never {},
@@ -187,7 +187,7 @@ impl<'s, 'l> World<'s, 'l> {
     }
 }
 
-fn basis(graph: &ShareGraph, now: Moment) -> Basis<'_> {
+fn basis(graph: &ShareGraph, now: TimestampNs) -> Basis<'_> {
     Basis { graph, newest_change: graph.epoch(), now }
 }
 
@@ -195,11 +195,11 @@ fn write_upsert(outputs: &mut Outputs<'_>, record: UpsertRecord<'_>) {
     outputs.record(record.target, record.stream, record.key.as_str(), record.timestamp, record.value);
 }
 
-struct Writer<'o, 's> {
+struct ReplayWriter<'o, 's> {
     outputs: &'o mut Outputs<'s>,
 }
 
-impl Decisions for Writer<'_, '_> {
+impl Decisions for ReplayWriter<'_, '_> {
     type Error = Infallible;
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {

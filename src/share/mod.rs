@@ -14,7 +14,6 @@ pub mod table;
 pub mod graph;
 pub mod snapshot;
 
-
 pub mod view;
 pub mod bulk;
 pub(crate) mod reasons;

@@ -92,14 +92,14 @@ impl Permission {
 
 /// What an `expired` event records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum ExpiryCause {
     /// The offer lapsed.
     Offer,
     /// Access ended.
     Access,
 }
 
-impl Cause {
+impl ExpiryCause {
     /// The word in an event's data.
     pub fn word(self) -> &'static str {
         match self {

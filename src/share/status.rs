@@ -3,7 +3,7 @@
 use super::state::{Holders, Permission, Reason, State};
 use crate::id::{Epoch, TenantId};
 use crate::json::text::write_string;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// Where a status document goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct StatusDocument {
     /// The share id, or `rejected:<event id>`.
     pub key: String,
     /// Control time.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// The document, JSON without whitespace.
     pub value: Vec<u8>,
 }
@@ -60,11 +60,11 @@ pub struct Document<'a> {
     /// `permission`.
     pub permission: Permission,
     /// `starts`.
-    pub starts: Option<Moment>,
+    pub starts: Option<TimestampNs>,
     /// `ends`.
-    pub ends: Option<Moment>,
+    pub ends: Option<TimestampNs>,
     /// `offer_expires`.
-    pub offer_expires: Option<Moment>,
+    pub offer_expires: Option<TimestampNs>,
     /// `history`, written only if true.
     pub history: bool,
     /// `message`.
@@ -78,13 +78,13 @@ pub struct Document<'a> {
     /// `revision`.
     pub revision: u32,
     /// `offered_at`.
-    pub offered_at: Millis,
+    pub offered_at: TimestampMs,
     /// `accepted_at`.
-    pub accepted_at: Option<Millis>,
+    pub accepted_at: Option<TimestampMs>,
     /// `ended_at`.
-    pub ended_at: Option<Moment>,
+    pub ended_at: Option<TimestampNs>,
     /// `granted_from`.
-    pub granted_from: Option<Moment>,
+    pub granted_from: Option<TimestampNs>,
 }
 
 impl<'a> Document<'a> {
@@ -126,7 +126,7 @@ impl<'a> Document<'a> {
         out.text_if("reason", self.reason.map(Reason::code));
         out.number("revision", i64::from(self.revision));
         out.time_if("offered_at", Some(self.offered_at.moment()));
-        out.time_if("accepted_at", self.accepted_at.map(Millis::moment));
+        out.time_if("accepted_at", self.accepted_at.map(TimestampMs::moment));
         out.time_if("ended_at", self.ended_at);
         out.time_if("granted_from", self.granted_from);
         out.number("epoch", epoch.0);
@@ -151,7 +151,7 @@ pub struct Rejection<'a> {
 
 impl Rejection<'_> {
     /// The record for `sharecast.shares`.
-    pub fn document(&self, timestamp: Millis, epoch: Epoch) -> StatusDocument {
+    pub fn document(&self, timestamp: TimestampMs, epoch: Epoch) -> StatusDocument {
         let mut inner = Writer::default();
         inner.text("id", self.id);
         inner.text("type", self.kind);
@@ -200,7 +200,7 @@ impl Writer {
         self.0.push(b']');
     }
 
-    pub(super) fn time_if(&mut self, name: &str, moment: Option<Moment>) {
+    pub(super) fn time_if(&mut self, name: &str, moment: Option<TimestampNs>) {
         if let Some(moment) = moment {
             self.name(name);
             self.0.push(b'"');

@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::json::document::parse;
 use crate::json::text::write_string;
@@ -88,7 +88,7 @@ impl StandingEntry {
 
 pub(super) fn number(node: &Node) -> Option<i64> {
     match &node.kind {
-        Kind::Number(text) => text.parse().ok(),
+        DocumentKind::Number(text) => text.parse().ok(),
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::sink_state::note::Reconciled;
 use crate::id::{Epoch, TenantId};
+use crate::sink_state::note::Reconciled;
 
 /// How far all partitions of one stream have come together.
 #[derive(Debug)]
@@ -49,14 +49,14 @@ impl Reached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Millis;
+    use crate::time::TimestampMs;
 
     #[test]
     fn a_key_passes_when_the_last_partition_has_come_that_far() {
         let mut reached = Reached::NOTHING;
         let (acme, zenith) = (TenantId::parse("acme").unwrap(), TenantId::parse("zenith").unwrap());
         let note = |epoch, owed: &[&TenantId]| {
-            Some(Reconciled { epoch: Epoch(epoch), time: Millis(0), owed: owed.iter().map(|t| (*t).clone()).collect() })
+            Some(Reconciled { epoch: Epoch(epoch), time: TimestampMs(0), owed: owed.iter().map(|t| (*t).clone()).collect() })
         };
         assert!(!reached.passes(&acme, Epoch(5)));
         reached.note([note(9, &[]), None]);

@@ -20,10 +20,10 @@ use crate::id::StreamIndex;
 use crate::profile::compile::Projection;
 use crate::release;
 use crate::share::graph::{Grant, ShareGraph};
-use crate::time::Moment;
+use crate::time::TimestampNs;
 
 /// The projection that a share's document is to be shown under now; none if no document of it may stand, whatever the document.
-pub fn wanted<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex, now: Moment) -> Option<&'g Projection> {
+pub fn wanted<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex, now: TimestampNs) -> Option<&'g Projection> {
     if !grant.streams.contains(stream) || !release::is_in_force(grant, now) {
         return None;
     }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::sink_state::entry::number;
 use crate::id::{Epoch, TenantId};
 use crate::json::document::parse;
-use crate::time::Millis;
+use crate::sink_state::entry::number;
+use crate::time::TimestampMs;
 
 /// Kafka takes 4096 bytes.
 const MAX_BYTES: usize = 3_500;
@@ -17,14 +17,14 @@ pub struct Reconciled {
     /// The graph's epoch.
     pub epoch: Epoch,
     /// The decision's time. Whoever takes the partition over goes on at neither an older graph nor an earlier time.
-    pub time: Millis,
+    pub time: TimestampMs,
     /// Targets whose topics do not take anything at the moment: of these it is not said.
     pub owed: BTreeSet<TenantId>,
 }
 
 impl Reconciled {
     /// Nothing is known.
-    pub const NOTHING: Self = Self { epoch: Epoch::NONE, time: Millis(i64::MIN), owed: BTreeSet::new() };
+    pub const NOTHING: Self = Self { epoch: Epoch::NONE, time: TimestampMs(i64::MIN), owed: BTreeSet::new() };
 
     /// `{"epoch":7,"time":1767225600000,"owed":["acme"]}`; none if it is too long to be noted.
     pub fn write(&self) -> Option<String> {
@@ -45,7 +45,7 @@ impl Reconciled {
             Some(owed) => owed.as_list()?.iter().map(|id| TenantId::parse(id.as_str()?).ok()).collect::<Option<_>>()?,
             None => BTreeSet::new(),
         };
-        Some(Self { epoch: Epoch(number(node.get("epoch")?)?), time: Millis(number(node.get("time")?)?), owed })
+        Some(Self { epoch: Epoch(number(node.get("epoch")?)?), time: TimestampMs(number(node.get("time")?)?), owed })
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     fn a_note_is_read_back_as_it_was_written() {
         let tenant = |id: &str| TenantId::parse(id).unwrap();
         for owed in [BTreeSet::new(), BTreeSet::from([tenant("acme"), tenant("zenith")])] {
-            let note = Reconciled { epoch: Epoch(7), time: Millis(1_767_225_600_000), owed };
+            let note = Reconciled { epoch: Epoch(7), time: TimestampMs(1_767_225_600_000), owed };
             assert_eq!(Reconciled::read(note.write().unwrap().as_bytes()), Some(note));
         }
         for foreign in [&b""[..], b"\xff", b"epoch 7", b"{}", br#"{"epoch":"7","time":0}"#] {

@@ -8,9 +8,9 @@ use std::hash::{DefaultHasher, Hasher};
 
 use rustc_hash::FxHashMap;
 
-use crate::sink_state::entry::Digest;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, TenantId};
 use crate::record::decode::Identity;
+use crate::sink_state::entry::Digest;
 
 /// An asset by a hash of its owner's and its own id. Two assets of one hash never show each other's documents: whoever reads a
 /// document back looks at whose it is.
@@ -60,7 +60,7 @@ pub enum Current {
 
 /// What one transaction changes.
 #[derive(Debug, Default)]
-struct Draft {
+struct PartitionDraft {
     documents: FxHashMap<AssetHash, Option<Offset>>,
     entries: FxHashMap<ShareId, Option<SinkEntry>>,
     position: Option<Offset>,
@@ -81,7 +81,7 @@ pub struct PartitionState {
     position: Offset,
     /// First documents that wait for their key.
     gated: FxHashMap<ShareId, Gated>,
-    draft: Draft,
+    draft: PartitionDraft,
     /// Whose document stands at each key, where keys pass without a gate; each names an entry.
     writers: Option<FxHashMap<SinkKey, ShareId>>,
 }
@@ -106,7 +106,7 @@ impl PartitionState {
             entries: FxHashMap::default(),
             position,
             gated: FxHashMap::default(),
-            draft: Draft::default(),
+            draft: PartitionDraft::default(),
             writers: None,
         }
     }

@@ -1,14 +1,14 @@
 //! Reconciling one share's document with today's graph, time and document: what is written first, and what follows.
 
-use crate::sink_state::cause::{Gone, Occasion};
-use crate::sink_state::entry::Digest;
-use crate::sink_state::partition::{AssetHash, Current, PartitionState, SinkEntry};
-use crate::sink_state::wanted;
 use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::profile::compile::Projection;
 use crate::record::decode::Identity;
 use crate::share::graph::{Grant, ShareGraph};
-use crate::time::Moment;
+use crate::sink_state::cause::{Gone, Occasion};
+use crate::sink_state::entry::Digest;
+use crate::sink_state::partition::{AssetHash, Current, PartitionState, SinkEntry};
+use crate::sink_state::wanted;
+use crate::time::TimestampNs;
 
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct Basis<'g> {
     /// The epoch of the newest change in it.
     pub newest_change: Epoch,
     /// The larger of the clock and the graph's control time.
-    pub now: Moment,
+    pub now: TimestampNs,
 }
 
 /// Which share, of which asset, and why it is looked at.
@@ -37,7 +37,7 @@ pub struct Subject<'s, 'g> {
 /// What follows from a transition.
 #[derive(Debug)]
 #[must_use]
-pub struct Step<'g> {
+pub struct Reconciliation<'g> {
     /// What is written first.
     pub tombstone: Option<Tombstone>,
     /// What comes after it.
@@ -104,7 +104,7 @@ impl<'g> First<'g> {
 
 impl PartitionState {
     /// Decides for one share, and drafts its tombstone. Once it is carried out, the topic holds of this share what it must.
-    pub fn reconcile<'g>(&mut self, subject: Subject<'_, 'g>, basis: Basis<'g>, is_at_hand: bool) -> Step<'g> {
+    pub fn reconcile<'g>(&mut self, subject: Subject<'_, 'g>, basis: Basis<'g>, is_at_hand: bool) -> Reconciliation<'g> {
         let Subject { share, grant, identity, .. } = subject;
         let asset = AssetHash::of(identity);
         let shown = grant.and_then(|grant| Some((grant, wanted(grant, basis.graph, self.stream(), basis.now)?)));
@@ -116,7 +116,7 @@ impl PartitionState {
         let tombstone = gone.and_then(|gone| Some(Tombstone { entry: self.clear(share)?, gone }));
         let Some((grant, projection)) = shown else {
             self.ungate(share);
-            return Step { tombstone, next: Next::Done };
+            return Reconciliation { tombstone, next: Next::Done };
         };
         let next = match then {
             Then::Rest => Next::Done,
@@ -128,7 +128,7 @@ impl PartitionState {
                 lies_at,
             }),
         };
-        Step { tombstone, next }
+        Reconciliation { tombstone, next }
     }
 
     /// Why what was found standing of a share must go, if it must.

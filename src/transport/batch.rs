@@ -2,21 +2,21 @@
 
 use super::SourcePartition;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Records gathered for one decision, their bytes side by side in one arena that is reused from batch to batch.
 #[derive(Debug, Default)]
 pub struct Batch {
     arena: Vec<u8>,
-    slots: Vec<Slot>,
+    slots: Vec<RecordSlot>,
     headers: Vec<HeaderSlot>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct RecordSlot {
     source: SourcePartition,
     offset: Offset,
-    timestamp: Millis,
+    timestamp: TimestampMs,
     /// Where its bytes begin in the arena.
     start: u32,
     key: Option<(u32, u32)>,
@@ -38,7 +38,7 @@ pub struct Record<'a> {
     /// Its offset there.
     pub offset: Offset,
     /// Its Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Its key; `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is Kafka's null.
@@ -74,7 +74,7 @@ impl Batch {
         &mut self,
         source: SourcePartition,
         offset: Offset,
-        timestamp: Millis,
+        timestamp: TimestampMs,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: impl Iterator<Item = (&'h [u8], Option<&'h [u8]>)>,
@@ -88,7 +88,7 @@ impl Batch {
             self.headers.push(slot);
         }
         let headers = (first, self.headers.len() as u32);
-        self.slots.push(Slot { source, offset, timestamp, start, key, value, headers });
+        self.slots.push(RecordSlot { source, offset, timestamp, start, key, value, headers });
     }
 
     fn copy(&mut self, bytes: &[u8]) -> (u32, u32) {
@@ -155,7 +155,7 @@ impl Batch {
     /// Gives back what lies in front of the first record once it is more than half: in a backlog a batch may never be
     /// empty, and without this its arena would outgrow its spans. Each byte is moved at most once for each that goes.
     fn compact(&mut self) {
-        let Some(&Slot { start, headers: (first_header, _), .. }) = self.slots.first() else { return self.clear() };
+        let Some(&RecordSlot { start, headers: (first_header, _), .. }) = self.slots.first() else { return self.clear() };
         if (start as usize) <= self.arena.len() / 2 {
             return;
         }
@@ -192,7 +192,7 @@ mod tests {
         batch.push(
             source,
             Offset(offset),
-            Millis(offset),
+            TimestampMs(offset),
             Some(text.as_bytes()),
             (offset % 2 == 0).then_some(text.as_bytes()),
             headers.into_iter(),

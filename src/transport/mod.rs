@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use self::batch::{Batch, Headers, Record};
 
 use crate::id::{Offset, StreamIndex};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// One partition of a stream's input topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub struct SourcePartition {
 
 /// What a poll found out about a worker's partitions, in the order it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum AssignmentChange {
     /// These came, besides those held already; nothing is read from them before `release`. Membership has been taken anew, also when
     /// the list is empty.
     Assigned(Vec<SourcePartition>),
@@ -64,7 +64,7 @@ pub trait GroupConsumer {
     ///
     /// It returns at once behind a change, so that the records in `into` are older than every change of the same call; on an
     /// error what was appended stays.
-    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError>;
+    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError>;
 
     /// The membership of the last assign; `None` between a revoke or loss of everything and the next assign.
     fn membership(&self) -> Option<&Self::Membership>;
@@ -145,7 +145,7 @@ pub struct Output<'a> {
     /// The key, which also chooses the partition as Java clients do (murmur2); `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
     /// The Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// The value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
     /// Headers, in order.
@@ -237,7 +237,7 @@ pub struct ControlRecord {
     /// Its offset.
     pub offset: Offset,
     /// Its Kafka timestamp (LogAppendTime).
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Its value; `None` is Kafka's null.
     pub value: Option<Vec<u8>>,
     /// Its headers, for binary CloudEvents.

@@ -197,14 +197,14 @@ fn arrows(sources: &[Source]) -> BTreeMap<Module, BTreeMap<String, BTreeSet<Stri
 fn circles(sources: &[Source]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (folder, arrows) in arrows(sources) {
-        let reach = |from: &String| {
+        let batch_limit = |from: &String| {
             let (mut reached, mut open) = (BTreeSet::new(), vec![from.clone()]);
             while let Some(name) = open.pop() {
                 open.extend(arrows.get(&name).into_iter().flatten().filter(|next| reached.insert((*next).clone())).cloned());
             }
             reached
         };
-        let in_circles = arrows.keys().filter(|name| reach(name).contains(*name));
+        let in_circles = arrows.keys().filter(|name| batch_limit(name).contains(*name));
         found.extend(in_circles.map(|name| folder.iter().chain([name]).cloned().collect::<Vec<_>>().join("/")));
     }
     found

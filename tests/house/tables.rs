@@ -38,7 +38,7 @@ fn the_reason_codes_are_those_of_the_fold() {
 fn the_reasons_of_dead_letters_are_all_there() {
     let mut listed = quoted(&section("docs/rules/dead-letters.md", "Reasons"), is_code);
     listed.remove("dead_letter");
-    assert_eq!(listed, dead_letter::Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect());
+    assert_eq!(listed, dead_letter::DeadLetterReason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sharecast::id::TenantId;
 use sharecast::share::status::StatusTopic;
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 
 use super::broker::{PATIENCE, shared, unique};
 use super::instance::{BINARY, command, file, printed, run};
@@ -196,7 +196,7 @@ fn replaying_a_dump_equals_what_happened() {
         (of_tenant(&world, "o"), format!("share.{}.shares", world.tenant("o"))),
         (of_tenant(&world, "t"), format!("share.{}.shares", world.tenant("t"))),
     ] {
-        let line = |key: &str, time: Millis, value: &[u8]| {
+        let line = |key: &str, time: TimestampMs, value: &[u8]| {
             format!(r#"{{"key":"{key}","timestamp":"{time}","value":{}}}"#, String::from_utf8_lossy(value))
         };
         let expected: Vec<String> = documents.iter().filter(|d| d.topic == topic).map(|d| line(&d.key, d.timestamp, &d.value)).collect();

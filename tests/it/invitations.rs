@@ -5,7 +5,7 @@ use std::process::Output;
 
 use sharecast::clock::{Clock, SystemClock};
 use sharecast::kafka::TopicSpec;
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 
 use super::broker::{shared, unique};
 use super::instance::{await_that, output, run};
@@ -121,7 +121,7 @@ fn only_an_offer_that_stands_is_mailed() {
     assert!(run(&config, &format!("share invitations --as {o}"), 0).contains("cancelled"));
     // What is no open invitation is not sent again: nothing is written, and no mail.
     let (written, mails) = (world.cluster.values(&world.control).len(), world.cluster.read(INVITATIONS).len());
-    let (lapsed, until) = (unique("share"), Millis(SystemClock.wall().0 + 3000));
+    let (lapsed, until) = (unique("share"), TimestampMs(SystemClock.wall().0 + 3000));
     let data = format!(
         r#"{{"share":"{lapsed}","asset":"a","invitee":"ann@example.com","streams":["telemetry"],"profile":"all","offer_expires":"{until}"}}"#
     );

@@ -4,21 +4,21 @@ use std::time::{Duration, Instant};
 
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::kafka::{
-    Admin, ClientError, CommittedOffsets, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaProducer, KafkaSettings, MockKafka, Source,
-    TopicReader, WriteError, Writer,
+    Admin, ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaProducer,
+    KafkaSettings, MockKafka, TopicReader, WriteError,
 };
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{
-    Batch, Change, ConsumeError, ControlLog, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError, SourcePartition, Start,
-    TransactionalProducer,
+    AssignmentChange, Batch, ConsumeError, ControlLog, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
+    SourcePartition, Start, TransactionalProducer,
 };
 
 use super::broker::{Cluster, PATIENCE, shared, unique};
 
 const TICK: Duration = Duration::from_millis(50);
 
-fn sources(topic: &str) -> Vec<Source> {
-    vec![Source { stream: StreamIndex(0), topic: topic.to_owned() }]
+fn sources(topic: &str) -> Vec<InputTopic> {
+    vec![InputTopic { stream: StreamIndex(0), topic: topic.to_owned() }]
 }
 
 fn at(partition: i32) -> SourcePartition {
@@ -26,14 +26,14 @@ fn at(partition: i32) -> SourcePartition {
 }
 
 fn out<'a>(topic: &'a str, key: &'a str, value: &'a str) -> Output<'a> {
-    Output { topic, partition: None, key: Some(key.as_bytes()), timestamp: Millis(77), value: Some(value.as_bytes()), headers: &[] }
+    Output { topic, partition: None, key: Some(key.as_bytes()), timestamp: TimestampMs(77), value: Some(value.as_bytes()), headers: &[] }
 }
 
 /// A member with what its polls brought.
 struct Member {
     consumer: KafkaConsumer,
     batch: Batch,
-    changes: Vec<Change>,
+    changes: Vec<AssignmentChange>,
     /// Assigned, and not yet known where they were committed.
     unread: Vec<SourcePartition>,
     /// Without committed offset.
@@ -52,9 +52,9 @@ impl Member {
         self.consumer.poll(TICK, 1000, &mut self.batch, &mut self.changes).unwrap();
         for change in &self.changes[known.min(self.changes.len())..] {
             match change {
-                Change::Assigned(partitions) => self.unread.extend(partitions),
-                Change::Revoked(partitions) => self.unread.retain(|unread| !partitions.contains(unread)),
-                Change::OutOfRange(_) => {}
+                AssignmentChange::Assigned(partitions) => self.unread.extend(partitions),
+                AssignmentChange::Revoked(partitions) => self.unread.retain(|unread| !partitions.contains(unread)),
+                AssignmentChange::OutOfRange(_) => {}
             }
         }
         if let Ok(places) = self.consumer.committed(&self.unread.clone(), TICK) {
@@ -133,7 +133,9 @@ fn what_is_consumed_is_produced_and_committed_once() {
             .put(Output { topic: &output, partition: None, key: record.key, timestamp: record.timestamp, value: record.value, headers })
             .unwrap();
     }
-    producer.put(Output { topic: &output, partition: None, key: Some(b"k3"), timestamp: Millis(5), value: None, headers: &[] }).unwrap();
+    producer
+        .put(Output { topic: &output, partition: None, key: Some(b"k3"), timestamp: TimestampMs(5), value: None, headers: &[] })
+        .unwrap();
     producer.drain().unwrap();
     producer
         .send_offsets(
@@ -215,7 +217,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
 
     // Another one comes while the old one is not looking; its first assignment is empty, but a new generation.
     let mut new = Member::join(cluster, &group, &input);
-    new.poll_until(|new| new.changes.iter().any(|change| matches!(change, Change::Assigned(_))));
+    new.poll_until(|new| new.changes.iter().any(|change| matches!(change, AssignmentChange::Assigned(_))));
     let refused = producer.send_offsets(&[InputOffset::new(at(0), Offset(0))], old.consumer.membership().unwrap());
     assert!(matches!(refused, Err(ProduceError::StaleMember(_))), "{refused:?}");
     producer.abort().unwrap();
@@ -227,7 +229,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
         old.changes.clear();
         old.poll_until(|old| {
             new.poll();
-            old.consumer.held().len() == 1 && matches!(old.changes.last(), Some(Change::Assigned(_)))
+            old.consumer.held().len() == 1 && matches!(old.changes.last(), Some(AssignmentChange::Assigned(_)))
         });
         let kept = old.consumer.held()[0];
         producer.begin().unwrap();
@@ -260,7 +262,7 @@ fn a_cooperative_rebalance_leaves_kept_partitions_alone() {
         first.consumer.held().len() == 1 && second.consumer.held().len() == 1
     });
     let (kept, moved) = (first.consumer.held()[0], second.consumer.held()[0]);
-    assert_eq!(first.changes.first(), Some(&Change::Revoked(vec![moved])));
+    assert_eq!(first.changes.first(), Some(&AssignmentChange::Revoked(vec![moved])));
     assert!(first.consumer.membership().is_some(), "what is kept may still be committed");
     second.begin(1, Start::Earliest);
     cluster.produce(&input, [(0, "k", "p0 b"), (1, "k", "p1 b")]);
@@ -276,7 +278,7 @@ fn a_cooperative_rebalance_leaves_kept_partitions_alone() {
     drop(second);
     first.changes.clear();
     first.poll_until(|first| first.consumer.held().len() == 2);
-    assert!(first.changes.contains(&Change::Assigned(vec![moved])));
+    assert!(first.changes.contains(&AssignmentChange::Assigned(vec![moved])));
 }
 
 #[test]
@@ -311,7 +313,7 @@ fn a_position_that_is_not_in_the_log_is_told_from_none() {
     drop(member);
     let mut next = Member::join(cluster, &group, &input);
     next.poll_until(|next| next.changes.len() >= 2);
-    assert_eq!(next.changes, [Change::Assigned(vec![at(0)]), Change::OutOfRange(at(0))]);
+    assert_eq!(next.changes, [AssignmentChange::Assigned(vec![at(0)]), AssignmentChange::OutOfRange(at(0))]);
 }
 
 #[test]
@@ -331,7 +333,7 @@ fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets() {
     for _ in 0..40 {
         new.poll();
     }
-    assert_eq!((new.changes.as_slice(), new.batch.len()), (&[Change::Assigned(vec![at(0)])][..], 0));
+    assert_eq!((new.changes.as_slice(), new.batch.len()), (&[AssignmentChange::Assigned(vec![at(0)])][..], 0));
     producer.commit().unwrap();
     new.poll_until(|new| !new.batch.is_empty());
     assert_eq!(new.values(), ["b"]);
@@ -477,7 +479,7 @@ fn a_timestamp_that_the_topic_refuses_is_the_records_fault() {
     let output = cluster.topic("out", 1, &[("message.timestamp.after.max.ms", "1000")]);
     let mut producer = producer(cluster, &unique("t"), &output);
     producer.begin().unwrap();
-    producer.put(Output { timestamp: Millis(4_102_444_800_000), ..out(&output, "k", "of 2100") }).unwrap();
+    producer.put(Output { timestamp: TimestampMs(4_102_444_800_000), ..out(&output, "k", "of 2100") }).unwrap();
     let failures = producer.drain().unwrap_err();
     assert!(matches!(&failures[..], [ProduceError::Refused { topic, .. }] if *topic == output), "{failures:?}");
     producer.abort().unwrap();
@@ -521,7 +523,7 @@ fn the_position_passes_markers_and_the_end_is_seen_behind_an_open_transaction() 
     let mut log = KafkaControlLog::open(&settings, &control, Offset(0)).unwrap();
     assert_eq!((probe.ask().unwrap().end, log.position().unwrap()), (Offset(0), Offset(0)));
 
-    let mut writer = Writer::open(&settings, &control, PATIENCE).unwrap();
+    let mut writer = EventWriter::open(&settings, &control, PATIENCE).unwrap();
     assert_eq!(writer.append(b"{1}").unwrap(), Offset(0));
     assert_eq!(fold_to(&mut log, probe.ask().unwrap().end), ["{1}"]);
 
@@ -613,7 +615,7 @@ fn a_drained_transaction_commits_at_once() {
 fn a_reader_sees_the_whole_topic_and_waits_for_open_transactions() {
     let cluster = shared();
     let state = cluster.topic("state", 2, &[("cleanup.policy", "compact")]);
-    let mut writer = Writer::open(&cluster.settings("g"), &state, PATIENCE).unwrap();
+    let mut writer = EventWriter::open(&cluster.settings("g"), &state, PATIENCE).unwrap();
     writer.append_record(Some(b"a"), Some(b"1"), &[]).unwrap();
     writer.append_record(Some(b"a"), None, &[]).unwrap();
     let mut producer = producer(cluster, &unique("t"), &state);
@@ -638,11 +640,11 @@ fn a_reader_sees_the_whole_topic_and_waits_for_open_transactions() {
 #[test]
 fn a_write_that_cannot_be_is_refused() {
     let cluster = shared();
-    let mut nowhere = Writer::open(&cluster.settings("g"), &unique("missing"), Duration::from_secs(5)).unwrap();
+    let mut nowhere = EventWriter::open(&cluster.settings("g"), &unique("missing"), Duration::from_secs(5)).unwrap();
     let refused = nowhere.append(b"{}");
     assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
     let control = cluster.topic("control", 1, &[("max.message.bytes", "1000")]);
-    let mut writer = Writer::open(&cluster.settings("g"), &control, PATIENCE).unwrap();
+    let mut writer = EventWriter::open(&cluster.settings("g"), &control, PATIENCE).unwrap();
     let refused = writer.append(noise(5000).as_bytes());
     assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
     writer.append(b"{}").unwrap();
@@ -670,7 +672,7 @@ fn nobody_at_home_is_unavailable() {
     assert!(matches!(probe, Err(ConsumeError::Unavailable(_))), "{probe:?}");
     let producer = KafkaProducer::start(&settings, "t", &[], Duration::from_millis(300)).map(|_| ());
     assert!(matches!(producer, Err(ClientError::Unavailable(_))), "{producer:?}");
-    let write = Writer::open(&settings, "t", Duration::from_millis(300)).unwrap().append(b"{}");
+    let write = EventWriter::open(&settings, "t", Duration::from_millis(300)).unwrap().append(b"{}");
     assert!(matches!(write, Err(WriteError::Unknown(_))), "{write:?}");
     let admin = Admin::open(&settings, Duration::from_millis(300)).unwrap().cluster_id();
     assert!(matches!(admin, Err(ClientError::Unavailable(_))), "{admin:?}");
@@ -681,7 +683,7 @@ fn the_mock_cluster_carries_records() {
     let mock = MockKafka::start(1).unwrap();
     mock.create_topic("in", 1).unwrap();
     let settings = mock.settings("g");
-    Writer::open(&settings, "in", PATIENCE).unwrap().append(b"{1}").unwrap();
+    EventWriter::open(&settings, "in", PATIENCE).unwrap().append(b"{1}").unwrap();
     let consumer = KafkaConsumer::join(&settings, "g", &sources("in")).unwrap();
     let mut member = Member { consumer, batch: Batch::default(), changes: Vec::new(), unread: Vec::new(), unbegun: Vec::new() };
     member.begin(1, Start::Earliest);

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sharecast::kafka::{BulkWriter, KafkaProducer, KafkaSettings, MockKafka, Writer};
-use sharecast::time::Millis;
+use sharecast::kafka::{BulkWriter, EventWriter, KafkaProducer, KafkaSettings, MockKafka};
+use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE};
@@ -151,7 +151,7 @@ fn writes_one_large_transaction() {
         topic: "out",
         partition: None,
         key: Some(key.as_bytes()),
-        timestamp: Millis(1),
+        timestamp: TimestampMs(1),
         value: Some(value.as_bytes()),
         headers: &[],
     };
@@ -192,7 +192,7 @@ fn writes_until_it_is_killed() {
     let settings = KafkaSettings { bootstrap: name("BOOTSTRAP"), group: "tests".to_owned(), ..KafkaSettings::default() };
     let event = noise(1, 400).into_bytes();
     if name("WRITES") == "single" {
-        let mut writer = Writer::open(&settings, &name("TOPIC"), PATIENCE).unwrap();
+        let mut writer = EventWriter::open(&settings, &name("TOPIC"), PATIENCE).unwrap();
         loop {
             writer.append(&event).unwrap();
             println!("has written");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::broker::{Seen, shared};
 use super::instance::await_that;
-use super::world::{Letter, World, number_of};
+use super::world::{OwnedDeadLetter, World, number_of};
 
 /// `o` shares `a` with each of these.
 fn shared_with<'c>(targets: &[&str]) -> World<'c> {
@@ -22,7 +22,7 @@ fn numbers(seen: &[Seen]) -> Vec<u64> {
 }
 
 /// The numbers of what a route did not take, in order.
-fn diverted(letters: &[Letter]) -> Vec<u64> {
+fn diverted(letters: &[OwnedDeadLetter]) -> Vec<u64> {
     let of_route = letters.iter().filter(|letter| letter.reason == "route_failed");
     of_route.map(|letter| number_of(std::str::from_utf8(letter.value.as_deref().unwrap()).unwrap())).collect()
 }

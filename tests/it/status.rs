@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sharecast::config::{Config, Surroundings};
+use sharecast::config::{Config, ConfigEnv};
 use sharecast::engine::control;
 use sharecast::id::Offset;
 use sharecast::kafka::{KafkaControlLog, KafkaEndProbe};
 use sharecast::share::status::{StatusDocument, StatusTopic};
 use sharecast::share::table::ShareTable;
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{ControlLog, EndProbe};
 
 use super::broker::{PATIENCE, shared};
@@ -19,12 +19,12 @@ use super::world::World;
 pub(crate) fn folded(world: &World<'_>) -> Vec<StatusDocument> {
     let config = world.config("fold");
     let text = std::fs::read_to_string(config).unwrap();
-    let config = Config::load(&[("fold.yaml", &text)], &Surroundings::none()).unwrap();
+    let config = Config::load(&[("fold.yaml", &text)], &ConfigEnv::none()).unwrap();
     let mut table = ShareTable::new(config.fold_rules());
     let settings = world.cluster.settings("tests");
     let end = KafkaEndProbe::open(&settings, &world.control, PATIENCE).unwrap().ask().unwrap().end;
     let mut log = KafkaControlLog::open(&settings, &world.control, Offset(0)).unwrap();
-    let (mut records, mut documents, mut time) = (Vec::new(), Vec::new(), Millis(i64::MIN));
+    let (mut records, mut documents, mut time) = (Vec::new(), Vec::new(), TimestampMs(i64::MIN));
     let patience = Patience::begin();
     while log.position().unwrap() < end {
         assert!(!patience.is_over(), "the control topic cannot be read up to {end}");
@@ -144,7 +144,7 @@ fn what_ends_by_itself_is_recorded_once() {
     let instances = vec![world.start_ready("a"), world.start_ready("b")];
     let soon = sharecast::clock::Clock::wall(&sharecast::clock::SystemClock).0 + 1_500;
     let mut ends = b",\"ends\":\"".to_vec();
-    Millis(soon).moment().write_rfc3339(&mut ends);
+    TimestampMs(soon).moment().write_rfc3339(&mut ends);
     let ends = String::from_utf8(ends).unwrap() + "\"";
     let shares: Vec<String> = (0..5).map(|number| world.share_with("o", &format!("a{number}"), "t", &ends)).collect();
     let of_expiry = |documents: &[StatusDocument]| {

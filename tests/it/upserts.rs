@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sharecast::clock::{Clock, SystemClock};
 use sharecast::kafka::TopicSpec;
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 
 use rdkafka::producer::{BaseRecord, Producer};
 
@@ -108,7 +108,7 @@ workers: 2
         for seen in self.world.cluster.read(&topic) {
             let key = seen.key.unwrap();
             match seen.value {
-                Some(value) => standing.insert(key, bare(&value)),
+                Some(value) => standing.insert(key, strip_payload(&value)),
                 None => standing.remove(&key),
             };
         }
@@ -129,7 +129,7 @@ workers: 2
 }
 
 /// A document without its provenance.
-fn bare(value: &str) -> String {
+fn strip_payload(value: &str) -> String {
     value.split_once(r#","_share""#).map_or(value.to_owned(), |(before, _)| format!("{before}}}"))
 }
 
@@ -328,7 +328,7 @@ fn tombstones_behind_a_takeover_have_the_times_of_their_causes() {
         details.world.event(source, &format!("share.{kind}"), &format!(r#"{{"share":"{}"{more}}}"#, shares[at]))
     };
     let ends = Clock::wall(&SystemClock).0 + 1_000;
-    act("updated", 2, &format!(r#","ends":"{}""#, Millis(ends)));
+    act("updated", 2, &format!(r#","ends":"{}""#, TimestampMs(ends)));
     let (revoked, left, paused) = (act("revoked", 0, ""), act("left", 1, ""), act("paused", 3, ""));
     let producer = feeder(details.world.cluster);
     let key = format!("{}/deleted", details.world.tenant("o"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use sharecast::kafka::{TopicReader, TopicSpec, Writer, control_topic};
+use sharecast::kafka::{EventWriter, TopicReader, TopicSpec, control_topic};
 
 use super::broker::{Cluster, PATIENCE, Seen, unique};
 use super::instance::{ASK_AGAIN, Instance, Patience, file};
@@ -22,13 +22,13 @@ pub(crate) struct World<'c> {
     pub(crate) input: String,
     pub(crate) control: String,
     dir: tempfile::TempDir,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<EventWriter>>,
     more: String,
 }
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct OwnedDeadLetter {
     pub(crate) reason: String,
     pub(crate) partition: String,
     pub(crate) offset: String,
@@ -126,7 +126,7 @@ log: {{ format: text }}
     /// Appends bytes to the control topic; answers their offset once they are acknowledged.
     pub(crate) fn control(&self, value: &[u8]) -> i64 {
         let mut writer = self.writer.lock().unwrap();
-        let writer = writer.get_or_insert_with(|| Writer::open(&self.cluster.settings("tests"), &self.control, PATIENCE).unwrap());
+        let writer = writer.get_or_insert_with(|| EventWriter::open(&self.cluster.settings("tests"), &self.control, PATIENCE).unwrap());
         writer.append(value).unwrap().0
     }
 
@@ -212,7 +212,7 @@ log: {{ format: text }}
     }
 
     /// Waits until this world's input has `count` dead letters; answers them in the order of their topic.
-    pub(crate) fn await_letters(&self, count: usize) -> Vec<Letter> {
+    pub(crate) fn await_letters(&self, count: usize) -> Vec<OwnedDeadLetter> {
         let patience = Patience::begin();
         loop {
             let letters = self.letters();
@@ -225,7 +225,7 @@ log: {{ format: text }}
     }
 
     /// The dead letters of this world's input.
-    pub(crate) fn letters(&self) -> Vec<Letter> {
+    pub(crate) fn letters(&self) -> Vec<OwnedDeadLetter> {
         let mut letters = Vec::new();
         let mut reader = TopicReader::open(&self.cluster.settings("tests"), DEAD_LETTERS, [0]).unwrap();
         let read = reader.read_to_end(PATIENCE, |record| {
@@ -235,7 +235,7 @@ log: {{ format: text }}
                 found.and_then(|(_, value)| Some(String::from_utf8_lossy(value?).into_owned())).unwrap_or_default()
             };
             if header("topic") == self.input {
-                letters.push(Letter {
+                letters.push(OwnedDeadLetter {
                     reason: header("reason"),
                     partition: header("partition"),
                     offset: header("offset"),

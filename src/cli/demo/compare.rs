@@ -1,14 +1,14 @@
 //! One record beside what others read of it, field by field.
 
 use super::page::{Page, Tone};
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::json::document;
 
 /// A leaf's path from the root, `FaultCode[0].CodeSeverity`, and its value as it is written, strings without quotes.
-pub(super) type Leaf = (String, String);
+pub(super) type ComparedLeaf = (String, String);
 
 /// The leaves in the order they stand, without `_share`, which is sharecast's own. None of what is no JSON.
-pub(super) fn leaves(value: &[u8]) -> Vec<Leaf> {
+pub(super) fn leaves(value: &[u8]) -> Vec<ComparedLeaf> {
     let mut found = Vec::new();
     if let Ok(node) = document::parse(value) {
         for member in node.members().iter().filter(|member| member.name != "_share") {
@@ -18,14 +18,14 @@ pub(super) fn leaves(value: &[u8]) -> Vec<Leaf> {
     found
 }
 
-fn collect(node: &Node, path: String, found: &mut Vec<Leaf>) {
+fn collect(node: &Node, path: String, found: &mut Vec<ComparedLeaf>) {
     match &node.kind {
-        Kind::Map(members) => members.iter().for_each(|member| collect(&member.value, format!("{path}.{}", member.name), found)),
-        Kind::List(items) => items.iter().enumerate().for_each(|(at, item)| collect(item, format!("{path}[{at}]"), found)),
-        Kind::String(text) => found.push((path, text.clone())),
-        Kind::Number(text) => found.push((path, text.clone())),
-        Kind::Bool(value) => found.push((path, value.to_string())),
-        Kind::Null => found.push((path, "null".into())),
+        DocumentKind::Map(members) => members.iter().for_each(|member| collect(&member.value, format!("{path}.{}", member.name), found)),
+        DocumentKind::List(items) => items.iter().enumerate().for_each(|(at, item)| collect(item, format!("{path}[{at}]"), found)),
+        DocumentKind::String(text) => found.push((path, text.clone())),
+        DocumentKind::Number(text) => found.push((path, text.clone())),
+        DocumentKind::Bool(value) => found.push((path, value.to_string())),
+        DocumentKind::Null => found.push((path, "null".into())),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn difference(sent: &[u8], got: &[u8]) -> Difference {
     difference
 }
 
-fn value_at<'l>(leaves: &'l [Leaf], path: &str) -> Option<&'l str> {
+fn value_at<'l>(leaves: &'l [ComparedLeaf], path: &str) -> Option<&'l str> {
     leaves.iter().find(|(found, _)| found == path).map(|(_, value)| value.as_str())
 }
 
@@ -67,7 +67,7 @@ const CELL: usize = 11;
 /// A table of one record and what each reader got of it. A dash is what was withheld from that reader.
 pub(in crate::cli) fn table(page: &Page, sent: (&str, &[u8]), readers: &[(&str, &[u8])]) -> Vec<String> {
     let raw = leaves(sent.1);
-    let got: Vec<Vec<Leaf>> = readers.iter().map(|(_, value)| leaves(value)).collect();
+    let got: Vec<Vec<ComparedLeaf>> = readers.iter().map(|(_, value)| leaves(value)).collect();
     let mut paths: Vec<&str> = raw.iter().map(|(path, _)| path.as_str()).collect();
     for (path, _) in got.iter().flatten() {
         if !paths.contains(&path.as_str()) {

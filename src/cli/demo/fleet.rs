@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::stage::Halt;
 use crate::clock::{Clock, SystemClock};
-use crate::kafka::{KafkaSettings, Writer};
-use crate::time::Millis;
+use crate::kafka::{EventWriter, KafkaSettings};
+use crate::time::TimestampMs;
 
 /// The owner.
 pub(super) const OWNER: &str = "northwind";
@@ -69,7 +69,7 @@ pub(super) const FLEET: [Machine; 3] = [
 
 impl Machine {
     /// Its record number `count`. Distances, hours and fuel creep on as they would over a working day.
-    fn record(&self, count: u64, now: Millis, has_fault: bool) -> String {
+    fn record(&self, count: u64, now: TimestampMs, has_fault: bool) -> String {
         let mut time = Vec::new();
         now.moment().write_rfc3339(&mut time);
         let time = String::from_utf8_lossy(&time);
@@ -123,7 +123,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Sends records, keyed by asset, until `stop` is raised. The record with the fault goes to `faults` too.
     pub(super) fn start(kafka: &KafkaSettings, stop: Arc<AtomicBool>, faults: Sender<Vec<u8>>) -> Result<Self, Halt> {
-        let mut writer = Writer::open(kafka, RAW_TOPIC, Duration::from_secs(10)).map_err(Halt::broken)?;
+        let mut writer = EventWriter::open(kafka, RAW_TOPIC, Duration::from_secs(10)).map_err(Halt::broken)?;
         let (sent, fault_wanted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, wanted) = (Arc::clone(&sent), Arc::clone(&fault_wanted));
         let thread = std::thread::spawn(move || {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn records_are_json_with_and_without_a_fault() {
         for has_fault in [false, true] {
-            let text = FLEET[0].record(7, Millis(1_767_258_000_000), has_fault);
+            let text = FLEET[0].record(7, TimestampMs(1_767_258_000_000), has_fault);
             let node = document::parse(text.as_bytes()).unwrap();
             assert_eq!(node.get("FaultCode").is_some(), has_fault);
             assert_eq!(node.get("ts").and_then(|ts| ts.as_str()), Some("2026-01-01T09:00:00Z"));

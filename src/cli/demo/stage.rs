@@ -13,26 +13,26 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::fleet::{Fleet, RAW_TOPIC};
 use super::profiles;
-use crate::cli::args::{Acting, Draft, Verb};
+use crate::cli::args::{ActorArgs, EventDraft, Verb};
+use crate::cli::event::random;
 use crate::cli::party::args;
 use crate::cli::party::args::ProfileCommand;
-use crate::cli::event::random;
 use crate::cli::share::args::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
-use crate::config::{Config, Surroundings};
-use crate::document::{Kind, Node};
-use crate::engine::server::shutdown::RunError;
+use crate::config::{Config, ConfigEnv};
+use crate::document::{DocumentKind, Node};
 use crate::engine::server;
-use crate::engine::server::Start;
+use crate::engine::server::EngineInput;
+use crate::engine::server::shutdown::RunError;
 use crate::engine::topic::names::{DEAD_LETTERS, SHARES, STATE};
 use crate::id::Offset;
 use crate::json::document;
-use crate::kafka::{KafkaSettings, MockKafka, TopicReader, Writer};
+use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
 use crate::metrics;
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// The other tenants: one hires, one repairs, one insures.
 pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
@@ -67,7 +67,7 @@ pub(super) struct Arrival {
     /// Its key.
     pub(super) key: String,
     /// Its Kafka timestamp.
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     /// Its value; empty for a tombstone.
     pub(super) value: Vec<u8>,
     /// The epoch in the value, or in its `_share`; -1 if there is none.
@@ -77,7 +77,7 @@ pub(super) struct Arrival {
 /// Everything that runs while the story is told.
 pub(super) struct Stage {
     mock: MockKafka,
-    writer: Writer,
+    writer: EventWriter,
     arrivals: Receiver<Arrival>,
     faults: Receiver<Vec<u8>>,
     fleet: Fleet,
@@ -104,7 +104,7 @@ impl Stage {
         let metrics = metrics::install().map_err(Halt::broken)?;
 
         let (listening, listens) = sync_channel(1);
-        let start = Start {
+        let start = EngineInput {
             config,
             kafka: kafka.clone(),
             clock: Arc::new(SystemClock),
@@ -122,7 +122,7 @@ impl Stage {
         let readers = read_topics(&kafka, &stop, &heard)?;
         let (fault, faults) = channel();
         let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
-        let writer = Writer::open(&kafka, "sharecast.control", PATIENCE).map_err(Halt::broken)?;
+        let writer = EventWriter::open(&kafka, "sharecast.control", PATIENCE).map_err(Halt::broken)?;
         Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
     }
 
@@ -216,7 +216,7 @@ fn configuration(bootstrap: &str, snapshot: &str) -> Result<Config, Halt> {
          http: {{ listen: '127.0.0.1:0' }}\n\
          snapshot: {{ path: {snapshot:?} }}\n"
     );
-    Config::load(&[("the demo's configuration", &text)], &Surroundings::none()).map_err(Halt::broken)
+    Config::load(&[("the demo's configuration", &text)], &ConfigEnv::none()).map_err(Halt::broken)
 }
 
 fn tenant_topics() -> impl Iterator<Item = String> {
@@ -252,7 +252,7 @@ fn read_topics(kafka: &KafkaSettings, stop: &Arc<AtomicBool>, heard: &Sender<Arr
 
 fn epoch_of(value: &[u8]) -> Offset {
     let epoch = |node: &Node| match &node.get("epoch")?.kind {
-        Kind::Number(text) => text.parse().ok(),
+        DocumentKind::Number(text) => text.parse().ok(),
         _ => None,
     };
     let node = document::parse(value).ok();
@@ -260,7 +260,7 @@ fn epoch_of(value: &[u8]) -> Offset {
 }
 
 /// The event that a command line stands for. Profiles come out of this program instead of the files that are named.
-fn draft_of(line: &str) -> Result<(Acting, Draft), Halt> {
+fn draft_of(line: &str) -> Result<(ActorArgs, EventDraft), Halt> {
     let wrong = |what: String| Halt::broken(format!("{line}: {what}"));
     let cli = Cli::read(line.split_whitespace().map(Into::into)).map_err(|exit| wrong(format!("{exit:?}")))?;
     match cli.command {

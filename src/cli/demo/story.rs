@@ -10,7 +10,7 @@ use super::stage::{Arrival, Halt, READERS, Stage};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::id::Offset;
 use crate::json::document;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// How many further records of others show that somebody gets none.
 const ENOUGH: usize = 40;
@@ -164,7 +164,7 @@ impl Story<'_> {
 
     fn an_expiry(&mut self) -> Result<(), Halt> {
         self.page.step("The repair is done: fixit's share ends by itself");
-        let ends = Millis(SystemClock.wall().0 + REPAIR_LASTS_MS);
+        let ends = TimestampMs(SystemClock.wall().0 + REPAIR_LASTS_MS);
         let updated = self.command(&format!("sharecast share update repair-7 --as northwind --ends {}", written(ends)))?;
         self.state("fixit", "repair-7", "ACTIVE", updated)?;
         self.stage.until("the moment has passed", |_| (SystemClock.wall() > ends).then_some(()))?;
@@ -316,7 +316,7 @@ fn contains(value: &[u8], text: &str) -> bool {
     value.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-fn written(time: Millis) -> String {
+fn written(time: TimestampMs) -> String {
     let mut text = Vec::new();
     time.moment().write_rfc3339(&mut text);
     String::from_utf8_lossy(&text).into_owned()
@@ -326,7 +326,7 @@ fn before_or_after(ms: i64) -> String {
     if ms >= 0 { format!("{ms} ms before that") } else { format!("{} ms after that", -ms) }
 }
 
-fn time_of(time: Millis) -> String {
+fn time_of(time: TimestampMs) -> String {
     written(time)[11..].trim_end_matches('Z').to_owned()
 }
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::cli::args::{Acting, Data, Draft, tenant};
+use crate::cli::args::{ActorArgs, EventData, EventDraft, tenant};
 use crate::cli::argument;
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::id::TenantId;
 
 /// `sharecast partnership …`.
@@ -25,20 +25,20 @@ pub enum PartnershipCommand {
         auto_accept: bool,
     },
     /// Offer a partnership
-    Offer(Pair),
+    Offer(PairArgs),
     /// Accept one
     Accept {
         /// Between whom.
         #[command(flatten)]
-        pair: Pair,
+        pair: PairArgs,
         /// Offers between the two are accepted by themselves
         #[arg(long)]
         auto_accept: bool,
     },
     /// Decline one
-    Decline(Pair),
+    Decline(PairArgs),
     /// End one: its shares are revoked at once, in both directions
-    End(Pair),
+    End(PairArgs),
 }
 
 /// The subcommands that look at partnerships.
@@ -60,7 +60,7 @@ pub enum PartnershipLook {
 
 /// The other side; for the operator both sides, the acting one first.
 #[derive(Debug, clap::Args)]
-pub struct Pair {
+pub struct PairArgs {
     /// The partner; the operator names both, the acting side first
     #[arg(value_parser = tenant, num_args = 1..=2, required = true)]
     tenants: Vec<TenantId>,
@@ -71,11 +71,11 @@ pub struct Pair {
 #[error("{0}")]
 pub struct Misused(String);
 
-impl Pair {
-    fn data(self, acting: &Acting) -> Result<Data, Misused> {
+impl PairArgs {
+    fn data(self, acting: &ActorArgs) -> Result<EventData, Misused> {
         match (&acting.actor, self.tenants.as_slice()) {
-            (Some(_), [partner]) => Ok(Data::default().text("partner", partner.as_str())),
-            (None, [a, b]) => Ok(Data::default().list("tenants", &[a.to_string(), b.to_string()])),
+            (Some(_), [partner]) => Ok(EventData::default().text("partner", partner.as_str())),
+            (None, [a, b]) => Ok(EventData::default().list("tenants", &[a.to_string(), b.to_string()])),
             (Some(_), _) => Err(Misused("name the partner alone: the acting tenant is the one of --as".into())),
             (None, _) => Err(Misused("name both tenants, the acting one first, or say who acts with --as TENANT".into())),
         }
@@ -84,9 +84,9 @@ impl Pair {
 
 impl PartnershipCommand {
     /// The control event that the command stands for.
-    pub fn draft(self, acting: &Acting) -> Result<Draft, Misused> {
+    pub fn draft(self, acting: &ActorArgs) -> Result<EventDraft, Misused> {
         Ok(match self {
-            Self::Establish { a, b, auto_accept } => Data::default()
+            Self::Establish { a, b, auto_accept } => EventData::default()
                 .list("tenants", &[a.to_string(), b.to_string()])
                 .flag_if("auto_accept", auto_accept)
                 .draft("partnership.established"),
@@ -136,14 +136,14 @@ pub enum TenantLook {
 
 impl TenantCommand {
     /// The control event that the command stands for.
-    pub fn draft(self) -> Draft {
+    pub fn draft(self) -> EventDraft {
         let Self::Update { tenant, parent, no_parent, suspend, unsuspend } = self;
-        let mut data = Data::default().text("tenant", tenant.as_str()).text_if("parent", parent.as_ref().map(TenantId::as_str));
+        let mut data = EventData::default().text("tenant", tenant.as_str()).text_if("parent", parent.as_ref().map(TenantId::as_str));
         if no_parent {
-            data = data.node("parent", Kind::Null);
+            data = data.node("parent", DocumentKind::Null);
         }
         if suspend || unsuspend {
-            data = data.node("suspended", Kind::Bool(suspend));
+            data = data.node("suspended", DocumentKind::Bool(suspend));
         }
         data.draft("tenant.updated")
     }
@@ -199,13 +199,17 @@ pub enum ProfileLook {
 }
 
 /// `profile.published`, with the spec as it was read and checked.
-pub fn publish(name: String, owner: Option<&TenantId>, spec: Node) -> Draft {
-    Data::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).node("spec", spec.kind).draft("profile.published")
+pub fn publish(name: String, owner: Option<&TenantId>, spec: Node) -> EventDraft {
+    EventData::default()
+        .text("profile", name)
+        .text_if("owner", owner.map(TenantId::as_str))
+        .node("spec", spec.kind)
+        .draft("profile.published")
 }
 
 /// `profile.retired`.
-pub fn retire(name: String, owner: Option<&TenantId>) -> Draft {
-    Data::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).draft("profile.retired")
+pub fn retire(name: String, owner: Option<&TenantId>) -> EventDraft {
+    EventData::default().text("profile", name).text_if("owner", owner.map(TenantId::as_str)).draft("profile.retired")
 }
 
 /// `sharecast control …`.
@@ -231,8 +235,8 @@ pub enum ControlLook {
 
 impl ControlCommand {
     /// The control event that the command stands for.
-    pub fn draft(self) -> Draft {
+    pub fn draft(self) -> EventDraft {
         let Self::Skip { offset, note } = self;
-        Data::default().node("offset", Kind::Number(offset.to_string())).text("note", note).draft("control.skipped")
+        EventData::default().node("offset", DocumentKind::Number(offset.to_string())).text("note", note).draft("control.skipped")
     }
 }

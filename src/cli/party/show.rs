@@ -4,24 +4,24 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::args::{Acting, Format};
+use crate::cli::args::{ActorArgs, Format};
 use crate::cli::config;
+use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{PrintError, exit, pretty, print_members, print_table, print_values, shown};
 use crate::cli::party::args::{ControlLook, PartnershipLook, ProfileLook, TenantLook};
-use crate::cli::output::{Ended, exit, pretty, print_members, print_table, print_values, shown};
-use crate::cli::control_fold::{Beginning, ControlFold};
 use crate::config::Config;
 use crate::id::{ProfileName, TenantId};
 use crate::json::document::parse;
 use crate::json::text::write_string;
-use crate::share::view::dump;
-use crate::share::table::query::ProfileView;
-use crate::share::table::parties::{Bonded, PartnershipView, TenantView};
 use crate::share::table::ShareTable;
+use crate::share::table::parties::{Bonded, PartnershipView, TenantView};
+use crate::share::table::query::ProfileView;
+use crate::share::view::dump;
 
-fn read(files: &[PathBuf], acting: &Acting) -> Result<ShareTable, Failure> {
+fn read(files: &[PathBuf], acting: &ActorArgs) -> Result<ShareTable, Failure> {
     let patience = acting.patience_of_reader()?;
-    ControlFold::open(&config::load(files)?, patience, Beginning::Snapshot)?.fold_to_end()
+    ControlFold::open(&config::load(files)?, patience, StartFrom::Snapshot)?.fold_to_end()
 }
 
 fn missing(what: String) -> Failure {
@@ -56,7 +56,7 @@ fn print_one(format: Format, json: &[u8]) -> io::Result<()> {
 }
 
 /// `sharecast tenant list|show`. A tenant sees itself alone.
-pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantLook) -> Result<Exit, Failure> {
+pub fn tenant(files: &[PathBuf], acting: &ActorArgs, command: TenantLook) -> Result<Exit, Failure> {
     let table = read(files, acting)?;
     let is_seen = |id: &str| acting.actor.as_ref().is_none_or(|own| own.as_str() == id);
     exit(match command {
@@ -66,18 +66,18 @@ pub fn tenant(files: &[PathBuf], acting: &Acting, command: TenantLook) -> Result
                 let parent = tenant.parent.unwrap_or("-").to_owned();
                 vec![tenant.id.to_owned(), parent, if tenant.is_suspended { "yes" } else { "no" }.to_owned()]
             };
-            print_all(acting.output, &["TENANT", "PARENT", "SUSPENDED"], &all, row, TenantView::to_json).map_err(Ended::from)
+            print_all(acting.output, &["TENANT", "PARENT", "SUSPENDED"], &all, row, TenantView::to_json).map_err(PrintError::from)
         }
         TenantLook::Show { tenant } => {
             let found = table.known_tenant(tenant.as_str()).filter(|tenant| is_seen(tenant.id));
             let found = found.ok_or_else(|| missing(format!("nothing is known of tenant {tenant} here")))?;
-            print_one(acting.output, &found.to_json()).map_err(Ended::from)
+            print_one(acting.output, &found.to_json()).map_err(PrintError::from)
         }
     })
 }
 
 /// `sharecast partnership list|show`. A tenant sees its own.
-pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipLook) -> Result<Exit, Failure> {
+pub fn partnership(files: &[PathBuf], acting: &ActorArgs, command: PartnershipLook) -> Result<Exit, Failure> {
     // The command line first: what is wrong with it is said at once.
     let pair = match (&command, &acting.actor) {
         (PartnershipLook::List { .. }, _) => None,
@@ -99,7 +99,7 @@ pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipLook)
         (PartnershipLook::Show { .. }, Some([a, b])) => {
             let found = all.iter().find(|pair| is_of(pair, &a) && is_of(pair, &b) && a != b);
             let found = found.ok_or_else(|| missing(format!("there is no partnership of {a} and {b}")))?;
-            print_one(acting.output, &found.to_json()).map_err(Ended::from)
+            print_one(acting.output, &found.to_json()).map_err(PrintError::from)
         }
         (PartnershipLook::List { tenant: of }, _) | (PartnershipLook::Show { tenants: of }, None) => {
             let is_wanted = |pair: &PartnershipView<'_>| of.is_empty() || of.iter().any(|tenant| is_of(pair, tenant));
@@ -113,7 +113,7 @@ pub fn partnership(files: &[PathBuf], acting: &Acting, command: PartnershipLook)
                 };
                 vec![pair.tenants[0].to_owned(), pair.tenants[1].to_owned(), pair.state().to_owned(), how]
             };
-            print_all(acting.output, &["TENANT", "TENANT", "STATE", "NOTE"], &all, row, PartnershipView::to_json).map_err(Ended::from)
+            print_all(acting.output, &["TENANT", "TENANT", "STATE", "NOTE"], &all, row, PartnershipView::to_json).map_err(PrintError::from)
         }
     })
 }
@@ -156,7 +156,7 @@ impl Version {
 }
 
 /// `sharecast profile list|show`. A tenant sees its own profiles alone (docs/rules/status.md#who-sees-what).
-pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileLook) -> Result<Exit, Failure> {
+pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileLook) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
     let (is_list, name, owner, version) = match command {
         ProfileLook::List { owner } => (true, None, owner, None),
@@ -176,20 +176,20 @@ pub fn profile(files: &[PathBuf], acting: &Acting, command: ProfileLook) -> Resu
     let mut found = match version {
         Some(version) => old_version(&config, patience, version, is_wanted)?,
         None => {
-            let table = ControlFold::open(&config, patience, Beginning::Snapshot)?.fold_to_end()?;
+            let table = ControlFold::open(&config, patience, StartFrom::Snapshot)?.fold_to_end()?;
             table.profiles().filter(is_wanted).map(|profile| Version::of(&profile)).collect()
         }
     };
     found.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
     if is_list {
         let headers = ["OWNER", "PROFILE", "VERSION", "RETIRED", "STREAMS"];
-        return exit(print_all(acting.output, &headers, &found, Version::row, |found| found.to_json(false)).map_err(Ended::from));
+        return exit(print_all(acting.output, &headers, &found, Version::row, |found| found.to_json(false)).map_err(PrintError::from));
     }
     let name = shown(&name.unwrap_or_default());
     match found.as_slice() {
         [] if name == "all" => Err(missing("`all` is built in: every stream, everything in it".to_owned())),
         [] => Err(missing(format!("there is no profile {name} here, or none of this owner and version"))),
-        [one] => exit(print_version(one, acting.output).map_err(Ended::from)),
+        [one] => exit(print_version(one, acting.output).map_err(PrintError::from)),
         many => {
             let owners: Vec<&str> = many.iter().map(|found| found.owner.as_str()).collect();
             Err(Failure::new(Exit::Usage, format!("several tenants have a profile {name}: say --owner {}", owners.join(" or --owner "))))
@@ -205,7 +205,7 @@ fn old_version(
     is_wanted: impl Fn(&ProfileView<'_>) -> bool,
 ) -> Result<Vec<Version>, Failure> {
     let mut found: Vec<Version> = Vec::new();
-    let mut fold = ControlFold::open(config, patience, Beginning::First)?;
+    let mut fold = ControlFold::open(config, patience, StartFrom::First)?;
     fold.read_to_end(|table, coming| {
         let changed = coming.fold(table).profile;
         let profile = changed.and_then(|slot| table.profiles().find(|profile| profile.slot == slot));
@@ -237,17 +237,17 @@ fn print_version(found: &Version, format: Format) -> io::Result<()> {
 }
 
 /// `sharecast control dump`: every record of the control topic as a line that `replay` reads.
-pub fn control(files: &[PathBuf], acting: &Acting, command: &ControlLook) -> Result<Exit, Failure> {
+pub fn control(files: &[PathBuf], acting: &ActorArgs, command: &ControlLook) -> Result<Exit, Failure> {
     let ControlLook::Dump = command;
     if acting.actor.is_some() {
         return Err(Failure::new(Exit::Usage, "the control topic is the operator's to look at: leave --as out"));
     }
     let patience = acting.patience_of_reader()?;
-    let mut fold = ControlFold::open(&config::load(files)?, patience, Beginning::Oldest)?;
+    let mut fold = ControlFold::open(&config::load(files)?, patience, StartFrom::Oldest)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let is_list = acting.output == Format::Json;
     let mut count = 0u64;
-    let mut dump = || -> Result<(), Ended> {
+    let mut dump = || -> Result<(), PrintError> {
         out.write_all(if is_list { b"[" } else { b"" })?;
         fold.read_to_end(|_, coming| {
             let record = coming.record;
@@ -255,7 +255,7 @@ pub fn control(files: &[PathBuf], acting: &Acting, command: &ControlLook) -> Res
             out.write_all(&dump::line(record.offset, coming.time, &record.headers, record.value.as_deref()))?;
             out.write_all(if is_list { b"" } else { b"\n" })?;
             count += 1;
-            Ok::<(), Ended>(())
+            Ok::<(), PrintError>(())
         })?;
         out.write_all(if is_list { b"]\n" } else { b"" })?;
         Ok(out.flush()?)

@@ -2,8 +2,8 @@
 //! (docs/operators.md#lock-the-topics).
 
 use crate::config::Config;
-use crate::engine::topic::required::hidden_topics;
 use crate::engine::topic::names::{INVITATIONS, TopicNames};
+use crate::engine::topic::required::hidden_topics;
 use crate::id::TenantId;
 
 /// Who is who to Kafka, in its words: `User:name`.
@@ -21,33 +21,33 @@ pub(super) struct Principals {
 
 /// The arguments of one call of `kafka-acls`, behind `--bootstrap-server`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Grant(Vec<String>);
+pub(super) struct AclCall(Vec<String>);
 
 /// One principal's commands with their headline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Section {
+pub(super) struct AclSection {
     pub(super) title: String,
-    pub(super) grants: Vec<Grant>,
+    pub(super) grants: Vec<AclCall>,
 }
 
 /// How a resource's name is meant.
 #[derive(Clone, Copy)]
-enum Named {
+enum AclName {
     Exactly,
     Beginning,
 }
 
-fn grant(principal: &str, operations: &[&str], kind: &str, names: &[String], named: Named) -> Grant {
+fn grant(principal: &str, operations: &[&str], kind: &str, names: &[String], named: AclName) -> AclCall {
     let mut words = vec!["--add".to_owned(), "--allow-principal".to_owned(), principal.to_owned()];
     words.extend(operations.iter().flat_map(|operation| ["--operation".to_owned(), (*operation).to_owned()]));
     words.extend(names.iter().flat_map(|name| [format!("--{kind}"), name.clone()]));
-    if let Named::Beginning = named {
+    if let AclName::Beginning = named {
         words.extend(["--resource-pattern-type".to_owned(), "prefixed".to_owned()]);
     }
-    Grant(words)
+    AclCall(words)
 }
 
-impl Grant {
+impl AclCall {
     /// The whole command, for a shell.
     pub(super) fn command(&self, bootstrap: &str, command_config: Option<&str>) -> String {
         let mut words = vec!["kafka-acls.sh".to_owned(), "--bootstrap-server".to_owned(), bootstrap.to_owned()];
@@ -64,19 +64,19 @@ fn quoted(word: &str) -> String {
 
 /// Every principal's section, tenants last. Of those only reading is granted, and only of their own topics and of groups whose names
 /// begin with `<tenant>.`, which no other tenant's can.
-pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<Section> {
+pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSection> {
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
     let mut sections = vec![
-        Section { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
-        Section {
+        AclSection { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
+        AclSection {
             title: format!("every command but run, {}: the operator's, and those that act for a tenant with --as", principals.operator),
             grants: operator(config, &principals.operator),
         },
-        Section {
+        AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
-                grant(&principals.mailer, &["Read", "Describe"], "topic", &[INVITATIONS.to_owned()], Named::Exactly),
-                grant(&principals.mailer, &["Read"], "group", &["sharecast-mailer".to_owned()], Named::Exactly),
+                grant(&principals.mailer, &["Read", "Describe"], "topic", &[INVITATIONS.to_owned()], AclName::Exactly),
+                grant(&principals.mailer, &["Read"], "group", &["sharecast-mailer".to_owned()], AclName::Exactly),
             ],
         },
     ];
@@ -84,11 +84,11 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<Section>
         let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
         let topics: Vec<String> = streams.chain([names.of_status(tenant)]).collect();
         let grants = vec![
-            grant(principal, &["Read", "Describe"], "topic", &topics, Named::Exactly),
-            grant(principal, &["Read", "Describe"], "group", &[format!("{tenant}.")], Named::Beginning),
+            grant(principal, &["Read", "Describe"], "topic", &topics, AclName::Exactly),
+            grant(principal, &["Read", "Describe"], "group", &[format!("{tenant}.")], AclName::Beginning),
         ];
         let title = format!("tenant {tenant}, {principal}, as owner and as target: its own topics, in groups named {tenant}.…");
-        sections.push(Section { title, grants });
+        sections.push(AclSection { title, grants });
     }
     sections
 }
@@ -103,53 +103,53 @@ fn tenant_prefixes(config: &Config) -> Vec<String> {
     prefixes
 }
 
-fn engine(config: &Config, principal: &str) -> Vec<Grant> {
+fn engine(config: &Config, principal: &str) -> Vec<AclCall> {
     let group = &config.kafka.group;
     // The workers' group, the status writer's, and those that readers outside any group still name to the cluster.
     let groups = [group.clone(), format!("{group}-")];
     let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
     let mut grants = vec![
-        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
-        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
-        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
-        grant(principal, &["Read", "Describe"], "group", &groups[..1], Named::Exactly),
-        grant(principal, &["Read", "Describe"], "group", &groups[1..], Named::Beginning),
-        grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-")], Named::Beginning),
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
+        grant(principal, &["Read", "Describe"], "group", &groups[..1], AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups[1..], AclName::Beginning),
+        grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-")], AclName::Beginning),
     ];
     if config.output.is_auto_provisioned {
-        grants.push(grant(principal, &["Create"], "topic", &hidden_topics(config), Named::Exactly));
-        grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), Named::Beginning));
+        grants.push(grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly));
+        grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), AclName::Beginning));
     }
     grants
 }
 
 /// Every command but `run`: those that act for a tenant (`--as`) too, for a tenant's own principal may never write events.
-fn operator(config: &Config, principal: &str) -> Vec<Grant> {
+fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     let group = &config.kafka.group;
     let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
     vec![
         // Events, and what a mailer needs of an invitation.
-        grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], Named::Exactly),
+        grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], AclName::Exactly),
         // `--wait` reads status documents, `revoke --wait` what the workers report in the state topic; dead letters, what is owed and what
         // stands are looked at by hand.
-        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), Named::Exactly),
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), AclName::Exactly),
         // `share offer --preview` reads an asset's newest record; `provision` looks at every topic.
-        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, Named::Exactly),
-        grant(principal, &["Create"], "topic", &hidden_topics(config), Named::Exactly),
-        grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), Named::Beginning),
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
+        grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly),
+        grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
         // `revoke --wait` asks who is in the engine's group; `kafka-consumer-groups.sh --reset-offsets` sets its offsets.
-        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), Named::Exactly),
-        grant(principal, &["Describe"], "group", &[format!("{group}-")], Named::Beginning),
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], AclName::Beginning),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Surroundings;
+    use crate::config::ConfigEnv;
 
     fn config(text: &str) -> Config {
-        Config::load(&[("c", text)], &Surroundings::none()).unwrap()
+        Config::load(&[("c", text)], &ConfigEnv::none()).unwrap()
     }
 
     fn printed(config: &Config) -> Vec<(String, String)> {
@@ -160,7 +160,7 @@ mod tests {
             mailer: "User:mail".into(),
             tenants: vec![(acme, "User:CN=acme platform".into())],
         };
-        let each = |section: Section| {
+        let each = |section: AclSection| {
             let commands: Vec<String> = section.grants.iter().map(|grant| grant.command("b:9092", None)).collect();
             (section.title, commands.join("\n"))
         };

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::cli::provision::acls::Principals;
+use super::exit::{Exit, Failure};
 use crate::cli::args::{Format, tenant};
 use crate::cli::config;
-use super::exit::{Exit, Failure};
-use crate::cli::output::{Ended, exit, print_table, print_values};
-use crate::cli::control_fold::{Beginning, ControlFold};
+use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::event::client_failure;
+use crate::cli::output::{PrintError, exit, print_table, print_values};
+use crate::cli::provision::acls::Principals;
 use crate::config::Config;
 use crate::engine::topic::required::{Need, needs};
 use crate::id::TenantId;
@@ -24,7 +24,7 @@ use crate::json::text::write_string;
 use crate::kafka::{Admin, AdminError, KafkaSettings, control_topic};
 use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
-use crate::time::Span;
+use crate::time::Period;
 
 /// Options of `provision`.
 #[derive(Debug, ClapArgs)]
@@ -100,7 +100,7 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let ended = look_at_all(&admin, &config, args.check, patience, &mut looked);
     // What was made before something failed is made, and told.
     if ended.is_ok() || !looked.is_empty() {
-        exit(print(&looked, args.output).map_err(Ended::from))?;
+        exit(print(&looked, args.output).map_err(PrintError::from))?;
     }
     ended?;
     let is_left = |looked: &&Looked| looked.is_missing || !looked.faults.is_empty();
@@ -128,7 +128,7 @@ fn look_at_all(admin: &Admin, config: &Config, is_check: bool, patience: Duratio
 }
 
 fn fold(config: &Config, patience: Duration) -> Result<ShareTable, Failure> {
-    ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()
+    ControlFold::open(config, patience, StartFrom::Snapshot)?.fold_to_end()
 }
 
 fn look_at_control(admin: &Admin, config: &Config, is_check: bool) -> Result<Looked, Failure> {
@@ -233,7 +233,7 @@ fn to_json(looked: &Looked) -> Vec<u8> {
     line
 }
 
-fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Ended> {
+fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), PrintError> {
     let mut tenants: BTreeSet<TenantId> = args.tenant.iter().cloned().collect();
     if tenants.is_empty() {
         let table = fold(config, patience)?;
@@ -259,7 +259,7 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), En
 /// `--timeout`.
 pub(super) fn patience(text: &str) -> Result<Duration, Failure> {
     let wrong = || Failure::new(Exit::Usage, format!("--timeout {text}: write a number and ms, s, m, h or d"));
-    Span::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
+    Period::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
 }
 
 pub(super) fn admin_failure(error: AdminError) -> Failure {

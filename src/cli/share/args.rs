@@ -4,22 +4,22 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::args::{Acting, Data, Draft, GivenTime, tenant};
+use crate::cli::args::{ActorArgs, EventData, EventDraft, GivenTime, tenant};
 use crate::cli::argument;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::time_argument::TimeOption;
-use crate::document::Kind;
+use crate::document::DocumentKind;
 use crate::id::TenantId;
-use crate::share::event::kind::EventType;
 use crate::share::bulk::input::ListOf;
+use crate::share::event::kind::EventType;
 use crate::share::event::write_token::WriteToken;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum ShareCommand {
     /// Offer an asset to another tenant, or to somebody by e-mail
-    Offer(Offer),
+    Offer(OfferArgs),
     /// Accept an offer
     Accept(Accept),
     /// Decline an offer
@@ -29,7 +29,7 @@ pub enum ShareCommand {
     /// Start an offer's clock again; an invitation gets a new code and a new mail
     Resend(Resend),
     /// Change a share
-    Update(Update),
+    Update(UpdateArgs),
     /// Stop the flow for a while
     Pause(Note),
     /// Take one's own pause back
@@ -47,7 +47,7 @@ pub enum ShareCommand {
 
 /// What the target may do.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Permission {
+pub enum PermissionArg {
     /// Look at it.
     View,
     /// Change it.
@@ -56,7 +56,7 @@ pub enum Permission {
     Manage,
 }
 
-impl Permission {
+impl PermissionArg {
     fn as_str(self) -> &'static str {
         match self {
             Self::View => "view",
@@ -68,7 +68,7 @@ impl Permission {
 
 /// `share offer`.
 #[derive(Debug, Args)]
-pub struct Offer {
+pub struct OfferArgs {
     /// The asset, in the owner's words; may be repeated
     #[arg(long, required_unless_present = "assets_from", value_parser = argument::asset)]
     pub(super) asset: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Offer {
     pub(super) target_asset: Option<String>,
     /// What the target may do
     #[arg(long, value_enum)]
-    permission: Option<Permission>,
+    permission: Option<PermissionArg>,
     /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
     #[arg(long, value_name = "TIME")]
     starts: Option<String>,
@@ -167,9 +167,9 @@ pub struct Many {
 #[derive(Debug)]
 pub enum Order {
     /// One event, written as it is.
-    One(Draft),
+    One(EventDraft),
     /// A look at what an offer would disclose.
-    Preview(Box<Offer>),
+    Preview(Box<OfferArgs>),
     /// Many events.
     Many(Lines),
 }
@@ -188,7 +188,7 @@ pub struct Lines {
     /// What is done.
     pub(super) kind: EventType,
     /// `data` of each event, besides the name and its id at the target.
-    pub(super) data: Data,
+    pub(super) data: EventData,
     /// Whether a line may say the asset's id at the target.
     pub(super) takes_target_asset: bool,
 }
@@ -245,7 +245,7 @@ pub struct Resend {
 
 /// `share update`.
 #[derive(Debug, Args)]
-pub struct Update {
+pub struct UpdateArgs {
     /// Which shares.
     #[command(flatten)]
     shares: Shares,
@@ -260,7 +260,7 @@ pub struct Update {
     profile: Option<String>,
     /// What the target may do
     #[arg(long, value_enum)]
-    permission: Option<Permission>,
+    permission: Option<PermissionArg>,
     /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
     #[arg(long, value_name = "TIME")]
     starts: Option<String>,
@@ -288,8 +288,8 @@ pub enum Clearable {
 
 impl ShareCommand {
     /// What the command comes to at `now`. An offer's share is named by these bits.
-    pub fn order(self, acting: &Acting, bits: [u8; 16], now: Millis) -> Result<Order, Failure> {
-        let noted = |note: Note, kind| note.shares.order(kind, Data::default().text_if("note", note.note), false);
+    pub fn order(self, acting: &ActorArgs, bits: [u8; 16], now: TimestampMs) -> Result<Order, Failure> {
+        let noted = |note: Note, kind| note.shares.order(kind, EventData::default().text_if("note", note.note), false);
         match self {
             Self::Offer(offer) => offer.order(acting, bits, now),
             Self::Accept(accept) => accept.order(acting),
@@ -297,7 +297,7 @@ impl ShareCommand {
             Self::Cancel(note) => noted(note, EventType::ShareCancelled),
             Self::Resend(Resend { shares, offer_expires }) => {
                 let expires = time(offer_expires.as_ref(), now, TimeOption::OfferExpires)?;
-                shares.order(EventType::ShareResent, Data::default().time_if(expires), false)
+                shares.order(EventType::ShareResent, EventData::default().time_if(expires), false)
             }
             Self::Update(update) => update.order(now),
             Self::Pause(note) => noted(note, EventType::SharePaused),
@@ -312,17 +312,17 @@ fn usage<T>(what: impl ToString) -> Result<T, Failure> {
     Err(Failure::new(Exit::Usage, what))
 }
 
-fn time(given: Option<&String>, now: Millis, option: TimeOption) -> Result<Option<GivenTime>, Failure> {
+fn time(given: Option<&String>, now: TimestampMs, option: TimeOption) -> Result<Option<GivenTime>, Failure> {
     given.map(|given| GivenTime::read(given, now, option)).transpose()
 }
 
 impl Shares {
     /// One event for one share on the command line; for a list of one too, a list is a list.
-    fn order(self, kind: EventType, data: Data, takes_target_asset: bool) -> Result<Order, Failure> {
+    fn order(self, kind: EventType, data: EventData, takes_target_asset: bool) -> Result<Order, Failure> {
         let Self { share: arguments, shares_from: list, many } = self;
         if let ([share], None) = (arguments.as_slice(), &list) {
             many.refuse_for_one()?;
-            return Ok(Order::One(Data::default().text("share", share).and(data).draft(kind.name())));
+            return Ok(Order::One(EventData::default().text("share", share).and(data).draft(kind.name())));
         }
         let has_one = data.has("target_asset");
         if has_one {
@@ -341,8 +341,8 @@ impl Many {
     }
 }
 
-impl Offer {
-    fn order(mut self, acting: &Acting, bits: [u8; 16], now: Millis) -> Result<Order, Failure> {
+impl OfferArgs {
+    fn order(mut self, acting: &ActorArgs, bits: [u8; 16], now: TimestampMs) -> Result<Order, Failure> {
         owner_of(acting, self.owner.as_ref(), "whose asset is it?")?;
         self.understand_times(now)?;
         let is_one = self.asset.len() == 1 && self.assets_from.is_none();
@@ -373,14 +373,14 @@ impl Offer {
     }
 
     /// The event, for the one asset that is named.
-    pub(super) fn draft(&self, random: impl FnOnce() -> [u8; 16]) -> Draft {
+    pub(super) fn draft(&self, random: impl FnOnce() -> [u8; 16]) -> EventDraft {
         let share = self.share.clone().unwrap_or_else(|| WriteToken::new(random()).share_id());
         let asset = self.asset.first().map(String::as_str).unwrap_or_default();
-        let named = Data::default().text("share", share).text("asset", asset).text_if("target_asset", self.target_asset.as_ref());
+        let named = EventData::default().text("share", share).text("asset", asset).text_if("target_asset", self.target_asset.as_ref());
         named.and(self.data()).draft("share.offered")
     }
 
-    fn understand_times(&mut self, now: Millis) -> Result<(), Failure> {
+    fn understand_times(&mut self, now: TimestampMs) -> Result<(), Failure> {
         let given = [(&self.starts, TimeOption::Starts), (&self.ends, TimeOption::Ends), (&self.offer_expires, TimeOption::OfferExpires)];
         let times: Result<Vec<_>, Failure> = given.into_iter().map(|(given, option)| time(given.as_ref(), now, option)).collect();
         self.times = times?.into_iter().flatten().collect();
@@ -388,21 +388,21 @@ impl Offer {
     }
 
     /// What does not differ from asset to asset.
-    fn data(&self) -> Data {
-        let data = Data::default()
+    fn data(&self) -> EventData {
+        let data = EventData::default()
             .text_if("owner", self.owner.as_ref().map(TenantId::as_str))
             .text_if("target_tenant", self.to.as_ref().map(TenantId::as_str))
             .text_if("invitee", self.invite.as_ref())
             .list("streams", &self.streams)
             .text("profile", &self.profile)
-            .text_if("permission", self.permission.map(Permission::as_str));
+            .text_if("permission", self.permission.map(PermissionArg::as_str));
         let data = self.times.iter().cloned().fold(data, |data, time| data.time_if(Some(time)));
         data.flag_if("history", self.history).text_if("label", self.label.as_ref()).text_if("message", self.message.as_ref())
     }
 }
 
 /// Who owns what an event is about: who acts, and for the operator who is named. A tenant may name itself.
-pub(in crate::cli) fn owner_of(acting: &Acting, owner: Option<&TenantId>, question: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn owner_of(acting: &ActorArgs, owner: Option<&TenantId>, question: &str) -> Result<(), Failure> {
     match (&acting.actor, owner) {
         (None, None) => usage(format!("{question} Say --as OWNER, or as the operator --owner OWNER")),
         (Some(actor), Some(owner)) if actor != owner => {
@@ -423,7 +423,7 @@ impl Accept {
         self.share = vec![share];
     }
 
-    fn order(self, acting: &Acting) -> Result<Order, Failure> {
+    fn order(self, acting: &ActorArgs) -> Result<Order, Failure> {
         if self.code.is_some() && self.share.len() > 1 {
             return usage("--code is for one share: each invitation has a code of its own");
         }
@@ -432,7 +432,7 @@ impl Accept {
         {
             return usage(format!("--as says {actor} and --target-tenant says {target}: a tenant accepts for itself alone"));
         }
-        let mut data = Data::default().text_if("target_asset", self.target_asset);
+        let mut data = EventData::default().text_if("target_asset", self.target_asset);
         if !self.streams.is_empty() {
             data = data.list("streams", &self.streams);
         }
@@ -443,8 +443,8 @@ impl Accept {
     }
 }
 
-impl Update {
-    fn order(self, now: Millis) -> Result<Order, Failure> {
+impl UpdateArgs {
+    fn order(self, now: TimestampMs) -> Result<Order, Failure> {
         let cleared = [
             (Clearable::Starts, "starts", self.starts.is_some()),
             (Clearable::Ends, "ends", self.ends.is_some()),
@@ -455,18 +455,18 @@ impl Update {
                 return usage(format!("--{name} sets what --clear {name} takes away: leave one of them out"));
             }
         }
-        let mut data = Data::default().text_if("target_asset", self.target_asset);
+        let mut data = EventData::default().text_if("target_asset", self.target_asset);
         if !self.streams.is_empty() {
             data = data.list("streams", &self.streams);
         }
         data = data
             .text_if("profile", self.profile)
-            .text_if("permission", self.permission.map(Permission::as_str))
+            .text_if("permission", self.permission.map(PermissionArg::as_str))
             .time_if(time(self.starts.as_ref(), now, TimeOption::Starts)?)
             .time_if(time(self.ends.as_ref(), now, TimeOption::Ends)?)
             .text_if("label", self.label);
         for (_, name, _) in cleared.into_iter().filter(|(field, ..)| self.clear.contains(field)) {
-            data = data.node(name, Kind::Null);
+            data = data.node(name, DocumentKind::Null);
         }
         let is_empty = data.is_empty();
         // A list may have the one thing behind its tabs.

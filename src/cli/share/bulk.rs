@@ -3,28 +3,28 @@
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
-use crate::cli::args::{Acting, Data, Format, GivenTime};
-use crate::cli::share::revoke_wait;
-use crate::cli::share::revoke_wait::Certain;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::outcome::{How, Outcome, Sent, already_so, times_in_words};
-use crate::cli::output::{Ended, exit, print_table, print_values, shown};
+use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
 use crate::cli::event::random;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::outcome::{Delivered, How, Sent, already_so, times_in_words};
+use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::share::args::Lines;
+use crate::cli::share::revoke_wait;
+use crate::cli::share::revoke_wait::Quiescence;
 use crate::cli::trial;
 use crate::cli::trial::Until;
-use crate::cli::writing::{Events, Written};
+use crate::cli::writing::{Events, WrittenEvents};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::id::{AssetId, Offset, ShareId};
-use crate::share::bulk::{Intent, Plan, Refusal, Row, Step};
 use crate::share::bulk::ids::Run;
-use crate::share::event::kind::EventType;
 use crate::share::bulk::input;
-use crate::share::bulk::input::{ListOf, Named, Place};
+use crate::share::bulk::input::{InputRef, ListOf, Named};
+use crate::share::bulk::{BulkPlan, Intent, LineRefusal, Planned, Row};
+use crate::share::event::kind::EventType;
+use crate::share::event::write_token::WriteToken;
 use crate::share::state::Reason;
 use crate::share::table::ShareTable;
-use crate::share::event::write_token::WriteToken;
 
 /// So many lines that are refused are shown one by one.
 const REFUSALS_SHOWN: usize = 10;
@@ -34,7 +34,7 @@ const ROWS_SHOWN: usize = 3;
 const CHANGES_SHOWN: usize = 10;
 
 /// Runs the command.
-pub(in crate::cli) fn run(config: &Config, acting: &Acting, lines: Lines) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> Result<Exit, Failure> {
     if acting.event_id.is_some() {
         return Err(Failure::new(Exit::Usage, "--event-id is for one event; a run over many is named by --batch"));
     }
@@ -49,7 +49,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &Acting, lines: Lines) -> Res
     let source = acting.source();
     let run = Run { source: &source, kind, batch: batch.as_deref() };
     let until = Until::after(acting.patience()?);
-    trial::reach(config, until)?;
+    trial::batch_limit(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
     let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
@@ -70,7 +70,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &Acting, lines: Lines) -> Res
 }
 
 /// What the lines come to; one that is refused stops all of them.
-fn try_all(table: ShareTable, run: &Run<'_>, intents: Vec<Intent>, of: ListOf) -> Result<Plan, Failure> {
+fn try_all(table: ShareTable, run: &Run<'_>, intents: Vec<Intent>, of: ListOf) -> Result<BulkPlan, Failure> {
     if run.kind == EventType::ShareResent
         && let Some(intent) = intents.iter().find(|intent| is_invitation(&table, &intent.named.id))
     {
@@ -82,18 +82,18 @@ fn try_all(table: ShareTable, run: &Run<'_>, intents: Vec<Intent>, of: ListOf) -
     }
     let count = intents.len();
     let now = SystemClock.wall().max(table.control_time());
-    let plan = Plan::make(table, now, run, intents);
+    let plan = BulkPlan::make(table, now, run, intents);
     if plan.refusals.is_empty() { Ok(plan) } else { Err(refused(&plan.refusals, count, of)) }
 }
 
 /// Every line, as it is. Without a name of the run the ids are random: what they are derived from is not known, and one that was used
 /// before would change nothing.
-fn untried(run: &Run<'_>, intents: Vec<Intent>) -> Result<Plan, Failure> {
+fn untried(run: &Run<'_>, intents: Vec<Intent>) -> Result<BulkPlan, Failure> {
     let mut ids = Vec::with_capacity(intents.len());
     for intent in &intents {
         ids.push(if run.batch.is_some() { run.event_id(&intent.data, 0, 0) } else { WriteToken::new(random()?).event_id() });
     }
-    Ok(Plan::untried(intents, ids))
+    Ok(BulkPlan::untried(intents, ids))
 }
 
 fn is_invitation(table: &ShareTable, share: &str) -> bool {
@@ -103,7 +103,7 @@ fn is_invitation(table: &ShareTable, share: &str) -> bool {
 /// What each line means.
 fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
     let Lines { of, arguments, list, kind, data, takes_target_asset, .. } = lines;
-    let argument = |id: String| Named { place: Place::Argument, id, target_asset: None };
+    let argument = |id: String| Named { place: InputRef::Argument, id, target_asset: None };
     let mut named: Vec<Named> = arguments.into_iter().map(argument).collect();
     if let Some(list) = &list {
         let bytes = read(list)?;
@@ -127,9 +127,9 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
     named.into_iter().map(|named| intent(named, of, kind, &data, takes_target_asset)).collect()
 }
 
-fn intent(named: Named, of: ListOf, kind: EventType, data: &Data, takes_target_asset: bool) -> Result<Intent, Failure> {
+fn intent(named: Named, of: ListOf, kind: EventType, data: &EventData, takes_target_asset: bool) -> Result<Intent, Failure> {
     let bad = |what: String| {
-        let exit = if named.place == Place::Argument { Exit::Usage } else { Exit::BadData };
+        let exit = if named.place == InputRef::Argument { Exit::Usage } else { Exit::BadData };
         Failure::new(exit, format!("{}: {} {}: {what}", named.place, of.word(), shown(&named.id)))
     };
     match of {
@@ -146,7 +146,7 @@ fn intent(named: Named, of: ListOf, kind: EventType, data: &Data, takes_target_a
         ListOf::Assets => "asset",
         ListOf::Shares => "share",
     };
-    let data = Data::default().text(name, &named.id).text_if("target_asset", named.target_asset.as_ref()).and(data.clone());
+    let data = EventData::default().text(name, &named.id).text_if("target_asset", named.target_asset.as_ref()).and(data.clone());
     Ok(Intent { named, data: data.into_node() })
 }
 
@@ -162,8 +162,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn refused(refusals: &[Refusal], count: usize, of: ListOf) -> Failure {
-    let line = |refusal: &Refusal| {
+fn refused(refusals: &[LineRefusal], count: usize, of: ListOf) -> Failure {
+    let line = |refusal: &LineRefusal| {
         let Named { place, id, .. } = &refusal.named;
         format!("{place}: {} {}: {}", of.word(), shown(id), shown(&refusal.in_words()))
     };
@@ -176,7 +176,7 @@ fn refused(refusals: &[Refusal], count: usize, of: ListOf) -> Failure {
 }
 
 /// What is going to happen, on stderr: results alone go to stdout.
-fn review(plan: &Plan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()> {
+fn review(plan: &BulkPlan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stderr().lock());
     let to_write: Vec<&Row> = plan.to_write().map(|(row, _)| row).collect();
     let already = plan.rows.len() - to_write.len();
@@ -243,26 +243,26 @@ fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), 
 /// What is done.
 struct Done<'d> {
     run: &'d Run<'d>,
-    plan: &'d Plan,
+    plan: &'d BulkPlan,
     how: How,
     times: &'d [GivenTime],
 }
 
-fn write(config: &Config, acting: &Acting, done: &Done<'_>, until: Until) -> Result<Exit, Failure> {
+fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, until: Until) -> Result<Exit, Failure> {
     let Done { run, plan, .. } = *done;
     let again = "what was written stays, and the same command writes the others".to_owned();
     let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
     // A person may have thought about it for a while.
     let until = Until::after(acting.patience()?.max(until.left()));
     let events = Events { source: run.source, kind: run.kind, all, again };
-    let Written { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
+    let WrittenEvents { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
     // Also of what was cut by an earlier run, whose wait may have been interrupted.
-    let cut_before = plan.rows.iter().filter(|row| row.step == Step::AlreadySo).map(|row| Offset(row.changed_at.0));
+    let cut_before = plan.rows.iter().filter(|row| row.step == Planned::AlreadySo).map(|row| Offset(row.changed_at.0));
     let newest_cut = offsets.iter().copied().chain(cut_before).max().filter(|_| acting.wait && run.kind == EventType::ShareRevoked);
     let certain = newest_cut.map(|offset| revoke_wait::wait(config, offset, acknowledged, acting.timeout)).transpose()?;
-    let is_refused = outcomes.iter().any(Outcome::is_refused);
+    let is_refused = outcomes.iter().any(Delivered::is_refused);
     let results = Results { done, outcomes, offsets, certain };
-    exit(results.print(acting.output).map_err(Ended::from))?;
+    exit(results.print(acting.output).map_err(PrintError::from))?;
     Ok(if is_refused { Exit::Failed } else { Exit::Ok })
 }
 
@@ -270,9 +270,9 @@ fn write(config: &Config, acting: &Acting, done: &Done<'_>, until: Until) -> Res
 struct Results<'r> {
     done: &'r Done<'r>,
     /// Of the events written, in their order.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<Delivered>,
     offsets: Vec<Offset>,
-    certain: Option<Certain>,
+    certain: Option<Quiescence>,
 }
 
 impl Results<'_> {
@@ -289,17 +289,17 @@ impl Results<'_> {
     fn print_counts(&self, out: &mut impl Write) -> io::Result<()> {
         let Done { run, plan, how, times } = *self.done;
         let mut counts: Vec<(&str, usize)> = Vec::new();
-        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_)) && outcome.is_refused();
-        let word = |outcome: &Outcome| match (failed(outcome), how, outcome) {
+        let failed = |outcome: &Delivered| matches!(outcome, Delivered::Applied(_)) && outcome.is_refused();
+        let word = |outcome: &Delivered| match (failed(outcome), how, outcome) {
             (true, ..) => "failed",
-            (_, How::Untried, Outcome::Written) => "written untried",
+            (_, How::Untried, Delivered::Written) => "written untried",
             _ => outcome.word(true),
         };
         let words = self.outcomes.iter().map(word);
         let others = plan.rows.iter().filter_map(|row| match row.step {
-            Step::Write { .. } => None,
-            Step::AlreadySo => Some("already so"),
-            Step::WrittenBefore => Some("written before"),
+            Planned::Write { .. } => None,
+            Planned::AlreadySo => Some("already so"),
+            Planned::WrittenBefore => Some("written before"),
         });
         for word in words.chain(others) {
             match counts.iter_mut().find(|(known, _)| *known == word) {
@@ -312,7 +312,7 @@ impl Results<'_> {
         writeln!(out, "{}: {}{}{certain}", run.kind.name(), counts.join(", "), times_in_words(times))?;
         for ((row, id), outcome) in plan.to_write().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_refused()) {
             let why = match outcome {
-                Outcome::Rejected(code) => format!("{code}: {}", Reason::of_code(code).map(Reason::in_words).unwrap_or_default()),
+                Delivered::Rejected(code) => format!("{code}: {}", Reason::of_code(code).map(Reason::in_words).unwrap_or_default()),
                 _ => outcome.state().unwrap_or_default(),
             };
             writeln!(out, "{}: {}: {}  share {}  event {id}", row.named.place, shown(&row.named.id), shown(&why), row.share)?;
@@ -328,13 +328,13 @@ impl Results<'_> {
             let kind = run.kind.name();
             let asset = (run.kind == EventType::ShareOffered).then_some(row.named.id.as_str());
             let word = match &row.step {
-                Step::Write { event } => {
+                Planned::Write { event } => {
                     let (outcome, offset) = written.next()?;
                     let sent = Sent { id: event, kind, share: Some(&row.share), asset, offset: *offset, times, how };
                     return Some(sent.to_json(outcome, self.certain));
                 }
-                Step::AlreadySo => "already_so",
-                Step::WrittenBefore => "written_before",
+                Planned::AlreadySo => "already_so",
+                Planned::WrittenBefore => "written_before",
             };
             Some(already_so(kind, &row.share, asset, word, self.certain))
         })

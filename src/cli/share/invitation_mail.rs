@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-use crate::cli::args::Acting;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::control_fold::{Beginning, Coming, ControlFold};
+use crate::cli::args::ActorArgs;
+use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::trial::Until;
 use crate::config::Config;
-use crate::document::{Kind, Member, Node, Place};
-use crate::engine::topic::spec::TopicSpecs;
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::engine::topic::names::INVITATIONS;
-use crate::kafka::{Admin, KafkaSettings, TopicReader, Writer};
+use crate::engine::topic::spec::TopicSpecs;
+use crate::kafka::{Admin, EventWriter, KafkaSettings, TopicReader};
+use crate::share::event::Envelope;
 use crate::share::event::invitation_code;
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::event::Envelope;
 use crate::share::event::kind::EventType;
-use crate::share::view::mail;
-use crate::share::view::mail::Mail;
-use crate::share::table::query::ShareView;
 use crate::share::state::State;
 use crate::share::status::Document;
+use crate::share::table::query::ShareView;
 use crate::share::table::{Outcome, ShareTable};
+use crate::share::view::mail;
+use crate::share::view::mail::Mail;
 
 /// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
-pub(in crate::cli) struct Invitation {
+pub(in crate::cli) struct InvitationMail {
     pub(super) share: String,
     pub(super) code: String,
 }
 
-impl Invitation {
+impl InvitationMail {
     /// What this event invites to, with this code; none if it invites nobody.
     pub(in crate::cli) fn of(kind: EventType, data: &Node, table: &ShareTable, code: String) -> Option<Self> {
         let share = data.get("share")?.as_str()?.to_owned();
@@ -65,7 +65,7 @@ impl Invitation {
 
     /// Reads what became of the event, which is in the log by now, and tells the mailer of it if the invitation stands; not again if
     /// it was told.
-    pub(in crate::cli) fn deliver(&self, config: &Config, acting: &Acting) -> Result<Exit, Failure> {
+    pub(in crate::cli) fn deliver(&self, config: &Config, acting: &ActorArgs) -> Result<Exit, Failure> {
         self.try_deliver(config, acting.patience()?).map_err(|failure| {
             let advice = "if the offer stands it has no mail yet: `sharecast share resend` makes a new code and a new mail";
             Failure::new(failure.exit, format!("share {}: {failure}; {advice}", self.share))
@@ -73,7 +73,7 @@ impl Invitation {
     }
 
     fn try_deliver(&self, config: &Config, patience: Duration) -> Result<Exit, Failure> {
-        let mut fold = ControlFold::open(config, patience, Beginning::Snapshot)?;
+        let mut fold = ControlFold::open(config, patience, StartFrom::Snapshot)?;
         let outcome = self.read_on(&mut fold)?;
         let hash = CodeHash::of(&self.code);
         let share = &self.share;
@@ -88,7 +88,7 @@ impl Invitation {
             eprintln!("share {share}: the mail for {address} is in {INVITATIONS} already");
             return Ok(Exit::Ok);
         }
-        let mut writer = Writer::open(&KafkaSettings::of(&config.kafka), INVITATIONS, patience).map_err(client_failure)?;
+        let mut writer = EventWriter::open(&KafkaSettings::of(&config.kafka), INVITATIONS, patience).map_err(client_failure)?;
         let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
         writer
             .append_record(Some(share.as_bytes()), Some(&value), headers)
@@ -113,7 +113,7 @@ impl Invitation {
     }
 
     /// An invitation may have been closed before its mail was written: then nobody else takes the mail back.
-    fn take_back_if_closed(&self, fold: &mut ControlFold, writer: &mut Writer) -> Result<Exit, Failure> {
+    fn take_back_if_closed(&self, fold: &mut ControlFold, writer: &mut EventWriter) -> Result<Exit, Failure> {
         let share = &self.share;
         fold.look_again()?;
         self.read_on(fold)?;
@@ -128,7 +128,7 @@ impl Invitation {
     fn read_on(&self, fold: &mut ControlFold) -> Result<Option<Outcome>, Failure> {
         let hash = CodeHash::of(&self.code);
         let mut outcome = None;
-        fold.read_to_end(|table, coming: Coming<'_>| {
+        fold.read_to_end(|table, coming: NextRecord<'_>| {
             let of_code = |record: &Result<Envelope, _>| {
                 let found = record.as_ref().ok().and_then(|event| CodeHash::parse(event.data.get("code_hash")?.as_str()?));
                 found == Some(hash)
@@ -160,9 +160,9 @@ fn is_invitation(table: &ShareTable, share: &str) -> bool {
 }
 
 fn put(data: &mut Node, name: &str, text: String) {
-    if let Kind::Map(members) = &mut data.kind {
-        let value = Node { kind: Kind::String(text), place: Place::default() };
-        members.push(Member { name: name.to_owned(), place: Place::default(), value });
+    if let DocumentKind::Map(members) = &mut data.kind {
+        let value = Node { kind: DocumentKind::String(text), place: TextPosition::default() };
+        members.push(Member { name: name.to_owned(), place: TextPosition::default(), value });
     }
 }
 
@@ -180,8 +180,8 @@ fn make_topic(config: &Config, wait: Duration) -> Result<(), Failure> {
 }
 
 /// The share that waits for this code.
-pub(in crate::cli) fn share_of_code(config: &Config, acting: &Acting, typed: &str) -> Result<String, Failure> {
-    let table = ControlFold::open(config, acting.patience()?, Beginning::Snapshot)?.fold_to_end()?;
+pub(in crate::cli) fn share_of_code(config: &Config, acting: &ActorArgs, typed: &str) -> Result<String, Failure> {
+    let table = ControlFold::open(config, acting.patience()?, StartFrom::Snapshot)?.fold_to_end()?;
     let mut found: Vec<String> = Vec::new();
     for reading in invitation_code::readings(typed) {
         found.extend(mail::of_code(&table, CodeHash::of(&reading)).iter().map(|share| share.id().to_string()));
@@ -217,7 +217,7 @@ pub(in crate::cli) fn type_code_as(data: &mut Node, earlier: &Node) {
 }
 
 fn set_code(data: &mut Node, code: String) {
-    if let Kind::Map(members) = &mut data.kind {
+    if let DocumentKind::Map(members) = &mut data.kind {
         members.retain(|member| member.name != "code");
     }
     put(data, "code", code);

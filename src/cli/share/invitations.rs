@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
-use crate::cli::args::{Acting, Format};
-use crate::cli::exit::Failure;
-use crate::cli::output::{Ended, print_table, print_values};
+use crate::cli::args::{ActorArgs, Format};
 use crate::cli::control_fold::ControlFold;
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::Failure;
+use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
 use crate::engine::topic::names::INVITATIONS;
 use crate::json::text::write_string;
 use crate::kafka::{Admin, KafkaSettings, TopicReader};
-use crate::share::view::list::{Filter, Viewer};
-use crate::share::view::mail::Mail;
-use crate::share::table::query::ShareView;
 use crate::share::state::State;
 use crate::share::status::{Audience, Document};
+use crate::share::table::query::ShareView;
 use crate::share::table::{Outcome, ShareTable};
-use crate::time::Millis;
+use crate::share::view::list::{ShareFilter, Viewer};
+use crate::share::view::mail::Mail;
+use crate::time::TimestampMs;
 
 /// An invitation and what became of it.
 struct Invited<'t> {
@@ -29,7 +29,7 @@ struct Invited<'t> {
 }
 
 /// Prints the viewer's own invitations, by share id. The fold must begin at the first event of all.
-pub(super) fn print_invited(mut fold: ControlFold, acting: &Acting, filter: &Filter) -> Result<(), Ended> {
+pub(super) fn print_invited(mut fold: ControlFold, acting: &ActorArgs, filter: &ShareFilter) -> Result<(), PrintError> {
     let mut addresses: BTreeMap<String, String> = BTreeMap::new();
     fold.read_to_end(|table, coming| {
         let (offer, folded) = coming.fold_noting(table, |record| {
@@ -45,11 +45,11 @@ pub(super) fn print_invited(mut fold: ControlFold, acting: &Acting, filter: &Fil
     let table = &fold.table;
     let found = addresses.into_iter().filter_map(|(id, invitee)| Some(Invited { share: table.share(&id)?, invitee }));
     let seen: Vec<Invited<'_>> = found.filter(|invited| is_seen(invited, &acting.viewer(), filter)).collect();
-    print(&seen, acting.output).map_err(Ended::from)
+    print(&seen, acting.output).map_err(PrintError::from)
 }
 
 /// An invitation is the owner's affair; whoever accepted it sees a share.
-fn is_seen(invited: &Invited<'_>, viewer: &Viewer, filter: &Filter) -> bool {
+fn is_seen(invited: &Invited<'_>, viewer: &Viewer, filter: &ShareFilter) -> bool {
     let document = invited.share.document();
     // The filter asks for the address also of those that have forgotten it.
     let with_address = Document { invitee: Some(&invited.invitee), ..document.clone() };
@@ -103,16 +103,16 @@ fn print(found: &[Invited<'_>], format: Format) -> io::Result<()> {
 }
 
 /// Prints the mailer's records that still count, by share id: with their codes, so it is for whoever may read that topic.
-pub(super) fn print_outbox(config: &Config, fold: ControlFold, acting: &Acting, filter: &Filter) -> Result<(), Ended> {
+pub(super) fn print_outbox(config: &Config, fold: ControlFold, acting: &ActorArgs, filter: &ShareFilter) -> Result<(), PrintError> {
     let mails = read_outbox(config, acting.patience()?)?;
     let table = fold.fold_to_end()?;
     let now = table.control_time();
     let is_shown = |mail: &&Mail| counts(mail, &table, now, &acting.viewer(), filter);
     let shown: Vec<&Mail> = mails.values().filter(is_shown).collect();
-    print_mails(&shown, acting.output).map_err(Ended::from)
+    print_mails(&shown, acting.output).map_err(PrintError::from)
 }
 
-fn counts(mail: &Mail, table: &ShareTable, now: Millis, viewer: &Viewer, filter: &Filter) -> bool {
+fn counts(mail: &Mail, table: &ShareTable, now: TimestampMs, viewer: &Viewer, filter: &ShareFilter) -> bool {
     let share = mail.text("share").and_then(|id| table.share(id));
     let is_viewers = |share: ShareView<'_>| {
         viewer.audience(&share.document()) == Some(Audience::Owner) && filter.fits(&share.document(), Audience::Owner)

@@ -6,21 +6,21 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{Acting, Format};
+use crate::cli::args::{ActorArgs, Format};
 use crate::cli::argument;
 use crate::cli::config;
+use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{PrintError, exit, print_members, print_table, print_values, shown};
 use crate::cli::share::invitations;
-use crate::cli::output::{Ended, exit, print_members, print_table, print_values, shown};
-use crate::cli::control_fold::{Beginning, Coming, ControlFold};
 use crate::id::ShareId;
-use crate::share::view::history::{Entry, History};
 use crate::share::event::invitee;
-use crate::share::view::list::{Filter, Listed, Stats, list, look_at};
 use crate::share::state::{Permission, State};
 use crate::share::status::StatusTopic;
 use crate::share::table::{Folded, Outcome, ShareTable};
-use crate::time::Millis;
+use crate::share::view::history::{History, HistoryEntry};
+use crate::share::view::list::{Listed, ShareFilter, Stats, list, look_at};
+use crate::time::TimestampMs;
 
 /// The subcommands that look at shares. They read the control topic itself, so they are right whether or not an engine runs.
 #[derive(Debug, Subcommand)]
@@ -120,7 +120,7 @@ fn permission(text: &str) -> Result<Permission, String> {
     Permission::parse(text).ok_or_else(|| format!("one of {}", Permission::ALL.map(Permission::word).join(", ")))
 }
 
-impl From<Filters> for Filter {
+impl From<Filters> for ShareFilter {
     fn from(given: Filters) -> Self {
         Self {
             search: given.search,
@@ -139,32 +139,34 @@ impl From<Filters> for Filter {
 }
 
 /// Runs the command.
-pub fn run(files: &[PathBuf], acting: &Acting, command: ShareLook) -> Result<Exit, Failure> {
+pub fn run(files: &[PathBuf], acting: &ActorArgs, command: ShareLook) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
     let config = config::load(files)?;
     let open = |beginning| ControlFold::open(&config, patience, beginning);
     exit(match command {
-        ShareLook::List(filters) => print_list(&open(Beginning::Snapshot)?.fold_to_end()?, acting, &filters.into()).map_err(Ended::from),
-        ShareLook::Invitations { filters, outbox: false } => invitations::print_invited(open(Beginning::First)?, acting, &filters.into()),
+        ShareLook::List(filters) => {
+            print_list(&open(StartFrom::Snapshot)?.fold_to_end()?, acting, &filters.into()).map_err(PrintError::from)
+        }
+        ShareLook::Invitations { filters, outbox: false } => invitations::print_invited(open(StartFrom::First)?, acting, &filters.into()),
         ShareLook::Invitations { filters, outbox: true } => {
-            invitations::print_outbox(&config, open(Beginning::Snapshot)?, acting, &filters.into())
+            invitations::print_outbox(&config, open(StartFrom::Snapshot)?, acting, &filters.into())
         }
         ShareLook::Stats(filters) => {
-            let table = open(Beginning::Snapshot)?.fold_to_end()?;
-            print_stats(&Stats::of(&table, &acting.viewer(), &filters.into()), acting.output).map_err(Ended::from)
+            let table = open(StartFrom::Snapshot)?.fold_to_end()?;
+            print_stats(&Stats::of(&table, &acting.viewer(), &filters.into()), acting.output).map_err(PrintError::from)
         }
         ShareLook::Show { share, no_history } => {
-            show(open(if no_history { Beginning::Snapshot } else { Beginning::First })?, acting, &share, !no_history)
+            show(open(if no_history { StartFrom::Snapshot } else { StartFrom::First })?, acting, &share, !no_history)
         }
         ShareLook::Watch { filters, from_start } => {
             // When a share changed last is known to the log alone, and shown to people alone.
             let is_timed = from_start && acting.output == Format::Table;
-            watch(open(if is_timed { Beginning::First } else { Beginning::Snapshot })?, acting, &filters.into(), from_start)
+            watch(open(if is_timed { StartFrom::First } else { StartFrom::Snapshot })?, acting, &filters.into(), from_start)
         }
     })
 }
 
-fn print_list(table: &ShareTable, acting: &Acting, filter: &Filter) -> io::Result<()> {
+fn print_list(table: &ShareTable, acting: &ActorArgs, filter: &ShareFilter) -> io::Result<()> {
     const HEADERS: [&str; 10] = ["SHARE", "STATE", "OWNER", "ASSET", "TARGET", "TARGET ASSET", "STREAMS", "PROFILE", "PERMISSION", "LABEL"];
     let found = list(table, &acting.viewer(), filter);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -202,7 +204,7 @@ fn print_stats(stats: &Stats, format: Format) -> io::Result<()> {
     writeln!(out, "{{{}}}", members.join(","))
 }
 
-fn show(mut fold: ControlFold, acting: &Acting, share: &str, has_history: bool) -> Result<(), Ended> {
+fn show(mut fold: ControlFold, acting: &ActorArgs, share: &str, has_history: bool) -> Result<(), PrintError> {
     // A share that is hidden is like one that is not there.
     let missing = || Failure::new(Exit::Failed, format!("there is no share {} here", shown(share)));
     let id = ShareId::parse(share).map_err(|error| Failure::new(Exit::Usage, error))?;
@@ -218,18 +220,18 @@ fn show(mut fold: ControlFold, acting: &Acting, share: &str, has_history: bool) 
         }
         Ok(())
     })?;
-    let found = fold.table.share(share).and_then(|share| look_at(share, &acting.viewer(), &Filter::default())).ok_or_else(missing)?;
+    let found = fold.table.share(share).and_then(|share| look_at(share, &acting.viewer(), &ShareFilter::default())).ok_or_else(missing)?;
     let document = found.share.to_json(found.audience);
-    print_share(&document, has_history.then(|| history.into_entries()), acting.output).map_err(Ended::from)
+    print_share(&document, has_history.then(|| history.into_entries()), acting.output).map_err(PrintError::from)
 }
 
-fn print_share(document: &[u8], history: Option<Vec<Entry>>, format: Format) -> io::Result<()> {
+fn print_share(document: &[u8], history: Option<Vec<HistoryEntry>>, format: Format) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     if format != Format::Table {
         out.write_all(b"{\"status\":")?;
         out.write_all(document)?;
         if let Some(history) = history {
-            let entries: Vec<Vec<u8>> = history.iter().map(Entry::to_json).collect();
+            let entries: Vec<Vec<u8>> = history.iter().map(HistoryEntry::to_json).collect();
             out.write_all(b",\"history\":[")?;
             out.write_all(&entries.join(&b','))?;
             out.write_all(b"]")?;
@@ -239,7 +241,7 @@ fn print_share(document: &[u8], history: Option<Vec<Entry>>, format: Format) -> 
     }
     print_members(document, &mut out)?;
     if let Some(history) = history {
-        let row = |entry: &Entry| {
+        let row = |entry: &HistoryEntry| {
             let outcome = entry.reason.map_or(entry.outcome.to_owned(), |reason| format!("{}: {reason}", entry.outcome));
             let revision = entry.revision.map_or("-".to_owned(), |revision| revision.to_string());
             let kind = entry.kind.trim_start_matches("sharecast.").trim_end_matches(".v1").to_owned();
@@ -253,16 +255,16 @@ fn print_share(document: &[u8], history: Option<Vec<Entry>>, format: Format) -> 
 }
 
 /// Follows the fold: a line for each document that the viewer's status topic gets.
-fn watch(mut fold: ControlFold, acting: &Acting, filter: &Filter, from_start: bool) -> Result<(), Ended> {
+fn watch(mut fold: ControlFold, acting: &ActorArgs, filter: &ShareFilter, from_start: bool) -> Result<(), PrintError> {
     let (viewer, format) = (acting.viewer(), acting.output);
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut changed_at: HashMap<String, Millis> = HashMap::new();
+    let mut changed_at: HashMap<String, TimestampMs> = HashMap::new();
     fold.read_to_end(|table, coming| {
         let folded = coming.fold(table);
         if from_start && format == Format::Table {
             changed_at.extend(changed(&folded).map(|share| (share.to_owned(), coming.time)));
         }
-        Ok::<(), Ended>(())
+        Ok::<(), PrintError>(())
     })?;
     if from_start {
         for found in list(&fold.table, &viewer, filter) {
@@ -271,7 +273,7 @@ fn watch(mut fold: ControlFold, acting: &Acting, filter: &Filter, from_start: bo
         out.flush()?;
     }
     drop(changed_at);
-    fold.follow(|table, coming: Coming<'_>| {
+    fold.follow(|table, coming: NextRecord<'_>| {
         let folded = coming.fold(table);
         for share in changed(&folded) {
             if let Some(found) = table.share(share).and_then(|share| look_at(share, &viewer, filter)) {
@@ -289,7 +291,7 @@ fn changed(folded: &Folded) -> impl Iterator<Item = &str> {
 }
 
 /// `time` is that of the change; none where the log does not reach back to it.
-fn print_change(found: &Listed<'_>, time: Option<Millis>, format: Format, out: &mut impl Write) -> io::Result<()> {
+fn print_change(found: &Listed<'_>, time: Option<TimestampMs>, format: Format, out: &mut impl Write) -> io::Result<()> {
     if format != Format::Table {
         out.write_all(&found.share.to_json(found.audience))?;
         return out.write_all(b"\n");

@@ -6,45 +6,45 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::args::Acting;
-use crate::cli::share::bulk;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::share::preview_output::{Fate, Leaving, Preview, Seen, StreamView};
-use crate::cli::output::{Ended, exit, shown};
-use crate::cli::control_fold::{Beginning, ControlFold};
-use crate::cli::share::record_search::{Found, Search};
+use crate::cli::args::ActorArgs;
+use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::event::random;
-use crate::cli::share::args::Offer;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::{PrintError, exit, shown};
+use crate::cli::share::args::OfferArgs;
+use crate::cli::share::bulk;
+use crate::cli::share::preview_output::{Leaving, Preview, PreviewFate, PreviewedRecord, StreamView};
+use crate::cli::share::record_search::{FoundRecord, Search};
 use crate::cli::share::would_be::{Verdict, WholeRecord, WouldBe};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProvenanceForm, Secret};
-use crate::document::{Kind, Node, Place as At};
+use crate::document::{DocumentKind, Node, TextPosition};
 use crate::id::{AssetId, ProfileName, StreamSet, TenantId};
 use crate::json::document;
 use crate::profile::compile::Profile;
 use crate::profile::preview::{in_words, members};
 use crate::profile::project::Parties;
 use crate::profile::spec::{ProfileSpec, Section};
-use crate::record::mapping::{Source, Stream};
-use crate::share::bulk::{Intent, Plan, Why};
+use crate::record::mapping::{FieldSource, Stream};
 use crate::share::bulk::ids::Run;
+use crate::share::bulk::input::{InputRef, Named};
+use crate::share::bulk::{BulkPlan, Intent, Why};
 use crate::share::event::kind::EventType;
-use crate::share::bulk::input::{Named, Place};
 use crate::share::state::{Reason, State};
 use crate::share::table::ShareTable;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// The tenant of an invitation, which nobody knows yet.
 const INVITEE: &str = "INVITEE";
 
 /// Runs the command. A record that would be a dead letter, or is not of the asset, is shown as that, and is exit 65.
-pub(in crate::cli) fn run(config: &Config, acting: &Acting, offer: &Offer) -> Result<Exit, Failure> {
+pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, offer: &OfferArgs) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
-    let subject = Subject::of(acting, offer)?;
+    let subject = PreviewSubject::of(acting, offer)?;
     let bits = random()?;
     let draft = offer.draft(|| bits);
     let by_hand = by_hand(config, offer)?;
-    let table = ControlFold::open(config, patience, Beginning::Snapshot)?.fold_to_end()?;
+    let table = ControlFold::open(config, patience, StartFrom::Snapshot)?.fold_to_end()?;
     let profile = Shown::of(&table, subject.owner.as_str(), &offer.profile, config)?;
     let streams: Vec<&Stream> = offer.streams.iter().filter_map(|name| config.stream(name)).collect();
     let share = subject.share(&draft.data, &streams, Arc::clone(&profile.compiled), table.control_time());
@@ -59,17 +59,17 @@ pub(in crate::cli) fn run(config: &Config, acting: &Acting, offer: &Offer) -> Re
         let found = match by_hand.iter().find(|(name, _)| name == stream.name.as_str()) {
             Some((_, path)) => {
                 let record = WholeRecord::of_value(bulk::read(path)?, stream, owner, asset, clock);
-                Some(Found { place: None, record })
+                Some(FoundRecord { place: None, record })
             }
             None => Search { config, stream, owner, asset, newest: offer.search, patience }.newest()?,
         };
-        let seen = found.map(|found| Seen::of(found, stream, &share, &profile, config, clock)).transpose()?;
+        let seen = found.map(|found| PreviewedRecord::of(found, stream, &share, &profile, config, clock)).transpose()?;
         views.push(profile.view(stream, seen));
     }
     let parties = Parties { owner, target: subject.shown_target(), target_asset: subject.target_asset.as_str() };
     let all =
         Preview { asset, parties, profile: &profile, would, views: &views, shows_share: config.provenance == ProvenanceForm::Payload };
-    exit(all.print(acting.output).map_err(Ended::from))?;
+    exit(all.print(acting.output).map_err(PrintError::from))?;
     let unusable: Vec<String> = views.iter().filter_map(StreamView::unusable).collect();
     match (would, unusable.as_slice()) {
         (Ok(_), []) => Ok(Exit::Ok),
@@ -84,7 +84,7 @@ fn refused(reason: Reason) -> Failure {
 }
 
 /// Between whom the asset is to be shared.
-struct Subject {
+struct PreviewSubject {
     owner: TenantId,
     asset: AssetId,
     /// None of an invitation.
@@ -92,8 +92,8 @@ struct Subject {
     target_asset: AssetId,
 }
 
-impl Subject {
-    fn of(acting: &Acting, offer: &Offer) -> Result<Self, Failure> {
+impl PreviewSubject {
+    fn of(acting: &ActorArgs, offer: &OfferArgs) -> Result<Self, Failure> {
         let usage = |what: String| Failure::new(Exit::Usage, what);
         let owner = acting.actor.clone().or_else(|| offer.owner.clone());
         let owner = owner.ok_or_else(|| usage("whose asset is it? Say --as OWNER, or as the operator --owner OWNER".to_owned()))?;
@@ -110,8 +110,8 @@ impl Subject {
     }
 
     /// The share that the offer would make.
-    fn share(&self, data: &Node, streams: &[&Stream], profile: Arc<Profile>, control_time: Millis) -> WouldBe {
-        let moment = |name: &str| data.get(name).and_then(Node::as_str).and_then(Moment::parse_rfc3339);
+    fn share(&self, data: &Node, streams: &[&Stream], profile: Arc<Profile>, control_time: TimestampMs) -> WouldBe {
+        let moment = |name: &str| data.get(name).and_then(Node::as_str).and_then(TimestampNs::parse_rfc3339);
         WouldBe {
             owner: self.owner.clone(),
             asset: self.asset.clone(),
@@ -127,7 +127,7 @@ impl Subject {
 }
 
 /// `--record`, by stream.
-fn by_hand(config: &Config, offer: &Offer) -> Result<Vec<(String, PathBuf)>, Failure> {
+fn by_hand(config: &Config, offer: &OfferArgs) -> Result<Vec<(String, PathBuf)>, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, what);
     let mut records: Vec<(String, PathBuf)> = Vec::new();
     for text in &offer.record {
@@ -151,12 +151,12 @@ fn by_hand(config: &Config, offer: &Offer) -> Result<Vec<(String, PathBuf)>, Fai
 }
 
 /// The state that the offer would lead to, or the rule that it would break.
-fn would_be(table: ShareTable, acting: &Acting, offer: &Offer, data: Node) -> Result<Result<State, Reason>, Failure> {
-    let named = Named { place: Place::Argument, id: offer.asset.concat(), target_asset: None };
+fn would_be(table: ShareTable, acting: &ActorArgs, offer: &OfferArgs, data: Node) -> Result<Result<State, Reason>, Failure> {
+    let named = Named { place: InputRef::Argument, id: offer.asset.concat(), target_asset: None };
     let source = acting.source();
     let run = Run { source: &source, kind: EventType::ShareOffered, batch: None };
     let now = SystemClock.wall().max(table.control_time());
-    let plan = Plan::make(table, now, &run, vec![Intent { named, data }]);
+    let plan = BulkPlan::make(table, now, &run, vec![Intent { named, data }]);
     match (plan.rows.first(), plan.refusals.first().map(|refusal| &refusal.why)) {
         (Some(row), _) => Ok(Ok(row.after.unwrap_or(State::Pending))),
         (None, Some(Why::Rule(reason))) => Ok(Err(*reason)),
@@ -181,7 +181,7 @@ impl Shown {
         let broken = |what: String| Failure::new(Exit::Failed, format!("profile {}: {what}", shown(name)));
         let read = |spec: &Node| ProfileSpec::read(spec).map_err(|error| broken(error.what));
         if name == "all" {
-            let spec = Node { kind: Kind::Map(Vec::new()), place: At::default() };
+            let spec = Node { kind: DocumentKind::Map(Vec::new()), place: TextPosition::default() };
             let (sections, compiled) = (read(&spec)?, Arc::new(Profile::all(&config.streams)));
             return Ok(Self { name: name.to_owned(), version: None, spec, sections, compiled });
         }
@@ -203,11 +203,11 @@ impl Shown {
         match (self.version, self.spec.get(stream)) {
             (None, _) => document::parse(br#"{"include":["$"]}"#).unwrap_or_else(|_| unreachable!("it is JSON")),
             (Some(_), Some(section)) => section.clone(),
-            (Some(_), None) => Node { kind: Kind::Map(Vec::new()), place: At::default() },
+            (Some(_), None) => Node { kind: DocumentKind::Map(Vec::new()), place: TextPosition::default() },
         }
     }
 
-    fn view(&self, stream: &Stream, seen: Option<Seen>) -> StreamView {
+    fn view(&self, stream: &Stream, seen: Option<PreviewedRecord>) -> StreamView {
         let name = stream.name.to_string();
         let words = self.section(&name).map(|section| in_words(&section)).unwrap_or_default();
         StreamView { rules: self.rules(&name), words, topic: stream.topic.clone(), mode: stream.mode, ids: ids(stream), seen, name }
@@ -216,7 +216,7 @@ impl Shown {
 
 /// What of a stream's records is always written.
 fn ids(stream: &Stream) -> String {
-    let of = |source: &Source| !source.is_outside_value();
+    let of = |source: &FieldSource| !source.is_outside_value();
     let ids = match (of(&stream.mapping.tenant), of(&stream.mapping.asset)) {
         (true, true) => "the members that name tenant and asset, with the target's ids",
         (true, false) => "the member that names the tenant, with the target's id",
@@ -227,24 +227,31 @@ fn ids(stream: &Stream) -> String {
     [ids, time].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", and ")
 }
 
-impl Seen {
-    fn of(found: Found, stream: &Stream, share: &WouldBe, profile: &Shown, config: &Config, clock: Millis) -> Result<Self, Failure> {
-        let Found { place, record } = found;
+impl PreviewedRecord {
+    fn of(
+        found: FoundRecord,
+        stream: &Stream,
+        share: &WouldBe,
+        profile: &Shown,
+        config: &Config,
+        clock: TimestampMs,
+    ) -> Result<Self, Failure> {
+        let FoundRecord { place, record } = found;
         let secret = config.mask_secret.as_ref().map(Secret::expose);
         let (projected, is_in_window) = match share.decide(&record, stream, config.release_rules(), secret, clock) {
             Verdict::Leaves(projected) => (projected, true),
             Verdict::OutsideWindow(projected) => (projected, false),
             Verdict::DeadLetter(refusal) => {
-                let fate = Fate::DeadLetter { reason: refusal.reason.as_str(), message: refusal.to_string() };
+                let fate = PreviewFate::DeadLetter { reason: refusal.reason.as_str(), message: refusal.to_string() };
                 return Ok(Self { place, fate });
             }
-            Verdict::Foreign { owner, asset } => return Ok(Self { place, fate: Fate::Foreign { owner, asset } }),
+            Verdict::Foreign { owner, asset } => return Ok(Self { place, fate: PreviewFate::Foreign { owner, asset } }),
             Verdict::NotInProfile => return Err(refused(Reason::StreamNotInProfile)),
         };
         let node = |bytes: &[u8]| document::parse(bytes).map_err(|error| Failure::new(Exit::BadData, error));
         let (before, after) = (node(record.value.as_deref().unwrap_or_default())?, node(&projected.value)?);
         let members = profile.section(stream.name.as_str()).map(|section| members(&before, &after, &section)).unwrap_or_default();
         let leaving = Leaving { projected, timestamp: record.timestamp, is_in_window, members };
-        Ok(Self { place, fate: Fate::Leaves(Box::new(leaving)) })
+        Ok(Self { place, fate: PreviewFate::Leaves(Box::new(leaving)) })
     }
 }

@@ -3,9 +3,9 @@
 use std::io::{self, BufWriter, Write};
 
 use crate::cli::args::Format;
-use crate::cli::share::preview::Shown;
 use crate::cli::output::{print_table, print_values, shown};
-use crate::cli::share::record_search::Place;
+use crate::cli::share::preview::Shown;
+use crate::cli::share::record_search::RecordRef;
 use crate::cli::share::would_be::Projected;
 use crate::document::Node;
 use crate::json::document;
@@ -14,7 +14,7 @@ use crate::profile::preview::MemberView;
 use crate::profile::project::Parties;
 use crate::record::mapping::Mode;
 use crate::share::state::{Reason, State};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// A value longer than this is cut short in the table.
 const SHOWN_CHARS: usize = 32;
@@ -27,17 +27,17 @@ pub(super) struct StreamView {
     pub(super) ids: String,
     pub(in crate::cli) rules: Node,
     pub(super) words: Vec<(&'static str, String)>,
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<PreviewedRecord>,
 }
 
 impl StreamView {
     /// Why the record that was looked at leaves for nobody.
     pub(super) fn unusable(&self) -> Option<String> {
-        let Seen { place, fate } = self.seen.as_ref()?;
+        let PreviewedRecord { place, fate } = self.seen.as_ref()?;
         let what = match fate {
-            Fate::Leaves(_) => return None,
-            Fate::DeadLetter { reason, message } => format!("this record would be a dead letter: {reason}: {message}"),
-            Fate::Foreign { owner, asset } => {
+            PreviewFate::Leaves(_) => return None,
+            PreviewFate::DeadLetter { reason, message } => format!("this record would be a dead letter: {reason}: {message}"),
+            PreviewFate::Foreign { owner, asset } => {
                 format!("this record is of asset {} of {owner}: the offer has no part in it", shown(asset))
             }
         };
@@ -50,12 +50,12 @@ impl StreamView {
 }
 
 /// A record, and what `run` would make of it.
-pub(super) struct Seen {
-    pub(super) place: Option<Place>,
-    pub(super) fate: Fate,
+pub(super) struct PreviewedRecord {
+    pub(super) place: Option<RecordRef>,
+    pub(super) fate: PreviewFate,
 }
 
-pub(super) enum Fate {
+pub(super) enum PreviewFate {
     Leaves(Box<Leaving>),
     DeadLetter { reason: &'static str, message: String },
     Foreign { owner: String, asset: String },
@@ -65,7 +65,7 @@ pub(super) enum Fate {
 pub(super) struct Leaving {
     pub(super) projected: Projected,
     /// The record's own Kafka timestamp.
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     /// Whether it would leave now, and not only while the access lasts.
     pub(super) is_in_window: bool,
     pub(super) members: Vec<MemberView>,
@@ -116,7 +116,7 @@ impl Preview<'_> {
         for (what, text) in view.words.iter().cloned().chain(always) {
             writeln!(out, "  {what:<13}  {}", shown(&text))?;
         }
-        let Some(Seen { place, fate }) = &view.seen else {
+        let Some(PreviewedRecord { place, fate }) = &view.seen else {
             let what = match view.mode {
                 Mode::Append => {
                     format!("no record of {} was found in the newest of {} (--search, --record)", shown(self.asset), view.topic)
@@ -125,7 +125,7 @@ impl Preview<'_> {
             };
             return writeln!(out, "\n  {what}");
         };
-        let Fate::Leaves(leaving) = fate else {
+        let PreviewFate::Leaves(leaving) = fate else {
             return writeln!(out, "\n  {}", view.unusable().unwrap_or_default());
         };
         let Leaving { projected, timestamp, is_in_window, members } = leaving.as_ref();
@@ -169,7 +169,7 @@ impl Preview<'_> {
         out.extend_from_slice(b",\"rules\":");
         document::write(&view.rules, &mut out);
         text("topic", &view.topic, &mut out);
-        let Some(Seen { place, fate }) = &view.seen else {
+        let Some(PreviewedRecord { place, fate }) = &view.seen else {
             out.extend_from_slice(b",\"value\":null}");
             return out;
         };
@@ -177,7 +177,7 @@ impl Preview<'_> {
             out.extend_from_slice(format!(r#","partition":{},"offset":{}"#, place.partition, place.offset).as_bytes());
         }
         match fate {
-            Fate::Leaves(leaving) => {
+            PreviewFate::Leaves(leaving) => {
                 text("key", self.parties.target_asset, &mut out);
                 if place.is_some() {
                     text("timestamp", &leaving.projected.timestamp.to_string(), &mut out);
@@ -187,13 +187,13 @@ impl Preview<'_> {
                 out.extend_from_slice(&leaving.projected.value);
                 write_members(&leaving.members, &mut out);
             }
-            Fate::DeadLetter { reason, message } => {
+            PreviewFate::DeadLetter { reason, message } => {
                 out.extend_from_slice(b",\"dead\":{\"reason\":");
                 write_string(reason, &mut out);
                 text("message", message, &mut out);
                 out.extend_from_slice(b"},\"value\":null");
             }
-            Fate::Foreign { owner, asset } => {
+            PreviewFate::Foreign { owner, asset } => {
                 out.extend_from_slice(b",\"foreign\":{\"owner\":");
                 write_string(owner, &mut out);
                 text("asset", asset, &mut out);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cli::exit::Failure;
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::Failure;
 use crate::cli::share::would_be::{WholeRecord, whose};
 use crate::config::Config;
 use crate::id::Offset;
@@ -13,16 +13,16 @@ use crate::record::mapping::{Mode, Stream};
 
 /// Where a record lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RecordRef {
     pub(super) partition: i32,
     pub(super) offset: Offset,
 }
 
 /// A record to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundRecord {
     /// None of one that was given by hand.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<RecordRef>,
     pub(super) record: WholeRecord,
 }
 
@@ -42,7 +42,7 @@ impl Search<'_> {
     /// The newest record of the asset by its Kafka timestamp, read committed, whether `run` could read it or not; in an upsert stream
     /// the current document. None where there is none, or the document was deleted. Of what cannot be read and names its asset in the
     /// value nobody knows whose it is: it is passed over.
-    pub(super) fn newest(&self) -> Result<Option<Found>, Failure> {
+    pub(super) fn newest(&self) -> Result<Option<FoundRecord>, Failure> {
         let kafka = KafkaSettings::of(&self.config.kafka);
         let topic = &self.stream.topic;
         let shape = Admin::open(&kafka, self.patience).and_then(|admin| admin.topic(topic)).map_err(client_failure)?;
@@ -58,10 +58,10 @@ impl Search<'_> {
         let mut reader =
             TopicReader::open_from(&kafka, topic, 0..shape.partitions, |bounds| first(bounds.start, bounds.end)).map_err(input_failure)?;
         let (rules, mut tape) = (self.config.release_rules().read, Tape::default());
-        let mut newest: Option<(Place, WholeRecord)> = None;
+        let mut newest: Option<(RecordRef, WholeRecord)> = None;
         reader
             .read_to_end(self.patience, |read| {
-                let place = Place { partition: read.partition(), offset: read.offset() };
+                let place = RecordRef { partition: read.partition(), offset: read.offset() };
                 let is_newer = newest.as_ref().is_none_or(|(known, record)| {
                     // Of one partition the later record is the newer, whatever its timestamp: an upsert's document is the last.
                     if known.partition == place.partition {
@@ -80,7 +80,7 @@ impl Search<'_> {
             })
             .map_err(input_failure)?;
         let is_deleted = |record: &WholeRecord| mode == Mode::Upsert && record.value.is_none();
-        Ok(newest.filter(|(_, record)| !is_deleted(record)).map(|(place, record)| Found { place: Some(place), record }))
+        Ok(newest.filter(|(_, record)| !is_deleted(record)).map(|(place, record)| FoundRecord { place: Some(place), record }))
     }
 }
 

@@ -22,14 +22,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::cli::exit::{Exit, Failure};
 use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::stored::epoch_prefix;
 use crate::engine::topic::names::STATE;
+use crate::engine::topic::stored::epoch_prefix;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
 
@@ -50,14 +50,14 @@ const MEMBERS_SHOWN: usize = 5;
 
 /// How it became certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Certain {
+pub(in crate::cli) enum Quiescence {
     /// Every member of the group has reported it.
     Reported,
     /// The hard bound is over.
     Bound,
 }
 
-impl Certain {
+impl Quiescence {
     /// As results have it.
     pub(in crate::cli) fn word(self) -> &'static str {
         match self {
@@ -76,7 +76,12 @@ impl Certain {
 
 /// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids. With a `limit` no longer than
 /// that, and then the answer is what it was still waiting for.
-pub(in crate::cli) fn wait(config: &Config, offset: Offset, acknowledged: BootTime, limit: Option<Duration>) -> Result<Certain, Failure> {
+pub(in crate::cli) fn wait(
+    config: &Config,
+    offset: Offset,
+    acknowledged: BootTime,
+    limit: Option<Duration>,
+) -> Result<Quiescence, Failure> {
     let view_age = Duration::from_millis(config.fence.max_view_age.millis());
     let bound = view_age + Duration::from_millis(config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
     let over = acknowledged.after(bound);
@@ -97,8 +102,8 @@ pub(in crate::cli) fn wait(config: &Config, offset: Offset, acknowledged: BootTi
         }
     };
     if is_reported {
-        eprintln!("certain: {}", Certain::Reported.in_words());
-        return Ok(Certain::Reported);
+        eprintln!("certain: {}", Quiescence::Reported.in_words());
+        return Ok(Quiescence::Reported);
     }
     if let Some(given_up) = given_up {
         std::thread::sleep(given_up.since(SystemClock.boot()));
@@ -108,8 +113,8 @@ pub(in crate::cli) fn wait(config: &Config, offset: Offset, acknowledged: BootTi
         return Err(Failure::new(Exit::Failed, what));
     }
     std::thread::sleep(left());
-    eprintln!("certain: {}", Certain::Bound.in_words());
-    Ok(Certain::Bound)
+    eprintln!("certain: {}", Quiescence::Bound.in_words());
+    Ok(Quiescence::Bound)
 }
 
 /// Says what a wait that grows long is about, each thing once.
@@ -152,7 +157,7 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
     let ask = over.since(SystemClock.boot());
     let mut state = TopicReader::open_within(&kafka, STATE, [0], ask).map_err(input_failure).map_err(unreadable)?;
     let prefix = epoch_prefix(&kafka.group);
-    let mut heard = Heard::default();
+    let mut heard = HeardReports::default();
     while SystemClock.boot() < over {
         state
             .follow(LOOK, |record| {
@@ -180,12 +185,12 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
 
 /// What was reported, and who was seen in the group.
 #[derive(Debug, Default)]
-struct Heard {
+struct HeardReports {
     reported: Members,
     seen: HashSet<String>,
 }
 
-impl Heard {
+impl HeardReports {
     fn report(&mut self, members: Members) {
         for (member, epoch) in members {
             let known = self.reported.entry(member).or_insert(epoch);
@@ -229,8 +234,8 @@ mod tests {
     #[test]
     fn everybody_seen_must_have_reported() {
         let group = |members: &[&str]| Some(members.iter().map(|member| (*member).to_owned()).collect::<Vec<_>>());
-        let report = |heard: &mut Heard, member: &str, epoch: i64| heard.report([(member.to_owned(), Epoch(epoch))].into());
-        let mut heard = Heard::default();
+        let report = |heard: &mut HeardReports, member: &str, epoch: i64| heard.report([(member.to_owned(), Epoch(epoch))].into());
+        let mut heard = HeardReports::default();
         assert!(!heard.is_certain(None, Offset(7)), "an empty group, or one that is changing");
         assert!(!heard.is_certain(group(&["a", "b"]), Offset(7)));
         report(&mut heard, "a", 7);

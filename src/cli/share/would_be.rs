@@ -13,32 +13,32 @@ use crate::profile::project::{Parties, Projector};
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::{Identity, IdentityScratch, ReadRules};
-use crate::record::mapping::{KeyPart, Mode, Source, Stream};
+use crate::record::mapping::{FieldSource, KeyPart, Mode, Stream};
 use crate::release::{Suppressed, decision_time};
 use crate::share::graph::{Grant, GrantState, Pauses, ProfileSlot, ShareGraph};
 use crate::share::state::Permission;
 use crate::sink_state::wanted;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// A record with all that a decision looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WholeRecord {
     pub(super) key: Option<Vec<u8>>,
     pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
     pub(super) value: Option<Vec<u8>>,
 }
 
 impl WholeRecord {
     /// A value that was given alone: what its stream takes from key and headers is that of the asset.
-    pub(super) fn of_value(value: Vec<u8>, stream: &Stream, owner: &str, asset: &str, timestamp: Millis) -> Self {
+    pub(super) fn of_value(value: Vec<u8>, stream: &Stream, owner: &str, asset: &str, timestamp: TimestampMs) -> Self {
         let mapping = &stream.mapping;
         let (mut key, mut headers) = (asset.to_owned(), Vec::new());
         for (source, id) in [(&mapping.tenant, owner), (&mapping.asset, asset)] {
             match source {
-                Source::Path(_) | Source::KeyField => {}
-                Source::Key => key = id.to_owned(),
-                Source::Header(name) => headers.push((name.clone().into_bytes(), Some(id.as_bytes().to_vec()))),
+                FieldSource::Path(_) | FieldSource::KeyField => {}
+                FieldSource::Key => key = id.to_owned(),
+                FieldSource::Header(name) => headers.push((name.clone().into_bytes(), Some(id.as_bytes().to_vec()))),
             }
         }
         if let Some(format) = &mapping.key_format {
@@ -81,10 +81,10 @@ pub(super) struct WouldBe {
     pub(super) target_asset: AssetId,
     pub(super) streams: StreamSet,
     pub(super) profile: Arc<Profile>,
-    pub(super) starts: Option<Moment>,
-    pub(super) ends: Option<Moment>,
+    pub(super) starts: Option<TimestampNs>,
+    pub(super) ends: Option<TimestampNs>,
     /// The control time of the shares as they are.
-    pub(super) control_time: Millis,
+    pub(super) control_time: TimestampMs,
 }
 
 /// What `run` would make of a record.
@@ -106,7 +106,7 @@ pub(super) enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Projected {
     pub(super) value: Vec<u8>,
-    pub(super) timestamp: Millis,
+    pub(super) timestamp: TimestampMs,
 }
 
 impl WouldBe {
@@ -117,7 +117,7 @@ impl WouldBe {
         stream: &Stream,
         rules: ReleaseRules,
         secret: Option<&[u8]>,
-        clock: Millis,
+        clock: TimestampMs,
     ) -> Verdict {
         let rules = ReleaseRules { shows_provenance: false, ..rules };
         let asked = |share: &Self| match stream.mode {
@@ -125,15 +125,15 @@ impl WouldBe {
             Mode::Upsert => share.document(record, stream, rules, secret, clock),
         };
         match asked(self) {
-            Ok(Asked::Projected(projected)) => Verdict::Leaves(projected),
+            Ok(WantedRecord::Projected(projected)) => Verdict::Leaves(projected),
             Err(refusal) => Verdict::DeadLetter(refusal),
-            Ok(Asked::OfAnother) => match whose(record, stream, &rules.read, &mut Tape::default()) {
+            Ok(WantedRecord::OfAnother) => match whose(record, stream, &rules.read, &mut Tape::default()) {
                 Ok((owner, asset)) => Verdict::Foreign { owner, asset },
                 Err(refusal) => Verdict::DeadLetter(refusal),
             },
-            Ok(Asked::Withheld) => match asked(&Self { starts: None, ends: None, ..self.clone() }) {
-                Ok(Asked::Projected(projected)) => Verdict::OutsideWindow(projected),
-                Ok(Asked::Withheld | Asked::OfAnother) => Verdict::NotInProfile,
+            Ok(WantedRecord::Withheld) => match asked(&Self { starts: None, ends: None, ..self.clone() }) {
+                Ok(WantedRecord::Projected(projected)) => Verdict::OutsideWindow(projected),
+                Ok(WantedRecord::Withheld | WantedRecord::OfAnother) => Verdict::NotInProfile,
                 Err(refusal) => Verdict::DeadLetter(refusal),
             },
         }
@@ -145,9 +145,9 @@ impl WouldBe {
         stream: &Stream,
         rules: ReleaseRules,
         secret: Option<&[u8]>,
-        clock: Millis,
-    ) -> Result<Asked, Refusal> {
-        let mut taken = Taken(Asked::OfAnother);
+        clock: TimestampMs,
+    ) -> Result<WantedRecord, Refusal> {
+        let mut taken = TakenGrant(WantedRecord::OfAnother);
         match Decider::new(rules, secret).append(stream, record.input(), &self.graph(), clock, &mut taken) {
             Ok(()) => Ok(taken.0),
             Err(Stopped::Unreadable(refusal)) => Err(refusal),
@@ -162,24 +162,24 @@ impl WouldBe {
         stream: &Stream,
         rules: ReleaseRules,
         secret: Option<&[u8]>,
-        clock: Millis,
-    ) -> Result<Asked, Refusal> {
+        clock: TimestampMs,
+    ) -> Result<WantedRecord, Refusal> {
         let input = record.input();
         let outer = decode::outer_identity(stream, input.key, input.headers)?;
         if outer.complete() != Some(Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() }) {
-            return Ok(Asked::OfAnother);
+            return Ok(WantedRecord::OfAnother);
         }
         let mut projector = Projector::new(secret);
         let loading = &mut projector;
         let text = decode::load(input.value, &rules.read, move |text| loading.load(text))?;
         let graph = self.graph();
         let Some(projection) = wanted(&self.grant(), &graph, stream.index, decision_time(clock, &graph)) else {
-            return Ok(Asked::Withheld);
+            return Ok(WantedRecord::Withheld);
         };
         let (owner, target, target_asset) = (self.owner.as_str(), self.target.as_str(), self.target_asset.as_str());
         let mut value = Vec::new();
         projector.project(text, projection, &Parties { owner, target, target_asset }, None, &mut value);
-        Ok(Asked::Projected(Projected { value, timestamp: record.timestamp }))
+        Ok(WantedRecord::Projected(Projected { value, timestamp: record.timestamp }))
     }
 
     fn grant(&self) -> Grant {
@@ -213,33 +213,33 @@ impl WouldBe {
 
 /// What the share has to do with a record.
 #[derive(Debug)]
-enum Asked {
+enum WantedRecord {
     Projected(Projected),
     Withheld,
     OfAnother,
 }
 
 /// Takes the one decision.
-struct Taken(Asked);
+struct TakenGrant(WantedRecord);
 
-impl Decisions for Taken {
+impl Decisions for TakenGrant {
     type Error = Infallible;
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
-        self.0 = Asked::Projected(Projected { value: release.value.to_vec(), timestamp: release.timestamp });
+        self.0 = WantedRecord::Projected(Projected { value: release.value.to_vec(), timestamp: release.timestamp });
         Ok(())
     }
 
     fn suppressed(&mut self, _: Suppressed, _: u32) {
-        self.0 = Asked::Withheld;
+        self.0 = WantedRecord::Withheld;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Surroundings};
-    use crate::record::dead_letter::Reason;
+    use crate::config::{Config, ConfigEnv};
+    use crate::record::dead_letter::DeadLetterReason;
 
     const CONFIG: &str = r"
 streams:
@@ -247,10 +247,10 @@ streams:
   details: { mode: upsert, topic: docs, tenant: key.tenant, asset: key.asset, key_format: '{tenant}/{asset}' }
 max_record_bytes: 200
 ";
-    const CLOCK: Millis = Millis(1_800_000_000_000);
+    const CLOCK: TimestampMs = TimestampMs(1_800_000_000_000);
 
     fn config() -> Config {
-        Config::load(&[("c.yaml", CONFIG)], &Surroundings::none()).unwrap()
+        Config::load(&[("c.yaml", CONFIG)], &ConfigEnv::none()).unwrap()
     }
 
     fn share(config: &Config) -> WouldBe {
@@ -263,7 +263,7 @@ max_record_bytes: 200
             profile: Arc::new(Profile::all(&config.streams)),
             starts: None,
             ends: None,
-            control_time: Millis(0),
+            control_time: TimestampMs(0),
         }
     }
 
@@ -295,18 +295,18 @@ max_record_bytes: 200
         let config = config();
         let long = format!(r#"{{"t":"nw","a":"X","ts":1,"n":"{}"}}"#, "x".repeat(200));
         for (stream, value, reason) in [
-            ("telemetry", r#"{"t":"nw","a":"X","ts":"yesterday"}"#, Reason::InvalidTime),
-            ("telemetry", r#"{"t":"nw","a":"X"}"#, Reason::MissingTime),
-            ("telemetry", r#"{"t":"nw","a":"X","ts":2800000000}"#, Reason::FutureTime),
-            ("telemetry", r#"{"t":"nw","a":7,"ts":1}"#, Reason::InvalidId),
-            ("telemetry", r#"{"a":"X","ts":1}"#, Reason::MissingTenant),
-            ("telemetry", r#"{"t":"nw","ts":1}"#, Reason::MissingAsset),
-            ("telemetry", r#"{"t":"nw","t":"nw","a":"X","ts":1}"#, Reason::DuplicateIdentity),
-            ("telemetry", "[]", Reason::NotAnObject),
-            ("telemetry", "\u{feff}{}", Reason::InvalidJson),
-            ("telemetry", &long, Reason::TooLarge),
-            ("details", "{", Reason::InvalidJson),
-            ("details", &long, Reason::TooLarge),
+            ("telemetry", r#"{"t":"nw","a":"X","ts":"yesterday"}"#, DeadLetterReason::InvalidTime),
+            ("telemetry", r#"{"t":"nw","a":"X"}"#, DeadLetterReason::MissingTime),
+            ("telemetry", r#"{"t":"nw","a":"X","ts":2800000000}"#, DeadLetterReason::FutureTime),
+            ("telemetry", r#"{"t":"nw","a":7,"ts":1}"#, DeadLetterReason::InvalidId),
+            ("telemetry", r#"{"a":"X","ts":1}"#, DeadLetterReason::MissingTenant),
+            ("telemetry", r#"{"t":"nw","ts":1}"#, DeadLetterReason::MissingAsset),
+            ("telemetry", r#"{"t":"nw","t":"nw","a":"X","ts":1}"#, DeadLetterReason::DuplicateIdentity),
+            ("telemetry", "[]", DeadLetterReason::NotAnObject),
+            ("telemetry", "\u{feff}{}", DeadLetterReason::InvalidJson),
+            ("telemetry", &long, DeadLetterReason::TooLarge),
+            ("details", "{", DeadLetterReason::InvalidJson),
+            ("details", &long, DeadLetterReason::TooLarge),
         ] {
             match decide(&config, &share(&config), stream, value) {
                 Verdict::DeadLetter(refusal) => assert_eq!(refusal.reason, reason, "{stream} {value}"),
@@ -331,8 +331,8 @@ max_record_bytes: 200
     #[test]
     fn outside_its_window_a_share_shows_what_it_would_release_within() {
         let config = config();
-        let later = Some(Millis(CLOCK.0 + 1).moment());
-        let earlier = Some(Millis(1).moment());
+        let later = Some(TimestampMs(CLOCK.0 + 1).moment());
+        let earlier = Some(TimestampMs(1).moment());
         for (starts, ends) in [(later, None), (None, earlier)] {
             let share = WouldBe { starts, ends, ..share(&config) };
             for (stream, value) in [("telemetry", r#"{"t":"nw","a":"X","ts":1700000000}"#), ("details", "{}")] {
@@ -340,7 +340,7 @@ max_record_bytes: 200
             }
             // It is looked at all the same.
             let verdict = decide(&config, &share, "telemetry", r#"{"t":"nw","a":"X","ts":true}"#);
-            assert!(matches!(verdict, Verdict::DeadLetter(refusal) if refusal.reason == Reason::InvalidTime), "{starts:?}");
+            assert!(matches!(verdict, Verdict::DeadLetter(refusal) if refusal.reason == DeadLetterReason::InvalidTime), "{starts:?}");
         }
     }
 }

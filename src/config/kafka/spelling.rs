@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::written::{Entry, Findings, Value, ValueKind};
+use crate::config::written::{ConfigEntry, ConfigKind, ConfigValue, Findings};
 
 /// Each other name, and the name that librdkafka keeps the setting under.
 pub const ALIASES: &[(&str, &str)] = &[
@@ -47,20 +47,21 @@ pub enum Taken {
 pub(in crate::config) const SECTIONS: [&str; 3] = ["client", "consumer", "producer"];
 
 /// Gives every setting of one source its one name, before sources are laid over one another.
-pub(in crate::config) fn fold_names(root: &mut Value, findings: &mut Findings) {
-    let ValueKind::Map(entries) = &mut root.kind else { return };
-    let Some(Value { kind: ValueKind::Map(kafka), .. }) = entries.iter_mut().find(|entry| entry.name == "kafka").map(|e| &mut e.value)
+pub(in crate::config) fn fold_names(root: &mut ConfigValue, findings: &mut Findings) {
+    let ConfigKind::Map(entries) = &mut root.kind else { return };
+    let Some(ConfigValue { kind: ConfigKind::Map(kafka), .. }) =
+        entries.iter_mut().find(|entry| entry.name == "kafka").map(|e| &mut e.value)
     else {
         return;
     };
     for section in kafka.iter_mut().filter(|entry| SECTIONS.contains(&entry.name.as_str())) {
-        if let ValueKind::Map(settings) = &mut section.value.kind {
+        if let ConfigKind::Map(settings) = &mut section.value.kind {
             fold_section(settings, &format!("kafka.{}", section.name), findings);
         }
     }
 }
 
-fn fold_section(settings: &mut Vec<Entry>, section: &str, findings: &mut Findings) {
+fn fold_section(settings: &mut Vec<ConfigEntry>, section: &str, findings: &mut Findings) {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     settings.retain_mut(|entry| {
         let name = canonical(&entry.name).to_owned();

@@ -47,7 +47,7 @@ fn the_cluster_is_named() {
     }
     assert!(load("kafka: { bootstrap: 'SSL://a:9093,[::1]:9092,b' }").is_ok());
     refuses("kafka: { instance: 'a b' }", "part of names in Kafka");
-    let around = Surroundings { host_name: "box-7", ..Surroundings::none() };
+    let around = ConfigEnv { host_name: "box-7", ..ConfigEnv::none() };
     assert_eq!(Config::load(&[], &around).unwrap().kafka.instance, "box-7");
 }
 
@@ -104,6 +104,6 @@ fn numbers_words_and_addresses_are_in_bounds() {
     )
     .unwrap();
     assert_eq!((config.tenant_labels, config.output.replication, config.http_listen.port()), (TenantLabels::Off, Some(3), 1));
-    assert_eq!(config.output.retention.map(Span::millis), Some(7 * 86_400_000));
+    assert_eq!(config.output.retention.map(Period::millis), Some(7 * 86_400_000));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Trace));
 }

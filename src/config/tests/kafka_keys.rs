@@ -16,7 +16,7 @@ fn takes(name: &str, value: &str) -> Taken {
 
 fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Config::load(&[("c.yaml", text)], &Surroundings { env: &env, takes_setting: &takes, ..Surroundings::none() })
+    Config::load(&[("c.yaml", text)], &ConfigEnv { env: &env, takes_setting: &takes, ..ConfigEnv::none() })
 }
 
 fn shown(text: &str) -> String {
@@ -79,7 +79,7 @@ fn two_spellings_of_one_setting_are_one() {
     // A later file lays over an earlier one, however each spells it.
     let files = [("a", "kafka: { producer: { linger.ms: 5 } }"), ("b", "kafka: { producer: { queue.buffering.max.ms: 6 } }")];
     for (files, wanted) in [(files, "6"), ([files[1], files[0]], "5")] {
-        let config = Config::load(&files, &Surroundings::none()).unwrap();
+        let config = Config::load(&files, &ConfigEnv::none()).unwrap();
         let lingers: Vec<_> = config.kafka.producer.iter().filter(|(name, _)| *name != "compression.codec").collect();
         assert_eq!(lingers, [("queue.buffering.max.ms", wanted)]);
     }

@@ -8,7 +8,7 @@ fn with(files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, ConfigEr
         "/run/secret" => Ok("hunter2\n".to_owned()),
         _ => Err("not found".to_owned()),
     };
-    Config::load(files, &Surroundings { env: &env, read_file: &read_file, host_name: "localhost", takes_setting: &|_, _| Taken::Yes })
+    Config::load(files, &ConfigEnv { env: &env, read_file: &read_file, host_name: "localhost", takes_setting: &|_, _| Taken::Yes })
 }
 
 #[test]

@@ -10,7 +10,7 @@ const SAMPLE: &str = include_str!("../../../config/sharecast.yaml");
 
 #[test]
 fn the_sample_is_the_default() {
-    let (sample, standard) = (load(SAMPLE).unwrap(), Config::load(&[], &Surroundings::none()).unwrap());
+    let (sample, standard) = (load(SAMPLE).unwrap(), Config::load(&[], &ConfigEnv::none()).unwrap());
     assert_eq!(format!("{sample:#?}"), format!("{standard:#?}"));
     assert!(sample.warnings.is_empty());
 }

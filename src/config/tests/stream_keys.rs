@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::id::MAX_STREAMS;
-use crate::record::mapping::{Mode, Source};
+use crate::record::mapping::{FieldSource, Mode};
 
 fn stream(lines: &str) -> String {
     format!("streams:\n  s:\n    topic: t\n{}", lines.split(';').map(|line| format!("    {}\n", line.trim())).collect::<String>())
@@ -20,8 +20,8 @@ fn a_stream_is_what_it_says() {
     let [telemetry, details] = &*config.streams else { panic!("{:?}", config.streams) };
     assert_eq!((telemetry.name.as_str(), telemetry.index.0, telemetry.mode), ("telemetry", 0, Mode::Append));
     assert!(
-        matches!(&telemetry.mapping.tenant, Source::Path(_))
-            && matches!(&telemetry.mapping.asset, Source::Header(name) if name == "asset-id")
+        matches!(&telemetry.mapping.tenant, FieldSource::Path(_))
+            && matches!(&telemetry.mapping.asset, FieldSource::Header(name) if name == "asset-id")
     );
     assert_eq!((details.index.0, details.mode, details.mapping.rewrite_asset.len()), (1, Mode::Upsert, 2));
     assert!(details.mapping.key_format.is_some() && telemetry.mapping.key_format.is_none() && telemetry.mapping.time.is_none());
@@ -117,10 +117,10 @@ fn d41_output_topics() {
 fn d41_the_other_keys_of_replay() {
     let config = load("partnerships: open\nlate_grace: '0'\nmax_future: 0\nmax_record_bytes: 200\nprovenance: headers\ncontrol: {unreadable: skip}\nmask: {secret: s}").unwrap();
     assert!(config.partnerships_are_open && config.fold_rules().partnerships_open && !config.fold_rules().halts_on_unreadable);
-    assert_eq!((config.late_grace, config.max_future, config.max_record_bytes), (Span::ZERO, Span::ZERO, 200));
+    assert_eq!((config.late_grace, config.max_future, config.max_record_bytes), (Period::ZERO, Period::ZERO, 200));
     assert_eq!((config.provenance, config.mask_secret.as_ref().map(Secret::expose)), (ProvenanceForm::Headers, Some(&b"s"[..])));
     let config = load("late_grace: 90s\nmax_future: 1h").unwrap();
-    assert_eq!((config.late_grace, config.max_future), (Span::from_millis(90_000), Span::from_millis(3_600_000)));
+    assert_eq!((config.late_grace, config.max_future), (Period::from_millis(90_000), Period::from_millis(3_600_000)));
     assert!(config.fold_rules().halts_on_unreadable && !config.partnerships_are_open);
     assert!(!config.release_rules().shows_permission && load("provenance_permission: true").unwrap().release_rules().shows_permission);
     let nowhere = load("provenance: none\nprovenance_permission: true").unwrap();

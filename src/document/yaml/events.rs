@@ -5,21 +5,21 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::{MAX_DEPTH, MAX_NODES, YamlError, repeated, scalar, words};
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 
 /// Reads all events of a text.
 pub(super) fn read(text: &str) -> Result<Node, YamlError> {
-    let mut builder = Builder::default();
+    let mut builder = YamlBuilder::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| words::explained(e.info(), text, place(*e.marker())))?;
         builder.take(event, place(span.start))?;
     }
-    Ok(builder.root.unwrap_or(Node { kind: Kind::Null, place: Place { line: 1, column: 1 } }))
+    Ok(builder.root.unwrap_or(Node { kind: DocumentKind::Null, place: TextPosition { line: 1, column: 1 } }))
 }
 
 #[derive(Default)]
-struct Builder {
+struct YamlBuilder {
     root: Option<Node>,
     open: Vec<Open>,
     /// What anchors stand for, with the number of nodes in it. An anchor whose node is still open is not in it.
@@ -30,7 +30,7 @@ struct Builder {
 
 /// A list or map that has begun and not ended.
 struct Open {
-    place: Place,
+    place: TextPosition,
     anchor: usize,
     /// The count of nodes when it began.
     nodes_before: usize,
@@ -39,11 +39,11 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { members: Vec<Member>, seen: HashMap<String, Place>, key: Option<(String, Place)> },
+    Map { members: Vec<Member>, seen: HashMap<String, TextPosition>, key: Option<(String, TextPosition)> },
 }
 
-impl Builder {
-    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), YamlError> {
+impl YamlBuilder {
+    fn take(&mut self, event: Event<'_>, place: TextPosition) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
@@ -73,7 +73,7 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, place: Place, anchor: usize, tag: Option<&Tag>, content: Content) -> Result<(), YamlError> {
+    fn open(&mut self, place: TextPosition, anchor: usize, tag: Option<&Tag>, content: Content) -> Result<(), YamlError> {
         if tag.is_some() {
             return Err(error(place, "tags are not read; remove it".into()));
         }
@@ -90,8 +90,8 @@ impl Builder {
     fn close(&mut self) -> Result<(), YamlError> {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let kind = match open.content {
-            Content::List(items) => Kind::List(items),
-            Content::Map { members, .. } => Kind::Map(members),
+            Content::List(items) => DocumentKind::List(items),
+            Content::Map { members, .. } => DocumentKind::Map(members),
         };
         let inside = self.nodes - open.nodes_before;
         self.nodes = open.nodes_before;
@@ -120,12 +120,12 @@ impl Builder {
     }
 }
 
-fn new_key(node: Node, seen: &mut HashMap<String, Place>) -> Result<String, YamlError> {
+fn new_key(node: Node, seen: &mut HashMap<String, TextPosition>) -> Result<String, YamlError> {
     let name = match node.kind {
-        Kind::String(text) | Kind::Number(text) => text,
-        Kind::Bool(value) => value.to_string(),
-        Kind::Null => return Err(error(node.place, "a key is missing before the colon".into())),
-        Kind::List(_) | Kind::Map(_) => return Err(error(node.place, "a key must be a text, not a list or a map".into())),
+        DocumentKind::String(text) | DocumentKind::Number(text) => text,
+        DocumentKind::Bool(value) => value.to_string(),
+        DocumentKind::Null => return Err(error(node.place, "a key is missing before the colon".into())),
+        DocumentKind::List(_) | DocumentKind::Map(_) => return Err(error(node.place, "a key must be a text, not a list or a map".into())),
     };
     match seen.insert(name.clone(), node.place) {
         Some(first) => Err(repeated(&name, first, node.place)),
@@ -133,20 +133,20 @@ fn new_key(node: Node, seen: &mut HashMap<String, Place>) -> Result<String, Yaml
     }
 }
 
-fn scalar_kind(text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Result<Kind, YamlError> {
+fn scalar_kind(text: String, style: ScalarStyle, tag: Option<&Tag>, place: TextPosition) -> Result<DocumentKind, YamlError> {
     match tag {
-        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Kind::String(text)),
+        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(DocumentKind::String(text)),
         Some(_) => Err(error(place, "tags other than !!str are not read; remove it".into())),
         None if style == ScalarStyle::Plain => Ok(scalar::plain(&text)),
-        None => Ok(Kind::String(text)),
+        None => Ok(DocumentKind::String(text)),
     }
 }
 
-fn place(marker: Marker) -> Place {
+fn place(marker: Marker) -> TextPosition {
     let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Place { line: narrow(marker.line().max(1)), column: narrow(marker.col().saturating_add(1)) }
+    TextPosition { line: narrow(marker.line().max(1)), column: narrow(marker.col().saturating_add(1)) }
 }
 
-fn error(place: Place, what: String) -> YamlError {
+fn error(place: TextPosition, what: String) -> YamlError {
     YamlError { what, place, other: None }
 }

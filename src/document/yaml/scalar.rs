@@ -1,15 +1,15 @@
 //! What a scalar is by its text and style.
 
-use crate::document::Kind;
+use crate::document::DocumentKind;
 
 /// A plain scalar by the core schema, numbers by the grammar of JSON.
-pub(super) fn plain(text: &str) -> Kind {
+pub(super) fn plain(text: &str) -> DocumentKind {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
-        "true" | "True" | "TRUE" => Kind::Bool(true),
-        "false" | "False" | "FALSE" => Kind::Bool(false),
-        _ if is_json_number(text.as_bytes()) => Kind::Number(text.to_owned()),
-        _ => Kind::String(text.to_owned()),
+        "" | "~" | "null" | "Null" | "NULL" => DocumentKind::Null,
+        "true" | "True" | "TRUE" => DocumentKind::Bool(true),
+        "false" | "False" | "FALSE" => DocumentKind::Bool(false),
+        _ if is_json_number(text.as_bytes()) => DocumentKind::Number(text.to_owned()),
+        _ => DocumentKind::String(text.to_owned()),
     }
 }
 

@@ -1,14 +1,14 @@
 use super::*;
-use crate::document::Kind;
+use crate::document::DocumentKind;
 
 fn show(node: &Node) -> String {
     match &node.kind {
-        Kind::Null => "null".into(),
-        Kind::Bool(value) => value.to_string(),
-        Kind::Number(text) => format!("n{text}"),
-        Kind::String(text) => format!("{text:?}"),
-        Kind::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
-        Kind::Map(members) => {
+        DocumentKind::Null => "null".into(),
+        DocumentKind::Bool(value) => value.to_string(),
+        DocumentKind::Number(text) => format!("n{text}"),
+        DocumentKind::String(text) => format!("{text:?}"),
+        DocumentKind::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
+        DocumentKind::Map(members) => {
             format!("{{{}}}", members.iter().map(|m| format!("{}:{}", m.name, show(&m.value))).collect::<Vec<_>>().join(","))
         }
     }
@@ -47,19 +47,22 @@ fn an_empty_text_is_null() {
 fn every_node_knows_its_place() {
     let node = parse("# a comment\nstreams:\n  telemetry:\n    tenant: $.tenant\n    list: [1, \"é\", x]\n").unwrap();
     let telemetry = node.get("streams").unwrap().get("telemetry").unwrap();
-    assert_eq!(telemetry.members()[0].place, Place { line: 4, column: 5 });
-    assert_eq!(telemetry.get("tenant").unwrap().place, Place { line: 4, column: 13 });
+    assert_eq!(telemetry.members()[0].place, TextPosition { line: 4, column: 5 });
+    assert_eq!(telemetry.get("tenant").unwrap().place, TextPosition { line: 4, column: 13 });
     let columns: Vec<u32> = telemetry.get("list").unwrap().as_list().unwrap().iter().map(|n| n.place.column).collect();
     assert_eq!(columns, [12, 15, 20]);
     let json = parse("{\"a\":{\"b\":[null,\n{\"c\":1}]}}").unwrap();
     let list = json.get("a").unwrap().get("b").unwrap().as_list().unwrap();
-    assert_eq!((list[0].place, list[1].get("c").unwrap().place), (Place { line: 1, column: 12 }, Place { line: 2, column: 6 }));
+    assert_eq!(
+        (list[0].place, list[1].get("c").unwrap().place),
+        (TextPosition { line: 1, column: 12 }, TextPosition { line: 2, column: 6 })
+    );
 }
 
 #[test]
 fn a_key_written_twice_names_both_places() {
     let e = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
-    assert_eq!((e.place, e.other), (Place { line: 3, column: 1 }, Some(Place { line: 1, column: 1 })));
+    assert_eq!((e.place, e.other), (TextPosition { line: 3, column: 1 }, Some(TextPosition { line: 1, column: 1 })));
     assert!(e.what.contains("`a`") && e.what.contains("line 1"), "{}", e.what);
     assert_eq!(read("[{a: 1}, {a: 2}]"), "[{a:n1},{a:n2}]");
 }

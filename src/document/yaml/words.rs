@@ -1,17 +1,17 @@
 //! What the parser found wrong, in the words of who writes configuration and profiles, with what to write instead.
 
 use super::YamlError;
-use crate::document::Place;
+use crate::document::TextPosition;
 
 /// `info` is the parser's own word. Nothing of the text is repeated.
-pub(super) fn explained(info: &str, text: &str, place: Place) -> YamlError {
+pub(super) fn explained(info: &str, text: &str, place: TextPosition) -> YamlError {
     let after = text.lines().nth(place.line as usize).unwrap_or_default();
     // Of a line that goes on below the parser knows only where it began.
-    let place = if info.contains("tab") && is_indented_by_tab(after) { Place { line: place.line + 1, column: 1 } } else { place };
+    let place = if info.contains("tab") && is_indented_by_tab(after) { TextPosition { line: place.line + 1, column: 1 } } else { place };
     YamlError { what: in_words(info, text, place), place, other: None }
 }
 
-fn in_words(info: &str, text: &str, place: Place) -> String {
+fn in_words(info: &str, text: &str, place: TextPosition) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let at = (place.line as usize).saturating_sub(1);
     let line = lines.get(at).copied().unwrap_or_default();

@@ -15,24 +15,24 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::engine::worker::metrics::ControlMetrics;
 use super::fence::Fence;
-use crate::engine::output::dead_letter::Letter;
+use super::upsert::changes::{ChangeSender, Changes, ProfileChange, Work};
+use crate::clock::Clock;
 use crate::engine::control::recent::Recent;
 use crate::engine::control::timers::DueShares;
 use crate::engine::control::unread::Unread;
-use super::upsert::changes::{Changes, ProfileChange, Teller, Work};
-use crate::clock::Clock;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::worker::metrics::ControlMetrics;
 use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::live::{Live, View};
-use crate::record::dead_letter::Reason;
+use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Mode;
 use crate::share::event::{self, Envelope, Unreadable};
 use crate::share::graph::{ProfileSlot, ShareGraph};
 use crate::share::status::StatusDocument;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::cause;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 use crate::transport::{ConsumeError, ControlLog, ControlRecord};
 
 /// So long a poll waits for the first control record; commands and a stop are looked at in between.
@@ -56,7 +56,7 @@ pub struct FoldedRecord {
     /// Invitations that are no longer open: their mail is taken back.
     pub closed: Vec<ShareId>,
     /// The dead letter of a record that was set aside (`control.unreadable: skip`).
-    pub dead_letter: Option<Letter>,
+    pub dead_letter: Option<OwnedDeadLetter>,
 }
 
 impl FoldedRecord {
@@ -80,7 +80,7 @@ pub enum Following {
 }
 
 /// What others ask of the control thread.
-pub enum Command {
+pub enum ControlCommand {
     /// Tell `follower` everything from `from` on, as far back as it is remembered; answers the offset from which on nothing
     /// will be missing.
     Follow {
@@ -107,7 +107,7 @@ pub enum Command {
         /// The shares.
         shares: Vec<ShareId>,
         /// Where it is answered, in their order.
-        reply: SyncSender<Vec<Option<Millis>>>,
+        reply: SyncSender<Vec<Option<TimestampMs>>>,
     },
     /// Write a snapshot now.
     Snapshot,
@@ -120,11 +120,11 @@ pub struct ControlPlane<L> {
     /// The fold.
     pub table: ShareTable,
     /// The largest Kafka timestamp folded so far.
-    pub control_time: Millis,
+    pub control_time: TimestampMs,
     /// `control.topic`.
     pub control_topic: String,
     /// Control time of the newest event that took something away.
-    pub newest_cut: Option<Millis>,
+    pub newest_cut: Option<TimestampMs>,
     /// Where graphs are published.
     pub live: Arc<Live>,
     /// Told of positions and ticks.
@@ -138,13 +138,13 @@ pub struct ControlPlane<L> {
     /// The newest control record that touched a share or a profile.
     pub newest_change: Epoch,
     /// Workers with upsert streams, told what changes.
-    pub upserts: Vec<Teller>,
+    pub upserts: Vec<ChangeSender>,
     /// Told which topics grants need, if topics are provisioned.
     pub topics: Option<SyncSender<Vec<Touched>>>,
     /// Where and how often snapshots are written.
     pub snapshots: crate::engine::control::snapshot::SnapshotWriter,
     /// Commands from others.
-    pub commands: Receiver<Command>,
+    pub commands: Receiver<ControlCommand>,
     /// Raised when the process ends.
     pub stop: Arc<AtomicBool>,
 }
@@ -203,20 +203,20 @@ impl<L: ControlLog> ControlPlane<L> {
             }
             while let Ok(command) = self.commands.try_recv() {
                 match command {
-                    Command::Follow { from, follower: new, reply } => {
+                    ControlCommand::Follow { from, follower: new, reply } => {
                         let (first, known) = recent.since(from);
                         let _ = reply.send(first);
                         follower = Some(new);
                         known.for_each(|record| tell(&mut follower, Following::Folded(Arc::clone(record))));
                     }
-                    Command::SharesOfProfile { profile, after, limit, reply } => {
+                    ControlCommand::SharesOfProfile { profile, after, limit, reply } => {
                         let _ = reply.try_send(self.table.shares_of_profile(profile, after.as_ref(), limit));
                     }
-                    Command::Ends { shares, reply } => {
+                    ControlCommand::Ends { shares, reply } => {
                         let now = self.now().moment();
                         let _ = reply.try_send(shares.iter().map(|share| self.table.end_of(share, now)).collect());
                     }
-                    Command::Snapshot => self.snapshots.write_now(&self.table),
+                    ControlCommand::Snapshot => self.snapshots.write_now(&self.table),
                 }
             }
             self.snapshots.write_if_due(&self.table, self.clock.boot());
@@ -271,18 +271,18 @@ impl<L: ControlLog> ControlPlane<L> {
     }
 
     /// The upsert streams that a share shows documents of.
-    fn shown(&self, graph: &ShareGraph, Touched { share, owner, asset }: &Touched, now: Moment) -> StreamSet {
+    fn shown(&self, graph: &ShareGraph, Touched { share, owner, asset }: &Touched, now: TimestampNs) -> StreamSet {
         let shares = graph.asset(owner.as_str(), asset.as_str());
         let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == *share));
         cause::shown(grant, graph, self.upsert_streams(), now)
     }
 
-    fn now(&self) -> Millis {
+    fn now(&self) -> TimestampMs {
         self.clock.wall().max(self.control_time)
     }
 
     /// Moments at which shares start or end by themselves are changes too.
-    fn pass(&self, passed: &mut Moment, changes: &mut Changes) {
+    fn pass(&self, passed: &mut TimestampNs, changes: &mut Changes) {
         let now = self.now();
         if self.upserts.is_empty() || now.moment() <= *passed {
             return;
@@ -291,7 +291,7 @@ impl<L: ControlLog> ControlPlane<L> {
         *passed = now.moment();
         if !due.is_empty() {
             let graph = self.table.graph();
-            let work = |(moment, touched): (Moment, Touched)| {
+            let work = |(moment, touched): (TimestampNs, Touched)| {
                 let shown = self.shown(&graph, &touched, moment);
                 Work::of(touched, moment.millis(), shown)
             };
@@ -371,14 +371,14 @@ fn tell(follower: &mut Option<SyncSender<Following>>, what: Following) {
 /// What followers are told of a folded record, and the shares it touched.
 pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> (Vec<Touched>, FoldedRecord) {
     let dead_letter = match folded.outcome {
-        Outcome::SetAside(Unreadable(why)) => Some(Letter {
+        Outcome::SetAside(Unreadable(why)) => Some(OwnedDeadLetter {
             topic: control_topic.to_owned(),
             partition: 0,
             offset: record.offset,
             timestamp: record.timestamp,
             key: None,
             value: record.value.clone(),
-            reason: Reason::UnreadableEvent,
+            reason: DeadLetterReason::UnreadableEvent,
             message: why,
         }),
         _ => None,
@@ -393,12 +393,12 @@ mod tests {
 
     use super::*;
     use crate::clock::{BootTime, SystemClock};
-    use crate::engine::fence::FenceLimits;
     use crate::engine::control::snapshot::SnapshotWriter;
+    use crate::engine::fence::FenceLimits;
     use crate::id::Epoch;
-    use crate::share::snapshot::Origin;
+    use crate::share::snapshot::SnapshotOrigin;
     use crate::share::table::FoldRules;
-    use crate::time::Span;
+    use crate::time::Period;
 
     /// Hands out one record that nobody understands, with an error in the same call, and then nothing more.
     struct Interrupted {
@@ -412,7 +412,7 @@ mod tests {
                 self.stop.store(true, Ordering::Relaxed);
                 return Ok(());
             }
-            into.push(ControlRecord { offset: Offset(0), timestamp: Millis(0), value: None, headers: Vec::new() });
+            into.push(ControlRecord { offset: Offset(0), timestamp: TimestampMs(0), value: None, headers: Vec::new() });
             self.position = Offset(1);
             Err(ConsumeError::Unavailable("all brokers are down".into()))
         }
@@ -425,18 +425,18 @@ mod tests {
     /// Otherwise the view would look fresh without it, and it may be a revoke (docs/rules/fence.md#what-else-closes-it).
     #[test]
     fn a_record_that_came_with_an_error_is_folded() {
-        let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+        let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
         let table = ShareTable::new(rules);
         let live = Arc::new(Live::new(View { graph: table.graph(), position: Offset(-1), newest_cut: None, newest_change: Epoch::NONE }));
         let limits =
             FenceLimits { is_enabled: true, max_view_age: Duration::ZERO, max_tick_age: Duration::ZERO, max_clock_skew: Duration::ZERO };
         let stop = Arc::<AtomicBool>::default();
-        let origin = Origin { cluster: "c".into(), topic: "t".into() };
+        let origin = SnapshotOrigin { cluster: "c".into(), topic: "t".into() };
         let nowhere = PathBuf::from("/nowhere/snapshot");
         let plane = ControlPlane {
             log: Interrupted { position: Offset(0), stop: Arc::clone(&stop) },
             table,
-            control_time: Millis(0),
+            control_time: TimestampMs(0),
             control_topic: "t".into(),
             newest_cut: None,
             newest_change: Epoch::NONE,

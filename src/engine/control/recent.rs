@@ -48,10 +48,10 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::share::status::{StatusDocument, StatusTopic};
-    use crate::time::Millis;
+    use crate::time::TimestampMs;
 
     fn record(offset: i64, bytes: usize) -> Arc<FoldedRecord> {
-        let document = StatusDocument { topic: StatusTopic::Shares, key: String::new(), timestamp: Millis(0), value: vec![0; bytes] };
+        let document = StatusDocument { topic: StatusTopic::Shares, key: String::new(), timestamp: TimestampMs(0), value: vec![0; bytes] };
         Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], closed: Vec::new(), dead_letter: None })
     }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::clock::BootTime;
 use crate::id::{Epoch, Offset};
 use crate::share::snapshot;
-use crate::share::snapshot::{Origin, SnapshotError};
+use crate::share::snapshot::{SnapshotError, SnapshotOrigin};
 use crate::share::table::{FoldRules, ShareTable};
 
 /// Writes snapshots. The table is turned into bytes on the caller's thread and written to disk on another, piece by piece,
@@ -20,7 +20,7 @@ use crate::share::table::{FoldRules, ShareTable};
 pub struct SnapshotWriter {
     path: PathBuf,
     every: Duration,
-    origin: Origin,
+    origin: SnapshotOrigin,
     last_at: BootTime,
     last_epoch: Epoch,
     writing: Option<JoinHandle<()>>,
@@ -28,7 +28,7 @@ pub struct SnapshotWriter {
 
 impl SnapshotWriter {
     /// Writes to `path` when `every` has passed since the last one; `origin` says whose table it is.
-    pub fn new(path: PathBuf, every: Duration, origin: Origin, now: BootTime, epoch: Epoch) -> Self {
+    pub fn new(path: PathBuf, every: Duration, origin: SnapshotOrigin, now: BootTime, epoch: Epoch) -> Self {
         Self { path, every, origin, last_at: now, last_epoch: epoch, writing: None }
     }
 
@@ -71,7 +71,7 @@ impl SnapshotWriter {
 
 /// Writes one snapshot and waits until it is on disk. An engine that uses the same file is not disturbed: it sees the old file or
 /// the new one. Answers the bytes written.
-pub fn write_whole(table: &ShareTable, origin: &Origin, path: &Path) -> Result<usize, SnapshotError> {
+pub fn write_whole(table: &ShareTable, origin: &SnapshotOrigin, path: &Path) -> Result<usize, SnapshotError> {
     let (made, writing) = write(table, origin, path, |written| written);
     let written = writing.join().unwrap_or_else(|_| Err(io::Error::other("its writer panicked")));
     match (made, written) {
@@ -102,33 +102,33 @@ fn beside(path: &Path) -> PathBuf {
 /// Turns the table into bytes here and writes them on another thread, which tells `done` how that went.
 fn write<D: Send + 'static>(
     table: &ShareTable,
-    origin: &Origin,
+    origin: &SnapshotOrigin,
     path: &Path,
     done: impl FnOnce(io::Result<usize>) -> D + Send + 'static,
 ) -> (Result<(), SnapshotError>, JoinHandle<D>) {
     let (pieces, received) = channel();
     let path = path.to_owned();
     let writing = std::thread::spawn(move || done(replace(&path, received)));
-    let made = snapshot::write(table, origin, Pieces(&pieces));
+    let made = snapshot::write(table, origin, PieceWriter(&pieces));
     if made.is_ok() {
-        let _ = pieces.send(Piece::End);
+        let _ = pieces.send(SnapshotPiece::End);
     }
     (made, writing)
 }
 
 /// On its way from the table to the disk.
-enum Piece {
+enum SnapshotPiece {
     Bytes(Vec<u8>),
     /// That was all; without it the snapshot is not whole.
     End,
 }
 
 /// Hands on what is written.
-struct Pieces<'a>(&'a Sender<Piece>);
+struct PieceWriter<'a>(&'a Sender<SnapshotPiece>);
 
-impl Write for Pieces<'_> {
+impl Write for PieceWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send(Piece::Bytes(bytes.to_vec())).map_err(|_| io::Error::other("the disk took no more of it"))?;
+        self.0.send(SnapshotPiece::Bytes(bytes.to_vec())).map_err(|_| io::Error::other("the disk took no more of it"))?;
         Ok(bytes.len())
     }
 
@@ -138,7 +138,7 @@ impl Write for Pieces<'_> {
 }
 
 /// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
-fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
+fn replace(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
     check_kind(path)?;
     let beside = beside(path);
     let length = fill(&beside, pieces).inspect_err(|_| {
@@ -158,16 +158,16 @@ fn replace(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
 }
 
 /// Writes the pieces to disk. Answers the bytes written.
-fn fill(path: &Path, pieces: Receiver<Piece>) -> io::Result<usize> {
+fn fill(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
     let mut file = File::create(path)?;
     let mut length = 0;
     loop {
         match pieces.recv() {
-            Ok(Piece::Bytes(bytes)) => {
+            Ok(SnapshotPiece::Bytes(bytes)) => {
                 file.write_all(&bytes)?;
                 length += bytes.len();
             }
-            Ok(Piece::End) => break,
+            Ok(SnapshotPiece::End) => break,
             Err(_) => return Err(io::Error::other("it could not be made")),
         }
     }
@@ -194,7 +194,7 @@ fn previous(path: &Path) -> PathBuf {
 }
 
 /// The newest table that was folded to before `needed`: a snapshot's, read into `empty`, or that alone.
-pub fn load_before(path: &Path, needed: Offset, origin: &Origin, empty: ShareTable) -> ShareTable {
+pub fn load_before(path: &Path, needed: Offset, origin: &SnapshotOrigin, empty: ShareTable) -> ShareTable {
     match at_or_below(path, needed, origin, empty.rules()) {
         Some(path) => load(&path, origin, empty),
         None => empty,
@@ -203,19 +203,19 @@ pub fn load_before(path: &Path, needed: Offset, origin: &Origin, empty: ShareTab
 
 /// The table to start from: read into `empty` from the newest snapshot at or below `written`, the control offset from which on
 /// status documents are still to be written, or else from the newest. Without a snapshot it is `empty`, with the reason in the log.
-pub fn load_for_start(path: &Path, written: Option<Offset>, origin: &Origin, empty: ShareTable) -> ShareTable {
+pub fn load_for_start(path: &Path, written: Option<Offset>, origin: &SnapshotOrigin, empty: ShareTable) -> ShareTable {
     let below = written.and_then(|written| at_or_below(path, written, origin, empty.rules()));
     load(below.as_deref().unwrap_or(path), origin, empty)
 }
 
-fn at_or_below(path: &Path, needed: Offset, origin: &Origin, rules: &FoldRules) -> Option<PathBuf> {
+fn at_or_below(path: &Path, needed: Offset, origin: &SnapshotOrigin, rules: &FoldRules) -> Option<PathBuf> {
     [path.to_owned(), previous(path)].into_iter().find(|path| {
         let epoch = fs::read(path).ok().and_then(|bytes| snapshot::epoch_of(&bytes, origin, rules).ok());
         epoch.is_some_and(|epoch| epoch.0 < needed.0)
     })
 }
 
-fn load(path: &Path, origin: &Origin, empty: ShareTable) -> ShareTable {
+fn load(path: &Path, origin: &SnapshotOrigin, empty: ShareTable) -> ShareTable {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return empty,

@@ -19,7 +19,7 @@ struct Unskipped {
 
 /// What is to be told of one offset.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum ToldOnce {
     Skipped { offset: Offset, at: Offset },
     Waits { offset: Offset, why: String },
 }
@@ -32,38 +32,38 @@ impl Unread {
 
     /// The event at `at` was folded, and these offsets wait now.
     pub(super) fn folded(&mut self, at: Offset, waiting: &[Offset]) {
-        self.take_skipped(at, waiting).iter().for_each(Told::say);
+        self.take_skipped(at, waiting).iter().for_each(ToldOnce::say);
     }
 
     /// The log was read to its end: what waits still is an error.
     pub(super) fn caught_up(&mut self) {
-        self.take_waiting().iter().for_each(Told::say);
+        self.take_waiting().iter().for_each(ToldOnce::say);
     }
 
-    fn take_skipped(&mut self, at: Offset, waiting: &[Offset]) -> Vec<Told> {
+    fn take_skipped(&mut self, at: Offset, waiting: &[Offset]) -> Vec<ToldOnce> {
         let mut told = Vec::new();
         self.0.retain(|offset, _| {
             let waits = waiting.contains(offset);
             if !waits {
-                told.push(Told::Skipped { offset: *offset, at });
+                told.push(ToldOnce::Skipped { offset: *offset, at });
             }
             waits
         });
         told
     }
 
-    fn take_waiting(&mut self) -> Vec<Told> {
+    fn take_waiting(&mut self) -> Vec<ToldOnce> {
         let untold = self.0.iter_mut().filter(|(_, unskipped)| !unskipped.is_told);
         untold
             .map(|(offset, unskipped)| {
                 unskipped.is_told = true;
-                Told::Waits { offset: *offset, why: unskipped.why.clone() }
+                ToldOnce::Waits { offset: *offset, why: unskipped.why.clone() }
             })
             .collect()
     }
 }
 
-impl Told {
+impl ToldOnce {
     fn say(&self) {
         match self {
             Self::Skipped { offset, at } => {
@@ -86,9 +86,9 @@ mod tests {
         let mut unread = Unread::default();
         unread.note(Offset(3), "old".to_owned());
         unread.note(Offset(5), "new".to_owned());
-        assert_eq!(unread.take_skipped(Offset(9), &[Offset(5)]), [Told::Skipped { offset: Offset(3), at: Offset(9) }]);
-        assert_eq!(unread.take_waiting(), [Told::Waits { offset: Offset(5), why: "new".to_owned() }]);
+        assert_eq!(unread.take_skipped(Offset(9), &[Offset(5)]), [ToldOnce::Skipped { offset: Offset(3), at: Offset(9) }]);
+        assert_eq!(unread.take_waiting(), [ToldOnce::Waits { offset: Offset(5), why: "new".to_owned() }]);
         assert_eq!(unread.take_waiting(), []);
-        assert_eq!(unread.take_skipped(Offset(11), &[]), [Told::Skipped { offset: Offset(5), at: Offset(11) }]);
+        assert_eq!(unread.take_skipped(Offset(11), &[]), [ToldOnce::Skipped { offset: Offset(5), at: Offset(11) }]);
     }
 }

@@ -13,42 +13,42 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::clock::Clock;
-use crate::document::{Kind, Node};
+use crate::document::{DocumentKind, Node};
 use crate::id::Epoch;
 use crate::json::document;
 use crate::json::text::write_string;
 use crate::live::Live;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::ProduceError;
 
 /// What was said is looked at this often, and written at most once between two looks.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// What all workers of a process say, in the order in which they began.
-pub type Said = Arc<Mutex<Vec<Arc<Saying>>>>;
+pub type WorkerEpochs = Arc<Mutex<Vec<Arc<WorkerEpoch>>>>;
 
 /// Member ids of a group, each with the epoch that its worker has said.
 pub type Members = BTreeMap<String, Epoch>;
 
 /// What one worker says.
 #[derive(Debug)]
-pub struct Saying {
+pub struct WorkerEpoch {
     /// It decides by no graph older than this; -1 before the first.
     epoch: AtomicI64,
     /// Its id in the group, once it has one.
     member: Mutex<Option<String>>,
 }
 
-impl Saying {
+impl WorkerEpoch {
     /// Of a worker that is beginning.
-    pub fn new(said: &Said) -> Arc<Self> {
+    pub fn new(said: &WorkerEpochs) -> Arc<Self> {
         let saying = Arc::new(Self { epoch: AtomicI64::new(-1), member: Mutex::default() });
         said.lock().expect("only pushed to").push(Arc::clone(&saying));
         saying
     }
 
     /// From here on it decides by no graph older than `epoch`. Said where no transaction is open.
-    pub fn decides_from(&self, epoch: Epoch) {
+    pub fn set_min_epoch(&self, epoch: Epoch) {
         self.epoch.store(epoch.0, Ordering::Release);
     }
 
@@ -67,7 +67,7 @@ pub trait StateWriter: Send {
 /// The reporter's thread.
 pub struct Reporter<W> {
     /// What is reported.
-    pub said: Said,
+    pub said: WorkerEpochs,
     /// Tells which event changed a share last.
     pub live: Arc<Live>,
     /// Where it is reported.
@@ -99,7 +99,7 @@ impl<W: StateWriter> Reporter<W> {
 
     fn said(&self) -> Members {
         let said = self.said.lock().expect("only pushed to");
-        let of_worker = |saying: &Arc<Saying>| {
+        let of_worker = |saying: &Arc<WorkerEpoch>| {
             // The epoch first: it may have been said under an older id, but by the same worker.
             let epoch = Epoch(saying.epoch.load(Ordering::Acquire));
             Some((saying.member.lock().expect("only replaced").clone()?, epoch))
@@ -116,7 +116,7 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
 }
 
 /// A report's value.
-fn write(members: &Members, at: Millis) -> Vec<u8> {
+fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
     let mut out = b"{\"members\":{".to_vec();
     for (index, (member, epoch)) in members.iter().enumerate() {
         out.extend_from_slice(if index > 0 { b"," } else { b"" });
@@ -131,7 +131,7 @@ fn write(members: &Members, at: Millis) -> Vec<u8> {
 pub fn read(value: &[u8]) -> Members {
     let Ok(node) = document::parse(value) else { return Members::new() };
     let epoch = |node: &Node| match &node.kind {
-        Kind::Number(text) => text.parse().ok().map(Epoch),
+        DocumentKind::Number(text) => text.parse().ok().map(Epoch),
         _ => None,
     };
     let members = node.get("members").map(Node::members).unwrap_or_default();
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn a_report_is_read_as_it_was_written() {
         let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
-        assert_eq!(read(&write(&written, Millis(0))), written);
-        assert_eq!(write(&members(&[("m", 7)]), Millis(0)), br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#);
+        assert_eq!(read(&write(&written, TimestampMs(0))), written);
+        assert_eq!(write(&members(&[("m", 7)]), TimestampMs(0)), br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#);
         for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
             assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
         }
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn a_worker_is_heard_once_it_is_a_member() {
-        let said = Said::default();
-        let (one, two) = (Saying::new(&said), Saying::new(&said));
-        one.decides_from(Epoch(4));
-        two.decides_from(Epoch(6));
+        let said = WorkerEpochs::default();
+        let (one, two) = (WorkerEpoch::new(&said), WorkerEpoch::new(&said));
+        one.set_min_epoch(Epoch(4));
+        two.set_min_epoch(Epoch(6));
         two.is_member(Some("m2".to_owned()));
         struct Nowhere;
         impl StateWriter for Nowhere {
@@ -204,7 +204,7 @@ mod tests {
         crate::share::table::FoldRules {
             streams: Vec::new().into(),
             partnerships_open: false,
-            late_grace: crate::time::Span::ZERO,
+            late_grace: crate::time::Period::ZERO,
             halts_on_unreadable: true,
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::clock::BootTime;
 use crate::id::Offset;
 use crate::live::View;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Beyond this the engine's clock is of no use to decide by.
 const MAX_SKEW_MS: i64 = 30_000;
@@ -120,7 +120,7 @@ pub struct Fence {
     end_at_start: Option<Offset>,
     /// Control records that wait for their skip, ascending.
     unreadable: Vec<Offset>,
-    newest_tick: Option<Millis>,
+    newest_tick: Option<TimestampMs>,
     /// When a tick was folded last, of whatever time.
     ticked_at: Option<BootTime>,
     skew_ms: i64,
@@ -174,7 +174,7 @@ impl Fence {
     /// The log's clock read `at` at some moment after the last question that did not yet see the tick and before now,
     /// so only a time outside of that interval shows skew; how long the fold took does not. Answers whether the skew
     /// is known: for ticks of the past, read at start, it is not.
-    pub fn ticked(&mut self, offset: Offset, at: Millis, wall: Millis, boot: BootTime) -> bool {
+    pub fn ticked(&mut self, offset: Offset, at: TimestampMs, wall: TimestampMs, boot: BootTime) -> bool {
         self.newest_tick = Some(self.newest_tick.map_or(at, |newest| newest.max(at)));
         self.ticked_at = Some(boot);
         let Some(before) = self.answers.iter().rev().find(|answer| answer.end <= offset) else { return false };
@@ -205,7 +205,7 @@ impl Fence {
     }
 
     /// Whether a batch may be decided by `view`, or committed that was.
-    pub fn check(&self, view: &View, wall: Millis, boot: BootTime) -> Result<(), Closed> {
+    pub fn check(&self, view: &View, wall: TimestampMs, boot: BootTime) -> Result<(), Closed> {
         // Of the view itself, not of the fold: a batch may still hold the view from before the fold had caught up.
         if self.end_at_start.is_none_or(|end| view.position < end) {
             return Err(Closed::NotCaughtUp);
@@ -246,7 +246,7 @@ impl Fence {
 mod tests {
     use super::*;
     use crate::share::table::{FoldRules, ShareTable};
-    use crate::time::Span;
+    use crate::time::Period;
 
     const LIMITS: FenceLimits = FenceLimits {
         is_enabled: true,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn view(position: i64) -> View {
-        let rules = FoldRules { streams: [].into(), partnerships_open: false, late_grace: Span::ZERO, halts_on_unreadable: true };
+        let rules = FoldRules { streams: [].into(), partnerships_open: false, late_grace: Period::ZERO, halts_on_unreadable: true };
         View { graph: ShareTable::new(rules).graph(), position: Offset(position), newest_cut: None, newest_change: crate::id::Epoch::NONE }
     }
 
@@ -269,38 +269,38 @@ mod tests {
         let mut fence = Fence::new(LIMITS, boot(0));
         fence.answered(boot(1_000), Offset(10));
         fence.folded(Offset(10), &[], boot(1_000));
-        assert!(!fence.ticked(Offset(9), Millis(0), Millis(0), boot(1_000)), "the question saw this tick already");
+        assert!(!fence.ticked(Offset(9), TimestampMs(0), TimestampMs(0), boot(1_000)), "the question saw this tick already");
         fence
     }
 
     #[test]
     fn nothing_flows_before_the_end_seen_at_start_is_folded() {
         let mut fence = Fence::new(LIMITS, boot(0));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(0)), Err(Closed::NotCaughtUp));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(0)), Err(Closed::NotCaughtUp));
         fence.answered(boot(10), Offset(10));
         fence.folded(Offset(9), &[], boot(20));
-        assert_eq!(fence.check(&view(9), Millis(0), boot(30)), Err(Closed::NotCaughtUp));
+        assert_eq!(fence.check(&view(9), TimestampMs(0), boot(30)), Err(Closed::NotCaughtUp));
         fence.folded(Offset(10), &[], boot(40));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(50)), Err(Closed::TickTooOld { tick_age_ms: None }));
-        fence.ticked(Offset(9), Millis(0), Millis(0), boot(60));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(70)), Ok(()));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(50)), Err(Closed::TickTooOld { tick_age_ms: None }));
+        fence.ticked(Offset(9), TimestampMs(0), TimestampMs(0), boot(60));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(70)), Ok(()));
     }
 
     #[test]
     fn a_fold_that_is_at_the_end_before_it_is_known_has_caught_up() {
         let mut fence = Fence::new(FenceLimits { is_enabled: false, ..LIMITS }, boot(0));
         fence.folded(Offset(10), &[], boot(10));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(20)), Err(Closed::NotCaughtUp));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(20)), Err(Closed::NotCaughtUp));
         fence.answered(boot(20), Offset(10));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(30)), Ok(()));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(30)), Ok(()));
     }
 
     #[test]
     fn the_age_is_that_of_the_batch_s_own_view() {
         let mut fence = open_fence();
-        assert_eq!(fence.check(&view(10), Millis(1_000), boot(2_000)), Ok(()));
+        assert_eq!(fence.check(&view(10), TimestampMs(1_000), boot(2_000)), Ok(()));
         assert_eq!(
-            fence.check(&view(10), Millis(1_001), boot(2_001)),
+            fence.check(&view(10), TimestampMs(1_001), boot(2_001)),
             Err(Closed::ViewTooOld { view_age: Some(Duration::from_millis(1_001)) })
         );
         // A revoke is appended at offset 10; a question asked after it answers 11. The fold has it, this batch does not.
@@ -308,8 +308,8 @@ mod tests {
         fence.folded(Offset(11), &[], boot(2_010));
         assert_eq!(fence.view_age(Offset(11), boot(2_100)), Some(Duration::from_millis(100)));
         assert_eq!(fence.view_age(Offset(10), boot(2_100)), Some(Duration::from_millis(1_100)), "the old view ages on");
-        assert!(fence.check(&view(10), Millis(1_100), boot(2_100)).is_err());
-        assert_eq!(fence.check(&view(11), Millis(1_100), boot(2_100)), Ok(()));
+        assert!(fence.check(&view(10), TimestampMs(1_100), boot(2_100)).is_err());
+        assert_eq!(fence.check(&view(11), TimestampMs(1_100), boot(2_100)), Ok(()));
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
             fence.answered(boot(ms), Offset(12));
         }
         fence.folded(Offset(12), &[], boot(10_000));
-        assert_eq!(fence.check(&view(10), Millis(0), boot(10_000)), Err(Closed::ViewTooOld { view_age: None }));
+        assert_eq!(fence.check(&view(10), TimestampMs(0), boot(10_000)), Err(Closed::ViewTooOld { view_age: None }));
     }
 
     #[test]
@@ -328,24 +328,27 @@ mod tests {
         for ms in (1_200..6_000).step_by(200) {
             fence.answered(boot(ms), Offset(12));
         }
-        assert_eq!(fence.check(&view(10), Millis(0), boot(6_000)), Err(Closed::OpenTransaction { position: Offset(10), end: Offset(12) }));
+        assert_eq!(
+            fence.check(&view(10), TimestampMs(0), boot(6_000)),
+            Err(Closed::OpenTransaction { position: Offset(10), end: Offset(12) })
+        );
     }
 
     #[test]
     fn a_log_without_ticks_may_be_cut_off() {
         let mut fence = open_fence();
         fence.answered(boot(61_500), Offset(10));
-        assert_eq!(fence.check(&view(10), Millis(60_000), boot(61_500)), Ok(()));
-        assert_eq!(fence.check(&view(10), Millis(60_001), boot(61_501)), Err(Closed::TickTooOld { tick_age_ms: Some(60_001) }));
+        assert_eq!(fence.check(&view(10), TimestampMs(60_000), boot(61_500)), Ok(()));
+        assert_eq!(fence.check(&view(10), TimestampMs(60_001), boot(61_501)), Err(Closed::TickTooOld { tick_age_ms: Some(60_001) }));
     }
 
     #[test]
     fn an_unreadable_record_closes_the_fence_until_it_is_skipped() {
         let mut fence = open_fence();
         fence.folded(Offset(11), &[Offset(10)], boot(1_010));
-        assert_eq!(fence.check(&view(11), Millis(0), boot(1_020)), Err(Closed::Unreadable(Offset(10))));
+        assert_eq!(fence.check(&view(11), TimestampMs(0), boot(1_020)), Err(Closed::Unreadable(Offset(10))));
         fence.folded(Offset(12), &[], boot(1_030));
-        assert_eq!(fence.check(&view(12), Millis(0), boot(1_040)), Ok(()));
+        assert_eq!(fence.check(&view(12), TimestampMs(0), boot(1_040)), Ok(()));
     }
 
     #[test]
@@ -353,21 +356,21 @@ mod tests {
         let mut fence = open_fence();
         // Asked at boot 1000 (wall 0), appended, folded at wall 800: any timestamp in between is no skew.
         for (at, skew_ms) in [(0, 0), (800, 0), (900, 100), (-100, -100), (31_000, 30_200)] {
-            assert!(fence.ticked(Offset(10), Millis(at), Millis(800), boot(1_800)));
+            assert!(fence.ticked(Offset(10), TimestampMs(at), TimestampMs(800), boot(1_800)));
             assert_eq!(fence.skew_ms(), skew_ms, "tick at {at}");
         }
-        assert_eq!(fence.check(&view(10), Millis(800), boot(1_800)), Err(Closed::ClockSkew { skew_ms: 30_200 }));
+        assert_eq!(fence.check(&view(10), TimestampMs(800), boot(1_800)), Err(Closed::ClockSkew { skew_ms: 30_200 }));
     }
 
     #[test]
     fn a_disabled_fence_still_waits_for_the_fold_and_the_skip() {
         let mut fence = Fence::new(FenceLimits { is_enabled: false, ..LIMITS }, boot(0));
-        assert_eq!(fence.check(&view(0), Millis(0), boot(0)), Err(Closed::NotCaughtUp));
+        assert_eq!(fence.check(&view(0), TimestampMs(0), boot(0)), Err(Closed::NotCaughtUp));
         fence.answered(boot(0), Offset(0));
         fence.folded(Offset(0), &[], boot(0));
-        assert_eq!(fence.check(&view(0), Millis(0), boot(900_000)), Ok(()));
+        assert_eq!(fence.check(&view(0), TimestampMs(0), boot(900_000)), Ok(()));
         fence.folded(Offset(1), &[Offset(0)], boot(0));
-        assert_eq!(fence.check(&view(-1), Millis(0), boot(0)), Err(Closed::NotCaughtUp), "a batch that still holds the first view");
-        assert_eq!(fence.check(&view(1), Millis(0), boot(0)), Err(Closed::Unreadable(Offset(0))));
+        assert_eq!(fence.check(&view(-1), TimestampMs(0), boot(0)), Err(Closed::NotCaughtUp), "a batch that still holds the first view");
+        assert_eq!(fence.check(&view(1), TimestampMs(0), boot(0)), Err(Closed::Unreadable(Offset(0))));
     }
 }

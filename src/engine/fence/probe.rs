@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::engine::worker::metrics;
-use crate::engine::fence::{Closed, Fence};
 use crate::clock::{BootTime, Clock};
+use crate::engine::fence::{Closed, Fence};
+use crate::engine::worker::metrics;
 use crate::id::Offset;
 use crate::live::Live;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};

@@ -1,9 +1,9 @@
 //! Dead letters on their way to Kafka: they own their bytes, because the record they came from may be gone by then.
 
 use crate::id::Offset;
-use crate::record::dead_letter::{DeadLetter, Reason, Refusal};
+use crate::record::dead_letter::{DeadLetter, DeadLetterReason, Refusal};
 use crate::record::mapping::Stream;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Output, ProduceError, Record, TransactionalProducer};
 
 /// The longest key, in bytes, that a letter keeps whose value is refused.
@@ -11,7 +11,7 @@ const MAX_BARE_KEY: usize = 1024;
 
 /// One dead letter, kept until its transaction commits.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct OwnedDeadLetter {
     /// The input topic.
     pub topic: String,
     /// Its partition.
@@ -19,18 +19,18 @@ pub struct Letter {
     /// The offset there.
     pub offset: Offset,
     /// The input's Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// The key; `None` is Kafka's null.
     pub key: Option<Vec<u8>>,
     /// The value; `None` is Kafka's null.
     pub value: Option<Vec<u8>>,
     /// Why.
-    pub reason: Reason,
+    pub reason: DeadLetterReason,
     /// Why, in words without payload.
     pub message: String,
 }
 
-impl Letter {
+impl OwnedDeadLetter {
     /// Of an input record that cannot be read.
     pub fn of_input(stream: &Stream, record: &Record<'_>, refusal: &Refusal) -> Self {
         Self {

@@ -63,21 +63,21 @@ pub trait TopicMaker: Send + Sync {
 
 /// A topic with leaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct FoundTopic {
     /// Whether it was missing and was made, by whomever: nothing that was written to one of this name stands there.
     pub was_made: bool,
 }
 
 /// Why no leader of a topic is seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unseen {
+pub enum LookupError {
     /// The route has failed: waiting does not help.
     Failed(String),
     /// It may pass, as while a broker restarts.
     Unreachable(String),
 }
 
-impl From<NotMade> for Unseen {
+impl From<NotMade> for LookupError {
     fn from(why: NotMade) -> Self {
         match why {
             NotMade::Refused(reason) => Self::Failed(reason),
@@ -88,7 +88,7 @@ impl From<NotMade> for Unseen {
 
 /// A topic to be seen.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct TopicQuery {
     /// Its name.
     pub topic: String,
     /// What it is for.
@@ -106,17 +106,17 @@ pub fn see<P: TransactionalProducer>(
     maker: &dyn TopicMaker,
     clock: &dyn Clock,
     stop: &AtomicBool,
-    topics: &[Wanted],
-) -> Result<Vec<Result<Seen, Unseen>>, ProduceError> {
+    topics: &[TopicQuery],
+) -> Result<Vec<Result<FoundTopic, LookupError>>, ProduceError> {
     let mut was_made = vec![false; topics.len()];
     let mut answers = Vec::with_capacity(topics.len());
     for (wanted, was_made) in topics.iter().zip(&mut was_made) {
         answers.push(match look(producer, &wanted.topic)? {
-            Sight::Missing => {
+            TopicStatus::Missing => {
                 *was_made = true;
                 maker.make(&wanted.topic, wanted.kind).err().map(|why| Err(why.into()))
             }
-            Sight::Leaders => Some(counted(producer, maker, wanted)),
+            TopicStatus::Leaders => Some(counted(producer, maker, wanted)),
             sight => sight.answer(),
         });
     }
@@ -126,20 +126,20 @@ pub fn see<P: TransactionalProducer>(
         clock.sleep(LOOK_EVERY);
         for (wanted, answer) in topics.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
             *answer = match look(producer, &wanted.topic)? {
-                Sight::Leaders => Some(counted(producer, maker, wanted)),
+                TopicStatus::Leaders => Some(counted(producer, maker, wanted)),
                 sight => sight.answer(),
             };
         }
     }
-    let unseen = || Err(Unseen::Unreachable("no leader for it is seen".into()));
+    let unseen = || Err(LookupError::Unreachable("no leader for it is seen".into()));
     let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(unseen)).zip(was_made);
-    Ok(answers.map(|(answer, was_made)| answer.map(|()| Seen { was_made })).collect())
+    Ok(answers.map(|(answer, was_made)| answer.map(|()| FoundTopic { was_made })).collect())
 }
 
 /// Whether the topic just seen has the partitions it must have.
-fn counted<P: TransactionalProducer>(producer: &P, maker: &dyn TopicMaker, wanted: &Wanted) -> Result<(), Unseen> {
+fn counted<P: TransactionalProducer>(producer: &P, maker: &dyn TopicMaker, wanted: &TopicQuery) -> Result<(), LookupError> {
     match (producer.partitions_seen(), maker.partitions(wanted.kind)) {
-        (Some(seen), Some(needed)) if seen != needed => Err(Unseen::Failed(format!(
+        (Some(seen), Some(needed)) if seen != needed => Err(LookupError::Failed(format!(
             "it has {seen} partitions and this configuration makes it with {needed}: a key's newest value would stand beside an old one. Set \
              output.partitions to what the topics were made with, or delete the topic, to have it made and written anew"
         ))),
@@ -148,7 +148,7 @@ fn counted<P: TransactionalProducer>(producer: &P, maker: &dyn TopicMaker, wante
 }
 
 /// What one look at a topic shows.
-enum Sight {
+enum TopicStatus {
     /// Its leaders.
     Leaders,
     /// Nothing of this name.
@@ -159,23 +159,23 @@ enum Sight {
     Refused(String),
 }
 
-impl Sight {
+impl TopicStatus {
     /// None where it may change by itself: just made or restarting, the client needs a moment to hear of it.
-    fn answer(self) -> Option<Result<(), Unseen>> {
+    fn answer(self) -> Option<Result<(), LookupError>> {
         match self {
             Self::Leaders => Some(Ok(())),
-            Self::Refused(reason) => Some(Err(Unseen::Failed(reason))),
+            Self::Refused(reason) => Some(Err(LookupError::Failed(reason))),
             Self::Missing | Self::NoLeader => None,
         }
     }
 }
 
-fn look<P: TransactionalProducer>(producer: &mut P, topic: &str) -> Result<Sight, ProduceError> {
+fn look<P: TransactionalProducer>(producer: &mut P, topic: &str) -> Result<TopicStatus, ProduceError> {
     match producer.sees_leader(topic) {
-        Ok(true) => Ok(Sight::Leaders),
-        Ok(false) => Ok(Sight::Missing),
-        Err(ProduceError::Unreachable { .. }) => Ok(Sight::NoLeader),
-        Err(ProduceError::Route { reason, .. }) => Ok(Sight::Refused(reason)),
+        Ok(true) => Ok(TopicStatus::Leaders),
+        Ok(false) => Ok(TopicStatus::Missing),
+        Err(ProduceError::Unreachable { .. }) => Ok(TopicStatus::NoLeader),
+        Err(ProduceError::Route { reason, .. }) => Ok(TopicStatus::Refused(reason)),
         Err(other) => Err(other),
     }
 }

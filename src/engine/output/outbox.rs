@@ -2,15 +2,15 @@
 //!
 //! Bytes stand side by side in one arena that keeps its memory from batch to batch.
 
-use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::route::RouteIndex;
 use crate::id::Offset;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
 /// Where the record stands that an output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Origin {
+pub struct RecordOrigin {
     /// Its partition.
     pub source: SourcePartition,
     /// Its offset.
@@ -18,12 +18,12 @@ pub struct Origin {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct OutputSlot {
     route: RouteIndex,
-    origin: Origin,
+    origin: RecordOrigin,
     key: (u32, u32),
     value: (u32, u32),
-    timestamp: Millis,
+    timestamp: TimestampMs,
     /// Where its headers stand in `headers`; nearly always none.
     headers: (u32, u32),
     is_again: bool,
@@ -35,13 +35,13 @@ pub struct Outgoing<'a> {
     /// Its route.
     pub route: RouteIndex,
     /// The record it came from.
-    pub origin: Origin,
+    pub origin: RecordOrigin,
     /// Its key: the target's id of the asset.
     pub key: &'a [u8],
     /// Its value.
     pub value: &'a [u8],
     /// Its Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Whether it was owed and is written now.
     pub is_again: bool,
     headers: &'a [(String, Vec<u8>)],
@@ -69,9 +69,9 @@ impl<'a> Outgoing<'a> {
 
 /// Bytes queued for topics that take little at once, since all was acknowledged last.
 #[derive(Debug, Default)]
-pub struct Fill(Vec<(RouteIndex, usize)>);
+pub struct BatchBudget(Vec<(RouteIndex, usize)>);
 
-impl Fill {
+impl BatchBudget {
     /// Whether so many bytes more may be queued for the route; then they count.
     pub fn takes(&mut self, route: RouteIndex, bytes: usize, limit: usize) -> bool {
         match self.0.iter_mut().find(|(known, _)| *known == route) {
@@ -103,11 +103,11 @@ impl Fill {
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    slots: Vec<Slot>,
+    slots: Vec<OutputSlot>,
     /// Only with `provenance: headers` or an allow-list; those who choose them pay for them.
     headers: Vec<(String, Vec<u8>)>,
     /// Dead letters are rare, so they own their bytes.
-    pub letters: Vec<Letter>,
+    pub letters: Vec<OwnedDeadLetter>,
     /// What is pushed now was owed.
     pub is_again: bool,
 }
@@ -123,12 +123,12 @@ impl Outbox {
     }
 
     /// Adds an output.
-    pub fn push(&mut self, route: RouteIndex, origin: Origin, key: &[u8], value: &[u8], timestamp: Millis) {
+    pub fn push(&mut self, route: RouteIndex, origin: RecordOrigin, key: &[u8], value: &[u8], timestamp: TimestampMs) {
         let key = self.copy(key);
         let value = self.copy(value);
         let none = self.headers.len() as u32;
         let is_again = self.is_again;
-        self.slots.push(Slot { route, origin, key, value, timestamp, headers: (none, none), is_again });
+        self.slots.push(OutputSlot { route, origin, key, value, timestamp, headers: (none, none), is_again });
     }
 
     /// Adds a header to the output that was pushed last.
@@ -150,7 +150,7 @@ impl Outbox {
         self.slots.iter().map(|slot| self.outgoing(slot))
     }
 
-    fn outgoing(&self, slot: &Slot) -> Outgoing<'_> {
+    fn outgoing(&self, slot: &OutputSlot) -> Outgoing<'_> {
         let span = |(from, to): (u32, u32)| &self.bytes[from as usize..to as usize];
         Outgoing {
             route: slot.route,
@@ -164,7 +164,7 @@ impl Outbox {
     }
 
     /// Takes outputs out that `divert` turns into dead letters.
-    pub fn divert(&mut self, mut divert: impl FnMut(Outgoing<'_>) -> Option<Letter>) {
+    pub fn divert(&mut self, mut divert: impl FnMut(Outgoing<'_>) -> Option<OwnedDeadLetter>) {
         let mut slots = std::mem::take(&mut self.slots);
         let mut letters = std::mem::take(&mut self.letters);
         slots.retain(|slot| match divert(self.outgoing(slot)) {
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn what_a_small_topic_takes_at_once_is_counted_for_each_by_itself() {
         let (one, other) = (RouteIndex(1), RouteIndex(2));
-        let mut fill = Fill::default();
+        let mut fill = BatchBudget::default();
         assert!(fill.takes(one, 60, 100) && fill.takes(other, 60, 100) && fill.takes(one, 40, 100));
         assert!(!fill.takes(one, 1, 100));
         fill.restart(one, 1);
@@ -223,7 +223,7 @@ mod tests {
     fn a_batch_of_one_is_no_smaller_than_its_record() {
         let mut outbox = Outbox::default();
         let source = SourcePartition { stream: StreamIndex(0), partition: 0 };
-        outbox.push(RouteIndex(0), Origin { source, offset: Offset(0) }, b"key", b"value", Millis(0));
+        outbox.push(RouteIndex(0), RecordOrigin { source, offset: Offset(0) }, b"key", b"value", TimestampMs(0));
         outbox.push_header("name", b"header");
         let (least, most) = outbox.iter().next().unwrap().batch_bytes();
         assert_eq!((least, most), (68 + 8 + 10 + 2, 100 + 8 + 10 + 10));

@@ -36,17 +36,17 @@ pub struct Route {
     pub tenant: TenantId,
     /// The stream it carries.
     pub stream: StreamIndex,
-    state: State,
+    state: RouteState,
     /// Failures in a row; the pause doubles with each.
     failures: u32,
     /// The most bytes it takes in one batch, and when that was learned.
     limit: Option<(usize, BootTime)>,
     /// Since when it has not answered, and when that was noticed last.
-    doubted: Option<(BootTime, BootTime)>,
+    unresponsive: Option<(BootTime, BootTime)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
+enum RouteState {
     /// Not yet looked at by this worker's producer.
     New,
     /// Its leaders have been seen.
@@ -85,10 +85,10 @@ impl Routes {
             topic: topic(),
             tenant: tenant.clone(),
             stream,
-            state: State::New,
+            state: RouteState::New,
             failures: 0,
             limit: None,
-            doubted: None,
+            unresponsive: None,
         });
         self.by_tenant.insert((tenant.clone(), stream), index);
         index
@@ -107,50 +107,50 @@ impl Routes {
     /// What to do with the route now.
     pub fn use_at(&self, index: RouteIndex, now: BootTime) -> Use {
         match &self.get(index).state {
-            State::New => Use::LookUp,
-            State::Ready { .. } => Use::Write,
-            State::Open { retry_at, .. } if now >= *retry_at => Use::LookUp,
-            State::Open { .. } => Use::Divert,
+            RouteState::New => Use::LookUp,
+            RouteState::Ready { .. } => Use::Write,
+            RouteState::Open { retry_at, .. } if now >= *retry_at => Use::LookUp,
+            RouteState::Open { .. } => Use::Divert,
         }
     }
 
     /// Whether this producer has not looked at the route yet.
     pub fn is_new(&self, index: RouteIndex) -> bool {
-        self.get(index).state == State::New
+        self.get(index).state == RouteState::New
     }
 
     /// Why the route is open, in the client's words.
     pub fn open_reason(&self, index: RouteIndex) -> Option<&str> {
         match &self.get(index).state {
-            State::Open { reason, .. } => Some(reason),
+            RouteState::Open { reason, .. } => Some(reason),
             _ => None,
         }
     }
 
     /// The producer has seen a leader for it.
     pub fn ready(&mut self, index: RouteIndex, now: BootTime) {
-        self.routes[index.0 as usize].state = State::Ready { since: now };
+        self.routes[index.0 as usize].state = RouteState::Ready { since: now };
     }
 
     /// It failed; answers how long it stays open before it is tried again.
     pub fn failed(&mut self, index: RouteIndex, reason: String, now: BootTime) -> Duration {
         let route = &mut self.routes[index.0 as usize];
-        if matches!(route.state, State::Ready { since } if now.since(since) > FORGIVEN_AFTER) {
+        if matches!(route.state, RouteState::Ready { since } if now.since(since) > FORGIVEN_AFTER) {
             route.failures = 0;
         }
         let pause = FIRST_RETRY.saturating_mul(1 << route.failures.min(6)).min(LAST_RETRY);
         route.failures += 1;
-        route.state = State::Open { reason, retry_at: now.after(pause) };
+        route.state = RouteState::Open { reason, retry_at: now.after(pause) };
         pause
     }
 
     /// It did not answer; answers whether it has been waited for long enough. One that is open is not waited for again.
-    pub fn doubted(&mut self, index: RouteIndex, now: BootTime) -> bool {
+    pub fn unresponsive(&mut self, index: RouteIndex, now: BootTime) -> bool {
         let route = &mut self.routes[index.0 as usize];
         // A route may be written to rarely: an outage long ago says nothing about this one.
-        let since = route.doubted.filter(|(_, last)| now.since(*last) < LAPSED_AFTER).map_or(now, |(since, _)| since);
-        route.doubted = Some((since, now));
-        matches!(route.state, State::Open { .. }) || now.since(since) >= PATIENCE
+        let since = route.unresponsive.filter(|(_, last)| now.since(*last) < LAPSED_AFTER).map_or(now, |(since, _)| since);
+        route.unresponsive = Some((since, now));
+        matches!(route.state, RouteState::Open { .. }) || now.since(since) >= PATIENCE
     }
 
     /// It refused something, and this is the most bytes that it takes in one batch.
@@ -165,9 +165,9 @@ impl Routes {
 
     /// A transaction that wrote to these routes was committed: they answer.
     pub fn answered(&mut self, routes: impl Iterator<Item = RouteIndex>) {
-        if self.routes.iter().any(|route| route.doubted.is_some()) {
+        if self.routes.iter().any(|route| route.unresponsive.is_some()) {
             for index in routes {
-                self.routes[index.0 as usize].doubted = None;
+                self.routes[index.0 as usize].unresponsive = None;
             }
         }
     }
@@ -175,8 +175,8 @@ impl Routes {
     /// The producer was made anew: its client has seen nothing yet. Open routes stay open.
     pub fn forget_seen(&mut self) {
         for route in &mut self.routes {
-            if matches!(route.state, State::Ready { .. }) {
-                route.state = State::New;
+            if matches!(route.state, RouteState::Ready { .. }) {
+                route.state = RouteState::New;
             }
         }
     }
@@ -228,17 +228,17 @@ mod tests {
     fn a_route_that_does_not_answer_is_waited_for_before_it_fails() {
         let (mut routes, index) = one_route();
         routes.ready(index, at(0));
-        assert!(!routes.doubted(index, at(10)));
+        assert!(!routes.unresponsive(index, at(10)));
         routes.answered([index].into_iter());
-        assert!(!routes.doubted(index, at(30)), "it has answered since");
-        assert!(!routes.doubted(index, at(75)), "that was another outage");
+        assert!(!routes.unresponsive(index, at(30)), "it has answered since");
+        assert!(!routes.unresponsive(index, at(75)), "that was another outage");
         for seconds in [85, 100, 115, 134] {
-            assert!(!routes.doubted(index, at(seconds)));
+            assert!(!routes.unresponsive(index, at(seconds)));
         }
-        assert!(routes.doubted(index, at(135)));
+        assert!(routes.unresponsive(index, at(135)));
         routes.failed(index, "no leader".into(), at(135));
         routes.answered([index].into_iter());
-        assert!(routes.doubted(index, at(200)), "an open route is not waited for when it is tried again");
+        assert!(routes.unresponsive(index, at(200)), "an open route is not waited for when it is tried again");
     }
 
     #[test]

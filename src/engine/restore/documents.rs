@@ -5,28 +5,28 @@ use std::sync::atomic::Ordering;
 
 use tracing::error;
 
-use crate::engine::worker::metrics;
-use crate::engine::restore::request::{Read, Ticket};
-use crate::engine::restore::partition::{Cut, MOST_IDLE, ROOM, Surroundings, WAIT, copy, read_whole};
-use crate::engine::restore::redelivery::read_note;
 use crate::engine::output::route::RouteIndex;
-use crate::engine::topic::stored::{owed_prefix, start_key};
+use crate::engine::restore::partition::{MOST_IDLE, ROOM, ReadEnd, RestoreContext, WAIT, copy, read_whole};
+use crate::engine::restore::redelivery::read_note;
+use crate::engine::restore::request::{Assignment, RestorePayload};
 use crate::engine::topic::names::STATE;
+use crate::engine::topic::stored::{owed_prefix, start_key};
+use crate::engine::worker::metrics;
 use crate::id::Offset;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
 
 /// Two documents wanted that lie further apart are sought one by one.
 const LEAP: i64 = 2_000;
 
-impl Surroundings {
-    pub(super) fn was_begun<A: Archive>(&self, ticket: &Ticket, archive: &mut A) -> Result<bool, Cut> {
+impl RestoreContext {
+    pub(super) fn was_begun<A: Archive>(&self, ticket: &Assignment, archive: &mut A) -> Result<bool, ReadEnd> {
         if !self.keeps_notes {
             return Ok(false);
         }
         let partition = ticket.partition;
         let wanted = start_key(&self.group, &self.stream(partition.stream).topic, partition.partition);
         let (state, mut was_begun) = (SourcePartition { partition: 0, ..partition }, false);
-        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
+        read_whole(archive, STATE, state, None, &ticket.cancelled, &mut |record| {
             if record.key == Some(wanted.as_bytes()) {
                 was_begun = record.value.is_some();
             }
@@ -35,18 +35,23 @@ impl Surroundings {
         Ok(was_begun)
     }
 
-    pub(super) fn read_notes<A: Archive>(&self, ticket: &Ticket, archive: &mut A, tell: &mut dyn FnMut(Read) -> bool) -> Result<(), Cut> {
+    pub(super) fn read_notes<A: Archive>(
+        &self,
+        ticket: &Assignment,
+        archive: &mut A,
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
         let partition = ticket.partition;
         let topic = &self.stream(partition.stream).topic;
         let Some((position, _)) = archive.committed(topic, partition.partition)? else {
             let was_begun = self.was_begun(ticket, archive)?;
-            tell(Read::Unbegun { was_begun });
+            tell(RestorePayload::Unbegun { was_begun });
             return Ok(());
         };
         let prefix = owed_prefix(&self.group, topic, partition.partition);
         let mut notes = BTreeMap::new();
         let state = SourcePartition { partition: 0, ..partition };
-        read_whole(archive, STATE, state, None, &ticket.is_unwanted, &mut |record| {
+        read_whole(archive, STATE, state, None, &ticket.cancelled, &mut |record| {
             if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
                 match record.value {
                     Some(value) => drop(notes.insert(key.to_vec(), read_note(value))),
@@ -59,20 +64,20 @@ impl Surroundings {
         if let Some((key, _)) = notes.iter().find(|(_, note)| note.is_none()) {
             let key = String::from_utf8_lossy(key);
             let what = format!("the note {key} in {STATE} cannot be read: was it written by another program, or by a newer version?");
-            return Err(Cut::Failed(ConsumeError::Refused(what)));
+            return Err(ReadEnd::Failed(ConsumeError::Refused(what)));
         }
-        tell(Read::Notes(position, notes.into_values().flatten().collect()));
+        tell(RestorePayload::Notes(position, notes.into_values().flatten().collect()));
         Ok(())
     }
 
     pub(super) fn read_again<A: Archive>(
         &self,
-        ticket: &Ticket,
+        ticket: &Assignment,
         (route, from): (RouteIndex, Offset),
         room: usize,
         archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
         let partition = ticket.partition;
         let topic = &self.stream(partition.stream).topic;
         let bounds = archive.turn_to(topic, partition.partition, Some(from))?;
@@ -83,27 +88,27 @@ impl Surroundings {
         }
         let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);
         while records.is_empty() && behind < bounds.end {
-            if ticket.is_unwanted.load(Ordering::Relaxed) {
-                return Err(Cut::Unwanted);
+            if ticket.cancelled.load(Ordering::Relaxed) {
+                return Err(ReadEnd::Unwanted);
             }
             let at = archive.read(WAIT, room, partition, &mut records)?;
             idle = if at == behind { idle + 1 } else { 0 };
             if idle > MOST_IDLE {
-                return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read again"))));
+                return Err(ReadEnd::Failed(ConsumeError::Unavailable(format!("{topic} could not be read again"))));
             }
             behind = at;
         }
-        tell(Read::Again { route, from, records, behind });
+        tell(RestorePayload::Again { route, from, records, behind });
         Ok(())
     }
 
     pub(super) fn fetch<A: Archive>(
         &self,
-        ticket: &Ticket,
+        ticket: &Assignment,
         offsets: &[Offset],
         archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
         let partition = ticket.partition;
         let topic = &self.stream(partition.stream).topic;
         let mut records = Batch::default();
@@ -121,14 +126,14 @@ impl Surroundings {
             let (mut idle, target) = (0, next);
             // Up to the record or past its place.
             while at.is_some_and(|at| at <= target) && at.is_some_and(|at| at < end) {
-                if ticket.is_unwanted.load(Ordering::Relaxed) {
-                    return Err(Cut::Unwanted);
+                if ticket.cancelled.load(Ordering::Relaxed) {
+                    return Err(ReadEnd::Unwanted);
                 }
                 read.clear();
                 let behind = archive.read(WAIT, ROOM, partition, &mut read)?;
                 idle = if at == Some(behind) { idle + 1 } else { 0 };
                 if idle > MOST_IDLE {
-                    return Err(Cut::Failed(ConsumeError::Unavailable("nothing comes".into())));
+                    return Err(ReadEnd::Failed(ConsumeError::Unavailable("nothing comes".into())));
                 }
                 at = Some(behind);
                 for record in read.iter() {
@@ -143,7 +148,7 @@ impl Surroundings {
                 break;
             }
         }
-        tell(Read::Documents { records, fetched: Some((offsets.to_vec(), end)) });
+        tell(RestorePayload::Documents { records, fetched: Some((offsets.to_vec(), end)) });
         Ok(())
     }
 }
@@ -154,12 +159,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Config, Surroundings as Environment};
+    use crate::config::{Config, ConfigEnv as Environment};
     use crate::engine::topic::names::TopicNames;
     use crate::id::StreamIndex;
     use crate::live::{Live, View};
     use crate::share::table::ShareTable;
-    use crate::time::Millis;
+    use crate::time::TimestampMs;
     use crate::transport::LogBounds;
 
     /// One partition of `sharecast.state`, and an input that is committed up to 7.
@@ -182,17 +187,17 @@ mod tests {
         fn read(&mut self, _: Duration, _: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
             for (offset, (key, value)) in self.0.iter().enumerate() {
                 let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
-                into.push(source, Offset(offset as i64), Millis(0), key, value, std::iter::empty());
+                into.push(source, Offset(offset as i64), TimestampMs(0), key, value, std::iter::empty());
             }
             Ok(Offset(self.0.len() as i64))
         }
     }
 
-    fn notes(state: Vec<(&'static str, Option<&'static str>)>) -> Result<usize, Cut> {
+    fn notes(state: Vec<(&'static str, Option<&'static str>)>) -> Result<usize, ReadEnd> {
         let config = Config::load(&[], &Environment::none()).unwrap();
         let graph = ShareTable::new(config.fold_rules()).graph();
         let view = View { graph, position: Offset(0), newest_cut: None, newest_change: crate::id::Epoch::NONE };
-        let around = Surroundings {
+        let around = RestoreContext {
             live: Arc::new(Live::new(view)),
             streams: Arc::clone(&config.streams),
             names: TopicNames { control: "control".into(), template: config.output.topics.clone() },
@@ -200,10 +205,10 @@ mod tests {
             keeps_notes: true,
         };
         let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
-        let ticket = Ticket { partition, life: 1, is_unwanted: Arc::default(), progress: Arc::default() };
+        let ticket = Assignment { partition, life: 1, cancelled: Arc::default(), progress: Arc::default() };
         let mut found = 0;
         around.read_notes(&ticket, &mut State(state), &mut |read| {
-            let Read::Notes(Offset(7), notes) = read else { panic!("{read:?}") };
+            let RestorePayload::Notes(Offset(7), notes) = read else { panic!("{read:?}") };
             found = notes.len();
             true
         })?;
@@ -217,6 +222,6 @@ mod tests {
         let good = Some(r#"{"tenant":"acme","from":3}"#);
         assert!(matches!(notes(vec![(KEY, good), ("owed/g/telemetry.raw/1/acme", Some("?"))]), Ok(1)));
         assert!(matches!(notes(vec![(KEY, Some("?")), (KEY, None)]), Ok(0)));
-        assert!(matches!(notes(vec![(KEY, good), (KEY, Some("?"))]), Err(Cut::Failed(ConsumeError::Refused(_)))));
+        assert!(matches!(notes(vec![(KEY, good), (KEY, Some("?"))]), Err(ReadEnd::Failed(ConsumeError::Refused(_)))));
     }
 }

@@ -2,50 +2,50 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::engine::restore::request::{Read, Ticket};
-use crate::engine::restore::partition::{Cut, MOST_IDLE, Surroundings, WAIT};
-use crate::engine::worker::position::{Found, Gap};
+use crate::engine::restore::partition::{MOST_IDLE, ReadEnd, RestoreContext, WAIT};
+use crate::engine::restore::request::{Assignment, RestorePayload};
+use crate::engine::worker::position::{Gap, GapContent};
 use crate::transport::{Archive, Batch, ConsumeError};
 
 /// Where nothing is known to come, nothing is waited for longer than so many waits: a transaction may be open.
 const ENOUGH_IDLE: usize = 25;
 
-impl Surroundings {
+impl RestoreContext {
     /// Reads from the gap's first offset on until the first record. It ends the look whichever it is: the record that came to the
     /// group's client is there, so the end of the gap is not a matter of positions, which a client may be wrong about.
     pub(super) fn look_into<A: Archive>(
         &self,
-        ticket: &Ticket,
+        ticket: &Assignment,
         gap: Gap,
         archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
-        let Ticket { partition, is_unwanted, .. } = ticket;
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
+        let Assignment { partition, cancelled, .. } = ticket;
         let topic = &self.stream(partition.stream).topic;
         let bounds = archive.turn_to(topic, partition.partition, Some(gap.from))?;
         if bounds.start > gap.from {
-            tell(Read::Gap(gap, Found::Gone));
+            tell(RestorePayload::Gap(gap, GapContent::Gone));
             return Ok(());
         }
         let (mut at, mut idle, mut records) = (gap.from, 0, Batch::default());
         loop {
-            if is_unwanted.load(Ordering::Relaxed) {
-                return Err(Cut::Unwanted);
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(ReadEnd::Unwanted);
             }
             let behind = archive.read(WAIT, 1, *partition, &mut records)?;
             if let Some(first) = records.iter().next().map(|record| record.offset) {
                 let is_after = gap.to.is_some_and(|to| first >= to);
-                tell(Read::Gap(gap, if is_after { Found::Nothing } else { Found::Record(first) }));
+                tell(RestorePayload::Gap(gap, if is_after { GapContent::Nothing } else { GapContent::Record(first) }));
                 return Ok(());
             }
             idle = if behind == at { idle + 1 } else { 0 };
             at = behind;
             if gap.to.is_none() && (at >= bounds.end || idle >= ENOUGH_IDLE) {
-                tell(Read::Gap(gap, Found::Nothing));
+                tell(RestorePayload::Gap(gap, GapContent::Nothing));
                 return Ok(());
             }
             if idle > MOST_IDLE {
-                return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read from {} on", gap.from))));
+                return Err(ReadEnd::Failed(ConsumeError::Unavailable(format!("{topic} could not be read from {} on", gap.from))));
             }
         }
     }
@@ -58,21 +58,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Config, Surroundings as Environment};
+    use crate::config::{Config, ConfigEnv as Environment};
     use crate::engine::topic::names::TopicNames;
     use crate::id::{Epoch, Offset, StreamIndex};
     use crate::live::{Live, View};
     use crate::share::table::ShareTable;
-    use crate::time::Millis;
+    use crate::time::TimestampMs;
     use crate::transport::{LogBounds, SourcePartition};
 
     /// A log from `start` to `end`, and what its reads bring: offsets of records, and the offset that follows.
-    struct Log {
+    struct GapLog {
         bounds: (i64, i64),
         reads: VecDeque<(Vec<i64>, i64)>,
     }
 
-    impl Archive for Log {
+    impl Archive for GapLog {
         fn committed(&mut self, _: &str, _: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
             unreachable!()
         }
@@ -89,50 +89,50 @@ mod tests {
             // The last one lasts.
             let (offsets, behind) = if self.reads.len() > 1 { self.reads.pop_front().unwrap() } else { self.reads[0].clone() };
             for offset in offsets {
-                into.push(source, Offset(offset), Millis(0), None, None, std::iter::empty());
+                into.push(source, Offset(offset), TimestampMs(0), None, None, std::iter::empty());
             }
             Ok(Offset(behind))
         }
     }
 
-    fn look(bounds: (i64, i64), to: Option<i64>, reads: &[(&[i64], i64)]) -> Result<Found, String> {
+    fn look(bounds: (i64, i64), to: Option<i64>, reads: &[(&[i64], i64)]) -> Result<GapContent, String> {
         let config = Config::load(&[], &Environment::none()).unwrap();
         let graph = ShareTable::new(config.fold_rules()).graph();
-        let around = Surroundings {
+        let around = RestoreContext {
             live: Arc::new(Live::new(View { graph, position: Offset(0), newest_cut: None, newest_change: Epoch::NONE })),
             streams: Arc::clone(&config.streams),
             names: TopicNames { control: "control".into(), template: config.output.topics.clone() },
             group: "g".into(),
             keeps_notes: true,
         };
-        let ticket = Ticket {
+        let ticket = Assignment {
             partition: SourcePartition { stream: StreamIndex(0), partition: 0 },
             life: 1,
-            is_unwanted: Arc::default(),
+            cancelled: Arc::default(),
             progress: Arc::default(),
         };
         let gap = Gap { from: Offset(5), to: to.map(Offset) };
-        let mut log = Log { bounds, reads: reads.iter().map(|(offsets, behind)| (offsets.to_vec(), *behind)).collect() };
+        let mut log = GapLog { bounds, reads: reads.iter().map(|(offsets, behind)| (offsets.to_vec(), *behind)).collect() };
         let mut found = None;
         let looked = around.look_into(&ticket, gap, &mut log, &mut |read| {
-            let Read::Gap(of, what) = read else { panic!("{read:?}") };
+            let RestorePayload::Gap(of, what) = read else { panic!("{read:?}") };
             assert_eq!(of, gap);
             found.replace(what).is_none()
         });
         match looked {
             Ok(()) => Ok(found.unwrap()),
-            Err(Cut::Failed(error)) => Err(error.to_string()),
-            Err(Cut::Unwanted) => Err("unwanted".into()),
+            Err(ReadEnd::Failed(error)) => Err(error.to_string()),
+            Err(ReadEnd::Unwanted) => Err("unwanted".into()),
         }
     }
 
     #[test]
     fn the_first_record_says_what_a_gap_holds() {
-        assert_eq!(look((0, 20), Some(9), &[(&[], 5), (&[], 9), (&[9], 10)]), Ok(Found::Nothing));
-        assert_eq!(look((0, 20), Some(9), &[(&[], 5), (&[8], 9)]), Ok(Found::Record(Offset(8))));
-        assert_eq!(look((5, 20), Some(9), &[(&[5], 6)]), Ok(Found::Record(Offset(5))));
-        assert_eq!(look((5, 20), Some(9), &[(&[12], 13)]), Ok(Found::Nothing), "compaction has removed the one that came");
-        assert_eq!(look((6, 20), Some(9), &[(&[], 6)]), Ok(Found::Gone));
+        assert_eq!(look((0, 20), Some(9), &[(&[], 5), (&[], 9), (&[9], 10)]), Ok(GapContent::Nothing));
+        assert_eq!(look((0, 20), Some(9), &[(&[], 5), (&[8], 9)]), Ok(GapContent::Record(Offset(8))));
+        assert_eq!(look((5, 20), Some(9), &[(&[5], 6)]), Ok(GapContent::Record(Offset(5))));
+        assert_eq!(look((5, 20), Some(9), &[(&[12], 13)]), Ok(GapContent::Nothing), "compaction has removed the one that came");
+        assert_eq!(look((6, 20), Some(9), &[(&[], 6)]), Ok(GapContent::Gone));
     }
 
     /// A position alone is no proof: a record came at 9, so one at 9 or later is there.
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn where_nothing_came_at_all_the_end_of_the_log_ends_the_look() {
-        assert_eq!(look((0, 5), None, &[(&[], 5)]), Ok(Found::Nothing));
-        assert_eq!(look((0, 9), None, &[(&[], 9)]), Ok(Found::Nothing), "markers");
-        assert_eq!(look((0, 9), None, &[(&[], 5)]), Ok(Found::Nothing), "an open transaction");
-        assert_eq!(look((0, 9), None, &[(&[], 5), (&[7], 8)]), Ok(Found::Record(Offset(7))));
+        assert_eq!(look((0, 5), None, &[(&[], 5)]), Ok(GapContent::Nothing));
+        assert_eq!(look((0, 9), None, &[(&[], 9)]), Ok(GapContent::Nothing), "markers");
+        assert_eq!(look((0, 9), None, &[(&[], 5)]), Ok(GapContent::Nothing), "an open transaction");
+        assert_eq!(look((0, 9), None, &[(&[], 5), (&[7], 8)]), Ok(GapContent::Record(Offset(7))));
     }
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::engine::restore::request::{Job, News};
-use crate::engine::restore::partition::Surroundings;
+use crate::engine::restore::partition::RestoreContext;
+use crate::engine::restore::request::{RestoreEvent, RestoreRequest};
 use crate::transport::{Archive, ConsumeError};
 
 /// So much may be read ahead of a worker: each is a few megabytes at most.
@@ -24,27 +24,27 @@ const READ_AHEAD: usize = 2;
 const REST: Duration = Duration::from_millis(500);
 
 /// Takes jobs and has news.
-pub trait Desk: Send {
+pub trait Restore: Send {
     /// Has a job done.
-    fn ask(&mut self, job: Job);
+    fn ask(&mut self, job: RestoreRequest);
 
     /// The next news, if there are any.
-    fn news(&mut self) -> Option<News>;
+    fn news(&mut self) -> Option<RestoreEvent>;
 }
 
 /// Makes an archive; it is made on the thread that uses it, when there is something to do.
 pub type OpenArchive<A> = Arc<dyn Fn() -> Result<A, ConsumeError> + Send + Sync>;
 
 /// Two threads with a reader each: one loads partitions, which takes its time, the other fetches documents.
-pub struct ReadingDesk {
-    load: Sender<Job>,
-    fetch: Sender<Job>,
-    news: Receiver<News>,
+pub struct Restorer {
+    load: Sender<RestoreRequest>,
+    fetch: Sender<RestoreRequest>,
+    news: Receiver<RestoreEvent>,
 }
 
-impl ReadingDesk {
+impl Restorer {
     /// Starts the threads. They end with their owner.
-    pub fn start<A: Archive + 'static>(around: &Surroundings, open: &OpenArchive<A>, stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
+    pub fn start<A: Archive + 'static>(around: &RestoreContext, open: &OpenArchive<A>, stop: &Arc<AtomicBool>) -> std::io::Result<Self> {
         let (tell, news) = sync_channel(READ_AHEAD);
         let begin = |name: &str| {
             let (jobs, accepted) = channel();
@@ -55,19 +55,25 @@ impl ReadingDesk {
     }
 }
 
-impl Desk for ReadingDesk {
-    fn ask(&mut self, job: Job) {
-        let thread = if matches!(job, Job::Load(..)) { &self.load } else { &self.fetch };
+impl Restore for Restorer {
+    fn ask(&mut self, job: RestoreRequest) {
+        let thread = if matches!(job, RestoreRequest::Load(..)) { &self.load } else { &self.fetch };
         // A thread ends before its worker only with the process.
         let _ = thread.send(job);
     }
 
-    fn news(&mut self) -> Option<News> {
+    fn news(&mut self) -> Option<RestoreEvent> {
         self.news.try_recv().ok()
     }
 }
 
-fn read<A: Archive>(around: &Surroundings, open: &OpenArchive<A>, jobs: &Receiver<Job>, tell: &SyncSender<News>, stop: &AtomicBool) {
+fn read<A: Archive>(
+    around: &RestoreContext,
+    open: &OpenArchive<A>,
+    jobs: &Receiver<RestoreRequest>,
+    tell: &SyncSender<RestoreEvent>,
+    stop: &AtomicBool,
+) {
     let mut archive = None;
     while let Ok(job) = jobs.recv() {
         while archive.is_none() && !stop.load(Ordering::Relaxed) {

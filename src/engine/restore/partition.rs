@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tracing::{debug, info, warn};
 
-use crate::engine::restore::request::{Found, Job, Loaded, News, Read, Ticket};
+use crate::engine::restore::request::{Assignment, FoundEntry, Loaded, RestoreEvent, RestorePayload, RestoreRequest};
 use crate::engine::topic::names::{TopicNames, standing_topic};
 use crate::id::{AssetId, Offset, StreamIndex};
 use crate::live::Live;
@@ -19,7 +19,7 @@ use crate::sink_state::entry;
 use crate::sink_state::entry::StandingEntry;
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Archive, Batch, ConsumeError, LogBounds, Record, SourcePartition};
 
 /// One wait for records.
@@ -35,7 +35,7 @@ pub(super) const MOST_IDLE: usize = 150;
 
 /// What reading needs besides the archive.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct RestoreContext {
     /// Shares that matter, and the ids that they have in memory already.
     pub live: Arc<Live>,
     /// The configured streams.
@@ -49,45 +49,51 @@ pub struct Surroundings {
 }
 
 /// Why reading ended early.
-pub(super) enum Cut {
+pub(super) enum ReadEnd {
     /// Nobody wants it any more.
     Unwanted,
     /// The cluster does not answer, or worse.
     Failed(ConsumeError),
 }
 
-impl From<ConsumeError> for Cut {
+impl From<ConsumeError> for ReadEnd {
     fn from(error: ConsumeError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl Surroundings {
+impl RestoreContext {
     /// Carries a job out; `tell` answers whether anybody still listens. What does not answer is asked again behind a `rest`.
-    pub fn carry_out<A: Archive>(&self, job: &Job, archive: &mut A, tell: &mut dyn FnMut(News) -> bool, rest: &mut dyn FnMut()) {
+    pub fn carry_out<A: Archive>(
+        &self,
+        job: &RestoreRequest,
+        archive: &mut A,
+        tell: &mut dyn FnMut(RestoreEvent) -> bool,
+        rest: &mut dyn FnMut(),
+    ) {
         let ticket = job.ticket();
-        let &Ticket { partition, life, .. } = ticket;
-        let mut tell = |what| tell(News { partition, life, what });
+        let &Assignment { partition, life, .. } = ticket;
+        let mut tell = |what| tell(RestoreEvent { partition, life, what });
         let archive = &mut Watched { archive, progress: &ticket.progress };
         loop {
             let done = match job {
-                Job::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
-                Job::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
-                Job::Notes(_) => self.read_notes(ticket, archive, &mut tell),
-                Job::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
-                Job::Gap(_, gap) => self.look_into(ticket, *gap, archive, &mut tell),
+                RestoreRequest::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
+                RestoreRequest::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
+                RestoreRequest::Notes(_) => self.read_notes(ticket, archive, &mut tell),
+                RestoreRequest::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
+                RestoreRequest::Gap(_, gap) => self.look_into(ticket, *gap, archive, &mut tell),
             };
             match done {
-                Ok(()) | Err(Cut::Unwanted) => return,
-                Err(Cut::Failed(ConsumeError::Unavailable(reason))) => {
+                Ok(()) | Err(ReadEnd::Unwanted) => return,
+                Err(ReadEnd::Failed(ConsumeError::Unavailable(reason))) => {
                     debug!(reason, ?partition, "what an upsert partition has come to cannot be read at the moment");
-                    if ticket.is_unwanted.load(Ordering::Relaxed) {
+                    if ticket.cancelled.load(Ordering::Relaxed) {
                         return;
                     }
                     rest();
                 }
-                Err(Cut::Failed(error)) => {
-                    tell(Read::Failed(error));
+                Err(ReadEnd::Failed(error)) => {
+                    tell(RestorePayload::Failed(error));
                     return;
                 }
             }
@@ -100,19 +106,19 @@ impl Surroundings {
 
     fn load<A: Archive>(
         &self,
-        ticket: &Ticket,
+        ticket: &Assignment,
         begun: Option<Offset>,
         archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
-        let Ticket { partition, is_unwanted, .. } = ticket;
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
+        let Assignment { partition, cancelled, .. } = ticket;
         let (partition, stream) = (*partition, self.stream(partition.stream));
         let (position, note) = match begun {
             Some(first) => (first, Vec::new()),
             None => {
                 let Some(committed) = archive.committed(&stream.topic, partition.partition)? else {
                     let was_begun = self.was_begun(ticket, archive)?;
-                    tell(Read::Unbegun { was_begun });
+                    tell(RestorePayload::Unbegun { was_begun });
                     return Ok(());
                 };
                 committed
@@ -120,10 +126,10 @@ impl Surroundings {
         };
         self.check_partitions(stream, archive)?;
         let note = Reconciled::read(&note).unwrap_or(Reconciled::NOTHING);
-        let mut standing = self.read_standing(stream, partition, is_unwanted, archive)?;
+        let mut standing = self.read_standing(stream, partition, cancelled, archive)?;
         // Of these alone it matters when they were deleted.
-        let mut deleted: FxHashMap<AssetHash, Option<Millis>> = standing.iter().map(|found| (found.stood.asset, None)).collect();
-        let documents = find_documents(stream, partition, position, is_unwanted, archive, &mut deleted)?;
+        let mut deleted: FxHashMap<AssetHash, Option<TimestampMs>> = standing.iter().map(|found| (found.stood.asset, None)).collect();
+        let documents = find_documents(stream, partition, position, cancelled, archive, &mut deleted)?;
         standing.iter_mut().for_each(|found| found.deleted_at = deleted.get(&found.stood.asset).copied().flatten());
         info!(
             topic = stream.topic,
@@ -132,10 +138,10 @@ impl Surroundings {
             standing = standing.len(),
             "upsert partition read"
         );
-        if !tell(Read::Loaded(Box::new(Loaded { position, note, documents, standing }))) {
-            return Err(Cut::Unwanted);
+        if !tell(RestorePayload::Loaded(Box::new(Loaded { position, note, documents, standing }))) {
+            return Err(ReadEnd::Unwanted);
         }
-        self.show_documents(stream, partition, position, is_unwanted, archive, tell)
+        self.show_documents(stream, partition, position, cancelled, archive, tell)
     }
 
     /// A key's partition must not change: what stands is kept by the input's partition.
@@ -158,12 +164,12 @@ impl Surroundings {
         &self,
         stream: &Stream,
         partition: SourcePartition,
-        is_unwanted: &AtomicBool,
+        cancelled: &AtomicBool,
         archive: &mut A,
-    ) -> Result<Vec<Found>, Cut> {
+    ) -> Result<Vec<FoundEntry>, ReadEnd> {
         let topic = standing_topic(&stream.name);
-        let mut standing: FxHashMap<Vec<u8>, Found> = FxHashMap::default();
-        read_whole(archive, &topic, partition, None, is_unwanted, &mut |record| {
+        let mut standing: FxHashMap<Vec<u8>, FoundEntry> = FxHashMap::default();
+        read_whole(archive, &topic, partition, None, cancelled, &mut |record| {
             let Some(key) = record.key else { return true };
             match record.value.and_then(|value| self.found(stream, key, value, record.timestamp)) {
                 Some(found) => drop(standing.insert(key.to_vec(), found)),
@@ -175,7 +181,7 @@ impl Surroundings {
     }
 
     /// An entry with the ids that the graph has in memory already, where they are the same.
-    fn found(&self, stream: &Stream, key: &[u8], value: &[u8], written_at: Millis) -> Option<Found> {
+    fn found(&self, stream: &Stream, key: &[u8], value: &[u8], written_at: TimestampMs) -> Option<FoundEntry> {
         let Some(((topic, place), entry)) = entry::read_key(key).zip(StandingEntry::read(value)) else {
             warn!(stream = stream.name.as_str(), "a standing entry cannot be read and is left alone: was it written by another program?");
             return None;
@@ -185,7 +191,7 @@ impl Surroundings {
             return None;
         }
         let asset = AssetHash::of(Identity { tenant: entry.owner.as_str(), asset: entry.asset.as_str() });
-        let mut found = Found {
+        let mut found = FoundEntry {
             share: entry.share,
             owner: entry.owner,
             asset: entry.asset,
@@ -213,14 +219,14 @@ impl Surroundings {
         stream: &Stream,
         partition: SourcePartition,
         position: Offset,
-        is_unwanted: &AtomicBool,
+        cancelled: &AtomicBool,
         archive: &mut A,
-        tell: &mut dyn FnMut(Read) -> bool,
-    ) -> Result<(), Cut> {
+        tell: &mut dyn FnMut(RestorePayload) -> bool,
+    ) -> Result<(), ReadEnd> {
         let (mut view, mut seen) = (self.live.load(), 0);
         let mut records = Batch::default();
         let mut is_wanted = true;
-        read_whole(archive, &stream.topic, partition, Some(position), is_unwanted, &mut |record| {
+        read_whole(archive, &stream.topic, partition, Some(position), cancelled, &mut |record| {
             seen += 1;
             if seen % ROOM == 0 {
                 view = self.live.load();
@@ -233,12 +239,12 @@ impl Surroundings {
                 copy(&record, &mut records);
             }
             if records.len() >= DOCUMENTS_AT_ONCE || records.bytes() >= BYTES_AT_ONCE {
-                is_wanted = tell(Read::Documents { records: std::mem::take(&mut records), fetched: None });
+                is_wanted = tell(RestorePayload::Documents { records: std::mem::take(&mut records), fetched: None });
             }
             is_wanted
         })?;
         if !records.is_empty() {
-            tell(Read::Documents { records, fetched: None });
+            tell(RestorePayload::Documents { records, fetched: None });
         }
         Ok(())
     }
@@ -277,12 +283,12 @@ fn find_documents<A: Archive>(
     stream: &Stream,
     partition: SourcePartition,
     position: Offset,
-    is_unwanted: &AtomicBool,
+    cancelled: &AtomicBool,
     archive: &mut A,
-    deleted: &mut FxHashMap<AssetHash, Option<Millis>>,
-) -> Result<FxHashMap<AssetHash, Offset>, Cut> {
+    deleted: &mut FxHashMap<AssetHash, Option<TimestampMs>>,
+) -> Result<FxHashMap<AssetHash, Offset>, ReadEnd> {
     let mut documents = FxHashMap::default();
-    read_whole(archive, &stream.topic, partition, None, is_unwanted, &mut |record| {
+    read_whole(archive, &stream.topic, partition, None, cancelled, &mut |record| {
         let identity = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete());
         let Some(asset) = identity.map(AssetHash::of) else { return true };
         if record.offset < position
@@ -309,26 +315,26 @@ pub(super) fn read_whole<A: Archive>(
     topic: &str,
     partition: SourcePartition,
     until: Option<Offset>,
-    is_unwanted: &AtomicBool,
+    cancelled: &AtomicBool,
     each: &mut dyn FnMut(Record<'_>) -> bool,
-) -> Result<(), Cut> {
+) -> Result<(), ReadEnd> {
     let bounds = archive.turn_to(topic, partition.partition, None)?;
     let end = until.map_or(bounds.end, |until| until.min(bounds.end));
     let (mut at, mut idle, mut read) = (bounds.start, 0, Batch::default());
     while at < end {
-        if is_unwanted.load(Ordering::Relaxed) {
-            return Err(Cut::Unwanted);
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(ReadEnd::Unwanted);
         }
         read.clear();
         let behind = archive.read(WAIT, ROOM, partition, &mut read)?;
         idle = if behind == at { idle + 1 } else { 0 };
         if idle > MOST_IDLE {
             // An open transaction, or a log that was cut meanwhile: everything is asked anew.
-            return Err(Cut::Failed(ConsumeError::Unavailable(format!("{topic} could not be read to its end"))));
+            return Err(ReadEnd::Failed(ConsumeError::Unavailable(format!("{topic} could not be read to its end"))));
         }
         for record in read.iter().filter(|record| record.offset < end) {
             if !each(record) {
-                return Err(Cut::Unwanted);
+                return Err(ReadEnd::Unwanted);
             }
         }
         at = behind;

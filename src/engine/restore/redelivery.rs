@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::BootTime;
-use crate::document::Kind;
-use crate::engine::restore::Desk;
-use crate::engine::restore::request::{Job, Ticket};
+use crate::document::DocumentKind;
 use crate::engine::output::route::{RouteIndex, Routes, Use};
+use crate::engine::restore::Restore;
+use crate::engine::restore::request::{Assignment, RestoreRequest};
 use crate::engine::topic::stored::{owed_key, owed_value};
 use crate::id::{Offset, TenantId};
 use crate::json::document::parse;
@@ -38,13 +38,13 @@ pub fn note_of(group: &str, stream: &Stream, partition: i32, tenant: &TenantId, 
 pub fn read_note(value: &[u8]) -> Option<OwedNote> {
     let node = parse(value).ok()?;
     let tenant = TenantId::parse(node.get("tenant")?.as_str()?).ok()?;
-    let Kind::Number(from) = &node.get("from")?.kind else { return None };
+    let DocumentKind::Number(from) = &node.get("from")?.kind else { return None };
     Some(OwedNote { tenant, from: Offset(from.parse().ok()?) })
 }
 
 /// One route's claim on one partition.
 #[derive(Debug)]
-struct Debt {
+struct Claim {
     /// Everything from here on is owed.
     from: Offset,
     /// What was read again, from `from` on, and the offset behind it.
@@ -53,16 +53,16 @@ struct Debt {
 }
 
 #[derive(Debug)]
-struct Part {
-    ticket: Ticket,
+struct GapPart {
+    ticket: Assignment,
     /// Where the next transaction's records begin, once it is known.
     position: Option<Offset>,
-    debts: BTreeMap<RouteIndex, Debt>,
+    debts: BTreeMap<RouteIndex, Claim>,
 }
 
 /// What a transaction changes of the claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
+pub struct GapChange {
     /// Of this partition.
     pub partition: SourcePartition,
     /// For this route.
@@ -73,33 +73,33 @@ pub struct Change {
 
 /// The claims on a worker's partitions.
 #[derive(Debug, Default)]
-pub struct Owed {
-    parts: Vec<Part>,
+pub struct Redelivery {
+    parts: Vec<GapPart>,
     lives: u64,
     /// Of the transaction under way.
-    changes: Vec<Change>,
+    changes: Vec<GapChange>,
 }
 
-impl Owed {
+impl Redelivery {
     /// A partition was assigned: its notes are read before its records flow.
-    pub fn arrive(&mut self, partition: SourcePartition, desk: &mut dyn Desk) {
+    pub fn arrive(&mut self, partition: SourcePartition, desk: &mut dyn Restore) {
         self.leave(&[partition]);
         self.lives += 1;
-        let ticket = Ticket { partition, life: self.lives, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() };
-        desk.ask(Job::Notes(ticket.clone()));
-        self.parts.push(Part { ticket, position: None, debts: BTreeMap::new() });
+        let ticket = Assignment { partition, life: self.lives, cancelled: Arc::<AtomicBool>::default(), progress: Arc::default() };
+        desk.ask(RestoreRequest::Notes(ticket.clone()));
+        self.parts.push(GapPart { ticket, position: None, debts: BTreeMap::new() });
     }
 
     /// Partitions were taken back.
     pub fn leave(&mut self, partitions: &[SourcePartition]) {
         self.parts.retain(|part| {
             let goes = partitions.contains(&part.ticket.partition);
-            part.ticket.is_unwanted.fetch_or(goes, Ordering::Relaxed);
+            part.ticket.cancelled.fetch_or(goes, Ordering::Relaxed);
             !goes
         });
     }
 
-    fn part(&mut self, partition: SourcePartition, life: u64) -> Option<&mut Part> {
+    fn part(&mut self, partition: SourcePartition, life: u64) -> Option<&mut GapPart> {
         self.parts.iter_mut().find(|part| part.ticket.partition == partition && part.ticket.life == life)
     }
 
@@ -112,7 +112,7 @@ impl Owed {
     pub fn known(&mut self, partition: SourcePartition, life: u64, position: Offset, debts: Vec<(RouteIndex, Offset)>) {
         if let Some(part) = self.part(partition, life) {
             part.position = Some(position);
-            part.debts = debts.into_iter().map(|(route, from)| (route, Debt { from, read: None, is_asked: false })).collect();
+            part.debts = debts.into_iter().map(|(route, from)| (route, Claim { from, read: None, is_asked: false })).collect();
         }
     }
 
@@ -133,12 +133,12 @@ impl Owed {
     }
 
     /// Has read again what routes are owed that answer, or may be tried.
-    pub fn ask(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Desk) {
+    pub fn ask(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Restore) {
         for part in &mut self.parts {
             for (&route, debt) in &mut part.debts {
                 if debt.read.is_none() && !debt.is_asked && routes.use_at(route, boot) != Use::Divert {
                     debt.is_asked = true;
-                    desk.ask(Job::Again(part.ticket.clone(), route, debt.from, READ_AT_ONCE));
+                    desk.ask(RestoreRequest::Again(part.ticket.clone(), route, debt.from, READ_AT_ONCE));
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Owed {
         self.ready(routes, boot).next().is_some()
     }
 
-    fn ready<'o>(&'o self, routes: &'o Routes, boot: BootTime) -> impl Iterator<Item = (SourcePartition, RouteIndex, &'o Debt)> + 'o {
+    fn ready<'o>(&'o self, routes: &'o Routes, boot: BootTime) -> impl Iterator<Item = (SourcePartition, RouteIndex, &'o Claim)> + 'o {
         let all = self.parts.iter().flat_map(|part| part.debts.iter().map(|(route, debt)| (part.ticket.partition, *route, debt)));
         all.filter(move |(_, route, debt)| debt.read.is_some() && routes.use_at(*route, boot) != Use::Divert)
     }
@@ -193,7 +193,7 @@ impl Owed {
     /// The transaction writes what is owed up to here; none is all of it. Or the route becomes owed from here on.
     pub fn draft(&mut self, partition: SourcePartition, route: RouteIndex, from: Option<Offset>) {
         self.changes.retain(|change| (change.partition, change.route) != (partition, route));
-        self.changes.push(Change { partition, route, from });
+        self.changes.push(GapChange { partition, route, from });
     }
 
     /// What was drafted for this route is not written after all.
@@ -202,7 +202,7 @@ impl Owed {
     }
 
     /// What the transaction changes.
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[GapChange] {
         &self.changes
     }
 
@@ -213,10 +213,10 @@ impl Owed {
                 part.position = Some(noted.next);
             }
         }
-        for Change { partition, route, from } in std::mem::take(&mut self.changes) {
+        for GapChange { partition, route, from } in std::mem::take(&mut self.changes) {
             let Some(part) = self.parts.iter_mut().find(|part| part.ticket.partition == partition) else { continue };
             match from {
-                Some(from) => drop(part.debts.insert(route, Debt { from, read: None, is_asked: false })),
+                Some(from) => drop(part.debts.insert(route, Claim { from, read: None, is_asked: false })),
                 None => drop(part.debts.remove(&route)),
             }
         }
@@ -252,17 +252,17 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::restore::request::News;
+    use crate::engine::restore::request::RestoreEvent;
     use crate::id::StreamIndex;
 
-    struct Asked(Vec<Job>);
+    struct FakeRestorer(Vec<RestoreRequest>);
 
-    impl Desk for Asked {
-        fn ask(&mut self, job: Job) {
+    impl Restore for FakeRestorer {
+        fn ask(&mut self, job: RestoreRequest) {
             self.0.push(job);
         }
 
-        fn news(&mut self) -> Option<News> {
+        fn news(&mut self) -> Option<RestoreEvent> {
             None
         }
     }
@@ -270,10 +270,10 @@ mod tests {
     const HERE: SourcePartition = SourcePartition { stream: StreamIndex(0), partition: 3 };
     const ROUTE: RouteIndex = RouteIndex(7);
 
-    fn known() -> (Owed, u64) {
-        let (mut owed, mut desk) = (Owed::default(), Asked(Vec::new()));
+    fn known() -> (Redelivery, u64) {
+        let (mut owed, mut desk) = (Redelivery::default(), FakeRestorer(Vec::new()));
         owed.arrive(HERE, &mut desk);
-        let Some(Job::Notes(ticket)) = desk.0.first() else { panic!("its notes are read first") };
+        let Some(RestoreRequest::Notes(ticket)) = desk.0.first() else { panic!("its notes are read first") };
         let life = ticket.life;
         owed.known(HERE, life, Offset(10), Vec::new());
         (owed, life)
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_note_is_read_back_as_it_was_written() {
         let tenant = TenantId::parse("acme").unwrap();
-        let stream = crate::config::Config::load(&[], &crate::config::Surroundings::none()).unwrap().streams[0].clone();
+        let stream = crate::config::Config::load(&[], &crate::config::ConfigEnv::none()).unwrap().streams[0].clone();
         let (key, value) = note_of("g", &stream, 3, &tenant, Some(Offset(12)));
         assert!(
             key.starts_with(&crate::engine::topic::stored::owed_prefix("g", &stream.topic, 3))

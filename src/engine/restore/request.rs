@@ -5,45 +5,45 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustc_hash::FxHashMap;
 
-use crate::engine::restore::redelivery::OwedNote;
-use crate::engine::worker::position::{Found as GapFound, Gap};
 use crate::engine::output::route::RouteIndex;
+use crate::engine::restore::redelivery::OwedNote;
+use crate::engine::worker::position::{Gap, GapContent};
 use crate::id::{AssetId, Offset, ShareId, TenantId};
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Batch, ConsumeError, SourcePartition};
 
 /// A partition as long as one worker has it: taken back and assigned again, it has a new one.
 #[derive(Debug, Clone)]
-pub struct Ticket {
+pub struct Assignment {
     /// The partition.
     pub partition: SourcePartition,
     /// Told apart by this.
     pub life: u64,
     /// Raised when nobody wants it any more.
-    pub is_unwanted: Arc<AtomicBool>,
+    pub cancelled: Arc<AtomicBool>,
     /// Rises whenever the one who reads for it gets on.
     pub progress: Arc<AtomicU64>,
 }
 
 /// What a worker wants to have read.
 #[derive(Debug, Clone)]
-pub enum Job {
+pub enum RestoreRequest {
     /// Everything about a partition that was just assigned, or begun at this offset.
-    Load(Ticket, Option<Offset>),
+    Load(Assignment, Option<Offset>),
     /// The documents at these offsets, rising.
-    Fetch(Ticket, Vec<Offset>),
+    Fetch(Assignment, Vec<Offset>),
     /// Where an append partition is read on, and which routes are owed how much of it.
-    Notes(Ticket),
+    Notes(Assignment),
     /// What a route is owed, from this offset on, so many records at most.
-    Again(Ticket, RouteIndex, Offset, usize),
+    Again(Assignment, RouteIndex, Offset, usize),
     /// Whether a gap holds a record.
-    Gap(Ticket, Gap),
+    Gap(Assignment, Gap),
 }
 
-impl Job {
-    pub(super) fn ticket(&self) -> &Ticket {
+impl RestoreRequest {
+    pub(super) fn ticket(&self) -> &Assignment {
         let (Self::Load(ticket, _) | Self::Fetch(ticket, _) | Self::Notes(ticket) | Self::Again(ticket, ..) | Self::Gap(ticket, _)) = self;
         ticket
     }
@@ -51,18 +51,18 @@ impl Job {
 
 /// What was read, and of which partition in which life.
 #[derive(Debug)]
-pub struct News {
+pub struct RestoreEvent {
     /// The partition.
     pub partition: SourcePartition,
     /// The ticket's.
     pub life: u64,
     /// What was read.
-    pub what: Read,
+    pub what: RestorePayload,
 }
 
 /// What was read.
 #[derive(Debug)]
-pub enum Read {
+pub enum RestorePayload {
     /// The partition has no committed offset. It is begun now, unless a note says that it was begun before: then the offset is
     /// lost, and going on by a guess would double or skip records.
     Unbegun {
@@ -93,7 +93,7 @@ pub enum Read {
         behind: Offset,
     },
     /// What a gap holds.
-    Gap(Gap, GapFound),
+    Gap(Gap, GapContent),
     /// The input can never be read.
     Failed(ConsumeError),
 }
@@ -108,12 +108,12 @@ pub struct Loaded {
     /// Where the documents lie.
     pub documents: FxHashMap<AssetHash, Offset>,
     /// What stands.
-    pub standing: Vec<Found>,
+    pub standing: Vec<FoundEntry>,
 }
 
 /// A document that stands.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundEntry {
     /// The share that wrote it.
     pub share: ShareId,
     /// Whose asset.
@@ -123,7 +123,7 @@ pub struct Found {
     /// Where it stands, and which document it is.
     pub stood: SinkEntry,
     /// When it was written.
-    pub written_at: Millis,
+    pub written_at: TimestampMs,
     /// The Kafka timestamp of the null record, if that is the asset's newest one before the partition's position.
-    pub deleted_at: Option<Millis>,
+    pub deleted_at: Option<TimestampMs>,
 }

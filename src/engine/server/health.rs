@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::engine::fence::{Closed, Fence};
-use crate::engine::worker::handover::Overdue;
-use crate::engine::server::http::{Check, Health};
 use crate::clock::Clock;
+use crate::engine::fence::{Closed, Fence};
+use crate::engine::server::http::{Check, Health};
+use crate::engine::worker::handover::Overdue;
 use crate::live::Live;
 
 /// The named conditions from the process's first moment on: until the engine begins, none holds, and the first says what is waited

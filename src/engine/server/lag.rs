@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_secs(2);
 
 /// The partitions that this process's workers hold at the moment.
-pub type Held = Arc<Mutex<BTreeSet<SourcePartition>>>;
+pub type AssignedPartitions = Arc<Mutex<BTreeSet<SourcePartition>>>;
 
 /// By stream, whether its input is compacted: then gaps between offsets are normal.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ pub struct Monitor {
     /// Where partitions begin that have no committed offset, by stream.
     pub starts: Arc<[Start]>,
     /// What is looked at.
-    pub held: Held,
+    pub held: AssignedPartitions,
     /// What the inputs' configuration says.
     pub compacted: Compacted,
     /// Time.
@@ -109,7 +109,7 @@ impl Monitor {
                 if lag > 0
                     && let Some(timestamp) = backlog.timestamp_at(&stream.topic, partition.partition, next, ASK)?
                 {
-                    oldest = Some(oldest.map_or(timestamp, |known: crate::time::Millis| known.min(timestamp)));
+                    oldest = Some(oldest.map_or(timestamp, |known: crate::time::TimestampMs| known.min(timestamp)));
                 }
             }
             let config = admin.topic_config(&stream.topic)?;

@@ -17,40 +17,43 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use crate::engine::control::ControlPlane;
+use crate::engine::fence::{Fence, FenceLimits};
+use crate::engine::server::health::{EngineHealth, Readiness};
+use crate::engine::server::shutdown::{RunError, Shutdown, Threads};
+use crate::engine::status::writer::StatusDocuments;
+use crate::engine::worker::handover::Overdue;
 use crate::engine::worker::metrics;
 use crate::engine::worker::metrics::ControlMetrics;
-use crate::engine::status::writer::Documents;
-use crate::engine::server::shutdown::{Ending, RunError, Threads};
-use crate::engine::fence::{Fence, FenceLimits};
-use crate::engine::worker::handover::Overdue;
-use crate::engine::server::health::{EngineHealth, Readiness};
 
-use crate::engine::server::lag::{Compacted, Held, Monitor};
-use crate::engine::server::wiring::{KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen, status_producer};
-use crate::engine::fence::probe::Prober;
-use crate::engine::topic::provision::GrantFollower;
-use crate::engine::fence::epoch_report::{Reporter, Said};
+use crate::clock::Clock;
+use crate::config::{Config, Delivery};
 use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
-use crate::engine::server::start::Prepared;
-use crate::engine::status::StatusWriter;
-use crate::engine::topic::stored::epoch_key;
 use crate::engine::control::timers::Timers;
+use crate::engine::fence::epoch_report::{Reporter, WorkerEpochs};
+use crate::engine::fence::probe::Prober;
+use crate::engine::server::lag::{AssignedPartitions, Compacted, Monitor};
+use crate::engine::server::start::Prepared;
+use crate::engine::server::wiring::{
+    KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
+    status_producer,
+};
+use crate::engine::status::StatusWriter;
 use crate::engine::topic::names::TopicNames;
+use crate::engine::topic::provision::GrantFollower;
+use crate::engine::topic::stored::epoch_key;
 use crate::engine::upsert::changes;
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::Shared;
-use crate::clock::Clock;
-use crate::config::{Config, Delivery};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
 use crate::record::mapping::Mode;
-use crate::share::snapshot::Origin;
+use crate::share::snapshot::SnapshotOrigin;
 use crate::share::table::ShareTable;
 
 /// What `run` and `demo` hand the engine.
-pub struct Start {
+pub struct EngineInput {
     /// The configuration.
     pub config: Config,
     /// Where the cluster is.
@@ -68,11 +71,11 @@ pub struct Start {
 }
 
 /// Runs the engine until `stop` is raised or a part fails for good.
-pub fn run(start: Start) -> Result<(), RunError> {
+pub fn run(start: EngineInput) -> Result<(), RunError> {
     metrics::begin();
     refuse_what_is_missing(&start.config)?;
     warn_about(&start.config);
-    let ending = Ending::new(Arc::clone(&start.stop));
+    let ending = Shutdown::new(Arc::clone(&start.stop));
     let mut threads = Threads::new(ending.clone());
     // Before anything is asked of Kafka: whoever watches the process can see that it lives, and what it waits for.
     let readiness = Arc::new(Readiness::new(start.config.workers, Arc::clone(&start.stop), start::waits_for(&start.kafka)));
@@ -86,13 +89,13 @@ pub fn run(start: Start) -> Result<(), RunError> {
 }
 
 /// Waits for the cluster and starts the engine's parts; returns when all are started, or when `stop` is raised before.
-fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
+fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
-    let Start { config, kafka, clock, stop, topics_are_given, .. } = start;
+    let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written } = prepared;
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
 
-    let origin = Origin { cluster: cluster.clone(), topic: config.control.topic.clone() };
+    let origin = SnapshotOrigin { cluster: cluster.clone(), topic: config.control.topic.clone() };
     let table = snapshot::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
     let control_time = table.control_time();
     let first = Offset(table.epoch().0 + 1);
@@ -183,7 +186,7 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
         commands: commands.clone(),
         timers: news,
         is_elected,
-        documents: Documents::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
+        documents: StatusDocuments::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
         behind: None,
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),
@@ -191,8 +194,8 @@ fn begin(start: Start, readiness: &Readiness, threads: &mut Threads) -> Result<(
     threads.spawn("status", move || status.run().map_err(RunError::from));
 
     // The data plane.
-    let (held, overdue, compacted) = (Held::default(), Overdue::default(), Compacted::by_mode(&config.streams));
-    let said = Said::default();
+    let (held, overdue, compacted) = (AssignedPartitions::default(), Overdue::default(), Compacted::by_mode(&config.streams));
+    let said = WorkerEpochs::default();
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
         live: Arc::clone(&live),
@@ -275,7 +278,7 @@ fn warn_about(config: &Config) {
 }
 
 /// Binds `http.listen`, so that an address in use is an error at once, and serves until the process is told to stop.
-fn serve(start: &Start, readiness: &Arc<Readiness>, threads: &mut Threads) -> Result<(), RunError> {
+fn serve(start: &EngineInput, readiness: &Arc<Readiness>, threads: &mut Threads) -> Result<(), RunError> {
     let (address, failed) = (start.config.http_listen, |error: std::io::Error| RunError::Failed(format!("http: {error}")));
     let listener = http::bind(address)
         .map_err(|error| RunError::Configuration(format!("http.listen: {address} cannot be bound: {error}; choose another address")))?;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tracing::error;
 
-use crate::engine::worker::error::Ended;
+use crate::engine::worker::error::WorkerError;
 use crate::kafka::{AdminError, ClientError};
 use crate::transport::ConsumeError;
 
@@ -54,24 +54,24 @@ impl From<ConsumeError> for RunError {
     }
 }
 
-impl From<Ended> for RunError {
-    fn from(ended: Ended) -> Self {
+impl From<WorkerError> for RunError {
+    fn from(ended: WorkerError) -> Self {
         match ended {
-            Ended::Input(error) => error.into(),
-            Ended::Output(error) => Self::Failed(error.to_string()),
-            Ended::PositionLost { .. } | Ended::FencedTwice { .. } => Self::Configuration(ended.to_string()),
+            WorkerError::Input(error) => error.into(),
+            WorkerError::Output(error) => Self::Failed(error.to_string()),
+            WorkerError::PositionLost { .. } | WorkerError::FencedTwice { .. } => Self::Configuration(ended.to_string()),
         }
     }
 }
 
 /// How a running engine is ended, and why it did.
 #[derive(Clone)]
-pub struct Ending {
+pub struct Shutdown {
     stop: Arc<AtomicBool>,
     cause: Arc<Mutex<Option<RunError>>>,
 }
 
-impl Ending {
+impl Shutdown {
     pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
         Self { stop, cause: Arc::default() }
     }
@@ -96,12 +96,12 @@ impl Ending {
 
 /// The engine's threads; one that fails ends the process.
 pub(super) struct Threads {
-    ending: Ending,
+    ending: Shutdown,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    pub(super) fn new(ending: Ending) -> Self {
+    pub(super) fn new(ending: Shutdown) -> Self {
         Self { ending, handles: Vec::new() }
     }
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::engine::server::shutdown::RunError;
-use crate::engine::server::health::Readiness;
-use crate::engine::server::wiring::written_up_to;
-use crate::engine::topic::provision::Provisioner;
-use crate::engine::server::Start;
-use crate::engine::topic::spec::TopicSpecs;
-use crate::engine::topic::names::standing_topic;
 use crate::config::Config;
+use crate::engine::server::EngineInput;
+use crate::engine::server::health::Readiness;
+use crate::engine::server::shutdown::RunError;
+use crate::engine::server::wiring::written_up_to;
+use crate::engine::topic::names::standing_topic;
+use crate::engine::topic::provision::Provisioner;
+use crate::engine::topic::spec::TopicSpecs;
 use crate::id::Offset;
 use crate::kafka::{Admin, KafkaSettings};
 use crate::record::mapping::{Mode, Stream};
@@ -48,7 +48,7 @@ pub(super) fn waits_for(kafka: &KafkaSettings) -> String {
 
 /// Asks and checks until all is as it must be, however long the cluster does not answer; none where `stop` is raised before. The
 /// questions are asked on a thread of their own, so that a signal does not wait for an answer.
-pub(in crate::engine) fn prepare(start: &Start, readiness: &Readiness) -> Result<Option<Prepared>, RunError> {
+pub(in crate::engine) fn prepare(start: &EngineInput, readiness: &Readiness) -> Result<Option<Prepared>, RunError> {
     let (tell, told) = channel();
     let (config, kafka, stop) = (start.config.clone(), start.kafka.clone(), Arc::clone(&start.stop));
     let topics_are_given = start.topics_are_given;

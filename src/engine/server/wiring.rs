@@ -4,28 +4,30 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use crate::engine::control::Command;
-use crate::engine::worker::metrics::WorkerMetrics;
-use crate::engine::restore::{Desk, OpenArchive, ReadingDesk};
-use crate::engine::server::shutdown::RunError;
-use crate::engine::worker::handover::BESIDE_TRANSACTION;
-use crate::engine::restore::partition::Surroundings;
-use crate::engine::topic::provision::Provisioner;
-use crate::engine::control::snapshot;
-use crate::engine::status::CONTROL_PARTITION;
-use crate::engine::topic::stored::document_form;
-use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
-use crate::engine::upsert::Upserts;
-use crate::engine::upsert::changes::Hearing;
-use crate::engine::upsert::gate::{Gates, Progress};
-use crate::engine::upsert::reconcile::UpsertRules;
-use crate::engine::worker::{Aside, Shared, Worker, WorkerSettings};
 use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
+use crate::engine::control::ControlCommand;
+use crate::engine::control::snapshot;
+use crate::engine::restore::partition::RestoreContext;
+use crate::engine::restore::{OpenArchive, Restore, Restorer};
+use crate::engine::server::shutdown::RunError;
+use crate::engine::status::CONTROL_PARTITION;
+use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
+use crate::engine::topic::provision::Provisioner;
+use crate::engine::topic::stored::document_form;
+use crate::engine::upsert::Upserts;
+use crate::engine::upsert::changes::ChangeReceiver;
+use crate::engine::upsert::gate::{Gates, Progress};
+use crate::engine::upsert::reconcile::UpsertRules;
+use crate::engine::worker::handover::BESIDE_TRANSACTION;
+use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::worker::{Aside, Shared, Worker, WorkerSettings};
 use crate::id::{Offset, StreamIndex};
-use crate::kafka::{ClientError, CommittedOffsets, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings, Source, Writer};
+use crate::kafka::{
+    ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
+};
 use crate::record::mapping::Stream;
-use crate::share::snapshot::Origin;
+use crate::share::snapshot::SnapshotOrigin;
 use crate::share::table::ShareTable;
 use crate::transport::{ConsumeError, ProduceError};
 
@@ -44,13 +46,13 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
     kafka
 }
 
-pub(super) fn control_source(config: &Config) -> Source {
-    Source { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
+pub(super) fn control_source(config: &Config) -> InputTopic {
+    InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
 
 pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
 
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<Source>) -> MakeProducer {
+pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer {
     let kafka = kafka.clone();
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
@@ -72,7 +74,7 @@ pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Of
     answer.into_iter().next().flatten().map(|committed| committed.offset)
 }
 
-pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: Origin) -> crate::engine::status::Reopen<KafkaControlLog> {
+pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: SnapshotOrigin) -> crate::engine::status::Reopen<KafkaControlLog> {
     let (kafka, config) = (control_settings(kafka), config.clone());
     Box::new(move |needed: Offset| {
         let table = snapshot::load_before(&config.snapshot.path, needed, &origin, ShareTable::for_documents(config.fold_rules()));
@@ -93,7 +95,8 @@ pub(super) fn make_worker(
     keeps_notes: bool,
 ) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
     let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
-    let sources: Vec<Source> = config.streams.iter().map(|stream| Source { stream: stream.index, topic: stream.topic.clone() }).collect();
+    let sources: Vec<InputTopic> =
+        config.streams.iter().map(|stream| InputTopic { stream: stream.index, topic: stream.topic.clone() }).collect();
     let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
     let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
@@ -125,9 +128,9 @@ pub(super) fn make_worker(
 /// What a worker's upsert streams need of the rest of the engine.
 pub(super) struct UpsertParts {
     /// Told of changes by the fold.
-    pub(super) hearing: Hearing,
+    pub(super) hearing: ChangeReceiver,
     /// Asks the fold.
-    pub(super) commands: Sender<Command>,
+    pub(super) commands: Sender<ControlCommand>,
     /// Shared by all workers.
     pub(super) gates: Arc<Gates>,
 }
@@ -138,13 +141,13 @@ fn make_desk(
     names: &TopicNames,
     shared: &Shared,
     keeps_notes: bool,
-) -> Result<Box<dyn Desk>, RunError> {
+) -> Result<Box<dyn Restore>, RunError> {
     let (live, streams) = (Arc::clone(&shared.live), Arc::clone(&config.streams));
-    let around = Surroundings { live, streams, names: names.clone(), group: kafka.group.clone(), keeps_notes };
+    let around = RestoreContext { live, streams, names: names.clone(), group: kafka.group.clone(), keeps_notes };
     let kafka = kafka.clone();
     let open: OpenArchive<KafkaArchive> =
         Arc::new(move || KafkaArchive::open(&kafka).map_err(|error| ConsumeError::Unavailable(error.to_string())));
-    let desk = ReadingDesk::start(&around, &open, &shared.stop);
+    let desk = Restorer::start(&around, &open, &shared.stop);
     Ok(Box::new(desk.map_err(|error| RunError::Failed(format!("no thread to read partitions: {error}")))?))
 }
 
@@ -211,7 +214,7 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
 pub(super) struct ReopeningWriter {
     settings: KafkaSettings,
     topic: String,
-    writer: Option<Writer>,
+    writer: Option<EventWriter>,
 }
 
 impl ReopeningWriter {
@@ -223,7 +226,7 @@ impl ReopeningWriter {
 /// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
 pub(super) struct ReopeningState {
     settings: KafkaSettings,
-    writer: Option<Writer>,
+    writer: Option<EventWriter>,
 }
 
 impl ReopeningState {
@@ -237,8 +240,8 @@ impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                let made =
-                    Writer::open(&self.settings, STATE, ACKNOWLEDGED_WITHIN).map_err(|error| ProduceError::Fatal(error.to_string()))?;
+                let made = EventWriter::open(&self.settings, STATE, ACKNOWLEDGED_WITHIN)
+                    .map_err(|error| ProduceError::Fatal(error.to_string()))?;
                 self.writer.insert(made)
             }
         };
@@ -256,7 +259,7 @@ impl crate::transport::ControlWriter for ReopeningWriter {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                let made = Writer::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
+                let made = EventWriter::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
                     .map_err(|error| ProduceError::Fatal(error.to_string()))?;
                 self.writer.insert(made)
             }

@@ -14,16 +14,16 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::control::{self, Command, Following};
-use crate::engine::status::writer::{Documents, Unwritten};
-use crate::engine::control::timers::DueShares;
+use super::control::{self, ControlCommand, Following};
 use crate::clock::{BootTime, Clock};
+use crate::engine::control::timers::DueShares;
+use crate::engine::status::writer::{StatusDocuments, StatusUnwritten};
 use crate::id::{Offset, StreamIndex};
 use crate::live::Live;
 use crate::share::table::ShareTable;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{
-    Change, ConsumeError, ControlLog, ControlRecord, GroupConsumer, ProduceError, SourcePartition, TransactionalProducer,
+    AssignmentChange, ConsumeError, ControlLog, ControlRecord, GroupConsumer, ProduceError, SourcePartition, TransactionalProducer,
 };
 
 /// The control topic's one partition, as the election group knows it.
@@ -40,7 +40,7 @@ const FOLLOW_ROOM: usize = 20_000;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the control topic with a table folded up to some offset at or below the one given.
-pub type Reopen<L> = Box<dyn FnMut(Offset) -> Result<(L, ShareTable, Millis), ConsumeError> + Send>;
+pub type Reopen<L> = Box<dyn FnMut(Offset) -> Result<(L, ShareTable, TimestampMs), ConsumeError> + Send>;
 
 /// What the status writer needs.
 pub struct StatusWriter<C, P, L> {
@@ -53,13 +53,13 @@ pub struct StatusWriter<C, P, L> {
     /// Says how far the fold of this process has come.
     pub live: Arc<Live>,
     /// To the control thread.
-    pub commands: Sender<Command>,
+    pub commands: Sender<ControlCommand>,
     /// To the timers.
     pub timers: Sender<DueShares>,
     /// Raised while this instance is the status writer.
     pub is_elected: Arc<AtomicBool>,
     /// What is to be written.
-    pub documents: Documents,
+    pub documents: StatusDocuments,
     /// The second reading of the log, while there is one.
     pub behind: Option<Behind<L>>,
     /// Time.
@@ -72,7 +72,7 @@ pub struct StatusWriter<C, P, L> {
 pub struct Behind<L> {
     log: L,
     table: ShareTable,
-    control_time: Millis,
+    control_time: TimestampMs,
     /// Read, and left for later because they lie behind what was asked for.
     unfolded: VecDeque<ControlRecord>,
 }
@@ -85,7 +85,7 @@ impl<L: ControlLog> Behind<L> {
 
     /// Folds some records before `until`, as many as one transaction should write; answers whether there were any left. After an
     /// error it must not be used again.
-    fn fold(&mut self, until: Offset, documents: &mut Documents) -> Result<bool, ConsumeError> {
+    fn fold(&mut self, until: Offset, documents: &mut StatusDocuments) -> Result<bool, ConsumeError> {
         if self.position()? >= until {
             return Ok(false);
         }
@@ -122,8 +122,8 @@ impl From<ProduceError> for Over {
     }
 }
 
-impl From<Unwritten> for Over {
-    fn from(Unwritten(why): Unwritten) -> Self {
+impl From<StatusUnwritten> for Over {
+    fn from(StatusUnwritten(why): StatusUnwritten) -> Self {
         Self::Failed(why)
     }
 }
@@ -188,12 +188,12 @@ where
         let polled = self.election.poll(wait, 1, &mut unread, &mut changes);
         for change in changes {
             match change {
-                Change::Assigned(partitions) if partitions.contains(&CONTROL_PARTITION) => {
+                AssignmentChange::Assigned(partitions) if partitions.contains(&CONTROL_PARTITION) => {
                     // The fold reads the topic; this consumer only stands for the election.
                     self.election.pause()?;
                     answer = Some(true);
                 }
-                Change::Revoked(partitions) if partitions.contains(&CONTROL_PARTITION) => answer = Some(false),
+                AssignmentChange::Revoked(partitions) if partitions.contains(&CONTROL_PARTITION) => answer = Some(false),
                 _ => {}
             }
         }
@@ -240,7 +240,7 @@ where
 
     fn follow(&self, from: Offset, follower: SyncSender<Following>) -> Result<Offset, Over> {
         let (reply, answer) = sync_channel(1);
-        self.commands.send(Command::Follow { from, follower, reply }).map_err(|_| Over::Left)?;
+        self.commands.send(ControlCommand::Follow { from, follower, reply }).map_err(|_| Over::Left)?;
         loop {
             match answer.recv_timeout(Duration::from_millis(100)) {
                 Ok(first) => return Ok(first),

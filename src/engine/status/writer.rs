@@ -6,19 +6,19 @@ use std::sync::atomic::AtomicBool;
 
 use tracing::{error, warn};
 
+use crate::clock::Clock;
 use crate::engine::control::FoldedRecord;
-use crate::engine::worker::metrics;
-use crate::engine::output::dead_letter::Letter;
-use crate::engine::output::route::{RouteIndex, Routes, Use};
+use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::lookup;
-use crate::engine::output::lookup::{TopicKind, TopicMaker, Unseen, Wanted};
+use crate::engine::output::lookup::{LookupError, TopicKind, TopicMaker, TopicQuery};
+use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::status::CONTROL_PARTITION;
 use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, TopicNames};
-use crate::clock::Clock;
+use crate::engine::worker::metrics;
 use crate::id::{Offset, StreamIndex, TenantId};
-use crate::record::dead_letter::Reason;
+use crate::record::dead_letter::DeadLetterReason;
 use crate::share::status::{StatusDocument, StatusTopic};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// Tenants' status topics are routes like any other; no configured stream has this index.
@@ -31,16 +31,16 @@ const UNNAMED_AT_MOST: u32 = 3;
 /// Why nothing was written. What is pending stays.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unwritten(pub String);
+pub struct StatusUnwritten(pub String);
 
-impl From<ProduceError> for Unwritten {
+impl From<ProduceError> for StatusUnwritten {
     fn from(error: ProduceError) -> Self {
         Self(error.to_string())
     }
 }
 
 /// Folded records whose documents are to be written, in the order of the log.
-pub struct Documents {
+pub struct StatusDocuments {
     /// Names of output topics.
     pub names: TopicNames,
     /// Creates missing topics.
@@ -57,10 +57,10 @@ pub struct Documents {
     /// Transactions that failed in a row without a word about which topic it was.
     unnamed: u32,
     /// Dead letters of the transaction under way.
-    letters: Vec<Reason>,
+    letters: Vec<DeadLetterReason>,
 }
 
-impl Documents {
+impl StatusDocuments {
     /// With nothing pending.
     pub fn new(names: TopicNames, topic_maker: Arc<dyn TopicMaker>, clock: Arc<dyn Clock>, stop: Arc<AtomicBool>) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Documents {
 
     /// Writes what is pending with the offset to go on from, in one transaction; a tenant topic that fails is opened
     /// and its documents go to the dead letters.
-    pub fn write<P: TransactionalProducer>(&mut self, producer: &mut P, membership: Option<&P::Membership>) -> Result<(), Unwritten> {
+    pub fn write<P: TransactionalProducer>(&mut self, producer: &mut P, membership: Option<&P::Membership>) -> Result<(), StatusUnwritten> {
         let Some(last) = self.pending.last() else { return Ok(()) };
         let next = Offset(last.offset.0 + 1);
         loop {
@@ -153,7 +153,7 @@ impl Documents {
     }
 
     /// Opens the routes that failed; an error if anything else did too, and the turn must begin again.
-    fn judge(&mut self, errors: Vec<ProduceError>, is_fatal: bool) -> Result<(), Unwritten> {
+    fn judge(&mut self, errors: Vec<ProduceError>, is_fatal: bool) -> Result<(), StatusUnwritten> {
         let mut is_routes_alone = !is_fatal;
         let mut unwritten = None;
         for error in errors {
@@ -163,14 +163,14 @@ impl Documents {
                         error!(topic, reason, "status topic failed: its documents go to the dead letters until it answers again");
                         self.routes.failed(route, reason, self.clock.boot());
                     }
-                    None => unwritten = Some(Unwritten(format!("{topic}: {reason}"))),
+                    None => unwritten = Some(StatusUnwritten(format!("{topic}: {reason}"))),
                 },
                 ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
-                    Some(route) if self.routes.doubted(route, self.clock.boot()) => {
+                    Some(route) if self.routes.unresponsive(route, self.clock.boot()) => {
                         error!(topic, reason, "status topic does not answer: its documents go to the dead letters until it does");
                         self.routes.failed(route, reason, self.clock.boot());
                     }
-                    _ => unwritten = Some(Unwritten(format!("{topic}: {reason}"))),
+                    _ => unwritten = Some(StatusUnwritten(format!("{topic}: {reason}"))),
                 },
                 other if is_routes_alone => {
                     is_routes_alone = false;
@@ -185,7 +185,7 @@ impl Documents {
             None => {
                 self.unnamed += 1;
                 self.suspect_mail();
-                Err(Unwritten("status transaction aborted".into()))
+                Err(StatusUnwritten("status transaction aborted".into()))
             }
         }
     }
@@ -213,7 +213,7 @@ impl Documents {
     }
 
     /// Looks at the mailer's topic if something in it is to be taken back. Where it is missing there is nothing: it stays unseen.
-    fn see_mail<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), Unwritten> {
+    fn see_mail<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), StatusUnwritten> {
         let route = mail_route(&mut self.routes);
         let now = self.clock.boot();
         let is_needed = self.pending.iter().any(|record| !record.closed.is_empty());
@@ -226,7 +226,7 @@ impl Documents {
                 return Ok(());
             }
             Ok(false) => return Ok(()),
-            Err(ProduceError::Unreachable { reason, .. }) if !self.routes.doubted(route, now) => return Err(Unwritten(reason)),
+            Err(ProduceError::Unreachable { reason, .. }) if !self.routes.unresponsive(route, now) => return Err(StatusUnwritten(reason)),
             Err(ProduceError::Unreachable { reason, .. } | ProduceError::Route { reason, .. }) => reason,
             Err(other) => return Err(other.into()),
         };
@@ -238,7 +238,7 @@ impl Documents {
         Ok(())
     }
 
-    fn see_routes<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), Unwritten> {
+    fn see_routes<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), StatusUnwritten> {
         let mut unseen = Vec::new();
         for document in self.pending.iter().flat_map(|record| &record.documents) {
             let StatusTopic::Tenant(tenant) = &document.topic else { continue };
@@ -249,18 +249,20 @@ impl Documents {
         }
         unseen.sort_unstable();
         unseen.dedup();
-        let wanted = |route: &RouteIndex| Wanted {
+        let wanted = |route: &RouteIndex| TopicQuery {
             topic: self.routes.get(*route).topic.clone(),
             kind: TopicKind::Status,
             is_waited_for: self.routes.is_new(*route),
         };
-        let wanted: Vec<Wanted> = unseen.iter().map(wanted).collect();
+        let wanted: Vec<TopicQuery> = unseen.iter().map(wanted).collect();
         let seen = lookup::see(producer, &*self.topic_maker, &*self.clock, &self.stop, &wanted)?;
         for (route, seen) in unseen.into_iter().zip(seen) {
             let seen = match seen {
                 Ok(_) => Ok(()),
-                Err(Unseen::Unreachable(reason)) if !self.routes.doubted(route, self.clock.boot()) => return Err(Unwritten(reason)),
-                Err(Unseen::Failed(reason) | Unseen::Unreachable(reason)) => Err(reason),
+                Err(LookupError::Unreachable(reason)) if !self.routes.unresponsive(route, self.clock.boot()) => {
+                    return Err(StatusUnwritten(reason));
+                }
+                Err(LookupError::Failed(reason) | LookupError::Unreachable(reason)) => Err(reason),
             };
             match seen {
                 Ok(()) => self.routes.ready(route, self.clock.boot()),
@@ -300,7 +302,7 @@ impl Documents {
                 }
             }
             // Each closed with a document of that control time.
-            let timestamp = record.documents.first().map_or(Millis(0), |document| document.timestamp);
+            let timestamp = record.documents.first().map_or(TimestampMs(0), |document| document.timestamp);
             for share in &record.closed {
                 let route = mail_route(&mut self.routes);
                 let key = share.as_str().as_bytes();
@@ -339,12 +341,12 @@ fn mail_route(routes: &mut Routes) -> RouteIndex {
 }
 
 /// The dead letter of a tombstone that the mailer's topic did not take.
-fn untaken(names: &TopicNames, key: &[u8], timestamp: Millis, offset: Offset, reason: &str) -> Letter {
-    Letter {
+fn untaken(names: &TopicNames, key: &[u8], timestamp: TimestampMs, offset: Offset, reason: &str) -> OwnedDeadLetter {
+    OwnedDeadLetter {
         topic: names.control.clone(),
         partition: 0,
         offset,
-        reason: Reason::RouteFailed,
+        reason: DeadLetterReason::RouteFailed,
         message: format!("route {INVITATIONS} failed: {reason}"),
         key: Some(key.to_vec()),
         value: None,
@@ -363,12 +365,12 @@ fn put_document<P: TransactionalProducer>(producer: &mut P, topic: &str, documen
     })
 }
 
-fn diverted(names: &TopicNames, tenant: &TenantId, document: &StatusDocument, offset: Offset, reason: &str) -> Letter {
-    Letter {
+fn diverted(names: &TopicNames, tenant: &TenantId, document: &StatusDocument, offset: Offset, reason: &str) -> OwnedDeadLetter {
+    OwnedDeadLetter {
         topic: names.control.clone(),
         partition: 0,
         offset,
-        reason: Reason::RouteFailed,
+        reason: DeadLetterReason::RouteFailed,
         message: format!("route {} failed: {reason}", names.of_status(tenant)),
         key: Some(document.key.clone().into_bytes()),
         value: Some(document.value.clone()),
@@ -395,15 +397,15 @@ mod tests {
         }
     }
 
-    fn documents(offsets: std::ops::Range<i64>) -> Documents {
+    fn documents(offsets: std::ops::Range<i64>) -> StatusDocuments {
         let names = TopicNames { control: "c".into(), template: OutputTemplate::standard() };
-        let mut documents = Documents::new(names, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
+        let mut documents = StatusDocuments::new(names, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
         documents.restart(Offset(offsets.start));
         for offset in offsets {
             let document = StatusDocument {
                 topic: StatusTopic::Shares,
                 key: "s".into(),
-                timestamp: Millis(0),
+                timestamp: TimestampMs(0),
                 value: offset.to_string().into_bytes(),
             };
             documents.push(Arc::new(FoldedRecord {

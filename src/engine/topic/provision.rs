@@ -9,8 +9,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
-use crate::engine::topic::spec::TopicSpecs;
 use crate::engine::topic::names::TopicNames;
+use crate::engine::topic::spec::TopicSpecs;
 use crate::kafka::{Admin, AdminError, ClientError, Created};
 use crate::live::Live;
 use crate::record::mapping::Stream;

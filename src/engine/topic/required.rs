@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::spec::TopicSpecs;
-use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, TopicNames, standing_topic};
 use crate::config::Config;
+use crate::engine::output::lookup::TopicKind;
+use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, TopicNames, standing_topic};
+use crate::engine::topic::spec::TopicSpecs;
 use crate::id::TenantId;
 use crate::kafka::{TopicShape, TopicSpec};
 use crate::record::mapping::Mode;

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::{Config, OutputConfig};
 use crate::engine::output::lookup::TopicKind;
 use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE};
-use crate::config::{Config, OutputConfig};
 use crate::kafka::TopicSpec;
 
 /// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.

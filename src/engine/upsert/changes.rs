@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// So many publishes may wait for a worker. One that is further behind starts its upsert partitions anew.
 const MOST_WAITING: usize = 10_000;
@@ -22,14 +22,14 @@ pub struct Work {
     /// Its asset.
     pub asset: AssetId,
     /// Control time of the event, or the moment itself: the time of a tombstone that follows.
-    pub cause: Millis,
+    pub cause: TimestampMs,
     /// The streams that the share showed after it: a tombstone of one of these is due to something else.
     pub shown: StreamSet,
 }
 
 impl Work {
     /// Of what the table answers.
-    pub fn of(touched: Touched, cause: Millis, shown: StreamSet) -> Self {
+    pub fn of(touched: Touched, cause: TimestampMs, shown: StreamSet) -> Self {
         let Touched { share, owner, asset } = touched;
         Self { share, owner, asset, cause, shown }
     }
@@ -41,7 +41,7 @@ pub struct ProfileChange {
     /// The profile.
     pub profile: ProfileSlot,
     /// Control time of the event.
-    pub cause: Millis,
+    pub cause: TimestampMs,
     /// The streams that it has a section for now.
     pub shown: StreamSet,
 }
@@ -54,7 +54,7 @@ pub struct Changes {
     /// Profiles that are not what they were.
     pub profiles: Vec<ProfileChange>,
     /// Decisions are made at this time or later: moments up to it are among the touched.
-    pub now: Option<Millis>,
+    pub now: Option<TimestampMs>,
     /// With this, everything up to this epoch has been told.
     pub through: Epoch,
 }
@@ -74,26 +74,26 @@ impl Changes {
 
 /// Where the fold tells one worker.
 #[derive(Debug, Clone)]
-pub struct Teller {
+pub struct ChangeSender {
     changes: SyncSender<Arc<Changes>>,
     is_missed: Arc<AtomicBool>,
 }
 
 /// Where a worker hears it.
 #[derive(Debug)]
-pub struct Hearing {
+pub struct ChangeReceiver {
     changes: Receiver<Arc<Changes>>,
     is_missed: Arc<AtomicBool>,
 }
 
 /// The two ends. The fold never waits for a worker, because a fold that waits closes the fence.
-pub fn hearing() -> (Teller, Hearing) {
+pub fn hearing() -> (ChangeSender, ChangeReceiver) {
     let (tell, changes) = sync_channel(MOST_WAITING);
     let is_missed = Arc::<AtomicBool>::default();
-    (Teller { changes: tell, is_missed: Arc::clone(&is_missed) }, Hearing { changes, is_missed })
+    (ChangeSender { changes: tell, is_missed: Arc::clone(&is_missed) }, ChangeReceiver { changes, is_missed })
 }
 
-impl Teller {
+impl ChangeSender {
     /// Tells; what does not fit is missed.
     pub fn tell(&self, changes: &Arc<Changes>) {
         if self.changes.try_send(Arc::clone(changes)).is_err() {
@@ -102,14 +102,14 @@ impl Teller {
     }
 }
 
-impl Hearing {
+impl ChangeReceiver {
     /// What was told since the last call, in order. Whoever loads the view behind this call has all of it in the view.
     pub fn next(&self) -> Option<Arc<Changes>> {
         self.changes.try_recv().ok()
     }
 
     /// Whether something was missed since the last call: what is known of shares is worth nothing then.
-    pub fn has_missed(&self) -> bool {
+    pub fn overflowed(&self) -> bool {
         self.is_missed.swap(false, Ordering::Acquire)
     }
 }
@@ -121,11 +121,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_missed_once() {
         let (teller, hearing) = hearing();
-        let changes = Arc::new(Changes { now: Some(Millis(1)), ..Changes::default() });
+        let changes = Arc::new(Changes { now: Some(TimestampMs(1)), ..Changes::default() });
         (0..MOST_WAITING).for_each(|_| teller.tell(&changes));
-        assert!(!hearing.has_missed());
+        assert!(!hearing.overflowed());
         teller.tell(&changes);
-        assert!(hearing.has_missed() && !hearing.has_missed());
+        assert!(hearing.overflowed() && !hearing.overflowed());
         assert_eq!(std::iter::from_fn(|| hearing.next()).count(), MOST_WAITING);
     }
 }

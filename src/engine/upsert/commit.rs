@@ -5,21 +5,21 @@ use super::Upserts;
 use super::partition::UpsertPartition;
 use super::reconcile::{Reconciler, Refusals};
 use super::writes::{Bytes, Write};
-use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::id::Offset;
 use crate::live::View;
-use crate::record::dead_letter::Reason;
+use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Stream;
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::PartitionState;
-use crate::time::Moment;
+use crate::time::TimestampNs;
 use crate::transport::InputOffset;
 
 impl Upserts {
     /// Takes writes out whose routes do not take anything now. What a route is owed is looked at again when it is tried again.
     /// With `letters` its documents are dead letters besides, each once.
-    pub fn divert(&mut self, routes: &Routes, letters: Option<&mut Vec<Letter>>, is_diverted: impl FnMut(RouteIndex) -> bool) {
+    pub fn divert(&mut self, routes: &Routes, letters: Option<&mut Vec<OwnedDeadLetter>>, is_diverted: impl FnMut(RouteIndex) -> bool) {
         let diverted = self.reconciler.writes.divert(is_diverted);
         let mut letters = letters;
         for write in diverted {
@@ -44,7 +44,7 @@ impl Upserts {
     }
 
     /// The offsets and notes that the transaction has to send, behind everything that may be diverted.
-    pub fn offsets(&mut self, view: &View, time: Moment, routes: &Routes) -> Vec<InputOffset> {
+    pub fn offsets(&mut self, view: &View, time: TimestampNs, routes: &Routes) -> Vec<InputOffset> {
         let (is_done, heard) = (self.queue.is_taken(), self.queue.through());
         let mut offsets = Vec::new();
         for held in &mut self.partitions {
@@ -93,16 +93,16 @@ impl Upserts {
     }
 }
 
-fn failed_letter(streams: &[Stream], routes: &Routes, write: &Write, key: &[u8], value: Option<&[u8]>) -> Letter {
+fn failed_letter(streams: &[Stream], routes: &Routes, write: &Write, key: &[u8], value: Option<&[u8]>) -> OwnedDeadLetter {
     let why = routes.open_reason(write.route).unwrap_or("no leader for it is seen");
-    Letter {
+    OwnedDeadLetter {
         topic: streams[usize::from(write.source.stream.0)].topic.clone(),
         partition: write.source.partition,
         offset: write.origin.unwrap_or(Offset(-1)),
         timestamp: write.timestamp,
         key: Some(key.to_vec()),
         value: value.map(<[u8]>::to_vec),
-        reason: Reason::RouteFailed,
+        reason: DeadLetterReason::RouteFailed,
         message: format!("route {} failed: {why}", routes.get(write.route).topic),
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::id::{Epoch, StreamIndex, TenantId};
 use crate::sink_state::gate::Reached;
 use crate::sink_state::note::Reconciled;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::ConsumeError;
 
 /// The partitions are asked this often while somebody waits.
@@ -35,7 +35,7 @@ pub struct Reopened {
     /// Whose.
     pub target: TenantId,
     /// When it was found to be there again: what was written before may be gone.
-    pub at: Millis,
+    pub at: TimestampMs,
 }
 
 /// The gates of all upsert streams of this process, shared by its workers.
@@ -69,7 +69,7 @@ impl Gates {
     }
 
     /// A target's topic was away: whatever this process's workers have written to it may be gone. Answers its place in `reopened_since(0)`.
-    pub fn reopened(&self, stream: StreamIndex, target: &TenantId, at: Millis) -> usize {
+    pub fn reopened(&self, stream: StreamIndex, target: &TenantId, at: TimestampMs) -> usize {
         let mut reopened = self.reopened.lock().expect("only appended to");
         reopened.push(Reopened { stream, target: target.clone(), at });
         reopened.len() - 1
@@ -143,7 +143,7 @@ mod tests {
         let gates = Gates::new(1);
         let (stream, acme, zenith) = (StreamIndex(0), TenantId::parse("acme").unwrap(), TenantId::parse("zenith").unwrap());
         let note = |epoch, owed: &[&TenantId]| {
-            Some(Reconciled { epoch: Epoch(epoch), time: Millis(0), owed: owed.iter().map(|t| (*t).clone()).collect() })
+            Some(Reconciled { epoch: Epoch(epoch), time: TimestampMs(0), owed: owed.iter().map(|t| (*t).clone()).collect() })
         };
         assert!(!gates.is_awaited(stream));
         assert!(!gates.passes(stream, &acme, Epoch(5)) && gates.is_awaited(stream));

@@ -28,23 +28,23 @@ pub use self::work::Now;
 pub use self::writes::{Bytes, Write};
 
 use self::arrived::ArrivedDocuments;
-use self::changes::Hearing;
+use self::changes::ChangeReceiver;
 use self::gate::{Gates, Reopened};
 use self::owed::OwedShares;
-use self::partition::{State, UpsertPartition};
+use self::partition::{PartitionPhase, UpsertPartition};
 use self::queue::WorkQueue;
 use self::reconcile::{Reconciler, UpsertRules};
 use self::work::is_active;
-use super::control::Command;
-use crate::engine::restore::Desk;
-use crate::engine::restore::request::{Job, News, Read};
-use crate::engine::output::route::{RouteIndex, Routes, Use};
+use super::control::ControlCommand;
 use crate::clock::BootTime;
+use crate::engine::output::route::{RouteIndex, Routes, Use};
+use crate::engine::restore::Restore;
+use crate::engine::restore::request::{RestoreEvent, RestorePayload, RestoreRequest};
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
 use crate::sink_state::partition::PartitionState;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
 /// Documents read back at a time.
@@ -75,8 +75,8 @@ impl Upserts {
         mask_secret: Option<&[u8]>,
         streams: Arc<[Stream]>,
         gates: Arc<Gates>,
-        hearing: Hearing,
-        commands: Sender<Command>,
+        hearing: ChangeReceiver,
+        commands: Sender<ControlCommand>,
     ) -> Self {
         Self {
             queue: WorkQueue::new(hearing, commands),
@@ -99,11 +99,11 @@ impl Upserts {
 
     /// A partition was assigned, or has been begun: it is read before anything of it flows.
     /// Where it was begun its position is known.
-    pub fn arrive(&mut self, partition: SourcePartition, position: Option<Offset>, desk: &mut dyn Desk) {
+    pub fn arrive(&mut self, partition: SourcePartition, position: Option<Offset>, desk: &mut dyn Restore) {
         self.leave(&[partition]);
         self.lives += 1;
         let held = UpsertPartition::new(partition, self.lives);
-        desk.ask(Job::Load(held.ticket.clone(), position));
+        desk.ask(RestoreRequest::Load(held.ticket.clone(), position));
         self.partitions.push(held);
     }
 
@@ -119,13 +119,13 @@ impl Upserts {
     }
 
     /// Nothing is decided at an earlier time than moments that were announced.
-    pub fn not_before(&self) -> Millis {
+    pub fn not_before(&self) -> TimestampMs {
         self.queue.announced()
     }
 
     /// Takes in what the fold has to say. The view is loaded after this call. Returns whether something was missed: every
     /// partition must be read again then.
-    pub fn listen(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Desk) -> bool {
+    pub fn listen(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Restore) -> bool {
         let is_missed = self.queue.hear();
         if self.partitions.is_empty() {
             // Whatever is assigned later is read with all of this in the view.
@@ -141,20 +141,24 @@ impl Upserts {
     }
 
     /// Whether documents may be handed in: those in hand are memory.
-    pub fn has_hands_free(&self) -> bool {
+    pub fn can_accept(&self) -> bool {
         self.arrived.can_accept()
     }
 
     /// Takes in what was read.
-    pub fn take(&mut self, news: News) {
-        let News { partition, life, what } = news;
+    pub fn take(&mut self, news: RestoreEvent) {
+        let RestoreEvent { partition, life, what } = news;
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else { return };
         match what {
             // Reading that failed behind this is begun anew and tells it once more: the partition may have gone on since.
-            Read::Loaded(loaded) if matches!(held.state, State::Loading) => held.state = State::Loaded(loaded),
-            Read::Loaded(_) => {}
-            Read::Documents { records, fetched } => self.arrived.push(partition, life, records, fetched),
-            Read::Unbegun { .. } | Read::Failed(_) | Read::Notes(..) | Read::Again { .. } | Read::Gap(..) => {}
+            RestorePayload::Loaded(loaded) if matches!(held.state, PartitionPhase::Loading) => held.state = PartitionPhase::Loaded(loaded),
+            RestorePayload::Loaded(_) => {}
+            RestorePayload::Documents { records, fetched } => self.arrived.push(partition, life, records, fetched),
+            RestorePayload::Unbegun { .. }
+            | RestorePayload::Failed(_)
+            | RestorePayload::Notes(..)
+            | RestorePayload::Again { .. }
+            | RestorePayload::Gap(..) => {}
         }
     }
 
@@ -178,23 +182,23 @@ impl Upserts {
         }
     }
 
-    fn fetch(&mut self, desk: &mut dyn Desk) {
+    fn fetch(&mut self, desk: &mut dyn Restore) {
         for held in &mut self.partitions {
             if held.active().is_none() || !held.in_flight.is_empty() || held.fetch.is_empty() {
                 continue;
             }
             let offsets: Vec<Offset> = std::iter::from_fn(|| held.fetch.pop_first()).take(FETCH_AT_ONCE).collect();
             held.in_flight.clone_from(&offsets);
-            desk.ask(Job::Fetch(held.ticket.clone(), offsets));
+            desk.ask(RestoreRequest::Fetch(held.ticket.clone(), offsets));
         }
     }
 
     /// Whether there is something to do besides records.
     pub fn has_work(&self, view: &View, routes: &Routes) -> bool {
         let waits = |held: &UpsertPartition| match &held.state {
-            State::Loading => false,
-            State::Loaded(loaded) => loaded.note.epoch <= view.graph.epoch(),
-            State::Active(_) => {
+            PartitionPhase::Loading => false,
+            PartitionPhase::Loaded(loaded) => loaded.note.epoch <= view.graph.epoch(),
+            PartitionPhase::Active(_) => {
                 !held.gone_for_good().is_empty()
                     || held.has_news(view, self.queue.through())
                     || held.owed != self.owed.targets(held.source().stream, routes)
@@ -225,7 +229,7 @@ impl Upserts {
 
     /// A topic that was missing, or open, takes records again: it may be another one of the name, so everything that was written to
     /// it before this transaction is written again. Where that is anything the other workers of the process hear of it.
-    pub fn reopened(&mut self, tenant: &TenantId, stream: StreamIndex, at: Millis) {
+    pub fn reopened(&mut self, tenant: &TenantId, stream: StreamIndex, at: TimestampMs) {
         if self.write_again_to(tenant, stream) > 0 {
             self.reopened_here.push(self.gates.reopened(stream, tenant, at));
         }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use super::arrived::Answered;
 use super::changes::Work;
 use super::gate::Reopened;
-use crate::engine::restore::request::{Found, Loaded, Ticket};
+use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::live::View;
 use crate::sink_state::entry::Digest;
@@ -19,7 +19,7 @@ use crate::transport::SourcePartition;
 
 /// How far a partition has come.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum PartitionPhase {
     /// It is being read.
     Loading,
     /// It is read and waits until today's graph and time are no older than its last owner's.
@@ -32,9 +32,9 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct UpsertPartition {
     /// Its ticket.
-    pub ticket: Ticket,
+    pub ticket: Assignment,
     /// How far it has come.
-    pub state: State,
+    pub state: PartitionPhase,
     /// Documents to be read back.
     pub fetch: BTreeSet<Offset>,
     /// Those asked for, rising.
@@ -63,8 +63,8 @@ impl UpsertPartition {
     /// A partition that was just assigned.
     pub(super) fn new(partition: SourcePartition, life: u64) -> Self {
         Self {
-            ticket: Ticket { partition, life, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() },
-            state: State::Loading,
+            ticket: Assignment { partition, life, cancelled: Arc::<AtomicBool>::default(), progress: Arc::default() },
+            state: PartitionPhase::Loading,
             fetch: BTreeSet::new(),
             in_flight: Vec::new(),
             gone: Vec::new(),
@@ -87,16 +87,16 @@ impl UpsertPartition {
     /// What is known of it, once its records flow.
     pub(super) fn active(&self) -> Option<&PartitionState> {
         match &self.state {
-            State::Active(state) => Some(state),
-            State::Loading | State::Loaded(_) => None,
+            PartitionPhase::Active(state) => Some(state),
+            PartitionPhase::Loading | PartitionPhase::Loaded(_) => None,
         }
     }
 
     /// The same, to change it.
     pub(super) fn active_mut(&mut self) -> Option<&mut PartitionState> {
         match &mut self.state {
-            State::Active(state) => Some(state),
-            State::Loading | State::Loaded(_) => None,
+            PartitionPhase::Active(state) => Some(state),
+            PartitionPhase::Loading | PartitionPhase::Loaded(_) => None,
         }
     }
 
@@ -165,8 +165,8 @@ impl UpsertPartition {
 
     /// Its records may flow from here on; answers what was found standing. What was written to one of these topics before it was
     /// away is written again.
-    pub(super) fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<Found>)> {
-        let State::Loaded(loaded) = std::mem::replace(&mut self.state, State::Loading) else { return None };
+    pub(super) fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<FoundEntry>)> {
+        let PartitionPhase::Loaded(loaded) = std::mem::replace(&mut self.state, PartitionPhase::Loading) else { return None };
         let Loaded { position, note, documents, standing } = *loaded;
         let mut state = PartitionState::new(self.source().stream, position, documents);
         for found in &standing {
@@ -175,7 +175,7 @@ impl UpsertPartition {
             let digest = if was_away { Digest(0) } else { found.stood.digest };
             state.found(found.share.clone(), SinkEntry { digest, ..found.stood.clone() });
         }
-        self.state = State::Active(Box::new(state));
+        self.state = PartitionPhase::Active(Box::new(state));
         // What the last owner was owed stands in the note until one without it is written, and keeps gates closed.
         self.owed.clone_from(&note.owed);
         self.note = note;
@@ -186,7 +186,7 @@ impl UpsertPartition {
 
 impl Drop for UpsertPartition {
     fn drop(&mut self) {
-        self.ticket.is_unwanted.store(true, Ordering::Relaxed);
+        self.ticket.cancelled.store(true, Ordering::Relaxed);
     }
 }
 
@@ -196,15 +196,15 @@ mod tests {
 
     use super::*;
     use crate::id::StreamIndex;
-    use crate::time::Millis;
+    use crate::time::TimestampMs;
 
     #[test]
     fn what_the_last_owner_was_owed_is_to_be_taken_out_of_the_note() {
         let mut held = UpsertPartition::new(SourcePartition { stream: StreamIndex(0), partition: 0 }, 1);
         let owed = BTreeSet::from([TenantId::parse("acme").unwrap()]);
-        let note = Reconciled { epoch: Epoch(7), time: Millis(0), owed: owed.clone() };
+        let note = Reconciled { epoch: Epoch(7), time: TimestampMs(0), owed: owed.clone() };
         let loaded = Loaded { position: Offset(3), note, documents: FxHashMap::default(), standing: Vec::new() };
-        held.state = State::Loaded(Box::new(loaded));
+        held.state = PartitionPhase::Loaded(Box::new(loaded));
         held.activate(Epoch(7), &[]).unwrap();
         assert_eq!(held.owed, owed, "or nobody notes that nothing is owed, and its gate stays closed");
     }

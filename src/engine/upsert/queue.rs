@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
-use super::changes::{Hearing, ProfileChange, Work};
-use crate::engine::control::Command;
+use super::changes::{ChangeReceiver, ProfileChange, Work};
+use crate::engine::control::ControlCommand;
 use crate::id::{Epoch, ShareId, StreamIndex, StreamSet};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::sink_state::cause::Gone;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Shares of a profile that are asked for at a time.
 const SLICE: usize = 1_000;
@@ -28,16 +28,16 @@ struct Sweep {
 
 /// What is to be done for shares, and how much of it the transaction under way does.
 pub(super) struct WorkQueue {
-    hearing: Hearing,
-    commands: Sender<Command>,
+    hearing: ChangeReceiver,
+    commands: Sender<ControlCommand>,
     todo: VecDeque<Work>,
     sweeps: VecDeque<Sweep>,
     /// Shares that were over when a partition was read and whose documents were found: the fold knows when each ended.
     undated: VecDeque<Work>,
     /// How many of the first of them it was asked for.
-    dates: Option<(usize, Receiver<Vec<Option<Millis>>>)>,
+    dates: Option<(usize, Receiver<Vec<Option<TimestampMs>>>)>,
     /// Moments up to here were announced.
-    announced: Millis,
+    announced: TimestampMs,
     /// All changes up to this epoch have been heard. The view may be ahead of it: it is published before anybody is told.
     through: Epoch,
     /// How many of the first of `todo` the transaction under way takes.
@@ -46,7 +46,7 @@ pub(super) struct WorkQueue {
 
 impl WorkQueue {
     /// Nothing is to be done.
-    pub(super) fn new(hearing: Hearing, commands: Sender<Command>) -> Self {
+    pub(super) fn new(hearing: ChangeReceiver, commands: Sender<ControlCommand>) -> Self {
         Self {
             hearing,
             commands,
@@ -54,7 +54,7 @@ impl WorkQueue {
             sweeps: VecDeque::new(),
             undated: VecDeque::new(),
             dates: None,
-            announced: Millis(i64::MIN),
+            announced: TimestampMs(i64::MIN),
             through: Epoch::NONE,
             taken: 0,
         }
@@ -69,7 +69,7 @@ impl WorkQueue {
             self.through = self.through.max(changes.through);
         }
         // After the last that was heard: what was told after something missed must not pass for all there was.
-        self.hearing.has_missed()
+        self.hearing.overflowed()
     }
 
     /// Asks for the next slice of a changed profile's shares.
@@ -78,7 +78,8 @@ impl WorkQueue {
             let Some(sweep) = self.sweeps.front_mut() else { return };
             let Some(answer) = &sweep.answer else {
                 let (reply, answer) = sync_channel(1);
-                let command = Command::SharesOfProfile { profile: sweep.change.profile, after: sweep.after.clone(), limit: SLICE, reply };
+                let command =
+                    ControlCommand::SharesOfProfile { profile: sweep.change.profile, after: sweep.after.clone(), limit: SLICE, reply };
                 // The fold's thread ends before a worker only with the process.
                 if self.commands.send(command).is_err() {
                     return;
@@ -112,7 +113,7 @@ impl WorkQueue {
         }
         let (count, (reply, answer)) = (shares.len(), sync_channel(1));
         // The fold's thread ends before a worker only with the process.
-        if self.commands.send(Command::Ends { shares, reply }).is_ok() {
+        if self.commands.send(ControlCommand::Ends { shares, reply }).is_ok() {
             self.dates = Some((count, answer));
         }
     }
@@ -146,7 +147,7 @@ impl WorkQueue {
     }
 
     /// Nothing is decided at an earlier time.
-    pub(super) fn announced(&self) -> Millis {
+    pub(super) fn announced(&self) -> TimestampMs {
         self.announced
     }
 
@@ -172,7 +173,13 @@ impl WorkQueue {
 
     /// The time of the first change, told and not carried out, that may have taken away a document of this share: what comes after
     /// may find its effects in the view.
-    pub(super) fn first_cause(&self, gone: Gone, share: &ShareId, profile: Option<ProfileSlot>, stream: StreamIndex) -> Option<Millis> {
+    pub(super) fn first_cause(
+        &self,
+        gone: Gone,
+        share: &ShareId,
+        profile: Option<ProfileSlot>,
+        stream: StreamIndex,
+    ) -> Option<TimestampMs> {
         let withholds = |shown: StreamSet| gone == Gone::Place || !shown.contains(stream);
         let mut of_share = self.todo.iter().skip(self.taken).filter(|work| work.share == *share);
         let of_profile = self.sweeps.iter().map(|sweep| &sweep.change).filter(|change| Some(change.profile) == profile);

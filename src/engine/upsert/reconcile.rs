@@ -9,15 +9,15 @@ use super::gate::Gates;
 use super::partition::UpsertPartition;
 use super::queue::WorkQueue;
 use super::work::Now;
-use super::writes::{Bytes, Writes};
+use super::writes::{Bytes, WriteBuffer};
 use crate::decide::{ReleaseRules, shown_permission};
-use crate::engine::worker::decide::provenance_headers;
-use crate::engine::output::dead_letter::Letter;
-use crate::engine::output::outbox::Origin;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::topic::names::TopicNames;
+use crate::engine::worker::decide::provenance_headers;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
-use crate::record::dead_letter::Reason;
+use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Stream;
 use crate::share::graph::Grant;
 use crate::share::table::query::own_end;
@@ -27,8 +27,8 @@ use crate::sink_state::document::Renderer;
 use crate::sink_state::entry;
 use crate::sink_state::entry::{Digest, StandingEntry};
 use crate::sink_state::partition::SinkEntry;
-use crate::sink_state::reconcile::{Next, Put, Step, Subject};
-use crate::time::Millis;
+use crate::sink_state::reconcile::{Next, Put, Reconciliation, Subject};
+use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
 /// Kafka's largest record around key, value and headers, with room to spare.
@@ -55,7 +55,7 @@ pub struct AtHand<'d> {
     /// Where it lies.
     pub offset: Offset,
     /// Its Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Its bytes.
     pub text: &'d [u8],
     /// Its headers that are passed on.
@@ -79,7 +79,7 @@ pub(super) struct Reconciler {
     gates: Arc<Gates>,
     /// Holds the document at hand.
     pub(super) renderer: Renderer,
-    pub(super) writes: Writes,
+    pub(super) writes: WriteBuffer,
     pub(super) refusals: Refusals,
     // Scratch.
     key: Vec<u8>,
@@ -90,7 +90,7 @@ impl Reconciler {
     /// `mask_secret` as for the projector.
     pub(super) fn new(rules: UpsertRules, mask_secret: Option<&[u8]>, streams: Arc<[Stream]>, gates: Arc<Gates>) -> Self {
         let renderer = Renderer::new(rules.release, mask_secret);
-        let (writes, refusals) = (Writes::default(), Refusals::default());
+        let (writes, refusals) = (WriteBuffer::default(), Refusals::default());
         Self { rules, streams, gates, renderer, writes, refusals, key: Vec::new(), entry: Vec::new() }
     }
 
@@ -105,7 +105,7 @@ impl Reconciler {
     ) {
         let source = held.source();
         let Some(state) = held.active_mut() else { return };
-        let Step { tombstone, next } = state.reconcile(subject, now.basis(), at_hand.is_some());
+        let Reconciliation { tombstone, next } = state.reconcile(subject, now.basis(), at_hand.is_some());
         if let Some(tombstone) = tombstone {
             let time = tombstone_time(tombstone.gone, subject, source.stream, queue, now);
             self.clear(source, taken_back(subject, source.stream, time), &tombstone.entry, time, now.routes);
@@ -159,7 +159,7 @@ impl Reconciler {
         self.writes.push((route, source), again, document.timestamp, Some(document.offset), bytes);
         let mut headers = document.passed.to_vec();
         if rules.has_provenance_headers {
-            let origin = Origin { source, offset: document.offset };
+            let origin = RecordOrigin { source, offset: document.offset };
             let permission = shown_permission(grant, &rules.release);
             headers.extend(provenance_headers(grant, epoch, permission, stream.name.as_str(), origin));
         }
@@ -170,7 +170,7 @@ impl Reconciler {
     }
 
     /// A tombstone where a document of the share stands.
-    pub(super) fn clear(&mut self, source: SourcePartition, work: Work, stood: &SinkEntry, time: Millis, routes: &mut Routes) {
+    pub(super) fn clear(&mut self, source: SourcePartition, work: Work, stood: &SinkEntry, time: TimestampMs, routes: &mut Routes) {
         let route = self.route(source, &stood.target, routes);
         let key = &mut self.key;
         key.clear();
@@ -187,15 +187,21 @@ impl Reconciler {
 }
 
 /// The topic does not take this document.
-fn refused(topic: &str, (stream, source): (&Stream, SourcePartition), put: Put<'_>, document: AtHand<'_>, value: Vec<u8>) -> Letter {
-    Letter {
+fn refused(
+    topic: &str,
+    (stream, source): (&Stream, SourcePartition),
+    put: Put<'_>,
+    document: AtHand<'_>,
+    value: Vec<u8>,
+) -> OwnedDeadLetter {
+    OwnedDeadLetter {
         topic: stream.topic.clone(),
         partition: source.partition,
         offset: document.offset,
         timestamp: document.timestamp,
         key: Some(put.grant.target_asset.as_str().as_bytes().to_vec()),
         value: Some(value),
-        reason: Reason::Refused,
+        reason: DeadLetterReason::Refused,
         message: format!("refused by {topic}: the document is larger than its max.message.bytes, or it does not take its timestamp"),
     }
 }
@@ -212,7 +218,7 @@ fn entry_of(subject: Subject<'_, '_>, grant: &Grant, offset: Offset, digest: Dig
     })
 }
 
-fn tombstone_time(gone: Gone, subject: Subject<'_, '_>, stream: StreamIndex, queue: &WorkQueue, now: &Now<'_>) -> Millis {
+fn tombstone_time(gone: Gone, subject: Subject<'_, '_>, stream: StreamIndex, queue: &WorkQueue, now: &Now<'_>) -> TimestampMs {
     let Subject { share, grant, occasion, .. } = subject;
     let of_others = || queue.first_cause(gone, share, grant.map(|grant| grant.profile), stream);
     let told = if gone == Gone::Document { None } else { of_others() };
@@ -221,7 +227,7 @@ fn tombstone_time(gone: Gone, subject: Subject<'_, '_>, stream: StreamIndex, que
 }
 
 /// To reconcile the share again.
-fn work_of(subject: Subject<'_, '_>, control_time: Millis) -> Work {
+fn work_of(subject: Subject<'_, '_>, control_time: TimestampMs) -> Work {
     let Subject { share, identity, occasion, .. } = subject;
     let (owner, asset) = (TenantId::parse(identity.tenant), AssetId::parse(identity.asset));
     let cause = match occasion {
@@ -239,6 +245,6 @@ fn work_of(subject: Subject<'_, '_>, control_time: Millis) -> Work {
 }
 
 /// To reconcile the share again, whose document of the stream was taken back at `cause`.
-fn taken_back(subject: Subject<'_, '_>, stream: StreamIndex, cause: Millis) -> Work {
+fn taken_back(subject: Subject<'_, '_>, stream: StreamIndex, cause: TimestampMs) -> Work {
     Work { cause, shown: StreamSet::ALL.without(stream), ..work_of(subject, cause) }
 }

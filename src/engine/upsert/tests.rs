@@ -3,49 +3,49 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::changes::{Changes, Teller, Work, hearing};
+use super::changes::{ChangeSender, Changes, Work, hearing};
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
-use crate::engine::restore::request::{Found, Loaded, Ticket};
+use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};
 use crate::record::decode::{Identity, ReadRules};
-use crate::record::mapping::{KeyFormat, Mapping, Source};
+use crate::record::mapping::{FieldSource, KeyFormat, Mapping};
 use crate::share::event::read_structured;
 use crate::share::table::{FoldRules, Outcome, ShareTable};
 use crate::sink_state::entry::Digest;
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
-use crate::time::Span;
+use crate::time::Period;
 use crate::transport::Batch;
 
 /// Takes jobs and never answers.
 #[derive(Default)]
 struct Silent {
-    loads: Vec<Ticket>,
+    loads: Vec<Assignment>,
     /// Documents asked for.
     fetched: Vec<Offset>,
 }
 
-impl Desk for Silent {
-    fn ask(&mut self, job: Job) {
+impl Restore for Silent {
+    fn ask(&mut self, job: RestoreRequest) {
         match job {
-            Job::Load(ticket, _) => self.loads.push(ticket),
-            Job::Fetch(_, offsets) => self.fetched.extend(offsets),
-            Job::Notes(_) | Job::Again(..) | Job::Gap(..) => {}
+            RestoreRequest::Load(ticket, _) => self.loads.push(ticket),
+            RestoreRequest::Fetch(_, offsets) => self.fetched.extend(offsets),
+            RestoreRequest::Notes(_) | RestoreRequest::Again(..) | RestoreRequest::Gap(..) => {}
         }
     }
 
-    fn news(&mut self) -> Option<News> {
+    fn news(&mut self) -> Option<RestoreEvent> {
         None
     }
 }
 
 fn streams() -> Arc<[Stream]> {
     let mapping = Mapping {
-        tenant: Source::KeyField,
-        asset: Source::KeyField,
+        tenant: FieldSource::KeyField,
+        asset: FieldSource::KeyField,
         key_format: Some(KeyFormat::parse("{tenant}/{asset}").unwrap()),
         time: None,
         rewrite_tenant: Vec::new(),
@@ -59,16 +59,16 @@ fn view(table: &ShareTable, newest_change: i64) -> View {
     View { graph: table.graph(), position: Offset(0), newest_cut: None, newest_change: Epoch(newest_change) }
 }
 
-fn upserts() -> (Upserts, Teller) {
+fn upserts() -> (Upserts, ChangeSender) {
     let (upserts, teller, _) = asking_upserts();
     (upserts, teller)
 }
 
 /// With what the fold is asked.
-fn asking_upserts() -> (Upserts, Teller, Receiver<Command>) {
-    let read = ReadRules { max_record_bytes: 1 << 20, max_future: Span::ZERO };
+fn asking_upserts() -> (Upserts, ChangeSender, Receiver<ControlCommand>) {
+    let read = ReadRules { max_record_bytes: 1 << 20, max_future: Period::ZERO };
     let rules = UpsertRules {
-        release: ReleaseRules { read, late_grace: Span::ZERO, shows_provenance: true, shows_permission: false },
+        release: ReleaseRules { read, late_grace: Period::ZERO, shows_provenance: true, shows_permission: false },
         names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
         form: "Payload".into(),
         passes_headers: Vec::new(),
@@ -85,18 +85,18 @@ fn loaded(upserts: &mut Upserts, desk: &mut Silent) -> SourcePartition {
 }
 
 /// The same, with what stands there and assets that have a document.
-fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<Found>, documents: &[&str]) -> SourcePartition {
+fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<FoundEntry>, documents: &[&str]) -> SourcePartition {
     let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
     upserts.arrive(partition, None, desk);
-    let note = Reconciled { epoch: Epoch(0), time: Millis(0), owed: BTreeSet::new() };
+    let note = Reconciled { epoch: Epoch(0), time: TimestampMs(0), owed: BTreeSet::new() };
     let documents = documents.iter().map(|asset| (AssetHash::of(Identity { tenant: "o", asset }), Offset(1))).collect();
     let loaded = Loaded { position: Offset(5), note, documents, standing };
-    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what: Read::Loaded(Box::new(loaded)) });
+    upserts.take(RestoreEvent { partition, life: desk.loads.last().unwrap().life, what: RestorePayload::Loaded(Box::new(loaded)) });
     partition
 }
 
 fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bool) -> Option<Epoch> {
-    let (mut letters, time) = (Vec::new(), Millis(1_000).moment());
+    let (mut letters, time) = (Vec::new(), TimestampMs(1_000).moment());
     let mut now = Now { view, time, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
     upserts.begin(&mut now);
     if is_written {
@@ -114,17 +114,17 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
 fn a_note_says_no_more_than_was_heard() {
     let (mut upserts, teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
-    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
     let mut table = ShareTable::new(rules);
-    let mut fold = |offset| table.fold(Offset(offset), Millis(offset), Err(crate::share::event::Unreadable(String::new())));
+    let mut fold = |offset| table.fold(Offset(offset), TimestampMs(offset), Err(crate::share::event::Unreadable(String::new())));
     fold(3);
     loaded(&mut upserts, &mut desk);
     let old = view(&table, 3);
-    let late = Millis(1_000).moment();
+    let late = TimestampMs(1_000).moment();
     assert_eq!(upserts.activate(&old, late, &mut routes).len(), 1);
     assert_eq!(noted(&mut upserts, &old, &mut routes, false), Some(Epoch(3)), "it was held against this graph");
     assert_eq!(noted(&mut upserts, &old, &mut routes, false), None, "nothing new");
-    table.fold(Offset(9), Millis(9), Err(crate::share::event::Unreadable(String::new())));
+    table.fold(Offset(9), TimestampMs(9), Err(crate::share::event::Unreadable(String::new())));
     let new = view(&table, 9);
     assert_eq!(noted(&mut upserts, &new, &mut routes, false), None, "what changed in it has not been heard");
     assert_eq!(noted(&mut upserts, &new, &mut routes, true), Some(Epoch(3)), "not even beside something else");
@@ -138,40 +138,40 @@ fn a_note_says_no_more_than_was_heard() {
 fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     let (mut upserts, _teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
-    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
     let table = ShareTable::new(rules);
     loaded(&mut upserts, &mut desk);
-    let late = Millis(1_000).moment();
+    let late = TimestampMs(1_000).moment();
     assert!(upserts.activate(&view(&table, -1), late, &mut routes).is_empty(), "the graph is at epoch -1, the note at 0");
 }
 
 /// What stands of the share and asset `name`.
-fn found(name: &str, key: &str, deleted_at: Option<i64>) -> Found {
+fn found(name: &str, key: &str, deleted_at: Option<i64>) -> FoundEntry {
     let stood = SinkEntry {
         target: TenantId::parse("t").unwrap(),
         key: AssetId::parse(key).unwrap(),
         digest: Digest(1),
         asset: AssetHash::of(Identity { tenant: "o", asset: name }),
     };
-    Found {
+    FoundEntry {
         share: ShareId::parse(name).unwrap(),
         owner: TenantId::parse("o").unwrap(),
         asset: AssetId::parse(name).unwrap(),
         stood,
-        written_at: Millis(0),
-        deleted_at: deleted_at.map(Millis),
+        written_at: TimestampMs(0),
+        deleted_at: deleted_at.map(TimestampMs),
     }
 }
 
 /// A log of shares of `o` for `t`, each of the asset of its name.
-struct Log {
+struct ChangeLog {
     table: ShareTable,
     next: i64,
 }
 
-impl Log {
+impl ChangeLog {
     fn new(shares: &[&str], more: &str) -> Self {
-        let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true };
+        let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
         let mut log = Self { table: ShareTable::new(rules), next: 0 };
         for share in shares {
             let what =
@@ -185,7 +185,7 @@ impl Log {
     fn fold(&mut self, at: i64, kind: &str, data: &str) {
         let id = self.next;
         let event = format!(r#"{{"specversion":"1.0","id":"{id}","source":"/operator","type":"sharecast.{kind}.v1","data":{data}}}"#);
-        let folded = self.table.fold(Offset(id), Millis(at), read_structured(event.as_bytes()));
+        let folded = self.table.fold(Offset(id), TimestampMs(at), read_structured(event.as_bytes()));
         assert_eq!(folded.outcome, Outcome::Applied, "{event}");
         self.next += 1;
     }
@@ -198,11 +198,11 @@ impl Log {
 /// Tombstones of one transaction, by share.
 fn tombstones(upserts: &mut Upserts, view: &View, routes: &mut Routes) -> Vec<(String, i64)> {
     let mut letters = Vec::new();
-    let mut now = Now { view, time: Millis(1_000).moment(), boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
+    let mut now = Now { view, time: TimestampMs(1_000).moment(), boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
     upserts.begin(&mut now);
     let mut written: Vec<_> = upserts.writes().map(|(write, _)| (write.share().to_string(), write.timestamp.0)).collect();
     written.sort();
-    upserts.offsets(view, Millis(1_000).moment(), now.routes);
+    upserts.offsets(view, TimestampMs(1_000).moment(), now.routes);
     upserts.committed();
     written
 }
@@ -211,7 +211,7 @@ fn tombstones(upserts: &mut Upserts, view: &View, routes: &mut Routes) -> Vec<(S
 #[test]
 fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes() {
     let names = ["revoked", "left", "lapsed", "late", "paused", "moved", "deleted", "stays"];
-    let mut log = Log::new(&names, "");
+    let mut log = ChangeLog::new(&names, "");
     log.fold(20, "share.updated", r#"{"share":"lapsed","ends":"1970-01-01T00:00:00.050Z"}"#);
     log.fold(20, "share.updated", r#"{"share":"late","ends":"1970-01-01T00:00:00.060Z"}"#);
     log.act(100, "share.revoked", "revoked");
@@ -225,15 +225,15 @@ fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes()
     let documents: Vec<&str> = names.into_iter().filter(|name| *name != "deleted").collect();
     loaded_with(&mut upserts, &mut desk, standing, &documents);
     let view = view(&log.table, log.next - 1);
-    assert_eq!(upserts.activate(&view, Millis(1_000).moment(), &mut routes).len(), 1);
+    assert_eq!(upserts.activate(&view, TimestampMs(1_000).moment(), &mut routes).len(), 1);
     upserts.listen(&routes, BootTime::default(), &mut desk);
     let known: Vec<(String, i64)> =
         [("deleted", 150), ("lapsed", 50), ("moved", 300), ("paused", 300)].map(|(share, at)| (share.to_owned(), at)).into();
     assert_eq!(tombstones(&mut upserts, &view, &mut routes), known);
     assert_eq!(upserts.partitions[0].note.epoch, Epoch(0), "nothing is noted while something is still to be taken back");
-    let Ok(Command::Ends { shares, reply }) = asked.try_recv() else { panic!("the fold is asked") };
+    let Ok(ControlCommand::Ends { shares, reply }) = asked.try_recv() else { panic!("the fold is asked") };
     assert_eq!(shares.len(), 3);
-    reply.send(shares.iter().map(|share| log.table.end_of(share, Millis(1_000).moment())).collect()).unwrap();
+    reply.send(shares.iter().map(|share| log.table.end_of(share, TimestampMs(1_000).moment())).collect()).unwrap();
     upserts.listen(&routes, BootTime::default(), &mut desk);
     let over: Vec<(String, i64)> = [("late", 60), ("left", 120), ("revoked", 100)].map(|(share, at)| (share.to_owned(), at)).into();
     assert_eq!(tombstones(&mut upserts, &view, &mut routes), over);
@@ -243,16 +243,16 @@ fn who_takes_a_partition_over_writes_tombstones_with_the_times_of_their_causes()
 /// A view is ahead of what was told of it: what took the document away is found among what is still to be carried out.
 #[test]
 fn what_is_told_later_is_the_cause_and_not_the_record_that_finds_it() {
-    let mut log = Log::new(&["a", "b", "c"], "");
+    let mut log = ChangeLog::new(&["a", "b", "c"], "");
     let (mut upserts, teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
     loaded_with(&mut upserts, &mut desk, ["a", "b", "c"].map(|name| found(name, name, None)).into(), &["a", "b", "c"]);
-    upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
+    upserts.activate(&view(&log.table, 0), TimestampMs(1_000).moment(), &mut routes);
     let work = |share: &str, cause: i64, shown: StreamSet| Work {
         share: ShareId::parse(share).unwrap(),
         owner: TenantId::parse("o").unwrap(),
         asset: AssetId::parse(share).unwrap(),
-        cause: Millis(cause),
+        cause: TimestampMs(cause),
         shown,
     };
     let (everything, nothing) = (StreamSet::ALL, StreamSet::default());
@@ -281,17 +281,17 @@ fn what_is_told_later_is_the_cause_and_not_the_record_that_finds_it() {
 /// What a failed topic was owed keeps the time of what took its document away first.
 #[test]
 fn an_owed_tombstone_keeps_the_time_of_its_cause() {
-    let mut log = Log::new(&["a"], "");
+    let mut log = ChangeLog::new(&["a"], "");
     let (mut upserts, teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
     loaded_with(&mut upserts, &mut desk, vec![found("a", "a", None)], &["a"]);
-    upserts.activate(&view(&log.table, 0), Millis(1_000).moment(), &mut routes);
+    upserts.activate(&view(&log.table, 0), TimestampMs(1_000).moment(), &mut routes);
     let tell = |upserts: &mut Upserts, routes: &Routes, cause: i64, through: i64| {
         let work = Work {
             share: ShareId::parse("a").unwrap(),
             owner: TenantId::parse("o").unwrap(),
             asset: AssetId::parse("a").unwrap(),
-            cause: Millis(cause),
+            cause: TimestampMs(cause),
             shown: StreamSet::default(),
         };
         teller.tell(&Arc::new(Changes { touched: vec![work], through: Epoch(through), ..Changes::default() }));
@@ -302,7 +302,7 @@ fn an_owed_tombstone_keeps_the_time_of_its_cause() {
         log.act(at, kind, "a");
         let view = view(&log.table, log.next - 1);
         tell(&mut upserts, &routes, at, log.next - 1);
-        let (mut letters, time) = (Vec::new(), Millis(1_000).moment());
+        let (mut letters, time) = (Vec::new(), TimestampMs(1_000).moment());
         let mut now = Now { view: &view, time, boot: BootTime::default(), routes: &mut routes, letters: &mut letters, max_routes: 10 };
         upserts.begin(&mut now);
         upserts.divert(now.routes, None, |_| true);
@@ -319,17 +319,17 @@ fn an_owed_tombstone_keeps_the_time_of_its_cause() {
 /// A topic that takes no document of this size does not take it the next time either: one dead letter is enough.
 #[test]
 fn a_first_document_that_is_refused_waits_no_more() {
-    let log = Log::new(&["a"], "");
+    let log = ChangeLog::new(&["a"], "");
     let (mut upserts, teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
     let partition = loaded_with(&mut upserts, &mut desk, Vec::new(), &["a"]);
-    let (view, late) = (view(&log.table, 1), Millis(1_000).moment());
+    let (view, late) = (view(&log.table, 1), TimestampMs(1_000).moment());
     upserts.activate(&view, late, &mut routes);
     let work = Work {
         share: ShareId::parse("a").unwrap(),
         owner: TenantId::parse("o").unwrap(),
         asset: AssetId::parse("a").unwrap(),
-        cause: Millis(10),
+        cause: TimestampMs(10),
         shown: StreamSet::ALL,
     };
     teller.tell(&Arc::new(Changes { touched: vec![work], through: Epoch(1), ..Changes::default() }));
@@ -341,15 +341,15 @@ fn a_first_document_that_is_refused_waits_no_more() {
     };
     transact(&mut upserts, &mut routes);
     assert!(desk.fetched.is_empty(), "the gate is closed");
-    upserts.gates.noted(StreamIndex(0), [Some(Reconciled { epoch: Epoch(1), time: Millis(0), owed: BTreeSet::new() })]);
+    upserts.gates.noted(StreamIndex(0), [Some(Reconciled { epoch: Epoch(1), time: TimestampMs(0), owed: BTreeSet::new() })]);
     upserts.listen(&routes, BootTime::default(), &mut desk);
     assert_eq!(desk.fetched, [Offset(1)]);
     let route = routes.find(&TenantId::parse("t").unwrap(), StreamIndex(0), || "share.t.details".to_owned());
     routes.learn_limit(route, 10, BootTime::default());
     let mut records = Batch::default();
-    records.push(partition, Offset(1), Millis(7), Some(b"o/a"), Some(br#"{"a":"much longer than ten bytes"}"#), std::iter::empty());
-    let what = Read::Documents { records, fetched: Some((vec![Offset(1)], Offset(5))) };
-    upserts.take(News { partition, life: desk.loads.last().unwrap().life, what });
+    records.push(partition, Offset(1), TimestampMs(7), Some(b"o/a"), Some(br#"{"a":"much longer than ten bytes"}"#), std::iter::empty());
+    let what = RestorePayload::Documents { records, fetched: Some((vec![Offset(1)], Offset(5))) };
+    upserts.take(RestoreEvent { partition, life: desk.loads.last().unwrap().life, what });
     transact(&mut upserts, &mut routes);
     upserts.listen(&routes, BootTime::default(), &mut desk);
     assert_eq!(desk.fetched, [Offset(1)], "it is not read back for another dead letter");

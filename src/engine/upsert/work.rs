@@ -8,12 +8,12 @@ use tracing::warn;
 use super::Upserts;
 use super::arrived::Arrived;
 use super::changes::Work;
-use super::partition::{State, UpsertPartition};
+use super::partition::{PartitionPhase, UpsertPartition};
 use super::reconcile::AtHand;
 use crate::clock::BootTime;
-use crate::engine::worker::decide::passed_headers;
-use crate::engine::output::dead_letter::Letter;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::route::Routes;
+use crate::engine::worker::decide::passed_headers;
 use crate::id::{Offset, StreamSet};
 use crate::live::View;
 use crate::record::decode::Identity;
@@ -23,7 +23,7 @@ use crate::sink_state::cause::Occasion;
 use crate::sink_state::partition::{AssetHash, Current};
 use crate::sink_state::reconcile::{Basis, Subject};
 use crate::sink_state::{document, grant_of};
-use crate::time::Moment;
+use crate::time::TimestampNs;
 use crate::transport::{Record, SourcePartition};
 
 /// Writes of one transaction that are due to changes; records come besides.
@@ -38,13 +38,13 @@ pub struct Now<'a> {
     /// The batch's view.
     pub view: &'a View,
     /// The batch's time.
-    pub time: Moment,
+    pub time: TimestampNs,
     /// The same instant, for what routes remember.
     pub boot: BootTime,
     /// This worker's routes.
     pub routes: &'a mut Routes,
     /// Dead letters of the transaction.
-    pub letters: &'a mut Vec<Letter>,
+    pub letters: &'a mut Vec<OwnedDeadLetter>,
     /// `batch.max_routes`.
     pub max_routes: usize,
 }
@@ -57,10 +57,10 @@ impl<'a> Now<'a> {
 
 impl Upserts {
     /// Partitions that are read and whose last owner's graph and time have been reached: their records flow from here on.
-    pub fn activate(&mut self, view: &View, time: Moment, routes: &mut Routes) -> Vec<(SourcePartition, Offset)> {
+    pub fn activate(&mut self, view: &View, time: TimestampNs, routes: &mut Routes) -> Vec<(SourcePartition, Offset)> {
         let mut released = Vec::new();
         for held in &mut self.partitions {
-            let State::Loaded(loaded) = &held.state else { continue };
+            let PartitionPhase::Loaded(loaded) = &held.state else { continue };
             if loaded.note.epoch > view.graph.epoch() || loaded.note.time > time.millis() {
                 if !std::mem::replace(&mut held.has_said_it_waits, true) {
                     let (note, epoch) = (loaded.note.epoch.0, view.graph.epoch().0);
@@ -80,7 +80,7 @@ impl Upserts {
             let Some((position, found)) = held.activate(view.graph.epoch(), &away) else { continue };
             // First, for they have the times of their causes.
             self.queue.extend(held.missed.drain().map(|(_, work)| work));
-            let State::Active(state) = &held.state else { continue };
+            let PartitionPhase::Active(state) = &held.state else { continue };
             for found in found {
                 self.unseen.insert(self.reconciler.route(source, &found.stood.target, routes));
                 let identity = Identity { tenant: found.owner.as_str(), asset: found.asset.as_str() };
@@ -202,7 +202,7 @@ impl Upserts {
         let identity = match document::identity(stream, record.key, record.headers.iter()) {
             Ok(Some(identity)) => identity,
             Ok(None) => return,
-            Err(refusal) => return now.letters.push(Letter::of_input(stream, record, &refusal)),
+            Err(refusal) => return now.letters.push(OwnedDeadLetter::of_input(stream, record, &refusal)),
         };
         let read = self.reconciler.renderer.read(record.value);
         let is_there = matches!(read, Ok(true));
@@ -215,7 +215,7 @@ impl Upserts {
                 reason = refusal.reason.as_str(),
                 "a document cannot be read: it counts as deleted, and is a dead letter"
             );
-            now.letters.push(Letter::of_input(stream, record, refusal));
+            now.letters.push(OwnedDeadLetter::of_input(stream, record, refusal));
         }
         if is_last {
             self.reconcile_all(stream, record, identity, is_there, now);

@@ -5,10 +5,10 @@ use rustc_hash::FxHashSet;
 use super::changes::Work;
 use crate::engine::output::route::RouteIndex;
 use crate::id::{Offset, ShareId};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
-type Span = (u32, u32);
+type ByteRange = (u32, u32);
 
 /// One document or tombstone.
 #[derive(Debug)]
@@ -22,13 +22,13 @@ pub struct Write {
     /// To do it again if its route does not take it.
     pub work: Work,
     /// The Kafka timestamp.
-    pub timestamp: Millis,
+    pub timestamp: TimestampMs,
     /// Headers, in order.
     pub headers: Vec<(String, Vec<u8>)>,
-    key: Span,
-    value: Option<Span>,
-    standing_key: Span,
-    standing_value: Option<Span>,
+    key: ByteRange,
+    value: Option<ByteRange>,
+    standing_key: ByteRange,
+    standing_value: Option<ByteRange>,
 }
 
 impl Write {
@@ -58,13 +58,13 @@ pub struct Bytes<'w> {
 
 /// The writes of one transaction in order, their bytes side by side.
 #[derive(Debug, Default)]
-pub(super) struct Writes {
+pub(super) struct WriteBuffer {
     arena: Vec<u8>,
     list: Vec<Write>,
     routes: FxHashSet<RouteIndex>,
 }
 
-impl Writes {
+impl WriteBuffer {
     /// Empties it and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.arena.clear();
@@ -77,7 +77,7 @@ impl Writes {
         &mut self,
         to: (RouteIndex, SourcePartition),
         work: Work,
-        timestamp: Millis,
+        timestamp: TimestampMs,
         origin: Option<Offset>,
         bytes: Bytes<'_>,
     ) {
@@ -102,7 +102,7 @@ impl Writes {
 
     /// The writes in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Write, Bytes<'_>)> {
-        let span = |(from, to): Span| &self.arena[from as usize..to as usize];
+        let span = |(from, to): ByteRange| &self.arena[from as usize..to as usize];
         self.list.iter().map(move |write| {
             let bytes = Bytes {
                 key: span(write.key),
@@ -121,7 +121,7 @@ impl Writes {
 
     /// A diverted write's bytes.
     pub(super) fn bytes_of(&self, write: &Write) -> (&[u8], Option<&[u8]>) {
-        let span = |(from, to): Span| &self.arena[from as usize..to as usize];
+        let span = |(from, to): ByteRange| &self.arena[from as usize..to as usize];
         (span(write.key), write.value.map(span))
     }
 

@@ -2,16 +2,16 @@
 
 use std::convert::Infallible;
 
-use crate::engine::output::dead_letter::Letter;
-use crate::engine::output::outbox::{Origin, Outbox};
+use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
+use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::worker::WorkerSettings;
-use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::id::{Epoch, Offset, StreamIndex};
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
 use crate::share::graph::{Grant, ShareGraph};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Record, SourcePartition};
 
 /// What a batch's decisions came to, for the metrics.
@@ -50,7 +50,7 @@ impl RouteMarks {
 pub struct Deciding<'a> {
     decider: &'a mut Decider,
     graph: &'a ShareGraph,
-    now: Millis,
+    now: TimestampMs,
     streams: &'a [Stream],
     sink: Sink<'a>,
     max_routes: usize,
@@ -78,7 +78,7 @@ struct Sink<'a> {
     outbox: &'a mut Outbox,
     marks: &'a mut RouteMarks,
     tally: Tally,
-    origin: Origin,
+    origin: RecordOrigin,
     /// Headers of the record at hand that are passed on.
     passed: Vec<(String, Vec<u8>)>,
 }
@@ -119,8 +119,14 @@ pub fn passed_headers(allowed: &[String], record: &Record<'_>) -> Vec<(String, V
 
 /// CloudEvents in binary mode (docs/rules/outputs.md#provenance): what `_share` would say, as extension attributes; `permission` where
 /// that is shown.
-pub fn provenance_headers(grant: &Grant, epoch: Epoch, permission: Option<&str>, stream: &str, origin: Origin) -> Vec<(String, Vec<u8>)> {
-    let Origin { source, offset } = origin;
+pub fn provenance_headers(
+    grant: &Grant,
+    epoch: Epoch,
+    permission: Option<&str>,
+    stream: &str,
+    origin: RecordOrigin,
+) -> Vec<(String, Vec<u8>)> {
+    let RecordOrigin { source, offset } = origin;
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("ce_specversion", "1.0".to_owned()),
@@ -143,7 +149,7 @@ impl<'a> Deciding<'a> {
     pub fn begin(
         decider: &'a mut Decider,
         graph: &'a ShareGraph,
-        now: Millis,
+        now: TimestampMs,
         settings: &'a WorkerSettings,
         routes: &'a mut Routes,
         outbox: &'a mut Outbox,
@@ -151,7 +157,7 @@ impl<'a> Deciding<'a> {
     ) -> Self {
         outbox.clear();
         marks.begin();
-        let nowhere = Origin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
+        let nowhere = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
         let sink = Sink { settings, routes, outbox, marks, tally: Tally::default(), origin: nowhere, passed: Vec::new() };
         Self { decider, graph, now, streams: &settings.streams, sink, max_routes: settings.max_routes }
     }
@@ -164,20 +170,20 @@ impl<'a> Deciding<'a> {
     /// Decides one record; what follows from it is in the outbox.
     pub fn decide(&mut self, record: &Record<'_>) {
         let stream = &self.streams[usize::from(record.source.stream.0)];
-        self.sink.origin = Origin { source: record.source, offset: record.offset };
+        self.sink.origin = RecordOrigin { source: record.source, offset: record.offset };
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         self.sink.note_passed(record);
         match self.decider.append(stream, input, self.graph, self.now, &mut self.sink) {
             Ok(()) => {}
             Err(Stopped::Sink(never)) => match never {},
-            Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(Letter::of_input(stream, record, &refusal)),
+            Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(OwnedDeadLetter::of_input(stream, record, &refusal)),
         }
     }
 
     /// Decides a record again for one route alone, by today's graph and time. What cannot be read was a dead letter the first time.
     pub fn decide_again(&mut self, record: &Record<'_>, route: RouteIndex) {
         let stream = &self.streams[usize::from(record.source.stream.0)];
-        self.sink.origin = Origin { source: record.source, offset: record.offset };
+        self.sink.origin = RecordOrigin { source: record.source, offset: record.offset };
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         self.sink.note_passed(record);
         self.sink.outbox.is_again = true;
@@ -186,7 +192,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// Routes and dead letters, for what is decided beside the append streams.
-    pub fn aside(&mut self) -> (&mut Routes, &mut Vec<Letter>) {
+    pub fn aside(&mut self) -> (&mut Routes, &mut Vec<OwnedDeadLetter>) {
         (self.sink.routes, &mut self.sink.outbox.letters)
     }
 

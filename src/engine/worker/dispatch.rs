@@ -3,16 +3,16 @@
 
 use tracing::error;
 
-use crate::engine::output::dead_letter::Letter;
-use crate::engine::output::outbox::Origin;
-use crate::engine::output::route::{RouteIndex, Use};
-use crate::engine::output::lookup;
-use crate::engine::output::lookup::{TopicKind, Unseen, Wanted};
-use crate::engine::worker::error::{Setback, Stage};
-use crate::engine::upsert::Upserts;
-use crate::engine::worker::{Shared, Worker};
 use crate::clock::BootTime;
-use crate::record::dead_letter::Reason;
+use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::lookup;
+use crate::engine::output::lookup::{LookupError, TopicKind, TopicQuery};
+use crate::engine::output::outbox::RecordOrigin;
+use crate::engine::output::route::{RouteIndex, Use};
+use crate::engine::upsert::Upserts;
+use crate::engine::worker::error::{TxError, TxStage};
+use crate::engine::worker::{Shared, Worker};
+use crate::record::dead_letter::DeadLetterReason;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
 
 impl<C, P> Worker<C, P>
@@ -21,7 +21,7 @@ where
     P: TransactionalProducer<Membership = C::Membership>,
 {
     /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
-    pub(super) fn look_up_routes(&mut self) -> Result<(), Setback> {
+    pub(super) fn look_up_routes(&mut self) -> Result<(), TxError> {
         let now = self.shared.clock.boot();
         let upserts = self.upserts.iter().flat_map(Upserts::routes);
         let owed = self.owed.routes(&self.routes, now);
@@ -35,12 +35,12 @@ where
         let wanted = unseen.iter().map(|index| {
             let route = self.routes.get(*index);
             let kind = TopicKind::of(&self.settings.streams[usize::from(route.stream.0)]);
-            Wanted { topic: route.topic.clone(), kind, is_waited_for: self.routes.is_new(*index) }
+            TopicQuery { topic: route.topic.clone(), kind, is_waited_for: self.routes.is_new(*index) }
         });
-        let wanted: Vec<Wanted> = wanted.collect();
+        let wanted: Vec<TopicQuery> = wanted.collect();
         let Shared { topic_maker, clock, stop, .. } = &self.shared;
         let seen =
-            lookup::see(&mut self.producer, &**topic_maker, &**clock, stop, &wanted).map_err(|e| Setback::Failed(e, Stage::Begin))?;
+            lookup::see(&mut self.producer, &**topic_maker, &**clock, stop, &wanted).map_err(|e| TxError::Failed(e, TxStage::Begin))?;
         // Every answer is noted before one of them stops the batch, so that routes are doubted side by side.
         let mut unreachable = None;
         for (index, seen) in unseen.into_iter().zip(seen) {
@@ -54,15 +54,17 @@ where
                         upserts.reopened(&route.tenant, route.stream, self.shared.clock.wall());
                     }
                 }
-                Err(Unseen::Failed(reason)) => self.open(index, reason),
-                Err(Unseen::Unreachable(reason)) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
-                Err(Unseen::Unreachable(reason)) => {
+                Err(LookupError::Failed(reason)) => self.open(index, reason),
+                Err(LookupError::Unreachable(reason)) if self.routes.unresponsive(index, self.shared.clock.boot()) => {
+                    self.open(index, reason)
+                }
+                Err(LookupError::Unreachable(reason)) => {
                     let topic = self.routes.get(index).topic.clone();
                     unreachable = Some(ProduceError::Unreachable { topic, reason });
                 }
             }
         }
-        unreachable.map_or(Ok(()), |error| Err(Setback::Failed(error, Stage::Begin)))
+        unreachable.map_or(Ok(()), |error| Err(TxError::Failed(error, TxStage::Begin)))
     }
 
     /// Opens a route: its records take another way until it answers again.
@@ -109,25 +111,25 @@ where
     pub(super) fn divert(&mut self) {
         let now = self.shared.clock.boot();
         self.owe(now);
-        let Self { routes, refused, bare, outbox, settings, .. } = self;
+        let Self { routes, refused, strip_payload, outbox, settings, .. } = self;
         outbox.divert(|output| {
             let route = routes.get(output.route);
             let (reason, message) = match routes.use_at(output.route, now) {
                 Use::Write if routes.limit_at(output.route, now).is_some_and(|limit| output.batch_bytes().0 > limit) => (
-                    Reason::Refused,
+                    DeadLetterReason::Refused,
                     format!("{} takes no such record: it is larger than its max.message.bytes, uncompressed", route.topic),
                 ),
                 Use::Write => {
                     let (_, _, why) = refused.iter().find(|(origin, index, _)| (*origin, *index) == (output.origin, output.route))?;
-                    (Reason::Refused, format!("refused by {}: {why}", route.topic))
+                    (DeadLetterReason::Refused, format!("refused by {}: {why}", route.topic))
                 }
                 Use::LookUp | Use::Divert => {
                     let why = routes.open_reason(output.route).unwrap_or("no leader for it is seen");
-                    (Reason::RouteFailed, format!("route {} failed: {why}", route.topic))
+                    (DeadLetterReason::RouteFailed, format!("route {} failed: {why}", route.topic))
                 }
             };
             let topic = &settings.streams[usize::from(output.origin.source.stream.0)].topic;
-            Some(Letter {
+            Some(OwnedDeadLetter {
                 topic: topic.clone(),
                 partition: output.origin.source.partition,
                 offset: output.origin.offset,
@@ -141,10 +143,11 @@ where
         if let Some(upserts) = &mut self.upserts {
             upserts.divert(routes, (!settings.waits).then_some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
         }
-        for Origin { source, offset } in bare {
+        for RecordOrigin { source, offset } in strip_payload {
             let topic = &settings.streams[usize::from(source.stream.0)].topic;
-            let is_its = |letter: &&mut Letter| (&letter.topic, letter.partition, letter.offset) == (topic, source.partition, *offset);
-            outbox.letters.iter_mut().filter(is_its).for_each(Letter::strip);
+            let is_its =
+                |letter: &&mut OwnedDeadLetter| (&letter.topic, letter.partition, letter.offset) == (topic, source.partition, *offset);
+            outbox.letters.iter_mut().filter(is_its).for_each(OwnedDeadLetter::strip);
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::engine::fence::Closed;
-use crate::engine::output::outbox::Origin;
+use crate::engine::output::outbox::RecordOrigin;
 use crate::transport::{ConsumeError, ProduceError};
 
 /// How far a transaction had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum TxStage {
     /// Nothing was open yet.
     Begin,
     /// Records were being written.
@@ -23,7 +23,7 @@ pub enum Stage {
 
 /// Why a transaction was not committed. The batch is kept in every case.
 #[derive(Debug)]
-pub enum Setback {
+pub enum TxError {
     /// The fence was closed before anything was decided.
     Closed(Closed),
     /// The batch's view grew too old before the commit.
@@ -31,16 +31,16 @@ pub enum Setback {
     /// This member has no part in the group at the moment.
     NoMembership,
     /// One output was refused at once; the record it came from is known.
-    Output(ProduceError, Option<Origin>),
+    Output(ProduceError, Option<RecordOrigin>),
     /// Delivery reports that failed.
     Reports(Vec<ProduceError>),
     /// Anything else, and where.
-    Failed(ProduceError, Stage),
+    Failed(ProduceError, TxStage),
     /// What the abort of a transaction failed with, and why it was to be aborted.
-    Stranded(ProduceError, Box<Setback>),
+    AbortFailed(ProduceError, Box<TxError>),
 }
 
-impl Setback {
+impl TxError {
     /// Every name that `name` returns.
     pub const NAMES: [&'static str; 5] = ["fence_closed", "view_aged", "no_membership", "output", "transaction"];
 
@@ -48,11 +48,11 @@ impl Setback {
     pub fn leaves_transaction_open(&self) -> bool {
         let is_usable = |error: &ProduceError| !matches!(error, ProduceError::Fatal(_) | ProduceError::Fenced(_));
         match self {
-            Self::Closed(_) | Self::Stranded(..) => false,
+            Self::Closed(_) | Self::AbortFailed(..) => false,
             Self::Aged(_) | Self::NoMembership => true,
             Self::Output(error, _) => is_usable(error),
             Self::Reports(errors) => errors.iter().all(is_usable),
-            Self::Failed(error, stage) => is_usable(error) && *stage != Stage::Begin,
+            Self::Failed(error, stage) => is_usable(error) && *stage != TxStage::Begin,
         }
     }
 
@@ -63,17 +63,17 @@ impl Setback {
             Self::Aged(_) => "view_aged",
             Self::NoMembership => "no_membership",
             Self::Output(..) | Self::Reports(_) => "output",
-            Self::Failed(..) | Self::Stranded(..) => "transaction",
+            Self::Failed(..) | Self::AbortFailed(..) => "transaction",
         }
     }
 }
 
-impl fmt::Display for Setback {
+impl fmt::Display for TxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed(reason) | Self::Aged(reason) => reason.fmt(f),
             Self::NoMembership => f.write_str("no member of the group at the moment"),
-            Self::Output(error, _) | Self::Failed(error, _) | Self::Stranded(error, _) => error.fmt(f),
+            Self::Output(error, _) | Self::Failed(error, _) | Self::AbortFailed(error, _) => error.fmt(f),
             Self::Reports(errors) => errors.iter().try_for_each(|error| write!(f, "{error}; ")),
         }
     }
@@ -81,7 +81,7 @@ impl fmt::Display for Setback {
 
 /// Why a worker, and with it the process, ends.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub enum WorkerError {
     /// The input side failed for good.
     #[error(transparent)]
     Input(ConsumeError),

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use crate::engine::restore::request::Job;
-use crate::engine::worker::position::{Found, Gap, IsFirst, Next, PositionCheck, Step};
-use crate::engine::worker::error::Ended;
-use crate::engine::worker::Worker;
 use crate::clock::BootTime;
+use crate::engine::restore::request::RestoreRequest;
+use crate::engine::worker::Worker;
+use crate::engine::worker::error::WorkerError;
+use crate::engine::worker::position::{AfterGap, Gap, GapContent, IsFirst, Judged, PositionCheck};
 use crate::id::Offset;
 use crate::transport::{Batch, GroupConsumer, SourcePartition, TransactionalProducer};
 
@@ -57,59 +57,59 @@ where
     C: GroupConsumer,
     P: TransactionalProducer<Membership = C::Membership>,
 {
-    pub(super) fn hold_partition(&mut self, partition: SourcePartition) -> Result<(), Ended> {
+    pub(super) fn hold_partition(&mut self, partition: SourcePartition) -> Result<(), WorkerError> {
         self.handover.positions.hold(partition, self.shared.clock.boot());
-        self.consumer.hold(partition).map_err(Ended::Input)
+        self.consumer.hold(partition).map_err(WorkerError::Input)
     }
 
-    pub(super) fn release_partition(&mut self, partition: SourcePartition, from: Offset) -> Result<(), Ended> {
+    pub(super) fn release_partition(&mut self, partition: SourcePartition, from: Offset) -> Result<(), WorkerError> {
         self.handover.positions.release(partition, from, self.shared.clock.boot());
-        self.consumer.release(partition, from).map_err(Ended::Input)
+        self.consumer.release(partition, from).map_err(WorkerError::Input)
     }
 
     /// Takes back a pause. Nothing could come meanwhile.
-    pub(super) fn resume_input(&mut self) -> Result<(), Ended> {
+    pub(super) fn resume_input(&mut self) -> Result<(), WorkerError> {
         self.handover.positions.resumed(self.shared.clock.boot());
-        self.consumer.resume().map_err(Ended::Input)
+        self.consumer.resume().map_err(WorkerError::Input)
     }
 
     /// Holds the records of the batch from this place on against where their partitions are read, and drops those that are out of
     /// place.
-    pub(super) fn check_positions(&mut self, from: usize) -> Result<(), Ended> {
+    pub(super) fn check_positions(&mut self, from: usize) -> Result<(), WorkerError> {
         let now = self.shared.clock.boot();
         let Self { handover, batch, shared, metrics, desk, .. } = self;
         let (mut dropped, mut held) = (Vec::new(), Vec::new());
         for (place, record) in batch.iter().enumerate().skip(from) {
             let looks = || !shared.compacted.is(record.source.stream);
             match handover.positions.arrived(record.source, record.offset, now, looks) {
-                Step::Take => {}
-                Step::Count => metrics.gap(record.source.stream),
-                Step::Drop => dropped.push(place),
-                Step::Look(ticket, gap, IsFirst(is_first)) => {
+                Judged::Take => {}
+                Judged::Count => metrics.gap(record.source.stream),
+                Judged::Drop => dropped.push(place),
+                Judged::Query(ticket, gap, IsFirst(is_first)) => {
                     if !is_first {
                         metrics.gap(record.source.stream);
                     }
                     debug!(partition = ?record.source, ?gap, is_first, "a gap is looked into");
-                    desk.ask(Job::Gap(ticket, gap));
+                    desk.ask(RestoreRequest::Gap(ticket, gap));
                     dropped.push(place);
                     held.push(record.source);
                 }
             }
         }
         drop_records(batch, &dropped);
-        held.into_iter().try_for_each(|partition| self.consumer.hold(partition).map_err(Ended::Input))
+        held.into_iter().try_for_each(|partition| self.consumer.hold(partition).map_err(WorkerError::Input))
     }
 
     /// What was found in a gap.
-    pub(super) fn take_gap(&mut self, partition: SourcePartition, gap: Gap, found: Found) -> Result<(), Ended> {
+    pub(super) fn take_gap(&mut self, partition: SourcePartition, gap: Gap, found: GapContent) -> Result<(), WorkerError> {
         let topic = self.topic_of(partition);
         match self.handover.positions.found(partition, gap, found) {
-            Next::Rest => Ok(()),
-            Next::Release(from) => {
+            AfterGap::Rest => Ok(()),
+            AfterGap::Release(from) => {
                 debug!(topic, partition = partition.partition, ?gap, "the gap holds no record");
                 self.release_partition(partition, from)
             }
-            Next::Again { from, found } => {
+            AfterGap::Again { from, found } => {
                 let came = gap.to.map(|to| to.0);
                 error!(
                     topic,
@@ -122,7 +122,7 @@ where
                 self.hold_partition(partition)?;
                 self.release_partition(partition, from)
             }
-            Next::Lost => Err(Ended::PositionLost {
+            AfterGap::Lost => Err(WorkerError::PositionLost {
                 topic,
                 partition: partition.partition,
                 what: "is no longer in the log (truncated or expired input?)",
@@ -139,7 +139,7 @@ where
             .positions
             .got_on(now, |partition| upserts.as_ref().and_then(|upserts| upserts.progress(partition)).or_else(|| owed.progress(partition)));
         for (ticket, gap) in handover.positions.overdue(now) {
-            desk.ask(Job::Gap(ticket, gap));
+            desk.ask(RestoreRequest::Gap(ticket, gap));
         }
         let held: Vec<(SourcePartition, BootTime)> = handover.positions.held().collect();
         metrics.held(held.len());

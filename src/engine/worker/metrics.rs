@@ -5,30 +5,30 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rustc_hash::FxHashMap;
 
-use crate::engine::worker::decide::Tally;
+use crate::config::TenantLabels;
 use crate::engine::output::outbox::Outbox;
 use crate::engine::output::route::{RouteIndex, Routes};
-use crate::engine::worker::error::Setback;
 use crate::engine::upsert::{Bytes, Write};
-use crate::config::TenantLabels;
+use crate::engine::worker::decide::Tally;
+use crate::engine::worker::error::TxError;
 use crate::id::StreamIndex;
-use crate::record::dead_letter::Reason;
+use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
-use crate::share::graph::ShareGraph;
 use crate::share::event::kind::EventType;
+use crate::share::graph::ShareGraph;
 use crate::share::state::Reason as RuleBroken;
 use crate::share::table::{Outcome, ShareTable};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::Record;
 
 /// Makes every counter with a closed set of labels, so that it stands at 0 before anything happens: what only appears with its first
 /// event has no increase then, and no alert sees it.
 pub fn begin() {
-    for reason in Reason::ALL {
+    for reason in DeadLetterReason::ALL {
         dead_letters(reason, 0);
     }
-    for cause in Setback::NAMES {
+    for cause in TxError::NAMES {
         aborted(cause, 0);
     }
     for outcome in ["unreadable", "set_aside"] {
@@ -59,7 +59,7 @@ fn aborted(cause: &'static str, count: u64) {
 }
 
 /// Dead letters were committed.
-pub fn dead_letters(reason: Reason, count: u64) {
+pub fn dead_letters(reason: DeadLetterReason, count: u64) {
     counter!("sharecast_dead_letters_total", "reason" => reason.as_str()).increment(count);
 }
 
@@ -178,7 +178,7 @@ impl WorkerMetrics {
         outbox: &Outbox,
         routes: &Routes,
         records: impl Iterator<Item = Record<'r>>,
-        now: Millis,
+        now: TimestampMs,
         took: Duration,
     ) {
         let mut oldest = now;

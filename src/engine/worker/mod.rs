@@ -21,27 +21,27 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
-use crate::engine::worker::metrics::WorkerMetrics;
-use crate::engine::worker::decide::{Deciding, RouteMarks};
-use crate::engine::restore::Desk;
 use super::fence::{Closed, Fence};
-use crate::engine::worker::handover::{Handover, Overdue};
-use crate::engine::server::lag::{Compacted, Held};
-use crate::engine::output::outbox::{Fill, Origin, Outbox};
-use crate::engine::restore::redelivery::Owed;
-use crate::engine::fence::epoch_report::{Said, Saying};
-use crate::engine::output::route::{RouteIndex, Routes};
-use crate::engine::output::lookup::TopicMaker;
-use crate::engine::worker::error::{Ended, Setback, Stage};
-use crate::engine::topic::names::TopicNames;
 use super::upsert::{Now, Upserts};
 use crate::clock::{BootTime, Clock};
 use crate::decide::Decider;
+use crate::engine::fence::epoch_report::{WorkerEpoch, WorkerEpochs};
+use crate::engine::output::lookup::TopicMaker;
+use crate::engine::output::outbox::{BatchBudget, Outbox, RecordOrigin};
+use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::restore::Restore;
+use crate::engine::restore::redelivery::Redelivery;
+use crate::engine::server::lag::{AssignedPartitions, Compacted};
+use crate::engine::topic::names::TopicNames;
+use crate::engine::worker::decide::{Deciding, RouteMarks};
+use crate::engine::worker::error::{TxError, TxStage, WorkerError};
+use crate::engine::worker::handover::{Handover, Overdue};
+use crate::engine::worker::metrics::WorkerMetrics;
 use crate::id::Offset;
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
 use crate::sink_state::partition::AssetHash;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
 
 /// The first pause after an abort that names no route; it doubles up to the second.
@@ -94,7 +94,7 @@ pub struct Shared {
     /// Raised when the process ends.
     pub stop: Arc<AtomicBool>,
     /// The partitions that this process holds.
-    pub held: Held,
+    pub held: AssignedPartitions,
     /// Those of them that have waited for too long to be begun.
     pub overdue: Overdue,
     /// Inputs in which gaps are normal.
@@ -104,7 +104,7 @@ pub struct Shared {
     /// How many workers have had an assignment, an empty one too.
     pub assigned: Arc<AtomicUsize>,
     /// What each worker says it decides by.
-    pub said: Said,
+    pub said: WorkerEpochs,
 }
 
 /// One worker.
@@ -129,32 +129,32 @@ pub struct Worker<C, P> {
     /// Partitions without committed offset that are still to be begun.
     pub(super) unbegun: Vec<SourcePartition>,
     /// Outputs that their topic refuses for themselves; they become dead letters when decided again.
-    pub(super) refused: Vec<(Origin, RouteIndex, String)>,
+    pub(super) refused: Vec<(RecordOrigin, RouteIndex, String)>,
     /// Records whose dead letters are refused for their bytes and go without them.
-    pub(super) bare: Vec<Origin>,
+    pub(super) strip_payload: Vec<RecordOrigin>,
     /// What is queued for topics whose limit is known.
-    pub(super) fill: Fill,
+    pub(super) fill: BatchBudget,
     /// How many records the next transaction takes at most; halved to pin a failure or after an abort for age.
-    pub(super) reach: usize,
+    pub(super) batch_limit: usize,
     /// The group has gone on without us: nothing is committed before the next assign.
     pub(super) awaits_assign: bool,
     pub(super) abort_pause: Duration,
     pub(super) fenced_at: Option<BootTime>,
     pub(super) has_been_assigned: bool,
-    newest_cut: Option<Millis>,
+    newest_cut: Option<TimestampMs>,
     has_seen_view: bool,
     /// Reads besides the group.
-    pub(super) desk: Box<dyn Desk>,
+    pub(super) desk: Box<dyn Restore>,
     /// Upsert streams, if any are configured.
     pub(super) upserts: Option<Upserts>,
     /// Where append partitions are read on, and what open routes are owed of them with `on_route_failure: wait`.
-    pub(super) owed: Owed,
+    pub(super) owed: Redelivery,
     /// In a batch with records of upsert streams, the last one of each asset.
     last: FxHashMap<(SourcePartition, AssetHash), Offset>,
     /// The one record that the transaction under way is about, if it is only one.
-    pub(super) alone: Option<Origin>,
+    pub(super) sole_record: Option<RecordOrigin>,
     /// What this worker says it decides by.
-    pub(super) saying: Arc<Saying>,
+    pub(super) saying: Arc<WorkerEpoch>,
     /// Where its partitions are read on, and whether they are.
     pub(super) handover: Handover,
 }
@@ -162,7 +162,7 @@ pub struct Worker<C, P> {
 /// What a worker has besides its clients.
 pub struct Aside {
     /// Reads besides the group.
-    pub desk: Box<dyn Desk>,
+    pub desk: Box<dyn Restore>,
     /// Upsert streams, if any are configured.
     pub upserts: Option<Upserts>,
 }
@@ -185,13 +185,13 @@ where
         decider: Decider,
         aside: Aside,
         metrics: WorkerMetrics,
-    ) -> Result<Self, Ended> {
+    ) -> Result<Self, WorkerError> {
         let Aside { desk, upserts } = aside;
         let producer = first_producer(&mut make_producer, &shared)?;
-        let consumer = join().map_err(Ended::Input)?;
+        let consumer = join().map_err(WorkerError::Input)?;
         shared.producers.fetch_add(1, Ordering::Relaxed);
-        let reach = settings.max_records;
-        let saying = Saying::new(&shared.said);
+        let batch_limit = settings.max_records;
+        let saying = WorkerEpoch::new(&shared.said);
         let handover = Handover::new(&shared.overdue);
         Ok(Self {
             saying,
@@ -207,9 +207,9 @@ where
             has_seen_view: false,
             desk,
             upserts,
-            owed: Owed::default(),
+            owed: Redelivery::default(),
             last: FxHashMap::default(),
-            alone: None,
+            sole_record: None,
             routes: Routes::default(),
             metrics,
             batch: Batch::default(),
@@ -219,9 +219,9 @@ where
             begun: Vec::new(),
             unbegun: Vec::new(),
             refused: Vec::new(),
-            bare: Vec::new(),
-            fill: Fill::default(),
-            reach,
+            strip_payload: Vec::new(),
+            fill: BatchBudget::default(),
+            batch_limit,
             awaits_assign: false,
             abort_pause: ABORT_PAUSES.0,
             fenced_at: None,
@@ -229,10 +229,10 @@ where
     }
 
     /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
-    pub fn run(mut self) -> Result<(), Ended> {
+    pub fn run(mut self) -> Result<(), WorkerError> {
         loop {
             // No transaction is open here, and each one to come loads the view anew, which only goes forward.
-            self.saying.decides_from(self.shared.live.load().graph.epoch());
+            self.saying.set_min_epoch(self.shared.live.load().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
                 self.gather()?;
@@ -254,7 +254,9 @@ where
                     return Ok(());
                 }
                 Err(setback) => match self.recover(setback) {
-                    Err(Ended::Output(_) | Ended::Input(ConsumeError::Unavailable(_))) if self.shared.stop.load(Ordering::Relaxed) => {
+                    Err(WorkerError::Output(_) | WorkerError::Input(ConsumeError::Unavailable(_)))
+                        if self.shared.stop.load(Ordering::Relaxed) =>
+                    {
                         info!("left while the cluster does not answer, without committing the batch in hand");
                         return Ok(());
                     }
@@ -265,11 +267,11 @@ where
     }
 
     /// One transaction: from the batch in hand to a commit. Answers how many records it covers.
-    fn transact(&mut self) -> Result<usize, Setback> {
+    fn transact(&mut self) -> Result<usize, TxError> {
         let started = self.shared.clock.boot();
         // Everything below uses this one graph and this one time.
         let view = self.shared.live.load();
-        self.check_fence(&view).map_err(Setback::Closed)?;
+        self.check_fence(&view).map_err(TxError::Closed)?;
         let now = self.now(&view);
         let count = self.decide(&view, now);
         self.look_up_routes()?;
@@ -280,11 +282,11 @@ where
             return Ok(0);
         }
 
-        self.producer.begin().map_err(|e| Setback::Failed(e, Stage::Begin))?;
+        self.producer.begin().map_err(|e| TxError::Failed(e, TxStage::Begin))?;
         self.fill.clear();
         if let Err(setback) = self.write(&view) {
             return Err(match setback.leaves_transaction_open().then(|| self.producer.abort()) {
-                Some(Err(error)) => Setback::Stranded(error, Box::new(setback)),
+                Some(Err(error)) => TxError::AbortFailed(error, Box::new(setback)),
                 _ => setback,
             });
         }
@@ -297,23 +299,23 @@ where
     }
 
     /// Decides and projects the records of the batch in order, up to the reach or as many routes as one transaction takes.
-    fn decide(&mut self, view: &View, now: Millis) -> usize {
+    fn decide(&mut self, view: &View, now: TimestampMs) -> usize {
         self.offsets.clear();
         let boot = self.shared.clock.boot();
-        let Self { settings, decider, routes, outbox, marks, batch, offsets, upserts, owed, last, alone, .. } = self;
+        let Self { settings, decider, routes, outbox, marks, batch, offsets, upserts, owed, last, sole_record, .. } = self;
         let mut deciding = Deciding::begin(decider, &view.graph, now, settings, routes, outbox, marks);
         let (time, max_routes) = (now.moment(), settings.max_routes);
         if let Some(upserts) = upserts {
-            find_last(upserts, batch, self.reach, last);
+            find_last(upserts, batch, self.batch_limit, last);
             let (routes, letters) = deciding.aside();
             upserts.begin(&mut Now { view, time, boot, routes, letters, max_routes });
         }
-        *alone = None;
-        let again = decide_again(owed, &mut deciding, boot, self.reach, alone);
+        *sole_record = None;
+        let again = decide_again(owed, &mut deciding, boot, self.batch_limit, sole_record);
         // Alone means alone: which record a topic refuses can be told then.
-        let reach = if self.reach == 1 && again > 0 { 0 } else { self.reach };
+        let batch_limit = if self.batch_limit == 1 && again > 0 { 0 } else { self.batch_limit };
         let mut count = 0;
-        for record in batch.iter().take(reach) {
+        for record in batch.iter().take(batch_limit) {
             if !deciding.has_room() || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes)) {
                 break;
             }
@@ -329,7 +331,7 @@ where
                 }
             }
             count += 1;
-            *alone = (again + count == 1).then_some(Origin { source: record.source, offset: record.offset });
+            *sole_record = (again + count == 1).then_some(RecordOrigin { source: record.source, offset: record.offset });
         }
         self.metrics.decided(deciding.finish());
         for &(partition, first) in &self.begun {
@@ -341,8 +343,8 @@ where
     }
 
     /// The larger of the clock and the graph's control time, and no moment before one that was announced.
-    fn now(&self, view: &View) -> Millis {
-        let announced = self.upserts.as_ref().map_or(Millis(i64::MIN), Upserts::not_before);
+    fn now(&self, view: &View) -> TimestampMs {
+        let announced = self.upserts.as_ref().map_or(TimestampMs(i64::MIN), Upserts::not_before);
         self.shared.clock.wall().max(view.graph.control_time()).max(announced)
     }
 
@@ -372,7 +374,7 @@ where
         self.shared.fence.lock().expect("the fence is never left half changed").check(view, wall, boot)
     }
 
-    fn committed(&mut self, count: usize) -> Result<(), Ended> {
+    fn committed(&mut self, count: usize) -> Result<(), WorkerError> {
         self.routes.answered(self.outbox.iter().map(|output| output.route));
         self.batch.drop_front(count);
         if let Some(upserts) = &mut self.upserts {
@@ -384,41 +386,47 @@ where
         self.metrics.owed(self.owed.len() + self.upserts.as_ref().map_or(0, Upserts::owed_routes));
         self.flow_begun()?;
         self.refused.clear();
-        self.bare.clear();
-        self.reach = (self.reach * 2).min(self.settings.max_records);
+        self.strip_payload.clear();
+        self.batch_limit = (self.batch_limit * 2).min(self.settings.max_records);
         self.abort_pause = ABORT_PAUSES.0;
         Ok(())
     }
 }
 
 /// The first producer; a coordinator that does not answer is waited for.
-fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, Ended> {
+fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, WorkerError> {
     loop {
         match make() {
             Ok(producer) => return Ok(producer),
             Err(ProduceError::Abort(reason)) if !shared.stop.load(Ordering::Relaxed) => {
                 warn!(reason, "waiting for the transaction coordinator")
             }
-            Err(error) => return Err(Ended::Output(error)),
+            Err(error) => return Err(WorkerError::Output(error)),
         }
     }
 }
 
 /// Decides again what routes are owed that may be written to, up to where the batch begins. Answers how many records that took.
-fn decide_again(owed: &mut Owed, deciding: &mut Deciding<'_>, boot: BootTime, reach: usize, alone: &mut Option<Origin>) -> usize {
+fn decide_again(
+    owed: &mut Redelivery,
+    deciding: &mut Deciding<'_>,
+    boot: BootTime,
+    batch_limit: usize,
+    sole_record: &mut Option<RecordOrigin>,
+) -> usize {
     owed.begin();
     let mut count = 0;
     for (partition, route) in owed.pick(deciding.aside().0, boot) {
         let Some((records, behind, position)) = owed.readable(partition, route) else { continue };
         let mut from = (behind < position).then_some(behind);
         for record in records.iter().take_while(|record| record.offset < position) {
-            if count == reach || !deciding.has_room() {
+            if count == batch_limit || !deciding.has_room() {
                 from = Some(record.offset);
                 break;
             }
             deciding.decide_again(&record, route);
             count += 1;
-            *alone = (count == 1).then_some(Origin { source: record.source, offset: record.offset });
+            *sole_record = (count == 1).then_some(RecordOrigin { source: record.source, offset: record.offset });
         }
         owed.draft(partition, route, from);
     }
@@ -434,9 +442,9 @@ fn note_offset(offsets: &mut Vec<InputOffset>, partition: SourcePartition, next:
 }
 
 /// Of records of upsert streams the last one of each asset is the one that counts.
-fn find_last(upserts: &Upserts, batch: &Batch, reach: usize, last: &mut FxHashMap<(SourcePartition, AssetHash), Offset>) {
+fn find_last(upserts: &Upserts, batch: &Batch, batch_limit: usize, last: &mut FxHashMap<(SourcePartition, AssetHash), Offset>) {
     last.clear();
-    for record in batch.iter().take(reach).filter(|record| upserts.is_upsert(record.source)) {
+    for record in batch.iter().take(batch_limit).filter(|record| upserts.is_upsert(record.source)) {
         last.extend(upserts.asset_of(&record).map(|asset| ((record.source, asset), record.offset)));
     }
 }

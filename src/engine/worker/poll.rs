@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use crate::engine::restore::request::{News, Read};
-use crate::engine::worker::error::Ended;
+use crate::engine::restore::request::{RestoreEvent, RestorePayload};
 use crate::engine::upsert::Upserts;
 use crate::engine::worker::Worker;
-use crate::transport::{Batch, Change, ConsumeError, GroupConsumer, SourcePartition, TransactionalProducer};
+use crate::engine::worker::error::WorkerError;
+use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, TransactionalProducer};
 
 /// So long records are waited for while documents wait to be brought.
 const BUSY_WAIT: Duration = Duration::from_millis(2);
@@ -21,7 +21,7 @@ where
     P: TransactionalProducer<Membership = C::Membership>,
 {
     /// Polls until the batch is full or its interval is over. Membership changes take effect at once.
-    pub(super) fn gather(&mut self) -> Result<(), Ended> {
+    pub(super) fn gather(&mut self) -> Result<(), WorkerError> {
         // A batch kept after an abort has waited long enough.
         let mut until = (!self.batch.is_empty()).then(|| self.shared.clock.boot());
         loop {
@@ -41,7 +41,7 @@ where
     }
 
     /// Polls once; a cluster that does not answer is waited for.
-    pub(super) fn poll(&mut self, wait: Duration, room: usize) -> Result<(), Ended> {
+    pub(super) fn poll(&mut self, wait: Duration, room: usize) -> Result<(), WorkerError> {
         let mut changes = Vec::new();
         let before = self.batch.len();
         let polled = self.consumer.poll(wait, room, &mut self.batch, &mut changes);
@@ -50,7 +50,7 @@ where
         match polled {
             Ok(()) => {}
             Err(ConsumeError::Unavailable(reason)) => debug!(reason, "the cluster does not answer"),
-            Err(other) => return Err(Ended::Input(other)),
+            Err(other) => return Err(WorkerError::Input(other)),
         }
         changes.into_iter().try_for_each(|change| self.apply(change))?;
         self.begin_partitions()
@@ -67,7 +67,7 @@ where
     }
 
     /// Partitions that were begun, and whose first offset is committed now, flow from there.
-    pub(super) fn flow_begun(&mut self) -> Result<(), Ended> {
+    pub(super) fn flow_begun(&mut self) -> Result<(), WorkerError> {
         for (partition, first) in std::mem::take(&mut self.begun) {
             match &mut self.upserts {
                 Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, Some(first), &mut *self.desk),
@@ -81,7 +81,7 @@ where
     }
 
     /// Takes in what the fold and the readers have to say, and lets the partitions flow that are ready for it.
-    pub(super) fn listen(&mut self) -> Result<(), Ended> {
+    pub(super) fn listen(&mut self) -> Result<(), WorkerError> {
         let boot = self.shared.clock.boot();
         let Self { desk, upserts, owed, routes, .. } = self;
         if upserts.as_mut().is_some_and(|upserts| upserts.listen(routes, boot, &mut **desk)) {
@@ -89,7 +89,7 @@ where
             return self.read_anew();
         }
         owed.ask(routes, boot, &mut **desk);
-        while self.upserts.as_ref().is_none_or(Upserts::has_hands_free) {
+        while self.upserts.as_ref().is_none_or(Upserts::can_accept) {
             let Some(news) = self.desk.news() else { break };
             self.take(news)?;
         }
@@ -104,9 +104,9 @@ where
     }
 
     /// What was read of one partition.
-    fn take(&mut self, news: News) -> Result<(), Ended> {
-        let News { partition, life, what } = news;
-        if let Read::Gap(gap, found) = what {
+    fn take(&mut self, news: RestoreEvent) -> Result<(), WorkerError> {
+        let RestoreEvent { partition, life, what } = news;
+        if let RestorePayload::Gap(gap, found) = what {
             let is_current = self.handover.positions.is_current(partition, life);
             return if is_current { self.take_gap(partition, gap, found) } else { Ok(()) };
         }
@@ -116,13 +116,13 @@ where
             return Ok(());
         }
         match (what, &mut self.upserts) {
-            (Read::Unbegun { was_begun: true }, _) => {
+            (RestorePayload::Unbegun { was_begun: true }, _) => {
                 let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
-                return Err(Ended::PositionLost { topic, partition: partition.partition, what: "is gone (an expired group?)" });
+                return Err(WorkerError::PositionLost { topic, partition: partition.partition, what: "is gone (an expired group?)" });
             }
-            (Read::Unbegun { was_begun: false }, _) => self.unbegun.push(partition),
-            (Read::Failed(error), _) => return Err(Ended::Input(error)),
-            (Read::Notes(position, notes), _) => {
+            (RestorePayload::Unbegun { was_begun: false }, _) => self.unbegun.push(partition),
+            (RestorePayload::Failed(error), _) => return Err(WorkerError::Input(error)),
+            (RestorePayload::Notes(position, notes), _) => {
                 let Self { routes, settings, .. } = self;
                 let stream = &settings.streams[usize::from(partition.stream.0)];
                 let mut route = |tenant| routes.find(tenant, stream.index, || settings.names.of_stream(tenant, &stream.name));
@@ -130,15 +130,17 @@ where
                 self.owed.known(partition, life, position, debts);
                 self.release_partition(partition, position)?;
             }
-            (Read::Again { route, from, records, behind }, _) => self.owed.read((partition, life), route, from, (records, behind)),
-            (what, Some(upserts)) => upserts.take(News { partition, life, what }),
-            (Read::Loaded(_) | Read::Documents { .. } | Read::Gap(..), None) => {}
+            (RestorePayload::Again { route, from, records, behind }, _) => {
+                self.owed.read((partition, life), route, from, (records, behind))
+            }
+            (what, Some(upserts)) => upserts.take(RestoreEvent { partition, life, what }),
+            (RestorePayload::Loaded(_) | RestorePayload::Documents { .. } | RestorePayload::Gap(..), None) => {}
         }
         Ok(())
     }
 
     /// Reads every partition anew: what is known of them may not be what was committed.
-    pub(super) fn read_anew(&mut self) -> Result<(), Ended> {
+    pub(super) fn read_anew(&mut self) -> Result<(), WorkerError> {
         self.batch.clear();
         self.unbegun.clear();
         self.begun.clear();
@@ -151,9 +153,9 @@ where
         Ok(())
     }
 
-    fn apply(&mut self, change: Change) -> Result<(), Ended> {
+    fn apply(&mut self, change: AssignmentChange) -> Result<(), WorkerError> {
         match change {
-            Change::Assigned(partitions) => {
+            AssignmentChange::Assigned(partitions) => {
                 info!(?partitions, "partitions assigned");
                 self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
                 let now = self.shared.clock.boot();
@@ -165,7 +167,7 @@ where
                     self.shared.assigned.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Change::Revoked(partitions) => {
+            AssignmentChange::Revoked(partitions) => {
                 info!(?partitions, "partitions taken back");
                 self.shared.held.lock().expect("only copied").retain(|p| !partitions.contains(p));
                 self.unbegun.retain(|p| !partitions.contains(p));
@@ -177,9 +179,9 @@ where
                 self.owed.leave(&partitions);
                 self.handover.positions.leave(&partitions);
             }
-            Change::OutOfRange(partition) => {
+            AssignmentChange::OutOfRange(partition) => {
                 let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
-                return Err(Ended::PositionLost {
+                return Err(WorkerError::PositionLost {
                     topic,
                     partition: partition.partition,
                     what: "is no longer in the log (truncated or expired input?)",
@@ -190,11 +192,11 @@ where
     }
 
     /// Begins partitions that have no committed offset. A cluster that does not answer is asked again at the next poll.
-    fn begin_partitions(&mut self) -> Result<(), Ended> {
+    fn begin_partitions(&mut self) -> Result<(), WorkerError> {
         while let Some(&partition) = self.unbegun.last() {
             match self.begin_partition(partition) {
                 Ok(()) => drop(self.unbegun.pop()),
-                Err(Ended::Input(ConsumeError::Unavailable(reason))) => {
+                Err(WorkerError::Input(ConsumeError::Unavailable(reason))) => {
                     warn!(reason, ?partition, "the partition cannot be begun at the moment");
                     return Ok(());
                 }
@@ -204,10 +206,10 @@ where
         Ok(())
     }
 
-    fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), Ended> {
+    fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), WorkerError> {
         let stream = &self.settings.streams[usize::from(partition.stream.0)];
         let start = self.settings.starts[usize::from(partition.stream.0)];
-        let first = self.consumer.first(partition, start).map_err(Ended::Input)?;
+        let first = self.consumer.first(partition, start).map_err(WorkerError::Input)?;
         info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
         self.begun.push((partition, first));
         Ok(())

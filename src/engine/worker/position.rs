@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::engine::restore::request::Ticket;
 use crate::clock::BootTime;
+use crate::engine::restore::request::Assignment;
 use crate::id::Offset;
 use crate::transport::SourcePartition;
 
@@ -23,7 +23,7 @@ const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
 /// What becomes of one record.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub enum Judged {
     /// It follows the one before.
     Take,
     /// It is of no use: it came before, or is of a partition that nothing is taken from.
@@ -31,7 +31,7 @@ pub enum Step {
     /// It is taken; between it and the one before is a later gap.
     Count,
     /// It is dropped and its partition held until what lies in front of it has been looked at. A later gap counts.
-    Look(Ticket, Gap, IsFirst),
+    Query(Assignment, Gap, IsFirst),
 }
 
 /// Whether a gap is the first since the release.
@@ -49,7 +49,7 @@ pub struct Gap {
 
 /// What another client found in a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum GapContent {
     /// No record.
     Nothing,
     /// A record, and where: it was passed over.
@@ -60,7 +60,7 @@ pub enum Found {
 
 /// What follows from what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum AfterGap {
     /// All is well, and reading goes on from here.
     Release(Offset),
     /// Nothing was passed over, because there is nothing; reading goes on as it is.
@@ -77,7 +77,7 @@ pub enum Next {
 }
 
 #[derive(Debug)]
-enum State {
+enum FollowState {
     /// Nothing is taken of it.
     Held,
     /// The record at `next` must come.
@@ -87,9 +87,9 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Part {
-    ticket: Ticket,
-    state: State,
+struct FollowedPartition {
+    ticket: Assignment,
+    state: FollowState,
     /// Since when it has been held, or released without a first record.
     since: BootTime,
     /// It was released, and the client has begun to read it.
@@ -103,7 +103,7 @@ struct Part {
 /// Where each partition of a worker is to be read on. Times are arguments.
 #[derive(Debug, Default)]
 pub struct PositionCheck {
-    parts: Vec<Part>,
+    parts: Vec<FollowedPartition>,
     lives: u64,
     /// The part of the last record: records come in runs.
     at: usize,
@@ -115,15 +115,15 @@ impl PositionCheck {
     pub fn arrive(&mut self, partition: SourcePartition, now: BootTime) {
         self.leave(&[partition]);
         self.lives += 1;
-        let ticket = Ticket { partition, life: self.lives, is_unwanted: Arc::<AtomicBool>::default(), progress: Arc::default() };
-        self.parts.push(Part { ticket, state: State::Held, since: now, has_begun: false, is_asked: false, progress: 0 });
+        let ticket = Assignment { partition, life: self.lives, cancelled: Arc::<AtomicBool>::default(), progress: Arc::default() };
+        self.parts.push(FollowedPartition { ticket, state: FollowState::Held, since: now, has_begun: false, is_asked: false, progress: 0 });
     }
 
     /// Partitions were taken back.
     pub fn leave(&mut self, partitions: &[SourcePartition]) {
         self.parts.retain(|part| {
             let goes = partitions.contains(&part.ticket.partition);
-            part.ticket.is_unwanted.fetch_or(goes, Ordering::Relaxed);
+            part.ticket.cancelled.fetch_or(goes, Ordering::Relaxed);
             !goes
         });
         self.at = 0;
@@ -131,21 +131,21 @@ impl PositionCheck {
 
     /// Nothing more is taken of it until it is released.
     pub fn hold(&mut self, partition: SourcePartition, now: BootTime) {
-        self.turn(partition, State::Held, now);
+        self.turn(partition, FollowState::Held, now);
     }
 
     /// It is read from this offset on.
     pub fn release(&mut self, partition: SourcePartition, from: Offset, now: BootTime) {
-        self.turn(partition, State::Flows { next: from, is_first: true }, now);
+        self.turn(partition, FollowState::Flows { next: from, is_first: true }, now);
     }
 
     /// What was asked about the partition before is of no interest any more.
-    fn turn(&mut self, partition: SourcePartition, state: State, now: BootTime) {
+    fn turn(&mut self, partition: SourcePartition, state: FollowState, now: BootTime) {
         self.lives += 1;
         let life = self.lives;
         let Some(part) = self.parts.iter_mut().find(|part| part.ticket.partition == partition) else { return };
-        part.ticket.is_unwanted.store(true, Ordering::Relaxed);
-        part.ticket = Ticket { partition, life, is_unwanted: Arc::default(), progress: Arc::default() };
+        part.ticket.cancelled.store(true, Ordering::Relaxed);
+        part.ticket = Assignment { partition, life, cancelled: Arc::default(), progress: Arc::default() };
         // A release does not end a wait: the client has yet to begin.
         if part.has_begun {
             part.since = now;
@@ -154,28 +154,28 @@ impl PositionCheck {
     }
 
     /// A record came. `looks` says whether a later gap in this partition may be looked at: its topic is not compacted.
-    pub fn arrived(&mut self, partition: SourcePartition, offset: Offset, now: BootTime, looks: impl FnOnce() -> bool) -> Step {
+    pub fn arrived(&mut self, partition: SourcePartition, offset: Offset, now: BootTime, looks: impl FnOnce() -> bool) -> Judged {
         if self.parts.get(self.at).is_none_or(|part| part.ticket.partition != partition) {
-            let Some(at) = self.parts.iter().position(|part| part.ticket.partition == partition) else { return Step::Drop };
+            let Some(at) = self.parts.iter().position(|part| part.ticket.partition == partition) else { return Judged::Drop };
             self.at = at;
         }
         let part = &mut self.parts[self.at];
-        let State::Flows { next, is_first } = &mut part.state else { return Step::Drop };
+        let FollowState::Flows { next, is_first } = &mut part.state else { return Judged::Drop };
         if offset < *next {
-            return Step::Drop;
+            return Judged::Drop;
         }
         let gap = Gap { from: *next, to: Some(offset) };
         let was_first = std::mem::replace(is_first, false);
         *next = Offset(offset.0 + 1);
         if gap.from == offset {
-            return Step::Take;
+            return Judged::Take;
         }
         let is_looked_at = was_first || looks() && may_look(&mut self.looks, now);
         if !is_looked_at {
-            return Step::Count;
+            return Judged::Count;
         }
-        (part.state, part.since, part.has_begun) = (State::Looks, now, false);
-        Step::Look(part.ticket.clone(), gap, IsFirst(was_first))
+        (part.state, part.since, part.has_begun) = (FollowState::Looks, now, false);
+        Judged::Query(part.ticket.clone(), gap, IsFirst(was_first))
     }
 
     /// Whether an answer is about a partition in hand, as it is now.
@@ -184,21 +184,23 @@ impl PositionCheck {
     }
 
     /// What was found in a gap, asked for with a ticket that is current.
-    pub fn found(&self, partition: SourcePartition, gap: Gap, found: Found) -> Next {
-        let Some(part) = self.parts.iter().find(|part| part.ticket.partition == partition) else { return Next::Rest };
+    pub fn found(&self, partition: SourcePartition, gap: Gap, found: GapContent) -> AfterGap {
+        let Some(part) = self.parts.iter().find(|part| part.ticket.partition == partition) else { return AfterGap::Rest };
         match (&part.state, found) {
-            (State::Flows { is_first: true, .. } | State::Looks, Found::Record(found)) => Next::Again { from: gap.from, found },
-            (State::Looks, Found::Nothing) => gap.to.map_or(Next::Rest, Next::Release),
-            (State::Looks, Found::Gone) => Next::Lost,
+            (FollowState::Flows { is_first: true, .. } | FollowState::Looks, GapContent::Record(found)) => {
+                AfterGap::Again { from: gap.from, found }
+            }
+            (FollowState::Looks, GapContent::Nothing) => gap.to.map_or(AfterGap::Rest, AfterGap::Release),
+            (FollowState::Looks, GapContent::Gone) => AfterGap::Lost,
             // Something has come meanwhile, which was held against its place; and what is out of range the client says itself.
-            (State::Flows { .. } | State::Held, _) => Next::Rest,
+            (FollowState::Flows { .. } | FollowState::Held, _) => AfterGap::Rest,
         }
     }
 
     /// Partitions that were released a while ago and of which nothing has come: whether there is something is to be asked once.
-    pub fn overdue(&mut self, now: BootTime) -> impl Iterator<Item = (Ticket, Gap)> {
+    pub fn overdue(&mut self, now: BootTime) -> impl Iterator<Item = (Assignment, Gap)> {
         self.parts.iter_mut().filter_map(move |part| {
-            let State::Flows { next, is_first: true } = part.state else { return None };
+            let FollowState::Flows { next, is_first: true } = part.state else { return None };
             if part.is_asked || !part.has_begun || now.since(part.since) < FIRST_WITHIN {
                 return None;
             }
@@ -220,7 +222,7 @@ impl PositionCheck {
     /// Notes which of the released partitions the client has begun to read.
     pub fn begun(&mut self, now: BootTime, has_begun: impl Fn(SourcePartition) -> bool) {
         for part in &mut self.parts {
-            if !part.has_begun && matches!(part.state, State::Flows { .. }) && has_begun(part.ticket.partition) {
+            if !part.has_begun && matches!(part.state, FollowState::Flows { .. }) && has_begun(part.ticket.partition) {
                 (part.has_begun, part.since) = (true, now);
             }
         }
@@ -228,7 +230,7 @@ impl PositionCheck {
 
     /// What is read before a partition is released takes its time: it waits since that last got on.
     pub fn got_on(&mut self, now: BootTime, progress: impl Fn(SourcePartition) -> Option<u64>) {
-        for part in self.parts.iter_mut().filter(|part| matches!(part.state, State::Held)) {
+        for part in self.parts.iter_mut().filter(|part| matches!(part.state, FollowState::Held)) {
             let Some(progress) = progress(part.ticket.partition) else { continue };
             if std::mem::replace(&mut part.progress, progress) != progress {
                 part.since = now;
@@ -274,10 +276,10 @@ mod tests {
     /// What becomes of records, a letter for each: taken, dropped, counted, looked at.
     fn steps(check: &mut PositionCheck, offsets: impl IntoIterator<Item = i64>) -> String {
         let letter = |offset| match check.arrived(HERE, Offset(offset), at(1), || true) {
-            Step::Take => 't',
-            Step::Drop => 'd',
-            Step::Count => 'c',
-            Step::Look(..) => 'l',
+            Judged::Take => 't',
+            Judged::Drop => 'd',
+            Judged::Count => 'c',
+            Judged::Query(..) => 'l',
         };
         offsets.into_iter().map(letter).collect()
     }
@@ -302,15 +304,15 @@ mod tests {
     #[test]
     fn nothing_is_taken_after_a_first_gap_before_it_was_looked_at() {
         let mut check = released(5);
-        let Step::Look(ticket, gap, IsFirst(true)) = check.arrived(HERE, Offset(9), at(1), || false) else { panic!("a first gap") };
+        let Judged::Query(ticket, gap, IsFirst(true)) = check.arrived(HERE, Offset(9), at(1), || false) else { panic!("a first gap") };
         assert_eq!(gap, Gap { from: Offset(5), to: Some(Offset(9)) });
         assert_eq!(steps(&mut check, [10, 5, 9]), "ddd");
         assert!(check.is_current(HERE, ticket.life));
-        assert_eq!(check.found(HERE, gap, Found::Nothing), Next::Release(Offset(9)));
-        assert_eq!(check.found(HERE, gap, Found::Record(Offset(7))), Next::Again { from: Offset(5), found: Offset(7) });
-        assert_eq!(check.found(HERE, gap, Found::Gone), Next::Lost);
+        assert_eq!(check.found(HERE, gap, GapContent::Nothing), AfterGap::Release(Offset(9)));
+        assert_eq!(check.found(HERE, gap, GapContent::Record(Offset(7))), AfterGap::Again { from: Offset(5), found: Offset(7) });
+        assert_eq!(check.found(HERE, gap, GapContent::Gone), AfterGap::Lost);
         check.release(HERE, Offset(9), at(2));
-        assert!(!check.is_current(HERE, ticket.life) && ticket.is_unwanted.load(Ordering::Relaxed));
+        assert!(!check.is_current(HERE, ticket.life) && ticket.cancelled.load(Ordering::Relaxed));
         assert_eq!(steps(&mut check, [10]), "l", "and the same again: 9 must come");
     }
 
@@ -320,12 +322,12 @@ mod tests {
         assert_eq!(steps(&mut check, [0]), "t");
         let mut later = |offset, second, is_compacted: bool| {
             let step = check.arrived(HERE, Offset(offset), at(second), || !is_compacted);
-            if let Step::Look(_, Gap { to: Some(to), .. }, is_first) = &step {
+            if let Judged::Query(_, Gap { to: Some(to), .. }, is_first) = &step {
                 assert_eq!(*is_first, IsFirst(false));
                 check.release(HERE, *to, at(second));
-                assert!(matches!(check.arrived(HERE, *to, at(second), || false), Step::Take));
+                assert!(matches!(check.arrived(HERE, *to, at(second), || false), Judged::Take));
             }
-            matches!(step, Step::Look(..))
+            matches!(step, Judged::Query(..))
         };
         assert!(!later(2, 1, true), "on a compacted topic gaps are normal");
         assert_eq!([4, 6, 8, 10].map(|offset| later(offset, 2, false)), [true, true, true, false]);
@@ -343,14 +345,14 @@ mod tests {
         assert_eq!((check.held().count(), check.overdue(at(2_001)).count()), (0, 0));
         check.resumed(at(2_020));
         assert_eq!(check.overdue(at(2_049)).count(), 0, "nothing was read for a while");
-        let asked: Vec<(Ticket, Gap)> = check.overdue(at(2_050)).collect();
+        let asked: Vec<(Assignment, Gap)> = check.overdue(at(2_050)).collect();
         let [(ticket, gap)] = &asked[..] else { panic!("{asked:?}") };
         assert_eq!((check.overdue(at(3_000)).count(), *gap), (0, Gap { from: Offset(5), to: None }));
         assert!(check.is_current(HERE, ticket.life));
-        assert_eq!(check.found(HERE, *gap, Found::Nothing), Next::Rest);
-        assert_eq!(check.found(HERE, *gap, Found::Record(Offset(6))), Next::Again { from: Offset(5), found: Offset(6) });
+        assert_eq!(check.found(HERE, *gap, GapContent::Nothing), AfterGap::Rest);
+        assert_eq!(check.found(HERE, *gap, GapContent::Record(Offset(6))), AfterGap::Again { from: Offset(5), found: Offset(6) });
         assert_eq!(steps(&mut check, [5]), "t");
-        assert_eq!(check.found(HERE, *gap, Found::Record(Offset(5))), Next::Rest, "it came meanwhile");
+        assert_eq!(check.found(HERE, *gap, GapContent::Record(Offset(5))), AfterGap::Rest, "it came meanwhile");
     }
 
     #[test]

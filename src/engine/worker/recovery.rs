@@ -8,11 +8,11 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use crate::engine::fence::Closed;
-use crate::engine::output::outbox::Origin;
+use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::RouteIndex;
-use crate::engine::worker::error::{Ended, Setback, Stage};
 use crate::engine::topic::names::DEAD_LETTERS;
 use crate::engine::upsert::Upserts;
+use crate::engine::worker::error::{TxError, TxStage, WorkerError};
 use crate::engine::worker::{ABORT_PAUSES, Worker};
 use crate::record::mapping::Mode;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
@@ -30,39 +30,39 @@ where
     P: TransactionalProducer<Membership = C::Membership>,
 {
     /// What follows from a transaction that was not committed. The batch stays, and is decided again.
-    pub(super) fn recover(&mut self, setback: Setback) -> Result<(), Ended> {
+    pub(super) fn recover(&mut self, setback: TxError) -> Result<(), WorkerError> {
         self.metrics.aborted(setback.name());
         match setback {
-            Setback::Closed(reason) => self.hold(reason),
-            Setback::Aged(reason) => {
+            TxError::Closed(reason) => self.hold(reason),
+            TxError::Aged(reason) => {
                 debug!(%reason, "aborted before the commit; the same records are decided again");
                 self.halve_reach();
                 Ok(())
             }
-            Setback::NoMembership => self.await_assign(),
-            Setback::Output(error, origin) => self.blame(vec![error], origin),
-            Setback::Reports(errors) => self.blame(errors, None),
-            Setback::Failed(error, stage) => self.fail(error, stage),
-            Setback::Stranded(error, first) => {
+            TxError::NoMembership => self.await_assign(),
+            TxError::Output(error, origin) => self.blame(vec![error], origin),
+            TxError::Reports(errors) => self.blame(errors, None),
+            TxError::Failed(error, stage) => self.fail(error, stage),
+            TxError::AbortFailed(error, first) => {
                 // What led to the abort counts too, or the same would happen to the same records.
                 match *first {
-                    Setback::Output(error, origin) => drop(self.learn(vec![error], origin)),
-                    Setback::Reports(errors) => drop(self.learn(errors, None)),
+                    TxError::Output(error, origin) => drop(self.learn(vec![error], origin)),
+                    TxError::Reports(errors) => drop(self.learn(errors, None)),
                     _ => self.halve_reach(),
                 }
-                self.fail(error, Stage::Abort)
+                self.fail(error, TxStage::Abort)
             }
         }
     }
 
     fn halve_reach(&mut self) {
-        self.reach = (self.reach.min(self.batch.len()) / 2).max(1);
+        self.batch_limit = (self.batch_limit.min(self.batch.len()) / 2).max(1);
     }
 
     /// The fence is closed: nothing is read or decided until it opens; polling goes on.
-    fn hold(&mut self, reason: Closed) -> Result<(), Ended> {
+    fn hold(&mut self, reason: Closed) -> Result<(), WorkerError> {
         info!(%reason, "fence closed; records wait in the input");
-        self.consumer.pause().map_err(Ended::Input)?;
+        self.consumer.pause().map_err(WorkerError::Input)?;
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.poll(HOLD_WAIT, 1)?;
             if self.check_fence(&self.shared.live.load()).is_ok() {
@@ -75,28 +75,28 @@ where
     }
 
     /// The group has a newer generation: poll until it tells us our part of it.
-    fn await_assign(&mut self) -> Result<(), Ended> {
+    fn await_assign(&mut self) -> Result<(), WorkerError> {
         self.awaits_assign = true;
         let give_up = self.shared.clock.boot().after(ASSIGN_WAIT);
-        self.consumer.pause().map_err(Ended::Input)?;
+        self.consumer.pause().map_err(WorkerError::Input)?;
         while self.awaits_assign && self.shared.clock.boot() < give_up && !self.shared.stop.load(Ordering::Relaxed) {
             self.poll(HOLD_WAIT, 1)?;
         }
         self.resume_input()
     }
 
-    fn blame(&mut self, errors: Vec<ProduceError>, origin: Option<Origin>) -> Result<(), Ended> {
+    fn blame(&mut self, errors: Vec<ProduceError>, origin: Option<RecordOrigin>) -> Result<(), WorkerError> {
         match self.learn(errors, origin) {
-            Some(error) => self.fail(error, Stage::Write),
+            Some(error) => self.fail(error, TxStage::Write),
             None => Ok(()),
         }
     }
 
     /// Opens the routes that errors name and pins records that a topic refuses; answers the gravest of the other errors.
-    fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<Origin>) -> Option<ProduceError> {
+    fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<RecordOrigin>) -> Option<ProduceError> {
         // As the transaction was: two topics that refuse something must not halve the batch to one record and then blame it.
-        let origin = origin.or(self.alone);
-        let reach = self.reach;
+        let origin = origin.or(self.sole_record);
+        let batch_limit = self.batch_limit;
         let mut others = Vec::new();
         for error in errors {
             match error {
@@ -108,11 +108,11 @@ where
                 ProduceError::Refused { topic, .. } if self.refuses_upsert(&topic) => {}
                 ProduceError::Refused { topic, reason } => match origin {
                     Some(origin) => others.extend(self.pin(topic, reason, origin)),
-                    None if self.reach == reach => self.halve_reach(),
+                    None if self.batch_limit == batch_limit => self.halve_reach(),
                     None => {}
                 },
                 ProduceError::Unreachable { topic, reason } => match self.routes.of_topic(&topic) {
-                    Some(index) if self.routes.doubted(index, self.shared.clock.boot()) => self.open(index, reason),
+                    Some(index) if self.routes.unresponsive(index, self.shared.clock.boot()) => self.open(index, reason),
                     _ => others.push(ProduceError::Unreachable { topic, reason }),
                 },
                 other => others.push(other),
@@ -149,19 +149,19 @@ where
 
     /// A topic refuses this record, which was pinned by halving the batch if nothing else named it. Answers the error if that does
     /// not help.
-    fn pin(&mut self, topic: String, reason: String, origin: Origin) -> Option<ProduceError> {
+    fn pin(&mut self, topic: String, reason: String, origin: RecordOrigin) -> Option<ProduceError> {
         match self.routes.of_topic(&topic) {
             Some(route) => self.refused.push((origin, route, reason)),
-            None if topic == DEAD_LETTERS && !self.bare.contains(&origin) => self.bare.push(origin),
+            None if topic == DEAD_LETTERS && !self.strip_payload.contains(&origin) => self.strip_payload.push(origin),
             None => return Some(ProduceError::Refused { topic, reason }),
         }
         None
     }
 
-    fn fail(&mut self, error: ProduceError, stage: Stage) -> Result<(), Ended> {
+    fn fail(&mut self, error: ProduceError, stage: TxStage) -> Result<(), WorkerError> {
         match error {
             // Whatever an abort fails with, the transaction is still open, and only a new producer ends it.
-            error if stage == Stage::Abort && !matches!(error, ProduceError::Fenced(_)) => self.replace_producer(&error, stage),
+            error if stage == TxStage::Abort && !matches!(error, ProduceError::Fenced(_)) => self.replace_producer(&error, stage),
             ProduceError::StaleMember(reason) => {
                 info!(reason, "the group has a newer generation; the batch waits for the next assign");
                 self.await_assign()
@@ -169,7 +169,7 @@ where
             ProduceError::Fenced(reason) => {
                 let now = self.shared.clock.boot();
                 if self.fenced_at.is_some_and(|at| now.since(at) < FENCED_TWICE_WITHIN) {
-                    return Err(Ended::FencedTwice { transactional_id: self.settings.transactional_id.clone() });
+                    return Err(WorkerError::FencedTwice { transactional_id: self.settings.transactional_id.clone() });
                 }
                 self.fenced_at = Some(now);
                 warn!(
@@ -189,7 +189,7 @@ where
         }
     }
 
-    fn replace_producer(&mut self, error: &ProduceError, stage: Stage) -> Result<(), Ended> {
+    fn replace_producer(&mut self, error: &ProduceError, stage: TxStage) -> Result<(), WorkerError> {
         warn!(%error, ?stage, "the producer failed and is made anew; the batch is kept");
         self.rebuild()?;
         // One that fails again and again must not keep the cluster busy with it.
@@ -216,10 +216,10 @@ where
         }
     }
 
-    fn pause_after_abort(&mut self) -> Result<(), Ended> {
+    fn pause_after_abort(&mut self) -> Result<(), WorkerError> {
         let until = self.shared.clock.boot().after(self.abort_pause);
         self.abort_pause = (self.abort_pause * 2).min(ABORT_PAUSES.1);
-        self.consumer.pause().map_err(Ended::Input)?;
+        self.consumer.pause().map_err(WorkerError::Input)?;
         while self.shared.clock.boot() < until && !self.shared.stop.load(Ordering::Relaxed) {
             self.poll(HOLD_WAIT, 1)?;
         }
@@ -228,7 +228,7 @@ where
 
     /// Makes the producer anew. Its `init_transactions` settles the old transaction one way or the other; if that was
     /// a commit whose answer got lost, the committed offsets say so: every partition is read on from there.
-    fn rebuild(&mut self) -> Result<(), Ended> {
+    fn rebuild(&mut self) -> Result<(), WorkerError> {
         loop {
             match (self.make_producer)() {
                 Ok(producer) => {
@@ -236,9 +236,9 @@ where
                     break;
                 }
                 Err(ProduceError::Fenced(_)) => {
-                    return Err(Ended::FencedTwice { transactional_id: self.settings.transactional_id.clone() });
+                    return Err(WorkerError::FencedTwice { transactional_id: self.settings.transactional_id.clone() });
                 }
-                Err(error) if self.shared.stop.load(Ordering::Relaxed) => return Err(Ended::Output(error)),
+                Err(error) if self.shared.stop.load(Ordering::Relaxed) => return Err(WorkerError::Output(error)),
                 Err(error) => {
                     warn!(%error, "the producer cannot be made at the moment");
                     self.pause_after_abort()?;

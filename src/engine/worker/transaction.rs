@@ -1,13 +1,13 @@
 //! The transaction itself: everything a batch leads to, the offsets that cover it, and the last look at the fence.
 
-use crate::engine::topic::state::note_of;
-use crate::engine::restore::redelivery;
-use crate::engine::worker::error::{Setback, Stage};
-use crate::engine::topic::names::{DEAD_LETTERS, STATE};
-use crate::engine::worker::Worker;
 use crate::clock::BootTime;
+use crate::engine::restore::redelivery;
+use crate::engine::topic::names::{DEAD_LETTERS, STATE};
+use crate::engine::topic::state::note_of;
+use crate::engine::worker::Worker;
+use crate::engine::worker::error::{TxError, TxStage};
 use crate::live::View;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 use crate::transport::{GroupConsumer, InputOffset, Output, TransactionalProducer};
 
 /// Kafka's record batch around a document, at most.
@@ -19,14 +19,14 @@ where
     P: TransactionalProducer<Membership = C::Membership>,
 {
     /// Writes everything the batch leads to and commits it with the input's offsets.
-    pub(super) fn write(&mut self, view: &View) -> Result<(), Setback> {
+    pub(super) fn write(&mut self, view: &View) -> Result<(), TxError> {
         let now = self.shared.clock.boot();
         for output in self.outbox.iter() {
             // librdkafka knows one size of batches for all topics; what a smaller one takes at once is acknowledged piece by piece.
             if let Some(limit) = self.routes.limit_at(output.route, now)
                 && !self.fill.takes(output.route, output.batch_bytes().1, limit)
             {
-                self.producer.drain().map_err(Setback::Reports)?;
+                self.producer.drain().map_err(TxError::Reports)?;
                 self.fill.restart(output.route, output.batch_bytes().1);
             }
             let sent = Output {
@@ -37,27 +37,27 @@ where
                 value: Some(output.value),
                 headers: &output.headers(),
             };
-            self.producer.put(sent).map_err(|e| Setback::Output(e, Some(output.origin)))?;
+            self.producer.put(sent).map_err(|e| TxError::Output(e, Some(output.origin)))?;
         }
         self.write_upserts(now)?;
         self.write_owed()?;
         for letter in &self.outbox.letters {
-            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| Setback::Output(e, None))?;
+            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| TxError::Output(e, None))?;
         }
         for &(partition, offset) in &self.begun {
             let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
             put_state(&mut self.producer, self.shared.clock.wall(), &key, Some(&value))?;
         }
-        self.producer.drain().map_err(Setback::Reports)?;
-        let membership = self.consumer.membership().ok_or(Setback::NoMembership)?;
-        self.producer.send_offsets(&self.offsets, membership).map_err(|e| Setback::Failed(e, Stage::Offsets))?;
+        self.producer.drain().map_err(TxError::Reports)?;
+        let membership = self.consumer.membership().ok_or(TxError::NoMembership)?;
+        self.producer.send_offsets(&self.offsets, membership).map_err(|e| TxError::Failed(e, TxStage::Offsets))?;
         // The batch's own view, not the newest: a revoke that came since must not be overtaken by this commit.
-        self.check_fence(view).map_err(Setback::Aged)?;
-        self.producer.commit().map_err(|e| Setback::Failed(e, Stage::Commit))
+        self.check_fence(view).map_err(TxError::Aged)?;
+        self.producer.commit().map_err(|e| TxError::Failed(e, TxStage::Commit))
     }
 
     /// Documents and tombstones of upsert streams, each with what stands from now on.
-    fn write_upserts(&mut self, now: BootTime) -> Result<(), Setback> {
+    fn write_upserts(&mut self, now: BootTime) -> Result<(), TxError> {
         let Some(upserts) = &self.upserts else { return Ok(()) };
         for (write, bytes) in upserts.writes() {
             let route = self.routes.get(write.route);
@@ -66,12 +66,12 @@ where
             if let Some(limit) = self.routes.limit_at(write.route, now)
                 && !self.fill.takes(write.route, size, limit)
             {
-                self.producer.drain().map_err(Setback::Reports)?;
+                self.producer.drain().map_err(TxError::Reports)?;
                 self.fill.restart(write.route, size);
             }
             let (key, value, timestamp) = (Some(bytes.key), bytes.value, write.timestamp);
             let sent = Output { topic: &route.topic, partition: None, key, timestamp, value, headers: &headers };
-            self.producer.put(sent).map_err(|e| Setback::Output(e, None))?;
+            self.producer.put(sent).map_err(|e| TxError::Output(e, None))?;
             let standing = Output {
                 topic: &self.settings.standing[usize::from(write.source.stream.0)],
                 partition: Some(write.source.partition),
@@ -80,13 +80,13 @@ where
                 value: bytes.standing_value,
                 headers: &[],
             };
-            self.producer.put(standing).map_err(|e| Setback::Failed(e, Stage::Write))?;
+            self.producer.put(standing).map_err(|e| TxError::Failed(e, TxStage::Write))?;
         }
         Ok(())
     }
 
     /// The offsets of upsert partitions, with what has been taken back.
-    pub(super) fn note_upserts(&mut self, view: &View, now: Millis) {
+    pub(super) fn note_upserts(&mut self, view: &View, now: TimestampMs) {
         if let Some(upserts) = &mut self.upserts {
             upserts.looked();
             self.offsets.extend(upserts.offsets(view, now.moment(), &self.routes));
@@ -104,7 +104,7 @@ where
         }
     }
 
-    fn write_owed(&mut self) -> Result<(), Setback> {
+    fn write_owed(&mut self) -> Result<(), TxError> {
         for change in self.owed.changes() {
             let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
             let tenant = &self.routes.get(change.route).tenant;
@@ -116,9 +116,9 @@ where
 }
 
 /// One small fact for `sharecast.state`; without value it is taken back.
-fn put_state<P: TransactionalProducer>(producer: &mut P, timestamp: Millis, key: &str, value: Option<&str>) -> Result<(), Setback> {
+fn put_state<P: TransactionalProducer>(producer: &mut P, timestamp: TimestampMs, key: &str, value: Option<&str>) -> Result<(), TxError> {
     let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
     producer
         .put(Output { topic: STATE, partition: None, key, timestamp, value, headers: &[] })
-        .map_err(|e| Setback::Failed(e, Stage::Write))
+        .map_err(|e| TxError::Failed(e, TxStage::Write))
 }

@@ -8,9 +8,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::share::event::kind::EventType;
 use crate::document::Node;
 use crate::json::document::write;
+use crate::share::event::kind::EventType;
 
 /// The members that say whom and what an event is about.
 const NAMES: [&str; 4] = ["share", "owner", "asset", "target_tenant"];

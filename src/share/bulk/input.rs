@@ -23,14 +23,14 @@ impl ListOf {
 
 /// Where a name was given.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum InputRef {
     /// On the command line.
     Argument,
     /// In this line, from 1, of a list of this name.
     Line(std::sync::Arc<str>, usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for InputRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Argument => f.write_str("argument"),
@@ -43,7 +43,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// Where.
-    pub place: Place,
+    pub place: InputRef,
     /// Its id, as written.
     pub id: String,
     /// Its id at the target: what stands behind a tab, if there is one.
@@ -53,7 +53,7 @@ pub struct Named {
 /// A line that cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{list}:{line}: {what}")]
-pub struct BadLine {
+pub struct BadListLine {
     /// The list's name.
     pub list: String,
     /// The line, from 1.
@@ -65,13 +65,13 @@ pub struct BadLine {
 /// Reads a list: an id a line, and behind a tab its id at the target. Line ends are LF or CR LF. Empty lines and lines that begin
 /// with `#` are passed over. An id is taken letter by letter; one with a blank at an end is refused, because it is nearly always a
 /// slip: a list cannot name an asset that has one or begins with `#`, an argument can.
-pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadLine> {
+pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadListLine> {
     let name: std::sync::Arc<str> = list.into();
     let mut named = Vec::new();
     // A mark of the encoding, as some editors write it, is no part of the first id.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let refused = |what| BadLine { list: list.to_owned(), line: at + 1, what };
+        let refused = |what| BadListLine { list: list.to_owned(), line: at + 1, what };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = std::str::from_utf8(line).map_err(|_| refused("it is not UTF-8"))?;
         if text.trim().is_empty() || text.starts_with('#') {
@@ -88,7 +88,7 @@ pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadLine> {
                 return Err(refused("an id is empty, or begins or ends with a blank"));
             }
         }
-        named.push(Named { place: Place::Line(name.clone(), at + 1), id: id.to_owned(), target_asset: target_asset.map(str::to_owned) });
+        named.push(Named { place: InputRef::Line(name.clone(), at + 1), id: id.to_owned(), target_asset: target_asset.map(str::to_owned) });
     }
     Ok(named)
 }
@@ -96,7 +96,7 @@ pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadLine> {
 /// What is to be told of ids that are valid and yet nearly always a slip: lines of a spreadsheet, saved with its commas and quotes.
 /// Names the first of them, and how many there are.
 pub fn looks_like_csv(named: &[Named]) -> Option<(&Named, usize)> {
-    let is_marked = |named: &&Named| matches!(named.place, Place::Line(..)) && named.id.contains([',', ';', '"']);
+    let is_marked = |named: &&Named| matches!(named.place, InputRef::Line(..)) && named.id.contains([',', ';', '"']);
     let mut marked = named.iter().filter(is_marked);
     marked.next().map(|first| (first, 1 + marked.count()))
 }
@@ -107,8 +107,8 @@ mod tests {
 
     fn ids(bytes: &[u8]) -> Vec<(usize, String, Option<String>)> {
         let line = |named: Named| match named.place {
-            Place::Line(_, line) => (line, named.id, named.target_asset),
-            Place::Argument => unreachable!("it is a list"),
+            InputRef::Line(_, line) => (line, named.id, named.target_asset),
+            InputRef::Argument => unreachable!("it is a list"),
         };
         read("l", bytes).unwrap().into_iter().map(line).collect()
     }
@@ -126,7 +126,7 @@ mod tests {
         let found = |bytes: &[u8]| looks_like_csv(&read("l", bytes).unwrap()).map(|(first, count)| (first.place.to_string(), count));
         assert_eq!(found(b"NW-1\nNW 2\tEX,2\n"), None, "the id at the target is not ours to doubt");
         assert_eq!(found(b"NW-1\nNW-2,Digger\n\"NW-3\"\nNW-4;x\n"), Some(("l:2".to_owned(), 3)));
-        let argument = Named { place: Place::Argument, id: "a,b".to_owned(), target_asset: None };
+        let argument = Named { place: InputRef::Argument, id: "a,b".to_owned(), target_asset: None };
         assert_eq!(looks_like_csv(&[argument]), None);
     }
 

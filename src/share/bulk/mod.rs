@@ -10,18 +10,18 @@ pub mod input;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use crate::share::bulk::noop::is_already;
-use crate::share::bulk::ids::Run;
 use super::event::Envelope;
-use crate::share::event::kind::EventType;
-use crate::share::bulk::input::{Named, Place};
-use crate::share::table::query::ShareView;
-use crate::share::view::refusal;
 use super::state::{Reason, State};
 use super::table::{Outcome, ShareTable};
-use crate::document::{Kind, Member, Node, Place as At};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::{Epoch, Offset};
-use crate::time::Millis;
+use crate::share::bulk::ids::Run;
+use crate::share::bulk::input::{InputRef, Named};
+use crate::share::bulk::noop::is_already;
+use crate::share::event::kind::EventType;
+use crate::share::table::query::ShareView;
+use crate::share::view::refusal;
+use crate::time::TimestampMs;
 
 /// The code of an event whose name another one has.
 const ID_REUSED: &str = "id_reused";
@@ -39,7 +39,7 @@ pub struct Intent {
 
 /// What a line comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum Planned {
     /// Its event is to be written.
     Write {
         /// The event's id.
@@ -61,7 +61,7 @@ pub struct Row {
     /// `data`, whole.
     pub data: Node,
     /// What it comes to.
-    pub step: Step,
+    pub step: Planned,
     /// The share's owner and its target or invitee.
     pub parties: (String, String),
     /// The asset in the owner's words; none where the target acts, whom it does not concern.
@@ -86,14 +86,14 @@ pub enum Why {
     /// A rule is broken.
     Rule(Reason),
     /// The same name stands here already.
-    Twice(Place),
+    Twice(InputRef),
     /// The event could not be understood.
     Malformed(String),
 }
 
 /// A line that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LineRefusal {
     /// What it names, and where.
     pub named: Named,
     /// Why.
@@ -102,7 +102,7 @@ pub struct Refusal {
     pub said: String,
 }
 
-impl Refusal {
+impl LineRefusal {
     /// Why, with the reason's code if it is a rule.
     pub fn in_words(&self) -> String {
         match &self.why {
@@ -113,7 +113,7 @@ impl Refusal {
 }
 
 /// Tries an event that is not about a share on the table, which is then of no further use; why it would be refused.
-pub fn try_event(mut table: ShareTable, now: Millis, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), String> {
+pub fn try_event(mut table: ShareTable, now: TimestampMs, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), String> {
     let envelope = Envelope { id: id.to_owned(), source: source.to_owned(), kind: kind.full_name(), data: data.clone() };
     match table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope)).outcome {
         Outcome::Applied | Outcome::Repeated | Outcome::Tick => Ok(()),
@@ -128,28 +128,28 @@ pub fn try_event(mut table: ShareTable, now: Millis, source: &str, id: &str, kin
 
 /// What a command on many shares comes to. If anything is refused, nothing is to be written.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct BulkPlan {
     /// In the order of the lines.
     pub rows: Vec<Row>,
     /// In the order of the lines.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<LineRefusal>,
     /// Offers of an asset that the same target has a live or pending share of already.
     pub also_shared: usize,
 }
 
-impl Plan {
+impl BulkPlan {
     /// Tries every line on the table, which is then of no further use: it holds what has not happened. `now` is the time at which
     /// the events would be written.
-    pub fn make(mut table: ShareTable, now: Millis, run: &Run<'_>, intents: Vec<Intent>) -> Self {
+    pub fn make(mut table: ShareTable, now: TimestampMs, run: &Run<'_>, intents: Vec<Intent>) -> Self {
         let name = |data: &Node, revision: u32, attempt: u32| Some(run.event_id(data, revision, attempt));
         let mut plan = Self { also_shared: also_shared(&table, run, &intents), ..Self::default() };
-        let mut places: HashMap<String, Place> = HashMap::with_capacity(intents.len());
+        let mut places: HashMap<String, InputRef> = HashMap::with_capacity(intents.len());
         for intent in intents {
             let known = places.get(&intent.named.id).cloned();
             let step = match known {
                 Some(first) => {
                     let said = match &first {
-                        Place::Argument => "it is named twice".to_owned(),
+                        InputRef::Argument => "it is named twice".to_owned(),
                         line => format!("it is named twice, first in {line}"),
                     };
                     Err((Why::Twice(first), said))
@@ -161,19 +161,19 @@ impl Plan {
             };
             match step {
                 Ok(row) => plan.rows.push(row),
-                Err((why, said)) => plan.refusals.push(Refusal { named: intent.named, why, said }),
+                Err((why, said)) => plan.refusals.push(LineRefusal { named: intent.named, why, said }),
             }
         }
         plan
     }
 
     /// The same of one event on a share, which has this id of its own: it is new, for a repeat is not tried again.
-    pub fn make_one(mut table: ShareTable, now: Millis, run: &Run<'_>, event: &str, intent: Intent) -> Self {
+    pub fn make_one(mut table: ShareTable, now: TimestampMs, run: &Run<'_>, event: &str, intent: Intent) -> Self {
         let mut plan = Self { also_shared: also_shared(&table, run, std::slice::from_ref(&intent)), ..Self::default() };
         let name = |_: &Node, _: u32, attempt: u32| Some(event.to_owned()).filter(|_| attempt == 0);
         match try_line(&mut table, now, run, &intent.named, intent.data, &name) {
             Ok(row) => plan.rows.push(row),
-            Err((why, said)) => plan.refusals.push(Refusal { named: intent.named, why, said }),
+            Err((why, said)) => plan.refusals.push(LineRefusal { named: intent.named, why, said }),
         }
         plan
     }
@@ -184,7 +184,7 @@ impl Plan {
             share: data.get("share").and_then(Node::as_str).unwrap_or_default().to_owned(),
             named,
             data,
-            step: Step::Write { event },
+            step: Planned::Write { event },
             parties: ("-".to_owned(), "-".to_owned()),
             asset: None,
             target_asset: None,
@@ -202,20 +202,20 @@ impl Plan {
     /// The lines whose events are to be written, each with its event's id.
     pub fn to_write(&self) -> impl Iterator<Item = (&Row, &str)> {
         self.rows.iter().filter_map(|row| match &row.step {
-            Step::Write { event } => Some((row, event.as_str())),
-            Step::AlreadySo | Step::WrittenBefore => None,
+            Planned::Write { event } => Some((row, event.as_str())),
+            Planned::AlreadySo | Planned::WrittenBefore => None,
         })
     }
 
     /// What the lines to be written come to, alike ones together; the most first.
-    pub fn changes(&self) -> Vec<Change<'_>> {
+    pub fn changes(&self) -> Vec<RowCount<'_>> {
         let mut counts: HashMap<_, usize> = HashMap::new();
         for (row, _) in self.to_write() {
             let Some(after) = row.after else { continue };
             *counts.entry((row.parties.0.as_str(), row.parties.1.as_str(), row.before, after)).or_default() += 1;
         }
-        let change = |((owner, target, before, after), count)| Change { owner, target, before, after, count };
-        let mut changes: Vec<Change<'_>> = counts.into_iter().map(change).collect();
+        let change = |((owner, target, before, after), count)| RowCount { owner, target, before, after, count };
+        let mut changes: Vec<RowCount<'_>> = counts.into_iter().map(change).collect();
         changes.sort_by_key(|change| (Reverse(change.count), change.owner, change.target, change.after.word()));
         changes
     }
@@ -223,7 +223,7 @@ impl Plan {
 
 /// What some lines come to alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change<'p> {
+pub struct RowCount<'p> {
     /// Whose shares they are.
     pub owner: &'p str,
     /// Whom they are for.
@@ -250,10 +250,10 @@ fn name_offer(table: &ShareTable, run: &Run<'_>, data: Node) -> Node {
             Some(_) => ended += 1,
         }
     };
-    let Kind::Map(mut members) = data.kind else { return data };
-    let value = Node { kind: Kind::String(id), place: At::default() };
-    members.insert(0, Member { name: "share".to_owned(), place: At::default(), value });
-    Node { kind: Kind::Map(members), place: data.place }
+    let DocumentKind::Map(mut members) = data.kind else { return data };
+    let value = Node { kind: DocumentKind::String(id), place: TextPosition::default() };
+    members.insert(0, Member { name: "share".to_owned(), place: TextPosition::default(), value });
+    Node { kind: DocumentKind::Map(members), place: data.place }
 }
 
 /// Why a line is refused, and the same in a sentence.
@@ -262,7 +262,7 @@ type Refused = (Why, String);
 /// `name` gives the event's id by what it says, the share's revision, and how often it was tried before.
 fn try_line(
     table: &mut ShareTable,
-    now: Millis,
+    now: TimestampMs,
     run: &Run<'_>,
     named: &Named,
     data: Node,
@@ -279,7 +279,7 @@ fn try_line(
     let id = data.get("share").and_then(Node::as_str).unwrap_or_default().to_owned();
     let before = table.share(&id);
     let state = before.map(|share| share.document().state);
-    let row = |share: ShareView<'_>, data: Node, step: Step, before: Option<State>| {
+    let row = |share: ShareView<'_>, data: Node, step: Planned, before: Option<State>| {
         let document = share.document();
         let target = document.target_tenant.or(document.invitee).unwrap_or("-");
         let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -302,13 +302,13 @@ fn try_line(
     if let Some(share) = before {
         // A share of an offer's own name was made by it.
         if is_offered && run.batch.is_some() {
-            return Ok(row(share, data, Step::WrittenBefore, state));
+            return Ok(row(share, data, Planned::WrittenBefore, state));
         }
         if is_offered && has_chosen_id {
             return Err(refused(table, &data, Reason::DuplicateShare));
         }
         if is_offered || is_already(&share.document(), run.kind, run.source, &data) {
-            return Ok(row(share, data, Step::AlreadySo, state));
+            return Ok(row(share, data, Planned::AlreadySo, state));
         }
     }
     let revision = before.filter(|_| !is_offered).map_or(0, ShareView::revision);
@@ -325,14 +325,14 @@ fn try_line(
             Outcome::Applied => {
                 // A new code is in no document, and changes what the share waits for all the same.
                 let has_effect = !folded.documents.is_empty() || data.get("code_hash").is_some();
-                let step = if has_effect { Step::Write { event } } else { Step::AlreadySo };
+                let step = if has_effect { Planned::Write { event } } else { Planned::AlreadySo };
                 let Some(share) = table.share(&id) else { return Err(refused(table, &data, Reason::UnknownShare)) };
                 return Ok(row(share, data, step, state));
             }
             // Of the same name with other times, perhaps: it is written all the same.
             Outcome::Repeated | Outcome::Rejected(ID_REUSED) if run.batch.is_some() => {
                 let Some(share) = table.share(&id) else { return Err(refused(table, &data, Reason::UnknownShare)) };
-                return Ok(row(share, data, Step::WrittenBefore, state));
+                return Ok(row(share, data, Planned::WrittenBefore, state));
             }
             // It was refused at this revision, or changed nothing.
             Outcome::Repeated => {}

@@ -1,9 +1,9 @@
 //! Whether a share is already as an event would make it: then a bulk run that is repeated has nothing to write for it.
 
+use crate::document::Node;
 use crate::share::event::kind::EventType;
 use crate::share::state::{Holders, State};
 use crate::share::status::Document;
-use crate::document::Node;
 
 /// Whether `share` is as this sender's event of this content would make it. Never of an offer, and never of a resend or an update,
 /// of which only folding tells.

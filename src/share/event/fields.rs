@@ -2,13 +2,13 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::document::{DocumentKind, Node};
+use crate::id::Offset;
+use crate::json::document::write;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::invitee;
 use crate::share::state::Permission;
-use crate::document::{Kind, Node};
-use crate::id::Offset;
-use crate::json::document::write;
-use crate::time::Moment;
+use crate::time::TimestampNs;
 
 /// A field is missing that must be there, or is of a wrong type, or says an unknown word. As text it repeats nothing of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -93,11 +93,11 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn map(&self, name: &'static str) -> Result<Option<&'a Node>, Malformed> {
-        self.typed(name, OBJECT, |node| matches!(node.kind, Kind::Map(_)).then_some(node))
+        self.typed(name, OBJECT, |node| matches!(node.kind, DocumentKind::Map(_)).then_some(node))
     }
 
-    pub(crate) fn moment(&self, name: &'static str) -> Result<Option<Moment>, Malformed> {
-        self.typed(name, "an RFC 3339 time such as 2026-12-01T00:00:00Z", |node| node.as_str().and_then(Moment::parse_rfc3339))
+    pub(crate) fn moment(&self, name: &'static str) -> Result<Option<TimestampNs>, Malformed> {
+        self.typed(name, "an RFC 3339 time such as 2026-12-01T00:00:00Z", |node| node.as_str().and_then(TimestampNs::parse_rfc3339))
     }
 
     pub(crate) fn permission(&self) -> Result<Option<Permission>, Malformed> {
@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn offset(&self, name: &'static str) -> Result<Option<Offset>, Malformed> {
         self.typed(name, OFFSET, |node| match &node.kind {
-            Kind::Number(text) => text.parse().ok().filter(|n| *n >= 0).map(Offset),
+            DocumentKind::Number(text) => text.parse().ok().filter(|n| *n >= 0).map(Offset),
             _ => None,
         })
     }
@@ -177,9 +177,9 @@ pub(crate) const CAUSES: &str = "\"offer\" or \"access\"";
 #[cfg(test)]
 mod tests {
     use crate::json::document::parse;
-    use crate::share::event::payload;
     use crate::share::event::Sender;
     use crate::share::event::kind::EventType;
+    use crate::share::event::payload;
 
     fn refusal(kind: EventType, sender: Sender<'_>, json: &str) -> (String, String) {
         let node = parse(json.as_bytes()).unwrap();

@@ -7,13 +7,13 @@ pub mod invitation_code;
 pub mod invitee;
 pub mod write_token;
 
-use crate::share::event::kind::EventType;
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::{Offset, TenantId};
 use crate::json::document::{parse, write};
 use crate::json::tape::InvalidJson;
 use crate::json::text::write_string;
-use crate::time::{Millis, Moment};
+use crate::share::event::kind::EventType;
+use crate::time::{TimestampMs, TimestampNs};
 
 /// A control record by its envelope: an event, or something that cannot be understood.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub struct ControlLine {
     /// The event. In files it also needs a usable `time`.
     pub record: Result<Envelope, Unreadable>,
     /// `time`, if it is usable; without it the line has the time of the line before.
-    pub time: Option<Millis>,
+    pub time: Option<TimestampMs>,
     /// `offset`.
     pub offset: OffsetAttribute,
     /// `raw_base64`: a record that was no event, as a dump writes it. Not decoded.
@@ -125,19 +125,19 @@ pub fn read_binary(headers: &[(String, Vec<u8>)], value: &[u8]) -> Result<Envelo
 /// nor `offset` is read.
 pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
     let node = parse(line)?;
-    let time = node.get("time").and_then(Node::as_str).and_then(Moment::parse_rfc3339).map(Moment::millis);
+    let time = node.get("time").and_then(Node::as_str).and_then(TimestampNs::parse_rfc3339).map(TimestampNs::millis);
     let offset = match node.get("offset").map(|n| &n.kind) {
-        None | Some(Kind::Null) => OffsetAttribute::Absent,
-        Some(Kind::Number(text)) => text.parse().map_or(OffsetAttribute::WrongType, |n| OffsetAttribute::At(Offset(n))),
+        None | Some(DocumentKind::Null) => OffsetAttribute::Absent,
+        Some(DocumentKind::Number(text)) => text.parse().map_or(OffsetAttribute::WrongType, |n| OffsetAttribute::At(Offset(n))),
         Some(_) => OffsetAttribute::WrongType,
     };
     // An event may have such an extension attribute; only what is no event is a dumped record.
     let raw_base64 = match node.get("raw_base64").filter(|_| node.get("specversion").is_none()).map(|n| &n.kind) {
-        None | Some(Kind::Null) => RawAttribute::Absent,
-        Some(Kind::String(text)) => RawAttribute::Base64(text.to_string()),
+        None | Some(DocumentKind::Null) => RawAttribute::Absent,
+        Some(DocumentKind::String(text)) => RawAttribute::Base64(text.to_string()),
         Some(_) => RawAttribute::WrongType,
     };
-    let is_object = matches!(node.kind, Kind::Map(_));
+    let is_object = matches!(node.kind, DocumentKind::Map(_));
     let record = if matches!(raw_base64, RawAttribute::Base64(_)) {
         Err(unreadable("a record that was no event"))
     } else if time.is_none() {
@@ -149,7 +149,7 @@ pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
 }
 
 /// Writes an event in structured mode. `kind` is the whole type.
-pub fn write_structured(id: &str, source: &str, kind: &str, time: Millis, data: &Node) -> Vec<u8> {
+pub fn write_structured(id: &str, source: &str, kind: &str, time: TimestampMs, data: &Node) -> Vec<u8> {
     let mut out = br#"{"specversion":"1.0""#.to_vec();
     for (name, text) in [("id", id), ("source", source), ("type", kind), ("time", &time.to_string())] {
         out.extend_from_slice(b",\"");
@@ -164,7 +164,7 @@ pub fn write_structured(id: &str, source: &str, kind: &str, time: Millis, data: 
 }
 
 fn read_node(mut node: Node) -> Result<Envelope, Unreadable> {
-    if !matches!(node.kind, Kind::Map(_)) {
+    if !matches!(node.kind, DocumentKind::Map(_)) {
         return Err(unreadable("no JSON object"));
     }
     let text = |name: &str| node.get(name).and_then(Node::as_str).map(str::to_owned);
@@ -175,7 +175,7 @@ fn read_node(mut node: Node) -> Result<Envelope, Unreadable> {
 
 /// The last member of this name, moved out.
 fn take(node: &mut Node, name: &str) -> Option<Node> {
-    let Kind::Map(members) = &mut node.kind else { return None };
+    let DocumentKind::Map(members) = &mut node.kind else { return None };
     let at = members.iter().rposition(|m| m.name == name)?;
     Some(members.swap_remove(at).value)
 }
@@ -192,7 +192,7 @@ fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node
     let known = EventType::parse(&kind)
         .ok_or_else(|| unreadable("\"type\" is none that this version knows; there are sharecast.share.offered.v1 and so on"))?;
     let data = match data {
-        Some(node) if matches!(node.kind, Kind::Map(_)) => node,
+        Some(node) if matches!(node.kind, DocumentKind::Map(_)) => node,
         None => empty_data(known)?,
         Some(node) if node.is_null() => empty_data(known)?,
         Some(_) => return Err(unreadable("\"data\" must be an object")),
@@ -203,7 +203,7 @@ fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node
 /// Only a tick's `data` may be left out.
 fn empty_data(kind: EventType) -> Result<Node, Unreadable> {
     match kind {
-        EventType::ControlTick => Ok(Node { kind: Kind::Map(Vec::<Member>::new()), place: Place::default() }),
+        EventType::ControlTick => Ok(Node { kind: DocumentKind::Map(Vec::<Member>::new()), place: TextPosition::default() }),
         _ => Err(unreadable("\"data\" must be there, an object")),
     }
 }

@@ -1,15 +1,15 @@
 //! What each event type's `data` says, typed (docs/rules/events.md#event-types, docs/rules/events.md#event-data,
 //! docs/rules/shares.md#order-of-checks).
 
-use crate::share::event::invitation_code::CodeHash;
-use crate::share::event::Sender;
-use crate::share::event::fields::{CAUSES, Fields, Malformed};
-use crate::share::event::kind::EventType;
-use crate::share::table::dedup::Fingerprint;
-use crate::share::state::{Cause, Permission};
 use crate::document::Node;
 use crate::id::Offset;
-use crate::time::Moment;
+use crate::share::event::Sender;
+use crate::share::event::fields::{CAUSES, Fields, Malformed};
+use crate::share::event::invitation_code::CodeHash;
+use crate::share::event::kind::EventType;
+use crate::share::state::{ExpiryCause, Permission};
+use crate::share::table::dedup::Fingerprint;
+use crate::time::TimestampNs;
 
 /// The data of one event, borrowed from it.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub enum Data<'a> {
     /// `share.offered`.
     Offer(Offer<'a>),
     /// Every other `share.*`: the share and what is to be done with it.
-    Share(&'a str, Deed<'a>),
+    Share(&'a str, ShareAction<'a>),
     /// `control.skipped`.
     Skip(Offset),
     /// `control.tick`.
@@ -79,11 +79,11 @@ pub struct Offer<'a> {
     /// `permission`.
     pub permission: Permission,
     /// `starts`.
-    pub starts: Option<Moment>,
+    pub starts: Option<TimestampNs>,
     /// `ends`.
-    pub ends: Option<Moment>,
+    pub ends: Option<TimestampNs>,
     /// `offer_expires`.
-    pub offer_expires: Option<Moment>,
+    pub offer_expires: Option<TimestampNs>,
     /// `history`.
     pub history: bool,
     /// `message`.
@@ -94,9 +94,9 @@ pub struct Offer<'a> {
 
 /// What an event does with a share that is there.
 #[derive(Debug)]
-pub enum Deed<'a> {
+pub enum ShareAction<'a> {
     /// `share.resent`: `offer_expires`, and `code_hash`, which only an invitation has a use for.
-    Resend(Option<Moment>, Option<CodeHash>),
+    Resend(Option<TimestampNs>, Option<CodeHash>),
     /// `share.accepted`.
     Accept(Acceptance<'a>),
     /// `share.declined`.
@@ -114,7 +114,7 @@ pub enum Deed<'a> {
     /// `share.resumed`.
     Resume,
     /// `share.expired`.
-    Expire(Cause),
+    Expire(ExpiryCause),
 }
 
 /// `share.accepted`.
@@ -142,9 +142,9 @@ pub struct Update<'a> {
     /// `permission`.
     pub permission: Option<Permission>,
     /// `starts`.
-    pub starts: Option<Option<Moment>>,
+    pub starts: Option<Option<TimestampNs>>,
     /// `ends`.
-    pub ends: Option<Option<Moment>>,
+    pub ends: Option<Option<TimestampNs>>,
     /// `label`.
     pub label: Option<Option<&'a str>>,
 }
@@ -237,23 +237,23 @@ fn offer<'a>(fields: &Fields<'a>, is_operator: bool) -> Result<Offer<'a>, Malfor
     })
 }
 
-fn deed<'a>(kind: EventType, fields: &Fields<'a>) -> Result<Deed<'a>, Malformed> {
+fn deed<'a>(kind: EventType, fields: &Fields<'a>) -> Result<ShareAction<'a>, Malformed> {
     let noted = |deed| fields.text("note").map(|_| deed);
     match kind {
-        EventType::ShareResent => Ok(Deed::Resend(fields.moment("offer_expires")?, fields.code_hash()?)),
-        EventType::ShareAccepted => Ok(Deed::Accept(Acceptance {
+        EventType::ShareResent => Ok(ShareAction::Resend(fields.moment("offer_expires")?, fields.code_hash()?)),
+        EventType::ShareAccepted => Ok(ShareAction::Accept(Acceptance {
             target_asset: fields.text("target_asset")?,
             streams: fields.texts("streams")?,
             target_tenant: fields.text("target_tenant")?,
             code: fields.text("code")?,
         })),
-        EventType::ShareDeclined => noted(Deed::Decline),
-        EventType::ShareLeft => noted(Deed::Leave),
-        EventType::ShareCancelled => noted(Deed::Cancel),
-        EventType::ShareRevoked => noted(Deed::Revoke),
-        EventType::SharePaused => noted(Deed::Pause),
-        EventType::ShareResumed => noted(Deed::Resume),
-        EventType::ShareUpdated => Ok(Deed::Update(Update {
+        EventType::ShareDeclined => noted(ShareAction::Decline),
+        EventType::ShareLeft => noted(ShareAction::Leave),
+        EventType::ShareCancelled => noted(ShareAction::Cancel),
+        EventType::ShareRevoked => noted(ShareAction::Revoke),
+        EventType::SharePaused => noted(ShareAction::Pause),
+        EventType::ShareResumed => noted(ShareAction::Resume),
+        EventType::ShareUpdated => Ok(ShareAction::Update(Update {
             target_asset: fields.text("target_asset")?,
             streams: fields.texts("streams")?,
             profile: fields.text("profile")?,
@@ -263,8 +263,8 @@ fn deed<'a>(kind: EventType, fields: &Fields<'a>) -> Result<Deed<'a>, Malformed>
             label: fields.clearable("label", Fields::text)?,
         })),
         _ => match fields.need("cause", fields.text("cause")?)? {
-            "offer" => Ok(Deed::Expire(Cause::Offer)),
-            "access" => Ok(Deed::Expire(Cause::Access)),
+            "offer" => Ok(ShareAction::Expire(ExpiryCause::Offer)),
+            "access" => Ok(ShareAction::Expire(ExpiryCause::Access)),
             _ => Err(Malformed { member: "cause", expected: CAUSES }),
         },
     }

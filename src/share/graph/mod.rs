@@ -4,12 +4,12 @@ pub(crate) mod trie;
 
 use std::sync::Arc;
 
-use crate::share::table::hash_index::hash_of;
 use super::state::Permission;
-use crate::share::graph::trie::Trie;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
-use crate::time::{MaybeMoment, Millis, Moment};
+use crate::share::graph::trie::Trie;
+use crate::share::table::hash_index::hash_of;
+use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 
 /// A profile's place in the graph: published, retired and published again, it keeps its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ impl ProfileSlot {
 #[derive(Debug, Clone)]
 pub struct ShareGraph {
     pub(crate) epoch: Epoch,
-    pub(crate) control_time: Millis,
+    pub(crate) control_time: TimestampMs,
     /// Unreadable offsets that wait for their skip, rising.
     pub(crate) waiting: Arc<[Offset]>,
     assets: Trie<Asset>,
@@ -47,12 +47,12 @@ pub struct AssetShares {
     /// Shares that may release something, by share id, bytes ascending.
     pub grants: Box<[Grant]>,
     /// Shares that release nothing any more, or not yet: counted by reason only.
-    pub quiet: Box<[Quiet]>,
+    pub quiet: Box<[InactiveCounts]>,
 }
 
 /// How many shares of an asset name a stream and are still pending, or have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quiet {
+pub struct InactiveCounts {
     /// The stream.
     pub stream: StreamIndex,
     /// Shares whose offer is open.
@@ -93,7 +93,7 @@ pub struct Grant {
 }
 
 /// [from, to).
-type Pause = (Millis, Millis);
+type Pause = (TimestampMs, TimestampMs);
 
 /// A grant's past pauses in order. Few grants have any, so none takes one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl ShareGraph {
     pub(crate) fn new(all: Arc<Profile>) -> Self {
         let mut graph = Self {
             epoch: Epoch::NONE,
-            control_time: Moment::FIRST.millis(),
+            control_time: TimestampNs::FIRST.millis(),
             waiting: Arc::new([]),
             assets: Trie::default(),
             profiles: Trie::default(),
@@ -147,7 +147,7 @@ impl ShareGraph {
     }
 
     /// The control time of that event; the year 1 before the first.
-    pub fn control_time(&self) -> Millis {
+    pub fn control_time(&self) -> TimestampMs {
         self.control_time
     }
 
@@ -210,15 +210,15 @@ impl AssetShares {
     }
 
     /// Counts a share that names these streams in or out.
-    pub(crate) fn count(&mut self, streams: StreamSet, what: Silence, is_in: bool) {
+    pub(crate) fn count(&mut self, streams: StreamSet, what: Inactive, is_in: bool) {
         let mut rest = streams.0;
         while rest != 0 {
             let stream = StreamIndex(rest.trailing_zeros() as u8);
             rest &= rest - 1;
             let quiet = self.quiet_of(stream);
             let count = match what {
-                Silence::Pending => &mut quiet.pending,
-                Silence::Ended => &mut quiet.ended,
+                Inactive::Pending => &mut quiet.pending,
+                Inactive::Ended => &mut quiet.ended,
             };
             *count = if is_in { *count + 1 } else { count.saturating_sub(1) };
         }
@@ -227,12 +227,12 @@ impl AssetShares {
         }
     }
 
-    fn quiet_of(&mut self, stream: StreamIndex) -> &mut Quiet {
+    fn quiet_of(&mut self, stream: StreamIndex) -> &mut InactiveCounts {
         let at = match self.quiet.binary_search_by_key(&stream, |q| q.stream) {
             Ok(at) => at,
             Err(at) => {
                 let mut quiet = std::mem::take(&mut self.quiet).into_vec();
-                quiet.insert(at, Quiet { stream, pending: 0, ended: 0 });
+                quiet.insert(at, InactiveCounts { stream, pending: 0, ended: 0 });
                 self.quiet = quiet.into();
                 at
             }
@@ -243,7 +243,7 @@ impl AssetShares {
 
 /// Why a share releases nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Silence {
+pub(crate) enum Inactive {
     /// Not accepted yet.
     Pending,
     /// Over.

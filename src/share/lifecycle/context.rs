@@ -1,9 +1,9 @@
 //! What the rules ask of everything around a share.
 
-use crate::share::lifecycle::record::{Share, TenantNumber};
-use crate::share::graph::ProfileSlot;
 use crate::id::{StreamIndex, StreamSet};
-use crate::time::Millis;
+use crate::share::graph::ProfileSlot;
+use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::time::TimestampMs;
 
 /// Who acts, as the table knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Actor<'a> {
 }
 
 /// What the rules ask of everything around a share. `None` as a tenant is one of which nothing is known.
-pub(crate) trait Surroundings {
+pub(crate) trait RuleContext {
     /// The tenant of this id.
     fn tenant(&self, id: &str) -> Option<TenantNumber>;
     /// Whether it is suspended now.
@@ -35,12 +35,12 @@ pub(crate) trait Surroundings {
     /// The target's id of a share's asset.
     fn target_asset_of<'a>(&'a self, share: &'a Share) -> &'a str;
     /// Whether another live share feeds one of the streams of this place (docs/rules/shares.md#one-share-a-place).
-    fn is_taken(&self, place: Place<'_>, except: Option<&Share>, now: Millis) -> bool;
+    fn is_taken(&self, place: TargetSlot<'_>, except: Option<&Share>, now: TimestampMs) -> bool;
 }
 
 /// Where a share's records go.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct TargetSlot<'a> {
     pub(crate) target: Option<TenantNumber>,
     pub(crate) asset: &'a str,
     pub(crate) streams: StreamSet,

@@ -6,22 +6,22 @@
 pub(crate) mod context;
 pub(crate) mod record;
 
-use crate::share::event::invitation_code::CodeHash;
-use crate::share::event::payload::{Acceptance, Deed, Offer, Update};
-use crate::share::lifecycle::record::Share;
 use super::graph::ProfileSlot;
-use super::state::{Cause, Holders, Reason, State};
-use crate::share::table::stream_lists::set_of;
-use crate::share::lifecycle::context::{Actor, Party, Place, Surroundings};
+use super::state::{ExpiryCause, Holders, Reason, State};
 use crate::id::{AssetId, ProfileName, StreamIndex, StreamName, StreamSet, TenantId};
-use crate::time::{Millis, Moment};
+use crate::share::event::invitation_code::CodeHash;
+use crate::share::event::payload::{Acceptance, Offer, ShareAction, Update};
+use crate::share::lifecycle::context::{Actor, Party, RuleContext, TargetSlot};
+use crate::share::lifecycle::record::Share;
+use crate::share::table::stream_lists::set_of;
+use crate::time::{TimestampMs, TimestampNs};
 
 /// What follows from an event on a share.
 #[derive(Debug)]
-pub(crate) enum Change<'a> {
+pub(crate) enum Transition<'a> {
     /// The offer's clock starts again and stops at this moment, if there is one; an invitation has this code from now on, if there is
     /// one.
-    Resend(Option<Moment>, Option<CodeHash>),
+    Resend(Option<TimestampNs>, Option<CodeHash>),
     /// It becomes ACTIVE.
     Accept { target: Party<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamIndex>> },
     /// It ends now.
@@ -33,7 +33,7 @@ pub(crate) enum Change<'a> {
     /// These hold theirs no longer.
     Release(Holders),
     /// Its time is recorded.
-    Expire(Cause),
+    Expire(ExpiryCause),
 }
 
 /// What an offer becomes if no rule is broken.
@@ -50,8 +50,8 @@ pub(crate) fn check_offer(
     offer: &Offer<'_>,
     owner: Party<'_>,
     target: Option<Party<'_>>,
-    now: Millis,
-    around: &impl Surroundings,
+    now: TimestampMs,
+    around: &impl RuleContext,
 ) -> Result<Offered, Reason> {
     if !offer_ids_are_valid(offer) {
         return Err(Reason::InvalidId);
@@ -69,13 +69,13 @@ pub(crate) fn check_offer(
     let streams = resolve(&offer.streams, around)?;
     let (profile, sections) = around.profile(owner.number, offer.profile).ok_or(Reason::UnknownProfile)?;
     check_sections(&streams, sections)?;
-    let is_past = |moment: Option<Moment>| moment.is_some_and(|m| m <= now.moment());
+    let is_past = |moment: Option<TimestampNs>| moment.is_some_and(|m| m <= now.moment());
     if !is_window(offer.starts, offer.ends) || is_past(offer.ends) || is_past(offer.offer_expires) {
         return Err(Reason::InvalidWindow);
     }
     let is_accepted = bond.is_some_and(|bond| bond.is_automatic);
     let place =
-        Place { target: target.and_then(|t| t.number), asset: offer.target_asset.unwrap_or(offer.asset), streams: set_of(&streams) };
+        TargetSlot { target: target.and_then(|t| t.number), asset: offer.target_asset.unwrap_or(offer.asset), streams: set_of(&streams) };
     if is_accepted && around.is_taken(place, None, now) {
         return Err(Reason::TargetInUse);
     }
@@ -83,13 +83,13 @@ pub(crate) fn check_offer(
 }
 
 /// Whether the ids in an event on a share are in rule; the share's own is not among them.
-pub(crate) fn deed_ids_are_valid(deed: &Deed<'_>) -> bool {
+pub(crate) fn deed_ids_are_valid(deed: &ShareAction<'_>) -> bool {
     let are_streams = |streams: &Option<Vec<&str>>| streams.iter().flatten().all(|s| StreamName::is_valid(s));
     match deed {
-        Deed::Accept(a) => {
+        ShareAction::Accept(a) => {
             a.target_asset.is_none_or(AssetId::is_valid) && a.target_tenant.is_none_or(TenantId::is_valid) && are_streams(&a.streams)
         }
-        Deed::Update(u) => {
+        ShareAction::Update(u) => {
             u.target_asset.is_none_or(AssetId::is_valid) && u.profile.is_none_or(ProfileName::is_valid) && are_streams(&u.streams)
         }
         _ => true,
@@ -107,36 +107,36 @@ fn offer_ids_are_valid(offer: &Offer<'_>) -> bool {
 /// Decides an event on a share that is there, its ids in rule.
 pub(crate) fn decide<'a>(
     share: &Share,
-    deed: &'a Deed<'a>,
+    deed: &'a ShareAction<'a>,
     actor: Actor<'a>,
-    now: Millis,
-    around: &impl Surroundings,
-) -> Result<Change<'a>, Reason> {
+    now: TimestampMs,
+    around: &impl RuleContext,
+) -> Result<Transition<'a>, Reason> {
     let side = side(share, actor);
     check_side(deed, side)?;
     match deed {
-        Deed::Resend(expires, code) => resend(share, *expires, *code, now),
-        Deed::Accept(acceptance) => accept(share, acceptance, actor, now, around),
-        Deed::Decline => {
+        ShareAction::Resend(expires, code) => resend(share, *expires, *code, now),
+        ShareAction::Accept(acceptance) => accept(share, acceptance, actor, now, around),
+        ShareAction::Decline => {
             check_open(share, now)?;
-            Ok(Change::End(State::Declined, by(side)))
+            Ok(Transition::End(State::Declined, by(side)))
         }
-        Deed::Cancel => {
+        ShareAction::Cancel => {
             check_open(share, now)?;
-            Ok(Change::End(State::Cancelled, by(side)))
+            Ok(Transition::End(State::Cancelled, by(side)))
         }
-        Deed::Leave => {
+        ShareAction::Leave => {
             check_begun(share)?;
-            Ok(Change::End(State::Left, by(side)))
+            Ok(Transition::End(State::Left, by(side)))
         }
-        Deed::Revoke => {
+        ShareAction::Revoke => {
             check_begun(share)?;
-            Ok(Change::End(State::Revoked, by(side)))
+            Ok(Transition::End(State::Revoked, by(side)))
         }
-        Deed::Update(update) => self::update(share, update, now, around),
-        Deed::Pause => pause(share, side),
-        Deed::Resume => resume(share, side, now),
-        Deed::Expire(cause) => expire(share, *cause, now),
+        ShareAction::Update(update) => self::update(share, update, now, around),
+        ShareAction::Pause => pause(share, side),
+        ShareAction::Resume => resume(share, side, now),
+        ShareAction::Expire(cause) => expire(share, *cause, now),
     }
 }
 
@@ -169,20 +169,20 @@ fn by(side: Side) -> Reason {
 }
 
 /// Whether this side may do it (docs/rules/shares.md#who-may-do-what); an acceptance names its target itself and is checked there.
-fn check_side(deed: &Deed<'_>, side: Side) -> Result<(), Reason> {
+fn check_side(deed: &ShareAction<'_>, side: Side) -> Result<(), Reason> {
     let (is_allowed, reason) = match deed {
-        Deed::Accept(_) => (true, Reason::NotTarget),
-        Deed::Decline | Deed::Leave => (side == Side::Target, Reason::NotTarget),
-        Deed::Resend(..) | Deed::Cancel | Deed::Revoke => (side == Side::Owner, Reason::NotOwner),
-        Deed::Update(update) => (side == Side::Owner || (side == Side::Target && !update.is_for_owner()), Reason::NotOwner),
-        Deed::Pause | Deed::Resume => (matches!(side, Side::Owner | Side::Target), Reason::NotOwner),
-        Deed::Expire(_) => (side == Side::Engine, Reason::NotOperator),
+        ShareAction::Accept(_) => (true, Reason::NotTarget),
+        ShareAction::Decline | ShareAction::Leave => (side == Side::Target, Reason::NotTarget),
+        ShareAction::Resend(..) | ShareAction::Cancel | ShareAction::Revoke => (side == Side::Owner, Reason::NotOwner),
+        ShareAction::Update(update) => (side == Side::Owner || (side == Side::Target && !update.is_for_owner()), Reason::NotOwner),
+        ShareAction::Pause | ShareAction::Resume => (matches!(side, Side::Owner | Side::Target), Reason::NotOwner),
+        ShareAction::Expire(_) => (side == Side::Engine, Reason::NotOperator),
     };
     if is_allowed || side == Side::Operator { Ok(()) } else { Err(reason) }
 }
 
 /// PENDING and not lapsed.
-fn check_open(share: &Share, now: Millis) -> Result<(), Reason> {
+fn check_open(share: &Share, now: TimestampMs) -> Result<(), Reason> {
     match share.state {
         State::Pending if share.has_lapsed(now) => Err(Reason::OfferLapsed),
         State::Pending => Ok(()),
@@ -192,32 +192,32 @@ fn check_open(share: &Share, now: Millis) -> Result<(), Reason> {
 
 /// ACTIVE, PAUSED or EXPIRED (access): what can be revoked or left (docs/rules/shares.md#late-cuts).
 fn check_begun(share: &Share) -> Result<(), Reason> {
-    if share.state.is_live() || share.expired_by() == Some(Cause::Access) { Ok(()) } else { Err(Reason::WrongState) }
+    if share.state.is_live() || share.expired_by() == Some(ExpiryCause::Access) { Ok(()) } else { Err(Reason::WrongState) }
 }
 
-fn resend<'a>(share: &Share, expires: Option<Moment>, code: Option<CodeHash>, now: Millis) -> Result<Change<'a>, Reason> {
+fn resend<'a>(share: &Share, expires: Option<TimestampNs>, code: Option<CodeHash>, now: TimestampMs) -> Result<Transition<'a>, Reason> {
     check_open(share, now)?;
-    Ok(Change::Resend(restarted(share, expires, now)?, code))
+    Ok(Transition::Resend(restarted(share, expires, now)?, code))
 }
 
 /// When an offer lapses that is sent again (docs/rules/shares.md#resend); none if it does not.
-fn restarted(share: &Share, expires: Option<Moment>, now: Millis) -> Result<Option<Moment>, Reason> {
+fn restarted(share: &Share, expires: Option<TimestampNs>, now: TimestampMs) -> Result<Option<TimestampNs>, Reason> {
     if let Some(expires) = expires {
         return if expires <= now.moment() { Err(Reason::InvalidWindow) } else { Ok(Some(expires)) };
     }
     let Some(expires) = share.offer_expires() else { return Ok(None) };
     let started = share.extra().and_then(|extra| extra.resent_at).unwrap_or(share.offered_at);
     let length = expires.nanos() - started.moment().nanos();
-    Moment::from_nanos(now.moment().nanos() + length).map(Some).ok_or(Reason::InvalidWindow)
+    TimestampNs::from_nanos(now.moment().nanos() + length).map(Some).ok_or(Reason::InvalidWindow)
 }
 
 fn accept<'a>(
     share: &Share,
     acceptance: &'a Acceptance<'a>,
     actor: Actor<'a>,
-    now: Millis,
-    around: &impl Surroundings,
-) -> Result<Change<'a>, Reason> {
+    now: TimestampMs,
+    around: &impl RuleContext,
+) -> Result<Transition<'a>, Reason> {
     let target = accepting(share, acceptance, actor, around)?;
     check_open(share, now)?;
     if share.has_ended(now) {
@@ -241,7 +241,7 @@ fn accept<'a>(
         }
         streams = Some(resolve(names, around)?);
     }
-    let place = Place {
+    let place = TargetSlot {
         target: target.number,
         asset: acceptance.target_asset.unwrap_or_else(|| around.target_asset_of(share)),
         streams: streams.as_deref().map_or(offered, set_of),
@@ -249,7 +249,7 @@ fn accept<'a>(
     if around.is_taken(place, Some(share), now) {
         return Err(Reason::TargetInUse);
     }
-    Ok(Change::Accept { target, target_asset: acceptance.target_asset, streams })
+    Ok(Transition::Accept { target, target_asset: acceptance.target_asset, streams })
 }
 
 /// Who has the code that was sent to the invitee has the invitee's mail. The operator verifies the address otherwise
@@ -263,7 +263,7 @@ fn check_code(share: &Share, acceptance: &Acceptance<'_>, actor: Actor<'_>) -> R
 }
 
 /// Who becomes, or already is, the target. An invitee's owner passes here and fails as `self_share`.
-fn accepting<'a>(share: &Share, acceptance: &'a Acceptance<'a>, actor: Actor<'a>, around: &impl Surroundings) -> Result<Party<'a>, Reason> {
+fn accepting<'a>(share: &Share, acceptance: &'a Acceptance<'a>, actor: Actor<'a>, around: &impl RuleContext) -> Result<Party<'a>, Reason> {
     let named = acceptance.target_tenant.map(|id| Party { id, number: around.tenant(id) });
     let target = match (actor, share.target()) {
         (Actor::Operator, None) if share.is_invitation() => named.ok_or(Reason::NotTarget)?,
@@ -281,7 +281,7 @@ fn accepting<'a>(share: &Share, acceptance: &'a Acceptance<'a>, actor: Actor<'a>
     if is_bound_to_other || names_other { Err(Reason::NotTarget) } else { Ok(target) }
 }
 
-fn update<'a>(share: &Share, update: &'a Update<'a>, now: Millis, around: &impl Surroundings) -> Result<Change<'a>, Reason> {
+fn update<'a>(share: &Share, update: &'a Update<'a>, now: TimestampMs, around: &impl RuleContext) -> Result<Transition<'a>, Reason> {
     match share.state {
         State::Pending if share.has_lapsed(now) => return Err(Reason::OfferLapsed),
         State::Pending | State::Active | State::Paused => {}
@@ -304,7 +304,7 @@ fn update<'a>(share: &Share, update: &'a Update<'a>, now: Millis, around: &impl 
     if !is_window(update.starts.unwrap_or(share.starts()), update.ends.unwrap_or(share.ends())) {
         return Err(Reason::InvalidWindow);
     }
-    let place = Place {
+    let place = TargetSlot {
         target: share.target(),
         asset: update.target_asset.unwrap_or_else(|| around.target_asset_of(share)),
         streams: streams.as_deref().map_or_else(|| around.streams_of(share), set_of),
@@ -312,16 +312,16 @@ fn update<'a>(share: &Share, update: &'a Update<'a>, now: Millis, around: &impl 
     if share.state.is_live() && around.is_taken(place, Some(share), now) {
         return Err(Reason::TargetInUse);
     }
-    Ok(Change::Update { update, streams, profile })
+    Ok(Transition::Update { update, streams, profile })
 }
 
-fn pause<'a>(share: &Share, side: Side) -> Result<Change<'a>, Reason> {
+fn pause<'a>(share: &Share, side: Side) -> Result<Transition<'a>, Reason> {
     let holder = holder(side);
-    if !share.state.is_live() || share.holders().meets(holder) { Err(Reason::WrongState) } else { Ok(Change::Hold(holder)) }
+    if !share.state.is_live() || share.holders().meets(holder) { Err(Reason::WrongState) } else { Ok(Transition::Hold(holder)) }
 }
 
 /// The operator's resume lifts everybody's pause but a suspension's (docs/rules/shares.md#pauses).
-fn resume<'a>(share: &Share, side: Side, now: Millis) -> Result<Change<'a>, Reason> {
+fn resume<'a>(share: &Share, side: Side, now: TimestampMs) -> Result<Transition<'a>, Reason> {
     let lifted = match side {
         Side::Operator => Holders::OWNER.with(Holders::TARGET).with(Holders::OPERATOR),
         _ => holder(side),
@@ -329,7 +329,7 @@ fn resume<'a>(share: &Share, side: Side, now: Millis) -> Result<Change<'a>, Reas
     if share.state != State::Paused || !share.holders().meets(lifted) {
         return Err(Reason::WrongState);
     }
-    if share.has_ended(now) { Err(Reason::AccessEnded) } else { Ok(Change::Release(lifted)) }
+    if share.has_ended(now) { Err(Reason::AccessEnded) } else { Ok(Transition::Release(lifted)) }
 }
 
 fn holder(side: Side) -> Holders {
@@ -340,16 +340,16 @@ fn holder(side: Side) -> Holders {
     }
 }
 
-fn expire<'a>(share: &Share, cause: Cause, now: Millis) -> Result<Change<'a>, Reason> {
+fn expire<'a>(share: &Share, cause: ExpiryCause, now: TimestampMs) -> Result<Transition<'a>, Reason> {
     let is_due = match cause {
-        Cause::Offer => share.state == State::Pending && share.has_lapsed(now),
-        Cause::Access => share.state.is_live() && share.has_ended(now),
+        ExpiryCause::Offer => share.state == State::Pending && share.has_lapsed(now),
+        ExpiryCause::Access => share.state.is_live() && share.has_ended(now),
     };
-    if is_due { Ok(Change::Expire(cause)) } else { Err(Reason::WrongState) }
+    if is_due { Ok(Transition::Expire(cause)) } else { Err(Reason::WrongState) }
 }
 
 /// Names as configured streams; none at all is unknown too.
-fn resolve(names: &[&str], around: &impl Surroundings) -> Result<Vec<StreamIndex>, Reason> {
+fn resolve(names: &[&str], around: &impl RuleContext) -> Result<Vec<StreamIndex>, Reason> {
     if names.is_empty() {
         return Err(Reason::UnknownStream);
     }
@@ -361,6 +361,6 @@ fn check_sections(streams: &[StreamIndex], sections: StreamSet) -> Result<(), Re
 }
 
 /// `starts` before `ends`, where there are both (docs/rules/shares.md#windows).
-fn is_window(starts: Option<Moment>, ends: Option<Moment>) -> bool {
+fn is_window(starts: Option<TimestampNs>, ends: Option<TimestampNs>) -> bool {
     starts.zip(ends).is_none_or(|(starts, ends)| starts < ends)
 }

@@ -1,10 +1,10 @@
 //! A share as the table holds it: one small record of fixed size, rare things boxed.
 
+use crate::id::{AssetId, Epoch, ShareId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
-use crate::share::state::{Cause, Holders, Permission, Reason, State};
-use crate::id::{AssetId, Epoch, ShareId};
-use crate::time::{Millis, Moment};
+use crate::share::state::{ExpiryCause, Holders, Permission, Reason, State};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// A tenant's number in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub(crate) struct Share {
     /// None where it is the owner's asset id.
     pub(crate) target_asset: Option<AssetId>,
     extra: Option<Box<Extra>>,
-    pub(crate) offered_at: Millis,
+    pub(crate) offered_at: TimestampMs,
     accepted_at: i64,
     /// When it was paused, or when it ended if that is no time of its own (docs/rules/shares.md#moments).
     since: i64,
@@ -61,9 +61,9 @@ pub(crate) struct Extra {
     pub(crate) message: Option<Box<str>>,
     pub(crate) invitation: Option<Box<Invitation>>,
     /// Past pauses, [from, to), in order, none empty, none touching the next.
-    pub(crate) pauses: Vec<(Millis, Millis)>,
+    pub(crate) pauses: Vec<(TimestampMs, TimestampMs)>,
     /// When the offer's clock was started again.
-    pub(crate) resent_at: Option<Millis>,
+    pub(crate) resent_at: Option<TimestampMs>,
     /// Of a FAILED offer that names what cannot be: what it said, as it was written.
     pub(crate) written: Option<Box<Written>>,
     /// The nanoseconds below the millisecond of `starts`, `ends` and `offer_expires`.
@@ -109,7 +109,7 @@ enum Fine {
 
 impl Share {
     /// A share without times, texts or target, at revision 1.
-    pub(crate) fn new(id: ShareId, owner: TenantNumber, state: State, offered_at: Millis) -> Self {
+    pub(crate) fn new(id: ShareId, owner: TenantNumber, state: State, offered_at: TimestampMs) -> Self {
         Self {
             id,
             target_asset: None,
@@ -143,43 +143,43 @@ impl Share {
         self.target = target.map_or(NOTHING, |t| t.0);
     }
 
-    pub(crate) fn accepted_at(&self) -> Option<Millis> {
+    pub(crate) fn accepted_at(&self) -> Option<TimestampMs> {
         time(self.accepted_at)
     }
 
-    pub(crate) fn set_accepted_at(&mut self, at: Millis) {
+    pub(crate) fn set_accepted_at(&mut self, at: TimestampMs) {
         self.accepted_at = at.0;
     }
 
-    pub(crate) fn since(&self) -> Option<Millis> {
+    pub(crate) fn since(&self) -> Option<TimestampMs> {
         time(self.since)
     }
 
-    pub(crate) fn set_since(&mut self, at: Option<Millis>) {
+    pub(crate) fn set_since(&mut self, at: Option<TimestampMs>) {
         self.since = at.map_or(NO_TIME, |at| at.0);
     }
 
-    pub(crate) fn starts(&self) -> Option<Moment> {
+    pub(crate) fn starts(&self) -> Option<TimestampNs> {
         self.moment(self.starts, Fine::Starts)
     }
 
-    pub(crate) fn set_starts(&mut self, moment: Option<Moment>) {
+    pub(crate) fn set_starts(&mut self, moment: Option<TimestampNs>) {
         self.starts = self.keep(moment, Fine::Starts);
     }
 
-    pub(crate) fn ends(&self) -> Option<Moment> {
+    pub(crate) fn ends(&self) -> Option<TimestampNs> {
         self.moment(self.ends, Fine::Ends)
     }
 
-    pub(crate) fn set_ends(&mut self, moment: Option<Moment>) {
+    pub(crate) fn set_ends(&mut self, moment: Option<TimestampNs>) {
         self.ends = self.keep(moment, Fine::Ends);
     }
 
-    pub(crate) fn offer_expires(&self) -> Option<Moment> {
+    pub(crate) fn offer_expires(&self) -> Option<TimestampNs> {
         self.moment(self.offer_expires, Fine::OfferExpires)
     }
 
-    pub(crate) fn set_offer_expires(&mut self, moment: Option<Moment>) {
+    pub(crate) fn set_offer_expires(&mut self, moment: Option<TimestampNs>) {
         self.offer_expires = self.keep(moment, Fine::OfferExpires);
     }
 
@@ -229,37 +229,37 @@ impl Share {
 
     /// The acceptance, or `starts` if that is later; with `history` `starts`. None is the beginning of time
     /// (docs/rules/shares.md#moments).
-    pub(crate) fn granted_from(&self) -> Option<Moment> {
+    pub(crate) fn granted_from(&self) -> Option<TimestampNs> {
         let accepted = self.accepted_at()?.moment();
         if self.has_history() { self.starts() } else { Some(self.starts().map_or(accepted, |starts| starts.max(accepted))) }
     }
 
     /// In every final state control time, but of an EXPIRED share the moment that was reached.
-    pub(crate) fn ended_at(&self) -> Option<Moment> {
+    pub(crate) fn ended_at(&self) -> Option<TimestampNs> {
         match (self.state, self.expired_by()) {
-            (State::Expired, Some(Cause::Offer)) => self.offer_expires(),
+            (State::Expired, Some(ExpiryCause::Offer)) => self.offer_expires(),
             (State::Expired, _) => self.ends(),
             (State::Pending | State::Active | State::Paused, _) => None,
-            _ => self.since().map(Millis::moment),
+            _ => self.since().map(TimestampMs::moment),
         }
     }
 
     /// What an EXPIRED share expired of.
-    pub(crate) fn expired_by(&self) -> Option<Cause> {
+    pub(crate) fn expired_by(&self) -> Option<ExpiryCause> {
         match (self.state, self.reason) {
-            (State::Expired, Some(Reason::OfferLapsed)) => Some(Cause::Offer),
-            (State::Expired, _) => Some(Cause::Access),
+            (State::Expired, Some(Reason::OfferLapsed)) => Some(ExpiryCause::Offer),
+            (State::Expired, _) => Some(ExpiryCause::Access),
             _ => None,
         }
     }
 
     /// Whether the offer has lapsed at `now`: the moment itself is late (docs/rules/shares.md#lapse-and-end).
-    pub(crate) fn has_lapsed(&self, now: Millis) -> bool {
+    pub(crate) fn has_lapsed(&self, now: TimestampMs) -> bool {
         self.offer_expires().is_some_and(|expires| now.moment() >= expires)
     }
 
     /// Whether access has ended at `now`: at the moment itself it is over.
-    pub(crate) fn has_ended(&self, now: Millis) -> bool {
+    pub(crate) fn has_ended(&self, now: TimestampMs) -> bool {
         self.ends().is_some_and(|ends| now.moment() >= ends)
     }
 
@@ -323,12 +323,12 @@ impl Share {
         }
     }
 
-    pub(crate) fn pauses(&self) -> &[(Millis, Millis)] {
+    pub(crate) fn pauses(&self) -> &[(TimestampMs, TimestampMs)] {
         self.extra().map_or(&[], |extra| &extra.pauses)
     }
 
     /// Notes the pause that ends now; one of no length covers nothing.
-    pub(crate) fn end_pause(&mut self, to: Millis) {
+    pub(crate) fn end_pause(&mut self, to: TimestampMs) {
         let Some(from) = self.since().filter(|from| *from < to) else { return };
         let pauses = &mut self.extra_mut().pauses;
         match pauses.last_mut() {
@@ -347,12 +347,12 @@ impl Share {
         self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 
-    fn moment(&self, millis: i64, fine: Fine) -> Option<Moment> {
+    fn moment(&self, millis: i64, fine: Fine) -> Option<TimestampNs> {
         let nanos = self.extra().map_or(0, |extra| extra.fine[fine as usize]);
-        time(millis).and_then(|at| Moment::from_nanos(at.moment().nanos() + i128::from(nanos)))
+        time(millis).and_then(|at| TimestampNs::from_nanos(at.moment().nanos() + i128::from(nanos)))
     }
 
-    fn keep(&mut self, moment: Option<Moment>, fine: Fine) -> i64 {
+    fn keep(&mut self, moment: Option<TimestampNs>, fine: Fine) -> i64 {
         let nanos = moment.map_or(0, |m| m.nanos().rem_euclid(NANOS_PER_MILLI) as u32);
         if nanos != 0 || self.extra.is_some() {
             self.extra_mut().fine[fine as usize] = nanos;
@@ -361,6 +361,6 @@ impl Share {
     }
 }
 
-fn time(millis: i64) -> Option<Millis> {
-    (millis != NO_TIME).then_some(Millis(millis))
+fn time(millis: i64) -> Option<TimestampMs> {
+    (millis != NO_TIME).then_some(TimestampMs(millis))
 }

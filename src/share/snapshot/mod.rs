@@ -9,13 +9,13 @@ pub(crate) mod stored;
 
 use std::io::{self, Write};
 
-use crate::share::snapshot::codec::{Decoder, Encoder};
-use crate::share::event::kind::EventType;
-use crate::share::snapshot::parties::{read_memory, read_profiles, read_tenants, write_memory, write_profiles, write_tenants};
-use crate::share::snapshot::shares::{read_shares, write_shares};
 use super::table::{FoldRules, ShareTable};
 use crate::id::{Epoch, Offset};
-use crate::time::Millis;
+use crate::share::event::kind::EventType;
+use crate::share::snapshot::codec::{Decoder, Encoder};
+use crate::share::snapshot::parties::{read_memory, read_profiles, read_tenants, write_memory, write_profiles, write_tenants};
+use crate::share::snapshot::shares::{read_shares, write_shares};
+use crate::time::TimestampMs;
 
 const MAGIC: &[u8; 8] = b"sharecst";
 /// Also counted up when a new version's fold judges events otherwise: what was folded by the old rules is folded again.
@@ -23,7 +23,7 @@ const FORMAT: u64 = 4;
 
 /// Which log a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct SnapshotOrigin {
     /// The cluster's id.
     pub cluster: String,
     /// The control topic, with its topic id where the cluster tells it, so that a recreated topic is another one.
@@ -65,7 +65,7 @@ pub enum SnapshotError {
 }
 
 /// Writes a table. Some 60 to 100 bytes a share, as it comes.
-pub fn write(table: &ShareTable, origin: &Origin, out: impl Write) -> Result<(), SnapshotError> {
+pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Result<(), SnapshotError> {
     if !table.unreadable_offsets().is_empty() {
         return Err(SnapshotError::Waiting);
     }
@@ -94,11 +94,11 @@ pub fn write(table: &ShareTable, origin: &Origin, out: impl Write) -> Result<(),
 
 /// Reads a table into one that has folded nothing, and answers it. Folding on from `epoch` + 1 gives what never stopping would
 /// have given.
-pub fn read(bytes: &[u8], origin: &Origin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
+pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
     let mut table = empty;
     let (mut from, types, epoch) = read_head(bytes, origin, &table.rules)?;
     table.graph.epoch = epoch;
-    table.graph.control_time = Millis(from.signed()?);
+    table.graph.control_time = TimestampMs(from.signed()?);
     for _ in 0..from.small()? {
         table.skipped.push(Offset(from.signed()?));
     }
@@ -111,12 +111,12 @@ pub fn read(bytes: &[u8], origin: &Origin, empty: ShareTable) -> Result<ShareTab
 }
 
 /// The epoch of a snapshot, as far as can be said without reading its table.
-pub fn epoch_of(bytes: &[u8], origin: &Origin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
+pub fn epoch_of(bytes: &[u8], origin: &SnapshotOrigin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
     read_head(bytes, origin, rules).map(|(_, _, epoch)| epoch)
 }
 
 /// What stands before the table: the event types that the writer knew, and the epoch.
-fn read_head<'b>(bytes: &'b [u8], origin: &Origin, rules: &FoldRules) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
+fn read_head<'b>(bytes: &'b [u8], origin: &SnapshotOrigin, rules: &FoldRules) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
     if !bytes.starts_with(MAGIC) {
         return Err(SnapshotError::Format);
     }

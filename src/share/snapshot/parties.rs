@@ -2,17 +2,17 @@
 
 use std::io::{self, Write};
 
-use crate::share::snapshot::codec::{Decoder, Encoder};
-use crate::share::lifecycle::record::TenantNumber;
-use crate::share::table::dedup::{Entry, Fingerprint};
-use crate::share::table::profiles::Published;
-use crate::share::snapshot::SnapshotError;
-use crate::share::table::ShareTable;
-use crate::share::table::tenant::Partnership;
 use crate::id::{InvalidId, ProfileName, StreamSet, TenantId};
 use crate::json::document::parse;
 use crate::profile::spec::ProfileSpec;
-use crate::time::Millis;
+use crate::share::lifecycle::record::TenantNumber;
+use crate::share::snapshot::SnapshotError;
+use crate::share::snapshot::codec::{Decoder, Encoder};
+use crate::share::table::ShareTable;
+use crate::share::table::dedup::{DedupEntry, Fingerprint};
+use crate::share::table::profiles::Published;
+use crate::share::table::tenant::Partnership;
+use crate::time::TimestampMs;
 
 pub(crate) fn write_tenants<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
     out.number(table.tenants.len().into())?;
@@ -115,7 +115,7 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
 pub(crate) fn write_memory<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
     out.number(table.memory.len() as u64)?;
     let mut last = 0;
-    for Entry { event, time } in table.memory.iter() {
+    for DedupEntry { event, time } in table.memory.iter() {
         for word in [event.name[0], event.name[1], event.content] {
             out.raw(&word.to_le_bytes())?;
         }
@@ -133,7 +133,7 @@ pub(crate) fn read_memory(table: &mut ShareTable, from: &mut Decoder<'_>) -> Res
             *word = from.raw(8)?.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
         last = last.wrapping_add(from.signed()?);
-        table.memory.restore(Entry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: Millis(last) });
+        table.memory.restore(DedupEntry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: TimestampMs(last) });
     }
     Ok(())
 }

@@ -2,17 +2,19 @@
 
 use std::io::{self, Write};
 
-use crate::share::event::invitation_code::CodeHash;
-use crate::share::snapshot::codec::{Decoder, Encoder};
-use crate::share::lifecycle::record::{Extra, NOTHING, Share, ShareNumber, Written};
-use crate::share::graph::ProfileSlot;
-use crate::share::snapshot::SnapshotError;
-use crate::share::snapshot::parties::{tenant, valid, within};
-use crate::share::state::State;
-use crate::share::snapshot::stored::{holders_code, holders_of, permission_code, permission_of, reason_code, reason_of, state_code, state_of};
-use crate::share::table::ShareTable;
 use crate::id::{AssetId, Epoch, ShareId, StreamIndex};
-use crate::time::{Millis, Moment};
+use crate::share::event::invitation_code::CodeHash;
+use crate::share::graph::ProfileSlot;
+use crate::share::lifecycle::record::{Extra, NOTHING, Share, ShareNumber, Written};
+use crate::share::snapshot::SnapshotError;
+use crate::share::snapshot::codec::{Decoder, Encoder};
+use crate::share::snapshot::parties::{tenant, valid, within};
+use crate::share::snapshot::stored::{
+    holders_code, holders_of, permission_code, permission_of, reason_code, reason_of, state_code, state_of,
+};
+use crate::share::state::State;
+use crate::share::table::ShareTable;
+use crate::time::{TimestampMs, TimestampNs};
 
 const NANOS_PER_MILLI: i128 = 1_000_000;
 
@@ -156,7 +158,7 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
     let changed_at = Epoch(from.signed()?);
     let owner = tenant(from.small()?, table.tenants.len())?;
     let streams = within(from.small()?, table.streams.iter().len() as u32)?;
-    let mut share = Share::new(id, owner, state, Millis(from.signed()?));
+    let mut share = Share::new(id, owner, state, TimestampMs(from.signed()?));
     share.set_permission(permission_of(permission).ok_or(SnapshotError::Damaged("an unknown permission"))?);
     share.set_holders(holders_of(holders));
     share.set_changed_at(changed_at);
@@ -180,10 +182,10 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
         share.reason = Some(reason_of(from.small()?).ok_or(SnapshotError::Damaged("an unknown reason"))?);
     }
     if has(part::ACCEPTED_AT) {
-        share.set_accepted_at(Millis(from.signed()?));
+        share.set_accepted_at(TimestampMs(from.signed()?));
     }
     if has(part::SINCE) {
-        share.set_since(Some(Millis(from.signed()?)));
+        share.set_since(Some(TimestampMs(from.signed()?)));
     }
     if has(part::STARTS) {
         share.set_starts(Some(moment(from)?));
@@ -212,7 +214,7 @@ fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotE
         [] => None,
         bytes => Some(CodeHash(bytes.try_into().map_err(|_| SnapshotError::Damaged("a code's hash cannot be"))?)),
     };
-    let (was_resent, resent_at) = (from.number()? != 0, Millis(from.signed()?));
+    let (was_resent, resent_at) = (from.number()? != 0, TimestampMs(from.signed()?));
     if let Some(invitee) = invitee {
         share.invite(invitee, code_hash);
     }
@@ -220,7 +222,7 @@ fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotE
     (extra.label, extra.message) = (label.map(Into::into), message.map(Into::into));
     extra.resent_at = was_resent.then_some(resent_at);
     for _ in 0..from.small()? {
-        extra.pauses.push((Millis(from.signed()?), Millis(from.signed()?)));
+        extra.pauses.push((TimestampMs(from.signed()?), TimestampMs(from.signed()?)));
     }
     Ok(())
 }
@@ -232,7 +234,7 @@ fn read_written(from: &mut Decoder<'_>) -> Result<Written, SnapshotError> {
     Ok(Written { asset, target_tenant: has_target.then(|| target.into()), target_asset, streams, profile })
 }
 
-fn moment(from: &mut Decoder<'_>) -> Result<Moment, SnapshotError> {
+fn moment(from: &mut Decoder<'_>) -> Result<TimestampNs, SnapshotError> {
     let nanos = i128::from(from.signed()?) * NANOS_PER_MILLI + i128::from(from.number()?);
-    Moment::from_nanos(nanos).ok_or(SnapshotError::Damaged("a time out of range"))
+    TimestampNs::from_nanos(nanos).ok_or(SnapshotError::Damaged("a time out of range"))
 }

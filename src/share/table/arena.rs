@@ -4,18 +4,18 @@ const CHUNK: usize = 1024;
 
 /// Things by number from 0, in the order they came; none is ever taken out.
 #[derive(Debug)]
-pub(crate) struct Slab<T> {
+pub(crate) struct ChunkedVec<T> {
     chunks: Vec<Vec<T>>,
     len: u32,
 }
 
-impl<T> Default for Slab<T> {
+impl<T> Default for ChunkedVec<T> {
     fn default() -> Self {
         Self { chunks: Vec::new(), len: 0 }
     }
 }
 
-impl<T> Slab<T> {
+impl<T> ChunkedVec<T> {
     /// Adds a thing and answers its number.
     pub(crate) fn push(&mut self, thing: T) -> u32 {
         let number = self.len;
@@ -43,7 +43,7 @@ impl<T> Slab<T> {
     }
 }
 
-impl<T> std::ops::Index<u32> for Slab<T> {
+impl<T> std::ops::Index<u32> for ChunkedVec<T> {
     type Output = T;
 
     fn index(&self, number: u32) -> &T {
@@ -51,7 +51,7 @@ impl<T> std::ops::Index<u32> for Slab<T> {
     }
 }
 
-impl<T> std::ops::IndexMut<u32> for Slab<T> {
+impl<T> std::ops::IndexMut<u32> for ChunkedVec<T> {
     fn index_mut(&mut self, number: u32) -> &mut T {
         &mut self.chunks[number as usize / CHUNK][number as usize % CHUNK]
     }

@@ -1,13 +1,13 @@
 //! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
 
-use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
-use crate::share::graph::{Grant, GrantState, ProfileSlot, Silence};
-use crate::share::table::hash_index::hash_of;
-use crate::share::state::{Cause, State};
-use crate::share::status::{Audience, StatusDocument, StatusTopic};
-use crate::share::table::{Folded, ShareTable};
 use crate::id::StreamSet;
-use crate::time::Millis;
+use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot};
+use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
+use crate::share::state::{ExpiryCause, State};
+use crate::share::status::{Audience, StatusDocument, StatusTopic};
+use crate::share::table::hash_index::hash_of;
+use crate::share::table::{Folded, ShareTable};
+use crate::time::TimestampMs;
 
 /// Under what a share is found, besides its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +15,10 @@ struct Links {
     place: Option<u64>,
     profile: Option<ProfileSlot>,
     pair: Option<[TenantNumber; 2]>,
-    offer: Option<Millis>,
-    starts: Option<Millis>,
-    ends: Option<Millis>,
-    grace: Option<Millis>,
+    offer: Option<TimestampMs>,
+    starts: Option<TimestampMs>,
+    ends: Option<TimestampMs>,
+    grace: Option<TimestampMs>,
 }
 
 const UNLINKED: Links = Links { place: None, profile: None, pair: None, offer: None, starts: None, ends: None, grace: None };
@@ -27,7 +27,7 @@ const UNLINKED: Links = Links { place: None, profile: None, pair: None, offer: N
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Presence {
     Absent,
-    Quiet(StreamSet, Silence),
+    Quiet(StreamSet, Inactive),
     Granted(GrantState),
 }
 
@@ -106,14 +106,14 @@ impl ShareTable {
     }
 
     /// Whether a share that expired has no `late_grace` left at `now`.
-    pub(crate) fn grace_is_over(&self, share: &Share, now: Millis) -> bool {
+    pub(crate) fn grace_is_over(&self, share: &Share, now: TimestampMs) -> bool {
         share.ends().is_none_or(|ends| now.moment() >= ends.after(self.rules.late_grace))
     }
 
     /// Records that a share's time has come (docs/rules/shares.md#lapse-and-end).
-    pub(crate) fn expire(&mut self, number: ShareNumber, cause: Cause, folded: &mut Folded) {
+    pub(crate) fn expire(&mut self, number: ShareNumber, cause: ExpiryCause, folded: &mut Folded) {
         let share = &self.shares[number.0];
-        let lingers = cause == Cause::Access && share.state == State::Active && !self.grace_is_over(share, self.now());
+        let lingers = cause == ExpiryCause::Access && share.state == State::Active && !self.grace_is_over(share, self.now());
         self.change(number, folded, |share| share.expire(cause, lingers));
     }
 
@@ -249,11 +249,11 @@ impl ShareTable {
         }
         let streams = self.streams.get(share.streams).set;
         match share.state {
-            State::Pending => Presence::Quiet(streams, Silence::Pending),
+            State::Pending => Presence::Quiet(streams, Inactive::Pending),
             State::Active => Presence::Granted(GrantState::Active),
             State::Paused => Presence::Granted(GrantState::Paused),
             State::Expired if share.lingers() => Presence::Granted(GrantState::Expired),
-            _ => Presence::Quiet(streams, Silence::Ended),
+            _ => Presence::Quiet(streams, Inactive::Ended),
         }
     }
 

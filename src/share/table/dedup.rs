@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
 
+use crate::document::{DocumentKind, Node};
 use crate::share::table::hash_index::Index;
-use crate::document::{Kind, Node};
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// How long an event is remembered, in control time.
 const MEMORY_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -26,7 +26,7 @@ pub(crate) struct Fingerprint {
 
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum EventRepeat {
     /// Nothing.
     New,
     /// It was there.
@@ -37,8 +37,8 @@ pub(crate) enum Known {
 
 /// The remembered events in order of control time, in chunks so that growing moves none of them.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    chunks: VecDeque<Vec<Entry>>,
+pub(crate) struct EventDedup {
+    chunks: VecDeque<Vec<DedupEntry>>,
     /// How many there are.
     len: usize,
     /// How many of the first chunk are cleared away.
@@ -50,9 +50,9 @@ pub(crate) struct Memory {
 
 /// One remembered event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct DedupEntry {
     pub(crate) event: Fingerprint,
-    pub(crate) time: Millis,
+    pub(crate) time: TimestampMs,
 }
 
 impl Fingerprint {
@@ -72,34 +72,34 @@ impl Fingerprint {
     }
 }
 
-impl Memory {
+impl EventDedup {
     /// Whether an event is known at `now`.
-    pub(crate) fn look_up(&self, event: &Fingerprint, now: Millis) -> Known {
+    pub(crate) fn look_up(&self, event: &Fingerprint, now: TimestampMs) -> EventRepeat {
         match self.find(event.name) {
             Some(number) if is_remembered(self.entry(number), now) => {
                 if self.entry(number).event.content == event.content {
-                    Known::Same
+                    EventRepeat::Same
                 } else {
-                    Known::Other
+                    EventRepeat::Other
                 }
             }
-            _ => Known::New,
+            _ => EventRepeat::New,
         }
     }
 
     /// Whether an event of this source and id is remembered at `now`, whatever it says.
-    pub(crate) fn knows(&self, source: &str, id: &str, now: Millis) -> bool {
+    pub(crate) fn knows(&self, source: &str, id: &str, now: TimestampMs) -> bool {
         self.find(Fingerprint::name_of(source, id)).is_some_and(|number| is_remembered(self.entry(number), now))
     }
 
     /// Remembers an event that is new at `now`.
-    pub(crate) fn remember(&mut self, event: Fingerprint, now: Millis) {
+    pub(crate) fn remember(&mut self, event: Fingerprint, now: TimestampMs) {
         self.clear_away(now);
-        self.restore(Entry { event, time: now });
+        self.restore(DedupEntry { event, time: now });
     }
 
     /// Puts an entry behind the others; one of the same event before it is forgotten.
-    pub(crate) fn restore(&mut self, entry: Entry) {
+    pub(crate) fn restore(&mut self, entry: DedupEntry) {
         let name = entry.event.name;
         if let Some(forgotten) = self.find(name) {
             self.index.remove(name[0], forgotten);
@@ -116,7 +116,7 @@ impl Memory {
     }
 
     /// The entries, oldest first; some may be forgotten already.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &DedupEntry> {
         self.chunks.iter().flatten().skip(self.cleared)
     }
 
@@ -124,7 +124,7 @@ impl Memory {
         self.len
     }
 
-    fn clear_away(&mut self, now: Millis) {
+    fn clear_away(&mut self, now: TimestampMs) {
         for _ in 0..CLEARED_AT_ONCE {
             if self.len == 0 || is_remembered(self.entry(self.first), now) {
                 return;
@@ -145,7 +145,7 @@ impl Memory {
         self.index.find(name[0], |number| self.entry(number).event.name == name)
     }
 
-    fn entry(&self, number: u32) -> &Entry {
+    fn entry(&self, number: u32) -> &DedupEntry {
         let at = self.cleared + wrap(number.wrapping_sub(self.first)) as usize;
         &self.chunks[at / CHUNK][at % CHUNK]
     }
@@ -156,29 +156,29 @@ fn wrap(number: u32) -> u32 {
     number & (u32::MAX >> 1)
 }
 
-fn is_remembered(entry: &Entry, now: Millis) -> bool {
+fn is_remembered(entry: &DedupEntry, now: TimestampMs) -> bool {
     now.0 < entry.time.0.saturating_add(MEMORY_MS)
 }
 
 /// A value's kind, then what it says; lengths first, so that no two values run together.
 fn value(hasher: &mut Sha256, node: &Node) {
     match &node.kind {
-        Kind::Null => hasher.update(b"z"),
-        Kind::Bool(truth) => hasher.update(if *truth { b"t" } else { b"f" }),
-        Kind::Number(written) => {
+        DocumentKind::Null => hasher.update(b"z"),
+        DocumentKind::Bool(truth) => hasher.update(if *truth { b"t" } else { b"f" }),
+        DocumentKind::Number(written) => {
             hasher.update(b"n");
             text(hasher, written);
         }
-        Kind::String(string) => {
+        DocumentKind::String(string) => {
             hasher.update(b"s");
             text(hasher, string);
         }
-        Kind::List(items) => {
+        DocumentKind::List(items) => {
             hasher.update(b"l");
             hasher.update((items.len() as u64).to_le_bytes());
             items.iter().for_each(|item| value(hasher, item));
         }
-        Kind::Map(members) => {
+        DocumentKind::Map(members) => {
             // A stable sort keeps repeats in order, so the last of each name is the one that counts.
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -218,26 +218,26 @@ mod tests {
         /// docs/rules/events.md#repeats, against a plain map that forgets by looking at the time.
         #[test]
         fn remembers_for_thirty_days(steps in prop::collection::vec((0u64..24, 0u64..2, 0i64..4), 1..300)) {
-            let mut memory = Memory::default();
+            let mut memory = EventDedup::default();
             let mut model: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
             let mut now = 0;
             for (name, content, days) in steps {
                 now += days * 24 * 3_600_000;
                 let event = Fingerprint { name: [name % 8, name], content };
                 let expected = match model.get(&name) {
-                    Some((_, time)) if now >= time + MEMORY_MS => Known::New,
-                    Some((known, _)) if *known == content => Known::Same,
-                    Some(_) => Known::Other,
-                    None => Known::New,
+                    Some((_, time)) if now >= time + MEMORY_MS => EventRepeat::New,
+                    Some((known, _)) if *known == content => EventRepeat::Same,
+                    Some(_) => EventRepeat::Other,
+                    None => EventRepeat::New,
                 };
-                prop_assert_eq!(memory.look_up(&event, Millis(now)), expected);
-                if expected == Known::New {
-                    memory.remember(event, Millis(now));
+                prop_assert_eq!(memory.look_up(&event, TimestampMs(now)), expected);
+                if expected == EventRepeat::New {
+                    memory.remember(event, TimestampMs(now));
                     model.insert(name, (content, now));
                 }
                 prop_assert_eq!(memory.iter().count(), memory.len());
                 let oldest = memory.iter().next().map(|entry| entry.time.0);
-                prop_assert!(oldest.is_none_or(|time| now < time + MEMORY_MS) || expected != Known::New, "what is forgotten is cleared away");
+                prop_assert!(oldest.is_none_or(|time| now < time + MEMORY_MS) || expected != EventRepeat::New, "what is forgotten is cleared away");
             }
         }
     }

@@ -11,11 +11,11 @@ const EMPTY: u64 = u64::MAX;
 /// the number, which is below `u32::MAX`.
 #[derive(Debug)]
 pub(crate) struct Index {
-    parts: Box<[Part]>,
+    parts: Box<[HashPart]>,
 }
 
 #[derive(Debug, Default, Clone)]
-struct Part {
+struct HashPart {
     slots: Vec<u64>,
     used: usize,
 }
@@ -32,7 +32,7 @@ pub(crate) fn hash_of(texts: &[&str]) -> u64 {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { parts: vec![Part::default(); PARTS].into() }
+        Self { parts: vec![HashPart::default(); PARTS].into() }
     }
 }
 
@@ -94,7 +94,7 @@ impl Index {
     }
 }
 
-impl Part {
+impl HashPart {
     /// Where a tag belongs: in order of tags, whatever the capacity.
     fn home(&self, tag: u32) -> usize {
         ((u64::from(tag) * self.slots.len() as u64) >> 32) as usize

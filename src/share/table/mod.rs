@@ -16,28 +16,28 @@ pub(crate) mod arena;
 
 use std::sync::Arc;
 
-use crate::share::event::payload;
-use crate::share::event::payload::Data;
-use crate::share::lifecycle::record::{Share, ShareNumber};
 use super::event::{Envelope, Sender, Unreadable};
-use crate::share::event::fields::Malformed;
 use super::graph::{ProfileSlot, ShareGraph};
-use crate::share::table::hash_index::Index;
-use crate::share::event::kind::EventType;
-use crate::share::table::dedup::{Fingerprint, Known, Memory};
-use crate::share::table::profiles::Profiles;
-use crate::share::table::schedule::Schedule;
-use crate::share::table::arena::Slab;
 use super::state::Reason;
 use super::status::{Rejection, StatusDocument};
-use crate::share::table::stream_lists::StreamLists;
-use crate::share::lifecycle::context::Actor;
-use crate::share::table::tenant::{Pairs, Tenants};
 use crate::document::Node;
 use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, StreamSet, TenantId};
 use crate::profile::compile::Profile;
 use crate::record::mapping::Stream;
-use crate::time::{Millis, Span};
+use crate::share::event::fields::Malformed;
+use crate::share::event::kind::EventType;
+use crate::share::event::payload;
+use crate::share::event::payload::Data;
+use crate::share::lifecycle::context::Actor;
+use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::table::arena::ChunkedVec;
+use crate::share::table::dedup::{EventDedup, EventRepeat, Fingerprint};
+use crate::share::table::hash_index::Index;
+use crate::share::table::profiles::Profiles;
+use crate::share::table::schedule::Schedule;
+use crate::share::table::stream_lists::StreamLists;
+use crate::share::table::tenant::{Pairs, Tenants};
+use crate::time::{Period, TimestampMs};
 
 /// The configuration that the fold depends on.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub struct FoldRules {
     /// `partnerships: open`.
     pub partnerships_open: bool,
     /// `late_grace`: how long an expired share stays a grant.
-    pub late_grace: Span,
+    pub late_grace: Period,
     /// `control.unreadable: halt`.
     pub halts_on_unreadable: bool,
 }
@@ -108,14 +108,14 @@ pub struct ShareTable {
     pub(crate) profiles: Profiles,
     pub(crate) streams: StreamLists,
     /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
-    pub(crate) assets: Slab<AssetId>,
-    pub(crate) shares: Slab<Share>,
+    pub(crate) assets: ChunkedVec<AssetId>,
+    pub(crate) shares: ChunkedVec<Share>,
     /// Shares by id.
     pub(crate) by_id: Index,
     /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
     pub(crate) places: Index,
     pub(crate) schedule: Schedule,
-    pub(crate) memory: Memory,
+    pub(crate) memory: EventDedup,
     /// Offsets that were set aside or skipped: what they said is not in this state.
     pub(crate) skipped: Vec<Offset>,
     /// Shares by state, in the order of `State::ALL`.
@@ -135,12 +135,12 @@ impl ShareTable {
             pairs: Pairs::default(),
             profiles: Profiles::new(all, every_stream),
             streams: StreamLists::default(),
-            assets: Slab::default(),
-            shares: Slab::default(),
+            assets: ChunkedVec::default(),
+            shares: ChunkedVec::default(),
             by_id: Index::default(),
             places: Index::default(),
             schedule: Schedule::default(),
-            memory: Memory::default(),
+            memory: EventDedup::default(),
             skipped: Vec::new(),
             counts: [0; 9],
             shows_grants: true,
@@ -165,7 +165,7 @@ impl ShareTable {
     }
 
     /// Folds the record at `offset` with control time `time` (already the largest up to it).
-    pub fn fold(&mut self, offset: Offset, time: Millis, record: Result<Envelope, Unreadable>) -> Folded {
+    pub fn fold(&mut self, offset: Offset, time: TimestampMs, record: Result<Envelope, Unreadable>) -> Folded {
         self.graph.epoch = Epoch(offset.0);
         self.graph.control_time = self.graph.control_time.max(time);
         let mut folded = Folded {
@@ -192,7 +192,7 @@ impl ShareTable {
     }
 
     /// Control time: the largest time folded.
-    pub(crate) fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> TimestampMs {
         self.graph.control_time
     }
 
@@ -230,9 +230,9 @@ impl ShareTable {
     ) -> Result<Outcome, Reason> {
         let fingerprint = Fingerprint::of(&event.source, &event.id, &event.kind, &event.data);
         match self.memory.look_up(&fingerprint, self.now()) {
-            Known::Same => return Ok(Outcome::Repeated),
-            Known::Other => return Err(Reason::IdReused),
-            Known::New => {}
+            EventRepeat::Same => return Ok(Outcome::Repeated),
+            EventRepeat::Other => return Err(Reason::IdReused),
+            EventRepeat::New => {}
         }
         if !EventId::is_valid(&event.id) {
             return Err(Reason::InvalidId);

@@ -1,11 +1,11 @@
 //! Tenants and partnerships as people look at them.
 
-use crate::share::lifecycle::record::TenantNumber;
-use crate::share::table::ShareTable;
-use crate::share::table::tenant::Partnership;
 use crate::json::document;
 use crate::json::text::write_string;
 use crate::profile::spec::ProfileSpec;
+use crate::share::lifecycle::record::TenantNumber;
+use crate::share::table::ShareTable;
+use crate::share::table::tenant::Partnership;
 
 /// A tenant of which anything is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Tenants and partnerships: the tree, suspensions, and what ends with a partnership (docs/rules/partnerships.md#suspension,
 //! docs/rules/partnerships.md#the-end-of-a-partnership).
 
+use crate::id::TenantId;
+use crate::share::event::kind::EventType;
 use crate::share::event::payload::TenantUpdate;
 use crate::share::lifecycle::record::{ShareNumber, TenantNumber};
-use crate::share::event::kind::EventType;
 use crate::share::state::{Holders, Reason, State};
-use crate::share::table::{Folded, ShareTable};
 use crate::share::table::tenant::Partnership;
-use crate::id::TenantId;
+use crate::share::table::{Folded, ShareTable};
 
 impl ShareTable {
     /// `tenant.updated`: its place in the tree, and whether it is suspended.

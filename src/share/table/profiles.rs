@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::share::lifecycle::record::TenantNumber;
-use crate::share::graph::ProfileSlot;
-use crate::share::table::arena::Slab;
 use crate::id::{ProfileName, ShareId, StreamSet};
+use crate::share::graph::ProfileSlot;
+use crate::share::lifecycle::record::TenantNumber;
+use crate::share::table::arena::ChunkedVec;
 
 /// Every profile that was ever published, by slot. The first slot is the built-in `all`.
 #[derive(Debug)]
 pub(crate) struct Profiles {
-    slots: Slab<Published>,
+    slots: ChunkedVec<Published>,
 }
 
 /// One profile.
@@ -32,7 +32,7 @@ pub(crate) struct Published {
 
 impl Profiles {
     pub(crate) fn new(all: ProfileName, every_stream: StreamSet) -> Self {
-        let mut slots = Slab::default();
+        let mut slots = ChunkedVec::default();
         slots.push(Published {
             owner: None,
             name: all,

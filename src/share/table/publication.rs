@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::share::event::Sender;
-use crate::share::graph::ProfileSlot;
-use crate::share::table::profiles::Published;
-use crate::share::state::Reason;
-use crate::share::table::{Folded, ShareTable};
 use crate::document::Node;
 use crate::id::{ProfileName, StreamName, StreamSet, TenantId};
 use crate::json::document::write;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
+use crate::share::event::Sender;
+use crate::share::graph::ProfileSlot;
+use crate::share::state::Reason;
+use crate::share::table::profiles::Published;
+use crate::share::table::{Folded, ShareTable};
 
 impl ShareTable {
     /// `profile.published`: everything that uses it is decided by it from now on.

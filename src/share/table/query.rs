@@ -2,19 +2,19 @@
 
 use std::ops::Bound;
 
+use crate::id::{Epoch, Offset, ShareId};
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::graph::ProfileSlot;
+use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::state::{ExpiryCause, State};
+use crate::share::status::{Audience, Document};
 use crate::share::table::hash_index::hash_of;
 use crate::share::table::schedule::Calendar;
-use crate::share::state::{Cause, State};
-use crate::share::status::{Audience, Document};
 use crate::share::table::{ShareTable, Touched};
-use crate::id::{Epoch, Offset, ShareId};
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// One of a share's moments.
-type MomentOf = fn(&Share) -> Option<Moment>;
+type MomentOf = fn(&Share) -> Option<TimestampNs>;
 
 /// A share whose time has come though its state does not say so yet: an `expired` event is due
 /// (docs/rules/exactly-once.md#expired-events).
@@ -23,7 +23,7 @@ pub struct Due {
     /// The share.
     pub share: ShareId,
     /// What ends.
-    pub cause: Cause,
+    pub cause: ExpiryCause,
     /// The share's revision.
     pub revision: u32,
 }
@@ -91,7 +91,7 @@ impl ShareTable {
     }
 
     /// The largest control time folded; the year 1 before the first.
-    pub fn control_time(&self) -> Millis {
+    pub fn control_time(&self) -> TimestampMs {
         self.graph.control_time
     }
 
@@ -101,7 +101,7 @@ impl ShareTable {
     }
 
     /// Whether an event of this source and id is remembered at `now`: one that is written now would be a repeat of it, or be rejected.
-    pub fn knows_event(&self, source: &str, id: &str, now: Millis) -> bool {
+    pub fn knows_event(&self, source: &str, id: &str, now: TimestampMs) -> bool {
         self.memory.knows(source, id, now)
     }
 
@@ -133,9 +133,9 @@ impl ShareTable {
     }
 
     /// The next `starts` or `ends` of a live share after `now`, for upsert streams.
-    pub fn next_moment(&self, after: Moment) -> Option<Moment> {
+    pub fn next_moment(&self, after: TimestampNs) -> Option<TimestampNs> {
         let next = |calendar: &Calendar, moment: MomentOf| {
-            let mut best: Option<Moment> = None;
+            let mut best: Option<TimestampNs> = None;
             for (millis, number) in calendar.from(after.millis()) {
                 if best.is_some_and(|best| best.millis() < millis) {
                     break;
@@ -149,7 +149,7 @@ impl ShareTable {
     }
 
     /// The shares whose `starts` or `ends` lies in (after, until], each with its moment, by moment and then share id.
-    pub fn moments(&self, after: Moment, until: Moment) -> Vec<(Moment, Touched)> {
+    pub fn moments(&self, after: TimestampNs, until: TimestampNs) -> Vec<(TimestampNs, Touched)> {
         let mut found = Vec::new();
         for (calendar, moment) in self.calendars() {
             for (_, number) in calendar.from(after.millis()).take_while(|(millis, _)| *millis <= until.millis()) {
@@ -172,18 +172,18 @@ impl ShareTable {
     }
 
     /// At most `limit` shares whose `offer_expires` or `ends` has come by `control_time` though their state does not say so.
-    pub fn due(&self, control_time: Millis, limit: usize) -> Vec<Due> {
-        let offers = self.schedule.offers.up_to(control_time).map(|number| (number, Cause::Offer));
-        let ends = self.schedule.ends.up_to(control_time).map(|number| (number, Cause::Access));
+    pub fn due(&self, control_time: TimestampMs, limit: usize) -> Vec<Due> {
+        let offers = self.schedule.offers.up_to(control_time).map(|number| (number, ExpiryCause::Offer));
+        let ends = self.schedule.ends.up_to(control_time).map(|number| (number, ExpiryCause::Access));
         let due = offers.chain(ends).map(|(number, cause)| (&self.shares[number.0], cause)).filter(|(share, cause)| match cause {
-            Cause::Offer => share.has_lapsed(control_time),
-            Cause::Access => share.has_ended(control_time),
+            ExpiryCause::Offer => share.has_lapsed(control_time),
+            ExpiryCause::Access => share.has_ended(control_time),
         });
         due.take(limit).map(|(share, cause)| Due { share: share.id.clone(), cause, revision: share.revision }).collect()
     }
 
     /// A share's end, if it is over or its access has passed at `now`: the earlier of the two times.
-    pub fn end_of(&self, id: &ShareId, now: Moment) -> Option<Millis> {
+    pub fn end_of(&self, id: &ShareId, now: TimestampNs) -> Option<TimestampMs> {
         let share = &self.shares[self.find_share(id.as_str())?.0];
         own_end(share.ended_at(), share.ends(), now)
     }
@@ -245,9 +245,9 @@ impl ShareTable {
 }
 
 /// A share's own end: the earlier of when it ended and of `ends`, if it is over or its access has passed.
-pub fn own_end(ended_at: Option<Moment>, ends: Option<Moment>, now: Moment) -> Option<Millis> {
+pub fn own_end(ended_at: Option<TimestampNs>, ends: Option<TimestampNs>, now: TimestampNs) -> Option<TimestampMs> {
     let passed = ends.filter(|ends| *ends <= now);
-    ended_at.into_iter().chain(passed).min().map(Moment::millis)
+    ended_at.into_iter().chain(passed).min().map(TimestampNs::millis)
 }
 
 #[cfg(test)]
@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn a_share_has_ended_at_the_earlier_of_its_two_times() {
-        let moment = |at: i64| Some(Millis(at).moment());
-        let end = |ended: Option<Moment>, ends: Option<Moment>| own_end(ended, ends, Millis(100).moment()).map(|at| at.0);
+        let moment = |at: i64| Some(TimestampMs(at).moment());
+        let end = |ended: Option<TimestampNs>, ends: Option<TimestampNs>| own_end(ended, ends, TimestampMs(100).moment()).map(|at| at.0);
         assert_eq!(end(None, None), None);
         assert_eq!(end(None, moment(101)), None, "access goes on");
         assert_eq!(end(None, moment(100)), Some(100), "at the moment itself it is over");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::share::lifecycle::record::ShareNumber;
-use crate::time::Millis;
+use crate::time::TimestampMs;
 
 /// Shares by the millisecond of a moment. The finer digits are with the share: who asks compares those.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Calendar(BTreeSet<Awaited>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(Rust, packed(4))]
 struct Awaited {
-    at: Millis,
+    at: TimestampMs,
     share: ShareNumber,
 }
 
@@ -31,21 +31,21 @@ pub(crate) struct Schedule {
 }
 
 impl Calendar {
-    pub(crate) fn insert(&mut self, at: Millis, share: ShareNumber) {
+    pub(crate) fn insert(&mut self, at: TimestampMs, share: ShareNumber) {
         self.0.insert(Awaited { at, share });
     }
 
-    pub(crate) fn remove(&mut self, at: Millis, share: ShareNumber) {
+    pub(crate) fn remove(&mut self, at: TimestampMs, share: ShareNumber) {
         self.0.remove(&Awaited { at, share });
     }
 
     /// From this millisecond on, in order.
-    pub(crate) fn from(&self, at: Millis) -> impl Iterator<Item = (Millis, ShareNumber)> {
+    pub(crate) fn from(&self, at: TimestampMs) -> impl Iterator<Item = (TimestampMs, ShareNumber)> {
         self.0.range(Awaited { at, share: ShareNumber(0) }..).map(|awaited| (awaited.at, awaited.share))
     }
 
     /// Up to this millisecond, in order.
-    pub(crate) fn up_to(&self, at: Millis) -> impl Iterator<Item = ShareNumber> {
+    pub(crate) fn up_to(&self, at: TimestampMs) -> impl Iterator<Item = ShareNumber> {
         self.0.iter().take_while(move |awaited| { awaited.at } <= at).map(|awaited| awaited.share)
     }
 }

@@ -1,22 +1,22 @@
 //! Offers, and what is done with shares: the rules of `lifecycle` asked, their answer carried out.
 
-use crate::share::event::payload::{Deed, Offer, Update};
-use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber, Written};
+use crate::id::{AssetId, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::share::event::Sender;
+use crate::share::event::payload::{Offer, ShareAction, Update};
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle;
-use crate::share::lifecycle::{Change, Offered};
-use crate::share::state::{Cause, Holders, Reason, State};
+use crate::share::lifecycle::context::{Actor, Bond, Party, RuleContext, TargetSlot};
+use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber, Written};
+use crate::share::lifecycle::{Offered, Transition};
+use crate::share::state::{ExpiryCause, Holders, Reason, State};
 use crate::share::status::{Audience, Document, StatusDocument, StatusTopic};
-use crate::share::lifecycle::context::{Actor, Bond, Party, Place, Surroundings};
-use crate::share::table::{Folded, ShareTable};
 use crate::share::table::tenant::Partnership;
-use crate::id::{AssetId, ShareId, StreamIndex, StreamSet, TenantId};
-use crate::time::Millis;
+use crate::share::table::{Folded, ShareTable};
+use crate::time::TimestampMs;
 
 impl Share {
     /// It ends now, by somebody's will.
-    pub(crate) fn end(&mut self, state: State, reason: Reason, now: Millis) {
+    pub(crate) fn end(&mut self, state: State, reason: Reason, now: TimestampMs) {
         self.state = state;
         self.reason = Some(reason);
         self.set_holders(Holders::NONE);
@@ -27,11 +27,11 @@ impl Share {
     }
 
     /// It ends by its own time.
-    pub(crate) fn expire(&mut self, cause: Cause, lingers: bool) {
+    pub(crate) fn expire(&mut self, cause: ExpiryCause, lingers: bool) {
         self.state = State::Expired;
         self.reason = Some(match cause {
-            Cause::Offer => Reason::OfferLapsed,
-            Cause::Access => Reason::AccessEnded,
+            ExpiryCause::Offer => Reason::OfferLapsed,
+            ExpiryCause::Access => Reason::AccessEnded,
         });
         self.set_holders(Holders::NONE);
         self.set_since(None);
@@ -43,7 +43,7 @@ impl Share {
     }
 
     /// These hold a pause too (docs/rules/shares.md#pauses).
-    pub(crate) fn hold(&mut self, holders: Holders, now: Millis) {
+    pub(crate) fn hold(&mut self, holders: Holders, now: TimestampMs) {
         if self.state == State::Active {
             self.state = State::Paused;
             self.set_since(Some(now));
@@ -52,7 +52,7 @@ impl Share {
     }
 
     /// These hold none any more.
-    pub(crate) fn release(&mut self, holders: Holders, now: Millis) {
+    pub(crate) fn release(&mut self, holders: Holders, now: TimestampMs) {
         self.set_holders(self.holders().without(holders));
         if self.state == State::Paused && self.holders().is_empty() {
             self.end_pause(now);
@@ -79,14 +79,14 @@ impl Share {
 
 impl ShareTable {
     /// An event on a share that is there (docs/rules/shares.md#order-of-checks).
-    pub(crate) fn change_share(&mut self, id: &str, deed: &Deed<'_>, actor: Actor<'_>, folded: &mut Folded) -> Result<(), Reason> {
+    pub(crate) fn change_share(&mut self, id: &str, deed: &ShareAction<'_>, actor: Actor<'_>, folded: &mut Folded) -> Result<(), Reason> {
         if !ShareId::is_valid(id) || !lifecycle::deed_ids_are_valid(deed) {
             return Err(Reason::InvalidId);
         }
         let number = self.find_share(id).ok_or(Reason::UnknownShare)?;
         let now = self.now();
         match lifecycle::decide(&self.shares[number.0], deed, actor, now, self)? {
-            Change::Resend(expires, code) => self.change(number, folded, |share| {
+            Transition::Resend(expires, code) => self.change(number, folded, |share| {
                 if expires.is_some() {
                     share.set_offer_expires(expires);
                     share.extra_mut().resent_at = Some(now);
@@ -95,9 +95,9 @@ impl ShareTable {
                     share.set_code_hash(code);
                 }
             }),
-            Change::Accept { target, target_asset, streams } => self.accept(number, target, target_asset, streams, folded),
-            Change::End(state, reason) => self.change(number, folded, |share| share.end(state, reason, now)),
-            Change::Update { update, streams, profile } => {
+            Transition::Accept { target, target_asset, streams } => self.accept(number, target, target_asset, streams, folded),
+            Transition::End(state, reason) => self.change(number, folded, |share| share.end(state, reason, now)),
+            Transition::Update { update, streams, profile } => {
                 let streams = streams.map(|order| self.streams.number(&order));
                 let target_asset = update.target_asset.map(|text| self.own_target_asset(number, text));
                 self.change(number, folded, |share| {
@@ -109,9 +109,9 @@ impl ShareTable {
                     }
                 });
             }
-            Change::Hold(holders) => self.change(number, folded, |share| share.hold(holders, now)),
-            Change::Release(holders) => self.change(number, folded, |share| share.release(holders, now)),
-            Change::Expire(cause) => self.expire(number, cause, folded),
+            Transition::Hold(holders) => self.change(number, folded, |share| share.hold(holders, now)),
+            Transition::Release(holders) => self.change(number, folded, |share| share.release(holders, now)),
+            Transition::Expire(cause) => self.expire(number, cause, folded),
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ fn written(offer: &Offer<'_>) -> Written {
     }
 }
 
-impl Surroundings for ShareTable {
+impl RuleContext for ShareTable {
     fn tenant(&self, id: &str) -> Option<TenantNumber> {
         self.tenants.find(id)
     }
@@ -335,7 +335,7 @@ impl Surroundings for ShareTable {
         self.target_asset(share)
     }
 
-    fn is_taken(&self, place: Place<'_>, except: Option<&Share>, now: Millis) -> bool {
+    fn is_taken(&self, place: TargetSlot<'_>, except: Option<&Share>, now: TimestampMs) -> bool {
         let Some(target) = place.target else { return false };
         self.places.all(self.place_hash(target, place.asset)).any(|number| {
             let share = &self.shares[number];

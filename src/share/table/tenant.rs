@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::share::lifecycle::record::{NOTHING, TenantNumber};
-use crate::share::graph::ProfileSlot;
-use crate::share::table::arena::Slab;
 use crate::id::{ProfileName, TenantId};
+use crate::share::graph::ProfileSlot;
+use crate::share::lifecycle::record::{NOTHING, TenantNumber};
+use crate::share::table::arena::ChunkedVec;
 
 /// Everybody of whom anything is known.
 #[derive(Debug, Default)]
 pub(crate) struct Tenants {
-    all: Slab<Tenant>,
+    all: ChunkedVec<Tenant>,
     numbers: FxHashMap<TenantId, TenantNumber>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Pair {
 /// All pairs, by number and by their tenants.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
-    all: Slab<Pair>,
+    all: ChunkedVec<Pair>,
     numbers: FxHashMap<[TenantNumber; 2], u32>,
 }
 

@@ -1,14 +1,14 @@
 //! Commands on many shares: everything is tried first, and a run may be repeated.
 
-use crate::share::bulk::{Change, Intent, Plan, Refusal, Step, Why};
+use crate::json::document::parse;
 use crate::share::bulk::ids::Run;
-use crate::share::event::{read_structured, write_structured};
+use crate::share::bulk::input::{InputRef, Named};
+use crate::share::bulk::{BulkPlan, Intent, LineRefusal, Planned, RowCount, Why};
 use crate::share::event::kind::EventType;
-use crate::share::bulk::input::{Named, Place};
+use crate::share::event::{read_structured, write_structured};
 use crate::share::state::{Reason, State};
 use crate::share::table::Outcome;
 use crate::share::tests::fixture::World;
-use crate::json::document::parse;
 
 const ACME: &str = "/tenants/acme";
 const ZENITH: &str = "/tenants/zenith";
@@ -21,7 +21,7 @@ fn run(source: &'static str, kind: &str) -> Run<'static> {
 fn lines(names: &[&str], member: &str, members: &str) -> Vec<Intent> {
     let comma = if members.is_empty() { "" } else { "," };
     let intent = |(at, name): (usize, &&str)| Intent {
-        named: Named { place: Place::Line("list".into(), at + 1), id: (*name).to_owned(), target_asset: None },
+        named: Named { place: InputRef::Line("list".into(), at + 1), id: (*name).to_owned(), target_asset: None },
         data: parse(format!(r#"{{"{member}":"{name}"{comma}{members}}}"#).as_bytes()).unwrap(),
     };
     names.iter().enumerate().map(intent).collect()
@@ -36,15 +36,15 @@ fn offers(names: &[&str], members: &str) -> Vec<Intent> {
 }
 
 impl World {
-    fn plan(&self, run: &Run<'_>, intents: Vec<Intent>) -> Plan {
+    fn plan(&self, run: &Run<'_>, intents: Vec<Intent>) -> BulkPlan {
         // The plan takes a table of its own: a second fold of the same log.
         let mut copy = self.table.emptied();
         self.log.iter().for_each(|(offset, time, event)| drop(copy.fold(*offset, *time, read_structured(event))));
-        Plan::make(copy, self.now, run, intents)
+        BulkPlan::make(copy, self.now, run, intents)
     }
 
     /// Writes the first `count` events of a plan.
-    fn write(&mut self, run: &Run<'_>, plan: &Plan, count: usize) -> Vec<Outcome> {
+    fn write(&mut self, run: &Run<'_>, plan: &BulkPlan, count: usize) -> Vec<Outcome> {
         let events: Vec<Vec<u8>> = plan
             .to_write()
             .take(count)
@@ -64,20 +64,20 @@ impl World {
     }
 }
 
-fn events(plan: &Plan) -> Vec<String> {
+fn events(plan: &BulkPlan) -> Vec<String> {
     plan.to_write().map(|(_, id)| id.to_owned()).collect()
 }
 
-fn steps(plan: &Plan) -> Vec<&'static str> {
-    let word = |step: &Step| match step {
-        Step::Write { .. } => "write",
-        Step::AlreadySo => "already so",
-        Step::WrittenBefore => "written before",
+fn steps(plan: &BulkPlan) -> Vec<&'static str> {
+    let word = |step: &Planned| match step {
+        Planned::Write { .. } => "write",
+        Planned::AlreadySo => "already so",
+        Planned::WrittenBefore => "written before",
     };
     plan.rows.iter().map(|row| word(&row.step)).collect()
 }
 
-fn why(refusal: &Refusal) -> (String, Why) {
+fn why(refusal: &LineRefusal) -> (String, Why) {
     (format!("{} {}", refusal.named.place, refusal.named.id), refusal.why.clone())
 }
 
@@ -90,7 +90,7 @@ fn a_wrong_name_is_found_with_its_line_and_reason() {
     let expected = [
         ("list:2 nowhere".to_owned(), Why::Rule(Reason::UnknownShare)),
         (format!("list:3 {}", ids[1]), Why::Rule(Reason::WrongState)),
-        (format!("list:5 {}", ids[0]), Why::Twice(Place::Line("list".into(), 1))),
+        (format!("list:5 {}", ids[0]), Why::Twice(InputRef::Line("list".into(), 1))),
     ];
     assert_eq!(found, expected);
     // A third party, and an offer that would fail.
@@ -123,7 +123,7 @@ fn an_interrupted_run_is_repeated_and_finished() {
     let (accept, ids) = (run(ZENITH, "share.accepted"), ids.iter().map(String::as_str).collect::<Vec<_>>());
     let first = world.plan(&accept, shares(&ids));
     assert_eq!(steps(&first), ["write"; 3]);
-    let accepted = Change { owner: "acme", target: "zenith", before: Some(State::Pending), after: State::Active, count: 3 };
+    let accepted = RowCount { owner: "acme", target: "zenith", before: Some(State::Pending), after: State::Active, count: 3 };
     assert_eq!(first.changes(), [accepted]);
     // The answer of the second event got lost with the rest: it is in the log all the same.
     assert_eq!(world.write(&accept, &first, 2), [Outcome::Applied, Outcome::Applied]);

@@ -2,27 +2,33 @@
 
 use serde_json::Value;
 
+use crate::id::{Offset, StreamIndex, StreamName};
+use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use crate::share::event::read_structured;
 use crate::share::status::{Audience, StatusTopic};
 use crate::share::table::{FoldRules, Folded, Outcome, ShareTable};
-use crate::id::{Offset, StreamIndex, StreamName};
-use crate::record::mapping::{Mapping, Mode, Source, Stream};
-use crate::time::{Millis, Moment, Span};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// Minutes of 2026-01-01 as control time.
-pub(in crate::share) fn minute(minute: i64) -> Millis {
-    Millis(1_767_225_600_000 + minute * 60_000)
+pub(in crate::share) fn minute(minute: i64) -> TimestampMs {
+    TimestampMs(1_767_225_600_000 + minute * 60_000)
 }
 
 /// A moment from its text.
-pub(super) fn at(text: &str) -> Moment {
-    Moment::parse_rfc3339(text).unwrap()
+pub(super) fn at(text: &str) -> TimestampNs {
+    TimestampNs::parse_rfc3339(text).unwrap()
 }
 
 pub(in crate::share) fn rules() -> FoldRules {
     let streams = [("telemetry", Mode::Append), ("details", Mode::Upsert), ("extras", Mode::Append)];
-    let mapping =
-        Mapping { tenant: Source::Key, asset: Source::Key, key_format: None, time: None, rewrite_tenant: vec![], rewrite_asset: vec![] };
+    let mapping = Mapping {
+        tenant: FieldSource::Key,
+        asset: FieldSource::Key,
+        key_format: None,
+        time: None,
+        rewrite_tenant: vec![],
+        rewrite_asset: vec![],
+    };
     let stream = |(index, (name, mode)): (usize, (&str, Mode))| Stream {
         name: StreamName::parse(name).unwrap(),
         index: StreamIndex(index as u8),
@@ -33,7 +39,7 @@ pub(in crate::share) fn rules() -> FoldRules {
     FoldRules {
         streams: streams.into_iter().enumerate().map(stream).collect(),
         partnerships_open: false,
-        late_grace: Span::parse("10m").unwrap(),
+        late_grace: Period::parse("10m").unwrap(),
         halts_on_unreadable: true,
     }
 }
@@ -41,10 +47,10 @@ pub(in crate::share) fn rules() -> FoldRules {
 /// One table, its log and its clock.
 pub(in crate::share) struct World {
     pub(in crate::share) table: ShareTable,
-    pub(in crate::share) now: Millis,
+    pub(in crate::share) now: TimestampMs,
     pub(super) next: i64,
     /// Everything that was folded.
-    pub(super) log: Vec<(Offset, Millis, Vec<u8>)>,
+    pub(super) log: Vec<(Offset, TimestampMs, Vec<u8>)>,
 }
 
 impl World {

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use crate::id::{Epoch, StreamIndex};
+use crate::share::graph::{AssetShares, Grant, GrantState, InactiveCounts};
 use crate::share::lifecycle::record::Share;
-use crate::share::graph::{AssetShares, Grant, GrantState, Quiet};
-use crate::share::tests::random_log::{fold, log, step};
 use crate::share::snapshot;
-use crate::share::snapshot::Origin;
-use crate::share::state::{Cause, State};
+use crate::share::snapshot::SnapshotOrigin;
+use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
 use crate::share::table::{Folded, Outcome, ShareTable};
 use crate::share::tests::fixture::minute;
-use crate::id::{Epoch, StreamIndex};
-use crate::time::Moment;
+use crate::share::tests::random_log::{fold, log, step};
+use crate::time::TimestampNs;
 
 fn documents(table: &ShareTable) -> BTreeMap<String, Vec<u8>> {
     table.shares().map(|share| (share.id().to_string(), share.document().write(Audience::Owner, Epoch(0)))).collect()
 }
 
 /// An asset's grants by share id, and its quiet counts.
-type Parts = (BTreeMap<String, Grant>, BTreeMap<StreamIndex, Quiet>);
+type Parts = (BTreeMap<String, Grant>, BTreeMap<StreamIndex, InactiveCounts>);
 
 /// The graph by brute force: every share looked at, every asset put together anew.
 fn naive_assets(table: &ShareTable) -> BTreeMap<(String, String), AssetShares> {
@@ -38,7 +38,7 @@ fn naive_assets(table: &ShareTable) -> BTreeMap<(String, String), AssetShares> {
         for stream in &document.streams {
             let Some(stream) = table.rules.streams.iter().find(|s| s.name.as_str() == *stream) else { continue };
             let stream = stream.index;
-            let quiet = quiet.entry(stream).or_insert(Quiet { stream, pending: 0, ended: 0 });
+            let quiet = quiet.entry(stream).or_insert(InactiveCounts { stream, pending: 0, ended: 0 });
             if document.state == State::Pending { quiet.pending += 1 } else { quiet.ended += 1 }
         }
     }
@@ -98,10 +98,10 @@ fn check_indexes(table: &ShareTable) -> Result<(), TestCaseError> {
             moments.extend(coming.map(|m| (m, share.id.to_string())));
         }
         if share.state == State::Pending && share.has_lapsed(now) {
-            due.push((share.id.to_string(), Cause::Offer));
+            due.push((share.id.to_string(), ExpiryCause::Offer));
         }
         if share.state.is_live() && share.has_ended(now) {
-            due.push((share.id.to_string(), Cause::Access));
+            due.push((share.id.to_string(), ExpiryCause::Access));
         }
     }
     moments.sort();
@@ -179,8 +179,8 @@ fn said(folded: &Folded) -> String {
     format!("{folded:?}")
 }
 
-pub(super) fn origin() -> Origin {
-    Origin { cluster: "c".to_owned(), topic: "sharecast.control".to_owned() }
+pub(super) fn origin() -> SnapshotOrigin {
+    SnapshotOrigin { cluster: "c".to_owned(), topic: "sharecast.control".to_owned() }
 }
 
 pub(super) fn kept(table: &ShareTable) -> Vec<u8> {
@@ -259,7 +259,7 @@ proptest! {
         for (owner, asset) in naive_assets(&table).keys() {
             prop_assert!(reader.graph().asset(owner, asset).is_none());
         }
-        prop_assert!(reader.due(minute(1_000_000), 1).is_empty() && reader.next_moment(Moment::FIRST).is_none());
+        prop_assert!(reader.due(minute(1_000_000), 1).is_empty() && reader.next_moment(TimestampNs::FIRST).is_none());
     }
 
     #[test]

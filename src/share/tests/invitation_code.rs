@@ -1,11 +1,11 @@
 //! Invitations with a code: who may accept, by which code, and what remains of it.
 
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::snapshot::codec::Encoder;
-use crate::share::tests::fold_properties::{kept, origin};
 use crate::share::snapshot;
+use crate::share::snapshot::codec::Encoder;
 use crate::share::table::ShareTable;
 use crate::share::tests::fixture::{World, rules};
+use crate::share::tests::fold_properties::{kept, origin};
 
 const SHARE: &str = r#"{"share":"s1"}"#;
 

@@ -1,11 +1,11 @@
 //! The rules of a share's life and of what comes out, by their number.
 
+use crate::id::StreamIndex;
 use crate::share::graph::GrantState;
-use crate::share::state::{Cause, State};
+use crate::share::state::{ExpiryCause, State};
 use crate::share::table::FoldRules;
 use crate::share::tests::fixture::{World, at, minute, rules, written};
-use crate::id::StreamIndex;
-use crate::time::{Millis, Span};
+use crate::time::{Period, TimestampMs};
 
 #[test]
 fn d15_what_is_taken_after_the_end() {
@@ -19,7 +19,10 @@ fn d15_what_is_taken_after_the_end() {
     world.no("access_ended", "acme", "share.updated", r#"{"share":"s1","ends":null}"#);
     world.no("access_ended", "acme", "share.resumed", r#"{"share":"s1"}"#);
     world.ok("zenith", "share.paused", r#"{"share":"s1"}"#);
-    assert_eq!(world.table.due(world.now, 9).iter().map(|d| (d.share.as_str(), d.cause)).collect::<Vec<_>>(), [("s1", Cause::Access)]);
+    assert_eq!(
+        world.table.due(world.now, 9).iter().map(|d| (d.share.as_str(), d.cause)).collect::<Vec<_>>(),
+        [("s1", ExpiryCause::Access)]
+    );
     world.ok("sharecast", "share.expired", r#"{"share":"s1","cause":"access"}"#);
     assert!(world.table.due(world.now, 9).is_empty());
     assert_eq!(world.document("s1")["ended_at"], "2026-01-01T00:20:00Z");
@@ -398,8 +401,8 @@ fn offers_that_lapse_are_due() {
     let mut world = World::partners();
     world.offer("s1", r#""offer_expires":"2026-01-01T00:10:00.0001Z""#);
     assert!(world.table.due(minute(10), 9).is_empty());
-    let due = world.table.due(Millis(minute(10).0 + 1), 9);
-    assert_eq!(due.iter().map(|d| (d.share.as_str(), d.cause, d.revision)).collect::<Vec<_>>(), [("s1", Cause::Offer, 1)]);
+    let due = world.table.due(TimestampMs(minute(10).0 + 1), 9);
+    assert_eq!(due.iter().map(|d| (d.share.as_str(), d.cause, d.revision)).collect::<Vec<_>>(), [("s1", ExpiryCause::Offer, 1)]);
     world.after(11).ok("sharecast", "share.expired", r#"{"share":"s1","cause":"offer"}"#);
     assert_eq!(world.document("s1")["ended_at"], "2026-01-01T00:10:00.0001Z");
     assert_eq!(world.table.states().find(|(s, _)| *s == State::Expired), Some((State::Expired, 1)));
@@ -408,7 +411,7 @@ fn offers_that_lapse_are_due() {
 
 #[test]
 fn no_grace_at_all_ends_at_once() {
-    let mut world = World::new(FoldRules { late_grace: Span::ZERO, partnerships_open: true, ..rules() });
+    let mut world = World::new(FoldRules { late_grace: Period::ZERO, partnerships_open: true, ..rules() });
     world.ok(
         "acme",
         "share.offered",

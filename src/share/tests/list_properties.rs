@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::share::view::dump;
+use crate::id::{Offset, TenantId};
 use crate::share::event::read_line;
-use crate::share::tests::fold_properties::{kept, origin};
-use crate::share::view::list::{Filter, Stats, Viewer, list};
-use crate::share::tests::random_log::{Step, fold, log, step};
 use crate::share::snapshot;
 use crate::share::state::{Permission, State};
 use crate::share::status::StatusTopic;
 use crate::share::table::{Folded, ShareTable};
-use crate::id::{Offset, TenantId};
+use crate::share::tests::fold_properties::{kept, origin};
+use crate::share::tests::random_log::{LogStep, fold, log, step};
+use crate::share::view::dump;
+use crate::share::view::list::{ShareFilter, Stats, Viewer, list};
 
 /// What a status topic holds once it is compacted: the last document of each share.
-type Topic = BTreeMap<String, Vec<u8>>;
+type CompactedTopic = BTreeMap<String, Vec<u8>>;
 
-fn keep(topic: &StatusTopic, folded: &Folded, into: &mut Topic) {
+fn keep(topic: &StatusTopic, folded: &Folded, into: &mut CompactedTopic) {
     let of_topic = folded.documents.iter().filter(|document| document.topic == *topic && !document.key.starts_with("rejected:"));
     into.extend(of_topic.map(|document| (document.key.clone(), document.value.clone())));
 }
@@ -30,11 +30,11 @@ fn viewers() -> Vec<Viewer> {
 }
 
 /// Folds the log, through a snapshot at `stop`; answers the table and what each viewer's topic holds.
-fn happened(steps: &[Step], stop: usize) -> (ShareTable, Vec<Topic>) {
+fn happened(steps: &[LogStep], stop: usize) -> (ShareTable, Vec<CompactedTopic>) {
     let (rules, log) = log(steps);
     let mut table = ShareTable::for_documents(rules.clone());
     let (viewers, stop) = (viewers(), stop % log.len());
-    let mut topics = vec![Topic::new(); viewers.len()];
+    let mut topics = vec![CompactedTopic::new(); viewers.len()];
     for (offset, (now, event)) in log.iter().enumerate() {
         if offset == stop {
             table = snapshot::read(&kept(&table), &origin(), ShareTable::for_documents(rules.clone())).unwrap();
@@ -45,11 +45,11 @@ fn happened(steps: &[Step], stop: usize) -> (ShareTable, Vec<Topic>) {
     (table, topics)
 }
 
-fn listed(table: &ShareTable, viewer: &Viewer, filter: &Filter) -> Vec<Vec<u8>> {
+fn listed(table: &ShareTable, viewer: &Viewer, filter: &ShareFilter) -> Vec<Vec<u8>> {
     list(table, viewer, filter).iter().map(|found| found.share.to_json(found.audience)).collect()
 }
 
-fn filter() -> impl Strategy<Value = Filter> {
+fn filter() -> impl Strategy<Value = ShareFilter> {
     let some = |from: &'static [&'static str]| prop::collection::vec(prop::sample::select(from).prop_map(str::to_owned), 0..3);
     let rarely = |from: &'static [&'static str]| prop_oneof![3 => Just(Vec::new()), 1 => some(from)];
     let search = prop::option::weighted(0.3, prop::sample::select(&["x", "T", "b", "i", "l", "zz"][..]).prop_map(str::to_owned));
@@ -65,12 +65,12 @@ fn filter() -> impl Strategy<Value = Filter> {
     );
     (search, states, permissions, texts, rarely(&["telemetry", "faults"])).prop_map(|(search, states, permissions, texts, streams)| {
         let (assets, labels, invitees, owners, targets, profiles) = texts;
-        Filter { search, shares: Vec::new(), assets, labels, invitees, owners, targets, streams, profiles, states, permissions }
+        ShareFilter { search, shares: Vec::new(), assets, labels, invitees, owners, targets, streams, profiles, states, permissions }
     })
 }
 
 /// The filter on the document's text alone.
-fn fits(filter: &Filter, document: &Value) -> bool {
+fn fits(filter: &ShareFilter, document: &Value) -> bool {
     let texts = |names: &[&str]| -> Vec<String> {
         names.iter().filter_map(|name| document.get(*name)).filter_map(Value::as_str).map(str::to_owned).collect()
     };
@@ -100,7 +100,7 @@ proptest! {
     fn a_list_is_the_viewer_s_status_topic(steps in prop::collection::vec(step(), 1..140), stop in 0usize..140) {
         let (table, topics) = happened(&steps, stop);
         for (viewer, topic) in viewers().iter().zip(&topics) {
-            let found = listed(&table, viewer, &Filter::default());
+            let found = listed(&table, viewer, &ShareFilter::default());
             let text = |all: Vec<Vec<u8>>| all.into_iter().map(|one| String::from_utf8(one).unwrap()).collect::<Vec<_>>();
             prop_assert_eq!(text(found), text(topic.values().cloned().collect()));
         }

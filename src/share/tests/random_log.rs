@@ -2,24 +2,24 @@
 
 use proptest::prelude::*;
 
+use crate::id::Offset;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::read_structured;
 use crate::share::table::{FoldRules, Folded, ShareTable};
 use crate::share::tests::fixture::{minute, rules};
-use crate::id::Offset;
-use crate::time::{Millis, Moment};
+use crate::time::{TimestampMs, TimestampNs};
 
 /// One event, chosen by numbers so that ids, places and times often meet.
 #[derive(Debug, Clone)]
-pub(super) struct Step {
+pub(super) struct LogStep {
     minutes: i64,
     sender: usize,
     kind: usize,
     choice: [usize; 8],
 }
 
-pub(super) fn step() -> impl Strategy<Value = Step> {
-    (0i64..4, 0usize..12, 0usize..60, prop::array::uniform8(0usize..64)).prop_map(|(minutes, sender, kind, choice)| Step {
+pub(super) fn step() -> impl Strategy<Value = LogStep> {
+    (0i64..4, 0usize..12, 0usize..60, prop::array::uniform8(0usize..64)).prop_map(|(minutes, sender, kind, choice)| LogStep {
         minutes,
         sender,
         kind,
@@ -57,12 +57,12 @@ const STREAMS: [&str; 16] = [
 const PROFILES: [&str; 16] = ["all", "p", "all", "p", "all", "p", "all", "p", "all", "p", "all", "p", "all", "p", "q", "none"];
 
 /// A time near the hour that events happen in, or nothing.
-fn time(choice: usize, now: Millis) -> String {
+fn time(choice: usize, now: TimestampMs) -> String {
     match choice % 32 {
         0..=3 => "null".to_owned(),
         4 => "\"soon\"".to_owned(),
         5 => format!("\"{now}\""),
-        near => format!("\"{}\"", Moment::from_nanos(now.moment().nanos() + (near as i128 - 8) * 90_000_000_001).unwrap()),
+        near => format!("\"{}\"", TimestampNs::from_nanos(now.moment().nanos() + (near as i128 - 8) * 90_000_000_001).unwrap()),
     }
 }
 
@@ -76,7 +76,7 @@ fn code_hash(choice: usize) -> String {
 }
 
 /// An offer of a new share mostly, anything else on one of the shares offered last.
-fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
+fn event(step: &LogStep, id: usize, offers: &mut usize, now: TimestampMs) -> String {
     let c = &step.choice;
     *offers += usize::from(step.kind < 16 && c[0] > 1);
     let share = match (step.kind < 16, c[0]) {
@@ -178,7 +178,7 @@ fn event(step: &Step, id: usize, offers: &mut usize, now: Millis) -> String {
     format!(r#"{{"specversion":"1.0","id":"e{id}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#)
 }
 
-pub(super) fn fold(table: &mut ShareTable, offset: usize, now: Millis, event: &str) -> Folded {
+pub(super) fn fold(table: &mut ShareTable, offset: usize, now: TimestampMs, event: &str) -> Folded {
     table.fold(Offset(offset as i64), now, read_structured(event.as_bytes()))
 }
 
@@ -198,7 +198,7 @@ fn beginning() -> Vec<String> {
 }
 
 /// The whole log as events with their times. Now and then what is due is recorded, as the engine does.
-pub(super) fn log(steps: &[Step]) -> (FoldRules, Vec<(Millis, String)>) {
+pub(super) fn log(steps: &[LogStep]) -> (FoldRules, Vec<(TimestampMs, String)>) {
     let rules = FoldRules { halts_on_unreadable: false, ..rules() };
     let (mut now, mut offers) = (minute(0), 0);
     let mut table = ShareTable::new(rules.clone());

@@ -1,9 +1,9 @@
 //! Each rule of the fold, by its number.
 
+use crate::id::{Epoch, Offset};
 use crate::share::event::{OffsetAttribute, RawAttribute, read_line, read_record};
 use crate::share::table::{FoldRules, Outcome};
 use crate::share::tests::fixture::{World, code, minute, rules, written};
-use crate::id::{Epoch, Offset};
 
 #[test]
 fn d2_every_record_moves_the_epoch() {

@@ -3,20 +3,20 @@
 
 use base64::Engine;
 
-use crate::share::event::payload;
-use crate::share::event::{Sender, Unreadable, is_structured, read_record, write_structured};
-use crate::share::event::kind::EventType;
-use crate::document::{Kind, Member, Node, Place};
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::Offset;
 use crate::json::document::{parse, write};
-use crate::time::Millis;
+use crate::share::event::kind::EventType;
+use crate::share::event::payload;
+use crate::share::event::{Sender, Unreadable, is_structured, read_record, write_structured};
+use crate::time::TimestampMs;
 
 /// The line of one record, without its line end. `time` is its control time: the largest timestamp up to it.
 ///
 /// A structured event keeps everything but its `time` and `offset`; one in binary mode becomes a structured one. What the
 /// fold cannot understand is written as its bytes (`raw_base64`), so that it is as unreadable as it was and its dead letter
 /// is the same.
-pub fn line(offset: Offset, time: Millis, headers: &[(String, Vec<u8>)], value: Option<&[u8]>) -> Vec<u8> {
+pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], value: Option<&[u8]>) -> Vec<u8> {
     let envelope = match read_record(headers, value) {
         Ok(envelope) if !is_set_aside(&envelope.kind, &envelope.source, &envelope.data) => envelope,
         Ok(_) | Err(Unreadable(_)) => return raw(offset, time, value.unwrap_or_default()),
@@ -25,12 +25,12 @@ pub fn line(offset: Offset, time: Millis, headers: &[(String, Vec<u8>)], value: 
         Some(value) => parse(value),
         None => parse(&write_structured(&envelope.id, &envelope.source, &envelope.kind, time, &envelope.data)),
     };
-    let Ok(Node { kind: Kind::Map(mut members), place }) = whole else { return raw(offset, time, value.unwrap_or_default()) };
+    let Ok(Node { kind: DocumentKind::Map(mut members), place }) = whole else { return raw(offset, time, value.unwrap_or_default()) };
     members.retain(|member| member.name != "time" && member.name != "offset");
-    members.push(member("time", Kind::String(time.to_string())));
-    members.push(member("offset", Kind::Number(offset.to_string())));
+    members.push(member("time", DocumentKind::String(time.to_string())));
+    members.push(member("offset", DocumentKind::Number(offset.to_string())));
     let mut out = Vec::new();
-    write(&Node { kind: Kind::Map(members), place }, &mut out);
+    write(&Node { kind: DocumentKind::Map(members), place }, &mut out);
     out
 }
 
@@ -42,13 +42,13 @@ fn is_set_aside(kind: &str, source: &str, data: &Node) -> bool {
     }
 }
 
-fn raw(offset: Offset, time: Millis, value: &[u8]) -> Vec<u8> {
+fn raw(offset: Offset, time: TimestampMs, value: &[u8]) -> Vec<u8> {
     let bytes = base64::prelude::BASE64_STANDARD.encode(value);
     format!(r#"{{"offset":{offset},"time":"{time}","raw_base64":"{bytes}"}}"#).into_bytes()
 }
 
-fn member(name: &str, kind: Kind) -> Member {
-    Member { name: name.to_owned(), place: Place::default(), value: Node { kind, place: Place::default() } }
+fn member(name: &str, kind: DocumentKind) -> Member {
+    Member { name: name.to_owned(), place: TextPosition::default(), value: Node { kind, place: TextPosition::default() } }
 }
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
     use crate::share::event::{OffsetAttribute, RawAttribute, read_line};
 
     fn text(headers: &[(String, Vec<u8>)], value: Option<&[u8]>) -> String {
-        String::from_utf8(line(Offset(7), Millis(0), headers, value)).unwrap()
+        String::from_utf8(line(Offset(7), TimestampMs(0), headers, value)).unwrap()
     }
 
     #[test]
@@ -79,12 +79,12 @@ mod tests {
             header("content-type", "application/json"),
         ];
         let value = br#"{"share": "s1", "n": 1.0}"#;
-        let written = line(Offset(7), Millis(5), &headers, Some(value));
+        let written = line(Offset(7), TimestampMs(5), &headers, Some(value));
         let read = read_line(&written).unwrap();
         let (is, was) = (read.record.unwrap(), read_record(&headers, Some(value)).unwrap());
         assert_eq!((is.id, is.source, is.kind), (was.id, was.source, was.kind));
         assert_eq!(format!("{:?}", is.data.members()[1].value.kind), format!("{:?}", was.data.members()[1].value.kind));
-        assert_eq!((read.offset, read.time), (OffsetAttribute::At(Offset(7)), Some(Millis(5))));
+        assert_eq!((read.offset, read.time), (OffsetAttribute::At(Offset(7)), Some(TimestampMs(5))));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! What became of one share, event by event.
 
-use crate::share::event::{Envelope, Unreadable};
-use crate::share::event::kind::EventType;
-use crate::share::view::list::Viewer;
-use crate::share::table::{Folded, Outcome, ShareTable};
 use crate::document::Node;
 use crate::id::{Offset, ShareId};
 use crate::json::text::write_string;
-use crate::time::Millis;
+use crate::share::event::kind::EventType;
+use crate::share::event::{Envelope, Unreadable};
+use crate::share::table::{Folded, Outcome, ShareTable};
+use crate::share::view::list::Viewer;
+use crate::time::TimestampMs;
 
 /// One control event that touched the share, or was meant to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct HistoryEntry {
     /// Its offset.
     pub offset: Offset,
     /// Its control time.
-    pub time: Millis,
+    pub time: TimestampMs,
     /// Who sent it: its `source`.
     pub source: String,
     /// Its whole type.
@@ -28,7 +28,7 @@ pub struct Entry {
     pub revision: Option<u32>,
 }
 
-impl Entry {
+impl HistoryEntry {
     /// `{"offset","time","source","type","outcome","reason"?,"revision"?}`.
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = format!("{{\"offset\":{},\"time\":\"{}\",\"source\":", self.offset, self.time).into_bytes();
@@ -64,7 +64,7 @@ pub struct Noted {
 pub struct History {
     share: ShareId,
     viewer: Viewer,
-    entries: Vec<Entry>,
+    entries: Vec<HistoryEntry>,
 }
 
 impl History {
@@ -105,21 +105,21 @@ impl History {
         };
         let revision = table.share(self.share.as_str()).map(|share| share.revision());
         let Noted { source, kind, .. } = noted;
-        self.entries.push(Entry { offset, time: table.control_time(), source, kind, outcome, reason, revision });
+        self.entries.push(HistoryEntry { offset, time: table.control_time(), source, kind, outcome, reason, revision });
     }
 
     /// What was collected, in the order of the log.
-    pub fn into_entries(self) -> Vec<Entry> {
+    pub fn into_entries(self) -> Vec<HistoryEntry> {
         self.entries
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::share::event::read_structured;
-    use crate::share::tests::fixture::{minute, rules};
     use super::*;
     use crate::id::TenantId;
+    use crate::share::event::read_structured;
+    use crate::share::tests::fixture::{minute, rules};
 
     /// Offset, outcome or reason, and revision of what a viewer sees of `s1`.
     fn seen(viewer: Viewer) -> Vec<(i64, &'static str, Option<u32>)> {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_entry_as_json() {
-        let entry = Entry {
+        let entry = HistoryEntry {
             offset: Offset(7),
             time: minute(0),
             source: "/operator".to_owned(),

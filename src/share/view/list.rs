@@ -1,10 +1,10 @@
 //! Shares as people look for them: who may see which, filters, their order, how many of each kind.
 
-use crate::share::table::query::ShareView;
+use crate::id::TenantId;
 use crate::share::state::{Permission, State};
 use crate::share::status::{Audience, Document, StatusTopic};
 use crate::share::table::ShareTable;
-use crate::id::TenantId;
+use crate::share::table::query::ShareView;
 
 /// Who looks at shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Viewer {
 /// Which shares are looked for. Of each kind any value may fit, none given is no condition; every kind must fit. Only what
 /// the audience sees is looked at, so that nobody can ask for what is hidden.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct ShareFilter {
     /// A part of the asset's id (the owner's or the target's), the label, the target or the invitee, in upper or lower case.
     pub search: Option<String>,
     /// Share ids.
@@ -63,7 +63,7 @@ pub struct Filter {
     pub permissions: Vec<Permission>,
 }
 
-impl Filter {
+impl ShareFilter {
     /// Whether a share's document, as this audience sees it, is looked for.
     pub fn fits(&self, document: &Document<'_>, audience: Audience) -> bool {
         let asset = document.asset_for(audience);
@@ -104,14 +104,14 @@ pub struct Listed<'t> {
 }
 
 /// The shares that the viewer sees and looks for, by share id.
-pub fn list<'t>(table: &'t ShareTable, viewer: &Viewer, filter: &Filter) -> Vec<Listed<'t>> {
+pub fn list<'t>(table: &'t ShareTable, viewer: &Viewer, filter: &ShareFilter) -> Vec<Listed<'t>> {
     let mut found: Vec<Listed<'t>> = table.shares().filter_map(|share| look_at(share, viewer, filter)).collect();
     found.sort_unstable_by(|a, b| a.share.id().cmp(b.share.id()));
     found
 }
 
 /// One share, if the viewer sees it and looks for it.
-pub fn look_at<'t>(share: ShareView<'t>, viewer: &Viewer, filter: &Filter) -> Option<Listed<'t>> {
+pub fn look_at<'t>(share: ShareView<'t>, viewer: &Viewer, filter: &ShareFilter) -> Option<Listed<'t>> {
     let document = share.document();
     let audience = viewer.audience(&document)?;
     filter.fits(&document, audience).then_some(Listed { share, audience })
@@ -142,7 +142,7 @@ pub struct Stats {
 
 impl Stats {
     /// Counts the shares that the viewer sees and looks for, each by its state.
-    pub fn of(table: &ShareTable, viewer: &Viewer, filter: &Filter) -> Self {
+    pub fn of(table: &ShareTable, viewer: &Viewer, filter: &ShareFilter) -> Self {
         let mut stats = Self::default();
         table.shares().filter_map(|share| look_at(share, viewer, filter)).for_each(|found| stats.count(found.share.document().state));
         stats
@@ -180,19 +180,19 @@ impl Stats {
 
 #[cfg(test)]
 mod tests {
-    use crate::share::tests::fixture::World;
     use super::*;
+    use crate::share::tests::fixture::World;
 
     fn tenant(id: &str) -> Viewer {
         Viewer::Tenant(TenantId::parse(id).unwrap())
     }
 
-    fn ids(world: &World, viewer: &Viewer, filter: &Filter) -> Vec<String> {
+    fn ids(world: &World, viewer: &Viewer, filter: &ShareFilter) -> Vec<String> {
         list(&world.table, viewer, filter).iter().map(|found| found.share.id().to_string()).collect()
     }
 
-    fn search(text: &str) -> Filter {
-        Filter { search: Some(text.to_owned()), ..Filter::default() }
+    fn search(text: &str) -> ShareFilter {
+        ShareFilter { search: Some(text.to_owned()), ..ShareFilter::default() }
     }
 
     /// `s2` for zenith under its own name, `s1` for an invitee, `s3` FAILED, offered in another order than that of their ids.
@@ -207,15 +207,15 @@ mod tests {
     #[test]
     fn d22_a_target_sees_what_it_was_offered_and_cannot_ask_for_the_rest() {
         let world = world();
-        let all = Filter::default();
+        let all = ShareFilter::default();
         assert_eq!(ids(&world, &Viewer::Operator, &all), ["s1", "s2", "s3"]);
         assert_eq!(ids(&world, &tenant("acme"), &all), ["s1", "s2", "s3"]);
         assert_eq!(ids(&world, &tenant("zenith"), &all), ["s2"]);
         assert_eq!(ids(&world, &tenant("other"), &all), [""; 0]);
         assert_eq!(ids(&world, &tenant("acme"), &search("nw-7")), ["s2", "s3"]);
         assert_eq!(ids(&world, &tenant("zenith"), &search("nw-7")), [""; 0], "the owner's asset is hidden");
-        assert_eq!(ids(&world, &tenant("zenith"), &Filter { assets: vec!["NW-7".into()], ..Filter::default() }), [""; 0]);
-        assert_eq!(ids(&world, &tenant("zenith"), &Filter { assets: vec!["EX-1".into()], ..Filter::default() }), ["s2"]);
+        assert_eq!(ids(&world, &tenant("zenith"), &ShareFilter { assets: vec!["NW-7".into()], ..ShareFilter::default() }), [""; 0]);
+        assert_eq!(ids(&world, &tenant("zenith"), &ShareFilter { assets: vec!["EX-1".into()], ..ShareFilter::default() }), ["s2"]);
         let found = list(&world.table, &tenant("zenith"), &all);
         assert!(!String::from_utf8(found[0].share.to_json(found[0].audience)).unwrap().contains("NW-7"));
     }
@@ -241,15 +241,18 @@ mod tests {
         let world = world();
         let texts = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
         for (filter, expected) in [
-            (Filter { states: vec![State::Pending], ..Filter::default() }, vec!["s1", "s2"]),
-            (Filter { states: vec![State::Failed, State::Pending], targets: texts(&["zenith"]), ..Filter::default() }, vec!["s2", "s3"]),
-            (Filter { permissions: vec![Permission::Manage, Permission::Edit], ..Filter::default() }, vec!["s1"]),
-            (Filter { profiles: texts(&["none"]), ..Filter::default() }, vec!["s3"]),
-            (Filter { streams: texts(&["faults", "other"]), ..Filter::default() }, vec!["s3"]),
-            (Filter { labels: texts(&["lost"]), owners: texts(&["acme"]), ..Filter::default() }, vec!["s3"]),
-            (Filter { labels: texts(&["lost"]), owners: texts(&["zenith"]), ..Filter::default() }, vec![]),
-            (Filter { invitees: texts(&["ann@EXAMPLE.com"]), ..Filter::default() }, vec!["s1"]),
-            (Filter { shares: texts(&["s3", "s1"]), ..Filter::default() }, vec!["s1", "s3"]),
+            (ShareFilter { states: vec![State::Pending], ..ShareFilter::default() }, vec!["s1", "s2"]),
+            (
+                ShareFilter { states: vec![State::Failed, State::Pending], targets: texts(&["zenith"]), ..ShareFilter::default() },
+                vec!["s2", "s3"],
+            ),
+            (ShareFilter { permissions: vec![Permission::Manage, Permission::Edit], ..ShareFilter::default() }, vec!["s1"]),
+            (ShareFilter { profiles: texts(&["none"]), ..ShareFilter::default() }, vec!["s3"]),
+            (ShareFilter { streams: texts(&["faults", "other"]), ..ShareFilter::default() }, vec!["s3"]),
+            (ShareFilter { labels: texts(&["lost"]), owners: texts(&["acme"]), ..ShareFilter::default() }, vec!["s3"]),
+            (ShareFilter { labels: texts(&["lost"]), owners: texts(&["zenith"]), ..ShareFilter::default() }, vec![]),
+            (ShareFilter { invitees: texts(&["ann@EXAMPLE.com"]), ..ShareFilter::default() }, vec!["s1"]),
+            (ShareFilter { shares: texts(&["s3", "s1"]), ..ShareFilter::default() }, vec!["s1", "s3"]),
         ] {
             assert_eq!(ids(&world, &Viewer::Operator, &filter), expected, "{filter:?}");
         }
@@ -260,8 +263,8 @@ mod tests {
         let mut world = world();
         world.ok("zenith", "share.accepted", r#"{"share":"s2"}"#);
         world.ok("zenith", "share.paused", r#"{"share":"s2"}"#);
-        let stats = Stats::of(&world.table, &Viewer::Operator, &Filter::default());
+        let stats = Stats::of(&world.table, &Viewer::Operator, &ShareFilter::default());
         assert_eq!(stats, Stats { total: 3, pending: 1, accepted: 1, failed: 1, ..Stats::default() });
-        assert_eq!(Stats::of(&world.table, &tenant("zenith"), &Filter::default()).total, 1);
+        assert_eq!(Stats::of(&world.table, &tenant("zenith"), &ShareFilter::default()).total, 1);
     }
 }

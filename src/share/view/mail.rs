@@ -1,14 +1,14 @@
 //! What a mailer is told of an open invitation: one record of `sharecast.invitations` (docs/rules/invitations.md#the-mailers-topic),
 //! keyed by the share's id.
 
+use crate::document::Node;
+use crate::json::document::parse;
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::table::query::ShareView;
 use crate::share::state::State;
 use crate::share::status::Writer;
 use crate::share::table::ShareTable;
-use crate::document::Node;
-use crate::json::document::parse;
-use crate::time::Millis;
+use crate::share::table::query::ShareView;
+use crate::time::TimestampMs;
 
 /// Whether a share waits for an invitee to accept it with this code.
 pub fn is_open(share: ShareView<'_>, code: CodeHash) -> bool {
@@ -61,7 +61,7 @@ impl Mail {
     }
 
     /// Whether the table still waits for its code: the mail is to be sent, or was and counts.
-    pub fn counts(&self, table: &ShareTable, now: Millis) -> bool {
+    pub fn counts(&self, table: &ShareTable, now: TimestampMs) -> bool {
         let share = self.text("share").and_then(|id| table.share(id));
         let code = self.text("code").map(CodeHash::of);
         let has_lapsed = |share: ShareView<'_>| share.document().offer_expires.is_some_and(|expires| now.moment() >= expires);
@@ -71,8 +71,8 @@ impl Mail {
 
 #[cfg(test)]
 mod tests {
-    use crate::share::tests::fixture::World;
     use super::*;
+    use crate::share::tests::fixture::World;
 
     fn invited() -> World {
         let mut world = World::partners();
@@ -105,7 +105,7 @@ mod tests {
         let mail = Mail::read(&write(world.table.share("s1").unwrap(), "k").unwrap()).unwrap();
         assert!(mail.counts(&world.table, world.now));
         assert_eq!(of_code(&world.table, CodeHash::of("k")).len(), 1);
-        assert!(!mail.counts(&world.table, Millis(world.now.0 + 3 * 3_600_000)), "the offer has lapsed");
+        assert!(!mail.counts(&world.table, TimestampMs(world.now.0 + 3 * 3_600_000)), "the offer has lapsed");
         world.ok("acme", "share.resent", &format!(r#"{{"share":"s1","code_hash":"{}"}}"#, CodeHash::of("l")));
         assert!(!mail.counts(&world.table, world.now) && of_code(&world.table, CodeHash::of("k")).is_empty());
         let mail = Mail::read(&write(world.table.share("s1").unwrap(), "l").unwrap()).unwrap();

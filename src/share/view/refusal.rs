@@ -2,16 +2,16 @@
 //!
 //! The sentence is for those who are about to write the event. What a tenant may not see of a share is not in it.
 
-use crate::share::event::kind::EventType;
-use crate::share::table::query::ShareView;
-use crate::share::table::parties::Bonded;
-use crate::share::state::{Reason, State};
-use crate::share::status::Document;
-use crate::share::lifecycle::context::Surroundings;
-use crate::share::table::ShareTable;
 use crate::document::Node;
 use crate::id::StreamSet;
-use crate::time::{Millis, Moment};
+use crate::share::event::kind::EventType;
+use crate::share::lifecycle::context::RuleContext;
+use crate::share::state::{Reason, State};
+use crate::share::status::Document;
+use crate::share::table::ShareTable;
+use crate::share::table::parties::Bonded;
+use crate::share::table::query::ShareView;
+use crate::time::{TimestampMs, TimestampNs};
 
 /// An event that was tried.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Attempt<'a> {
     /// `data`.
     pub data: &'a Node,
     /// When it was tried.
-    pub now: Millis,
+    pub now: TimestampMs,
 }
 
 /// So many names are listed; a list of all would hide the sentence.
@@ -40,8 +40,8 @@ impl<'a> Attempt<'a> {
         self.data.get(name).and_then(Node::as_list).into_iter().flatten().filter_map(Node::as_str).collect()
     }
 
-    fn moment(&self, name: &str) -> Option<Moment> {
-        self.text(name).and_then(Moment::parse_rfc3339)
+    fn moment(&self, name: &str) -> Option<TimestampNs> {
+        self.text(name).and_then(TimestampNs::parse_rfc3339)
     }
 
     /// The tenant that acts; none for the operator.
@@ -293,11 +293,11 @@ fn unknown_stream(table: &ShareTable, attempt: &Attempt<'_>) -> String {
 
 fn window(attempt: &Attempt<'_>, document: Option<&Document<'_>>) -> String {
     // An update without a new one keeps what the share has.
-    let of = |name: &str, kept: Option<Moment>| if attempt.data.get(name).is_some() { attempt.moment(name) } else { kept };
+    let of = |name: &str, kept: Option<TimestampNs>| if attempt.data.get(name).is_some() { attempt.moment(name) } else { kept };
     let starts = of("starts", document.and_then(|document| document.starts));
     let ends = of("ends", document.and_then(|document| document.ends));
     let expires = attempt.moment("offer_expires");
-    let is_past = |moment: &Moment| *moment <= attempt.now.moment();
+    let is_past = |moment: &TimestampNs| *moment <= attempt.now.moment();
     if let Some((starts, ends)) = starts.zip(ends).filter(|(starts, ends)| starts >= ends) {
         return format!("access would begin at {starts}, which is not before its end at {ends}");
     }
@@ -337,9 +337,9 @@ fn listed(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::share::tests::fixture::World;
     use super::*;
     use crate::json::document::parse;
+    use crate::share::tests::fixture::World;
 
     /// What is said of an event that the fold refuses.
     fn said(world: &mut World, actor: &str, kind: &str, data: &str) -> String {

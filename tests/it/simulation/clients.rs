@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sharecast::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
-use sharecast::engine::upsert::changes::{Hearing, Teller};
+use sharecast::engine::upsert::changes::{ChangeReceiver, ChangeSender};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::transport::{
-    Batch, Change, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output, ProduceError,
-    SourcePartition, Start, TransactionalProducer,
+    AssignmentChange, Batch, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output,
+    ProduceError, SourcePartition, Start, TransactionalProducer,
 };
 
 use super::cluster::{ControlSlot, Put, Transaction, place, source};
@@ -66,8 +66,8 @@ pub(super) struct Consumer {
 
 /// Hands on to a worker in its present life what the fold tells, which outlives it.
 pub(super) struct Relay {
-    pub(super) hearing: Arc<Mutex<Hearing>>,
-    pub(super) teller: Teller,
+    pub(super) hearing: Arc<Mutex<ChangeReceiver>>,
+    pub(super) teller: ChangeSender,
 }
 
 impl Relay {
@@ -83,13 +83,13 @@ impl Consumer {
         Self { sim: Arc::clone(sim), member, held: BTreeMap::new(), membership: None, is_paused: false, relay, missed_at: Duration::ZERO }
     }
 
-    fn change(&mut self, world: &mut World) -> Option<Change> {
+    fn change(&mut self, world: &mut World) -> Option<AssignmentChange> {
         let group = &mut world.cluster.group;
         if !group.has(self.member) {
             self.member = group.join(me());
             self.membership = None;
             let lost = std::mem::take(&mut self.held);
-            return (!lost.is_empty()).then(|| Change::Revoked(lost.into_keys().map(source).collect()));
+            return (!lost.is_empty()).then(|| AssignmentChange::Revoked(lost.into_keys().map(source).collect()));
         }
         match group.poll(self.member)? {
             Told::Revoked(partitions) => {
@@ -98,13 +98,13 @@ impl Consumer {
                 if self.held.is_empty() {
                     self.membership = None;
                 }
-                Some(Change::Revoked(partitions.into_iter().map(source).collect()))
+                Some(AssignmentChange::Revoked(partitions.into_iter().map(source).collect()))
             }
             Told::Assigned(partitions, generation) => {
                 self.membership = Some((self.member, generation));
                 let partitions: Vec<usize> = partitions.into_iter().map(|p| p as usize).collect();
                 self.held.extend(partitions.iter().map(|p| (*p, Place::Held)));
-                Some(Change::Assigned(partitions.into_iter().map(source).collect()))
+                Some(AssignmentChange::Assigned(partitions.into_iter().map(source).collect()))
             }
         }
     }
@@ -182,7 +182,7 @@ impl Consumer {
 impl GroupConsumer for Consumer {
     type Membership = (u64, i64);
 
-    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<Change>) -> Result<(), ConsumeError> {
+    fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
         assert!(!IS_IN_TRANSACTION.get(), "a poll in a transaction");
         assert!(room > 0);
         self.relay.iter().for_each(Relay::hand_on);

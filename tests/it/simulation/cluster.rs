@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sharecast::id::{Offset, StreamIndex};
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{Batch, SourcePartition};
 
 use super::PARTITIONS;
@@ -82,7 +82,7 @@ pub(super) struct Topic {
 /// A slot of the control topic.
 #[derive(Debug, Clone)]
 pub(super) enum ControlSlot {
-    Event(Millis, Vec<u8>),
+    Event(TimestampMs, Vec<u8>),
     /// A transaction marker or an aborted record: an offset that readers pass.
     Passed,
     /// Of a transaction that is still open.
@@ -265,7 +265,7 @@ impl Cluster {
     }
 
     /// Appends an event that is acknowledged now.
-    pub(super) fn append(&mut self, wall: Millis, event: String) -> i64 {
+    pub(super) fn append(&mut self, wall: TimestampMs, event: String) -> i64 {
         self.control.push(ControlSlot::Event(wall, event.into_bytes()));
         self.control.len() as i64 - 1
     }

@@ -20,29 +20,29 @@ use std::time::Duration;
 use sharecast::clock::BootTime;
 use sharecast::config::{OutputTemplate, TenantLabels};
 use sharecast::decide::{Decider, ReleaseRules};
-use sharecast::engine::control::{Command, ControlPlane};
-use sharecast::engine::worker::metrics::{ControlMetrics, WorkerMetrics};
-use sharecast::engine::fence::{Fence, FenceLimits};
-use sharecast::engine::worker::handover::Overdue;
-use sharecast::engine::restore::partition::Surroundings;
-use sharecast::engine::server::lag::Compacted;
-use sharecast::engine::fence::probe::Prober;
-use sharecast::engine::worker::error::Ended;
 use sharecast::engine::control::snapshot::SnapshotWriter;
 use sharecast::engine::control::timers::TICK_EVERY;
+use sharecast::engine::control::{ControlCommand, ControlPlane};
+use sharecast::engine::fence::probe::Prober;
+use sharecast::engine::fence::{Fence, FenceLimits};
+use sharecast::engine::restore::partition::RestoreContext;
+use sharecast::engine::server::lag::Compacted;
 use sharecast::engine::topic::names::TopicNames;
 use sharecast::engine::upsert::Upserts;
-use sharecast::engine::upsert::changes::{self, Hearing, Teller};
+use sharecast::engine::upsert::changes::{self, ChangeReceiver, ChangeSender};
 use sharecast::engine::upsert::gate::Gates;
 use sharecast::engine::upsert::reconcile::UpsertRules;
+use sharecast::engine::worker::error::WorkerError;
+use sharecast::engine::worker::handover::Overdue;
+use sharecast::engine::worker::metrics::{ControlMetrics, WorkerMetrics};
 use sharecast::engine::worker::{Aside, Shared, Worker, WorkerSettings};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
-use sharecast::record::mapping::{KeyFormat, Mapping, Mode, Source, Stream};
-use sharecast::share::snapshot::Origin;
+use sharecast::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
+use sharecast::share::snapshot::SnapshotOrigin;
 use sharecast::share::table::{FoldRules, ShareTable};
-use sharecast::time::{Millis, Span};
+use sharecast::time::{Period, TimestampMs};
 use sharecast::transport::{ProduceError, Start};
 
 use clients::{Consumer, Control, Given, Probe, Producer, Relay};
@@ -219,8 +219,8 @@ fn stream(name: &str, mode: Mode, index: u8) -> Stream {
         mode,
         topic: INPUTS[usize::from(index)].into(),
         mapping: Mapping {
-            tenant: Source::KeyField,
-            asset: Source::KeyField,
+            tenant: FieldSource::KeyField,
+            asset: FieldSource::KeyField,
             key_format: Some(KeyFormat::parse("{tenant}/{asset}").unwrap()),
             time: None,
             rewrite_tenant: Vec::new(),
@@ -230,7 +230,7 @@ fn stream(name: &str, mode: Mode, index: u8) -> Stream {
 }
 
 fn fold_rules(streams: usize) -> FoldRules {
-    FoldRules { streams: self::streams(streams), partnerships_open: true, late_grace: Span::ZERO, halts_on_unreadable: true }
+    FoldRules { streams: self::streams(streams), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true }
 }
 
 /// One process.
@@ -246,12 +246,12 @@ struct Instance {
     streams: usize,
     gates: Arc<Gates>,
     /// Where the fold tells the workers, until it has them.
-    tellers: Mutex<Vec<Teller>>,
+    tellers: Mutex<Vec<ChangeSender>>,
     /// Where each worker hears it, whichever life it is in.
-    hearings: Vec<Arc<Mutex<Hearing>>>,
+    hearings: Vec<Arc<Mutex<ChangeReceiver>>>,
     /// The other end is the fold's.
-    commands: Sender<Command>,
-    asked: Mutex<Option<Receiver<Command>>>,
+    commands: Sender<ControlCommand>,
+    asked: Mutex<Option<Receiver<ControlCommand>>>,
 }
 
 impl Instance {
@@ -325,18 +325,18 @@ impl Instance {
         }
     }
 
-    fn around(&self) -> Surroundings {
+    fn around(&self) -> RestoreContext {
         let WorkerSettings { streams, names, group, .. } = self.settings.clone();
-        Surroundings { live: Arc::clone(&self.shared.live), streams, names, group, keeps_notes: true }
+        RestoreContext { live: Arc::clone(&self.shared.live), streams, names, group, keeps_notes: true }
     }
 
     fn fold(&self) {
-        let origin = Origin { cluster: "c".into(), topic: "control".into() };
+        let origin = SnapshotOrigin { cluster: "c".into(), topic: "control".into() };
         let nowhere = std::path::PathBuf::from("/nowhere/snapshot");
         let plane = ControlPlane {
             log: Control { sim: Arc::clone(&self.sim), position: 0, lags_until: Duration::ZERO },
             table: ShareTable::new(fold_rules(self.streams)),
-            control_time: Millis(0),
+            control_time: TimestampMs(0),
             control_topic: "control".into(),
             newest_cut: None,
             newest_change: Epoch(-1),
@@ -382,9 +382,9 @@ impl Instance {
                 self.live(number, name, stop)
             };
             match catch_unwind(AssertUnwindSafe(live)) {
-                Ok(Ok(()) | Err(Ended::FencedTwice { .. })) => {}
+                Ok(Ok(()) | Err(WorkerError::FencedTwice { .. })) => {}
                 // Told to stop before it has a producer.
-                Ok(Err(Ended::Output(ProduceError::Abort(_)))) if told.load(Ordering::Relaxed) => {}
+                Ok(Err(WorkerError::Output(ProduceError::Abort(_)))) if told.load(Ordering::Relaxed) => {}
                 Ok(Err(ended)) => self.sim.look().fail(format!("a worker ended: {ended}")),
                 Err(payload) if !payload.is::<Killed>() => resume_unwind(payload),
                 Err(_) => {}
@@ -392,10 +392,10 @@ impl Instance {
         }
     }
 
-    fn live(&self, number: usize, name: String, stop: Arc<AtomicBool>) -> Result<(), Ended> {
+    fn live(&self, number: usize, name: String, stop: Arc<AtomicBool>) -> Result<(), WorkerError> {
         let rules = ReleaseRules {
-            read: ReadRules { max_record_bytes: 1 << 20, max_future: Span::from_millis(600_000) },
-            late_grace: Span::ZERO,
+            read: ReadRules { max_record_bytes: 1 << 20, max_future: Period::from_millis(600_000) },
+            late_grace: Period::ZERO,
             shows_provenance: true,
             shows_permission: false,
         };

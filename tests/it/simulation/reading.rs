@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sharecast::engine::restore::Desk;
-use sharecast::engine::restore::request::{Job, News};
-use sharecast::engine::restore::partition::Surroundings;
+use sharecast::engine::restore::Restore;
+use sharecast::engine::restore::partition::RestoreContext;
+use sharecast::engine::restore::request::{RestoreEvent, RestoreRequest};
 use sharecast::engine::upsert::gate::Gates;
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::sink_state::note::Reconciled;
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{Archive, Batch, ConsumeError, LogBounds, SourcePartition};
 
 use super::PARTITIONS;
@@ -27,8 +27,8 @@ const IDLE: Duration = Duration::from_secs(100_000);
 pub(super) struct Mailbox {
     /// Of the worker: what belongs to an earlier one is dropped.
     life: u64,
-    jobs: [VecDeque<Job>; 2],
-    news: VecDeque<News>,
+    jobs: [VecDeque<RestoreRequest>; 2],
+    news: VecDeque<RestoreEvent>,
 }
 
 /// A mailbox and the threads that read for it.
@@ -46,14 +46,14 @@ impl Readers {
     }
 
     /// The desk of a worker's new life.
-    pub(super) fn desk(&self) -> ReadingDesk {
+    pub(super) fn desk(&self) -> Restorer {
         let mut mailbox = self.mailbox();
         *mailbox = Mailbox { life: mailbox.life + 1, ..Mailbox::default() };
-        ReadingDesk(self.clone())
+        Restorer(self.clone())
     }
 
     /// One reader's whole life.
-    pub(super) fn read(&self, number: usize, around: &Surroundings) {
+    pub(super) fn read(&self, number: usize, around: &RestoreContext) {
         loop {
             let next = {
                 let mut mailbox = self.mailbox();
@@ -66,7 +66,7 @@ impl Readers {
                 continue;
             };
             let mut archive = LogReader { sim: Arc::clone(&self.sim), at: None };
-            let mut tell = |news: News| {
+            let mut tell = |news: RestoreEvent| {
                 while self.mailbox().life == life && self.mailbox().news.len() >= READ_AHEAD {
                     if self.sim.pass(Duration::from_millis(1)).cluster.is_over {
                         return false;
@@ -83,21 +83,21 @@ impl Readers {
 }
 
 /// A worker's end of its mailbox.
-pub(super) struct ReadingDesk(Readers);
+pub(super) struct Restorer(Readers);
 
-impl Desk for ReadingDesk {
-    fn ask(&mut self, job: Job) {
-        let number = usize::from(!matches!(job, Job::Load(..)));
+impl Restore for Restorer {
+    fn ask(&mut self, job: RestoreRequest) {
+        let number = usize::from(!matches!(job, RestoreRequest::Load(..)));
         self.0.mailbox().jobs[number].push_back(job);
         self.0.sim.look().wake(self.0.first + number);
     }
 
-    fn news(&mut self) -> Option<News> {
+    fn news(&mut self) -> Option<RestoreEvent> {
         self.0.mailbox().news.pop_front()
     }
 }
 
-impl Drop for ReadingDesk {
+impl Drop for Restorer {
     fn drop(&mut self) {
         let mut mailbox = self.0.mailbox();
         *mailbox = Mailbox { life: mailbox.life + 1, ..Mailbox::default() };
@@ -176,4 +176,4 @@ pub(super) fn keep_gates(sim: &Arc<Simulation>, gates: &Gates, stream: StreamInd
 }
 
 /// The timestamp of all input records.
-pub(super) const TIMESTAMP: Millis = Millis(1_767_225_600_000);
+pub(super) const TIMESTAMP: TimestampMs = TimestampMs(1_767_225_600_000);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sharecast::clock::{BootTime, Clock};
-use sharecast::time::Millis;
+use sharecast::time::TimestampMs;
 
 use super::cluster::Cluster;
 
@@ -199,8 +199,8 @@ impl World {
     }
 
     /// Wall time.
-    pub(super) fn wall(&self) -> Millis {
-        Millis(WALL_AT_START_MS + self.now.as_millis() as i64)
+    pub(super) fn wall(&self) -> TimestampMs {
+        TimestampMs(WALL_AT_START_MS + self.now.as_millis() as i64)
     }
 
     /// What happens by the passing of time alone.
@@ -227,8 +227,8 @@ impl World {
 pub(super) struct VirtualClock(pub(super) Arc<Simulation>, pub(super) Duration);
 
 impl Clock for VirtualClock {
-    fn wall(&self) -> Millis {
-        Millis(self.0.look().wall().0 + self.1.as_millis() as i64)
+    fn wall(&self) -> TimestampMs {
+        TimestampMs(self.0.look().wall().0 + self.1.as_millis() as i64)
     }
 
     fn boot(&self) -> BootTime {

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::BootTime;
 use crate::id::{Offset, ShareId};
+use crate::share::state::ExpiryCause;
 use crate::share::table::query::Due;
-use crate::share::state::Cause;
 
 /// An event of unknown outcome is written again, under the same id, after this long.
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
@@ -20,12 +20,12 @@ const NEXT_AFTER_AT_MOST: Duration = Duration::from_secs(64);
 /// The shares whose end was written. Pure.
 #[derive(Debug, Default)]
 pub(super) struct ExpiryBook {
-    sent: HashMap<(ShareId, Cause), Sent>,
+    sent: HashMap<(ShareId, ExpiryCause), SentExpiry>,
 }
 
 /// One share's newest attempt.
 #[derive(Debug)]
-struct Sent {
+struct SentExpiry {
     /// The share's revision when the attempt was first written.
     revision: u32,
     attempt: u32,
@@ -50,7 +50,7 @@ impl ExpiryBook {
         let key = (share.share.clone(), share.cause);
         let Some(sent) = self.sent.get_mut(&key) else {
             let id = expired_id(share, 0);
-            self.sent.insert(key, Sent { revision: share.revision, attempt: 0, id: id.clone(), at: now, offset: None });
+            self.sent.insert(key, SentExpiry { revision: share.revision, attempt: 0, id: id.clone(), at: now, offset: None });
             return Some(id);
         };
         match sent.offset {
@@ -62,7 +62,7 @@ impl ExpiryBook {
             Some(_) if now.since(sent.at) < next_after(sent.attempt) => return None,
             Some(_) => {
                 let attempt = if sent.revision == share.revision { sent.attempt + 1 } else { 0 };
-                *sent = Sent { revision: share.revision, attempt, id: expired_id(share, attempt), at: now, offset: None };
+                *sent = SentExpiry { revision: share.revision, attempt, id: expired_id(share, attempt), at: now, offset: None };
             }
         }
         sent.at = now;
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn due(revision: u32) -> Due {
-        Due { share: ShareId::parse("s1").unwrap(), cause: Cause::Access, revision }
+        Due { share: ShareId::parse("s1").unwrap(), cause: ExpiryCause::Access, revision }
     }
 
     fn at(seconds: u64) -> BootTime {

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::clock::Clock;
+use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::engine::control::timers::expiry::ExpiryBook;
 pub use crate::engine::control::timers::tick::TICK_EVERY;
 use crate::engine::control::timers::tick::TickPace;
 use crate::engine::fence::Fence;
-use crate::clock::Clock;
-use crate::document::{Kind, Member, Node, Place};
 use crate::id::Offset;
 use crate::share::event;
 use crate::share::table::query::Due;
@@ -37,17 +37,17 @@ pub struct DueShares {
     pub position: Offset,
 }
 
-fn node(kind: Kind) -> Node {
-    Node { kind, place: Place::default() }
+fn node(kind: DocumentKind) -> Node {
+    Node { kind, place: TextPosition::default() }
 }
 
 fn map(members: &[(&str, &str)]) -> Node {
     let member = |(name, text): &(&str, &str)| Member {
         name: (*name).to_owned(),
-        place: Place::default(),
-        value: node(Kind::String((*text).to_owned())),
+        place: TextPosition::default(),
+        value: node(DocumentKind::String((*text).to_owned())),
     };
-    node(Kind::Map(members.iter().map(member).collect()))
+    node(DocumentKind::Map(members.iter().map(member).collect()))
 }
 
 /// The thread that writes ticks and `expired` events.

@@ -2,12 +2,12 @@
 
 use std::sync::mpsc::{Sender, channel};
 
-use crate::engine::control::timers::*;
 use crate::clock::BootTime;
+use crate::engine::control::timers::*;
 use crate::engine::fence::FenceLimits;
 use crate::id::ShareId;
-use crate::share::state::Cause;
-use crate::time::Millis;
+use crate::share::state::ExpiryCause;
+use crate::time::TimestampMs;
 use crate::transport::ProduceError;
 
 /// Stands still unless somebody moves it.
@@ -21,8 +21,8 @@ impl Hand {
 }
 
 impl Clock for Hand {
-    fn wall(&self) -> Millis {
-        Millis(self.0.lock().unwrap().as_millis() as i64)
+    fn wall(&self) -> TimestampMs {
+        TimestampMs(self.0.lock().unwrap().as_millis() as i64)
     }
 
     fn boot(&self) -> BootTime {
@@ -104,7 +104,7 @@ impl Bench {
 }
 
 fn due(share: &str, revision: u32) -> Due {
-    Due { share: ShareId::parse(share).unwrap(), cause: Cause::Access, revision }
+    Due { share: ShareId::parse(share).unwrap(), cause: ExpiryCause::Access, revision }
 }
 
 #[test]

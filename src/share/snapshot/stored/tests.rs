@@ -1,8 +1,8 @@
 //! What a snapshot of the version before has, byte by byte: whoever changes one of these changes the format.
 
-use crate::share::snapshot::stored::*;
 use crate::share::snapshot;
-use crate::share::snapshot::Origin;
+use crate::share::snapshot::SnapshotOrigin;
+use crate::share::snapshot::stored::*;
 use crate::share::status::Audience;
 use crate::share::table::ShareTable;
 use crate::share::tests::fixture::{World, rules};
@@ -99,8 +99,8 @@ fn world() -> World {
     world
 }
 
-fn origin() -> Origin {
-    Origin { cluster: "cluster-1".into(), topic: "sharecast.control".into() }
+fn origin() -> SnapshotOrigin {
+    SnapshotOrigin { cluster: "cluster-1".into(), topic: "sharecast.control".into() }
 }
 
 /// The event types that the writer knew stand before this; there may be more of them by now.
