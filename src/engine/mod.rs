@@ -1,17 +1,16 @@
 //! The running engine: workers, control plane, fence, status writer, and what holds them together.
 //!
-//! In reading order: `fence`, `routes`, `outbox` and `deciding` decide and are pure; `worker` is the one loop,
-//! `gathering` its input side, `breaker` its output side, `writing` the transaction, `recovery` its other half; `desk` and `loading` read besides the
-//! group, for `upsert` streams and for what open routes are `owed`; `position` says whether a partition's records follow each other, `looking` what a gap holds, `handover`
-//! acts on it; `control` folds; `status` and `timers` write what follows, `report` what the workers decide by; `starting` asks and
-//! waits before anything begins, `run` puts all together.
+//! In reading order: `topic` names topics and spells what is stored; the `fence` says whether a view is fresh; `output` is where records
+//! go; `worker` is the one loop and its transaction; `restore` reads besides the group, what a partition that came needs and what failed
+//! routes are owed; `upsert` keeps tables of documents; `control` folds the control topic; `status` writes what became of it; `server` starts
+//! and ends all of them and says how they are.
 
-pub mod upsert;
 pub mod topic;
 pub mod fence;
 pub mod output;
+pub mod worker;
 pub mod restore;
+pub mod upsert;
 pub mod control;
 pub mod status;
-pub mod worker;
 pub mod server;

@@ -2,8 +2,6 @@
 
 pub mod decimal;
 pub mod document;
-#[cfg(test)]
-mod oracle;
 pub mod path;
 mod path_text;
 mod reader;
@@ -11,3 +9,5 @@ mod scan;
 pub mod step;
 pub mod tape;
 pub mod text;
+#[cfg(test)]
+mod tests;

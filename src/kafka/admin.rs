@@ -14,8 +14,9 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
 use super::client::{ClientError, Deadline, Logged, ask, create, serve};
-use super::failure::{self, Outlook};
 use super::settings::KafkaSettings;
+use crate::kafka::client::failure;
+use crate::kafka::client::failure::Outlook;
 
 /// Why a question to the cluster failed.
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,10 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 use super::client::{ClientError, Deadline, Logged, Unanswered, ask, create, heard_elsewhere, input_failure, log};
 use super::committed::CommittedOffsets;
 use super::end_probe::KafkaEndProbe;
-use super::failure;
 use super::native::{EventKind, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
+use crate::kafka::client::failure;
 use crate::time::TimestampMs;
 use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, SourcePartition};
 

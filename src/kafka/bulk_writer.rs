@@ -13,11 +13,12 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{ClientError, Deadline, Logged, create_for};
-use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
 use super::writer::{EVENT_HEADERS, KNOWN_WITHIN, SEND_AGAIN, WriteError, write_error};
 use crate::id::Offset;
+use crate::kafka::client::failure;
+use crate::kafka::client::failure::Outlook;
 
 /// A request holds so many events and bytes at most. All of it fits into one batch of librdkafka, so that nothing waits while
 /// something is in flight: librdkafka would poll without a pause until the broker has answered.

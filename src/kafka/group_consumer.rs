@@ -9,10 +9,10 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, heard_elsewhere, input_failure, watermarks};
-use super::failure;
 use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
+use crate::kafka::client::failure;
 use crate::time::TimestampMs;
 use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, Start};
 

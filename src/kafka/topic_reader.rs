@@ -7,10 +7,10 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, input_failure};
 use super::end_probe::KafkaEndProbe;
-use super::failure;
 use super::native::{EventKind, Fetched, Queue};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
+use crate::kafka::client::failure;
 use crate::time::TimestampMs;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
 

@@ -12,11 +12,11 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, create, unanswered};
-use super::errand::{BoundedCall, GivenUp};
-use super::failure;
 use super::group_consumer::{InputTopic, KafkaMembership};
 use super::native::{EventKind, Queue, Topics, flush};
 use super::settings::KafkaSettings;
+use crate::kafka::bounded_call::{BoundedCall, GivenUp};
+use crate::kafka::client::failure;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// How long one wait for acknowledgements may be before reports of failures are looked at, in milliseconds.

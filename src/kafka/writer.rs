@@ -12,10 +12,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{ClientError, Deadline, Logged, create_for};
-use super::failure::{self, Outlook};
 use super::native::flush;
 use super::settings::{KafkaSettings, put};
 use crate::id::Offset;
+use crate::kafka::client::failure;
+use crate::kafka::client::failure::Outlook;
 
 /// Why a record was not acknowledged. An event may be written again: its id makes it idempotent (docs/rules/events.md#repeats).
 #[derive(Debug, thiserror::Error)]

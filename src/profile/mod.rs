@@ -4,18 +4,16 @@ mod action;
 pub mod compile;
 pub mod doubt;
 mod mask;
-#[cfg(test)]
-mod model;
 mod plain;
 mod plan;
 pub mod preview;
 pub mod project;
 mod rename;
 mod renamed;
-#[cfg(test)]
-mod rules;
 pub mod spec;
 mod template;
 mod trie;
 mod value;
 mod walk;
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rdkafka::producer::{BaseRecord, Producer};
 use sharecast::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader, TopicSpec};
 
-use super::world::feeder;
+use super::fixture::feeder;
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);

@@ -1,8 +1,8 @@
 //! The commands that write events (docs/rules/cli.md).
 
 use super::broker::{shared, unique};
+use super::fixture::World;
 use super::instance::{file, output, printed, run};
-use super::world::World;
 
 #[test]
 fn a_share_s_life_from_the_command_line() {

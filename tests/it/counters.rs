@@ -1,8 +1,8 @@
 //! Counters: there from the start, so that an alert sees the first of anything.
 
 use super::broker::shared;
+use super::fixture::World;
 use super::instance::{Instance, await_that};
-use super::world::World;
 
 /// The value of a series; none while there is none.
 fn value(engine: &Instance, series: &str) -> Option<f64> {

@@ -11,8 +11,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sharecast::kafka::TopicReader;
 
 use super::broker::{Cluster, PATIENCE, Seen};
+use super::fixture::{World, epoch_of, number_of};
 use super::instance::{Instance, Patience, await_that};
-use super::world::{World, epoch_of, number_of};
 
 // More than the workers of two instances, so that those of a third one get some.
 const PARTITIONS: i32 = 6;

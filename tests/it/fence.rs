@@ -7,8 +7,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::broker::{PATIENCE, Seen, shared, unique};
+use super::fixture::{World, epoch_of, number_of};
 use super::instance::{await_that, command};
-use super::world::{World, epoch_of, number_of};
 
 /// Somebody else who writes to the control topic in transactions, which is wrong.
 fn stranger(world: &World<'_>) -> BaseProducer {

@@ -11,9 +11,9 @@ use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
 use sharecast::kafka::CommittedOffsets;
 
 use super::broker::{Cluster, PATIENCE, Seen, free_ports};
+use super::fixture::{World, feeder, number_of};
 use super::instance::{Instance, await_that};
 use super::proxy::{Fate, Proxy, Rule, api};
-use super::world::{World, feeder, number_of};
 
 const PARTITIONS: i32 = 2;
 const TARGET: &str = "target";

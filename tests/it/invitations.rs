@@ -8,8 +8,8 @@ use sharecast::kafka::TopicSpec;
 use sharecast::time::TimestampMs;
 
 use super::broker::{shared, unique};
+use super::fixture::World;
 use super::instance::{await_that, output, run};
-use super::world::World;
 
 const INVITATIONS: &str = "sharecast.invitations";
 

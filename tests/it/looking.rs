@@ -7,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 use sharecast::share::status::StatusTopic;
 
 use super::broker::shared;
+use super::fixture::World;
 use super::instance::{BINARY, command, file, printed};
 use super::status::folded;
-use super::world::World;
 
 fn output(config: &Path, line: &str) -> Output {
     command(config, &line.split(' ').collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 //! need a broker start a real one.
 
 // Whole runs of `replay`: small worlds of our own, and the shared ones where they lie beside the clone.
-mod worlds;
+mod replay_worlds;
 
 // Starts real clusters through `scripts/kafka` and cleans up after them.
 #[cfg(feature = "io")]
@@ -15,7 +15,7 @@ mod kafka_client;
 #[cfg(feature = "io")]
 mod instance;
 #[cfg(feature = "io")]
-mod world;
+mod fixture;
 // Kill, stop and rebalance: every record once, in order, under an epoch that allowed it (docs/rules/release.md,
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
@@ -57,11 +57,11 @@ mod commands;
 mod writes;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
-mod hands;
+mod cli_query;
 // Many shares by one command, a look before an offer, and a revoke that is certain.
 #[cfg(feature = "io")]
 mod looking;
-mod many;
+mod cli_bulk;
 
 // Codes, mails, and permissions that are shown (docs/rules/shares.md).
 #[cfg(feature = "io")]

@@ -10,8 +10,8 @@ use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE};
+use super::fixture::World;
 use super::instance::{Instance, await_that};
-use super::world::World;
 
 /// How long a stopped broker is looked at.
 const LOOK: Duration = Duration::from_secs(5);

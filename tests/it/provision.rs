@@ -2,8 +2,8 @@
 //! docs/rules/outputs.md, docs/rules/cli.md).
 
 use super::broker::{shared, unique};
+use super::fixture::World;
 use super::instance::{output, run};
-use super::world::World;
 
 /// A configuration with an upsert stream that provisions nothing by itself.
 fn manual(world: &World<'_>, stream: &str) -> String {

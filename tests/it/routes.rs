@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::broker::{Seen, shared};
+use super::fixture::{OwnedDeadLetter, World, number_of};
 use super::instance::await_that;
-use super::world::{OwnedDeadLetter, World, number_of};
 
 /// `o` shares `a` with each of these.
 fn shared_with<'c>(targets: &[&str]) -> World<'c> {

@@ -6,8 +6,8 @@ use rdkafka::client::DefaultClientContext;
 use sharecast::kafka::CommittedOffsets;
 
 use super::broker::{PATIENCE, shared};
+use super::fixture::{World, number_of};
 use super::instance::{Instance, await_that};
-use super::world::{World, number_of};
 
 fn numbers(world: &World<'_>, target: &str, count: usize) -> Vec<u64> {
     let mut seen = world.await_outputs(target, count);

@@ -12,8 +12,8 @@ use sharecast::time::TimestampMs;
 use sharecast::transport::{ControlLog, EndProbe};
 
 use super::broker::{PATIENCE, shared};
+use super::fixture::World;
 use super::instance::{Instance, Patience};
-use super::world::World;
 
 /// Everything that the control topic leads to, folded here.
 pub(crate) fn folded(world: &World<'_>) -> Vec<StatusDocument> {

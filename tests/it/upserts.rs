@@ -10,8 +10,8 @@ use sharecast::time::TimestampMs;
 use rdkafka::producer::{BaseRecord, Producer};
 
 use super::broker::{Cluster, PATIENCE, shared, unique};
+use super::fixture::{World, feeder};
 use super::instance::Patience;
-use super::world::{World, feeder};
 
 /// A world with a stream of details beside its telemetry.
 struct Details<'c> {

@@ -9,8 +9,8 @@ use sharecast::share::event::invitation_code::CodeHash;
 use sharecast::share::event::write_token::WriteToken;
 
 use super::broker::{PATIENCE, shared, unique};
+use super::fixture::World;
 use super::instance::{command, file, output, printed};
-use super::world::World;
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

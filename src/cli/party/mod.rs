@@ -1,4 +1,4 @@
-//! TODO
+//! `partnership`, `tenant`, `profile` and `control`: their arguments, and what they show.
 
 #[cfg(feature = "io")]
 pub mod args;

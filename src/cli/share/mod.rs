@@ -1,4 +1,4 @@
-//! TODO
+//! `sharecast share …`: its arguments, one share or many, a look before an offer, lists, invitations, and a revoke that is waited for.
 
 #[cfg(feature = "io")]
 pub mod args;

@@ -1,4 +1,4 @@
-//! TODO
+//! Topics as the engine names, makes and needs them, and the spelling of what it stores in its own.
 
 pub mod names;
 pub mod spec;

@@ -1,18 +1,10 @@
-//! TODO
+//! The fold as a whole: examples rule by rule, and laws that hold of every random log.
 
-#[cfg(test)]
-mod table;
-#[cfg(test)]
 pub(crate) mod fixture;
-#[cfg(test)]
-mod random_log;
-#[cfg(test)]
-mod fold_properties;
-#[cfg(test)]
-mod list_properties;
-#[cfg(test)]
+mod table;
 mod lifecycle;
-#[cfg(test)]
-mod bulk;
-#[cfg(test)]
 mod invitation_code;
+mod bulk;
+mod random_log;
+mod fold_properties;
+mod list_properties;

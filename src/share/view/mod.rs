@@ -1,4 +1,4 @@
-//! TODO
+//! What people and mailers are shown of the shares: lists, histories, dumps of the log, mails, and why an event is refused.
 
 pub mod list;
 pub mod history;

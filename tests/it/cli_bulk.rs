@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use sharecast::kafka::{BulkWriter, WriteError};
 
 use super::broker::{PATIENCE, shared};
+use super::fixture::World;
 use super::instance::{BINARY, Instance, command, file, printed, run};
-use super::world::World;
 
 /// Runs a command that must end with this code and reads a list from standard input; answers all of it.
 fn with_input(config: &Path, line: &str, input: &str, code: i32) -> Output {

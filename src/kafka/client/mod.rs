@@ -1,5 +1,9 @@
 //! What all clients have in common: their log lines, their start, their deadlines.
 
+pub(crate) mod failure;
+pub(crate) mod log_lines;
+pub(crate) mod trouble;
+
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +16,11 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::failure::{self, Outlook};
-use super::log_lines;
+use crate::kafka::client::failure::Outlook;
+
 use super::native::{ClientFailure, Event, EventKind, Queue};
-use super::trouble::{Connection, Trouble};
 use crate::config::kafka::spelling::{canonical, looks_secret};
+use crate::kafka::client::trouble::{Connection, Trouble};
 use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.

@@ -15,9 +15,9 @@ use sharecast::share::status::StatusTopic;
 use sharecast::time::TimestampMs;
 
 use super::broker::{PATIENCE, shared, unique};
+use super::fixture::{World, feeder};
 use super::instance::{BINARY, command, file, printed, run};
 use super::status::folded;
-use super::world::{World, feeder};
 
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()

@@ -1,14 +1,14 @@
 //! The projector against a slow model of docs/rules/profiles.md that tries every path on every value.
 
-use super::action::Action;
-use super::compile::Profile;
-use super::mask::MaskKeys;
-use super::project::{Parties, Projector, Provenance};
-use super::spec::{ProfileSpec, Section};
-use super::value::{ActionContext, ValueKind, apply};
 use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::{Literal, Path, Segment};
+use crate::profile::action::Action;
+use crate::profile::compile::Profile;
+use crate::profile::mask::MaskKeys;
+use crate::profile::project::{Parties, Projector, Provenance};
+use crate::profile::spec::{ProfileSpec, Section};
+use crate::profile::value::{ActionContext, ValueKind, apply};
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use proptest::prelude::*;
 
@@ -117,8 +117,9 @@ impl Model<'_> {
 
     fn value(&self, chain: &[ReferenceStep<'_>]) -> Option<String> {
         let inside = self.inside(chain);
-        let around =
-            |paths: &[super::spec::Placed]| (1..=chain.len()).any(|end| paths.iter().any(|placed| selects(&placed.path, &chain[..end])));
+        let around = |paths: &[crate::profile::spec::Placed]| {
+            (1..=chain.len()).any(|end| paths.iter().any(|placed| selects(&placed.path, &chain[..end])))
+        };
         let is_time = self.mapping.time.as_ref().is_some_and(|path| selects(path, chain));
         let is_selected = is_time || (around(&self.section.include) && !around(&self.section.exclude));
         let is_container = !matches!(chain.last().unwrap().1, Value::Scalar(_));
@@ -151,7 +152,7 @@ impl Model<'_> {
     }
 
     fn actions<'b>(&'b self, chain: &'b [ReferenceStep<'b>]) -> impl Iterator<Item = &'b Action> {
-        let hit = |transform: &&super::spec::Transform| transform.paths.iter().any(|placed| selects(&placed.path, chain));
+        let hit = |transform: &&crate::profile::spec::Transform| transform.paths.iter().any(|placed| selects(&placed.path, chain));
         self.section.transforms.iter().filter(hit).map(|transform| &transform.action)
     }
 

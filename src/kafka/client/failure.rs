@@ -6,13 +6,13 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use crate::transport::{ConsumeError, ProduceError};
 
 /// The code and the words of an error.
-pub(super) fn parts(error: &KafkaError) -> (Code, String) {
+pub(in crate::kafka) fn parts(error: &KafkaError) -> (Code, String) {
     (error.rdkafka_error_code().unwrap_or(Code::Fail), error.to_string())
 }
 
 /// What an answer says of the next one to the same question, though nobody changes anything meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outlook {
+pub(in crate::kafka) enum Outlook {
     /// The cluster is away, busy or changing; it passes by itself, however long it lasts.
     Passes,
     /// What was asked for is not known. It passes where a topic has just been made or a broker has just started, and is a
@@ -23,7 +23,7 @@ pub(super) enum Outlook {
 }
 
 /// The one place that decides which errors pass by themselves.
-pub(super) fn outlook(code: Code) -> Outlook {
+pub(in crate::kafka) fn outlook(code: Code) -> Outlook {
     match code {
         code if is_denied(code) => Outlook::Stays,
         Code::UnknownTopicOrPartition
@@ -56,7 +56,7 @@ pub(super) fn outlook(code: Code) -> Outlook {
 }
 
 /// ACLs are wrong, or credentials: waiting does not help.
-pub(super) fn is_denied(code: Code) -> bool {
+pub(in crate::kafka) fn is_denied(code: Code) -> bool {
     is_login(code)
         || matches!(
             code,
@@ -69,7 +69,7 @@ pub(super) fn is_denied(code: Code) -> bool {
 }
 
 /// The cluster does not let the client in.
-pub(super) fn is_login(code: Code) -> bool {
+pub(in crate::kafka) fn is_login(code: Code) -> bool {
     matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState)
 }
 
@@ -89,7 +89,7 @@ pub(super) fn is_silence(code: Code) -> bool {
 }
 
 /// Another producer has taken the name.
-pub(super) fn is_fencing(code: Code) -> bool {
+pub(in crate::kafka) fn is_fencing(code: Code) -> bool {
     matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }
 
@@ -113,14 +113,14 @@ pub(super) fn of_input(code: Code, is_fatal: bool, words: String) -> Option<Cons
 }
 
 /// The error of a call at the input side, which has failed in any case.
-pub(super) fn of_input_call(error: &KafkaError) -> ConsumeError {
+pub(in crate::kafka) fn of_input_call(error: &KafkaError) -> ConsumeError {
     let (code, words) = parts(error);
     of_input(code, false, words.clone()).unwrap_or(ConsumeError::Unavailable(words))
 }
 
 /// A record that the client or the broker did not take; none for a purge, which follows an abort. Everything that is not
 /// known to be the record's or the producer's fault is the route's (docs/rules/outputs.md#failed-routes).
-pub(super) fn of_record(topic: &str, code: Code, words: &str) -> Option<ProduceError> {
+pub(in crate::kafka) fn of_record(topic: &str, code: Code, words: &str) -> Option<ProduceError> {
     let topic = || topic.to_owned();
     Some(match code {
         Code::PurgeQueue | Code::PurgeInflight => return None,
@@ -153,7 +153,7 @@ pub(super) fn of_record(topic: &str, code: Code, words: &str) -> Option<ProduceE
 
 /// An error of a transactional call. What may be retried has timed out: the producer's state is then unknown, and it must be
 /// made anew (docs/librdkafka.md#transactions).
-pub(super) fn of_transaction(call: &str, error: &KafkaError) -> ProduceError {
+pub(in crate::kafka) fn of_transaction(call: &str, error: &KafkaError) -> ProduceError {
     let KafkaError::Transaction(error) = error else {
         return ProduceError::Fatal(format!("{call}: {error}"));
     };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::client::Deadline;
+use crate::kafka::client::Deadline;
 
 /// So long lines of a kind are counted.
 const WINDOW: Duration = Duration::from_secs(60);

@@ -1,11 +1,11 @@
 //! The rules of docs/rules/profiles.md by example: a section, a record, and what the target sees.
 
-use super::compile::Profile;
-use super::project::{Parties, Projector, Provenance, floor_timestamp};
-use super::spec::ProfileSpec;
 use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::Path;
+use crate::profile::compile::Profile;
+use crate::profile::project::{Parties, Projector, Provenance, floor_timestamp};
+use crate::profile::spec::ProfileSpec;
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use crate::time::{Period, TimestampMs, TimestampNs};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::client::Deadline;
-use super::failure;
+use crate::kafka::client::Deadline;
+use crate::kafka::client::failure;
 
 /// So long a reason explains a time-out. librdkafka repeats one that lasts every half a minute.
 const FRESH: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! The tape against serde_json, and what docs/rules/values.md#json-that-is-read adds to the grammar.
 
-use super::tape::{NodeIndex, NodeKind, Tape};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ fn rebuilt(tape: &Tape, text: &[u8], node: NodeIndex) -> Value {
             let member = |child| {
                 let name = tape.name(text, child, &mut buffer).to_owned();
                 assert!(tape.name_is(text, child, &name) && !tape.name_is(text, child, &format!("{name}x")));
-                assert_eq!(tape.entry(child).name.hash, super::tape::hash_name(&name));
+                assert_eq!(tape.entry(child).name.hash, crate::json::tape::hash_name(&name));
                 (name, rebuilt(tape, text, child))
             };
             Value::Object(tape.children(node).map(member).collect())
@@ -82,7 +82,7 @@ proptest! {
         prop_assert_eq!(tape.parse(text.as_bytes()), Ok(()));
         prop_assert_eq!(rebuilt(&tape, text.as_bytes(), NodeIndex::ROOT), serde_json::from_str::<Value>(&text).unwrap());
         let mut compact = Vec::new();
-        super::text::write_compact(text.as_bytes(), &mut compact);
+        crate::json::text::write_compact(text.as_bytes(), &mut compact);
         prop_assert_eq!(serde_json::from_slice::<Value>(&compact).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
         let has_blanks = compact.len() != text.trim_matches([' ', '\n', '\r', '\t']).len();
         prop_assert_eq!(tape.entry(NodeIndex::ROOT).has_blanks(), has_blanks);
