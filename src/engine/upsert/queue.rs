@@ -123,6 +123,11 @@ impl WorkQueue {
         self.undated.push_back(work);
     }
 
+    /// Whether something that is over is not worked off because nobody has said when it ended.
+    pub(super) fn awaits_dates(&self) -> bool {
+        !self.undated.is_empty()
+    }
+
     /// Adds before everything else: its cause came before what is told now.
     pub(super) fn extend_front(&mut self, works: impl IntoIterator<Item = Work>) {
         works.into_iter().for_each(|work| self.todo.push_front(work));

@@ -125,6 +125,11 @@ impl Upserts {
         writes.bytes() < MOST_BYTES_OF_RECORDS && writes.routes() < max_routes
     }
 
+    /// Whether a document waits until what has ended before is taken back: the fold has yet to say when that was.
+    pub fn holds_back(&self, record: &Record<'_>) -> bool {
+        self.is_upsert(record.source) && self.queue.awaits_dates()
+    }
+
     fn has_room(&self, max_routes: usize) -> bool {
         let writes = &self.reconciler.writes;
         writes.len() < MOST_WRITES && writes.bytes() < MOST_BYTES && writes.routes() < max_routes

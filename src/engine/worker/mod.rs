@@ -316,7 +316,9 @@ where
         let batch_limit = if self.batch_limit == 1 && again > 0 { 0 } else { self.batch_limit };
         let mut count = 0;
         for record in batch.iter().take(batch_limit) {
-            if !deciding.has_room() || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes)) {
+            if !deciding.has_room()
+                || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes) || upserts.holds_back(&record))
+            {
                 break;
             }
             match upserts {
