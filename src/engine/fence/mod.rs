@@ -2,6 +2,7 @@
 //!
 //! Pure: times are arguments. `control.rs` and the probe's thread feed it, the workers ask it twice a batch.
 
+pub(crate) mod metrics;
 pub mod probe;
 pub mod epoch_report;
 

@@ -3,6 +3,7 @@
 pub mod request;
 pub mod partition;
 pub(crate) mod documents;
+pub(crate) mod metrics;
 pub mod redelivery;
 pub(crate) mod gap;
 

@@ -7,40 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::BootTime;
-use crate::document::DocumentKind;
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{Assignment, RestoreRequest};
-use crate::engine::topic::stored::{owed_key, owed_value};
-use crate::id::{Offset, TenantId};
-use crate::json::document::parse;
-use crate::record::mapping::Stream;
+use crate::id::Offset;
 use crate::transport::{Batch, InputOffset, SourcePartition};
 
 /// Records read again at a time.
 pub const READ_AT_ONCE: usize = 1_000;
-
-/// A note in `sharecast.state`: the tenant whose topic of the partition's stream is owed, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwedNote {
-    /// Whose topic.
-    pub tenant: TenantId,
-    /// The first input offset that is owed.
-    pub from: Offset,
-}
-
-/// Key and value of a note; without offset the route is owed nothing any more.
-pub fn note_of(group: &str, stream: &Stream, partition: i32, tenant: &TenantId, from: Option<Offset>) -> (String, Option<String>) {
-    (owed_key(group, &stream.topic, partition, tenant), from.map(|from| owed_value(tenant, from)))
-}
-
-/// Reads a note's value.
-pub fn read_note(value: &[u8]) -> Option<OwedNote> {
-    let node = parse(value).ok()?;
-    let tenant = TenantId::parse(node.get("tenant")?.as_str()?).ok()?;
-    let DocumentKind::Number(from) = &node.get("from")?.kind else { return None };
-    Some(OwedNote { tenant, from: Offset(from.parse().ok()?) })
-}
 
 /// One route's claim on one partition.
 #[derive(Debug)]
@@ -277,20 +251,6 @@ mod tests {
         let life = ticket.life;
         owed.known(HERE, life, Offset(10), Vec::new());
         (owed, life)
-    }
-
-    #[test]
-    fn a_note_is_read_back_as_it_was_written() {
-        let tenant = TenantId::parse("acme").unwrap();
-        let stream = crate::config::Config::load(&[], &crate::config::ConfigEnv::none()).unwrap().streams[0].clone();
-        let (key, value) = note_of("g", &stream, 3, &tenant, Some(Offset(12)));
-        assert!(
-            key.starts_with(&crate::engine::topic::stored::owed_prefix("g", &stream.topic, 3))
-                && !key.starts_with(&crate::engine::topic::stored::owed_prefix("g", &stream.topic, 33))
-        );
-        assert_eq!(read_note(value.unwrap().as_bytes()), Some(OwedNote { tenant: tenant.clone(), from: Offset(12) }));
-        assert_eq!(note_of("g", &stream, 3, &tenant, None).1, None);
-        assert_eq!(read_note(b"{}"), None);
     }
 
     #[test]

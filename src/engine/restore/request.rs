@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use rustc_hash::FxHashMap;
 
 use crate::engine::output::route::RouteIndex;
-use crate::engine::restore::redelivery::OwedNote;
-use crate::engine::worker::position::{Gap, GapContent};
+use crate::engine::topic::state::OwedNote;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
@@ -25,6 +24,26 @@ pub struct Assignment {
     pub cancelled: Arc<AtomicBool>,
     /// Rises whenever the one who reads for it gets on.
     pub progress: Arc<AtomicU64>,
+}
+
+/// Offsets of which no record came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first of them.
+    pub from: Offset,
+    /// The record that came instead; none where nothing came at all.
+    pub to: Option<Offset>,
+}
+
+/// What another client found in a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapContent {
+    /// No record.
+    Nothing,
+    /// A record, and where: it was passed over.
+    Record(Offset),
+    /// The log begins after the gap's first offset: nobody can say any more.
+    Gone,
 }
 
 /// What a worker wants to have read.

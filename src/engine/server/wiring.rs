@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
-use crate::engine::control::ControlCommand;
 use crate::engine::control::snapshot;
+use crate::engine::feed::{ChangeReceiver, ControlCommand};
 use crate::engine::restore::partition::RestoreContext;
 use crate::engine::restore::{OpenArchive, Restore, Restorer};
 use crate::engine::server::shutdown::RunError;
@@ -16,12 +16,12 @@ use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
-use crate::engine::upsert::changes::ChangeReceiver;
 use crate::engine::upsert::gate::{Gates, Progress};
 use crate::engine::upsert::reconcile::UpsertRules;
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
-use crate::engine::worker::{Aside, Shared, Worker, WorkerSettings};
+use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::{Aside, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,

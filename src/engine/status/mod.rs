@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::control::{self, ControlCommand, Following};
+use super::control;
 use crate::clock::{BootTime, Clock};
-use crate::engine::control::timers::DueShares;
+use crate::engine::feed::{ControlCommand, DueShares, Following};
 use crate::engine::status::writer::{StatusDocuments, StatusUnwritten};
 use crate::id::{Offset, StreamIndex};
 use crate::live::Live;

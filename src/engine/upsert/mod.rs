@@ -1,13 +1,13 @@
 //! Upsert streams live: each target's compacted topic holds exactly the current documents.
 //!
-//! In reading order: `changes` says what the fold changed, `queue` what is to be done; `partition` is one in hand, `arrived` what was
+//! In reading order: `queue` has what the fold changed and is to be done; `partition` is one in hand, `arrived` what was
 //! read of it; `gate` says when a place is free; `reconcile` carries out what follows for one share, `writes` is what comes of it,
-//! `owed` what failed routes did not take. This file joins them; `work` is what one transaction does, `commit` how it ends.
+//! `owed` what failed routes did not take. This file joins them; `now` is what a transaction decides by, `work` is what one transaction does, `commit` how it ends.
 
 mod arrived;
-pub mod changes;
 mod commit;
 pub mod gate;
+mod now;
 mod owed;
 mod partition;
 mod queue;
@@ -24,19 +24,18 @@ use std::sync::mpsc::Sender;
 
 use tracing::{info, warn};
 
-pub use self::work::Now;
+pub use self::now::Now;
 pub use self::writes::{Bytes, Write};
 
 use self::arrived::ArrivedDocuments;
-use self::changes::ChangeReceiver;
 use self::gate::{Gates, Reopened};
 use self::owed::OwedShares;
 use self::partition::{PartitionPhase, UpsertPartition};
 use self::queue::WorkQueue;
 use self::reconcile::{Reconciler, UpsertRules};
 use self::work::is_active;
-use super::control::ControlCommand;
 use crate::clock::BootTime;
+use crate::engine::feed::{ChangeReceiver, ControlCommand};
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{RestoreEvent, RestorePayload, RestoreRequest};

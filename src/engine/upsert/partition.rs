@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustc_hash::FxHashMap;
 
 use super::arrived::Answered;
-use super::changes::Work;
 use super::gate::Reopened;
+use crate::engine::feed::Work;
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::live::View;

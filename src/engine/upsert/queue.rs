@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
-use super::changes::{ChangeReceiver, ProfileChange, Work};
-use crate::engine::control::ControlCommand;
+use crate::engine::feed::{ChangeReceiver, ControlCommand, ProfileChange, Work};
 use crate::id::{Epoch, ShareId, StreamIndex, StreamSet};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::changes::{ChangeSender, Changes, Work, hearing};
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
+use crate::engine::feed::{ChangeSender, Changes, Work, hearing};
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};

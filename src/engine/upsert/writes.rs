@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::changes::Work;
+use crate::engine::feed::Work;
 use crate::engine::output::route::RouteIndex;
 use crate::id::{Offset, ShareId};
 use crate::time::TimestampMs;

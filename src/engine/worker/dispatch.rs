@@ -10,8 +10,9 @@ use crate::engine::output::lookup::{LookupError, TopicKind, TopicQuery};
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Use};
 use crate::engine::upsert::Upserts;
+use crate::engine::worker::Worker;
 use crate::engine::worker::error::{TxError, TxStage};
-use crate::engine::worker::{Shared, Worker};
+use crate::engine::worker::settings::Shared;
 use crate::record::dead_letter::DeadLetterReason;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
 

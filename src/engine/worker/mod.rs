@@ -13,99 +13,37 @@ pub mod error;
 pub mod metrics;
 pub mod handover;
 pub mod position;
+pub mod settings;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
-use super::fence::{Closed, Fence};
+use super::fence::Closed;
 use super::upsert::{Now, Upserts};
-use crate::clock::{BootTime, Clock};
+use crate::clock::BootTime;
 use crate::decide::Decider;
-use crate::engine::fence::epoch_report::{WorkerEpoch, WorkerEpochs};
-use crate::engine::output::lookup::TopicMaker;
+use crate::engine::fence::epoch_report::WorkerEpoch;
 use crate::engine::output::outbox::{BatchBudget, Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::restore::Restore;
 use crate::engine::restore::redelivery::Redelivery;
-use crate::engine::server::lag::{AssignedPartitions, Compacted};
-use crate::engine::topic::names::TopicNames;
 use crate::engine::worker::decide::{Deciding, RouteMarks};
 use crate::engine::worker::error::{TxError, TxStage, WorkerError};
-use crate::engine::worker::handover::{Handover, Overdue};
+use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
-use crate::live::{Live, View};
-use crate::record::mapping::Stream;
+use crate::live::View;
 use crate::sink_state::partition::AssetHash;
 use crate::time::TimestampMs;
-use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
+use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, TransactionalProducer};
 
 /// The first pause after an abort that names no route; it doubles up to the second.
 pub(super) const ABORT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// A worker's own settings.
-#[derive(Debug, Clone)]
-pub struct WorkerSettings {
-    /// `kafka.group`.
-    pub group: String,
-    /// `<group>-<instance>-<worker>`.
-    pub transactional_id: String,
-    /// The configured streams.
-    pub streams: Arc<[Stream]>,
-    /// Where a stream's partitions begin at their first start, by stream.
-    pub starts: Arc<[Start]>,
-    /// `batch.interval`.
-    pub interval: Duration,
-    /// `batch.max_records`.
-    pub max_records: usize,
-    /// `batch.max_routes`.
-    pub max_routes: usize,
-    /// `sharecast.standing.<stream>`, by stream.
-    pub standing: Arc<[String]>,
-    /// Names of output topics.
-    pub names: TopicNames,
-    /// `on_route_failure: wait`: what a failed route does not take is owed. Otherwise it becomes a dead letter.
-    pub waits: bool,
-    /// `output.headers`: input headers that are passed on.
-    pub passes_headers: Vec<String>,
-    /// `provenance: headers`.
-    pub has_provenance_headers: bool,
-    /// `provenance_permission`: they name the permission too.
-    pub has_permission_header: bool,
-    /// A partition that is held for longer is told of: nothing that passes by itself takes as long.
-    pub held_for: Duration,
-}
-
-/// What the workers of a process share.
-#[derive(Clone)]
-pub struct Shared {
-    /// The view to decide by.
-    pub live: Arc<Live>,
-    /// Asked twice a batch.
-    pub fence: Arc<Mutex<Fence>>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Creates missing tenant topics.
-    pub topic_maker: Arc<dyn TopicMaker>,
-    /// Raised when the process ends.
-    pub stop: Arc<AtomicBool>,
-    /// The partitions that this process holds.
-    pub held: AssignedPartitions,
-    /// Those of them that have waited for too long to be begun.
-    pub overdue: Overdue,
-    /// Inputs in which gaps are normal.
-    pub compacted: Compacted,
-    /// How many workers have a producer.
-    pub producers: Arc<AtomicUsize>,
-    /// How many workers have had an assignment, an empty one too.
-    pub assigned: Arc<AtomicUsize>,
-    /// What each worker says it decides by.
-    pub said: WorkerEpochs,
-}
 
 /// One worker.
 pub struct Worker<C, P> {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sharecast::engine::feed::{ChangeReceiver, ChangeSender};
 use sharecast::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
-use sharecast::engine::upsert::changes::{ChangeReceiver, ChangeSender};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::transport::{
     AssignmentChange, Batch, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output,
