@@ -3,7 +3,8 @@
 //! The live worker and `replay` both call this and nothing else for append streams.
 
 use crate::id::{Epoch, StreamIndex};
-use crate::profile::project::{Parties, Projector, Provenance, floor_timestamp};
+use crate::profile::parties::{Parties, Provenance};
+use crate::profile::project::{Projector, floor_timestamp};
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::exit::{Exit, Failure};
 use crate::cli::args::GivenTime;
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::share::revoke_wait::Quiescence;
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::document::{DocumentKind, Node};
@@ -16,6 +14,32 @@ use crate::id::Offset;
 use crate::json::document;
 use crate::json::text::write_string;
 use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, ReadRecord, TopicReader};
+
+/// How a cut became certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quiescence {
+    /// Every member of the group has reported it.
+    Reported,
+    /// The hard bound is over.
+    Bound,
+}
+
+impl Quiescence {
+    /// As results have it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Bound => "bound",
+        }
+    }
+
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::Reported => "every member of the group has reported it",
+            Self::Bound => "the hard bound is over",
+        }
+    }
+}
 
 /// What became of a written event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::exit::{Exit, Failure};
 use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
-use crate::cli::event::client_failure;
+use crate::cli::exit::{Exit, Failure, client_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;

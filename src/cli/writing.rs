@@ -1,10 +1,9 @@
 //! Writing events, one or many by the same path, and waiting for what becomes of them.
 
-use super::exit::{Exit, Failure};
 use super::outcome::{Delivered, follow};
 use super::trial::Until;
 use crate::cli::args::ActorArgs;
-use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;

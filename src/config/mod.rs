@@ -9,6 +9,7 @@ pub mod keys;
 pub mod output;
 mod overrides;
 mod resolve;
+mod secrets;
 mod shape;
 mod streams;
 mod substitute;

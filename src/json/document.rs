@@ -1,6 +1,7 @@
 //! JSON into the document tree and back.
 
-use super::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use super::error::InvalidJson;
+use super::tape::{NodeIndex, NodeKind, Tape};
 use super::text::write_string;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 

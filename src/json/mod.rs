@@ -2,10 +2,9 @@
 
 pub mod decimal;
 pub mod document;
+pub mod error;
 pub mod path;
-mod path_text;
-mod reader;
-mod scan;
+pub(crate) mod scan;
 pub mod step;
 pub mod tape;
 pub mod text;

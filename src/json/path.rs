@@ -1,5 +1,7 @@
 //! The subset of RFC 9535 JSONPath that compiles (docs/rules/profiles.md#paths).
 
+mod text;
+
 use super::decimal::Decimal;
 use super::tape::{NodeIndex, NodeKind, Tape, hash_name};
 
@@ -70,7 +72,7 @@ pub enum Selected {
 impl Path {
     /// Parses `$`, names, `[*]`, `.*` and equality filters.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        super::path_text::parse(text)
+        text::parse(text)
     }
 
     /// `$`.

@@ -1,6 +1,6 @@
 //! What a projection makes of one record, but for what differs from target to target.
 
-use super::project::{Parties, Provenance};
+use super::parties::{Parties, Provenance};
 use crate::json::text::{write_compact, write_string};
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 
 use super::action::{Action, ConstKind, Mask};
 use super::mask::MaskKeys;
-use super::project::Parties;
+use super::parties::Parties;
 use crate::json::decimal::Decimal;
 use crate::json::text::{unescape, write_string};
 use crate::record::event_time::{self, Unit};

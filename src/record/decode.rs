@@ -8,8 +8,9 @@ use super::dead_letter::{DeadLetterReason, Refusal};
 use super::event_time;
 use super::mapping::{FieldSource, KeyFields, Mapping, Mode, Stream};
 use crate::id::{AssetId, TenantId};
+use crate::json::error::InvalidJson;
 use crate::json::path::{Path, Selected};
-use crate::json::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// The limits of the configuration that reading depends on.

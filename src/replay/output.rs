@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::TopicNames;
+use super::TopicNaming;
 use crate::id::{StreamIndex, TenantId};
 use crate::json::text::write_string;
 use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
@@ -15,7 +15,7 @@ const SHARES: &str = "sharecast.shares";
 
 /// Lines in the order produced, by topic, until somebody takes them.
 pub(super) struct Outputs<'s> {
-    names: &'s TopicNames,
+    names: &'s TopicNaming,
     streams: &'s [Stream],
     topics: Vec<TopicFile>,
     by_name: FxHashMap<String, usize>,
@@ -30,7 +30,7 @@ struct TopicFile {
 }
 
 impl<'s> Outputs<'s> {
-    pub(super) fn new(names: &'s TopicNames, streams: &'s [Stream]) -> Self {
+    pub(super) fn new(names: &'s TopicNaming, streams: &'s [Stream]) -> Self {
         Self { names, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
     }
 

@@ -4,7 +4,7 @@
 //! lone surrogate. It is a line all the same (docs/rules/replay.md#files), so it is read here without those limits, and each value is
 //! left where it stands.
 
-use crate::json::text::read_escape;
+use crate::json::scan::read_escape;
 
 /// One member of a line: the inside of its name, escapes and all, and its value's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use crate::decide::{ReleaseRules, add_compared, provenance};
 use crate::id::Epoch;
-use crate::profile::project::{Parties, Projector};
+use crate::profile::parties::Parties;
+use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::Identity;

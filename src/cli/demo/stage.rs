@@ -12,11 +12,12 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::fleet::{Fleet, RAW_TOPIC};
+use super::halt::Halt;
 use super::profiles;
 use crate::cli::args::{ActorArgs, EventDraft, Verb};
-use crate::cli::event::random;
 use crate::cli::party::args;
 use crate::cli::party::args::ProfileCommand;
+use crate::cli::random::random;
 use crate::cli::share::args::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
@@ -38,24 +39,6 @@ use crate::time::TimestampMs;
 pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why the story goes no further.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Halt {
-    /// Somebody pressed Ctrl-C, or the engine ended: `Stage::end` says which.
-    #[error("stopped")]
-    Stopped,
-    /// Something is not as it was promised.
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl Halt {
-    /// What is not as promised.
-    pub(super) fn broken(what: impl ToString) -> Self {
-        Self::Broken(what.to_string())
-    }
-}
 
 /// A record that came out of a tenant's topic.
 #[derive(Debug)]

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::exit::{Exit, Failure};
 use crate::cli::args::{Format, tenant};
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
-use crate::cli::event::client_failure;
+use crate::cli::exit::{Exit, Failure, admin_failure, client_failure};
 use crate::cli::output::{PrintError, exit, print_table, print_values};
 use crate::cli::provision::acls::Principals;
 use crate::config::Config;
 use crate::engine::topic::required::{Need, needs};
 use crate::id::TenantId;
 use crate::json::text::write_string;
-use crate::kafka::{Admin, AdminError, KafkaSettings, control_topic};
+use crate::kafka::{Admin, KafkaSettings, control_topic};
 use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
 use crate::time::Period;
@@ -260,11 +259,4 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
 pub(super) fn patience(text: &str) -> Result<Duration, Failure> {
     let wrong = || Failure::new(Exit::Usage, format!("--timeout {text}: write a number and ms, s, m, h or d"));
     Period::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
-}
-
-pub(super) fn admin_failure(error: AdminError) -> Failure {
-    match error {
-        AdminError::Client(error) => client_failure(error),
-        refused => Failure::new(Exit::Configuration, refused),
-    }
 }

@@ -4,13 +4,12 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
-use crate::cli::event::random;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::outcome::{Delivered, How, Sent, already_so, times_in_words};
+use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
+use crate::cli::random::random;
 use crate::cli::share::args::Lines;
 use crate::cli::share::revoke_wait;
-use crate::cli::share::revoke_wait::Quiescence;
 use crate::cli::trial;
 use crate::cli::trial::Until;
 use crate::cli::writing::{Events, WrittenEvents};

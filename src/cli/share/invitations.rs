@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::cli::args::{ActorArgs, Format};
 use crate::cli::control_fold::ControlFold;
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, client_failure, input_failure};
 use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
 use crate::engine::topic::names::INVITATIONS;

@@ -22,8 +22,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
+use crate::cli::outcome::Quiescence;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::fence::epoch_report;
@@ -47,32 +47,6 @@ const ASK: Duration = Duration::from_secs(2);
 const SILENT: Duration = Duration::from_secs(2);
 /// So many members that have not reported are named.
 const MEMBERS_SHOWN: usize = 5;
-
-/// How it became certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Quiescence {
-    /// Every member of the group has reported it.
-    Reported,
-    /// The hard bound is over.
-    Bound,
-}
-
-impl Quiescence {
-    /// As results have it.
-    pub(in crate::cli) fn word(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Bound => "bound",
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::Reported => "every member of the group has reported it",
-            Self::Bound => "the hard bound is over",
-        }
-    }
-}
 
 /// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids. With a `limit` no longer than
 /// that, and then the answer is what it was still waiting for.

@@ -21,7 +21,7 @@ use crate::engine::upsert::reconcile::UpsertRules;
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
-use crate::engine::worker::{Aside, Worker};
+use crate::engine::worker::{Aside, MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
@@ -50,9 +50,7 @@ pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
 
-pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
-
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer {
+pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
@@ -63,7 +61,7 @@ pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, so
     })
 }
 
-pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer {
+pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer<KafkaProducer> {
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 

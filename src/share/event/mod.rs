@@ -3,6 +3,7 @@
 pub mod kind;
 pub mod payload;
 pub(crate) mod fields;
+pub(crate) mod fingerprint;
 pub mod invitation_code;
 pub mod invitee;
 pub mod write_token;
@@ -10,7 +11,7 @@ pub mod write_token;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::{Offset, TenantId};
 use crate::json::document::{parse, write};
-use crate::json::tape::InvalidJson;
+use crate::json::error::InvalidJson;
 use crate::json::text::write_string;
 use crate::share::event::kind::EventType;
 use crate::time::{TimestampMs, TimestampNs};

@@ -8,7 +8,7 @@ use super::state::Permission;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
 use crate::share::graph::trie::Trie;
-use crate::share::table::hash_index::hash_of;
+use crate::share::hash_index::hash_of;
 use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 
 /// A profile's place in the graph: published, retired and published again, it keeps its slot.

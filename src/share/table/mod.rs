@@ -9,9 +9,7 @@ pub mod query;
 pub mod parties;
 pub(crate) mod tenant;
 pub(crate) mod schedule;
-pub(crate) mod stream_lists;
 pub(crate) mod dedup;
-pub(crate) mod hash_index;
 pub(crate) mod arena;
 
 use std::sync::Arc;
@@ -25,17 +23,18 @@ use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, StreamSet
 use crate::profile::compile::Profile;
 use crate::record::mapping::Stream;
 use crate::share::event::fields::Malformed;
+use crate::share::event::fingerprint::Fingerprint;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
 use crate::share::event::payload::Data;
+use crate::share::hash_index::Index;
 use crate::share::lifecycle::context::Actor;
 use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::stream_lists::StreamLists;
 use crate::share::table::arena::ChunkedVec;
-use crate::share::table::dedup::{EventDedup, EventRepeat, Fingerprint};
-use crate::share::table::hash_index::Index;
+use crate::share::table::dedup::{EventDedup, EventRepeat};
 use crate::share::table::profiles::Profiles;
 use crate::share::table::schedule::Schedule;
-use crate::share::table::stream_lists::StreamLists;
 use crate::share::table::tenant::{Pairs, Tenants};
 use crate::time::{Period, TimestampMs};
 

@@ -1,7 +1,8 @@
 //! The pass that fills a tape.
 
-use super::tape::{BLANKS, ESCAPED, InvalidJson, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
-use super::{scan, text};
+use super::{BLANKS, ESCAPED, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
+use crate::json::error::InvalidJson;
+use crate::json::{scan, text};
 
 /// Around the root there is no container.
 const OUTSIDE: u32 = u32::MAX;

@@ -2,16 +2,16 @@
 
 use std::io::{self, BufWriter, Write};
 
+use super::Shown;
 use crate::cli::args::Format;
 use crate::cli::output::{print_table, print_values, shown};
-use crate::cli::share::preview::Shown;
 use crate::cli::share::record_search::RecordRef;
 use crate::cli::share::would_be::Projected;
 use crate::document::Node;
 use crate::json::document;
 use crate::json::text::write_string;
+use crate::profile::parties::Parties;
 use crate::profile::preview::MemberView;
-use crate::profile::project::Parties;
 use crate::record::mapping::Mode;
 use crate::share::state::{Reason, State};
 use crate::time::TimestampMs;

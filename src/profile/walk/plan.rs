@@ -1,8 +1,8 @@
 //! What the rules say of one value on the walk.
 
-use super::trie::{Rules, TrieIndex, TrieNode};
-use super::walk::{Scratch, Walk};
+use super::{Scratch, Walk};
 use crate::json::tape::NodeIndex;
+use crate::profile::trie::{Rules, TrieIndex, TrieNode};
 use std::ops::Range;
 
 /// Whether rules at a value or around it select it.

@@ -2,10 +2,10 @@
 //! docs/rules/profiles.md#renames).
 
 use super::plan::Selection;
-use super::template::Mark;
-use super::trie::TrieIndex;
-use super::walk::{RenameArrival, RenamedMember, Walk};
+use super::{RenameArrival, RenamedMember, Walk};
 use crate::json::tape::NodeIndex;
+use crate::profile::template::Mark;
+use crate::profile::trie::TrieIndex;
 use std::ops::Range;
 
 impl<'a> Walk<'a> {
