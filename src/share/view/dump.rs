@@ -37,7 +37,7 @@ pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], va
 /// Malformed data of an event that can take something away makes it unreadable (docs/rules/events.md#malformed-data).
 fn is_set_aside(kind: &str, source: &str, data: &Node) -> bool {
     match (EventType::parse(kind), Sender::parse(source)) {
-        (Some(kind), Some(sender)) => kind.takes_away() && payload::read(kind, sender, data).is_err(),
+        (Some(kind), Some(sender)) => kind.is_unreadable_if_malformed() && payload::read(kind, sender, data).is_err(),
         _ => true,
     }
 }
