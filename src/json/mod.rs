@@ -9,5 +9,6 @@ mod scan;
 pub mod step;
 pub mod tape;
 pub mod text;
+pub mod writer;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::TopicNames;
 use crate::id::{StreamIndex, TenantId};
-use crate::json::text::write_string;
+use crate::json::writer::write_object;
 use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
 use crate::record::mapping::Stream;
 use crate::share::status::{StatusDocument, StatusTopic};
@@ -96,11 +96,9 @@ impl<'s> Outputs<'s> {
 }
 
 fn write_record(key: &str, timestamp: TimestampMs, value: Option<&[u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"key\":");
-    write_string(key, out);
-    out.extend_from_slice(b",\"timestamp\":\"");
-    timestamp.moment().write_rfc3339(out);
-    out.extend_from_slice(b"\",\"value\":");
-    out.extend_from_slice(value.unwrap_or(b"null"));
-    out.push(b'}');
+    write_object(out, |out| {
+        out.text("key", key);
+        out.time("timestamp", timestamp.moment());
+        out.json("value", value.unwrap_or(b"null"));
+    });
 }

@@ -11,7 +11,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
 use crate::engine::topic::names::INVITATIONS;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::kafka::{Admin, KafkaSettings, TopicReader};
 use crate::share::state::State;
 use crate::share::status::{Audience, Document};
@@ -90,12 +90,11 @@ fn print(found: &[Invited<'_>], format: Format) -> io::Result<()> {
         print_table(&HEADERS, &found.iter().map(row).collect::<Vec<_>>(), &mut out)?;
     } else {
         let json = |invited: &Invited<'_>| {
-            let mut line = br#"{"invitee":"#.to_vec();
-            write_string(&invited.invitee, &mut line);
-            line.extend_from_slice(format!(r#","outcome":"{}","status":"#, outcome(&invited.share.document())).as_bytes());
-            line.extend_from_slice(&invited.share.to_json(Audience::Owner));
-            line.push(b'}');
-            line
+            object(|out| {
+                out.text("invitee", &invited.invitee);
+                out.text("outcome", outcome(&invited.share.document()));
+                out.json("status", &invited.share.to_json(Audience::Owner));
+            })
         };
         print_values(format, found.iter().map(json), &mut out)?;
     }
