@@ -8,9 +8,6 @@ use crate::id::Offset;
 use crate::json::writer::{ObjectWriter, write_object};
 use crate::time::TimestampMs;
 
-/// The topic of dead letters.
-pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
-
 /// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeadLetterReason {

@@ -5,13 +5,11 @@ use rustc_hash::FxHashMap;
 use super::TopicNames;
 use crate::id::{StreamIndex, TenantId};
 use crate::json::writer::write_object;
-use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
+use crate::record::dead_letter::DeadLetter;
 use crate::record::mapping::Stream;
 use crate::share::status::{StatusDocument, StatusTopic};
 use crate::time::TimestampMs;
-
-/// Where the status of all shares goes.
-const SHARES: &str = "sharecast.shares";
+use crate::topic::{DEAD_LETTERS, SHARES, status_topic};
 
 /// Lines in the order produced, by topic, until somebody takes them.
 pub(super) struct Outputs<'s> {
@@ -53,7 +51,7 @@ impl<'s> Outputs<'s> {
     pub(super) fn status(&mut self, document: &StatusDocument) {
         let topic = self.topic(match &document.topic {
             StatusTopic::Shares => SHARES.to_owned(),
-            StatusTopic::Tenant(tenant) => format!("share.{tenant}.shares"),
+            StatusTopic::Tenant(tenant) => status_topic(tenant),
         });
         self.line(topic, |out| write_record(&document.key, document.timestamp, Some(&document.value), out));
     }

@@ -10,7 +10,6 @@ use crate::cli::event::{client_failure, input_failure};
 use crate::cli::exit::Failure;
 use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
-use crate::engine::topic::names::INVITATIONS;
 use crate::json::writer::object;
 use crate::kafka::{Admin, KafkaSettings, TopicReader};
 use crate::share::state::State;
@@ -20,6 +19,7 @@ use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::list::{ShareFilter, Viewer};
 use crate::share::view::mail::Mail;
 use crate::time::TimestampMs;
+use crate::topic::INVITATIONS;
 
 /// An invitation and what became of it.
 struct Invited<'t> {
