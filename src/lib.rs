@@ -5,6 +5,7 @@
 
 pub mod id;
 pub mod time;
+pub mod topic;
 pub mod document;
 pub mod json;
 pub mod record;

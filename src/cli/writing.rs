@@ -7,11 +7,11 @@ use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
-use crate::engine::topic::names::SHARES;
 use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
 use crate::share::event;
 use crate::share::event::kind::EventType;
+use crate::topic::SHARES;
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {

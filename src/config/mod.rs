@@ -14,7 +14,6 @@ mod shape;
 mod streams;
 mod substitute;
 mod text;
-mod topic;
 mod written;
 
 #[cfg(test)]

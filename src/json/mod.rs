@@ -8,5 +8,6 @@ pub(crate) mod scan;
 pub mod step;
 pub mod tape;
 pub mod text;
+pub mod writer;
 #[cfg(test)]
 mod tests;

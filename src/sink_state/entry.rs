@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::document::{DocumentKind, Node};
 use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::json::document::parse;
-use crate::json::text::write_string;
+use crate::json::writer::write_object;
 
 /// A document as it was written, in eight bytes: what "equal to the last one written" compares (docs/rules/upserts.md#equal-documents).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,15 +59,15 @@ pub fn read_key(key: &[u8]) -> Option<(&str, &str)> {
 impl StandingEntry {
     /// Appends the record's value.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let texts = [("share", self.share.as_str()), ("owner", self.owner.as_str()), ("asset", self.asset.as_str())];
-        for (place, (name, text)) in texts.into_iter().chain([("target", self.target.as_str())]).enumerate() {
-            out.extend_from_slice(if place == 0 { b"{\"" } else { b",\"" });
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            write_string(text, out);
-        }
-        let rest = format!(",\"offset\":{},\"digest\":\"{:016x}\",\"epoch\":{}}}", self.offset, self.digest.0, self.epoch);
-        out.extend_from_slice(rest.as_bytes());
+        write_object(out, |out| {
+            out.text("share", self.share.as_str());
+            out.text("owner", self.owner.as_str());
+            out.text("asset", self.asset.as_str());
+            out.text("target", self.target.as_str());
+            out.number("offset", self.offset.0);
+            out.text("digest", &format!("{:016x}", self.digest.0));
+            out.number("epoch", self.epoch.0);
+        });
     }
 
     /// Reads a record's value; none of what another program wrote.

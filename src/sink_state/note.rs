@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::id::{Epoch, TenantId};
 use crate::json::document::parse;
+use crate::json::writer::object;
 use crate::sink_state::entry::number;
 use crate::time::TimestampMs;
 
@@ -28,14 +29,14 @@ impl Reconciled {
 
     /// `{"epoch":7,"time":1767225600000,"owed":["acme"]}`; none if it is too long to be noted.
     pub fn write(&self) -> Option<String> {
-        let mut text = format!(r#"{{"epoch":{},"time":{}"#, self.epoch, self.time.0);
-        if !self.owed.is_empty() {
-            // Ids of tenants need no escape.
-            let owed: Vec<String> = self.owed.iter().map(|tenant| format!("\"{tenant}\"")).collect();
-            text.push_str(&format!(r#","owed":[{}]"#, owed.join(",")));
-        }
-        text.push('}');
-        (text.len() <= MAX_BYTES).then_some(text)
+        let note = object(|out| {
+            out.number("epoch", self.epoch.0);
+            out.number("time", self.time.0);
+            if !self.owed.is_empty() {
+                out.texts("owed", self.owed.iter().map(TenantId::as_str));
+            }
+        });
+        if note.len() > MAX_BYTES { None } else { String::from_utf8(note).ok() }
     }
 
     /// Reads a note; none of what is missing or another program's.

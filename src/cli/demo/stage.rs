@@ -26,7 +26,6 @@ use crate::document::{DocumentKind, Node};
 use crate::engine::server;
 use crate::engine::server::EngineInput;
 use crate::engine::server::shutdown::RunError;
-use crate::engine::topic::names::{DEAD_LETTERS, SHARES, STATE};
 use crate::id::Offset;
 use crate::json::document;
 use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
@@ -34,6 +33,7 @@ use crate::metrics;
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
 use crate::time::TimestampMs;
+use crate::topic::{CONTROL, DEAD_LETTERS, SHARES, STATE};
 
 /// The other tenants: one hires, one repairs, one insures.
 pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
@@ -105,7 +105,7 @@ impl Stage {
         let readers = read_topics(&kafka, &stop, &heard)?;
         let (fault, faults) = channel();
         let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
-        let writer = EventWriter::open(&kafka, "sharecast.control", PATIENCE).map_err(Halt::broken)?;
+        let writer = EventWriter::open(&kafka, CONTROL, PATIENCE).map_err(Halt::broken)?;
         Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
     }
 
@@ -209,7 +209,7 @@ fn tenant_topics() -> impl Iterator<Item = String> {
 /// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
 fn make_topics(mock: &MockKafka) -> Result<(), Halt> {
     mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
-    let own = ["sharecast.control", SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
+    let own = [CONTROL, SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
     own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))
 }
 

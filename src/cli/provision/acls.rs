@@ -2,9 +2,10 @@
 //! (docs/operators.md#lock-the-topics).
 
 use crate::config::Config;
-use crate::engine::topic::names::{INVITATIONS, TopicNames};
+use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::required::hidden_topics;
 use crate::id::TenantId;
+use crate::topic::INVITATIONS;
 
 /// Who is who to Kafka, in its words: `User:name`.
 #[derive(Debug, Clone)]

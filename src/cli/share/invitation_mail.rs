@@ -8,7 +8,6 @@ use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::cli::trial::Until;
 use crate::config::Config;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
-use crate::engine::topic::names::INVITATIONS;
 use crate::engine::topic::spec::TopicSpecs;
 use crate::kafka::{Admin, EventWriter, KafkaSettings, TopicReader};
 use crate::share::event::Envelope;
@@ -21,6 +20,7 @@ use crate::share::table::query::ShareView;
 use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::mail;
 use crate::share::view::mail::Mail;
+use crate::topic::INVITATIONS;
 
 /// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
 pub(in crate::cli) struct InvitationMail {

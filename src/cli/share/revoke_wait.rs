@@ -28,10 +28,10 @@ use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::names::STATE;
 use crate::engine::topic::stored::epoch_prefix;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
+use crate::topic::STATE;
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);

@@ -27,6 +27,7 @@ use crate::id::{Epoch, Offset, StreamIndex, StreamSet};
 use crate::live::{Live, View};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Mode;
+use crate::share::event::kind::EventType;
 use crate::share::event::{self, Envelope, Unreadable};
 use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
@@ -41,9 +42,6 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
 
-/// Events that take something away: how fast workers follow them is measured.
-const CUTS: [&str; 7] =
-    ["share.revoked", "share.left", "share.paused", "share.cancelled", "partnership.ended", "tenant.updated", "profile.retired"];
 
 /// What the control thread needs from outside.
 pub struct ControlPlane<L> {
@@ -163,7 +161,8 @@ impl<L: ControlLog> ControlPlane<L> {
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
         self.metrics.folded(folded.kind, &folded.outcome);
-        if matches!(folded.outcome, Outcome::Applied) && CUTS.contains(&folded.kind) {
+        let is_cut = EventType::of_name(folded.kind).is_some_and(EventType::is_measured_as_cut);
+        if matches!(folded.outcome, Outcome::Applied) && is_cut {
             self.newest_cut = Some(self.control_time);
         }
         if matches!(folded.outcome, Outcome::Tick) {

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::document::{DocumentKind, Node};
 use crate::id::Epoch;
 use crate::json::document;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::live::Live;
 use crate::time::TimestampMs;
 use crate::transport::ProduceError;
@@ -117,14 +117,10 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
 
 /// A report's value.
 fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
-    let mut out = b"{\"members\":{".to_vec();
-    for (index, (member, epoch)) in members.iter().enumerate() {
-        out.extend_from_slice(if index > 0 { b"," } else { b"" });
-        write_string(member, &mut out);
-        out.extend_from_slice(format!(":{epoch}").as_bytes());
-    }
-    out.extend_from_slice(format!("}},\"at\":\"{at}\"}}").as_bytes());
-    out
+    object(|out| {
+        out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
+        out.time("at", at.moment());
+    })
 }
 
 /// Reads a report's value; what is none says nothing.

@@ -201,7 +201,7 @@ impl ShareTable {
         };
         let data = payload::read(kind, sender, &event.data);
         if let Err(malformed) = &data
-            && kind.takes_away()
+            && kind.is_unreadable_if_malformed()
         {
             return self.set_aside(offset, Unreadable(malformed.to_string()));
         }
