@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// An exit code. A signal's (130, 143) is the shell's to give.
+/// An exit code. A signal's (129, 130, 143) is the shell's to give, or `run`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -45,7 +45,7 @@ impl Failure {
     }
 }
 
-/// Tells a person on stderr; answers the code.
+/// Tells a person on stderr; returns the code.
 pub fn report(failure: Failure) -> Exit {
     eprintln!("{}", failure.message);
     failure.exit

@@ -162,7 +162,7 @@ impl Admin {
         })
     }
 
-    /// Makes topics and waits until each has its leaders; answers in the order of `specs`.
+    /// Makes topics and waits until each has its leaders; the results are in the order of `specs`.
     pub fn create(&self, specs: &[TopicSpec]) -> Result<Vec<Created>, AdminError> {
         let deadline = Deadline::after(self.wait);
         let mut created = Vec::with_capacity(specs.len());

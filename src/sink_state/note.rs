@@ -1,4 +1,4 @@
-//! What stands beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
+//! What is stored beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
 //! (docs/rules/upserts.md#what-is-stored).
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What open routes are owed (docs/rules/outputs.md#what-is-owed, `on_route_failure: wait`): the input log holds it. Beside the offsets a
+//! What failed routes are owed (docs/rules/outputs.md#what-is-owed, `on_route_failure: wait`): the input log holds it. Beside the offsets a
 //! note says from which input offset on a route is owed; when it answers, that part is read again for it alone, until it meets the
 //! partition's own position.
 
@@ -47,7 +47,7 @@ pub fn read_note(value: &[u8]) -> Option<OwedNote> {
 struct Claim {
     /// Everything from here on is owed.
     from: Offset,
-    /// What was read again, from `from` on, and the offset behind it.
+    /// What was read again, from `from` on, and the offset after it.
     read: Option<(Batch, Offset)>,
     is_asked: bool,
 }
@@ -164,7 +164,7 @@ impl Redelivery {
         self.ready(routes, boot).map(|(_, route, _)| route).collect()
     }
 
-    /// What was read again, in the places of `pick`: records, the offset behind them, and the partition's own position, from
+    /// What was read again, in the places of `pick`: records, the offset after them, and the partition's own position, from
     /// which on the batch has the records.
     pub fn readable(&self, partition: SourcePartition, route: RouteIndex) -> Option<(&Batch, Offset, Offset)> {
         let part = self.parts.iter().find(|part| part.ticket.partition == partition)?;

@@ -69,7 +69,7 @@ pub enum RestorePayload {
         /// Whether there is such a note.
         was_begun: bool,
     },
-    /// Where the partition stands.
+    /// Where the partition is.
     Loaded(Box<Loaded>),
     /// Documents, or records that were taken for some.
     Documents {
@@ -89,7 +89,7 @@ pub enum RestorePayload {
         from: Offset,
         /// The records.
         records: Batch,
-        /// What follows behind them.
+        /// What follows after them.
         behind: Offset,
     },
     /// What a gap holds.
@@ -107,11 +107,11 @@ pub struct Loaded {
     pub note: Reconciled,
     /// Where the documents lie.
     pub documents: FxHashMap<AssetHash, Offset>,
-    /// What stands.
+    /// What is stored.
     pub standing: Vec<FoundEntry>,
 }
 
-/// A document that stands.
+/// A document that is stored.
 #[derive(Debug, Clone)]
 pub struct FoundEntry {
     /// The share that wrote it.
@@ -120,7 +120,7 @@ pub struct FoundEntry {
     pub owner: TenantId,
     /// Which.
     pub asset: AssetId,
-    /// Where it stands, and which document it is.
+    /// Where it is, and which document it is.
     pub stood: SinkEntry,
     /// When it was written.
     pub written_at: TimestampMs,

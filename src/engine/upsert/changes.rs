@@ -9,7 +9,7 @@ use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
 use crate::time::TimestampMs;
 
-/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions anew.
+/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions again.
 const MOST_WAITING: usize = 10_000;
 
 /// A share that may have to be brought up to date.
@@ -103,7 +103,7 @@ impl ChangeSender {
 }
 
 impl ChangeReceiver {
-    /// What was told since the last call, in order. Whoever loads the view behind this call has all of it in the view.
+    /// What was told since the last call, in order. Whoever loads the view after this call has all of it in the view.
     pub fn next(&self) -> Option<Arc<Changes>> {
         self.changes.try_recv().ok()
     }

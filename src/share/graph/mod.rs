@@ -78,7 +78,7 @@ pub struct Grant {
     pub profile: ProfileSlot,
     /// What the target may do.
     pub permission: Permission,
-    /// Where it stands in its life.
+    /// Where it is in its life.
     pub state: GrantState,
     /// Whether one of the two tenants is suspended now.
     pub is_suspended: bool,

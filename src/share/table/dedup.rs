@@ -98,7 +98,7 @@ impl EventDedup {
         self.restore(DedupEntry { event, time: now });
     }
 
-    /// Puts an entry behind the others; one of the same event before it is forgotten.
+    /// Puts an entry after the others; one of the same event before it is forgotten.
     pub(crate) fn restore(&mut self, entry: DedupEntry) {
         let name = entry.event.name;
         if let Some(forgotten) = self.find(name) {

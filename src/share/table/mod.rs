@@ -1,4 +1,7 @@
 //! The fold of all control events.
+//!
+//! `change` carries a decided transition out; `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query` is what may
+//! be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
 
 pub(crate) mod shares;
 pub(crate) mod partnerships;
