@@ -38,7 +38,7 @@ pub struct StandingEntry {
     pub target: TenantId,
     /// Where its document lies in the input partition.
     pub offset: Offset,
-    /// What was written.
+    /// Of the projected bytes without `_share`: an equal document is not written again.
     pub digest: Digest,
     /// The epoch it was released under.
     pub epoch: Epoch,

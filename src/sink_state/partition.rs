@@ -29,14 +29,14 @@ impl AssetHash {
     }
 }
 
-/// Where a share's document stands, and which.
+/// Where a share's document is stored, and which document it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkEntry {
     /// Whose topic it is.
     pub target: TenantId,
-    /// Its key.
+    /// The target's id of the asset when it was written: a share that has another one since leaves a tombstone here first.
     pub key: AssetId,
-    /// What was written.
+    /// Of the projected bytes without `_share`: an equal document is not written again.
     pub digest: Digest,
     /// Of which asset it is.
     pub asset: AssetHash,
@@ -70,7 +70,7 @@ struct PartitionDraft {
     is_touched: bool,
 }
 
-/// One partition.
+/// One partition. Whoever asks sees the draft over what is committed.
 #[derive(Debug)]
 pub struct PartitionState {
     stream: StreamIndex,
@@ -91,9 +91,9 @@ pub struct PartitionState {
 pub struct Gated {
     /// The epoch up to which every partition must have taken back what ended.
     pub needs: Epoch,
-    /// In whose topic.
+    /// In whose topic it waits: a note that names this target as owed keeps it waiting.
     pub target: TenantId,
-    /// Whose document.
+    /// The asset whose document it is; the newest one counts when the gate opens.
     pub asset: AssetHash,
 }
 

@@ -13,7 +13,7 @@ use crate::time::TimestampNs;
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'g> {
-    /// The graph.
+    /// The transaction's one graph.
     pub graph: &'g ShareGraph,
     /// The epoch of the newest change in it.
     pub newest_change: Epoch,
@@ -47,9 +47,9 @@ pub struct Reconciliation<'g> {
 /// A document that has to go.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tombstone {
-    /// What was stored.
+    /// What is stored until this tombstone is committed.
     pub entry: SinkEntry,
-    /// Why.
+    /// What took the document away; the tombstone's time follows from it.
     pub gone: Gone,
 }
 

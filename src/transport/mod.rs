@@ -77,7 +77,7 @@ pub trait GroupConsumer {
     /// Stops fetching from every partition held; polling goes on.
     fn pause(&mut self) -> Result<(), ConsumeError>;
 
-    /// Takes back `pause`.
+    /// Takes back `pause`. Nothing is read from a partition that was never released, then either.
     fn resume(&mut self) -> Result<(), ConsumeError>;
 
     /// The committed offset of each of these partitions, read committed: with a transaction still open on one of them
@@ -129,7 +129,7 @@ pub struct InputOffset {
 }
 
 impl InputOffset {
-    /// Without a note.
+    /// An offset that commits nothing beside it: an earlier note of the partition is gone with it.
     pub fn new(partition: SourcePartition, next: Offset) -> Self {
         Self { partition, next, note: String::new() }
     }
@@ -148,7 +148,7 @@ pub struct Output<'a> {
     pub timestamp: TimestampMs,
     /// The value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Headers, in order.
+    /// Headers in their order; a name may come twice.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
@@ -209,7 +209,7 @@ pub trait TransactionalProducer {
         None
     }
 
-    /// Opens a transaction.
+    /// Opens a transaction; none may be open.
     fn begin(&mut self) -> Result<(), ProduceError>;
 
     /// Queues one record; bytes are copied. Every error counts, a record refused locally too. An error is about this record; that an

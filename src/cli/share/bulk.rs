@@ -116,7 +116,7 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
         let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         eprintln!(
             "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
-             line, and behind a tab its id at the target",
+             line, and after a tab its id at the target",
             first.place,
             shown(&first.id)
         );

@@ -93,7 +93,7 @@ pub enum ControlCommand {
     },
     /// Return the live shares that use a profile, by share id, after `after`: a profile may have very many.
     SharesOfProfile {
-        /// The profile.
+        /// Its slot in the graph.
         profile: ProfileSlot,
         /// The last one known.
         after: Option<ShareId>,
@@ -117,7 +117,7 @@ pub enum ControlCommand {
 pub struct ControlPlane<L> {
     /// The control topic, positioned after what `table` has folded.
     pub log: L,
-    /// The fold.
+    /// Everything before the log's position, folded.
     pub table: ShareTable,
     /// The largest Kafka timestamp folded so far.
     pub control_time: TimestampMs,

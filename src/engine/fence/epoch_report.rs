@@ -47,7 +47,7 @@ impl WorkerEpoch {
         saying
     }
 
-    /// From here on it decides by no graph older than `epoch`. Said where no transaction is open.
+    /// From here on it decides by no graph older than `epoch`. Called where no transaction is open.
     pub fn set_min_epoch(&self, epoch: Epoch) {
         self.epoch.store(epoch.0, Ordering::Release);
     }
@@ -60,7 +60,7 @@ impl WorkerEpoch {
 
 /// Writes one fact to `sharecast.state`.
 pub trait StateWriter: Send {
-    /// Acknowledged when this returns.
+    /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
 }
 

@@ -129,7 +129,7 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// A closed fence.
+    /// A closed fence: it opens once the log's end as it was at the start is folded, at the earliest.
     pub fn new(limits: FenceLimits, now: BootTime) -> Self {
         Self {
             limits,

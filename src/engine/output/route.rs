@@ -27,7 +27,7 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteIndex(pub u32);
 
-/// One output topic.
+/// One output topic of one tenant, with its circuit breaker.
 #[derive(Debug)]
 pub struct Route {
     /// The topic.
@@ -58,11 +58,11 @@ enum RouteState {
 /// What to do with a route before a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// Write to it.
+    /// Its leaders have been seen by this producer: write to it.
     Write,
     /// Look it up first, outside a transaction, and say `ready` or `failed`.
     LookUp,
-    /// It is open: its records take the way of `on_route_failure`.
+    /// It has failed: its records take the way of `on_route_failure`.
     Divert,
 }
 

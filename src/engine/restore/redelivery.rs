@@ -42,7 +42,7 @@ pub fn read_note(value: &[u8]) -> Option<OwedNote> {
     Some(OwedNote { tenant, from: Offset(from.parse().ok()?) })
 }
 
-/// One route's claim on one partition.
+/// One route's claim on one partition. It gets nothing newer of the partition until the claim is met.
 #[derive(Debug)]
 struct Claim {
     /// Everything from here on is owed.
@@ -67,7 +67,7 @@ pub struct GapChange {
     pub partition: SourcePartition,
     /// For this route.
     pub route: RouteIndex,
-    /// From here on; none is nothing any more.
+    /// What is owed begins here; none: nothing is owed any more.
     pub from: Option<Offset>,
 }
 
@@ -177,7 +177,7 @@ impl Redelivery {
         self.ready(routes, boot).map(|(partition, route, _)| (partition, route)).collect()
     }
 
-    /// A transaction begins.
+    /// A transaction begins: what the last one drafted and did not commit is forgotten.
     pub fn begin(&mut self) {
         self.changes.clear();
     }

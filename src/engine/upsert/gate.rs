@@ -27,7 +27,7 @@ struct Gate {
     wanted: AtomicI64,
 }
 
-/// A target's topic that was away.
+/// A target's topic that was away, and may have lost what it had.
 #[derive(Debug, Clone)]
 pub struct Reopened {
     /// Of this stream.
@@ -80,7 +80,7 @@ impl Gates {
         self.reopened.lock().expect("only appended to").get(known..).unwrap_or_default().to_vec()
     }
 
-    /// Whether somebody waits.
+    /// Whether somebody waits for an epoch that not every partition has reached, or while a target is left out.
     pub fn is_awaited(&self, stream: StreamIndex) -> bool {
         let gate = self.of(stream);
         !gate.reached().is_everything(Epoch(gate.wanted.load(Ordering::Acquire)))
@@ -106,7 +106,7 @@ pub trait Progress: Send {
 
 /// Looks after the gates while somebody waits.
 pub struct GateKeeper<P> {
-    /// Asked.
+    /// Asked what the notes of all partitions say.
     pub progress: P,
     /// What is looked after.
     pub gates: Arc<Gates>,

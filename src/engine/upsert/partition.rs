@@ -31,7 +31,7 @@ pub(super) enum PartitionPhase {
 /// One partition from its assignment until it is taken back.
 #[derive(Debug)]
 pub(super) struct UpsertPartition {
-    /// Its ticket.
+    /// Its assignment; what was read for an earlier one is dropped.
     pub ticket: Assignment,
     /// How far it has come.
     pub state: PartitionPhase,
@@ -45,11 +45,11 @@ pub(super) struct UpsertPartition {
     pub forgets: Vec<Offset>,
     /// Shares that changed while it was read: they are looked at once its records flow.
     pub missed: FxHashMap<ShareId, Work>,
-    /// What is stored beside its committed offset.
+    /// The note that was committed last.
     pub note: Reconciled,
     /// What the transaction under way notes.
     pub next_note: Option<Reconciled>,
-    /// The epoch of the graph that it was held against when its records began to flow.
+    /// The epoch of the graph that it was compared with when its records began to flow.
     pub since: Epoch,
     /// The targets owed when a note was last considered.
     pub owed: BTreeSet<TenantId>,

@@ -27,11 +27,11 @@ pub(crate) struct Fingerprint {
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRepeat {
-    /// Nothing.
+    /// No event of this source and id is remembered: it is folded.
     New,
-    /// It was there.
+    /// The same event was there: it changes nothing.
     Same,
-    /// Another one of this name was there.
+    /// Another event of this source and id was there: `id_reused`.
     Other,
 }
 

@@ -113,7 +113,7 @@ pub struct ShareTable {
     /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
     pub(crate) assets: ChunkedVec<AssetId>,
     pub(crate) shares: ChunkedVec<Share>,
-    /// Shares by id.
+    /// Shares by id. None is ever removed, so no id is free again.
     pub(crate) by_id: Index,
     /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
     pub(crate) places: Index,
