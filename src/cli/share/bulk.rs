@@ -49,7 +49,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let source = acting.source();
     let run = Run { source: &source, kind, batch: batch.as_deref() };
     let until = Until::after(acting.patience()?);
-    trial::batch_limit(config, until)?;
+    trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
     let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
