@@ -45,7 +45,7 @@ impl Failure {
     }
 }
 
-/// Tells a person on stderr; returns the code.
+/// Tells a person on stderr; answers the code.
 pub fn report(failure: Failure) -> Exit {
     eprintln!("{}", failure.message);
     failure.exit

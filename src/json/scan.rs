@@ -1,4 +1,4 @@
-//! The tokens of JSON, each read from its first byte to the one after its end. Text is scanned eight bytes at a time.
+//! The tokens of JSON, each read from where it begins to behind its end. Text is scanned eight bytes at a time.
 
 use super::tape::InvalidJson;
 use super::text::read_escape;
@@ -6,7 +6,7 @@ use super::text::read_escape;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// The byte at `at`; 0, which is no token of JSON, after the end.
+/// The byte at `at`; 0, which is no token of JSON, behind the end.
 #[inline(always)]
 pub(super) fn byte(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(0)
@@ -17,7 +17,7 @@ fn word64(text: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
 }
 
-/// After the whitespace that begins at `at`.
+/// Behind the whitespace that begins at `at`.
 #[inline]
 pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
     while matches!(byte(text, at), b' ' | b'\n' | b'\r' | b'\t') {
@@ -26,14 +26,14 @@ pub(super) fn blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// After `word`, which must stand at `at`.
+/// Behind `word`, which must stand at `at`.
 #[inline]
 pub(in crate::json) fn word(text: &[u8], at: usize, word: &'static [u8]) -> Result<usize, InvalidJson> {
     let end = at + word.len();
     if text.get(at..end) == Some(word) { Ok(end) } else { Err(InvalidJson { what: "no value", at }) }
 }
 
-/// After the string whose quote is at `at`, and whether it has escapes. UTF-8 has been checked before. Lone surrogates
+/// Behind the string whose quote is at `at`, and whether it has escapes. UTF-8 has been checked before. Lone surrogates
 /// pass only where the grammar alone is asked for.
 #[inline(always)]
 pub(super) fn string<const GRAMMAR_ONLY: bool>(text: &[u8], at: usize) -> Result<(usize, bool), InvalidJson> {
@@ -92,7 +92,7 @@ fn is_unicode_escape(text: &[u8]) -> bool {
     text.starts_with(b"\\u") && text.len() >= 6 && text[2..6].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// After the digits that begin at `at`.
+/// Behind the digits that begin at `at`.
 #[inline(always)]
 fn digits(text: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = word64(text, at) {
@@ -112,7 +112,7 @@ fn digits(text: &[u8], mut at: usize) -> usize {
 /// More digits than this before the point, exponent included, and a number may be beyond the doubles.
 const SURELY_FINITE: i64 = 300;
 
-/// After the number that begins at `start`; unless the grammar alone is asked for, it must be finite as a double
+/// Behind the number that begins at `start`; unless the grammar alone is asked for, it must be finite as a double
 /// (docs/rules/values.md#json-that-is-read).
 #[inline(always)]
 pub(super) fn number<const GRAMMAR_ONLY: bool>(text: &[u8], start: usize) -> Result<usize, InvalidJson> {
@@ -153,7 +153,7 @@ fn finite(text: &[u8], start: usize, end: usize) -> Result<usize, InvalidJson> {
     if value.is_some_and(f64::is_finite) { Ok(end) } else { Err(InvalidJson { what: "a number beyond the doubles", at: start }) }
 }
 
-/// The member name whose quote is at `at`: after it, whether it has escapes, and its hash where it has none.
+/// The member name whose quote is at `at`: behind it, whether it has escapes, and its hash where it has none.
 #[inline(always)]
 pub(super) fn name<const GRAMMAR_ONLY: bool>(text: &[u8], at: usize) -> Result<(usize, bool, u32), InvalidJson> {
     if let Some(chunk) = word64(text, at + 1) {

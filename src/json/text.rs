@@ -130,7 +130,7 @@ fn read_unicode_escape(text: &[u8]) -> Option<(char, &[u8])> {
     if let Some(c) = char::from_u32(first) {
         return Some((c, rest));
     }
-    // `first` is a surrogate: a high one with a low one after it makes one character.
+    // `first` is a surrogate: a high one with a low one behind it makes one character.
     let [b'\\', b'u', low @ ..] = rest else { return None };
     let (second, rest) = read_hex4(low)?;
     if first >= 0xdc00 || !(0xdc00..0xe000).contains(&second) {

@@ -39,7 +39,7 @@ pub struct Projector {
     tape: Tape,
     keys: MaskKeys,
     scratch: Scratch,
-    /// What projections made of the loaded record; those after `made` are memory to use again.
+    /// What projections made of the loaded record; those behind `made` are memory to use again.
     outcomes: Vec<Projected>,
     made: usize,
 }
@@ -62,7 +62,7 @@ impl Projector {
         Self { keys: MaskKeys::new(mask_secret), ..Self::default() }
     }
 
-    /// Parses a record; it stays loaded until the next. Returns its values.
+    /// Parses a record; it stays loaded until the next. Answers its values.
     pub fn load(&mut self, text: &[u8]) -> Result<&Tape, InvalidJson> {
         self.made = 0;
         self.tape.parse(text)?;
@@ -74,7 +74,7 @@ impl Projector {
         &self.tape
     }
 
-    /// Appends the loaded record, an object, as `projection` shows it. `text` is what was loaded. Returns the steps by
+    /// Appends the loaded record, an object, as `projection` shows it. `text` is what was loaded. Answers the steps by
     /// which the Kafka timestamp is floored one after the other (`floor_timestamp`): one for each `truncate` that hit the
     /// time member, whatever came of it (docs/rules/profiles.md#truncate).
     ///

@@ -2,7 +2,7 @@
 //!
 //! A line may hold a record that is no JSON that is read (docs/rules/values.md#json-that-is-read): too deep, with a number too large or a
 //! lone surrogate. It is a line all the same (docs/rules/replay.md#files), so it is read here without those limits, and each value is
-//! left where it is.
+//! left where it stands.
 
 use crate::json::text::read_escape;
 
@@ -100,7 +100,7 @@ impl Scanner {
         }
     }
 
-    /// A member's name and colon; returns where its value begins.
+    /// A member's name and colon; answers where its value begins.
     fn name(&self, text: &[u8], at: usize) -> Result<usize, NoObject> {
         let at = string(text, at)?;
         Ok(blanks(text, expect(text, blanks(text, at), b':')?))

@@ -215,7 +215,7 @@ pub fn retire(name: String, owner: Option<&TenantId>) -> EventDraft {
 /// `sharecast control …`.
 #[derive(Debug, Subcommand)]
 pub enum ControlCommand {
-    /// Go on after a control record that cannot be understood: look at it first, it may be a revoke
+    /// Go on behind a control record that cannot be understood: look at it first, it may be a revoke
     Skip {
         /// Its offset, as `/readyz` and the log name it
         #[arg(value_parser = clap::value_parser!(i64).range(0..))]

@@ -81,7 +81,7 @@ pub enum Following {
 
 /// What others ask of the control thread.
 pub enum ControlCommand {
-    /// Tell `follower` everything from `from` on, as far back as it is remembered; returns the offset from which on nothing
+    /// Tell `follower` everything from `from` on, as far back as it is remembered; answers the offset from which on nothing
     /// will be missing.
     Follow {
         /// Where it wants to go on.
@@ -91,9 +91,9 @@ pub enum ControlCommand {
         /// Where the offset is answered.
         reply: SyncSender<Offset>,
     },
-    /// Return the live shares that use a profile, by share id, after `after`: a profile may have very many.
+    /// Answer the live shares that use a profile, by share id, behind `after`: a profile may have very many.
     SharesOfProfile {
-        /// Its slot in the graph.
+        /// The profile.
         profile: ProfileSlot,
         /// The last one known.
         after: Option<ShareId>,
@@ -102,7 +102,7 @@ pub enum ControlCommand {
         /// Where they are answered.
         reply: SyncSender<Vec<Touched>>,
     },
-    /// Return when each of these shares ended, if it is over.
+    /// Answer when each of these shares ended, if it is over.
     Ends {
         /// The shares.
         shares: Vec<ShareId>,
@@ -115,9 +115,9 @@ pub enum ControlCommand {
 
 /// What the control thread needs from outside.
 pub struct ControlPlane<L> {
-    /// The control topic, positioned after what `table` has folded.
+    /// The control topic, positioned behind what `table` has folded.
     pub log: L,
-    /// Everything before the log's position, folded.
+    /// The fold.
     pub table: ShareTable,
     /// The largest Kafka timestamp folded so far.
     pub control_time: TimestampMs,
@@ -163,7 +163,7 @@ impl<L: ControlLog> ControlPlane<L> {
         self.publish(self.log.position()?);
         while !self.stop.load(Ordering::Relaxed) {
             let polled = self.log.poll(POLL_WAIT, &mut records);
-            // What came before an error counts: the log's position is after it already, so it would never come again.
+            // What came before an error counts: the log's position is behind it already, so it would never come again.
             if !records.is_empty() {
                 newest = self.clock.boot();
             }
@@ -196,7 +196,7 @@ impl<L: ControlLog> ControlPlane<L> {
             }
             self.pass(&mut passed, &mut changes);
             if !changes.is_empty() {
-                // After the publish: whoever hears of a change finds it in the view.
+                // Behind the publish: whoever hears of a change finds it in the view.
                 let through = self.table.epoch();
                 let changes = Arc::new(Changes { through, ..std::mem::take(&mut changes) });
                 self.upserts.iter().for_each(|worker| worker.tell(&changes));
@@ -334,7 +334,7 @@ impl<L: ControlLog> ControlPlane<L> {
         unread.folded(record.offset, self.table.unreadable_offsets());
     }
 
-    /// Publishes the graph with the position read after everything that the poll handed out was folded. Returns the
+    /// Publishes the graph with the position read after everything that the poll handed out was folded. Answers the
     /// position if it has moved.
     fn publish_position(&mut self) -> Result<Option<Offset>, ConsumeError> {
         let position = self.log.position()?;

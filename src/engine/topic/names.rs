@@ -13,7 +13,7 @@ pub const STATE: &str = "sharecast.state";
 /// Compacted: what a mailer needs to know of each open invitation, by share id; a tombstone once it is closed.
 pub const INVITATIONS: &str = "sharecast.invitations";
 
-/// What is stored in the topics of an upsert stream: compacted, as many partitions as the stream's input.
+/// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
 pub fn standing_topic(stream: &StreamName) -> String {
     format!("sharecast.standing.{stream}")
 }
