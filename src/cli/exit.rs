@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// An exit code. A signal's (129, 130, 143) is the shell's to give, or `run`'s.
+/// An exit code. A signal's (130, 143) is the shell's to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

@@ -42,7 +42,7 @@ pub fn read_note(value: &[u8]) -> Option<OwedNote> {
     Some(OwedNote { tenant, from: Offset(from.parse().ok()?) })
 }
 
-/// One route's claim on one partition. It gets nothing newer of the partition until the claim is met.
+/// One route's claim on one partition.
 #[derive(Debug)]
 struct Claim {
     /// Everything from here on is owed.
