@@ -130,7 +130,7 @@ fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraf
     let until = Until::after(acting.patience()?);
     let single = Single { config, acting, token, id, source: acting.source(), kind, draft, until };
     single.check()?;
-    trial::batch_limit(config, until)?;
+    trial::reach_cluster(config, until)?;
     let is_written_untried = kind.is_written_untried(&single.draft.data);
     let may_be_known = acting.event_id.is_some() || acting.repeat.is_some();
     let name = may_be_known.then_some((single.source.as_str(), single.id.as_str()));

@@ -102,7 +102,7 @@ pub(super) struct Sent<'a> {
     pub(super) share: Option<&'a str>,
     /// The asset that it offers, where many are offered at once.
     pub(super) asset: Option<&'a str>,
-    /// Where it stands.
+    /// Where it is.
     pub(super) offset: Offset,
     /// Times that were given, as they were understood.
     pub(super) times: &'a [GivenTime],

@@ -180,7 +180,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// Takes a source in; answers its index.
+    /// Takes a source in; returns its index.
     pub(super) fn add_source(&mut self, name: String, text: Option<String>, secrets: Secrets) -> usize {
         self.sources.push(ConfigSource { name, text, secrets });
         self.sources.len() - 1

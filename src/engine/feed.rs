@@ -15,7 +15,7 @@ use crate::share::table::Touched;
 use crate::share::table::query::Due;
 use crate::time::TimestampMs;
 
-/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions anew.
+/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions again.
 const MOST_WAITING: usize = 10_000;
 
 /// What one control record led to, for those who follow the fold.
@@ -187,7 +187,7 @@ impl ChangeSender {
 }
 
 impl ChangeReceiver {
-    /// What was told since the last call, in order. Whoever loads the view behind this call has all of it in the view.
+    /// What was told since the last call, in order. Whoever loads the view after this call has all of it in the view.
     pub fn next(&self) -> Option<Arc<Changes>> {
         self.changes.try_recv().ok()
     }

@@ -150,7 +150,7 @@ impl Literal {
     }
 }
 
-/// Calls `each` with every value selected until it answers false; false then. Each segment goes one level down, so
+/// Calls `each` with every value selected until it returns false; false then. Each segment goes one level down, so
 /// that recursion is bounded by the tape's depth.
 fn visit(segments: &[Segment], text: &[u8], tape: &Tape, node: NodeIndex, each: &mut impl FnMut(NodeIndex) -> bool) -> bool {
     let Some((segment, rest)) = segments.split_first() else { return each(node) };

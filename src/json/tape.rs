@@ -64,9 +64,9 @@ impl NodeKind {
 pub(crate) struct TapeEntry {
     /// Its first byte.
     pub(crate) start: u32,
-    /// Behind its last byte; while a container is open, the runs of blanks counted before it.
+    /// After its last byte; while a container is open, the runs of blanks counted before it.
     pub(crate) end: u32,
-    /// The entry behind the last one inside it; while a container is open, the container around it.
+    /// The entry after the last one inside it; while a container is open, the container around it.
     pub(crate) next: u32,
     pub(crate) name: MemberName,
     pub(crate) kind: NodeKind,

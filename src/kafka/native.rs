@@ -130,7 +130,7 @@ impl Event {
         }
     }
 
-    /// The failed ones among the reports of a `Reports` event: topic, code, offset-free. Answers how many there were.
+    /// The failed ones among the reports of a `Reports` event: topic, code, offset-free. Returns how many there were.
     pub(super) fn failed_reports(&self, mut each: impl FnMut(&str, Code)) {
         loop {
             // SAFETY: null at the end, or a message that the event owns; its topic handle is valid while it is.
@@ -205,7 +205,7 @@ impl<'e> Fetched<'e> {
         let has = unsafe { rd::rd_kafka_message_headers(self.0, &raw mut headers) } == rd::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
         (0..).map_while(move |index| {
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            // SAFETY: the headers live as long as the message; past the last one it answers an error and sets nothing.
+            // SAFETY: the headers live as long as the message; past the last one it returns an error and sets nothing.
             unsafe {
                 let found = has
                     && rd::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size)

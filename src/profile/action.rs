@@ -36,7 +36,7 @@ pub(crate) enum Mask {
     KeepFirst(usize),
 }
 
-/// What a constant is to the transforms behind it.
+/// What a constant is to the transforms after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConstKind {
     Number,

@@ -17,7 +17,7 @@ use crate::time::Period;
 pub struct SpecError {
     /// What is wrong and what to write instead.
     pub what: String,
-    /// Where it stands.
+    /// Where it is.
     pub place: TextPosition,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct ActionContext<'a> {
     pub(super) unescaped: &'a mut String,
 }
 
-/// Appends what `action` makes of a value written as `json`, and answers what that is; none drops the member.
+/// Appends what `action` makes of a value written as `json`, and returns what that is; none drops the member.
 pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match action {
         Action::Round(places) => {

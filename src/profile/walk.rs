@@ -33,7 +33,7 @@ pub(super) struct Scratch {
 #[derive(Debug)]
 pub(super) struct RenamedMember {
     pub(super) member: NodeIndex,
-    /// What was written for it, its comma behind it; nothing for an identity member that is not shown.
+    /// What was written for it, its comma after it; nothing for an identity member that is not shown.
     pub(super) from: Mark,
     pub(super) to: Mark,
     /// The rename that named it.

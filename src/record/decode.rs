@@ -18,7 +18,7 @@ use crate::time::{Period, TimestampMs, TimestampNs};
 pub struct ReadRules {
     /// `max_record_bytes`: a longer value is `too_large`.
     pub max_record_bytes: usize,
-    /// `max_future`: how far an event time may lie behind now.
+    /// `max_future`: how far an event time may lie after now.
     pub max_future: Period,
 }
 
@@ -116,7 +116,7 @@ fn the_header<'r>(role: Role, name: &[u8], headers: impl Iterator<Item = (&'r [u
     first.ok_or(role.missing())
 }
 
-/// Step 2: has the value parsed, if it is a JSON object of allowed size. Answers the value's bytes.
+/// Step 2: has the value parsed, if it is a JSON object of allowed size. Returns the value's bytes.
 pub fn load<'r, 't>(
     value: Option<&'r [u8]>,
     rules: &ReadRules,

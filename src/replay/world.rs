@@ -1,4 +1,4 @@
-//! The state of a replay: the table, the clock, what stands, and what waits.
+//! The state of a replay: the table, the clock, what is stored, and what waits.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

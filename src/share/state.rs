@@ -1,6 +1,6 @@
 //! The words of a share's life (docs/rules/shares.md#life): states, reasons, permissions, who holds a pause.
 
-/// Where a share stands in its life.
+/// Where a share is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {

@@ -1,4 +1,4 @@
-//! What stands in targets' topics, as `sharecast.standing.<stream>` keeps it (docs/rules/upserts.md#what-is-stored): one record a place,
+//! What is stored in targets' topics, as `sharecast.standing.<stream>` keeps it (docs/rules/upserts.md#what-is-stored): one record a place,
 //! written in the same transaction as the document or the tombstone.
 
 use sha2::{Digest as _, Sha256};
@@ -34,11 +34,11 @@ pub struct StandingEntry {
     pub owner: TenantId,
     /// Its asset, in the owner's words.
     pub asset: AssetId,
-    /// Whose topic it stands in.
+    /// Whose topic it is stored in.
     pub target: TenantId,
     /// Where its document lies in the input partition.
     pub offset: Offset,
-    /// What was written.
+    /// Of the projected bytes without `_share`: an equal document is not written again.
     pub digest: Digest,
     /// The epoch it was released under.
     pub epoch: Epoch,

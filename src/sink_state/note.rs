@@ -1,4 +1,4 @@
-//! What stands beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
+//! What is stored beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
 //! (docs/rules/upserts.md#what-is-stored).
 
 use std::collections::BTreeSet;
@@ -12,14 +12,14 @@ use crate::time::TimestampMs;
 /// Kafka takes 4096 bytes.
 const MAX_BYTES: usize = 3_500;
 
-/// By the graph of `epoch`, at `time`, no document stands any more that must not, but for targets that are owed.
+/// By the graph of `epoch`, at `time`, no document is stored any more that must not be, but for targets that are owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconciled {
-    /// The graph's epoch.
+    /// The graph's epoch. What had ended by then is taken back from every target that is not in `owed`.
     pub epoch: Epoch,
     /// The decision's time. Whoever takes the partition over goes on at neither an older graph nor an earlier time.
     pub time: TimestampMs,
-    /// Targets whose topics do not take anything at the moment: of these it is not said.
+    /// Targets whose topics do not take anything at the moment: for these the note promises nothing.
     pub owed: BTreeSet<TenantId>,
 }
 

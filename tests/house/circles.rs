@@ -6,8 +6,7 @@ use super::assert_only_known;
 use super::sources::{Source, Strings, code_of, read};
 
 /// Modules that import from one another today, by a shorter or longer way. Each circle is to be opened.
-const CIRCLES: &[&str] = &[
-];
+const CIRCLES: &[&str] = &[];
 
 type Module = Vec<String>;
 

@@ -127,7 +127,7 @@ impl Stage {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
     }
 
-    /// Does what the command line says, as the command would, and answers the event's offset in the control topic.
+    /// Does what the command line says, as the command would, and returns the event's offset in the control topic.
     pub(super) fn act(&mut self, line: &str) -> Result<Offset, Halt> {
         let id = WriteToken::new(random().map_err(Halt::broken)?).event_id();
         let (acting, draft) = draft_of(line)?;
@@ -136,7 +136,7 @@ impl Stage {
         self.writer.append(&event).map_err(Halt::broken)
     }
 
-    /// Has the first machine report a fault; answers the record as it was sent.
+    /// Has the first machine report a fault; returns the record as it was sent.
     pub(super) fn fault(&mut self) -> Result<Vec<u8>, Halt> {
         self.fleet.fault_wanted.store(true, Ordering::Relaxed);
         self.faults.recv_timeout(PATIENCE).map_err(|_| Halt::broken("the fleet has stopped"))
@@ -173,7 +173,7 @@ impl Stage {
         self.stop.load(Ordering::Relaxed) || self.engine.is_finished()
     }
 
-    /// Ends everything in order and answers whether each part ended well.
+    /// Ends everything in order and returns whether each part ended well.
     pub(super) fn end(self) -> Result<(), Halt> {
         self.stop.store(true, Ordering::Relaxed);
         let fleet = self.fleet.join();
@@ -189,7 +189,7 @@ impl Stage {
     }
 }
 
-/// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins anew.
+/// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins again.
 fn configuration(bootstrap: &str, snapshot: &str) -> Result<Config, Halt> {
     let text = format!(
         "streams: {{ telemetry: {{ mode: append, topic: {RAW_TOPIC}, tenant: $.tenant, asset: $.asset, time: $.ts }} }}\n\

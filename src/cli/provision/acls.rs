@@ -20,7 +20,7 @@ pub(super) struct Principals {
     pub(super) tenants: Vec<(TenantId, String)>,
 }
 
-/// The arguments of one call of `kafka-acls`, behind `--bootstrap-server`.
+/// The arguments of one call of `kafka-acls`, after `--bootstrap-server`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AclCall(Vec<String>);
 

@@ -48,7 +48,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let source = acting.source();
     let run = Run { source: &source, kind, batch: batch.as_deref() };
     let until = Until::after(acting.patience()?);
-    trial::batch_limit(config, until)?;
+    trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
     let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
@@ -115,7 +115,7 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
         let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         eprintln!(
             "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
-             line, and behind a tab its id at the target",
+             line, and after a tab its id at the target",
             first.place,
             shown(&first.id)
         );

@@ -1,10 +1,10 @@
 //! `share revoke --wait`: until the cut is certain (docs/rules/fence.md#being-certain).
 //!
-//! It is certain when the hard bound is over, or sooner when every worker that can commit anything has said that it decides by a
-//! graph that has the revoke (`engine::report`). Who can commit anything is who is in the group, and this is why:
+//! It is certain when the hard bound is over, or sooner when every worker that can commit anything has reported that it decides by a
+//! graph that has the revoke (`engine::fence::epoch_report`). Who can commit anything is who is in the group, and this is why:
 //!
 //! - Who is not a member cannot send offsets, and without them no transaction commits (docs/rules/exactly-once.md#group-metadata).
-//! - A member leaves in order behind its last transaction. What a client thread that hangs leaves behind it leaves after
+//! - A member leaves in order after its last transaction. What a client thread that hangs leaves behind it leaves after
 //!   `max.poll.interval.ms`, and a silent process is put out after `session.timeout.ms`. The configuration keeps both above
 //!   `transaction.timeout.ms`; with `MARGIN` besides, the broker has aborted whatever such a member had open before it is out of the
 //!   group. Where the session is shorter than that, a frozen process could wake as nobody's member and commit what it decided long

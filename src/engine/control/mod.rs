@@ -42,7 +42,6 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
 
-
 /// What the control thread needs from outside.
 pub struct ControlPlane<L> {
     /// The control topic, positioned behind what `table` has folded.

@@ -31,7 +31,7 @@ pub enum Broken {
     EndFell {
         /// Its end.
         end: Offset,
-        /// Where the fold stands.
+        /// Where the fold is.
         position: Offset,
     },
     /// Records were dropped that have not been folded.
@@ -42,7 +42,7 @@ pub enum Broken {
     StartRose {
         /// Its first offset.
         start: Offset,
-        /// Where the fold stands.
+        /// Where the fold is.
         position: Offset,
     },
 }

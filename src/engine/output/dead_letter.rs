@@ -30,7 +30,7 @@ pub struct OwnedDeadLetter {
     pub topic: String,
     /// Its partition.
     pub partition: i32,
-    /// The offset there.
+    /// The offset there: with topic and partition it names the record for good.
     pub offset: Offset,
     /// The input's Kafka timestamp.
     pub timestamp: TimestampMs,

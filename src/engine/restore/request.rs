@@ -18,7 +18,7 @@ use crate::transport::{Batch, ConsumeError, SourcePartition};
 pub struct Assignment {
     /// The partition.
     pub partition: SourcePartition,
-    /// Told apart by this.
+    /// Its generation: what was read for another one is dropped.
     pub life: u64,
     /// Raised when nobody wants it any more.
     pub cancelled: Arc<AtomicBool>,
@@ -73,7 +73,7 @@ impl RestoreRequest {
 pub struct RestoreEvent {
     /// The partition.
     pub partition: SourcePartition,
-    /// The ticket's.
+    /// The generation it was read for; a worker drops it if it holds the partition in another one.
     pub life: u64,
     /// What was read.
     pub what: RestorePayload,
@@ -88,7 +88,7 @@ pub enum RestorePayload {
         /// Whether there is such a note.
         was_begun: bool,
     },
-    /// Where the partition stands.
+    /// Where the partition is.
     Loaded(Box<Loaded>),
     /// Documents, or records that were taken for some.
     Documents {
@@ -104,11 +104,11 @@ pub enum RestorePayload {
     Again {
         /// The route.
         route: RouteIndex,
-        /// From here on.
+        /// The offset that was asked for.
         from: Offset,
         /// The records.
         records: Batch,
-        /// What follows behind them.
+        /// The offset after the last one, where the log goes on.
         behind: Offset,
     },
     /// What a gap holds.
@@ -120,17 +120,17 @@ pub enum RestorePayload {
 /// A partition as it was read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Where reading goes on.
+    /// The committed offset, or where it is begun.
     pub position: Offset,
-    /// What the last owner noted.
+    /// What the last owner noted; `Reconciled::NOTHING` where the note is missing or not ours: then all is looked at.
     pub note: Reconciled,
-    /// Where the documents lie.
+    /// The newest offset of each asset that has a value, before `position` where there is one.
     pub documents: FxHashMap<AssetHash, Offset>,
-    /// What stands.
+    /// The entries of its standing partition that are not null.
     pub standing: Vec<FoundEntry>,
 }
 
-/// A document that stands.
+/// A document that is stored.
 #[derive(Debug, Clone)]
 pub struct FoundEntry {
     /// The share that wrote it.
@@ -139,7 +139,7 @@ pub struct FoundEntry {
     pub owner: TenantId,
     /// Which.
     pub asset: AssetId,
-    /// Where it stands, and which document it is.
+    /// Where it is, and which document it is.
     pub stood: SinkEntry,
     /// When it was written.
     pub written_at: TimestampMs,

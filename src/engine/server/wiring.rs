@@ -65,7 +65,7 @@ pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakePro
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 
-/// The control offset from which on status documents are to be written, if that can be said at once.
+/// The control offset from which on status documents are to be written, if that is known at once.
 pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Offset> {
     let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).ok()?;
     let answer = committed.ask(&[(&config.control.topic, CONTROL_PARTITION.partition)], STATUS_POSITION_WAIT).ok()?;
@@ -162,7 +162,7 @@ fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upser
     Upserts::new(rules, secret, Arc::clone(&config.streams), gates, hearing, commands)
 }
 
-/// What stands beside the offsets of upsert inputs.
+/// What is stored beside the offsets of upsert inputs.
 pub(super) struct KafkaProgress {
     kafka: KafkaSettings,
     streams: Arc<[Stream]>,

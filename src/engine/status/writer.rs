@@ -81,14 +81,14 @@ impl StatusDocuments {
         self.next
     }
 
-    /// Begins anew at this offset.
+    /// Begins again at this offset.
     pub fn restart(&mut self, next: Offset) {
         self.pending.clear();
         self.next = next;
     }
 
-    /// A new producer goes on at `committed`, and has seen no topic yet. Answers whether what is pending is of use to it, which
-    /// `is_continued` must allow: whoever added it goes on behind it. It is if nothing is missing in it from there on; the
+    /// A new producer goes on at `committed`, and has seen no topic yet. Returns whether what is pending is of use to it, which
+    /// `is_continued` must allow: whoever added it goes on after it. It is if nothing is missing in it from there on; the
     /// outcome of the last transaction may have been unknown.
     pub fn take_over(&mut self, committed: Offset, is_continued: bool) -> bool {
         self.routes.forget_seen();

@@ -149,7 +149,7 @@ impl Upserts {
         let RestoreEvent { partition, life, what } = news;
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else { return };
         match what {
-            // Reading that failed behind this is begun anew and tells it once more: the partition may have gone on since.
+            // Reading that failed after this is begun again and tells it once more: the partition may have gone on since.
             RestorePayload::Loaded(loaded) if matches!(held.state, PartitionPhase::Loading) => held.state = PartitionPhase::Loaded(loaded),
             RestorePayload::Loaded(_) => {}
             RestorePayload::Documents { records, fetched } => self.arrived.push(partition, life, records, fetched),
@@ -214,7 +214,7 @@ impl Upserts {
         !self.queue.is_empty() || self.arrived.iter().next().is_some() || self.partitions.iter().any(|held| !held.in_flight.is_empty())
     }
 
-    /// Everything in hand is to be read anew: it is not known what was committed, or what has changed.
+    /// Everything in hand is to be read again: it is not known what was committed, or what has changed.
     pub fn forget(&mut self) -> Vec<SourcePartition> {
         let partitions = self.held();
         if !partitions.is_empty() {
@@ -245,7 +245,7 @@ impl Upserts {
         self.reopened_here.clear();
     }
 
-    /// Answers how many documents that is.
+    /// Returns how many documents that is.
     fn write_again_to(&mut self, tenant: &TenantId, stream: StreamIndex) -> usize {
         self.owed.forget_letters();
         let mut count = 0;
@@ -276,7 +276,7 @@ impl Upserts {
         self.owed.len()
     }
 
-    /// How many documents stand, by this worker's count.
+    /// How many documents are stored, by this worker's count.
     pub fn standing(&self) -> usize {
         self.partitions.iter().filter_map(UpsertPartition::active).map(PartitionState::standing).sum()
     }

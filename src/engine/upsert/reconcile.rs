@@ -122,7 +122,7 @@ impl Reconciler {
         }
     }
 
-    /// Writes the document at hand unless it stands already.
+    /// Writes the document at hand unless it is stored already.
     fn put(&mut self, held: &mut UpsertPartition, subject: Subject<'_, '_>, put: Put<'_>, document: AtHand<'_>, now: &mut Now<'_>) {
         let source = held.source();
         let (grant, owner, epoch) = (put.grant, subject.identity.tenant, now.view.graph.epoch());
@@ -169,7 +169,7 @@ impl Reconciler {
         }
     }
 
-    /// A tombstone where a document of the share stands.
+    /// A tombstone where a document of the share is stored.
     pub(super) fn clear(&mut self, source: SourcePartition, work: Work, stood: &SinkEntry, time: TimestampMs, routes: &mut Routes) {
         let route = self.route(source, &stood.target, routes);
         let key = &mut self.key;

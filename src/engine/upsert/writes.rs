@@ -1,4 +1,4 @@
-//! What one transaction writes for upsert streams: a document or a tombstone for a target, and with it what stands now.
+//! What one transaction writes for upsert streams: a document or a tombstone for a target, and with it what is stored now.
 
 use rustc_hash::FxHashSet;
 

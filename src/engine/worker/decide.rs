@@ -127,7 +127,7 @@ impl<'a> Deciding<'a> {
         Self { decider, graph, now, streams: &settings.streams, sink, max_routes: settings.max_routes }
     }
 
-    /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
+    /// Whether another record fits the transaction: it ends after the record that met the last of `batch.max_routes`.
     pub fn has_room(&self) -> bool {
         self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
     }

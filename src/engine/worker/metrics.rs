@@ -157,7 +157,7 @@ impl WorkerMetrics {
         self.claims = claims as f64;
     }
 
-    /// So many documents stand in tenants' topics, due to this worker's partitions.
+    /// So many documents are in tenants' topics, due to this worker's partitions.
     pub fn standing(&mut self, documents: usize) {
         gauge!("sharecast_documents_standing").increment(documents as f64 - self.documents);
         self.documents = documents as f64;
@@ -199,7 +199,7 @@ impl WorkerMetrics {
         aborted(cause, 1);
     }
 
-    /// A route was opened or has closed.
+    /// A route failed, or takes records again.
     pub fn route_open(&mut self, route: RouteIndex, tenant: &str, is_open: bool) {
         let was_open = self.open_routes.contains_key(&route);
         if is_open && !was_open {

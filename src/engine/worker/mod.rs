@@ -51,7 +51,7 @@ pub struct Worker<C, P> {
     pub(super) shared: Shared,
     pub(super) consumer: C,
     pub(super) producer: P,
-    /// Makes the producer anew after it failed for good.
+    /// Makes the producer again after it failed for good.
     pub(super) make_producer: MakeProducer<P>,
     decider: Decider,
     pub(super) routes: Routes,
@@ -85,7 +85,7 @@ pub struct Worker<C, P> {
     pub(super) desk: Box<dyn Restore>,
     /// Upsert streams, if any are configured.
     pub(super) upserts: Option<Upserts>,
-    /// Where append partitions are read on, and what open routes are owed of them with `on_route_failure: wait`.
+    /// Where append partitions are read on, and what failed routes are owed of them with `on_route_failure: wait`.
     pub(super) owed: Redelivery,
     /// In a batch with records of upsert streams, the last one of each asset.
     last: FxHashMap<(SourcePartition, AssetHash), Offset>,
@@ -169,7 +169,7 @@ where
     /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
     pub fn run(mut self) -> Result<(), WorkerError> {
         loop {
-            // No transaction is open here, and each one to come loads the view anew, which only goes forward.
+            // No transaction is open here, and each one to come loads the view again, which only goes forward.
             self.saying.set_min_epoch(self.shared.live.load().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
@@ -204,7 +204,7 @@ where
         }
     }
 
-    /// One transaction: from the batch in hand to a commit. Answers how many records it covers.
+    /// One transaction: from the batch in hand to a commit. Returns how many records it covers.
     fn transact(&mut self) -> Result<usize, TxError> {
         let started = self.shared.clock.boot();
         // Everything below uses this one graph and this one time.
@@ -346,7 +346,7 @@ fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, W
     }
 }
 
-/// Decides again what routes are owed that may be written to, up to where the batch begins. Answers how many records that took.
+/// Decides again what routes are owed that may be written to, up to where the batch begins. Returns how many records that took.
 fn decide_again(
     owed: &mut Redelivery,
     deciding: &mut Deciding<'_>,

@@ -55,7 +55,7 @@ where
         self.producer.commit().map_err(|e| TxError::Failed(e, TxStage::Commit))
     }
 
-    /// Documents and tombstones of upsert streams, each with what stands from now on.
+    /// Documents and tombstones of upsert streams, each with what is stored from now on.
     fn write_upserts(&mut self, now: BootTime) -> Result<(), TxError> {
         let Some(upserts) = &self.upserts else { return Ok(()) };
         for (write, bytes) in upserts.writes() {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 impl<'a> Walk<'a> {
     /// Writes what an object shows inside; true if that is something. All members are written first, each with a comma
-    /// behind it, and those that lose their name to another are taken out again.
+    /// after it, and those that lose their name to another are taken out again.
     pub(super) fn renamed_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
         let (first_piece, first_arrival) = (self.scratch.pieces.len(), self.scratch.arrivals.len());
         self.template.flush(self.text);

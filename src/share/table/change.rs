@@ -72,7 +72,7 @@ impl ShareTable {
         number
     }
 
-    /// The same for a share that is in the slab already.
+    /// The same for a share that is in the arena already.
     pub(crate) fn index_share(&mut self, number: ShareNumber) {
         let share = &self.shares[number.0];
         let (hash, state) = (hash_of(&[share.id.as_str()]), share.state);

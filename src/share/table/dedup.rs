@@ -16,11 +16,11 @@ const CHUNK: usize = if cfg!(test) { 4 } else { 1024 };
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRepeat {
-    /// Nothing.
+    /// No event of this source and id is remembered: it is folded.
     New,
-    /// It was there.
+    /// The same event was there: it changes nothing.
     Same,
-    /// Another one of this name was there.
+    /// Another event of this source and id was there: `id_reused`.
     Other,
 }
 
@@ -70,7 +70,7 @@ impl EventDedup {
         self.restore(DedupEntry { event, time: now });
     }
 
-    /// Puts an entry behind the others; one of the same event before it is forgotten.
+    /// Puts an entry after the others; one of the same event before it is forgotten.
     pub(crate) fn restore(&mut self, entry: DedupEntry) {
         let name = entry.event.name;
         if let Some(forgotten) = self.find(name) {

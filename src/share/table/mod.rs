@@ -1,4 +1,7 @@
 //! The fold of all control events.
+//!
+//! `change` carries a decided transition out; `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query` is what may
+//! be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
 
 pub(crate) mod shares;
 pub(crate) mod partnerships;
@@ -109,7 +112,7 @@ pub struct ShareTable {
     /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
     pub(crate) assets: ChunkedVec<AssetId>,
     pub(crate) shares: ChunkedVec<Share>,
-    /// Shares by id.
+    /// Shares by id. None is ever removed, so no id is free again.
     pub(crate) by_id: Index,
     /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
     pub(crate) places: Index,

@@ -161,7 +161,7 @@ impl ShareTable {
         found
     }
 
-    /// The live shares that use a profile, by share id, at most `limit` of those behind `after`.
+    /// The live shares that use a profile, by share id, at most `limit` of those after `after`.
     pub fn shares_of_profile(&self, slot: ProfileSlot, after: Option<&ShareId>, limit: usize) -> Vec<Touched> {
         if slot.0 >= self.profiles.len() {
             return Vec::new();
