@@ -1,6 +1,6 @@
 //! The fence (docs/rules/fence.md): a batch is decided, and a transaction committed, only if the batch's view is fresh.
 //!
-//! Pure: times are arguments. `control.rs` and the probe's thread feed it, the workers ask it twice a batch.
+//! Pure: times are arguments. `control` and the probe's thread feed it, the workers ask it twice a batch.
 
 pub(crate) mod metrics;
 pub mod probe;

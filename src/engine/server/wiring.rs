@@ -18,10 +18,10 @@ use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
 use crate::engine::upsert::gate::{Gates, Progress};
 use crate::engine::upsert::reconcile::UpsertRules;
+use crate::engine::worker::Worker;
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
-use crate::engine::worker::{Aside, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
@@ -121,8 +121,7 @@ pub(super) fn make_worker(
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
     let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
     let upserts = upserts.map(|parts| make_upserts(config, names, parts));
-    let aside = Aside { desk, upserts };
-    Ok(Worker::new(settings, shared, join, make_producer, decider, aside, metrics)?)
+    Ok(Worker::new(settings, shared, join, make_producer, decider, desk, upserts, metrics)?)
 }
 
 /// What a worker's upsert streams need of the rest of the engine.
