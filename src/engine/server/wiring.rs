@@ -18,10 +18,10 @@ use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
 use crate::engine::upsert::gate::{Gates, Progress};
 use crate::engine::upsert::reconcile::UpsertRules;
+use crate::engine::worker::{MakeProducer, Worker};
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
-use crate::engine::worker::{Aside, MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
@@ -49,7 +49,6 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
 pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
-
 pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || {
@@ -65,7 +64,7 @@ pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakePro
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 
-/// The control offset from which on status documents are to be written, if that is known at once.
+/// The control offset from which on status documents are to be written, if that can be said at once.
 pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Offset> {
     let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).ok()?;
     let answer = committed.ask(&[(&config.control.topic, CONTROL_PARTITION.partition)], STATUS_POSITION_WAIT).ok()?;
@@ -119,8 +118,7 @@ pub(super) fn make_worker(
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
     let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
     let upserts = upserts.map(|parts| make_upserts(config, names, parts));
-    let aside = Aside { desk, upserts };
-    Ok(Worker::new(settings, shared, join, make_producer, decider, aside, metrics)?)
+    Ok(Worker::new(settings, shared, join, make_producer, decider, desk, upserts, metrics)?)
 }
 
 /// What a worker's upsert streams need of the rest of the engine.
@@ -162,7 +160,7 @@ fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upser
     Upserts::new(rules, secret, Arc::clone(&config.streams), gates, hearing, commands)
 }
 
-/// What is stored beside the offsets of upsert inputs.
+/// What stands beside the offsets of upsert inputs.
 pub(super) struct KafkaProgress {
     kafka: KafkaSettings,
     streams: Arc<[Stream]>,

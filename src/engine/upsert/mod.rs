@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
+use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
 pub use self::now::Now;
@@ -42,7 +43,7 @@ use crate::engine::restore::request::{RestoreEvent, RestorePayload, RestoreReque
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
-use crate::sink_state::partition::PartitionState;
+use crate::sink_state::partition::{AssetHash, PartitionState};
 use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
@@ -58,6 +59,8 @@ pub struct Upserts {
     lives: u64,
     arrived: ArrivedDocuments,
     owed: OwedShares,
+    /// In the batch in hand, the last record of each asset.
+    last: FxHashMap<(SourcePartition, AssetHash), Offset>,
     /// Routes of documents that were found standing: their topics are looked at once, for they may be new ones of the name.
     unseen: BTreeSet<RouteIndex>,
     reconciler: Reconciler,
@@ -83,6 +86,7 @@ impl Upserts {
             lives: 0,
             arrived: ArrivedDocuments::default(),
             owed: OwedShares::default(),
+            last: FxHashMap::default(),
             unseen: BTreeSet::new(),
             reconciler: Reconciler::new(rules, mask_secret, streams, Arc::clone(&gates)),
             gates,

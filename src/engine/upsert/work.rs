@@ -205,8 +205,24 @@ impl Upserts {
         }
     }
 
-    /// Whose record it is, for the one who looks for the last of each asset.
-    pub fn asset_of(&self, record: &Record<'_>) -> Option<AssetHash> {
+    /// Of a batch's records the last one of each asset is the one that counts.
+    pub fn find_last<'r>(&mut self, records: impl Iterator<Item = Record<'r>>) {
+        self.last.clear();
+        for record in records {
+            if self.is_upsert(record.source)
+                && let Some(asset) = self.asset_of(&record)
+            {
+                self.last.insert((record.source, asset), record.offset);
+            }
+        }
+    }
+
+    /// Whether this record is the last one of its asset in the batch.
+    pub fn is_last(&self, record: &Record<'_>) -> bool {
+        self.asset_of(record).is_some_and(|asset| self.last.get(&(record.source, asset)) == Some(&record.offset))
+    }
+
+    fn asset_of(&self, record: &Record<'_>) -> Option<AssetHash> {
         let stream = &self.reconciler.streams[usize::from(record.source.stream.0)];
         document::identity(stream, record.key, record.headers.iter()).ok()?.map(AssetHash::of)
     }

@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 
+use crate::clock::BootTime;
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::upsert::Now;
 use crate::engine::worker::settings::WorkerSettings;
 use crate::id::{Offset, StreamIndex};
+use crate::live::View;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
-use crate::share::graph::ShareGraph;
 use crate::time::TimestampMs;
-use crate::transport::{Record, SourcePartition};
+use crate::transport::{InputOffset, Record, SourcePartition};
 
 /// What a batch's decisions came to, for the metrics.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,9 +24,20 @@ pub struct Tally {
     pub suppressed: [u64; Suppressed::ALL.len()],
 }
 
+/// What the transaction under way is to write, and what it covers.
+#[derive(Debug, Default)]
+pub(super) struct TxDraft {
+    pub(super) outbox: Outbox,
+    /// The next offset of each partition.
+    pub(super) offsets: Vec<InputOffset>,
+    /// The one record that it is about, if it is only one.
+    pub(super) sole_record: Option<RecordOrigin>,
+    marks: RouteMarks,
+}
+
 /// Which routes one transaction has met, without clearing a list for each.
 #[derive(Debug, Default)]
-pub struct RouteMarks {
+struct RouteMarks {
     generation: u64,
     /// The generation in which each route was last met.
     met: Vec<u64>,
@@ -48,10 +61,15 @@ impl RouteMarks {
 }
 
 /// The decisions of one transaction.
-pub struct Deciding<'a> {
+pub(super) struct Deciding<'a> {
     decider: &'a mut Decider,
-    graph: &'a ShareGraph,
+    view: &'a View,
     now: TimestampMs,
+    boot: BootTime,
+    offsets: &'a mut Vec<InputOffset>,
+    sole_record: &'a mut Option<RecordOrigin>,
+    /// How many records were decided.
+    count: usize,
     streams: &'a [Stream],
     sink: Sink<'a>,
     max_routes: usize,
@@ -110,59 +128,86 @@ impl Sink<'_> {
 const MAX_OUTBOX_BYTES: usize = 256 << 20;
 
 impl<'a> Deciding<'a> {
-    /// Empties the outbox and begins with the first record.
-    pub fn begin(
+    /// Empties the draft and begins with the first record.
+    pub(super) fn begin(
         decider: &'a mut Decider,
-        graph: &'a ShareGraph,
-        now: TimestampMs,
+        view: &'a View,
+        (now, boot): (TimestampMs, BootTime),
         settings: &'a WorkerSettings,
         routes: &'a mut Routes,
-        outbox: &'a mut Outbox,
-        marks: &'a mut RouteMarks,
+        draft: &'a mut TxDraft,
     ) -> Self {
+        let TxDraft { outbox, offsets, sole_record, marks } = draft;
         outbox.clear();
         marks.begin();
+        offsets.clear();
+        *sole_record = None;
         let nowhere = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
         let sink = Sink { settings, routes, outbox, marks, tally: Tally::default(), origin: nowhere, passed: Vec::new() };
-        Self { decider, graph, now, streams: &settings.streams, sink, max_routes: settings.max_routes }
+        Self { decider, view, now, boot, offsets, sole_record, count: 0, streams: &settings.streams, sink, max_routes: settings.max_routes }
     }
 
-    /// Whether another record fits the transaction: it ends after the record that met the last of `batch.max_routes`.
-    pub fn has_room(&self) -> bool {
+    /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
+    pub(super) fn has_room(&self) -> bool {
         self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
     }
 
     /// Decides one record; what follows from it is in the outbox.
-    pub fn decide(&mut self, record: &Record<'_>) {
+    pub(super) fn decide(&mut self, record: &Record<'_>) {
         let stream = &self.streams[usize::from(record.source.stream.0)];
         self.sink.origin = RecordOrigin { source: record.source, offset: record.offset };
+        self.meet(self.sink.origin);
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         self.sink.note_passed(record);
-        match self.decider.append(stream, input, self.graph, self.now, &mut self.sink) {
+        match self.decider.append(stream, input, &self.view.graph, self.now, &mut self.sink) {
             Ok(()) => {}
             Err(Stopped::Sink(never)) => match never {},
             Err(Stopped::Unreadable(refusal)) => self.sink.outbox.letters.push(OwnedDeadLetter::of_input(stream, record, &refusal)),
         }
+        note_offset(self.offsets, record.source, Offset(record.offset.0 + 1));
     }
 
     /// Decides a record again for one route alone, by today's graph and time. What cannot be read was a dead letter the first time.
-    pub fn decide_again(&mut self, record: &Record<'_>, route: RouteIndex) {
+    pub(super) fn decide_again(&mut self, record: &Record<'_>, route: RouteIndex) {
         let stream = &self.streams[usize::from(record.source.stream.0)];
         self.sink.origin = RecordOrigin { source: record.source, offset: record.offset };
+        self.meet(self.sink.origin);
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         self.sink.note_passed(record);
         self.sink.outbox.is_again = true;
-        let _ = self.decider.append(stream, input, self.graph, self.now, &mut AgainSink { sink: &mut self.sink, route });
+        let _ = self.decider.append(stream, input, &self.view.graph, self.now, &mut AgainSink { sink: &mut self.sink, route });
         self.sink.outbox.is_again = false;
     }
 
-    /// Routes and dead letters, for what is decided beside the append streams.
-    pub fn aside(&mut self) -> (&mut Routes, &mut Vec<OwnedDeadLetter>) {
-        (self.sink.routes, &mut self.sink.outbox.letters)
+    /// A record is decided, here or by its upsert stream.
+    pub(super) fn meet(&mut self, origin: RecordOrigin) {
+        self.count += 1;
+        *self.sole_record = (self.count == 1).then_some(origin);
+    }
+
+    /// The same transaction as upsert streams see it.
+    pub(super) fn now(&mut self) -> Now<'_> {
+        Now {
+            view: self.view,
+            time: self.now.moment(),
+            boot: self.boot,
+            routes: self.sink.routes,
+            letters: &mut self.sink.outbox.letters,
+            max_routes: self.max_routes,
+        }
+    }
+
+    pub(super) fn routes(&self) -> &Routes {
+        self.sink.routes
+    }
+
+    /// When the transaction began.
+    pub(super) fn boot(&self) -> BootTime {
+        self.boot
     }
 
     /// What the decisions came to.
-    pub fn finish(self) -> Tally {
+    pub(super) fn finish(self) -> Tally {
         self.sink.tally
     }
 }
@@ -186,5 +231,13 @@ impl Decisions for Sink<'_> {
     fn suppressed(&mut self, reason: Suppressed, count: u32) {
         let place = Suppressed::ALL.iter().position(|r| *r == reason).unwrap_or_default();
         self.tally.suppressed[place] += u64::from(count);
+    }
+}
+
+fn note_offset(offsets: &mut Vec<InputOffset>, partition: SourcePartition, next: Offset) {
+    // Records of one partition come in runs, so the last entry is nearly always the one.
+    match offsets.iter_mut().rev().find(|noted| noted.partition == partition) {
+        Some(noted) => noted.next = next,
+        None => offsets.push(InputOffset::new(partition, next)),
     }
 }

@@ -1,16 +1,16 @@
-//! The input side of a batch: polling, and what a poll says about the worker's partitions
+//! How a worker comes by its batch: polling, what a poll says about its partitions, and what was read of them besides
 //! (docs/rules/exactly-once.md#where-a-partition-begins).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::engine::restore::request::{RestoreEvent, RestorePayload};
-use crate::engine::upsert::Upserts;
+use crate::engine::restore::request::RestoreEvent;
 use crate::engine::worker::Worker;
+use crate::engine::worker::catch_up::AfterRestore;
 use crate::engine::worker::error::WorkerError;
-use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, TransactionalProducer};
+use crate::transport::{AssignmentChange, GroupConsumer, TransactionalProducer};
 
 /// So long records are waited for while documents wait to be brought.
 const BUSY_WAIT: Duration = Duration::from_millis(2);
@@ -23,18 +23,16 @@ where
     /// Polls until the batch is full or its interval is over. Membership changes take effect at once.
     pub(super) fn gather(&mut self) -> Result<(), WorkerError> {
         // A batch kept after an abort has waited long enough.
-        let mut until = (!self.batch.is_empty()).then(|| self.shared.clock.boot());
+        let mut until = (!self.input.batch().is_empty()).then(|| self.shared.clock.boot());
         loop {
             let now = self.shared.clock.boot();
-            let is_busy = self.upserts.as_ref().is_some_and(Upserts::is_busy) || self.owed.is_busy();
-            let longest = if is_busy { BUSY_WAIT } else { self.settings.interval };
+            let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.settings.interval };
             let wait = until.map_or(longest, |at| at.since(now));
-            let room = self.settings.max_records.saturating_sub(self.batch.len()).max(1);
-            self.poll(wait, room)?;
+            self.poll(wait, self.input.room())?;
             let now = self.shared.clock.boot();
             let until = *until.get_or_insert(now.after(self.settings.interval));
-            let is_full = self.batch.len() >= self.settings.max_records || self.batch.bytes() >= Batch::MAX_BYTES;
-            if self.batch.is_empty() || is_full || now >= until || self.shared.stop.load(Ordering::Relaxed) {
+            let is_done = self.input.batch().is_empty() || self.input.is_full() || now >= until;
+            if is_done || self.shared.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
@@ -42,176 +40,71 @@ where
 
     /// Polls once; a cluster that does not answer is waited for.
     pub(super) fn poll(&mut self, wait: Duration, room: usize) -> Result<(), WorkerError> {
-        let mut changes = Vec::new();
-        let before = self.batch.len();
-        let polled = self.consumer.poll(wait, room, &mut self.batch, &mut changes);
-        // What was appended is older than every change, and stays on an error.
-        self.check_positions(before)?;
-        match polled {
-            Ok(()) => {}
-            Err(ConsumeError::Unavailable(reason)) => debug!(reason, "the cluster does not answer"),
-            Err(other) => return Err(WorkerError::Input(other)),
-        }
+        let changes = self.input.poll(wait, room, self.catch_up.restorer(), &self.metrics)?;
         changes.into_iter().try_for_each(|change| self.apply(change))?;
-        self.begin_partitions()
+        self.input.begin_partitions()
     }
 
-    /// Has read what partitions have come to, before their records flow: where to go on, what is stored of them, what routes are owed.
-    pub(super) fn read_first(&mut self, partitions: &[SourcePartition]) {
-        for &partition in partitions {
-            match &mut self.upserts {
-                Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, None, &mut *self.desk),
-                _ => self.owed.arrive(partition, &mut *self.desk),
+    fn apply(&mut self, change: AssignmentChange) -> Result<(), WorkerError> {
+        match change {
+            AssignmentChange::Assigned(partitions) => {
+                self.input.assigned(&partitions);
+                self.catch_up.arrive(&partitions);
+                self.epoch.is_member(self.input.member_id());
             }
-        }
-    }
-
-    /// Partitions that were begun, and whose first offset is committed now, flow from there.
-    pub(super) fn flow_begun(&mut self) -> Result<(), WorkerError> {
-        for (partition, first) in std::mem::take(&mut self.begun) {
-            match &mut self.upserts {
-                Some(upserts) if upserts.is_upsert(partition) => upserts.arrive(partition, Some(first), &mut *self.desk),
-                _ => {
-                    self.owed.begun(partition, first);
-                    self.release_partition(partition, first)?;
-                }
+            AssignmentChange::Revoked(partitions) => {
+                self.input.revoked(&partitions);
+                self.catch_up.leave(&partitions);
             }
+            AssignmentChange::OutOfRange(partition) => return Err(self.input.out_of_range(partition)),
         }
         Ok(())
     }
 
     /// Takes in what the fold and the readers have to say, and lets the partitions flow that are ready for it.
     pub(super) fn listen(&mut self) -> Result<(), WorkerError> {
-        let boot = self.shared.clock.boot();
-        let Self { desk, upserts, owed, routes, .. } = self;
-        if upserts.as_mut().is_some_and(|upserts| upserts.listen(routes, boot, &mut **desk)) {
-            warn!("this worker was too far behind the control topic's changes; its partitions are read anew");
-            return self.read_anew();
+        if self.catch_up.listen(self.output.routes(), self.shared.clock.boot()) {
+            warn!("this worker was too far behind the control topic's changes; its partitions are read again");
+            return self.read_again();
         }
-        owed.ask(routes, boot, &mut **desk);
-        while self.upserts.as_ref().is_none_or(Upserts::can_accept) {
-            let Some(news) = self.desk.news() else { break };
-            self.take(news)?;
+        while let Some(event) = self.catch_up.next_event() {
+            self.take(event)?;
         }
-        let Some(upserts) = &mut self.upserts else { return Ok(()) };
         let view = self.shared.live.load();
-        let time = self.shared.clock.wall().max(view.graph.control_time()).max(upserts.not_before()).moment();
-        for (partition, from) in upserts.activate(&view, time, &mut self.routes) {
+        let time = self.now(&view).moment();
+        for (partition, from) in self.catch_up.activate(&view, time, self.output.routes_mut()) {
             info!(?partition, from = from.0, "upsert partition flows");
-            self.release_partition(partition, from)?;
+            self.input.release(partition, from)?;
         }
         Ok(())
     }
 
     /// What was read of one partition.
-    fn take(&mut self, news: RestoreEvent) -> Result<(), WorkerError> {
-        let RestoreEvent { partition, life, what } = news;
-        if let RestorePayload::Gap(gap, found) = what {
-            let is_current = self.handover.positions.is_current(partition, life);
-            return if is_current { self.take_gap(partition, gap, found) } else { Ok(()) };
-        }
-        let is_upsert = self.upserts.as_ref().is_some_and(|upserts| upserts.is_upsert(partition));
-        let of_upserts = || self.upserts.as_ref().is_some_and(|upserts| upserts.is_current(partition, life));
-        if !(if is_upsert { of_upserts() } else { self.owed.is_current(partition, life) }) {
-            return Ok(());
-        }
-        match (what, &mut self.upserts) {
-            (RestorePayload::Unbegun { was_begun: true }, _) => {
-                let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
-                return Err(WorkerError::PositionLost { topic, partition: partition.partition, what: "is gone (an expired group?)" });
-            }
-            (RestorePayload::Unbegun { was_begun: false }, _) => self.unbegun.push(partition),
-            (RestorePayload::Failed(error), _) => return Err(WorkerError::Input(error)),
-            (RestorePayload::Notes(position, notes), _) => {
-                let Self { routes, settings, .. } = self;
-                let stream = &settings.streams[usize::from(partition.stream.0)];
-                let mut route = |tenant| routes.find(tenant, stream.index, || settings.names.of_stream(tenant, &stream.name));
-                let debts = notes.iter().map(|note| (route(&note.tenant), note.from)).collect();
-                self.owed.known(partition, life, position, debts);
-                self.release_partition(partition, position)?;
-            }
-            (RestorePayload::Again { route, from, records, behind }, _) => {
-                self.owed.read((partition, life), route, from, (records, behind))
-            }
-            (what, Some(upserts)) => upserts.take(RestoreEvent { partition, life, what }),
-            (RestorePayload::Loaded(_) | RestorePayload::Documents { .. } | RestorePayload::Gap(..), None) => {}
+    fn take(&mut self, event: RestoreEvent) -> Result<(), WorkerError> {
+        match self.catch_up.take(event, self.output.routes_mut(), &self.settings) {
+            AfterRestore::Nothing => {}
+            AfterRestore::Begin(partition) => self.input.begin_later(partition),
+            AfterRestore::Release(partition, from) => self.input.release(partition, from)?,
+            AfterRestore::Gap { partition, life, gap, found } => self.input.take_gap(partition, life, gap, found)?,
+            AfterRestore::PositionLost(partition) => return Err(self.input.offset_gone(partition)),
+            AfterRestore::Failed(error) => return Err(WorkerError::Input(error)),
         }
         Ok(())
     }
 
     /// Reads every partition again: what is known of them may not be what was committed.
-    pub(super) fn read_anew(&mut self) -> Result<(), WorkerError> {
-        self.batch.clear();
-        self.unbegun.clear();
-        self.begun.clear();
-        let mut partitions = self.owed.held();
-        partitions.extend(self.upserts.iter_mut().flat_map(Upserts::forget));
-        for partition in &partitions {
-            self.hold_partition(*partition)?;
-        }
-        self.read_first(&partitions);
+    pub(super) fn read_again(&mut self) -> Result<(), WorkerError> {
+        let partitions = self.catch_up.forget();
+        self.input.forget(&partitions)?;
+        self.catch_up.arrive(&partitions);
         Ok(())
     }
 
-    fn apply(&mut self, change: AssignmentChange) -> Result<(), WorkerError> {
-        match change {
-            AssignmentChange::Assigned(partitions) => {
-                info!(?partitions, "partitions assigned");
-                self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
-                let now = self.shared.clock.boot();
-                partitions.iter().for_each(|partition| self.handover.positions.arrive(*partition, now));
-                self.read_first(&partitions);
-                self.awaits_assign = false;
-                self.saying.is_member(self.consumer.member_id());
-                if !std::mem::replace(&mut self.has_been_assigned, true) {
-                    self.shared.assigned.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            AssignmentChange::Revoked(partitions) => {
-                info!(?partitions, "partitions taken back");
-                self.shared.held.lock().expect("only copied").retain(|p| !partitions.contains(p));
-                self.unbegun.retain(|p| !partitions.contains(p));
-                self.begun.retain(|(p, _)| !partitions.contains(p));
-                self.batch.retain(|p| !partitions.contains(&p));
-                if let Some(upserts) = &mut self.upserts {
-                    upserts.leave(&partitions);
-                }
-                self.owed.leave(&partitions);
-                self.handover.positions.leave(&partitions);
-            }
-            AssignmentChange::OutOfRange(partition) => {
-                let topic = self.settings.streams[usize::from(partition.stream.0)].topic.clone();
-                return Err(WorkerError::PositionLost {
-                    topic,
-                    partition: partition.partition,
-                    what: "is no longer in the log (truncated or expired input?)",
-                });
-            }
+    /// Tells of partitions that wait for too long, and has those looked into that were released and bring nothing.
+    pub(super) fn watch_partitions(&mut self) {
+        let Self { input, catch_up, metrics, .. } = self;
+        for query in input.watch(|partition| catch_up.progress(partition), metrics) {
+            catch_up.restorer().ask(query);
         }
-        Ok(())
-    }
-
-    /// Begins partitions that have no committed offset. A cluster that does not answer is asked again at the next poll.
-    fn begin_partitions(&mut self) -> Result<(), WorkerError> {
-        while let Some(&partition) = self.unbegun.last() {
-            match self.begin_partition(partition) {
-                Ok(()) => drop(self.unbegun.pop()),
-                Err(WorkerError::Input(ConsumeError::Unavailable(reason))) => {
-                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
-                    return Ok(());
-                }
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(())
-    }
-
-    fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), WorkerError> {
-        let stream = &self.settings.streams[usize::from(partition.stream.0)];
-        let start = self.settings.starts[usize::from(partition.stream.0)];
-        let first = self.consumer.first(partition, start).map_err(WorkerError::Input)?;
-        info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
-        self.begun.push((partition, first));
-        Ok(())
     }
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::engine::fence::Fence;
 use crate::engine::fence::epoch_report::WorkerEpochs;
+use crate::engine::fence::{Closed, Fence};
 use crate::engine::output::lookup::TopicMaker;
 use crate::engine::topic::names::TopicNames;
 use crate::id::StreamIndex;
-use crate::live::Live;
+use crate::live::{Live, View};
 use crate::record::mapping::{Mode, Stream};
 use crate::transport::{SourcePartition, Start};
 
@@ -48,6 +48,13 @@ pub struct WorkerSettings {
     pub held_for: Duration,
 }
 
+impl WorkerSettings {
+    /// The input topic of a partition.
+    pub fn topic_of(&self, partition: SourcePartition) -> &str {
+        &self.streams[usize::from(partition.stream.0)].topic
+    }
+}
+
 /// What the workers of a process share.
 #[derive(Clone)]
 pub struct Shared {
@@ -73,6 +80,14 @@ pub struct Shared {
     pub assigned: Arc<AtomicUsize>,
     /// What each worker says it decides by.
     pub said: WorkerEpochs,
+}
+
+impl Shared {
+    /// Whether a batch may be decided, or committed, by this view.
+    pub fn check_fence(&self, view: &View) -> Result<(), Closed> {
+        let (wall, boot) = (self.clock.wall(), self.clock.boot());
+        self.fence.lock().expect("the fence is never left half changed").check(view, wall, boot)
+    }
 }
 
 /// The partitions that this process's workers hold at the moment.

@@ -32,11 +32,11 @@ use sharecast::engine::topic::names::TopicNames;
 use sharecast::engine::upsert::Upserts;
 use sharecast::engine::upsert::gate::Gates;
 use sharecast::engine::upsert::reconcile::UpsertRules;
+use sharecast::engine::worker::Worker;
 use sharecast::engine::worker::error::WorkerError;
 use sharecast::engine::worker::metrics::WorkerMetrics;
 use sharecast::engine::worker::settings::Overdue;
 use sharecast::engine::worker::settings::{Compacted, Shared, WorkerSettings};
-use sharecast::engine::worker::{Aside, Worker};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
@@ -406,8 +406,8 @@ impl Instance {
         let make = Box::new(move || Producer::start(&sim, &name));
         let shared = Shared { stop, ..self.shared.clone() };
         let (upserts, relay) = self.upserts(number, &rules, &settings.names).unzip();
-        let aside = Aside { desk: Box::new(self.readers[number].desk()), upserts };
-        Worker::new(settings, shared, || Ok(Consumer::join(&other, relay)), make, Decider::new(rules, None), aside, metrics)?.run()
+        let desk = Box::new(self.readers[number].desk());
+        Worker::new(settings, shared, || Ok(Consumer::join(&other, relay)), make, Decider::new(rules, None), desk, upserts, metrics)?.run()
     }
 
     /// A worker's upsert streams, with what brings them the fold's words.

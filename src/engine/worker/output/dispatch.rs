@@ -1,32 +1,26 @@
 //! The output side of a batch before its transaction: routes are looked up, and what cannot go its way becomes a dead
 //! letter (docs/rules/outputs.md#failed-routes).
 
-use tracing::error;
-
 use crate::clock::BootTime;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::lookup;
 use crate::engine::output::lookup::{LookupError, TopicKind, TopicQuery};
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Use};
-use crate::engine::upsert::Upserts;
-use crate::engine::worker::Worker;
+use crate::engine::restore::redelivery::Redelivery;
+use crate::engine::worker::catch_up::CatchUp;
 use crate::engine::worker::error::{TxError, TxStage};
+use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::worker::output::OutputSide;
 use crate::engine::worker::settings::Shared;
 use crate::record::dead_letter::DeadLetterReason;
-use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
+use crate::transport::{ProduceError, TransactionalProducer};
 
-impl<C, P> Worker<C, P>
-where
-    C: GroupConsumer,
-    P: TransactionalProducer<Membership = C::Membership>,
-{
+impl<P: TransactionalProducer> OutputSide<P> {
     /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
-    pub(super) fn look_up_routes(&mut self) -> Result<(), TxError> {
+    pub(in crate::engine::worker) fn look_up_routes(&mut self, catch_up: &mut CatchUp, metrics: &mut WorkerMetrics) -> Result<(), TxError> {
         let now = self.shared.clock.boot();
-        let upserts = self.upserts.iter().flat_map(Upserts::routes);
-        let owed = self.owed.routes(&self.routes, now);
-        let used = self.outbox.iter().map(|o| o.route).chain(upserts).chain(owed);
+        let used = self.draft.outbox.iter().map(|o| o.route).chain(catch_up.routes(&self.routes, now));
         let mut unseen: Vec<RouteIndex> = used.filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
         unseen.sort_unstable();
         unseen.dedup();
@@ -50,14 +44,14 @@ where
                     let was_open = self.routes.open_reason(index).is_some();
                     self.routes.ready(index, self.shared.clock.boot());
                     let route = self.routes.get(index);
-                    self.metrics.route_open(index, route.tenant.as_str(), false);
-                    if let Some(upserts) = self.upserts.as_mut().filter(|_| was_open || seen.was_made) {
-                        upserts.reopened(&route.tenant, route.stream, self.shared.clock.wall());
+                    metrics.route_open(index, route.tenant.as_str(), false);
+                    if was_open || seen.was_made {
+                        catch_up.reopened(&route.tenant, route.stream, self.shared.clock.wall());
                     }
                 }
-                Err(LookupError::Failed(reason)) => self.open(index, reason),
+                Err(LookupError::Failed(reason)) => self.open(index, reason, metrics),
                 Err(LookupError::Unreachable(reason)) if self.routes.unresponsive(index, self.shared.clock.boot()) => {
-                    self.open(index, reason)
+                    self.open(index, reason, metrics)
                 }
                 Err(LookupError::Unreachable(reason)) => {
                     let topic = self.routes.get(index).topic.clone();
@@ -68,19 +62,10 @@ where
         unreachable.map_or(Ok(()), |error| Err(TxError::Failed(error, TxStage::Begin)))
     }
 
-    /// Marks a route as failed: its records take another way until it takes them again.
-    pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
-        let route = self.routes.get(index);
-        let tenant = route.tenant.clone();
-        let way = if self.settings.waits { "what it is to get waits in the input" } else { "its records go to the dead letters" };
-        error!(topic = route.topic, reason, "route failed: {way} until it answers again");
-        self.metrics.route_open(index, tenant.as_str(), true);
-        self.routes.failed(index, reason, self.shared.clock.boot());
-    }
-
     /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
-    fn owe(&mut self, now: BootTime) {
-        let Self { owed, outbox, routes, settings, .. } = self;
+    fn owe(&mut self, owed: &mut Redelivery, now: BootTime) {
+        let Self { draft, routes, settings, .. } = self;
+        let outbox = &mut draft.outbox;
         let takes_all = || outbox.iter().all(|output| routes.use_at(output.route, now) == Use::Write);
         if owed.is_empty() && (!settings.waits || takes_all()) {
             return;
@@ -108,11 +93,13 @@ where
         });
     }
 
-    /// Turns outputs that cannot go their way into dead letters: of failed routes, and those that a topic refused.
-    pub(super) fn divert(&mut self) {
+    /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.
+    pub(in crate::engine::worker) fn divert(&mut self, catch_up: &mut CatchUp) {
         let now = self.shared.clock.boot();
-        self.owe(now);
-        let Self { routes, refused, strip_payload, outbox, settings, .. } = self;
+        let (owed, upserts) = catch_up.split();
+        self.owe(owed, now);
+        let Self { routes, refused, strip_payload, draft, settings, .. } = self;
+        let outbox = &mut draft.outbox;
         outbox.divert(|output| {
             let route = routes.get(output.route);
             let (reason, message) = match routes.use_at(output.route, now) {
@@ -141,7 +128,7 @@ where
                 timestamp: output.timestamp,
             })
         });
-        if let Some(upserts) = &mut self.upserts {
+        if let Some(upserts) = upserts {
             upserts.divert(routes, (!settings.waits).then_some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
         }
         for RecordOrigin { source, offset } in strip_payload {

@@ -1,0 +1,125 @@
+//! What a transaction writes: outputs, documents, what is owed, dead letters, notes, and the offsets that cover all of it.
+
+use crate::clock::BootTime;
+use crate::engine::output::outbox::BatchBudget;
+use crate::engine::output::route::RouteIndex;
+use crate::engine::restore::redelivery::GapChange;
+use crate::engine::topic::names::{DEAD_LETTERS, STATE};
+use crate::engine::topic::state::{note_of, owed_note_of};
+use crate::engine::upsert::Upserts;
+use crate::engine::worker::error::{TxError, TxStage};
+use crate::engine::worker::output::OutputSide;
+use crate::id::Offset;
+use crate::transport::{Output, SourcePartition, TransactionalProducer};
+
+/// Kafka's record batch around a document, at most.
+const AROUND_UPSERT: usize = 120;
+
+impl<P: TransactionalProducer> OutputSide<P> {
+    /// Outputs of append streams.
+    pub(in crate::engine::worker) fn put_outputs(&mut self, now: BootTime) -> Result<(), TxError> {
+        for output in self.draft.outbox.iter() {
+            let limit = self.routes.limit_at(output.route, now);
+            make_room(&mut self.producer, &mut self.budget, output.route, output.batch_bytes().1, limit)?;
+            let sent = Output {
+                topic: &self.routes.get(output.route).topic,
+                partition: None,
+                key: Some(output.key),
+                timestamp: output.timestamp,
+                value: Some(output.value),
+                headers: &output.headers(),
+            };
+            self.producer.put(sent).map_err(|e| TxError::Output(e, Some(output.origin)))?;
+        }
+        Ok(())
+    }
+
+    /// Documents and tombstones of upsert streams, each with what stands from now on.
+    pub(in crate::engine::worker) fn put_upserts(&mut self, upserts: &Upserts, now: BootTime) -> Result<(), TxError> {
+        for (write, bytes) in upserts.writes() {
+            let headers: Vec<(&str, &[u8])> = write.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            let size = bytes.key.len() + bytes.value.map_or(0, <[u8]>::len) + AROUND_UPSERT;
+            make_room(&mut self.producer, &mut self.budget, write.route, size, self.routes.limit_at(write.route, now))?;
+            let (key, value, timestamp) = (Some(bytes.key), bytes.value, write.timestamp);
+            let topic = &self.routes.get(write.route).topic;
+            let sent = Output { topic, partition: None, key, timestamp, value, headers: &headers };
+            self.producer.put(sent).map_err(|e| TxError::Output(e, None))?;
+            let standing = Output {
+                topic: &self.settings.standing[usize::from(write.source.stream.0)],
+                partition: Some(write.source.partition),
+                key: Some(bytes.standing_key),
+                timestamp: self.shared.clock.wall(),
+                value: bytes.standing_value,
+                headers: &[],
+            };
+            self.producer.put(standing).map_err(|e| TxError::Failed(e, TxStage::Write))?;
+        }
+        Ok(())
+    }
+
+    /// What routes are owed from now on.
+    pub(in crate::engine::worker) fn put_owed(&mut self, changes: &[GapChange]) -> Result<(), TxError> {
+        for change in changes {
+            let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
+            let tenant = &self.routes.get(change.route).tenant;
+            let (key, value) = owed_note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
+            self.put_state(&key, value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Dead letters.
+    pub(in crate::engine::worker) fn put_letters(&mut self) -> Result<(), TxError> {
+        for letter in &self.draft.outbox.letters {
+            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| TxError::Output(e, None))?;
+        }
+        Ok(())
+    }
+
+    /// Notes of partitions that are begun.
+    pub(in crate::engine::worker) fn put_begun(&mut self, begun: &[(SourcePartition, Offset)]) -> Result<(), TxError> {
+        for &(partition, offset) in begun {
+            let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
+            self.put_state(&key, Some(&value))?;
+        }
+        Ok(())
+    }
+
+    /// Everything that was put is acknowledged, and the offsets of the transaction are sent.
+    pub(in crate::engine::worker) fn send_offsets<'m>(
+        &mut self,
+        membership: impl FnOnce() -> Option<&'m P::Membership>,
+    ) -> Result<(), TxError>
+    where
+        P::Membership: 'm,
+    {
+        self.producer.drain().map_err(TxError::Reports)?;
+        let membership = membership().ok_or(TxError::NoMembership)?;
+        self.producer.send_offsets(&self.draft.offsets, membership).map_err(|e| TxError::Failed(e, TxStage::Offsets))
+    }
+
+    /// One small fact for `sharecast.state`; without value it is taken back.
+    fn put_state(&mut self, key: &str, value: Option<&str>) -> Result<(), TxError> {
+        let (key, value, timestamp) = (Some(key.as_bytes()), value.map(str::as_bytes), self.shared.clock.wall());
+        self.producer
+            .put(Output { topic: STATE, partition: None, key, timestamp, value, headers: &[] })
+            .map_err(|e| TxError::Failed(e, TxStage::Write))
+    }
+}
+
+/// librdkafka knows one size of batches for all topics; what a smaller one takes at once is acknowledged piece by piece.
+fn make_room<P: TransactionalProducer>(
+    producer: &mut P,
+    budget: &mut BatchBudget,
+    route: RouteIndex,
+    bytes: usize,
+    limit: Option<usize>,
+) -> Result<(), TxError> {
+    if let Some(limit) = limit
+        && !budget.takes(route, bytes, limit)
+    {
+        producer.drain().map_err(TxError::Reports)?;
+        budget.restart(route, bytes);
+    }
+    Ok(())
+}
