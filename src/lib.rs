@@ -12,6 +12,7 @@ pub mod profile;
 pub mod share;
 pub mod release;
 pub mod decide;
+pub mod sink_state;
 pub mod replay;
 pub mod transport;
 pub mod config;
@@ -28,4 +29,3 @@ pub mod kafka;
 pub mod engine;
 
 pub mod cli;
-pub mod sink_state;
