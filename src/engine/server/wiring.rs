@@ -18,10 +18,10 @@ use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
 use crate::engine::upsert::gate::{Gates, Progress};
 use crate::engine::upsert::reconcile::UpsertRules;
-use crate::engine::worker::{MakeProducer, Worker};
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::{MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,

@@ -7,7 +7,7 @@ use crate::clock::BootTime;
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::restore::Restore;
-use crate::engine::restore::redelivery::{GapChange, Redelivery};
+use crate::engine::restore::redelivery::{ClaimChange, Redelivery};
 use crate::engine::restore::request::{Gap, GapContent, RestoreEvent, RestorePayload};
 use crate::engine::upsert::Upserts;
 use crate::engine::worker::decide::Deciding;
@@ -53,7 +53,7 @@ impl CatchUp {
     }
 
     /// What the transaction under way changes of what routes are owed.
-    pub(super) fn redelivery_changes(&self) -> &[GapChange] {
+    pub(super) fn redelivery_changes(&self) -> &[ClaimChange] {
         self.redelivery.changes()
     }
 

@@ -3,7 +3,7 @@
 use crate::clock::BootTime;
 use crate::engine::output::outbox::BatchBudget;
 use crate::engine::output::route::RouteIndex;
-use crate::engine::restore::redelivery::GapChange;
+use crate::engine::restore::redelivery::ClaimChange;
 use crate::engine::topic::names::{DEAD_LETTERS, STATE};
 use crate::engine::topic::state::{note_of, owed_note_of};
 use crate::engine::upsert::Upserts;
@@ -58,7 +58,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     }
 
     /// What routes are owed from now on.
-    pub(in crate::engine::worker) fn put_owed(&mut self, changes: &[GapChange]) -> Result<(), TxError> {
+    pub(in crate::engine::worker) fn put_owed(&mut self, changes: &[ClaimChange]) -> Result<(), TxError> {
         for change in changes {
             let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
             let tenant = &self.routes.get(change.route).tenant;
