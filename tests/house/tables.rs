@@ -63,7 +63,7 @@ fn the_event_types_are_those_that_are_read() {
             named.insert(if word.starts_with('.') { format!("{subject}{word}") } else { word.to_owned() });
         }
     }
-    assert_eq!(named, EventType::ALL.iter().map(|(name, _)| (*name).to_owned()).collect());
+    assert_eq!(named, EventType::ALL.iter().map(|kind| kind.name().to_owned()).collect());
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn what_takes_away_is_what_the_table_says() {
     let (plain, suspends) = (node(r#"{"suspended":false}"#), node(r#"{"suspended":true}"#));
     let yes_or_no = |is: bool| if is { "yes" } else { "no" };
     let mut known = BTreeSet::new();
-    for (name, kind) in EventType::ALL {
+    for kind in EventType::ALL {
         let untried = match (kind.is_written_untried(&plain), kind.is_written_untried(&suspends)) {
             (false, true) => "`suspended`",
             (is, _) => yes_or_no(is),
         };
         let answers = [yes_or_no(kind.is_unreadable_if_malformed()), untried, yes_or_no(kind.is_measured_as_cut())];
         if answers != ["no"; 3] {
-            known.insert([format!("`{name}`")].into_iter().chain(answers.map(str::to_owned)).collect::<Vec<_>>());
+            known.insert([format!("`{}`", kind.name())].into_iter().chain(answers.map(str::to_owned)).collect::<Vec<_>>());
         }
     }
     assert_eq!(rows(&section("docs/rules/events.md", "What takes away")).into_iter().collect::<BTreeSet<_>>(), known);
