@@ -3,6 +3,8 @@
 //! The modules in reading order; each imports only from those above it. Up to `config` everything is pure: no Kafka, no
 //! async runtime, no clock, no file; bytes and times come in, values come out.
 
+#[macro_use]
+pub mod closed_set;
 pub mod id;
 pub mod time;
 pub mod topic;

@@ -7,53 +7,29 @@ use crate::profile::compile::Projection;
 use crate::share::graph::{Grant, GrantState, ShareGraph};
 use crate::time::{Period, TimestampMs, TimestampNs};
 
-/// Why a share that names the stream does not get a record; the first rule that failed (docs/rules/release.md#reasons).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Suppressed {
-    /// Nobody has accepted it yet.
-    Pending,
-    /// It is paused, a tenant is suspended, or the event time fell in a past pause.
-    Paused,
-    /// It is over, or never was.
-    Ended,
-    /// The event time lies before `granted_from`, or `starts` is still to come.
-    BeforeWindow,
-    /// The event time lies after `ends`, or the record came too late even for `late_grace`.
-    AfterWindow,
-    /// The profile is retired or has no section for the stream.
-    ProfileMissing,
-    /// The profile's condition does not hold.
-    Filtered,
-    /// The profile's sampling leaves it out.
-    Sampled,
-}
-
-impl Suppressed {
-    /// Every reason, in the order of the rules.
-    pub const ALL: [Self; 8] = [
-        Self::Pending,
-        Self::Paused,
-        Self::Ended,
-        Self::BeforeWindow,
-        Self::AfterWindow,
-        Self::ProfileMissing,
-        Self::Filtered,
-        Self::Sampled,
-    ];
-
+closed_set! {
+    /// Why a share that names the stream does not get a record; the first rule that failed (docs/rules/release.md#reasons).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Suppressed;
     /// The word in the metric and in `explain`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Paused => "paused",
-            Self::Ended => "ended",
-            Self::BeforeWindow => "before_window",
-            Self::AfterWindow => "after_window",
-            Self::ProfileMissing => "profile_missing",
-            Self::Filtered => "filtered",
-            Self::Sampled => "sampled",
-        }
-    }
+    fn as_str;
+
+    /// Nobody has accepted it yet.
+    Pending = "pending",
+    /// It is paused, a tenant is suspended, or the event time fell in a past pause.
+    Paused = "paused",
+    /// It is over, or never was.
+    Ended = "ended",
+    /// The event time lies before `granted_from`, or `starts` is still to come.
+    BeforeWindow = "before_window",
+    /// The event time lies behind `ends`, or the record came too late even for `late_grace`.
+    AfterWindow = "after_window",
+    /// The profile is retired or has no section for the stream.
+    ProfileMissing = "profile_missing",
+    /// The profile's condition does not hold.
+    Filtered = "filtered",
+    /// The profile's sampling leaves it out.
+    Sampled = "sampled",
 }
 
 /// The `now` of a decision: the engine's clock, or the graph's control time where that is later (docs/rules/release.md#now).

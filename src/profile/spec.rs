@@ -92,7 +92,33 @@ impl ProfileSpec {
 
 const SECTION_KEYS: [&str; 3] = ["include", "exclude", "transform"];
 const PATH_KEYS: [&str; 2] = ["path", "paths"];
-const ACTION_KEYS: [&str; 6] = ["round", "truncate", "mask", "rename", "bucket", "const"];
+
+closed_set! {
+    /// The name of a transform's action.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ActionName;
+    /// The key that it has in a profile.
+    fn word;
+
+    /// A number, to so many decimals.
+    Round = "round",
+    /// A time, down to a multiple.
+    Truncate = "truncate",
+    /// Something in the value's place.
+    Mask = "mask",
+    /// The same value under another name.
+    Rename = "rename",
+    /// A number, down to a multiple.
+    Bucket = "bucket",
+    /// A value that is given.
+    Const = "const",
+}
+
+impl ActionName {
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.word() == word)
+    }
+}
 
 fn read_section(member: &Member) -> Result<Section, SpecError> {
     if !StreamName::is_valid(&member.name) {
@@ -129,18 +155,19 @@ fn read_transform(node: &Node) -> Result<Transform, SpecError> {
             if paths.replace(read).is_some() {
                 return Err(error(part.place, "write either path or paths, not both"));
             }
-        } else if ACTION_KEYS.contains(&name) {
-            if action.replace((read_action(name, &part.value)?, written(&part.value))).is_some() {
+        } else if let Some(known) = ActionName::of_word(name) {
+            if action.replace((read_action(known, &part.value)?, written(&part.value))).is_some() {
                 return Err(error(part.place, "one entry has one action: write an entry for each, in the order they apply"));
             }
         } else {
-            let known: Vec<_> = PATH_KEYS.into_iter().chain(ACTION_KEYS).collect();
+            let known: Vec<_> = PATH_KEYS.into_iter().chain(ActionName::ALL.map(ActionName::word)).collect();
             return Err(error(part.place, unknown("key or action", name, &known)));
         }
     }
     let paths = paths.ok_or_else(|| error(node.place, "an entry of transform needs a path: write path: $.name"))?;
-    let (action, argument) =
-        action.ok_or_else(|| error(node.place, format!("an entry of transform needs an action: one of {}", ACTION_KEYS.join(", "))))?;
+    let (action, argument) = action.ok_or_else(|| {
+        error(node.place, format!("an entry of transform needs an action: one of {}", ActionName::ALL.map(ActionName::word).join(", ")))
+    })?;
     for Placed { path, place, .. } in &paths {
         if path.is_root() {
             return Err(error(*place, "a transform cannot take the whole record: write the path of a member"));
@@ -158,14 +185,14 @@ fn written(value: &Node) -> String {
     value.as_str().map_or_else(|| String::from_utf8_lossy(&json).into_owned(), str::to_owned)
 }
 
-fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
+fn read_action(name: ActionName, value: &Node) -> Result<Action, SpecError> {
     let refused = |what: &str| error(value.place, what);
     match name {
-        "round" => match plain_digits(value) {
+        ActionName::Round => match plain_digits(value) {
             Some(places @ 0..=99) => Ok(Action::Round(places as u8)),
             _ => Err(refused("round takes the number of decimals: a whole number from 0 to 99")),
         },
-        "bucket" => {
+        ActionName::Bucket => {
             let step = match &value.kind {
                 DocumentKind::Number(text) => Step::parse(text),
                 _ => None,
@@ -174,17 +201,17 @@ fn read_action(name: &str, value: &Node) -> Result<Action, SpecError> {
                 refused("bucket takes the size of a bucket: a number above 0, of at most 400 digits before and behind its point")
             })
         }
-        "truncate" => {
+        ActionName::Truncate => {
             let step = value.as_str().and_then(Period::parse).filter(|step| *step > Period::ZERO);
             step.map(Action::Truncate).ok_or_else(|| refused("truncate takes a step above 0 such as 250ms, 10s, 1m, 1h or 1d"))
         }
-        "mask" => read_mask(value).map(Action::Mask),
-        "rename" => match value.as_str() {
+        ActionName::Mask => read_mask(value).map(Action::Mask),
+        ActionName::Rename => match value.as_str() {
             Some(new) => Ok(Action::Rename(new.to_owned())),
             None => Err(refused("rename takes the new name, a string")),
         },
-        _ if has_boundless_number(value) => Err(refused("const takes JSON whose numbers are finite as doubles")),
-        _ => Ok(Action::constant(value)),
+        ActionName::Const if has_boundless_number(value) => Err(refused("const takes JSON whose numbers are finite as doubles")),
+        ActionName::Const => Ok(Action::constant(value)),
     }
 }
 

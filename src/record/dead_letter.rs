@@ -8,77 +8,41 @@ use crate::id::Offset;
 use crate::json::writer::{ObjectWriter, write_object};
 use crate::time::TimestampMs;
 
-/// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DeadLetterReason {
-    /// An upsert record, or one whose mapping uses the key, has none.
-    MissingKey,
-    /// Nothing says who owns the asset.
-    MissingTenant,
-    /// Nothing says which asset it is.
-    MissingAsset,
-    /// Two headers or two members name one id.
-    DuplicateIdentity,
-    /// An id is no string, breaks the rule of its kind, or the key does not fit its format.
-    InvalidId,
-    /// Longer than `max_record_bytes`.
-    TooLarge,
-    /// No JSON that is read (docs/rules/values.md#json-that-is-read).
-    InvalidJson,
-    /// JSON, but no object; for an append stream also a null value.
-    NotAnObject,
-    /// The time path names nothing, or null.
-    MissingTime,
-    /// The time path names two things, or what is no time (docs/rules/records.md#event-time).
-    InvalidTime,
-    /// The event time is later than now and `max_future`.
-    FutureTime,
-    /// A control record that cannot be understood, under `control.unreadable: skip`.
-    UnreadableEvent,
-    /// An output whose route failed, under `output.on_route_failure: dead_letter`.
-    RouteFailed,
-    /// An output that its route refuses for itself, for its size or its timestamp.
-    Refused,
-}
-
-impl DeadLetterReason {
-    /// Every reason.
-    pub const ALL: [Self; 14] = [
-        Self::MissingKey,
-        Self::MissingTenant,
-        Self::MissingAsset,
-        Self::DuplicateIdentity,
-        Self::InvalidId,
-        Self::TooLarge,
-        Self::InvalidJson,
-        Self::NotAnObject,
-        Self::MissingTime,
-        Self::InvalidTime,
-        Self::FutureTime,
-        Self::UnreadableEvent,
-        Self::RouteFailed,
-        Self::Refused,
-    ];
-
+closed_set! {
+    /// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum DeadLetterReason;
     /// The word in the header and in the metric.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingKey => "missing_key",
-            Self::MissingTenant => "missing_tenant",
-            Self::MissingAsset => "missing_asset",
-            Self::DuplicateIdentity => "duplicate_identity",
-            Self::InvalidId => "invalid_id",
-            Self::TooLarge => "too_large",
-            Self::InvalidJson => "invalid_json",
-            Self::NotAnObject => "not_an_object",
-            Self::MissingTime => "missing_time",
-            Self::InvalidTime => "invalid_time",
-            Self::FutureTime => "future_time",
-            Self::UnreadableEvent => "unreadable_event",
-            Self::RouteFailed => "route_failed",
-            Self::Refused => "refused",
-        }
-    }
+    fn as_str;
+
+    /// An upsert record, or one whose mapping uses the key, has none.
+    MissingKey = "missing_key",
+    /// Nothing says who owns the asset.
+    MissingTenant = "missing_tenant",
+    /// Nothing says which asset it is.
+    MissingAsset = "missing_asset",
+    /// Two headers or two members name one id.
+    DuplicateIdentity = "duplicate_identity",
+    /// An id is no string, breaks the rule of its kind, or the key does not fit its format.
+    InvalidId = "invalid_id",
+    /// Longer than `max_record_bytes`.
+    TooLarge = "too_large",
+    /// No JSON that is read (docs/rules/values.md#json-that-is-read).
+    InvalidJson = "invalid_json",
+    /// JSON, but no object; for an append stream also a null value.
+    NotAnObject = "not_an_object",
+    /// The time path names nothing, or null.
+    MissingTime = "missing_time",
+    /// The time path names two things, or what is no time (docs/rules/records.md#event-time).
+    InvalidTime = "invalid_time",
+    /// The event time is later than now and `max_future`.
+    FutureTime = "future_time",
+    /// A control record that cannot be understood, under `control.unreadable: skip`.
+    UnreadableEvent = "unreadable_event",
+    /// An output whose route failed, under `output.on_route_failure: dead_letter`.
+    RouteFailed = "route_failed",
+    /// An output that its route refuses for itself, for its size or its timestamp.
+    Refused = "refused",
 }
 
 /// Why a record cannot be read: the reason, and in words where to look. Never any payload.

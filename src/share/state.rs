@@ -1,92 +1,60 @@
 //! The words of a share's life (docs/rules/shares.md#life): states, reasons, permissions, who holds a pause.
 
-/// Where a share is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum State {
+closed_set! {
+    /// Where a share stands in its life.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    #[repr(u8)]
+    pub enum State;
+    /// The word that status documents have.
+    fn word;
+
     /// Offered against a rule.
-    Failed,
+    Failed = "FAILED",
     /// Offered, not yet accepted.
-    Pending,
+    Pending = "PENDING",
     /// Data flows.
-    Active,
+    Active = "ACTIVE",
     /// Somebody holds a pause.
-    Paused,
+    Paused = "PAUSED",
     /// The target said no.
-    Declined,
+    Declined = "DECLINED",
     /// The owner took the offer back, or the partnership ended.
-    Cancelled,
+    Cancelled = "CANCELLED",
     /// The offer lapsed, or access ended by its time.
-    Expired,
+    Expired = "EXPIRED",
     /// The owner ended it, or the partnership ended.
-    Revoked,
+    Revoked = "REVOKED",
     /// The target ended it.
-    Left,
+    Left = "LEFT",
 }
 
 impl State {
-    /// Every state, in the order of the declaration.
-    pub const ALL: [Self; 9] = [
-        Self::Failed,
-        Self::Pending,
-        Self::Active,
-        Self::Paused,
-        Self::Declined,
-        Self::Cancelled,
-        Self::Expired,
-        Self::Revoked,
-        Self::Left,
-    ];
-
-    /// The word that status documents have.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Failed => "FAILED",
-            Self::Pending => "PENDING",
-            Self::Active => "ACTIVE",
-            Self::Paused => "PAUSED",
-            Self::Declined => "DECLINED",
-            Self::Cancelled => "CANCELLED",
-            Self::Expired => "EXPIRED",
-            Self::Revoked => "REVOKED",
-            Self::Left => "LEFT",
-        }
-    }
-
     /// ACTIVE or PAUSED.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Active | Self::Paused)
     }
 }
 
-/// What the target may do with the asset; sharecast only carries it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Permission {
+closed_set! {
+    /// What the target may do with the asset; sharecast only carries it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u8)]
+    pub enum Permission;
+    /// The word that documents have.
+    fn word;
+
     /// `view`, the default.
-    View,
+    View = "view",
     /// `edit`.
-    Edit,
+    Edit = "edit",
     /// `manage`.
-    Manage,
+    Manage = "manage",
 }
 
 impl Permission {
-    /// Every permission, in the order of the declaration.
-    pub const ALL: [Self; 3] = [Self::View, Self::Edit, Self::Manage];
-
     /// Reads the word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.word() == word)
-    }
-
-    /// The word that documents have.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::View => "view",
-            Self::Edit => "edit",
-            Self::Manage => "manage",
-        }
     }
 }
 

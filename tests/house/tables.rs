@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use sharecast::profile::spec::ActionName;
 use sharecast::record::dead_letter;
+use sharecast::release::Suppressed;
 use sharecast::share::event::kind::EventType;
 use sharecast::share::state::Reason;
 
@@ -63,7 +65,7 @@ fn the_event_types_are_those_that_are_read() {
             named.insert(if word.starts_with('.') { format!("{subject}{word}") } else { word.to_owned() });
         }
     }
-    assert_eq!(named, EventType::ALL.iter().map(|(name, _)| (*name).to_owned()).collect());
+    assert_eq!(named, EventType::ALL.iter().map(|kind| kind.name().to_owned()).collect());
 }
 
 #[test]
@@ -72,17 +74,53 @@ fn what_takes_away_is_what_the_table_says() {
     let (plain, suspends) = (node(r#"{"suspended":false}"#), node(r#"{"suspended":true}"#));
     let yes_or_no = |is: bool| if is { "yes" } else { "no" };
     let mut known = BTreeSet::new();
-    for (name, kind) in EventType::ALL {
+    for kind in EventType::ALL {
         let untried = match (kind.is_written_untried(&plain), kind.is_written_untried(&suspends)) {
             (false, true) => "`suspended`",
             (is, _) => yes_or_no(is),
         };
         let answers = [yes_or_no(kind.is_unreadable_if_malformed()), untried, yes_or_no(kind.is_measured_as_cut())];
         if answers != ["no"; 3] {
-            known.insert([format!("`{name}`")].into_iter().chain(answers.map(str::to_owned)).collect::<Vec<_>>());
+            known.insert([format!("`{}`", kind.name())].into_iter().chain(answers.map(str::to_owned)).collect::<Vec<_>>());
         }
     }
     assert_eq!(rows(&section("docs/rules/events.md", "What takes away")).into_iter().collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn the_transforms_are_those_that_are_read() {
+    let listed: String = rows(&section("docs/rules/profiles.md", "Transforms")).into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(quoted(&listed, is_code), ActionName::ALL.iter().map(|name| name.word().to_owned()).collect());
+    let guide = quoted(&texts()["docs/sharing-profiles.md"], is_code);
+    assert!(ActionName::ALL.iter().all(|name| guide.contains(name.word())), "each is named for those who write profiles");
+}
+
+#[test]
+fn each_reason_why_a_record_did_not_flow_is_explained() {
+    let explained = quoted(&section("docs/operators.md", "Why did a record not flow?"), is_code);
+    let suppressed = Suppressed::ALL.iter().map(|reason| reason.as_str());
+    let dead = dead_letter::DeadLetterReason::ALL.iter().map(|reason| reason.as_str());
+    let missing: Vec<&str> = suppressed.chain(dead).filter(|word| !explained.contains(*word)).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[cfg(feature = "io")]
+#[test]
+fn every_verb_is_among_the_commands() {
+    use clap::CommandFactory;
+
+    let rows = rows(&texts()["docs/commands.md"]);
+    let mut missing = Vec::new();
+    for command in sharecast::cli::Cli::command().get_subcommands() {
+        let Some(row) = rows.iter().find(|row| row[0] == format!("`{}`", command.get_name())) else {
+            missing.push(command.get_name().to_owned());
+            continue;
+        };
+        let words: BTreeSet<&str> = row[1].split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
+        let verbs = command.get_subcommands().map(clap::Command::get_name).filter(|verb| !words.contains(verb));
+        missing.extend(verbs.map(|verb| format!("{} {verb}", command.get_name())));
+    }
+    assert_eq!(missing, [""; 0], "docs/commands.md lacks a row of its own for a command, or a verb in it");
 }
 
 #[test]

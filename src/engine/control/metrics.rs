@@ -12,7 +12,7 @@ pub fn begin() {
     for outcome in ["unreadable", "set_aside"] {
         control_events("unreadable", outcome, 0);
     }
-    for (kind, event_type) in EventType::ALL {
+    for (kind, event_type) in EventType::ALL.map(|kind| (kind.name(), kind)) {
         if event_type == EventType::ControlTick {
             control_events(kind, "tick", 0);
         } else {

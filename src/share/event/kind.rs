@@ -2,79 +2,58 @@
 
 use crate::document::Node;
 
-/// A known event type, version 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventType {
+closed_set! {
+    /// A known event type, version 1.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum EventType;
+    /// The name without `sharecast.` and version.
+    fn name;
+
     /// `tenant.updated`.
-    TenantUpdated,
+    TenantUpdated = "tenant.updated",
     /// `partnership.established`.
-    PartnershipEstablished,
+    PartnershipEstablished = "partnership.established",
     /// `partnership.offered`.
-    PartnershipOffered,
+    PartnershipOffered = "partnership.offered",
     /// `partnership.accepted`.
-    PartnershipAccepted,
+    PartnershipAccepted = "partnership.accepted",
     /// `partnership.declined`.
-    PartnershipDeclined,
+    PartnershipDeclined = "partnership.declined",
     /// `partnership.ended`.
-    PartnershipEnded,
+    PartnershipEnded = "partnership.ended",
     /// `profile.published`.
-    ProfilePublished,
+    ProfilePublished = "profile.published",
     /// `profile.retired`.
-    ProfileRetired,
+    ProfileRetired = "profile.retired",
     /// `share.offered`.
-    ShareOffered,
+    ShareOffered = "share.offered",
     /// `share.resent`.
-    ShareResent,
+    ShareResent = "share.resent",
     /// `share.accepted`.
-    ShareAccepted,
+    ShareAccepted = "share.accepted",
     /// `share.declined`.
-    ShareDeclined,
+    ShareDeclined = "share.declined",
     /// `share.left`.
-    ShareLeft,
+    ShareLeft = "share.left",
     /// `share.cancelled`.
-    ShareCancelled,
+    ShareCancelled = "share.cancelled",
     /// `share.revoked`.
-    ShareRevoked,
+    ShareRevoked = "share.revoked",
     /// `share.updated`.
-    ShareUpdated,
+    ShareUpdated = "share.updated",
     /// `share.paused`.
-    SharePaused,
+    SharePaused = "share.paused",
     /// `share.resumed`.
-    ShareResumed,
+    ShareResumed = "share.resumed",
     /// `share.expired`.
-    ShareExpired,
+    ShareExpired = "share.expired",
     /// `control.skipped`.
-    ControlSkipped,
+    ControlSkipped = "control.skipped",
     /// `control.tick`.
-    ControlTick,
+    ControlTick = "control.tick",
 }
 
 impl EventType {
-    /// Every type that this version reads, with its name.
-    pub const ALL: [(&'static str, Self); 21] = [
-        ("tenant.updated", Self::TenantUpdated),
-        ("partnership.established", Self::PartnershipEstablished),
-        ("partnership.offered", Self::PartnershipOffered),
-        ("partnership.accepted", Self::PartnershipAccepted),
-        ("partnership.declined", Self::PartnershipDeclined),
-        ("partnership.ended", Self::PartnershipEnded),
-        ("profile.published", Self::ProfilePublished),
-        ("profile.retired", Self::ProfileRetired),
-        ("share.offered", Self::ShareOffered),
-        ("share.resent", Self::ShareResent),
-        ("share.accepted", Self::ShareAccepted),
-        ("share.declined", Self::ShareDeclined),
-        ("share.left", Self::ShareLeft),
-        ("share.cancelled", Self::ShareCancelled),
-        ("share.revoked", Self::ShareRevoked),
-        ("share.updated", Self::ShareUpdated),
-        ("share.paused", Self::SharePaused),
-        ("share.resumed", Self::ShareResumed),
-        ("share.expired", Self::ShareExpired),
-        ("control.skipped", Self::ControlSkipped),
-        ("control.tick", Self::ControlTick),
-    ];
-
     /// Reads a whole type such as `sharecast.share.offered.v1`; none if the type or its version is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         Self::of_name(text.strip_prefix("sharecast.")?.strip_suffix(".v1")?)
@@ -82,12 +61,7 @@ impl EventType {
 
     /// The type of this name.
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
-    }
-
-    /// The name without `sharecast.` and version.
-    pub fn name(self) -> &'static str {
-        Self::ALL[self as usize].0
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The whole type, as it is written into events.
@@ -191,9 +165,7 @@ mod tests {
 
     #[test]
     fn every_type_is_read_by_its_name() {
-        for (at, (name, kind)) in EventType::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, at);
-            assert_eq!(kind.name(), name);
+        for kind in EventType::ALL {
             assert_eq!(EventType::parse(&kind.full_name()), Some(kind));
         }
         for bad in ["sharecast.share.offered.v2", "share.offered.v1", "sharecast.share.offered", "sharecast..v1", ""] {

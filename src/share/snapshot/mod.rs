@@ -75,8 +75,8 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     out.text(&origin.cluster)?;
     out.text(&origin.topic)?;
     out.number(EventType::ALL.len() as u64)?;
-    for (name, _) in EventType::ALL {
-        out.text(name)?;
+    for kind in EventType::ALL {
+        out.text(kind.name())?;
     }
     write_rules(&table.rules, &mut out)?;
     out.signed(table.epoch().0)?;
@@ -136,12 +136,12 @@ fn read_head<'b>(bytes: &'b [u8], origin: &SnapshotOrigin, rules: &FoldRules) ->
 }
 
 fn check_types(written: &[&str], has_skipped: bool) -> Result<(), SnapshotError> {
-    let is_known = |name: &&&str| EventType::ALL.iter().any(|(known, _)| known == *name);
+    let is_known = |name: &&&str| EventType::of_name(name).is_some();
     if let Some(more) = written.iter().find(|name| !is_known(name)) {
         return Err(SnapshotError::MoreTypes((*more).to_owned()));
     }
-    match EventType::ALL.iter().find(|(known, _)| !written.contains(known)) {
-        Some((fewer, _)) if has_skipped => Err(SnapshotError::FewerTypes((*fewer).to_owned())),
+    match EventType::ALL.into_iter().map(EventType::name).find(|known| !written.contains(known)) {
+        Some(fewer) if has_skipped => Err(SnapshotError::FewerTypes(fewer.to_owned())),
         _ => Ok(()),
     }
 }
