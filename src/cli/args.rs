@@ -45,7 +45,7 @@ pub struct ActorArgs {
     #[arg(long, global = true)]
     pub wait: bool,
     /// How long each wait for the cluster lasts at most: for its answers, for the write, and for --wait. Default: 30s
-    #[arg(long, value_name = "DURATION", value_parser = argument::duration, global = true)]
+    #[arg(long, value_name = "DURATION", value_parser = argument::duration, allow_hyphen_values = true, global = true)]
     pub timeout: Option<Duration>,
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]

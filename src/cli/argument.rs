@@ -42,7 +42,7 @@ fn id<I: ToString>(text: &str, parse: impl FnOnce(&str) -> Result<I, InvalidId>)
 }
 
 /// What was meant, where that can be seen.
-fn hint(text: &str) -> &'static str {
+pub fn hint(text: &str) -> &'static str {
     if text.is_empty() {
         "; it is empty"
     } else if text.trim() != text {
@@ -62,12 +62,16 @@ pub fn token(text: &str) -> Result<WriteToken, String> {
     WriteToken::parse(text).ok_or_else(|| rule.to_owned())
 }
 
-/// A length of time.
+/// How long is waited. The Kafka client counts milliseconds in 31 bits.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    match Period::parse(text) {
-        Some(span) if span.millis() > 0 => Ok(Duration::from_millis(span.millis())),
-        Some(_) => Err("it must be longer than nothing".to_owned()),
-        None => Err("write a whole number and ms, s, m, h or d, as in 30s".to_owned()),
+    const LONGEST: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let has_unit = ["ms", "s", "m", "h", "d"].iter().any(|unit| text.strip_suffix(unit).is_some_and(is_number));
+    match Period::parse(text).map(|span| Duration::from_millis(span.millis())) {
+        Some(span) if span.is_zero() => Err("it must be longer than nothing".to_owned()),
+        Some(span) if span <= LONGEST => Ok(span),
+        None if !has_unit => Err("write a whole number and ms, s, m, h or d, as in 30s".to_owned()),
+        _ => Err("it is longer than 24d".to_owned()),
     }
 }
 
@@ -143,9 +147,15 @@ mod tests {
     #[test]
     fn a_duration_has_a_unit_and_lasts() {
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
-        for text in ["", "0s", "2", "-2s", "2 s", "2w"] {
-            assert!(duration(text).is_err(), "{text}");
+        for text in ["", "2", "-2s", "2 s", "2w", "s"] {
+            assert!(duration(text).is_err_and(|why| why.contains("a whole number")), "{text}");
         }
+        assert!(duration("0s").is_err_and(|why| why.contains("longer than nothing")));
+        // What the Kafka client cannot count would be waited for without an end.
+        for text in ["25d", "400000d", "99999999999999999999d"] {
+            assert!(duration(text).is_err_and(|why| why.contains("longer than 24d")), "{text}");
+        }
+        assert!(duration("24d").is_ok());
     }
 
     #[test]

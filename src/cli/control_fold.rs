@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::control;
@@ -82,7 +82,7 @@ impl ControlFold {
         let empty = if beginning == StartFrom::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
         let is_cut = bounds.start > Offset(0);
         if beginning == StartFrom::First && is_cut {
-            eprintln!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
+            tell!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
         let table = if matches!(beginning, StartFrom::Snapshot | StartFrom::Whole) || beginning == StartFrom::First && is_cut {
             let origin = SnapshotOrigin { cluster, topic: topic.clone() };
@@ -133,7 +133,7 @@ impl ControlFold {
             }
         }
         for offset in self.table.unreadable_offsets() {
-            eprintln!(
+            tell!(
                 "warning: control offset {offset} cannot be understood and waits for `sharecast control skip`: what it says is missing here"
             );
         }

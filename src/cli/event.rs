@@ -1,17 +1,21 @@
 //! Writing one control event: checked, tried on the table as it is, written, and followed.
 
+use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::cli::args::{ActorArgs, EventDraft, Format, GivenTime};
 use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, tell};
+use crate::cli::outcome;
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
-use crate::cli::output::shown;
+use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
 use crate::cli::random::random;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
+use crate::cli::share::bulk::warn_of_csv;
 use crate::cli::share::invitation_mail;
 use crate::cli::share::invitation_mail::InvitationMail;
 use crate::cli::share::revoke_wait;
@@ -72,7 +76,7 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     let draft = match command {
         ProfileCommand::Publish { name, file, owner } => {
             let (spec, _) = load_profile(&file).map_err(|what| Failure::new(Exit::Failed, what))?;
-            profile_doubts(&file, &config).iter().for_each(|doubt| eprintln!("warning: {doubt}"));
+            profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
             args::publish(name, owner.as_ref(), spec)
         }
         ProfileCommand::Retire { name, owner } => args::retire(name, owner.as_ref()),
@@ -138,7 +142,7 @@ fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraf
         Ok(Trial { first: Some(first), table }) => single.answer_repeat(&first, &table),
         Ok(Trial { first: None, table }) => single.try_and_write(table),
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
-            eprintln!("{warning}");
+            tell!("{warning}");
             single.write(&single.draft.data, How::Untried).map(|(exit, _)| exit)
         }
         Err(failure) => Err(trial::unwritten(failure)),
@@ -177,13 +181,17 @@ impl Single<'_> {
             InvitationMail::put_hash(&mut data, &self.token.code());
         }
         let named = Named { place: InputRef::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
+        if self.kind == EventType::ShareOffered {
+            let asset = data.get("asset").and_then(Node::as_str).unwrap_or_default().to_owned();
+            warn_of_csv(&[Named { place: InputRef::Argument, id: asset, target_asset: None }]);
+        }
         let run = Run { source: &self.source, kind: self.kind, batch: None };
         let mut plan = BulkPlan::make_one(table, now, &run, &self.id, Intent { named, data });
         if let Some(refusal) = plan.refusals.first() {
             return Err(self.refused(&refusal.in_words()));
         }
         if plan.also_shared > 0 {
-            eprintln!("note: the asset is shared with, or offered to, the same target already, by another share");
+            tell!("note: the asset is shared with, or offered to, the same target already, by another share");
         }
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
         match (&row.step, invitation) {
@@ -214,8 +222,16 @@ impl Single<'_> {
     fn write(&self, data: &Node, how: How) -> Result<(Exit, Offset), Failure> {
         let events = Events { source: &self.source, kind: self.kind, all: vec![(self.id.as_str(), data)], again: self.again() };
         let mut written = events.write(self.config, self.acting, self.until)?;
-        let (Some(offset), Some(outcome)) = (written.offsets.pop(), written.outcomes.pop()) else {
-            return Err(Failure::new(Exit::Unavailable, "the write was not reported"));
+        let unreported = || Failure::new(Exit::Unavailable, "the write was not reported");
+        let offset = written.offsets.pop().ok_or_else(unreported)?;
+        let outcome = match written.outcomes {
+            Ok(mut outcomes) => outcomes.pop().ok_or_else(unreported)?,
+            // It stands in the log all the same: an invitation's mail must follow, and what was named at random be told.
+            Err(failure) => {
+                let share = self.draft.share.as_deref().map(|share| format!("share {share}, ")).unwrap_or_default();
+                tell!("{share}event {}: {failure}", self.id);
+                return Ok((failure.exit, offset));
+            }
         };
         let exit = self.answer(offset, &outcome, how, &self.draft.times, written.acknowledged)?;
         Ok((exit, offset))
@@ -243,12 +259,20 @@ impl Single<'_> {
         let certain = is_cut.then(|| revoke_wait::wait(self.config, offset, acknowledged, self.acting.timeout)).transpose()?;
         let share = self.draft.share.as_deref();
         let sent = Sent { id: &self.id, kind: self.draft.kind, share, asset: None, offset, times, how };
-        print(self.acting.output, &sent, outcome, certain);
+        let printed = exit(print_line(line_of(self.acting.output, &sent, outcome, certain)).map_err(PrintError::from));
         if let (Delivered::Rejected(code), How::Tried) = (outcome, how) {
             let words = Reason::of_code(code).map(Reason::in_words).unwrap_or_default();
-            eprintln!("another event came in between: {code}: {words}");
+            tell!("another event came in between: {code}: {words}");
         }
-        Ok(if outcome.is_refused() { Exit::Failed } else { Exit::Ok })
+        Ok(match printed {
+            // It stands in the log all the same, and what is to follow, as an invitation's mail, must.
+            Err(failure) => {
+                tell!("{failure}; {}: event {}, control offset {offset}", outcome.word(share.is_some()), self.id);
+                failure.exit
+            }
+            Ok(_) if outcome.is_refused() => Exit::Failed,
+            Ok(exit) => exit,
+        })
     }
 
     /// The share is as the event would make it: nothing is written.
@@ -257,16 +281,13 @@ impl Single<'_> {
         // An earlier command may have been interrupted while it waited.
         let wait = || revoke_wait::wait(self.config, Offset(row.changed_at.0), SystemClock.boot(), self.acting.timeout);
         let certain = is_cut.then(wait).transpose()?;
-        if self.acting.output == Format::Table {
+        let line = if self.acting.output == Format::Table {
             let certain = certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
-            println!("{} already so  share {}  {}{certain}", self.draft.kind, row.share, row.standing);
+            format!("{} already so  share {}  {}{certain}", self.draft.kind, row.share, row.standing).into_bytes()
         } else {
-            println!(
-                "{}",
-                String::from_utf8_lossy(&crate::cli::outcome::already_so(self.draft.kind, &row.share, None, "already_so", certain))
-            );
-        }
-        Ok(Exit::Ok)
+            outcome::already_so(self.draft.kind, &row.share, None, "already_so", certain)
+        };
+        exit(print_line(line).map_err(PrintError::from))
     }
 
     /// An event of this id is in the log. The same one is answered by what became of it; any other is refused.
@@ -333,10 +354,16 @@ impl Single<'_> {
     }
 }
 
-fn print(format: Format, sent: &Sent<'_>, outcome: &Delivered, certain: Option<Quiescence>) {
+fn print_line(mut line: Vec<u8>) -> io::Result<()> {
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+fn line_of(format: Format, sent: &Sent<'_>, outcome: &Delivered, certain: Option<Quiescence>) -> Vec<u8> {
     if format != Format::Table {
-        println!("{}", String::from_utf8_lossy(&sent.to_json(outcome, certain)));
-        return;
+        return sent.to_json(outcome, certain);
     }
     let share = sent.share.map(|share| format!("  share {share}")).unwrap_or_default();
     let reason = if let Delivered::Rejected(reason) = outcome { format!(" ({reason})") } else { String::new() };
@@ -348,5 +375,5 @@ fn print(format: Format, sent: &Sent<'_>, outcome: &Delivered, certain: Option<Q
         How::Before => " before",
     };
     let (kind, word, times) = (sent.kind, outcome.word(sent.share.is_some()), times_in_words(sent.times));
-    println!("{kind} {word}{how}{reason}{share}{state}{times}  event {}  offset {}{certain}", sent.id, sent.offset);
+    format!("{kind} {word}{how}{reason}{share}{state}{times}  event {}  offset {}{certain}", sent.id, sent.offset).into_bytes()
 }

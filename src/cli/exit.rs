@@ -50,9 +50,18 @@ impl Failure {
     }
 }
 
+/// A line on stderr. Where nobody reads it, or it cannot be written, the command goes on: what it does must not hang on that.
+macro_rules! tell {
+    ($($arg:tt)+) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($arg)+);
+    }};
+}
+pub(crate) use tell;
+
 /// Tells a person on stderr; answers the code.
 pub fn report(failure: Failure) -> Exit {
-    eprintln!("{}", failure.message);
+    tell!("{}", failure.message);
     failure.exit
 }
 

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use exit::Exit;
+use exit::{Exit, tell};
 
 /// Gives each tenant a clean Kafka topic of what others share with it.
 #[derive(Debug, Parser)]
@@ -124,7 +124,7 @@ impl Cli {
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
         let args: Vec<OsString> = args.into_iter().collect();
         if let Err(what) = argument::refuse_twice(&args) {
-            eprintln!("error: {what}");
+            tell!("error: {what}");
             return Err(Exit::Usage);
         }
         let files = argument::all_of(&args, &["--config", "-c"]);
@@ -184,6 +184,17 @@ mod tests {
         ));
         assert_eq!(read("sharecast share list --state done").unwrap_err(), Exit::Usage);
         assert_eq!(read("sharecast share list --permission all").unwrap_err(), Exit::Usage);
+    }
+
+    #[cfg(feature = "io")]
+    #[test]
+    fn a_value_that_begins_with_a_dash_reaches_the_one_who_says_what_is_wrong_with_it() {
+        for line in ["update s1 --ends -7d", "update s1 --starts -7", "resend s1 --offer-expires -1h"] {
+            assert!(read(&format!("sharecast share {line}")).is_ok(), "{line}");
+        }
+        for line in ["share revoke s1 --timeout -5s", "snapshot --timeout 0s", "provision --timeout -5s", "control skip -1 --note x"] {
+            assert_eq!(read(&format!("sharecast {line}")).unwrap_err(), Exit::Usage, "{line}");
+        }
     }
 
     #[test]

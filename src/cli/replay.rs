@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, tell};
 use super::time_argument::TimeArgument;
 use crate::cli::config;
 use crate::cli::config::name_of;
@@ -63,7 +63,7 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     })?;
     fs::create_dir_all(&args.out).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())))?;
     if let Some(offset) = ended.waits_for {
-        eprintln!(
+        tell!(
             "warning: control offset {offset} could not be understood and was never skipped: {} records were never decided",
             ended.waiting
         );

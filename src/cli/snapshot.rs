@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::provision::patience;
+use crate::cli::argument;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure, client_failure};
@@ -21,13 +22,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// How long a silent cluster is waited for
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    timeout: String,
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = argument::duration, allow_hyphen_values = true)]
+    timeout: Duration,
 }
 
 /// Runs the command.
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
-    let patience = patience(&args.timeout)?;
+    let patience = args.timeout;
     let config = config::load(files)?;
     let path = args.out.as_ref().unwrap_or(&config.snapshot.path);
     let failed = |error: SnapshotError| Failure::new(Exit::Failed, format!("{}: {error}", path.display()));

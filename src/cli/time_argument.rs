@@ -195,7 +195,8 @@ impl Fault {
             return Self::DateForm;
         }
         if is_digit(0) && Period::parse(text).is_none() {
-            return Self::DurationForm;
+            let is_whole = ["ms", "s", "m", "h", "d"].iter().any(|unit| text.strip_suffix(unit).is_some_and(all_digits));
+            return if is_whole { Self::OutOfRange } else { Self::DurationForm };
         }
         if matches!(text.to_ascii_lowercase().as_str(), "today" | "tomorrow") {
             return Self::UpperCase;
@@ -334,12 +335,14 @@ mod tests {
             ("1h30m", "one whole number and one unit"),
             ("2w", "one whole number and one unit"),
             ("7 d", "one whole number and one unit"),
-            ("99999999999999999999d", "one whole number and one unit"),
+            ("99999999999999999999d", "the years 1 to 9999"),
             ("7", "a number needs a unit"),
             ("1767225600", "as seconds since 1970 it would be 2026-01-01T00:00:00Z"),
             ("1767225600000", "as milliseconds since 1970 it would be 2026-01-01T00:00:00Z"),
             ("9999-12-31", "the years 1 to 9999"),
             ("3650000d", "the years 1 to 9999"),
+            ("900000000d", "the years 1 to 9999"),
+            ("d", "it is no time"),
             ("Tomorrow", "lower case"),
             ("yesterday", "it is no time"),
             ("\n", "a blank"),

@@ -26,7 +26,8 @@ pub(super) struct Events<'e> {
 /// What became of them.
 pub(super) struct WrittenEvents {
     pub(super) offsets: Vec<Offset>,
-    pub(super) outcomes: Vec<Delivered>,
+    /// Why none is known does not undo the write.
+    pub(super) outcomes: Result<Vec<Delivered>, Failure>,
     /// When the last was acknowledged.
     pub(super) acknowledged: BootTime,
 }
@@ -36,7 +37,7 @@ impl Events<'_> {
     pub(super) fn write(&self, config: &Config, acting: &ActorArgs, until: Until) -> Result<WrittenEvents, Failure> {
         let (clock, kafka) = (SystemClock, KafkaSettings::of(&config.kafka));
         if self.all.is_empty() {
-            return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Vec::new(), acknowledged: clock.boot() });
+            return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Ok(Vec::new()), acknowledged: clock.boot() });
         }
         let (now, full_name) = (clock.wall(), self.kind.full_name());
         let events: Vec<Vec<u8>> =
@@ -59,15 +60,15 @@ impl Events<'_> {
         })?;
         let acknowledged = clock.boot();
         let outcomes = match reader {
-            None => vec![Delivered::Written; offsets.len()],
+            None => Ok(vec![Delivered::Written; offsets.len()]),
             Some(Err(failure)) => {
                 let last = offsets.last().copied().unwrap_or(Offset(-1));
                 let what = format!("it is written (control offset {last}), but what became of it cannot be read in {SHARES}: {failure}");
-                return Err(Failure::new(failure.exit, what));
+                Err(Failure::new(failure.exit, what))
             }
             Some(Ok(reader)) => {
                 let written: Vec<(Offset, &str)> = offsets.iter().zip(&self.all).map(|(offset, (id, _))| (*offset, *id)).collect();
-                follow(config, &kafka, reader, &written, acting.patience()?)?
+                follow(config, &kafka, reader, &written, acting.patience()?)
             }
         };
         Ok(WrittenEvents { offsets, outcomes, acknowledged })

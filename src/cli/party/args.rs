@@ -71,9 +71,15 @@ pub struct PairArgs {
 #[error("{0}")]
 pub struct Misused(String);
 
+fn same(tenant: &TenantId) -> Misused {
+    Misused(format!("both sides are {tenant}: a partnership is between two tenants, name the other one"))
+}
+
 impl PairArgs {
     fn data(self, acting: &ActorArgs) -> Result<EventData, Misused> {
         match (&acting.actor, self.tenants.as_slice()) {
+            (Some(actor), [partner]) if actor == partner => Err(same(partner)),
+            (None, [a, b]) if a == b => Err(same(a)),
             (Some(_), [partner]) => Ok(EventData::default().text("partner", partner.as_str())),
             (None, [a, b]) => Ok(EventData::default().list("tenants", &[a.to_string(), b.to_string()])),
             (Some(_), _) => Err(Misused("name the partner alone: the acting tenant is the one of --as".into())),
@@ -86,6 +92,7 @@ impl PartnershipCommand {
     /// The control event that the command stands for.
     pub fn draft(self, acting: &ActorArgs) -> Result<EventDraft, Misused> {
         Ok(match self {
+            Self::Establish { a, b, .. } if a == b => return Err(same(&a)),
             Self::Establish { a, b, auto_accept } => EventData::default()
                 .list("tenants", &[a.to_string(), b.to_string()])
                 .flag_if("auto_accept", auto_accept)
@@ -218,7 +225,7 @@ pub enum ControlTopicCommand {
     /// Go on behind a control record that cannot be understood: look at it first, it may be a revoke
     Skip {
         /// Its offset, as `/readyz` and the log name it
-        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+        #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
         offset: i64,
         /// Why it may be skipped
         #[arg(long, value_parser = argument::text)]

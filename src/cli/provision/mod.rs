@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use crate::cli::args::{Format, tenant};
+use crate::cli::argument;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure, admin_failure, client_failure};
@@ -23,7 +24,6 @@ use crate::json::writer::object;
 use crate::kafka::{Admin, KafkaSettings, control_topic};
 use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
-use crate::time::Period;
 
 /// Options of `provision`.
 #[derive(Debug, ClapArgs)]
@@ -53,8 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     command_config: Option<String>,
     /// How long a silent cluster is waited for
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    timeout: String,
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = argument::duration, allow_hyphen_values = true)]
+    timeout: Duration,
     /// How the result is printed
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -86,7 +86,7 @@ impl Looked {
 
 /// Runs the command.
 pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
-    let patience = patience(&args.timeout)?;
+    let patience = args.timeout;
     let config = config::load(files)?;
     if args.print_acls {
         return exit(print_acls(&config, args, patience));
@@ -241,10 +241,4 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
         }
     }
     Ok(out.flush()?)
-}
-
-/// `--timeout`.
-pub(super) fn patience(text: &str) -> Result<Duration, Failure> {
-    let wrong = || Failure::new(Exit::Usage, format!("--timeout {text}: write a number and ms, s, m, h or d"));
-    Period::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
 }

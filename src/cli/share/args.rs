@@ -104,13 +104,13 @@ pub struct OfferArgs {
     #[arg(long, value_enum)]
     permission: Option<PermissionArg>,
     /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     starts: Option<String>,
     /// When access ends; of a date or `today` with the end of that day (UTC). Default: never
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ends: Option<String>,
     /// When the offer lapses, as for --ends. Default: never
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     offer_expires: Option<String>,
     /// The times as they were understood.
     #[arg(skip)]
@@ -239,7 +239,7 @@ pub struct Resend {
     shares: Shares,
     /// When the offer lapses now: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow` (with the end of that day, UTC), or how long from
     /// now on (7d). Default: as long as before, from now on
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     offer_expires: Option<String>,
 }
 
@@ -262,10 +262,10 @@ pub struct UpdateArgs {
     #[arg(long, value_enum)]
     permission: Option<PermissionArg>,
     /// When access begins: 2026-12-01T09:00:00Z, a date, `today`, `tomorrow`, or how long from now on (7d)
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     starts: Option<String>,
     /// When access ends; of a date or `today` with the end of that day (UTC). A time that is past ends it at once
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ends: Option<String>,
     /// A name shown to the target
     #[arg(long)]

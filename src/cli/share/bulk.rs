@@ -4,7 +4,8 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::argument::hint;
+use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
@@ -53,7 +54,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
-            eprintln!("{warning}");
+            tell!("{warning}");
             (untried(&run, intents)?, How::Untried)
         }
         Err(failure) => return Err(trial::unwritten(failure)),
@@ -109,21 +110,25 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
         let name = if list == Path::new("-") { "standard input".to_owned() } else { list.display().to_string() };
         named.extend(input::read(&name, &bytes).map_err(|bad| Failure::new(Exit::BadData, bad))?);
     }
-    if of == ListOf::Assets
-        && let Some((first, count)) = input::looks_like_csv(&named)
-    {
-        let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-        eprintln!(
-            "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
-             line, and after a tab its id at the target",
-            first.place,
-            shown(&first.id)
-        );
+    if of == ListOf::Assets {
+        warn_of_csv(&named);
     }
     if named.is_empty() {
         return Err(Failure::new(Exit::BadData, format!("no {} is named: the list is empty", of.word())));
     }
     named.into_iter().map(|named| intent(named, of, kind, &data, takes_target_asset)).collect()
+}
+
+/// The ids are valid all the same, and are taken.
+pub(in crate::cli) fn warn_of_csv(assets: &[Named]) {
+    let Some((first, count)) = input::looks_like_csv(assets) else { return };
+    let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+    let instead = match first.place {
+        InputRef::Line(..) => "A list is no CSV: it has one id a line, and behind a tab its id at the target",
+        InputRef::Argument => "Several assets are named one by one, each by an --asset of its own",
+    };
+    let (place, id) = (&first.place, shown(&first.id));
+    tell!("warning: {place}{more}: asset {id} has a comma, a semicolon or a quote, and is taken letter by letter. {instead}");
 }
 
 fn intent(named: Named, of: ListOf, kind: EventType, data: &EventData, takes_target_asset: bool) -> Result<Intent, Failure> {
@@ -133,7 +138,7 @@ fn intent(named: Named, of: ListOf, kind: EventType, data: &EventData, takes_tar
     };
     match of {
         ListOf::Assets => AssetId::parse(&named.id).map(drop).map_err(|error| bad(error.to_string()))?,
-        ListOf::Shares => ShareId::parse(&named.id).map(drop).map_err(|error| bad(error.to_string()))?,
+        ListOf::Shares => ShareId::parse(&named.id).map(drop).map_err(|error| bad(format!("{error}{}", hint(&named.id))))?,
     }
     if let Some(target_asset) = &named.target_asset {
         AssetId::parse(target_asset).map_err(|error| bad(format!("the id at the target: {error}")))?;
@@ -230,7 +235,8 @@ fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), 
         let what = "nothing was written: standard input is no terminal to ask for confirmation on; --yes writes without asking";
         return Err(Failure::new(Exit::Usage, what));
     }
-    eprint!("Write {count} events? [y/N] ");
+    // Where it cannot be shown there is nobody to answer, which is no.
+    let _ = write!(io::stderr(), "Write {count} events? [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, format!("stdin: {error}")))?;
     match answer.trim() {
@@ -255,6 +261,7 @@ fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, until: Until) -> 
     let until = Until::after(acting.patience()?.max(until.left()));
     let events = Events { source: run.source, kind: run.kind, all, again };
     let WrittenEvents { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
+    let outcomes = outcomes?;
     // Also of what was cut by an earlier run, whose wait may have been interrupted.
     let cut_before = plan.rows.iter().filter(|row| row.step == Planned::AlreadySo).map(|row| Offset(row.changed_at.0));
     let newest_cut = offsets.iter().copied().chain(cut_before).max().filter(|_| acting.wait && run.kind == EventType::ShareRevoked);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::args::ActorArgs;
 use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
-use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::cli::trial::Until;
 use crate::config::Config;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
@@ -78,13 +78,13 @@ impl InvitationMail {
         let share = &self.share;
         let Some(found) = fold.table.share(share).filter(|found| mail::is_open(*found, hash)) else {
             let why = why_closed(outcome.as_ref(), fold.table.share(share).map(ShareView::document));
-            eprintln!("share {share}: no mail is written: {why}");
+            tell!("share {share}: no mail is written: {why}");
             return Ok(Exit::Failed);
         };
         let address = found.document().invitee.unwrap_or_default().to_owned();
         let Some(value) = mail::write(found, &self.code) else { return Ok(Exit::Failed) };
         if self.is_told(config, patience)? {
-            eprintln!("share {share}: the mail for {address} is in {INVITATIONS} already");
+            tell!("share {share}: the mail for {address} is in {INVITATIONS} already");
             return Ok(Exit::Ok);
         }
         let mut writer = EventWriter::open(&KafkaSettings::of(&config.kafka), INVITATIONS, patience).map_err(client_failure)?;
@@ -92,7 +92,7 @@ impl InvitationMail {
         writer
             .append_record(Some(share.as_bytes()), Some(&value), headers)
             .map_err(|error| Failure::new(Exit::Unavailable, format!("its mail could not be written to {INVITATIONS}: {error}")))?;
-        eprintln!("share {share}: the mail for {address} is in {INVITATIONS}");
+        tell!("share {share}: the mail for {address} is in {INVITATIONS}");
         self.take_back_if_closed(&mut fold, &mut writer)
     }
 
@@ -118,7 +118,7 @@ impl InvitationMail {
         self.read_on(fold)?;
         let is_pending = fold.table.share(share).is_none_or(|found| found.document().state == State::Pending);
         if !is_pending && let Err(error) = writer.append_record(Some(share.as_bytes()), None, &[]) {
-            eprintln!("share {share}: it is closed already, but its mail could not be taken back from {INVITATIONS}: {error}");
+            tell!("share {share}: it is closed already, but its mail could not be taken back from {INVITATIONS}: {error}");
         }
         Ok(Exit::Ok)
     }

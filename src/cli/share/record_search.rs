@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::exit::{Failure, client_failure, input_failure};
+use crate::cli::exit::{Failure, client_failure, input_failure, tell};
 use crate::cli::share::would_be::{WholeRecord, whose};
 use crate::config::Config;
 use crate::id::Offset;
@@ -46,7 +46,7 @@ impl Search<'_> {
         let topic = &self.stream.topic;
         let shape = Admin::open(&kafka, self.patience).and_then(|admin| admin.topic(topic)).map_err(client_failure)?;
         let Some(shape) = shape else {
-            eprintln!("warning: {topic}, the input of {}, is not there", self.stream.name);
+            tell!("warning: {topic}, the input of {}, is not there", self.stream.name);
             return Ok(None);
         };
         let (mode, newest) = (self.stream.mode, i64::from(self.newest));

@@ -22,7 +22,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::cli::outcome::Quiescence;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
@@ -62,21 +62,21 @@ pub(in crate::cli) fn wait(
     let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
     let left = || over.since(SystemClock.boot());
     if !config.fence.is_enabled {
-        eprintln!("warning: fence.enabled is false: an instance may decide by an old view for longer than this waits");
+        tell!("warning: fence.enabled is false: an instance may decide by an old view for longer than this waits");
     }
-    eprintln!("revoked; waiting until it is certain for every instance, a frozen one too: {} s at most", left().as_millis().div_ceil(1000));
+    tell!("revoked; waiting until it is certain for every instance, a frozen one too: {} s at most", left().as_millis().div_ceil(1000));
     let mut telling = Telling { begun: SystemClock.boot(), latest: String::new(), printed: String::new() };
     let watched = watch(config, offset, acknowledged.after(view_age), given_up.unwrap_or(over), &mut telling);
     let is_reported = match watched {
         Ok(is_reported) => is_reported,
         Err(why) => {
             telling.latest = why;
-            eprintln!("{}; the hard bound is waited for, {} s more", telling.latest, left().as_millis().div_ceil(1000));
+            tell!("{}; the hard bound is waited for, {} s more", telling.latest, left().as_millis().div_ceil(1000));
             false
         }
     };
     if is_reported {
-        eprintln!("certain: {}", Quiescence::Reported.in_words());
+        tell!("certain: {}", Quiescence::Reported.in_words());
         return Ok(Quiescence::Reported);
     }
     if let Some(given_up) = given_up {
@@ -87,7 +87,7 @@ pub(in crate::cli) fn wait(
         return Err(Failure::new(Exit::Failed, what));
     }
     std::thread::sleep(left());
-    eprintln!("certain: {}", Quiescence::Bound.in_words());
+    tell!("certain: {}", Quiescence::Bound.in_words());
     Ok(Quiescence::Bound)
 }
 
@@ -103,7 +103,7 @@ impl Telling {
     fn tell(&mut self, why: String, over: BootTime) {
         let now = SystemClock.boot();
         if now >= self.begun.after(SILENT) && why != self.printed {
-            eprintln!("still waiting, {} s at most: {why}", over.since(now).as_millis().div_ceil(1000));
+            tell!("still waiting, {} s at most: {why}", over.since(now).as_millis().div_ceil(1000));
             self.printed.clone_from(&why);
         }
         self.latest = why;

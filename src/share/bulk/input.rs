@@ -93,10 +93,11 @@ pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadListLine> {
     Ok(named)
 }
 
-/// What is to be told of ids that are valid and yet nearly always a slip: lines of a spreadsheet, saved with its commas and quotes.
+/// What is to be told of ids that are valid and yet nearly always a slip: lines of a spreadsheet, saved with its commas and quotes, or
+/// several ids in one argument.
 /// Names the first of them, and how many there are.
 pub fn looks_like_csv(named: &[Named]) -> Option<(&Named, usize)> {
-    let is_marked = |named: &&Named| matches!(named.place, InputRef::Line(..)) && named.id.contains([',', ';', '"']);
+    let is_marked = |named: &&Named| named.id.contains([',', ';', '"']);
     let mut marked = named.iter().filter(is_marked);
     marked.next().map(|first| (first, 1 + marked.count()))
 }
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(found(b"NW-1\nNW 2\tEX,2\n"), None, "the id at the target is not ours to doubt");
         assert_eq!(found(b"NW-1\nNW-2,Digger\n\"NW-3\"\nNW-4;x\n"), Some(("l:2".to_owned(), 3)));
         let argument = Named { place: InputRef::Argument, id: "a,b".to_owned(), target_asset: None };
-        assert_eq!(looks_like_csv(&[argument]), None);
+        assert_eq!(looks_like_csv(&[argument]).map(|(_, count)| count), Some(1));
     }
 
     #[test]
