@@ -48,7 +48,7 @@ pub(super) fn waits_for(kafka: &KafkaSettings) -> String {
 
 /// Asks and checks until all is as it must be, however long the cluster does not answer; none where `stop` is raised before. The
 /// questions are asked on a thread of their own, so that a signal does not wait for an answer.
-pub(in crate::engine) fn prepare(start: &EngineInput, readiness: &Readiness) -> Result<Option<Prepared>, RunError> {
+pub(super) fn prepare(start: &EngineInput, readiness: &Readiness) -> Result<Option<Prepared>, RunError> {
     let (tell, told) = channel();
     let (config, kafka, stop) = (start.config.clone(), start.kafka.clone(), Arc::clone(&start.stop));
     let topics_are_given = start.topics_are_given;
