@@ -3,7 +3,8 @@
 //! The live worker and `replay` both call this and nothing else for append streams.
 
 use crate::id::{Epoch, StreamIndex};
-use crate::profile::project::{Parties, Projector, Provenance, floor_timestamp};
+use crate::profile::parties::{Parties, Provenance};
+use crate::profile::project::{Projector, floor_timestamp};
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
@@ -154,8 +155,8 @@ pub fn shown_permission(grant: &Grant, rules: &ReleaseRules) -> Option<&'static 
 
 /// Adds to a document of an upsert stream, projected without `_share`, what else makes it another one than the last one written
 /// (docs/rules/upserts.md#equal-documents): where it shows the permission, another permission. The bytes are then for comparing only.
-pub fn add_compared(grant: &Grant, rules: &ReleaseRules, strip_payload: &mut Vec<u8>) {
-    strip_payload.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
+pub fn add_compared(grant: &Grant, rules: &ReleaseRules, compared: &mut Vec<u8>) {
+    compared.extend_from_slice(shown_permission(grant, rules).unwrap_or_default().as_bytes());
 }
 
 /// Whether a share that counts names the stream (docs/rules/records.md#unshared-values-are-not-read). If none does, the value is not

@@ -5,6 +5,7 @@
 
 pub mod id;
 pub mod time;
+pub mod topic;
 pub mod document;
 pub mod json;
 pub mod record;
@@ -12,6 +13,7 @@ pub mod profile;
 pub mod share;
 pub mod release;
 pub mod decide;
+pub mod sink_state;
 pub mod replay;
 pub mod transport;
 pub mod config;
@@ -28,4 +30,3 @@ pub mod kafka;
 pub mod engine;
 
 pub mod cli;
-pub mod sink_state;

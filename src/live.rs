@@ -11,7 +11,7 @@ use crate::time::TimestampMs;
 /// A published graph with the control position it was published at.
 #[derive(Debug)]
 pub struct View {
-    /// The graph.
+    /// Every control record before `position`, folded; it never changes once it is published.
     pub graph: ShareGraph,
     /// The fold's position when the graph was published: every control record before it is in the graph, and the
     /// fence compares it with the answers of the end-offset probe. Transaction markers move it without changing the graph.
@@ -22,7 +22,7 @@ pub struct View {
     pub newest_change: Epoch,
 }
 
-/// The current view.
+/// The current view. Only newer ones follow: positions never go back.
 #[derive(Debug)]
 pub struct Live {
     view: ArcSwap<View>,

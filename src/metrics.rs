@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// Names that begin with `sharecast_` behind `before`.
+    /// Names that begin with `sharecast_` after `before`.
     fn named(text: &str, before: &str) -> BTreeSet<String> {
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         let at = format!("{before}{PREFIX}");

@@ -18,7 +18,7 @@ pub enum Suppressed {
     Ended,
     /// The event time lies before `granted_from`, or `starts` is still to come.
     BeforeWindow,
-    /// The event time lies behind `ends`, or the record came too late even for `late_grace`.
+    /// The event time lies after `ends`, or the record came too late even for `late_grace`.
     AfterWindow,
     /// The profile is retired or has no section for the stream.
     ProfileMissing,

@@ -179,7 +179,7 @@ impl EventData {
         self
     }
 
-    /// These members, and the other's behind them.
+    /// These members, and the other's after them.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);

@@ -99,7 +99,7 @@ fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) ->
     text + &format!("{name}: ok ({})\n", sections.join(", "))
 }
 
-/// Answers the streams of the profile, or what is wrong with it.
+/// Returns the streams of the profile, or what is wrong with it.
 fn check_profile(file: &Path) -> Result<Vec<String>, String> {
     let (_, spec) = load_profile(file)?;
     Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())

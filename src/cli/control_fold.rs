@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::control;

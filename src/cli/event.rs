@@ -6,15 +6,15 @@ use crate::cli::args::{ActorArgs, EventDraft, Format, GivenTime};
 use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::outcome::{Delivered, How, Sent, times_in_words};
+use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
 use crate::cli::output::shown;
 use crate::cli::party::args;
-use crate::cli::party::args::{ControlCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::random::random;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::invitation_mail;
 use crate::cli::share::invitation_mail::InvitationMail;
 use crate::cli::share::revoke_wait;
-use crate::cli::share::revoke_wait::Quiescence;
 use crate::cli::time_argument::TimeArgument;
 use crate::cli::trial;
 use crate::cli::trial::{FirstAnswer, Trial, Until};
@@ -23,7 +23,6 @@ use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
-use crate::kafka::ClientError;
 use crate::share::bulk;
 use crate::share::bulk::ids::Run;
 use crate::share::bulk::input::{InputRef, Named};
@@ -36,7 +35,6 @@ use crate::share::state::Reason;
 use crate::share::table;
 use crate::share::table::ShareTable;
 use crate::time::TimestampNs;
-use crate::transport::ConsumeError;
 
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &ActorArgs, command: ShareCommand) -> Result<Exit, Failure> {
@@ -83,7 +81,7 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
 }
 
 /// `sharecast control …`.
-pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlCommand) -> Result<Exit, Failure> {
+pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlTopicCommand) -> Result<Exit, Failure> {
     send(&config::load(files)?, acting, token(acting)?, command.draft())
 }
 
@@ -132,7 +130,7 @@ fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraf
     let until = Until::after(acting.patience()?);
     let single = Single { config, acting, token, id, source: acting.source(), kind, draft, until };
     single.check()?;
-    trial::batch_limit(config, until)?;
+    trial::reach_cluster(config, until)?;
     let is_written_untried = kind.is_written_untried(&single.draft.data);
     let may_be_known = acting.event_id.is_some() || acting.repeat.is_some();
     let name = may_be_known.then_some((single.source.as_str(), single.id.as_str()));
@@ -351,28 +349,4 @@ fn print(format: Format, sent: &Sent<'_>, outcome: &Delivered, certain: Option<Q
     };
     let (kind, word, times) = (sent.kind, outcome.word(sent.share.is_some()), times_in_words(sent.times));
     println!("{kind} {word}{how}{reason}{share}{state}{times}  event {}  offset {}{certain}", sent.id, sent.offset);
-}
-
-/// Bits from the system's own source.
-pub fn random() -> Result<[u8; 16], Failure> {
-    use std::io::Read;
-    let mut bits = [0; 16];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut source| source.read_exact(&mut bits))
-        .map_err(|error| Failure::new(Exit::Failed, format!("no random bits: {error}")))?;
-    Ok(bits)
-}
-
-pub(super) fn client_failure(error: ClientError) -> Failure {
-    let exit = if matches!(error, ClientError::Unavailable(_)) { Exit::Unavailable } else { Exit::Configuration };
-    Failure::new(exit, error)
-}
-
-pub(super) fn input_failure(error: ConsumeError) -> Failure {
-    let exit = match error {
-        ConsumeError::Unavailable(_) => Exit::Unavailable,
-        ConsumeError::Refused(_) => Exit::Configuration,
-        ConsumeError::Fatal(_) => Exit::Failed,
-    };
-    Failure::new(exit, error)
 }

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "io")]
+use crate::kafka::{AdminError, ClientError};
+#[cfg(feature = "io")]
+use crate::transport::ConsumeError;
+
 /// An exit code. A signal's (130, 143) is the shell's to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -49,4 +54,31 @@ impl Failure {
 pub fn report(failure: Failure) -> Exit {
     eprintln!("{}", failure.message);
     failure.exit
+}
+
+/// Of a client of Kafka: no broker, or one that refuses.
+#[cfg(feature = "io")]
+pub(super) fn client_failure(error: ClientError) -> Failure {
+    let exit = if matches!(error, ClientError::Unavailable(_)) { Exit::Unavailable } else { Exit::Configuration };
+    Failure::new(exit, error)
+}
+
+/// Of reading a topic.
+#[cfg(feature = "io")]
+pub(super) fn input_failure(error: ConsumeError) -> Failure {
+    let exit = match error {
+        ConsumeError::Unavailable(_) => Exit::Unavailable,
+        ConsumeError::Refused(_) => Exit::Configuration,
+        ConsumeError::Fatal(_) => Exit::Failed,
+    };
+    Failure::new(exit, error)
+}
+
+/// Of making and changing topics.
+#[cfg(feature = "io")]
+pub(super) fn admin_failure(error: AdminError) -> Failure {
+    match error {
+        AdminError::Client(error) => client_failure(error),
+        refused => Failure::new(Exit::Configuration, refused),
+    }
 }

@@ -8,6 +8,8 @@ pub mod exit;
 pub mod logging;
 #[cfg(feature = "io")]
 mod outcome;
+#[cfg(feature = "io")]
+mod random;
 pub mod replay;
 #[cfg(feature = "io")]
 pub mod run;
@@ -112,7 +114,7 @@ pub enum Command {
         acting: args::ActorArgs,
         /// What to do.
         #[command(subcommand)]
-        command: args::Verb<party::args::ControlLook, party::args::ControlCommand>,
+        command: args::Verb<party::args::ControlLook, party::args::ControlTopicCommand>,
     },
 }
 

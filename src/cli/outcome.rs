@@ -5,17 +5,41 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::exit::{Exit, Failure};
 use crate::cli::args::GivenTime;
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::share::revoke_wait::Quiescence;
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::json::document;
-use crate::json::text::write_string;
+use crate::json::writer::{ObjectWriter, object};
 use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, ReadRecord, TopicReader};
+
+/// How a cut became certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quiescence {
+    /// Every member of the group has reported it.
+    Reported,
+    /// The hard bound is over.
+    Bound,
+}
+
+impl Quiescence {
+    /// As results have it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Bound => "bound",
+        }
+    }
+
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::Reported => "every member of the group has reported it",
+            Self::Bound => "the hard bound is over",
+        }
+    }
+}
 
 /// What became of a written event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,17 +83,13 @@ impl Delivered {
 
 /// One line of JSON of what was not written, because it is so already or was written before.
 pub(super) fn already_so(kind: &str, share: &str, asset: Option<&str>, word: &str, certain: Option<Quiescence>) -> Vec<u8> {
-    let mut line = format!(r#"{{"type":"{kind}","outcome":"{word}","share":"#).into_bytes();
-    write_string(share, &mut line);
-    if let Some(asset) = asset {
-        line.extend_from_slice(b",\"asset\":");
-        write_string(asset, &mut line);
-    }
-    if let Some(certain) = certain {
-        line.extend_from_slice(format!(",\"certain\":\"{}\"", certain.word()).as_bytes());
-    }
-    line.push(b'}');
-    line
+    object(|out| {
+        out.text("type", kind);
+        out.text("outcome", word);
+        out.text("share", share);
+        out.text_if("asset", asset);
+        out.text_if("certain", certain.map(Quiescence::word));
+    })
 }
 
 /// An event that was written.
@@ -82,7 +102,7 @@ pub(super) struct Sent<'a> {
     pub(super) share: Option<&'a str>,
     /// The asset that it offers, where many are offered at once.
     pub(super) asset: Option<&'a str>,
-    /// Where it stands.
+    /// Where it is.
     pub(super) offset: Offset,
     /// Times that were given, as they were understood.
     pub(super) times: &'a [GivenTime],
@@ -101,13 +121,11 @@ pub(super) enum How {
     Before,
 }
 
-/// `,"times":{"ends":"…"}`, where times were given.
-pub(super) fn write_times(times: &[GivenTime], line: &mut Vec<u8>) {
-    if times.is_empty() {
-        return;
+/// `"times":{"ends":"…"}`, where times were given.
+fn write_times(times: &[GivenTime], out: &mut ObjectWriter<'_>) {
+    if !times.is_empty() {
+        out.object("times", |out| times.iter().for_each(|given| out.text(given.member, &given.time.to_string())));
     }
-    let members: Vec<String> = times.iter().map(|given| format!("\"{}\":\"{}\"", given.member, given.time)).collect();
-    line.extend_from_slice(format!(",\"times\":{{{}}}", members.join(",")).as_bytes());
 }
 
 /// `  ends 2026-12-01T00:00:00Z`, where times were given.
@@ -119,37 +137,26 @@ impl Sent<'_> {
     /// One line of JSON.
     pub(super) fn to_json(&self, outcome: &Delivered, certain: Option<Quiescence>) -> Vec<u8> {
         let word = outcome.word(self.share.is_some());
-        let mut line = b"{\"event\":".to_vec();
-        write_string(self.id, &mut line);
-        line.extend_from_slice(format!(r#","type":"{}","offset":{},"outcome":"{word}""#, self.kind, self.offset).as_bytes());
-        for (name, text) in [("share", self.share), ("asset", self.asset)] {
-            if let Some(text) = text {
-                line.extend_from_slice(format!(",\"{name}\":").as_bytes());
-                write_string(text, &mut line);
+        object(|out| {
+            out.text("event", self.id);
+            out.text("type", self.kind);
+            out.number("offset", self.offset.0);
+            out.text("outcome", word);
+            out.text_if("share", self.share);
+            out.text_if("asset", self.asset);
+            match outcome {
+                Delivered::Rejected(reason) => out.text("reason", reason),
+                Delivered::Applied(document) => out.json("status", document),
+                Delivered::Written | Delivered::Unchanged => {}
             }
-        }
-        match outcome {
-            Delivered::Rejected(reason) => {
-                line.extend_from_slice(b",\"reason\":");
-                write_string(reason, &mut line);
+            write_times(self.times, out);
+            match self.how {
+                How::Tried => {}
+                How::Untried => out.flag("tried", false),
+                How::Before => out.flag("repeated", true),
             }
-            Delivered::Applied(document) => {
-                line.extend_from_slice(b",\"status\":");
-                line.extend_from_slice(document);
-            }
-            Delivered::Written | Delivered::Unchanged => {}
-        }
-        write_times(self.times, &mut line);
-        match self.how {
-            How::Tried => {}
-            How::Untried => line.extend_from_slice(b",\"tried\":false"),
-            How::Before => line.extend_from_slice(b",\"repeated\":true"),
-        }
-        if let Some(certain) = certain {
-            line.extend_from_slice(format!(",\"certain\":\"{}\"", certain.word()).as_bytes());
-        }
-        line.push(b'}');
-        line
+            out.text_if("certain", certain.map(Quiescence::word));
+        })
     }
 }
 

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::exit::{Exit, Failure};
 use super::provision::patience;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
-use crate::cli::event::client_failure;
+use crate::cli::exit::{Exit, Failure, client_failure};
 use crate::cli::output::{PrintError, exit};
 use crate::engine::control::snapshot;
 use crate::kafka::{Admin, KafkaSettings};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::exit::{Exit, Failure};
 use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
-use crate::cli::event::client_failure;
+use crate::cli::exit::{Exit, Failure, client_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
@@ -41,7 +40,7 @@ impl Until {
 }
 
 /// Asks whether the cluster is there and lets this command in. Without that nothing can be tried, and nothing be written.
-pub(super) fn batch_limit(config: &Config, until: Until) -> Result<(), Failure> {
+pub(super) fn reach_cluster(config: &Config, until: Until) -> Result<(), Failure> {
     let admin = Admin::open(&KafkaSettings::of(&config.kafka), until.left()).map_err(client_failure)?;
     let answer = admin.cluster_id().map(drop).map_err(client_failure);
     answer.map_err(|failure| Failure::new(failure.exit, format!("{failure}; nothing was written")))

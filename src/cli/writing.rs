@@ -1,18 +1,17 @@
 //! Writing events, one or many by the same path, and waiting for what becomes of them.
 
-use super::exit::{Exit, Failure};
 use super::outcome::{Delivered, follow};
 use super::trial::Until;
 use crate::cli::args::ActorArgs;
-use crate::cli::event::{client_failure, input_failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::document::Node;
-use crate::engine::topic::names::SHARES;
 use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
 use crate::share::event;
 use crate::share::event::kind::EventType;
+use crate::topic::SHARES;
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {

@@ -106,7 +106,7 @@ pub fn is_secret_name(name: &str) -> bool {
         .any(|part| name.contains(part))
 }
 
-/// Whether the last of these lines is in the section `kafka`, as far as can be said of a text that cannot be read: of librdkafka's
+/// Whether the last of these lines is in the section `kafka`, as far as is known of a text that cannot be read: of librdkafka's
 /// settings any may be a secret with a slip in its name.
 fn is_in_kafka<'t>(lines: impl Iterator<Item = &'t str>) -> bool {
     lines.fold(false, |is_in, line| {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::kafka::KafkaConfig;
 use super::shape;
-use super::topic;
 use super::written::{ConfigValue, Findings};
 use crate::time::Period;
+use crate::topic;
 
 /// `delivery`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +146,7 @@ pub(super) fn batch(root: &ConfigValue, fence: &FenceConfig, findings: &mut Find
 /// Resolves `control`.
 pub(super) fn control(root: &ConfigValue, findings: &mut Findings) -> ControlConfig {
     let written = root.at("control.topic");
-    let topic = written.and_then(ConfigValue::as_text).unwrap_or("sharecast.control");
+    let topic = written.and_then(ConfigValue::as_text).unwrap_or(topic::CONTROL);
     if let (false, Some(value)) = (topic::is_valid(topic), written) {
         findings.error(value.spot, "this is no topic name", topic::RULE);
     }

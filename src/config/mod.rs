@@ -9,11 +9,11 @@ pub mod keys;
 pub mod output;
 mod overrides;
 mod resolve;
+mod secrets;
 mod shape;
 mod streams;
 mod substitute;
 mod text;
-mod topic;
 mod written;
 
 #[cfg(test)]

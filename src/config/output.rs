@@ -1,8 +1,8 @@
 //! Where outputs go and how their topics are made (docs/rules/outputs.md#tenants-topics).
 
-use super::topic;
 use crate::id::{StreamName, TenantId};
 use crate::time::Period;
+use crate::topic;
 
 /// `output`.
 #[derive(Debug, Clone)]

@@ -5,12 +5,12 @@ use super::kafka;
 use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
 use super::shape;
 use super::streams;
-use super::topic;
 use super::written::{ConfigKind, ConfigValue, Findings, Spot};
 use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
 use crate::record::mapping::{FieldSource, Mode, Stream};
 use crate::time::Period;
+use crate::topic;
 
 /// The configuration without its warnings; none only if an error was noted.
 pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
@@ -131,11 +131,9 @@ fn headers(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, f
 
 /// Topics that are one to Kafka: two inputs, an input and the engine's own, a tenant's and its status.
 fn check_topics(root: &ConfigValue, streams: &[Stream], control: &str, output: Option<&OutputConfig>, findings: &mut Findings) {
-    let mut known: Vec<(String, String)> = ["sharecast.shares", "sharecast.dead-letters", "sharecast.state", "sharecast.invitations"]
-        .map(|name| (name.to_owned(), name.to_owned()))
-        .to_vec();
+    let mut known: Vec<(String, String)> = topic::OWN.map(|name| (name.to_owned(), name.to_owned())).to_vec();
     let upserts = streams.iter().filter(|stream| stream.mode == Mode::Upsert);
-    known.extend(upserts.map(|stream| format!("sharecast.standing.{}", stream.name)).map(|name| (name.clone(), name)));
+    known.extend(upserts.map(|stream| topic::standing_topic(&stream.name)).map(|name| (name.clone(), name)));
     let control_spot = root.at("control.topic").map(|value| value.spot);
     let inputs = streams.iter().map(|stream| (format!("the input of `{}`", stream.name), stream.topic.as_str(), topic_spot(root, stream)));
     for (what, name, spot) in [("the control topic".to_owned(), control, control_spot)].into_iter().chain(inputs) {

@@ -1,11 +1,11 @@
 //! `streams`, resolved into mappings (docs/rules/records.md#streams, docs/rules/records.md#key-format).
 
 use super::diagnostic::place_inside;
-use super::topic;
 use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::id::{MAX_STREAMS, StreamIndex, StreamName};
 use crate::json::path::Path;
 use crate::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
+use crate::topic;
 use crate::transport::Start;
 
 /// The streams where the configuration names none.

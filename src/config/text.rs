@@ -2,7 +2,8 @@
 
 use super::ConfigEnv;
 use super::diagnostic::{Diagnostic, Secrets};
-use super::written::{ConfigValue, Findings, Spot, secrets_of};
+use super::secrets::secrets_of;
+use super::written::{ConfigValue, Findings, Spot};
 use crate::document::Node;
 use crate::document::yaml::{self, YamlError};
 use crate::json;

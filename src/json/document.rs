@@ -1,7 +1,9 @@
 //! JSON into the document tree and back.
 
-use super::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use super::error::InvalidJson;
+use super::tape::{NodeIndex, NodeKind, Tape};
 use super::text::write_string;
+use super::writer::{write_array, write_object};
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 
 /// Parses what docs/rules/values.md#json-that-is-read takes; members keep their order and repeats, numbers their text.
@@ -20,26 +22,10 @@ pub fn write(node: &Node, out: &mut Vec<u8>) {
         DocumentKind::Number(number) => out.extend_from_slice(number.as_bytes()),
         DocumentKind::String(text) => write_string(text, out),
         DocumentKind::List(items) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                write(item, out);
-            }
-            out.push(b']');
+            write_array(out, |out| items.iter().for_each(|item| write(item, out.item())));
         }
         DocumentKind::Map(members) => {
-            out.push(b'{');
-            for (at, member) in members.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                write_string(&member.name, out);
-                out.push(b':');
-                write(&member.value, out);
-            }
-            out.push(b'}');
+            write_object(out, |out| members.iter().for_each(|member| write(&member.value, out.member(&member.name))));
         }
     }
 }

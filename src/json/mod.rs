@@ -2,12 +2,12 @@
 
 pub mod decimal;
 pub mod document;
+pub mod error;
 pub mod path;
-mod path_text;
-mod reader;
-mod scan;
+pub(crate) mod scan;
 pub mod step;
 pub mod tape;
 pub mod text;
+pub mod writer;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The subset of RFC 9535 JSONPath that compiles (docs/rules/profiles.md#paths).
 
+mod text;
+
 use super::decimal::Decimal;
 use super::tape::{NodeIndex, NodeKind, Tape, hash_name};
 
@@ -70,7 +72,7 @@ pub enum Selected {
 impl Path {
     /// Parses `$`, names, `[*]`, `.*` and equality filters.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        super::path_text::parse(text)
+        text::parse(text)
     }
 
     /// `$`.
@@ -148,7 +150,7 @@ impl Literal {
     }
 }
 
-/// Calls `each` with every value selected until it answers false; false then. Each segment goes one level down, so
+/// Calls `each` with every value selected until it returns false; false then. Each segment goes one level down, so
 /// that recursion is bounded by the tape's depth.
 fn visit(segments: &[Segment], text: &[u8], tape: &Tape, node: NodeIndex, each: &mut impl FnMut(NodeIndex) -> bool) -> bool {
     let Some((segment, rest)) = segments.split_first() else { return each(node) };

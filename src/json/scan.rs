@@ -1,7 +1,6 @@
 //! The tokens of JSON, each read from where it begins to behind its end. Text is scanned eight bytes at a time.
 
-use super::tape::InvalidJson;
-use super::text::read_escape;
+use super::error::InvalidJson;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -90,6 +89,43 @@ fn escaped_string(text: &[u8], mut at: usize, grammar_only: bool) -> Result<(usi
 
 fn is_unicode_escape(text: &[u8]) -> bool {
     text.starts_with(b"\\u") && text.len() >= 6 && text[2..6].iter().all(u8::is_ascii_hexdigit)
+}
+
+/// The character of the escape that `text` begins with, and what follows it; none where it is no escape of RFC 8259 or
+/// a lone surrogate.
+pub(crate) fn read_escape(text: &[u8]) -> Option<(char, &[u8])> {
+    let [b'\\', letter, rest @ ..] = text else { return None };
+    let c = match letter {
+        b'"' | b'\\' | b'/' => char::from(*letter),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return read_unicode_escape(rest),
+        _ => return None,
+    };
+    Some((c, rest))
+}
+
+fn read_unicode_escape(text: &[u8]) -> Option<(char, &[u8])> {
+    let (first, rest) = read_hex4(text)?;
+    if let Some(c) = char::from_u32(first) {
+        return Some((c, rest));
+    }
+    // `first` is a surrogate: a high one with a low one behind it makes one character.
+    let [b'\\', b'u', low @ ..] = rest else { return None };
+    let (second, rest) = read_hex4(low)?;
+    if first >= 0xdc00 || !(0xdc00..0xe000).contains(&second) {
+        return None;
+    }
+    Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00))?, rest))
+}
+
+fn read_hex4(text: &[u8]) -> Option<(u32, &[u8])> {
+    let (digits, rest) = text.split_first_chunk::<4>()?;
+    let value = digits.iter().try_fold(0, |value, &b| Some(value << 4 | char::from(b).to_digit(16)?))?;
+    Some((value, rest))
 }
 
 /// Behind the digits that begin at `at`.

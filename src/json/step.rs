@@ -13,7 +13,7 @@ pub struct Step {
 const STEP_DIGITS: i64 = 400;
 
 impl Step {
-    /// A number above zero as written; none if it is not above zero, or has more than 400 digits before or behind
+    /// A number above zero as written; none if it is not above zero, or has more than 400 digits before or after
     /// its point.
     pub fn parse(text: &str) -> Option<Self> {
         let number = Decimal::parse(text.as_bytes()).filter(Decimal::is_positive)?;

@@ -1,20 +1,13 @@
 //! One validating pass over a record's bytes.
 
-use super::{reader, scan, text};
+mod reader;
+
+use super::error::InvalidJson;
+use super::{scan, text};
 use std::ops::Range;
 
 /// The deepest value that is read; the record itself is at depth 1 (docs/rules/values.md#json-that-is-read).
 pub const MAX_DEPTH: usize = 128;
-
-/// Why bytes are no JSON that is read, and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {at}")]
-pub struct InvalidJson {
-    /// What is wrong, without payload.
-    pub what: &'static str,
-    /// The byte it was found at.
-    pub at: usize,
-}
 
 /// What bytes are that begin as no JSON can: what a producer or an editor has put before it, or made of it.
 fn explained(text: &[u8], error: InvalidJson) -> InvalidJson {
@@ -71,9 +64,9 @@ impl NodeKind {
 pub(crate) struct TapeEntry {
     /// Its first byte.
     pub(crate) start: u32,
-    /// Behind its last byte; while a container is open, the runs of blanks counted before it.
+    /// After its last byte; while a container is open, the runs of blanks counted before it.
     pub(crate) end: u32,
-    /// The entry behind the last one inside it; while a container is open, the container around it.
+    /// The entry after the last one inside it; while a container is open, the container around it.
     pub(crate) next: u32,
     pub(crate) name: MemberName,
     pub(crate) kind: NodeKind,

@@ -162,7 +162,7 @@ impl Admin {
         })
     }
 
-    /// Makes topics and waits until each has its leaders; answers in the order of `specs`.
+    /// Makes topics and waits until each has its leaders; the results are in the order of `specs`.
     pub fn create(&self, specs: &[TopicSpec]) -> Result<Vec<Created>, AdminError> {
         let deadline = Deadline::after(self.wait);
         let mut created = Vec::with_capacity(specs.len());
@@ -403,8 +403,8 @@ mod tests {
     #[test]
     fn a_control_topic_as_it_is_made_passes() {
         assert_eq!(found(3, "x", "y"), ControlTopicCheck::default());
-        let sole_record = found(1, "x", "y");
-        assert_eq!((sole_record.faults.len(), sole_record.warnings.len()), (0, 1));
+        let single = found(1, "x", "y");
+        assert_eq!((single.faults.len(), single.warnings.len()), (0, 1));
     }
 
     #[test]

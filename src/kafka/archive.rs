@@ -18,7 +18,7 @@ use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, Source
 
 /// The longest wait for one question to the cluster.
 const ASK: Duration = Duration::from_secs(5);
-/// A read ends behind so many bytes, whatever room there is.
+/// A read ends after so many bytes, whatever room there is.
 const READ_BYTES: usize = 4 << 20;
 
 /// One reader, assigned by hand to one partition at a time, and a client that asks what the group has committed.

@@ -23,13 +23,13 @@ impl Backlog {
         Ok(Self { consumer: create(&settings.consumer(&format!("{}-reader", settings.group), "read_committed"))? })
     }
 
-    /// The offsets of the oldest record of a partition and behind the newest.
+    /// The offsets of the oldest record of a partition and after the newest.
     pub fn bounds(&self, topic: &str, partition: i32, wait: Duration) -> Result<LogBounds, ClientError> {
         let (start, end) = watermarks(&self.consumer, heard_elsewhere, topic, partition, wait)?;
         Ok(LogBounds { start: Offset(start), end: Offset(end) })
     }
 
-    /// The Kafka timestamp of the first record at or behind an offset; none if no record comes within `wait`.
+    /// The Kafka timestamp of the first record at or after an offset; none if no record comes within `wait`.
     pub fn timestamp_at(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<Option<TimestampMs>, ClientError> {
         let failed = |error| ClientError::of(&error);
         let mut list = TopicPartitionList::new();

@@ -114,7 +114,7 @@ impl BulkWriter {
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
-    /// Appends CloudEvents in structured mode, in their order; answers the offset of each once all are acknowledged. After the
+    /// Appends CloudEvents in structured mode, in their order; returns the offset of each once all are acknowledged. After the
     /// first failure nothing more is sent, and what is on its way is awaited: the answer then says how many are written for certain.
     pub fn append_all(&mut self, events: &[Vec<u8>]) -> Result<Vec<Offset>, Unwritten> {
         *self.reports() = Reported { offsets: vec![None; events.len()], ..Reported::default() };
@@ -139,7 +139,7 @@ impl BulkWriter {
         Ok(std::mem::take(&mut *self.reports()).offsets.into_iter().flatten().collect())
     }
 
-    /// Sends these events and waits until each is reported, within message.timeout.ms; answers the first failure.
+    /// Sends these events and waits until each is reported, within message.timeout.ms; returns the first failure.
     fn append_request(&self, range: Range<usize>, events: &[Vec<u8>]) -> Option<Code> {
         self.reports().count = 0;
         let mut sent = 0;

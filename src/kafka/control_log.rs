@@ -66,7 +66,12 @@ impl ControlLog for KafkaControlLog {
                 EventKind::Error => {
                     let found = event.failure();
                     if found.code == Code::AutoOffsetReset {
-                        return Err(ConsumeError::Fatal(format!("{} cannot be read on: {}", self.topic, found.words)));
+                        // No other offset is right: the topic is another one, or has lost what was folded or was still to come.
+                        return Err(ConsumeError::Refused(format!(
+                            "{} cannot be read on, for it was recreated or has lost records: {}. Restore it from a dump, or start with a new \
+                             control topic and without the snapshot file",
+                            self.topic, found.words
+                        )));
                     }
                     if let Some(error) = input_failure(&self.consumer, found, ASK) {
                         return Err(error);

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long one seek may take.
 const SEEK: Duration = Duration::from_millis(500);
 
-/// A poll ends behind so many bytes, whatever room there is: its caller looks at what it holds before it takes more.
+/// A poll ends after so many bytes, whatever room there is: its caller looks at what it holds before it takes more.
 const POLL_BYTES: usize = 16 << 20;
 
 /// One input topic of a group.

@@ -1,7 +1,7 @@
 //! Apache Kafka through librdkafka: the only place that names rdkafka. It implements the seams of `transport`.
 //!
-//! In reading order: `settings` and `client` make clients, `failure` says what an error means, `native` holds what the safe
-//! API lacks; the rest is one file a client.
+//! In reading order: `settings` and `client` make clients (`client::failure` says what an error means, `client::log_lines` what of
+//! librdkafka's log is written), `native` holds what the safe API lacks; the rest is one file a client.
 
 mod admin;
 mod archive;

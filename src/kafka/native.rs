@@ -12,7 +12,6 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as rd;
 use rustc_hash::FxBuildHasher;
 
-use super::client::Logged;
 use crate::transport::{Output, ProduceError};
 
 /// A client's queue of events. It must be dropped before its client: declare it above the client in a struct.
@@ -25,13 +24,13 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     /// Records, rebalances and errors of a consumer that has a group; none without.
-    pub(super) fn of_consumer(client: &Client<Logged>) -> Option<Self> {
+    pub(super) fn of_consumer<C: ClientContext>(client: &Client<C>) -> Option<Self> {
         // SAFETY: the client lives; the answer is null or a reference of our own, given back in `drop`.
         NonNull::new(unsafe { rd::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Self)
     }
 
     /// Delivery reports, errors and log lines of a producer.
-    pub(super) fn of_producer(client: &Client<Logged>) -> Option<Self> {
+    pub(super) fn of_producer<C: ClientContext>(client: &Client<C>) -> Option<Self> {
         // SAFETY: as in `of_consumer`.
         NonNull::new(unsafe { rd::rd_kafka_queue_get_main(client.native_ptr()) }).map(Self)
     }
@@ -131,7 +130,7 @@ impl Event {
         }
     }
 
-    /// The failed ones among the reports of a `Reports` event: topic, code, offset-free. Answers how many there were.
+    /// The failed ones among the reports of a `Reports` event: topic, code, offset-free. Returns how many there were.
     pub(super) fn failed_reports(&self, mut each: impl FnMut(&str, Code)) {
         loop {
             // SAFETY: null at the end, or a message that the event owns; its topic handle is valid while it is.
@@ -206,7 +205,7 @@ impl<'e> Fetched<'e> {
         let has = unsafe { rd::rd_kafka_message_headers(self.0, &raw mut headers) } == rd::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
         (0..).map_while(move |index| {
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            // SAFETY: the headers live as long as the message; past the last one it answers an error and sets nothing.
+            // SAFETY: the headers live as long as the message; past the last one it returns an error and sets nothing.
             unsafe {
                 let found = has
                     && rd::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size)
@@ -244,7 +243,7 @@ pub(super) struct Topics(HashMap<Box<str>, NonNull<rd::RDKafkaTopic>, FxBuildHas
 unsafe impl Send for Topics {}
 
 impl Topics {
-    fn handle(&mut self, client: &Client<Logged>, topic: &str) -> Result<NonNull<rd::RDKafkaTopic>, ProduceError> {
+    fn handle<C: ClientContext>(&mut self, client: &Client<C>, topic: &str) -> Result<NonNull<rd::RDKafkaTopic>, ProduceError> {
         if let Some(handle) = self.0.get(topic) {
             return Ok(*handle);
         }
@@ -258,7 +257,7 @@ impl Topics {
     }
 
     /// Queues a copy of the record. The code is librdkafka's where it does not take it.
-    pub(super) fn produce(&mut self, client: &Client<Logged>, output: &Output<'_>) -> Result<Result<(), Code>, ProduceError> {
+    pub(super) fn produce<C: ClientContext>(&mut self, client: &Client<C>, output: &Output<'_>) -> Result<Result<(), Code>, ProduceError> {
         let topic = self.handle(client, output.topic)?;
         // librdkafka takes 0 for "now": the first millisecond of 1970 is written as the second.
         let timestamp = if output.timestamp.0 == 0 { 1 } else { output.timestamp.0 };
@@ -323,7 +322,7 @@ fn headers_of(headers: &[(&str, &[u8])]) -> *mut rd::rd_kafka_headers_t {
 }
 
 /// The id that the group's coordinator gave this consumer; none before it has joined.
-pub(super) fn member_id(client: &Client<Logged>) -> Option<String> {
+pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> {
     // SAFETY: the client lives; the answer is null or a text of our own, copied and then given back once.
     unsafe {
         let id = NonNull::new(rd::rd_kafka_memberid(client.native_ptr()))?;
@@ -342,7 +341,7 @@ pub(super) fn flush<C: ClientContext>(client: &Client<C>, wait_ms: i32) {
 
 /// The mock cluster of a client made with `test.mock.num.brokers` lets a group's first member wait for others, three seconds by
 /// default.
-pub(super) fn no_initial_rebalance_delay(client: &Client<Logged>) {
+pub(super) fn no_initial_rebalance_delay<C: ClientContext>(client: &Client<C>) {
     // SAFETY: the client lives; the cluster is null or lives as long as it.
     unsafe {
         let cluster = rd::rd_kafka_handle_mock_cluster(client.native_ptr());

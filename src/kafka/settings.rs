@@ -200,12 +200,12 @@ impl KafkaSettings {
     }
 
     fn make_without_broker(&self) -> Result<(), ClientError> {
-        let sole_record = |mut config: ClientConfig| {
+        let without_address = |mut config: ClientConfig| {
             config.remove(canonical("bootstrap.servers"));
             config
         };
-        create::<BaseConsumer<Logged>>(&sole_record(self.consumer("check", "read_committed")))?;
-        create::<BaseProducer<Logged>>(&sole_record(self.transactional_producer("check"))).map(drop)
+        create::<BaseConsumer<Logged>>(&without_address(self.consumer("check", "read_committed")))?;
+        create::<BaseProducer<Logged>>(&without_address(self.transactional_producer("check"))).map(drop)
     }
 }
 

@@ -71,7 +71,7 @@ impl TopicReader {
         Self::open_from(settings, topic, partitions, |bounds| bounds.start)
     }
 
-    /// The same from behind the newest record on, for what is yet to come.
+    /// The same from after the newest record on, for what is yet to come.
     pub fn open_at_end(settings: &KafkaSettings, topic: &str, partitions: impl IntoIterator<Item = i32>) -> Result<Self, ConsumeError> {
         Self::open_from(settings, topic, partitions, |bounds| bounds.end)
     }

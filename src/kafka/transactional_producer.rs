@@ -40,7 +40,7 @@ struct Sending {
     limit: Duration,
 }
 
-/// An idempotent, transactional producer. It is made anew after `Fatal` and `Fenced`.
+/// An idempotent, transactional producer. It is made again after `Fatal` and `Fenced`.
 pub struct KafkaProducer {
     // Above the producer: these must be dropped first.
     queue: Queue,
@@ -311,7 +311,7 @@ impl TransactionalProducer for KafkaProducer {
 
     fn abort(&mut self) -> Result<(), ProduceError> {
         let deadline = Deadline::after(self.limit);
-        // The abort purges what is queued by itself, and must: only so are the purged records' sequence numbers given out anew.
+        // The abort purges what is queued by itself, and must: only so are the purged records' sequence numbers given out again.
         // But it waits for their reports to be taken, and takes none; so it is called in slices, as it allows.
         let answer = loop {
             let slice = if self.has_queued() { ABORT_SLICE.min(deadline.left()) } else { deadline.left() };

@@ -27,7 +27,7 @@ pub enum WriteError {
     /// No acknowledgement came: it may be in the log or not.
     #[error("not acknowledged, it may be written or not: {0}")]
     Unknown(String),
-    /// The writer is of no further use and must be made anew; as `Unknown` else.
+    /// The writer is of no further use and must be made again; as `Unknown` else.
     #[error("the writer failed, the record may be written or not: {0}")]
     Fatal(String),
 }
@@ -90,12 +90,12 @@ impl EventWriter {
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
-    /// Appends a CloudEvent in structured mode and answers its offset.
+    /// Appends a CloudEvent in structured mode and returns its offset.
     pub fn append(&mut self, event: &[u8]) -> Result<Offset, WriteError> {
         self.append_record(None, Some(event), EVENT_HEADERS)
     }
 
-    /// Appends any record and answers its offset.
+    /// Appends any record and returns its offset.
     pub fn append_record(&mut self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> Result<Offset, WriteError> {
         let deadline = Deadline::after(self.wait.min(KNOWN_WITHIN));
         loop {

@@ -3,7 +3,7 @@
 use crate::document::{DocumentKind, Member, Node};
 use crate::json::document;
 use crate::json::step::Step;
-use crate::json::text::write_string;
+use crate::json::writer::{write_array, write_object};
 use crate::time::Period;
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ pub(crate) enum Mask {
     KeepFirst(usize),
 }
 
-/// What a constant is to the transforms behind it.
+/// What a constant is to the transforms after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConstKind {
     Number,
@@ -105,22 +105,10 @@ impl Action {
 fn write_constant(node: &Node, out: &mut Vec<u8>) {
     match &node.kind {
         DocumentKind::List(items) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b"," } else { b"" });
-                write_constant(item, out);
-            }
-            out.push(b']');
+            write_array(out, |out| items.iter().for_each(|item| write_constant(item, out.item())));
         }
         DocumentKind::Map(members) => {
-            out.push(b'{');
-            for (at, (name, value)) in last_values(members).into_iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b"," } else { b"" });
-                write_string(name, out);
-                out.push(b':');
-                write_constant(value, out);
-            }
-            out.push(b'}');
+            write_object(out, |out| last_values(members).into_iter().for_each(|(name, value)| write_constant(value, out.member(name))));
         }
         _ => document::write(node, out),
     }

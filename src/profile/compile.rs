@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::spec::{ProfileSpec, Section};
-use super::trie::{Rules, Trie, TrieBuilder};
+use super::trie::{RuleTrie, Rules, TrieBuilder};
 use crate::id::StreamIndex;
 use crate::json::path::Path;
 use crate::json::tape::hash_name;
@@ -22,7 +22,7 @@ pub struct Profile {
 pub struct Projection {
     /// No two projections of a process have the same one, so that what was made for one is never taken for another's.
     pub(super) id: u64,
-    pub(super) trie: Trie,
+    pub(super) trie: RuleTrie,
     /// Of the name `_share`.
     pub(super) share_hash: u32,
     /// The section's transforms in their order (docs/rules/profiles.md#the-order-of-transforms).

@@ -1,6 +1,6 @@
 //! `mask: hash`: HMAC-SHA-256, keyed for each owner and target (docs/rules/profiles.md#masks).
 
-use super::project::Parties;
+use super::parties::Parties;
 use hmac::{Hmac, KeyInit, Mac};
 use rustc_hash::FxHashMap;
 use sha2::Sha256;

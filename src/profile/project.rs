@@ -2,36 +2,13 @@
 
 use super::compile::Projection;
 use super::mask::MaskKeys;
+use super::parties::{Parties, Provenance};
 use super::template::Template;
 use super::walk::{Scratch, Walk};
-use crate::id::Epoch;
+use crate::json::error::InvalidJson;
 use crate::json::path::Selected;
-use crate::json::tape::{InvalidJson, Tape};
+use crate::json::tape::Tape;
 use crate::time::{Period, TimestampMs, TimestampNs};
-
-/// Between whom a record passes, and under which id.
-#[derive(Debug, Clone, Copy)]
-pub struct Parties<'a> {
-    /// The owner's tenant id.
-    pub owner: &'a str,
-    /// The target's tenant id.
-    pub target: &'a str,
-    /// The asset's id in the target's words.
-    pub target_asset: &'a str,
-}
-
-/// What `_share` says (docs/rules/outputs.md#provenance).
-#[derive(Debug, Clone, Copy)]
-pub struct Provenance<'a> {
-    /// The share.
-    pub share: &'a str,
-    /// Its revision.
-    pub revision: u32,
-    /// The epoch of the graph that decided.
-    pub epoch: Epoch,
-    /// What the target may do, where that is shown (`provenance_permission`): a word without anything to escape.
-    pub permission: Option<&'a str>,
-}
 
 /// Holds one parsed record and the scratch memory of projecting it.
 #[derive(Debug, Default)]
@@ -40,13 +17,13 @@ pub struct Projector {
     keys: MaskKeys,
     scratch: Scratch,
     /// What projections made of the loaded record; those behind `made` are memory to use again.
-    outcomes: Vec<Projected>,
+    outcomes: Vec<ProjectionOutcome>,
     made: usize,
 }
 
 /// What one projection made of the loaded record.
 #[derive(Debug, Default)]
-struct Projected {
+struct ProjectionOutcome {
     projection: u64,
     template: Template,
     /// By which the Kafka timestamp is floored, one after the other.
@@ -103,7 +80,7 @@ impl Projector {
         }
         let at = known.unwrap_or(self.made % MAX_OUTCOMES);
         if at >= self.outcomes.len() {
-            self.outcomes.push(Projected::default());
+            self.outcomes.push(ProjectionOutcome::default());
         }
         self.made = self.made.max(at + 1);
         let outcome = &mut self.outcomes[at];

@@ -1,7 +1,9 @@
 //! A sharing profile as its owner wrote it.
 
+mod rename;
+
+use self::rename::check_renames;
 use super::action::{Action, Mask};
-use super::rename::check_renames;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::StreamName;
 use crate::json::document::write;
@@ -15,7 +17,7 @@ use crate::time::Period;
 pub struct SpecError {
     /// What is wrong and what to write instead.
     pub what: String,
-    /// Where it stands.
+    /// Where it is.
     pub place: TextPosition,
 }
 

@@ -1,6 +1,6 @@
 //! What a projection makes of one record, but for what differs from target to target.
 
-use super::project::{Parties, Provenance};
+use super::parties::{Parties, Provenance};
 use crate::json::text::{write_compact, write_string};
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(super) struct Template {
     bytes: Vec<u8>,
     slots: Vec<IdSlot>,
-    /// What of the record comes behind `bytes`.
+    /// What of the record comes after `bytes`.
     pending: Range<usize>,
     /// It holds a hash, which is for one target alone.
     pub(super) is_of_one_target: bool,
@@ -75,7 +75,7 @@ impl Template {
         write_compact(&text[piece], &mut self.bytes);
     }
 
-    /// Appends the comma before what stands at `next` in the record, or is written anew.
+    /// Appends the comma before what stands at `next` in the record, or is written again.
     #[inline(always)]
     pub(super) fn separate(&mut self, text: &[u8], next: usize) {
         let end = self.pending.end;

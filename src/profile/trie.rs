@@ -58,12 +58,12 @@ impl BitOrAssign for Rules {
     }
 }
 
-/// A node of the trie, by its place in `Trie`.
+/// A node of the trie, by its place in `RuleTrie`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TrieIndex(u32);
 
 #[derive(Debug)]
-pub(super) struct Trie {
+pub(super) struct RuleTrie {
     nodes: Vec<TrieNode>,
 }
 
@@ -91,7 +91,7 @@ impl TrieNode {
     }
 }
 
-impl Trie {
+impl RuleTrie {
     pub(super) const ROOT: TrieIndex = TrieIndex(0);
 
     pub(super) fn node(&self, index: TrieIndex) -> &TrieNode {
@@ -159,7 +159,7 @@ impl<'a> TrieBuilder<'a> {
         if path.segments.len() > MAX_DEPTH {
             return;
         }
-        let mut at = Trie::ROOT;
+        let mut at = RuleTrie::ROOT;
         let mut parent = at;
         for segment in &path.segments {
             self.nodes[at.0 as usize].below |= rule;
@@ -176,11 +176,11 @@ impl<'a> TrieBuilder<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Trie {
+    pub(super) fn finish(mut self) -> RuleTrie {
         for (node, names) in self.nodes.iter_mut().zip(self.names) {
             node.names = NameTable::new(&names);
         }
-        Trie { nodes: self.nodes }
+        RuleTrie { nodes: self.nodes }
     }
 
     fn child(&mut self, at: TrieIndex, segment: &'a Segment) -> TrieIndex {

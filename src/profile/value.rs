@@ -2,7 +2,7 @@
 
 use super::action::{Action, ConstKind, Mask};
 use super::mask::MaskKeys;
-use super::project::Parties;
+use super::parties::Parties;
 use crate::json::decimal::Decimal;
 use crate::json::text::{unescape, write_string};
 use crate::record::event_time::{self, Unit};
@@ -26,7 +26,7 @@ pub(super) struct ActionContext<'a> {
     pub(super) unescaped: &'a mut String,
 }
 
-/// Appends what `action` makes of a value written as `json`, and answers what that is; none drops the member.
+/// Appends what `action` makes of a value written as `json`, and returns what that is; none drops the member.
 pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match action {
         Action::Round(places) => {

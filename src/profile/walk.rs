@@ -1,12 +1,16 @@
 //! One walk over a record that writes what a projection shows of it.
 
+mod plain;
+mod plan;
+mod renamed;
+
+use self::plan::{Plan, Selection};
 use super::action::Action;
 use super::compile::Projection;
 use super::mask::MaskKeys;
-use super::plan::{Plan, Selection};
-use super::project::Parties;
+use super::parties::Parties;
 use super::template::{Mark, Template};
-use super::trie::{Rules, Trie, TrieIndex};
+use super::trie::{RuleTrie, Rules, TrieIndex};
 use super::value::{self, ActionContext, ValueKind};
 use crate::json::tape::{NodeIndex, NodeKind, Tape, TapeEntry};
 use std::ops::Range;
@@ -29,7 +33,7 @@ pub(super) struct Scratch {
 #[derive(Debug)]
 pub(super) struct RenamedMember {
     pub(super) member: NodeIndex,
-    /// What was written for it, its comma behind it; nothing for an identity member that is not shown.
+    /// What was written for it, its comma after it; nothing for an identity member that is not shown.
     pub(super) from: Mark,
     pub(super) to: Mark,
     /// The rename that named it.
@@ -58,8 +62,8 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Writes the root; it is always written (docs/rules/profiles.md#containers).
     pub(in crate::profile) fn run(mut self) {
-        let root = self.projection.trie.node(Trie::ROOT);
-        self.scratch.active.push(Trie::ROOT);
+        let root = self.projection.trie.node(RuleTrie::ROOT);
+        self.scratch.active.push(RuleTrie::ROOT);
         let selection = Selection::default().with(root.ends);
         if self.tape.kind(NodeIndex::ROOT) == NodeKind::Object {
             let active = 0..self.scratch.active.len();
@@ -96,7 +100,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Writes a member or element as planned, a comma before it unless it is the first; false if it is not shown.
-    pub(super) fn element(&mut self, child: NodeIndex, plan: &Plan, in_object: bool, is_first: bool) -> bool {
+    fn element(&mut self, child: NodeIndex, plan: &Plan, in_object: bool, is_first: bool) -> bool {
         if !self.may_show(child, plan) {
             return false;
         }
@@ -117,33 +121,33 @@ impl<'a> Walk<'a> {
     }
 
     /// Only a top-level `_share` is removed from the input.
-    pub(super) fn is_share_member(&self, parent: NodeIndex, child: NodeIndex) -> bool {
+    fn is_share_member(&self, parent: NodeIndex, child: NodeIndex) -> bool {
         parent == NodeIndex::ROOT && self.is_share_name(self.tape.entry(child))
     }
 
     #[inline(always)]
-    pub(super) fn is_share_name(&self, member: &TapeEntry) -> bool {
+    fn is_share_name(&self, member: &TapeEntry) -> bool {
         member.name.hash == self.projection.share_hash && member.has_name(self.text, "_share")
     }
 
-    pub(super) fn active_nodes(&self, active: Range<usize>) -> &[TrieIndex] {
+    fn active_nodes(&self, active: Range<usize>) -> &[TrieIndex] {
         &self.scratch.active[active]
     }
 
-    pub(super) fn forget(&mut self, plan: &Plan) {
+    fn forget(&mut self, plan: &Plan) {
         self.scratch.active.truncate(plan.active.start);
         self.scratch.transforms.truncate(plan.transforms.start);
     }
 
     #[inline(always)]
-    pub(super) fn may_show(&self, child: NodeIndex, plan: &Plan) -> bool {
+    fn may_show(&self, child: NodeIndex, plan: &Plan) -> bool {
         plan.rules.meet(Rules::ALWAYS)
             || plan.selection.is_selected()
             || (self.tape.kind(child).is_container() && plan.selection.may_show_below(plan.below))
     }
 
     /// Writes what comes of a value that may be shown; false if it is not shown, whatever was written.
-    pub(super) fn value(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+    fn value(&mut self, node: NodeIndex, plan: &Plan) -> bool {
         if plan.is_identity() {
             return self.identity(node, plan);
         }
@@ -181,7 +185,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether a value that may be shown is in the output before its own actions: selected, or something inside it is.
-    pub(super) fn is_in_output(&mut self, node: NodeIndex, plan: &Plan) -> bool {
+    fn is_in_output(&mut self, node: NodeIndex, plan: &Plan) -> bool {
         if plan.selection.is_selected() {
             return true;
         }
@@ -191,7 +195,7 @@ impl<'a> Walk<'a> {
         shows_inside
     }
 
-    pub(super) fn only_renames(&self, plan: &Plan) -> bool {
+    fn only_renames(&self, plan: &Plan) -> bool {
         self.actions(plan).all(|action| action.disclosure().keeps_value)
     }
 
@@ -201,7 +205,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The last rename of a member, which names it.
-    pub(super) fn last_rename(&self, plan: &Plan) -> Option<u32> {
+    fn last_rename(&self, plan: &Plan) -> Option<u32> {
         let is_rename = |index: &&u32| self.projection.actions[**index as usize].disclosure().new_name.is_some();
         self.scratch.transforms[plan.transforms.clone()].iter().rev().find(is_rename).copied()
     }

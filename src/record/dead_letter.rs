@@ -5,11 +5,8 @@ use std::fmt;
 use base64::Engine;
 
 use crate::id::Offset;
-use crate::json::text::write_string;
+use crate::json::writer::{ObjectWriter, write_object};
 use crate::time::TimestampMs;
-
-/// The topic of dead letters.
-pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
 
 /// Why a record was set aside: the closed set of docs/rules/dead-letters.md#reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,37 +144,21 @@ impl<'a> DeadLetter<'a> {
     /// Appends the line that `replay` writes, without its line end. Bytes that are no UTF-8 stand in `key_base64` and
     /// `value_base64`.
     pub fn write_line(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        write_bytes("key", self.key, out);
-        out.extend_from_slice(b",\"timestamp\":\"");
-        self.timestamp.moment().write_rfc3339(out);
-        out.extend_from_slice(b"\",\"headers\":{");
         let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
-        for (index, (name, value)) in self.headers(&partition, &offset).into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write_string(name, out);
-            out.push(b':');
-            write_string(value, out);
-        }
-        out.extend_from_slice(b"},");
-        write_bytes("value", self.value, out);
-        out.push(b'}');
+        write_object(out, |out| {
+            write_bytes("key", self.key, out);
+            out.time("timestamp", self.timestamp.moment());
+            out.object("headers", |out| self.headers(&partition, &offset).into_iter().for_each(|(name, value)| out.text(name, value)));
+            write_bytes("value", self.value, out);
+        });
     }
 }
 
-fn write_bytes(name: &str, bytes: Option<&[u8]>, out: &mut Vec<u8>) {
-    let text = bytes.map(std::str::from_utf8);
-    let suffix = if matches!(text, Some(Err(_))) { "_base64" } else { "" };
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(suffix.as_bytes());
-    out.extend_from_slice(b"\":");
-    match text {
-        None => out.extend_from_slice(b"null"),
-        Some(Ok(text)) => write_string(text, out),
-        Some(Err(_)) => write_string(&base64::prelude::BASE64_STANDARD.encode(bytes.unwrap_or_default()), out),
+fn write_bytes(name: &str, bytes: Option<&[u8]>, out: &mut ObjectWriter<'_>) {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => out.null(name),
+        Some((_, Ok(text))) => out.text(name, text),
+        Some((bytes, Err(_))) => out.text(&format!("{name}_base64"), &base64::prelude::BASE64_STANDARD.encode(bytes)),
     }
 }
 

@@ -8,8 +8,9 @@ use super::dead_letter::{DeadLetterReason, Refusal};
 use super::event_time;
 use super::mapping::{FieldSource, KeyFields, Mapping, Mode, Stream};
 use crate::id::{AssetId, TenantId};
+use crate::json::error::InvalidJson;
 use crate::json::path::{Path, Selected};
-use crate::json::tape::{InvalidJson, NodeIndex, NodeKind, Tape};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// The limits of the configuration that reading depends on.
@@ -17,7 +18,7 @@ use crate::time::{Period, TimestampMs, TimestampNs};
 pub struct ReadRules {
     /// `max_record_bytes`: a longer value is `too_large`.
     pub max_record_bytes: usize,
-    /// `max_future`: how far an event time may lie behind now.
+    /// `max_future`: how far an event time may lie after now.
     pub max_future: Period,
 }
 
@@ -115,7 +116,7 @@ fn the_header<'r>(role: Role, name: &[u8], headers: impl Iterator<Item = (&'r [u
     first.ok_or(role.missing())
 }
 
-/// Step 2: has the value parsed, if it is a JSON object of allowed size. Answers the value's bytes.
+/// Step 2: has the value parsed, if it is a JSON object of allowed size. Returns the value's bytes.
 pub fn load<'r, 't>(
     value: Option<&'r [u8]>,
     rules: &ReadRules,

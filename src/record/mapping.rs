@@ -149,7 +149,7 @@ impl KeyFormat {
         self.parts.contains(&KeyPart::Asset)
     }
 
-    /// Takes a key apart; none if it does not fit. A field ends at the first place where the text behind it fits, without a
+    /// Takes a key apart; none if it does not fit. A field ends at the first place where the text after it fits, without a
     /// second try; a field that stands last takes the rest.
     pub fn split<'k>(&self, key: &'k str) -> Option<KeyFields<'k>> {
         let mut fields = KeyFields::default();

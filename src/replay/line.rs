@@ -97,7 +97,7 @@ pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
     base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "\"raw_base64\" must be padded base64 (RFC 4648 section 4)")
 }
 
-/// The text of a string as it stands in a scanned line.
+/// The text of a string as it is in a scanned line.
 pub(super) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, Wrong> {
     let raw = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).ok_or(wrong)?;
     let raw = std::str::from_utf8(raw).map_err(|_| wrong)?;

@@ -15,7 +15,7 @@ pub(super) enum NextMoment {
 pub(super) fn next(control: Option<TimestampMs>, inputs: impl Iterator<Item = Option<TimestampMs>>) -> Option<(TimestampMs, NextMoment)> {
     let control = control.map(|time| (time, NextMoment::Control));
     let records = inputs.enumerate().filter_map(|(index, at)| Some((at?, NextMoment::Record(index))));
-    // `min_by_key` answers the first of equals.
+    // `min_by_key` returns the first of equals.
     control.into_iter().chain(records).min_by_key(|(time, _)| *time)
 }
 

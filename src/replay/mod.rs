@@ -18,7 +18,7 @@ use merge::NextMoment;
 use world::World;
 
 /// The name of the topic that a tenant's records of a stream go to.
-pub type TopicNames = dyn Fn(&TenantId, &StreamName) -> String;
+pub type TopicNaming = dyn Fn(&TenantId, &StreamName) -> String;
 
 /// What of the configuration replay depends on (docs/rules/configuration.md#keys-that-decide).
 pub struct Settings {
@@ -29,7 +29,7 @@ pub struct Settings {
     /// `mask.secret`.
     pub mask_secret: Option<Vec<u8>>,
     /// `output.topic`.
-    pub topics: Box<TopicNames>,
+    pub topics: Box<TopicNaming>,
 }
 
 /// The control file.

@@ -2,20 +2,18 @@
 
 use rustc_hash::FxHashMap;
 
-use super::TopicNames;
+use super::TopicNaming;
 use crate::id::{StreamIndex, TenantId};
-use crate::json::text::write_string;
-use crate::record::dead_letter::{DEAD_LETTERS, DeadLetter};
+use crate::json::writer::write_object;
+use crate::record::dead_letter::DeadLetter;
 use crate::record::mapping::Stream;
 use crate::share::status::{StatusDocument, StatusTopic};
 use crate::time::TimestampMs;
-
-/// Where the status of all shares goes.
-const SHARES: &str = "sharecast.shares";
+use crate::topic::{DEAD_LETTERS, SHARES, status_topic};
 
 /// Lines in the order produced, by topic, until somebody takes them.
 pub(super) struct Outputs<'s> {
-    names: &'s TopicNames,
+    names: &'s TopicNaming,
     streams: &'s [Stream],
     topics: Vec<TopicFile>,
     by_name: FxHashMap<String, usize>,
@@ -30,7 +28,7 @@ struct TopicFile {
 }
 
 impl<'s> Outputs<'s> {
-    pub(super) fn new(names: &'s TopicNames, streams: &'s [Stream]) -> Self {
+    pub(super) fn new(names: &'s TopicNaming, streams: &'s [Stream]) -> Self {
         Self { names, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
     }
 
@@ -53,7 +51,7 @@ impl<'s> Outputs<'s> {
     pub(super) fn status(&mut self, document: &StatusDocument) {
         let topic = self.topic(match &document.topic {
             StatusTopic::Shares => SHARES.to_owned(),
-            StatusTopic::Tenant(tenant) => format!("share.{tenant}.shares"),
+            StatusTopic::Tenant(tenant) => status_topic(tenant),
         });
         self.line(topic, |out| write_record(&document.key, document.timestamp, Some(&document.value), out));
     }
@@ -96,11 +94,9 @@ impl<'s> Outputs<'s> {
 }
 
 fn write_record(key: &str, timestamp: TimestampMs, value: Option<&[u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"key\":");
-    write_string(key, out);
-    out.extend_from_slice(b",\"timestamp\":\"");
-    timestamp.moment().write_rfc3339(out);
-    out.extend_from_slice(b"\",\"value\":");
-    out.extend_from_slice(value.unwrap_or(b"null"));
-    out.push(b'}');
+    write_object(out, |out| {
+        out.text("key", key);
+        out.time("timestamp", timestamp.moment());
+        out.json("value", value.unwrap_or(b"null"));
+    });
 }

@@ -4,7 +4,8 @@
 //! lone surrogate. It is a line all the same (docs/rules/replay.md#files), so it is read here without those limits, and each value is
 //! left where it stands.
 
-use crate::json::text::read_escape;
+use crate::json::scan::read_escape;
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 
 /// One member of a line: the inside of its name, escapes and all, and its value's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,90 +21,19 @@ pub(super) struct NoObject;
 /// The memory of reading lines, reused from line to line.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    /// The closing brackets of what is open.
-    open: Vec<u8>,
+    tape: Tape,
 }
 
 impl Scanner {
-    /// Calls `each` with the members in the order they stand. `text` must be valid UTF-8.
-    pub(super) fn members<'l>(&mut self, text: &'l [u8], mut each: impl FnMut(LineMember<'l>)) -> Result<(), NoObject> {
-        let mut at = expect(text, blanks(text, 0), b'{')?;
-        at = blanks(text, at);
-        if text.get(at) == Some(&b'}') {
-            return end(text, at + 1);
+    /// Calls `each` with the members in the order they stand.
+    pub(super) fn members<'l>(&mut self, text: &'l [u8], each: impl FnMut(LineMember<'l>)) -> Result<(), NoObject> {
+        self.tape.parse_grammar(text).map_err(|_| NoObject)?;
+        if self.tape.kind(NodeIndex::ROOT) != NodeKind::Object {
+            return Err(NoObject);
         }
-        loop {
-            let name_start = at + 1;
-            at = string(text, at)?;
-            let name = &text[name_start..at - 1];
-            at = expect(text, blanks(text, at), b':')?;
-            let start = blanks(text, at);
-            at = self.value(text, start)?;
-            each(LineMember { name, value: &text[start..at] });
-            at = blanks(text, at);
-            match text.get(at) {
-                Some(b',') => at = blanks(text, at + 1),
-                Some(b'}') => return end(text, at + 1),
-                _ => return Err(NoObject),
-            }
-        }
-    }
-
-    /// The end of the value that begins at `at`. A loop, so that no depth exhausts the stack.
-    fn value(&mut self, text: &[u8], mut at: usize) -> Result<usize, NoObject> {
-        self.open.clear();
-        loop {
-            at = match text.get(at) {
-                Some(b'{') => {
-                    let inside = blanks(text, at + 1);
-                    if text.get(inside) != Some(&b'}') {
-                        self.open.push(b'}');
-                        at = self.name(text, inside)?;
-                        continue;
-                    }
-                    inside + 1
-                }
-                Some(b'[') => {
-                    let inside = blanks(text, at + 1);
-                    if text.get(inside) != Some(&b']') {
-                        self.open.push(b']');
-                        at = inside;
-                        continue;
-                    }
-                    inside + 1
-                }
-                Some(b'"') => string(text, at)?,
-                Some(b'-' | b'0'..=b'9') => number(text, at)?,
-                Some(b't') => word(text, at, b"true")?,
-                Some(b'f') => word(text, at, b"false")?,
-                Some(b'n') => word(text, at, b"null")?,
-                _ => return Err(NoObject),
-            };
-            loop {
-                let Some(&close) = self.open.last() else { return Ok(at) };
-                at = blanks(text, at);
-                match text.get(at) {
-                    Some(b',') => {
-                        at = blanks(text, at + 1);
-                        if close == b'}' {
-                            at = self.name(text, at)?;
-                        }
-                        break;
-                    }
-                    Some(&b) if b == close => {
-                        self.open.pop();
-                        at += 1;
-                    }
-                    _ => return Err(NoObject),
-                }
-            }
-        }
-    }
-
-    /// A member's name and colon; answers where its value begins.
-    fn name(&self, text: &[u8], at: usize) -> Result<usize, NoObject> {
-        let at = string(text, at)?;
-        Ok(blanks(text, expect(text, blanks(text, at), b':')?))
+        let member = |node| LineMember { name: &text[self.tape.name_span(node)], value: self.tape.raw(text, node) };
+        self.tape.children(NodeIndex::ROOT).map(member).for_each(each);
+        Ok(())
     }
 }
 
@@ -119,64 +49,6 @@ pub(super) fn unescape(raw: &str) -> Option<String> {
     }
     text.push_str(rest);
     Some(text)
-}
-
-fn blanks(text: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
-        at += 1;
-    }
-    at
-}
-
-fn expect(text: &[u8], at: usize, byte: u8) -> Result<usize, NoObject> {
-    if text.get(at) == Some(&byte) { Ok(at + 1) } else { Err(NoObject) }
-}
-
-fn end(text: &[u8], at: usize) -> Result<(), NoObject> {
-    if blanks(text, at) == text.len() { Ok(()) } else { Err(NoObject) }
-}
-
-fn word(text: &[u8], at: usize, word: &[u8]) -> Result<usize, NoObject> {
-    if text[at..].starts_with(word) { Ok(at + word.len()) } else { Err(NoObject) }
-}
-
-fn string(text: &[u8], at: usize) -> Result<usize, NoObject> {
-    let mut at = expect(text, at, b'"')?;
-    loop {
-        match text.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => match text.get(at + 1) {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                Some(b'u') if text.get(at + 2..at + 6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => at += 6,
-                _ => return Err(NoObject),
-            },
-            Some(0x20..) => at += 1,
-            _ => return Err(NoObject),
-        }
-    }
-}
-
-fn number(text: &[u8], at: usize) -> Result<usize, NoObject> {
-    let mut at = at + usize::from(text[at] == b'-');
-    match text.get(at) {
-        Some(b'0') => at += 1,
-        _ => at = digits(text, at)?,
-    }
-    if text.get(at) == Some(&b'.') {
-        at = digits(text, at + 1)?;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        at += 1;
-        at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
-        at = digits(text, at)?;
-    }
-    Ok(at)
-}
-
-/// One digit or more.
-fn digits(text: &[u8], at: usize) -> Result<usize, NoObject> {
-    let count = text[at.min(text.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
-    if count == 0 { Err(NoObject) } else { Ok(at + count) }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) struct UpsertReplay {
     renderer: Renderer,
 }
 
-/// One stream: what stands, and the documents that may be read back.
+/// One stream: what is stored, and the documents that may be read back.
 #[derive(Debug)]
 struct UpsertLog {
     state: PartitionState,
@@ -162,7 +162,7 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
         tombstone_time(gone, Cause { occasion, told, ended: None }, self.basis.graph.control_time())
     }
 
-    /// Writes the document at hand unless it stands already.
+    /// Writes the document at hand unless it is stored already.
     fn put(&mut self, subject: Subject<'_, 'g>, put: Put<'g>, at_hand: Option<Offset>) {
         let Self { log: UpsertLog { state, documents }, renderer, basis, write } = self;
         let Some(document) = at_hand.and_then(|offset| documents.get(offset, subject.identity)) else { return };

@@ -1,4 +1,4 @@
-//! The state of a replay: the table, the clock, what stands, and what waits.
+//! The state of a replay: the table, the clock, what is stored, and what waits.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,9 +18,7 @@ use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::reconcile::Basis;
 use crate::time::{TimestampMs, TimestampNs};
-
-/// The topic that control records come from.
-const CONTROL: &str = "sharecast.control";
+use crate::topic::CONTROL;
 
 /// How many shares of a profile are asked for at a time.
 const SLICE: usize = 1024;

@@ -1,6 +1,6 @@
 //! The words of a share's life (docs/rules/shares.md#life): states, reasons, permissions, who holds a pause.
 
-/// Where a share stands in its life.
+/// Where a share is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
@@ -110,12 +110,12 @@ impl ExpiryCause {
 }
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+    ($($name:ident = $code:literal, $words:literal;)*) => {
         /// The closed set of reason codes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum Reason {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $words] $name,)*
         }
 
         impl Reason {
@@ -128,65 +128,53 @@ macro_rules! reasons {
                     $(Self::$name => $code,)*
                 }
             }
+
+            /// What the code says of an event that was refused, or of a share that ended.
+            pub fn in_words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)*
+                }
+            }
         }
     };
 }
 
+// Each code with what it says, for the command line and docs/rules/shares.md#reason-codes.
 reasons! {
-    /// A tenant cannot share with itself.
-    SelfShare = "self_share",
-    /// Only the owner may do this.
-    NotOwner = "not_owner",
-    /// Only the target may do this.
-    NotTarget = "not_target",
-    /// The two are neither partners nor in one line of the tenant tree.
-    NoPartnership = "no_partnership",
-    /// The owner has not published such a profile, or has retired it.
-    UnknownProfile = "unknown_profile",
-    /// The profile has no section for a stream.
-    StreamNotInProfile = "stream_not_in_profile",
-    /// A stream that is not configured, or none at all.
-    UnknownStream = "unknown_stream",
-    /// There is no such share.
-    UnknownShare = "unknown_share",
-    /// The share id is taken.
-    DuplicateShare = "duplicate_share",
-    /// Not in this state.
-    WrongState = "wrong_state",
-    /// The offer has lapsed.
-    OfferLapsed = "offer_lapsed",
-    /// Another live share feeds the same place.
-    TargetInUse = "target_in_use",
-    /// More streams than were offered.
-    MoreThanOffered = "more_than_offered",
-    /// An id is out of rule.
-    InvalidId = "invalid_id",
-    /// The times make no window.
-    InvalidWindow = "invalid_window",
-    /// The profile cannot be published as it is.
-    InvalidProfile = "invalid_profile",
-    /// Malformed data.
-    InvalidEvent = "invalid_event",
-    /// Only the operator (or the engine) may send this.
-    NotOperator = "not_operator",
-    /// A parent that would close a ring.
-    TenantCycle = "tenant_cycle",
-    /// The event's id belongs to another event.
-    IdReused = "id_reused",
-    /// The partnership ended.
-    PartnershipEnded = "partnership_ended",
-    /// One of the tenants is suspended.
-    TenantSuspended = "tenant_suspended",
-    /// Access has ended by its time.
-    AccessEnded = "access_ended",
-    /// By the owner's will.
-    ByOwner = "by_owner",
-    /// By the target's will.
-    ByTarget = "by_target",
-    /// By the operator's will.
-    ByOperator = "by_operator",
-    /// An invitation is accepted with its code only.
-    WrongCode = "wrong_code",
+    SelfShare = "self_share", "a tenant cannot share with itself";
+    NotOwner = "not_owner", "only its owner may do this";
+    NotTarget = "not_target", "only its target may do this";
+    NoPartnership = "no_partnership", "the two tenants are neither partners nor in one line of the tenant tree";
+    UnknownProfile = "unknown_profile", "the owner has published no such profile, or has retired it";
+    StreamNotInProfile = "stream_not_in_profile", "the profile has no section for a stream that is named";
+    UnknownStream = "unknown_stream", "a stream is named that is not configured, or none at all";
+    UnknownShare = "unknown_share", "there is no such share";
+    DuplicateShare = "duplicate_share", "the share id is taken";
+    WrongState = "wrong_state", "its state does not allow this";
+    OfferLapsed = "offer_lapsed", "the offer has lapsed";
+    TargetInUse = "target_in_use", "another live share feeds the same stream of the same asset of the target";
+    MoreThanOffered = "more_than_offered", "more streams are named than were offered";
+    InvalidId = "invalid_id", "an id is out of rule";
+    InvalidWindow = "invalid_window", "the times make no window, or lie in the past";
+    InvalidProfile = "invalid_profile", "the profile is malformed";
+    InvalidEvent = "invalid_event", "the event's data is malformed";
+    NotOperator = "not_operator", "only the operator may do this";
+    TenantCycle = "tenant_cycle", "the tenant tree would close a ring";
+    IdReused = "id_reused", "the event's id belongs to another event";
+    PartnershipEnded = "partnership_ended", "the partnership ended";
+    TenantSuspended = "tenant_suspended", "one of the tenants is suspended";
+    AccessEnded = "access_ended", "access has ended by its time";
+    ByOwner = "by_owner", "by its owner";
+    ByTarget = "by_target", "by its target";
+    ByOperator = "by_operator", "by the operator";
+    WrongCode = "wrong_code", "the code is not the one that was sent last; `share resend` makes a new one";
+}
+
+impl Reason {
+    /// The reason of this code.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
 }
 
 /// A set of those who hold a pause on a share (docs/rules/shares.md#pauses).

@@ -2,7 +2,7 @@
 
 use super::state::{Holders, Permission, Reason, State};
 use crate::id::{Epoch, TenantId};
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// Where a status document goes.
@@ -100,37 +100,36 @@ impl<'a> Document<'a> {
 
     /// The document as JSON without whitespace, as of this epoch.
     pub fn write(&self, audience: Audience, epoch: Epoch) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.text("share", self.share);
-        out.text("owner", self.owner);
-        out.text_if("asset", self.asset_for(audience));
-        out.text_if("label", self.label);
-        out.text_if("target_tenant", self.target_tenant);
-        out.text_if("invitee", self.invitee_for(audience));
-        out.text_if("target_asset", self.target_asset);
-        out.texts("streams", self.streams.iter().copied());
-        out.text_if("profile", self.profile);
-        out.text("permission", self.permission.word());
-        out.time_if("starts", self.starts);
-        out.time_if("ends", self.ends);
-        out.time_if("offer_expires", self.offer_expires);
-        if self.history {
-            out.name("history");
-            out.0.extend_from_slice(b"true");
-        }
-        out.text_if("message", self.message);
-        out.text("state", self.state.word());
-        if self.state == State::Paused {
-            out.texts("paused_by", self.paused_by.words());
-        }
-        out.text_if("reason", self.reason.map(Reason::code));
-        out.number("revision", i64::from(self.revision));
-        out.time_if("offered_at", Some(self.offered_at.moment()));
-        out.time_if("accepted_at", self.accepted_at.map(TimestampMs::moment));
-        out.time_if("ended_at", self.ended_at);
-        out.time_if("granted_from", self.granted_from);
-        out.number("epoch", epoch.0);
-        out.finish()
+        object(|out| {
+            out.text("share", self.share);
+            out.text("owner", self.owner);
+            out.text_if("asset", self.asset_for(audience));
+            out.text_if("label", self.label);
+            out.text_if("target_tenant", self.target_tenant);
+            out.text_if("invitee", self.invitee_for(audience));
+            out.text_if("target_asset", self.target_asset);
+            out.texts("streams", self.streams.iter().copied());
+            out.text_if("profile", self.profile);
+            out.text("permission", self.permission.word());
+            out.time_if("starts", self.starts);
+            out.time_if("ends", self.ends);
+            out.time_if("offer_expires", self.offer_expires);
+            if self.history {
+                out.flag("history", true);
+            }
+            out.text_if("message", self.message);
+            out.text("state", self.state.word());
+            if self.state == State::Paused {
+                out.texts("paused_by", self.paused_by.words());
+            }
+            out.text_if("reason", self.reason.map(Reason::code));
+            out.number("revision", self.revision);
+            out.time("offered_at", self.offered_at.moment());
+            out.time_if("accepted_at", self.accepted_at.map(TimestampMs::moment));
+            out.time_if("ended_at", self.ended_at);
+            out.time_if("granted_from", self.granted_from);
+            out.number("epoch", epoch.0);
+        })
     }
 }
 
@@ -152,70 +151,16 @@ pub struct Rejection<'a> {
 impl Rejection<'_> {
     /// The record for `sharecast.shares`.
     pub fn document(&self, timestamp: TimestampMs, epoch: Epoch) -> StatusDocument {
-        let mut inner = Writer::default();
-        inner.text("id", self.id);
-        inner.text("type", self.kind);
-        inner.text("source", self.source);
-        inner.text("reason", self.reason.code());
-        inner.text_if("share", self.share);
-        let mut out = Writer::default();
-        out.name("rejected");
-        out.0.extend_from_slice(&inner.finish());
-        out.number("epoch", epoch.0);
-        StatusDocument { topic: StatusTopic::Shares, key: format!("rejected:{}", self.id), timestamp, value: out.finish() }
-    }
-}
-
-/// One JSON object, member by member.
-#[derive(Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
-
-impl Writer {
-    pub(super) fn name(&mut self, name: &str) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        write_string(name, &mut self.0);
-        self.0.push(b':');
-    }
-
-    pub(super) fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        write_string(text, &mut self.0);
-    }
-
-    pub(super) fn text_if(&mut self, name: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.text(name, text);
-        }
-    }
-
-    pub(super) fn texts<'t>(&mut self, name: &str, texts: impl Iterator<Item = &'t str>) {
-        self.name(name);
-        self.0.push(b'[');
-        for (at, text) in texts.enumerate() {
-            if at > 0 {
-                self.0.push(b',');
-            }
-            write_string(text, &mut self.0);
-        }
-        self.0.push(b']');
-    }
-
-    pub(super) fn time_if(&mut self, name: &str, moment: Option<TimestampNs>) {
-        if let Some(moment) = moment {
-            self.name(name);
-            self.0.push(b'"');
-            moment.write_rfc3339(&mut self.0);
-            self.0.push(b'"');
-        }
-    }
-
-    pub(super) fn number(&mut self, name: &str, number: i64) {
-        self.name(name);
-        self.0.extend_from_slice(number.to_string().as_bytes());
-    }
-
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.0.push(b'}');
-        self.0
+        let value = object(|out| {
+            out.object("rejected", |out| {
+                out.text("id", self.id);
+                out.text("type", self.kind);
+                out.text("source", self.source);
+                out.text("reason", self.reason.code());
+                out.text_if("share", self.share);
+            });
+            out.number("epoch", epoch.0);
+        });
+        StatusDocument { topic: StatusTopic::Shares, key: format!("rejected:{}", self.id), timestamp, value }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::decide::{ReleaseRules, add_compared, provenance};
 use crate::id::Epoch;
-use crate::profile::project::{Parties, Projector};
+use crate::profile::parties::Parties;
+use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::Identity;
@@ -15,7 +16,7 @@ use crate::sink_state::reconcile::Put;
 pub struct Renderer {
     rules: ReleaseRules,
     projector: Projector,
-    strip_payload: Vec<u8>,
+    compared: Vec<u8>,
     full: Vec<u8>,
 }
 
@@ -30,7 +31,7 @@ where
 impl Renderer {
     /// `mask_secret` as for the projector.
     pub fn new(rules: ReleaseRules, mask_secret: Option<&[u8]>) -> Self {
-        Self { rules, projector: Projector::new(mask_secret), strip_payload: Vec::new(), full: Vec::new() }
+        Self { rules, projector: Projector::new(mask_secret), compared: Vec::new(), full: Vec::new() }
     }
 
     /// Reads a record's value. Returns whether it is a document, which is at hand until the next is read. One that cannot be read
@@ -44,10 +45,10 @@ impl Renderer {
     /// What "equal to the last one written" compares of the document at hand, `text`: what is shown of it without `_share`, and the
     /// permission where that is shown. `form` is what else of the configuration shows in it.
     pub fn digest(&mut self, put: Put<'_>, owner: &str, text: &[u8], form: &str) -> Digest {
-        self.strip_payload.clear();
-        self.projector.project(text, put.projection, &parties(put, owner), None, &mut self.strip_payload);
-        add_compared(put.grant, &self.rules, &mut self.strip_payload);
-        Digest::of(form, &self.strip_payload)
+        self.compared.clear();
+        self.projector.project(text, put.projection, &parties(put, owner), None, &mut self.compared);
+        add_compared(put.grant, &self.rules, &mut self.compared);
+        Digest::of(form, &self.compared)
     }
 
     /// The document at hand as the target gets it.

@@ -1,4 +1,4 @@
-//! What stands in targets' topics, as `sharecast.standing.<stream>` keeps it (docs/rules/upserts.md#what-is-stored): one record a place,
+//! What is stored in targets' topics, as `sharecast.standing.<stream>` keeps it (docs/rules/upserts.md#what-is-stored): one record a place,
 //! written in the same transaction as the document or the tombstone.
 
 use sha2::{Digest as _, Sha256};
@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::document::{DocumentKind, Node};
 use crate::id::{AssetId, Epoch, Offset, ShareId, TenantId};
 use crate::json::document::parse;
-use crate::json::text::write_string;
+use crate::json::writer::write_object;
 
 /// A document as it was written, in eight bytes: what "equal to the last one written" compares (docs/rules/upserts.md#equal-documents).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,11 +34,11 @@ pub struct StandingEntry {
     pub owner: TenantId,
     /// Its asset, in the owner's words.
     pub asset: AssetId,
-    /// Whose topic it stands in.
+    /// Whose topic it is stored in.
     pub target: TenantId,
     /// Where its document lies in the input partition.
     pub offset: Offset,
-    /// What was written.
+    /// Of the projected bytes without `_share`: an equal document is not written again.
     pub digest: Digest,
     /// The epoch it was released under.
     pub epoch: Epoch,
@@ -59,15 +59,15 @@ pub fn read_key(key: &[u8]) -> Option<(&str, &str)> {
 impl StandingEntry {
     /// Appends the record's value.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let texts = [("share", self.share.as_str()), ("owner", self.owner.as_str()), ("asset", self.asset.as_str())];
-        for (place, (name, text)) in texts.into_iter().chain([("target", self.target.as_str())]).enumerate() {
-            out.extend_from_slice(if place == 0 { b"{\"" } else { b",\"" });
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            write_string(text, out);
-        }
-        let rest = format!(",\"offset\":{},\"digest\":\"{:016x}\",\"epoch\":{}}}", self.offset, self.digest.0, self.epoch);
-        out.extend_from_slice(rest.as_bytes());
+        write_object(out, |out| {
+            out.text("share", self.share.as_str());
+            out.text("owner", self.owner.as_str());
+            out.text("asset", self.asset.as_str());
+            out.text("target", self.target.as_str());
+            out.number("offset", self.offset.0);
+            out.text("digest", &format!("{:016x}", self.digest.0));
+            out.number("epoch", self.epoch.0);
+        });
     }
 
     /// Reads a record's value; none of what another program wrote.

@@ -1,5 +1,5 @@
 //! When a target's key may pass from one share to another whose asset lies in another partition: once every partition of the
-//! stream has taken back what had ended. How far each has come stands beside its committed offset.
+//! stream has taken back what had ended. How far each has come is stored beside its committed offset.
 
 use std::collections::BTreeSet;
 

@@ -1,24 +1,25 @@
-//! What stands beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
+//! What is stored beside an upsert input's committed offset: up to which epoch and time what ended has been taken back
 //! (docs/rules/upserts.md#what-is-stored).
 
 use std::collections::BTreeSet;
 
 use crate::id::{Epoch, TenantId};
 use crate::json::document::parse;
+use crate::json::writer::object;
 use crate::sink_state::entry::number;
 use crate::time::TimestampMs;
 
 /// Kafka takes 4096 bytes.
 const MAX_BYTES: usize = 3_500;
 
-/// By the graph of `epoch`, at `time`, no document stands any more that must not, but for targets that are owed.
+/// By the graph of `epoch`, at `time`, no document is stored any more that must not be, but for targets that are owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconciled {
-    /// The graph's epoch.
+    /// The graph's epoch. What had ended by then is taken back from every target that is not in `owed`.
     pub epoch: Epoch,
     /// The decision's time. Whoever takes the partition over goes on at neither an older graph nor an earlier time.
     pub time: TimestampMs,
-    /// Targets whose topics do not take anything at the moment: of these it is not said.
+    /// Targets whose topics do not take anything at the moment: for these the note promises nothing.
     pub owed: BTreeSet<TenantId>,
 }
 
@@ -28,14 +29,14 @@ impl Reconciled {
 
     /// `{"epoch":7,"time":1767225600000,"owed":["acme"]}`; none if it is too long to be noted.
     pub fn write(&self) -> Option<String> {
-        let mut text = format!(r#"{{"epoch":{},"time":{}"#, self.epoch, self.time.0);
-        if !self.owed.is_empty() {
-            // Ids of tenants need no escape.
-            let owed: Vec<String> = self.owed.iter().map(|tenant| format!("\"{tenant}\"")).collect();
-            text.push_str(&format!(r#","owed":[{}]"#, owed.join(",")));
-        }
-        text.push('}');
-        (text.len() <= MAX_BYTES).then_some(text)
+        let note = object(|out| {
+            out.number("epoch", self.epoch.0);
+            out.number("time", self.time.0);
+            if !self.owed.is_empty() {
+                out.texts("owed", self.owed.iter().map(TenantId::as_str));
+            }
+        });
+        if note.len() > MAX_BYTES { None } else { String::from_utf8(note).ok() }
     }
 
     /// Reads a note; none of what is missing or another program's.

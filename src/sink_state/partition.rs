@@ -1,4 +1,4 @@
-//! One partition of an upsert stream: where each asset's current document lies, and what stands of it in targets' topics. The
+//! One partition of an upsert stream: where each asset's current document lies, and what is stored of it in targets' topics. The
 //! documents themselves stay in the log.
 //!
 //! A transaction drafts what it is going to change. Whoever asks sees the draft at once; the state takes it over once the
@@ -29,14 +29,14 @@ impl AssetHash {
     }
 }
 
-/// Where a share's document stands, and which.
+/// Where a share's document is stored, and which document it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkEntry {
     /// Whose topic it is.
     pub target: TenantId,
-    /// Its key.
+    /// The target's id of the asset when it was written: a share that has another one since leaves a tombstone here first.
     pub key: AssetId,
-    /// What was written.
+    /// Of the projected bytes without `_share`: an equal document is not written again.
     pub digest: Digest,
     /// Of which asset it is.
     pub asset: AssetHash,
@@ -50,7 +50,7 @@ type SinkKey = (TenantId, AssetId);
 pub enum Current {
     /// There is none: never sent, deleted, or it cannot be read.
     Absent,
-    /// Its only record known lies ahead: what stands, stands until it comes.
+    /// Its only record known lies ahead: what is stored stays until it comes.
     Awaited,
     /// It lies here and must be read back.
     At(Offset),
@@ -70,7 +70,7 @@ struct PartitionDraft {
     is_touched: bool,
 }
 
-/// One partition.
+/// One partition. Whoever asks sees the draft over what is committed.
 #[derive(Debug)]
 pub struct PartitionState {
     stream: StreamIndex,
@@ -82,7 +82,7 @@ pub struct PartitionState {
     /// First documents that wait for their key.
     gated: FxHashMap<ShareId, Gated>,
     draft: PartitionDraft,
-    /// Whose document stands at each key, where keys pass without a gate; each names an entry.
+    /// Whose document is stored at each key, where keys pass without a gate; each names an entry.
     writers: Option<FxHashMap<SinkKey, ShareId>>,
 }
 
@@ -91,9 +91,9 @@ pub struct PartitionState {
 pub struct Gated {
     /// The epoch up to which every partition must have taken back what ended.
     pub needs: Epoch,
-    /// In whose topic.
+    /// In whose topic it waits: a note that names this target as owed keeps it waiting.
     pub target: TenantId,
-    /// Whose document.
+    /// The asset whose document it is; the newest one counts when the gate opens.
     pub asset: AssetHash,
 }
 
@@ -137,7 +137,7 @@ impl PartitionState {
         self.entries.insert(share, entry);
     }
 
-    /// How many documents stand.
+    /// How many documents are stored.
     pub fn standing(&self) -> usize {
         self.entries.len()
     }
@@ -155,7 +155,7 @@ impl PartitionState {
         }
     }
 
-    /// What stands of a share.
+    /// What is stored of a share.
     pub fn entry(&self, share: &ShareId) -> Option<&SinkEntry> {
         match self.draft.entries.get(share) {
             Some(drafted) => drafted.as_ref(),
@@ -195,7 +195,7 @@ impl PartitionState {
         self.draft.ungated.retain(|ungated| ungated != share);
     }
 
-    /// A document of the share will stand, or none.
+    /// A document of the share will be stored, or none.
     pub(super) fn draft(&mut self, share: &ShareId, entry: Option<SinkEntry>) {
         self.draft.entries.insert(share.clone(), entry);
         self.draft.is_touched = true;
@@ -227,7 +227,7 @@ impl PartitionState {
         self.gated.values().filter(|gated| is_open(gated)).filter_map(|gated| self.lies_at(gated.asset)).collect()
     }
 
-    /// A target's topic lost what was written to it. Returns how many documents stand there, and where those lie that must be
+    /// A target's topic lost what was written to it. Returns how many documents are stored there, and where those lie that must be
     /// written again.
     pub fn rewrite(&mut self, target: &TenantId) -> (usize, Vec<Offset>) {
         let mut assets = Vec::new();
@@ -238,7 +238,7 @@ impl PartitionState {
         (assets.len(), assets.into_iter().filter_map(|asset| self.lies_at(asset)).collect())
     }
 
-    /// Documents at these offsets are gone from the log, with nothing newer. Returns what stood of them and needs a tombstone.
+    /// Documents at these offsets are gone from the log, with nothing newer. Returns what was stored of them and needs a tombstone.
     pub fn lose(&mut self, offsets: &[Offset]) -> Vec<(ShareId, SinkEntry)> {
         let lost: Vec<AssetHash> = self.documents.iter().filter(|(_, offset)| offsets.contains(offset)).map(|(asset, _)| *asset).collect();
         let is_lost = |entry: &SinkEntry| lost.contains(&entry.asset);
@@ -279,7 +279,7 @@ impl PartitionState {
         self.begin();
     }
 
-    /// Follows whose document stands at each key. What another share stands on now is no entry any more.
+    /// Follows whose document is stored at each key. An entry whose key another share has now is none any more.
     fn note_writer(&mut self, share: &ShareId, entry: Option<&SinkEntry>) {
         let Some(writers) = &mut self.writers else { return };
         if let Some(before) = self.entries.get(share) {

@@ -13,7 +13,7 @@ use crate::time::TimestampNs;
 /// What a decision is made by.
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'g> {
-    /// The graph.
+    /// The transaction's one graph.
     pub graph: &'g ShareGraph,
     /// The epoch of the newest change in it.
     pub newest_change: Epoch,
@@ -47,9 +47,9 @@ pub struct Reconciliation<'g> {
 /// A document that has to go.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tombstone {
-    /// What stood.
+    /// What is stored until this tombstone is committed.
     pub entry: SinkEntry,
-    /// Why.
+    /// What took the document away; the tombstone's time follows from it.
     pub gone: Gone,
 }
 
@@ -62,7 +62,7 @@ pub enum Next<'g> {
     Fetch(Offset),
     /// The document at hand has to stand.
     Put(Put<'g>),
-    /// The share's first document at this key waits until nobody else's stands there.
+    /// The share's first document at this key waits until nobody else's is stored there.
     AwaitGate(First<'g>),
 }
 
@@ -73,7 +73,7 @@ pub struct Put<'g> {
     pub grant: &'g Grant,
     /// What is shown of it.
     pub projection: &'g Projection,
-    /// What stands there: an equal document is not written again.
+    /// What is stored there: an equal document is not written again.
     pub stood: Option<Digest>,
 }
 
@@ -162,7 +162,7 @@ impl PartitionState {
 /// What must be done for one share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decision {
-    /// Why what stands gets a tombstone, if it does.
+    /// Why what is stored gets a tombstone, if it does.
     gone: Option<Gone>,
     /// What comes after it.
     then: Then,
@@ -213,7 +213,7 @@ mod tests {
         AssetId::parse(id).unwrap()
     }
 
-    /// Every row of the table: what stands, what may stand, what is there.
+    /// Every row of the table: what is stored, what may stand, what is there.
     #[test]
     fn every_case_of_a_decision() {
         let (here, there) = (entry("k"), entry("old"));

@@ -23,7 +23,7 @@ pub struct SourcePartition {
 /// What a poll found out about a worker's partitions, in the order it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssignmentChange {
-    /// These came, besides those held already; nothing is read from them before `release`. Membership has been taken anew, also when
+    /// These came, besides those held already; nothing is read from them before `release`. Membership has been taken again, also when
     /// the list is empty.
     Assigned(Vec<SourcePartition>),
     /// These were taken back; nothing of them may be committed any more.
@@ -37,7 +37,7 @@ pub enum AssignmentChange {
 pub enum Start {
     /// The oldest record that is there.
     Earliest,
-    /// Behind the newest.
+    /// After the newest.
     Latest,
 }
 
@@ -62,7 +62,7 @@ pub trait GroupConsumer {
 
     /// Appends up to `room` records to `into`, ending early with the one that makes it full, waiting up to `wait` for the first; membership changes go to `changes`.
     ///
-    /// It returns at once behind a change, so that the records in `into` are older than every change of the same call; on an
+    /// It returns at once after a change, so that the records in `into` are older than every change of the same call; on an
     /// error what was appended stays.
     fn poll(&mut self, wait: Duration, room: usize, into: &mut Batch, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError>;
 
@@ -77,7 +77,7 @@ pub trait GroupConsumer {
     /// Stops fetching from every partition held; polling goes on.
     fn pause(&mut self) -> Result<(), ConsumeError>;
 
-    /// Takes back `pause`.
+    /// Takes back `pause`. Nothing is read from a partition that was never released, then either.
     fn resume(&mut self) -> Result<(), ConsumeError>;
 
     /// The committed offset of each of these partitions, read committed: with a transaction still open on one of them
@@ -88,7 +88,7 @@ pub trait GroupConsumer {
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError>;
 
     /// Takes nothing more from this partition until `release`; what was fetched of it is dropped. Every partition is held from its
-    /// assignment on, because nothing of it can be decided before it is known where to go on, what stands of it, and what is owed.
+    /// assignment on, because nothing of it can be decided before it is known where to go on, what is stored of it, and what is owed.
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError>;
 
     /// Reads a held partition from this offset on.
@@ -109,10 +109,10 @@ pub trait Archive {
     /// How many partitions a topic has; none where it is missing.
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError>;
 
-    /// Goes to an offset of a partition, none being the oldest record; answers the partition's bounds.
+    /// Goes to an offset of a partition, none being the oldest record; returns the partition's bounds.
     fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError>;
 
-    /// Appends what follows, read committed, as records of `source`, up to `room`, waiting up to `wait` for the first. Answers the
+    /// Appends what follows, read committed, as records of `source`, up to `room`, waiting up to `wait` for the first. Returns the
     /// offset to come next: past transaction markers, aborted records and what compaction has removed.
     fn read(&mut self, wait: Duration, room: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError>;
 }
@@ -129,7 +129,7 @@ pub struct InputOffset {
 }
 
 impl InputOffset {
-    /// Without a note.
+    /// An offset that commits nothing beside it: an earlier note of the partition is gone with it.
     pub fn new(partition: SourcePartition, next: Offset) -> Self {
         Self { partition, next, note: String::new() }
     }
@@ -148,7 +148,7 @@ pub struct Output<'a> {
     pub timestamp: TimestampMs,
     /// The value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Headers, in order.
+    /// Headers in their order; a name may come twice.
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
@@ -190,7 +190,7 @@ pub enum ProduceError {
     /// Another producer has taken this `transactional.id`.
     #[error("fenced: another process uses the same transactional.id: {0}")]
     Fenced(String),
-    /// The producer is of no further use and must be made anew; also after a time-out of commit or abort.
+    /// The producer is of no further use and must be made again; also after a time-out of commit or abort.
     #[error("the producer failed: {0}")]
     Fatal(String),
 }
@@ -209,7 +209,7 @@ pub trait TransactionalProducer {
         None
     }
 
-    /// Opens a transaction.
+    /// Opens a transaction; none may be open.
     fn begin(&mut self) -> Result<(), ProduceError>;
 
     /// Queues one record; bytes are copied. Every error counts, a record refused locally too. An error is about this record; that an
@@ -246,19 +246,19 @@ pub struct ControlRecord {
 
 /// The control topic as one reader sees it, read committed, from a chosen offset.
 pub trait ControlLog {
-    /// Appends what there is, waiting up to `wait` for the first. On an error what was appended stays, and `position` is behind it.
+    /// Appends what there is, waiting up to `wait` for the first. On an error what was appended stays, and `position` is after it.
     fn poll(&mut self, wait: Duration, into: &mut Vec<ControlRecord>) -> Result<(), ConsumeError>;
 
     /// The offset of the next record to come: past transaction markers and aborted records too.
     fn position(&self) -> Result<Offset, ConsumeError>;
 }
 
-/// First and end offset of the control topic, asked of the cluster anew each time.
+/// First and end offset of the control topic, asked of the cluster again each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
     /// The oldest offset that is there.
     pub start: Offset,
-    /// The high watermark: behind every acknowledged record, also behind an open transaction.
+    /// The high watermark: after every acknowledged record, also after an open transaction.
     pub end: Offset,
 }
 
@@ -270,6 +270,6 @@ pub trait EndProbe {
 
 /// Appends single events to the control topic: idempotent, acknowledged by all in-sync replicas, never in a transaction.
 pub trait ControlWriter {
-    /// Appends one structured CloudEvent; answers its offset once it is acknowledged.
+    /// Appends one structured CloudEvent; returns its offset once it is acknowledged.
     fn append(&mut self, event: &[u8]) -> Result<Offset, ProduceError>;
 }

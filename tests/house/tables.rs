@@ -28,10 +28,18 @@ fn is_code(c: char) -> bool {
     c.is_ascii_lowercase() || c == '_'
 }
 
+/// The rows of the first table in a text, each as its cells.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let table = text.lines().skip_while(|line| !line.starts_with("| ---")).skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+    table.map(cells).collect()
+}
+
 #[test]
-fn the_reason_codes_are_those_of_the_fold() {
-    let listed = quoted(&section("docs/rules/shares.md", "Reason codes"), is_code);
-    assert_eq!(listed, Reason::ALL.iter().map(|reason| reason.code().to_owned()).collect());
+fn the_reason_codes_are_those_of_the_fold_in_the_same_words() {
+    let listed = rows(&section("docs/rules/shares.md", "Reason codes"));
+    let known = Reason::ALL.iter().map(|reason| vec![format!("`{}`", reason.code()), reason.in_words().to_owned()]);
+    assert_eq!(listed, known.collect::<Vec<_>>());
 }
 
 #[test]
@@ -56,6 +64,25 @@ fn the_event_types_are_those_that_are_read() {
         }
     }
     assert_eq!(named, EventType::ALL.iter().map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[test]
+fn what_takes_away_is_what_the_table_says() {
+    let node = |text: &str| sharecast::json::document::parse(text.as_bytes()).unwrap();
+    let (plain, suspends) = (node(r#"{"suspended":false}"#), node(r#"{"suspended":true}"#));
+    let yes_or_no = |is: bool| if is { "yes" } else { "no" };
+    let mut known = BTreeSet::new();
+    for (name, kind) in EventType::ALL {
+        let untried = match (kind.is_written_untried(&plain), kind.is_written_untried(&suspends)) {
+            (false, true) => "`suspended`",
+            (is, _) => yes_or_no(is),
+        };
+        let answers = [yes_or_no(kind.is_unreadable_if_malformed()), untried, yes_or_no(kind.is_measured_as_cut())];
+        if answers != ["no"; 3] {
+            known.insert([format!("`{name}`")].into_iter().chain(answers.map(str::to_owned)).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(rows(&section("docs/rules/events.md", "What takes away")).into_iter().collect::<BTreeSet<_>>(), known);
 }
 
 #[test]

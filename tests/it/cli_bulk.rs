@@ -10,7 +10,7 @@ use super::broker::{PATIENCE, shared};
 use super::fixture::World;
 use super::instance::{BINARY, Instance, command, file, printed, run};
 
-/// Runs a command that must end with this code and reads a list from standard input; answers all of it.
+/// Runs a command that must end with this code and reads a list from standard input; returns all of it.
 fn with_input(config: &Path, line: &str, input: &str, code: i32) -> Output {
     let mut child = Command::new(BINARY)
         .args(line.split(' '))

@@ -164,7 +164,7 @@ impl Drop for Raise<'_> {
     }
 }
 
-/// What goes wrong, one after the other; answers the instance that is left.
+/// What goes wrong, one after the other; returns the instance that is left.
 fn faults(world: &World<'_>, next: &AtomicU64) -> Instance {
     let a = world.start_ready("a");
     let b = world.start_ready("b");

@@ -82,7 +82,7 @@ fn nothing_is_released_while_a_strangers_transaction_hides_a_revoke() {
     for instance in [&a, &b] {
         instance.await_not_ready("control_open_transaction");
     }
-    // What comes now is behind the bound: it may not be decided by the view that does not have the revoke.
+    // What comes now is after the bound: it may not be decided by the view that does not have the revoke.
     world.feed(0, records(&world, 10..30));
     world.feed(1, records(&world, 30..50));
     a.await_line(&["records wait in the input", "control_open_transaction"]);

@@ -123,7 +123,7 @@ log: {{ format: text }}
         self.cluster.admin().create(&specs).unwrap();
     }
 
-    /// Appends bytes to the control topic; answers their offset once they are acknowledged.
+    /// Appends bytes to the control topic; returns their offset once they are acknowledged.
     pub(crate) fn control(&self, value: &[u8]) -> i64 {
         let mut writer = self.writer.lock().unwrap();
         let writer = writer.get_or_insert_with(|| EventWriter::open(&self.cluster.settings("tests"), &self.control, PATIENCE).unwrap());
@@ -184,7 +184,7 @@ log: {{ format: text }}
         producer.flush(PATIENCE).unwrap();
     }
 
-    /// Waits until a tenant's topic has `count` records for a read-committed reader; answers all it has then.
+    /// Waits until a tenant's topic has `count` records for a read-committed reader; returns all it has then.
     pub(crate) fn await_outputs(&self, target: &str, count: usize) -> Vec<Seen> {
         let topic = self.output(target);
         let patience = Patience::begin();
@@ -211,7 +211,7 @@ log: {{ format: text }}
         seen
     }
 
-    /// Waits until this world's input has `count` dead letters; answers them in the order of their topic.
+    /// Waits until this world's input has `count` dead letters; returns them in the order of their topic.
     pub(crate) fn await_letters(&self, count: usize) -> Vec<OwnedDeadLetter> {
         let patience = Patience::begin();
         loop {

@@ -118,7 +118,7 @@ impl Instance {
         await_that("ready", || matches!(self.get("/readyz"), Some((200, _))));
     }
 
-    /// Waits until `/readyz` is 503 and says this; answers all it says.
+    /// Waits until `/readyz` is 503 and says this; returns all it says.
     pub(crate) fn await_not_ready(&self, because: &str) -> String {
         let mut said = String::new();
         await_that(because, || match self.get("/readyz?verbose") {
@@ -149,7 +149,7 @@ impl Instance {
         assert_eq!(self.await_exit(), 0, "{}", self.log());
     }
 
-    /// Waits until it has ended by itself; answers its exit code.
+    /// Waits until it has ended by itself; returns its exit code.
     pub(crate) fn await_exit(&mut self) -> i32 {
         let mut code = None;
         await_that("the process ends", || {
@@ -182,7 +182,7 @@ pub(crate) fn output(config: &Path, line: &str) -> Output {
     command(config, &line.split(' ').collect::<Vec<_>>())
 }
 
-/// Runs such a command, which must end with this code; answers what it printed.
+/// Runs such a command, which must end with this code; returns what it printed.
 pub(crate) fn run(config: &Path, line: &str, code: i32) -> String {
     let output = output(config, line);
     assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");

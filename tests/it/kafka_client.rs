@@ -527,7 +527,7 @@ fn the_position_passes_markers_and_the_end_is_seen_behind_an_open_transaction() 
     assert_eq!(writer.append(b"{1}").unwrap(), Offset(0));
     assert_eq!(fold_to(&mut log, probe.ask().unwrap().end), ["{1}"]);
 
-    // A foreign transaction, open: what is acknowledged behind it is in the log but not to be read yet.
+    // A foreign transaction, open: what is acknowledged after it is in the log but not to be read yet.
     let mut foreign = producer(cluster, &unique("t"), &control);
     foreign.begin().unwrap();
     foreign.put(out(&control, "k", "{foreign}")).unwrap();

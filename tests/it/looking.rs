@@ -39,7 +39,7 @@ fn what_cannot_be_an_id_is_a_wrong_command_line_with_the_rule() {
         ("partnership show a a", "a is named twice"),
         ("partnership show a --as a", "a is the one of --as"),
         ("partnership list --tenant ａ", "not a valid tenant id"),
-        ("share list --timeout 2", "--timeout 2: write a number and ms, s, m, h or d"),
+        ("share list --timeout 2", "write a whole number and ms, s, m, h or d"),
         ("share offer --preview --as o --to t --asset a --streams telemetry --profile a/b", "not a valid profile name"),
         ("share offer --preview --as o --to t --asset a --streams telemetry --profile all --record details=x", "details is not offered"),
         ("share offer --preview --as o --to t --asset a --streams telemetry --profile all --record x --record y", "has a record already"),

@@ -24,7 +24,7 @@ fn states(printed: &str) -> Vec<(String, String)> {
 #[test]
 fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
     let mut world = World::new(shared(), 1, "");
-    // What stands is kept by stream, so this world needs a name of its own for it.
+    // What is stored is kept by stream, so this world needs a name of its own for it.
     let stream = unique("d");
     let more = manual(&world, &stream);
     world.set_more(&more);

@@ -77,7 +77,7 @@ log: {{ format: text }}
         assert!(run.status.success(), "{run:?}");
     }
 
-    /// A command of the operator, which must end well; answers what it printed and said.
+    /// A command of the operator, which must end well; returns what it printed and said.
     fn operate(&self, arguments: &[&str]) -> (String, String) {
         let output = command(&self.config("ops"), arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");

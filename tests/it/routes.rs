@@ -133,7 +133,7 @@ fn a_tenants_topic_is_there_at_the_grant() {
     engine.terminate();
 }
 
-/// Takes away the topic of `gone` under load, until the new one has some records; answers how many records there were.
+/// Takes away the topic of `gone` under load, until the new one has some records; returns how many records there were.
 fn lose_a_topic(world: &World<'_>, make_again: impl Fn()) -> u64 {
     let engine = world.start_ready("a");
     world.feed(0, (0..100).map(|n| world.record("o", "a", n)));

@@ -26,7 +26,7 @@ type Standing = BTreeMap<String, String>;
 impl<'c> Details<'c> {
     fn new(cluster: &'c Cluster, partitions: i32, config: &[(&str, &str)], more: &str) -> Self {
         let world = World::new(cluster, 1, "");
-        // What stands is kept by stream, so each world needs a name of its own for it.
+        // What is stored is kept by stream, so each world needs a name of its own for it.
         let stream = unique("d");
         let topic = format!("details-{}", world.name);
         let config = config.iter().chain(&[("cleanup.policy", "compact")]).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -79,7 +79,7 @@ workers: 2
         (key.to_owned(), format!(r#"{{"tenant":"{}","id":"{key}","name":"{text}"}}"#, self.world.tenant(target)))
     }
 
-    /// Shares an asset's details under this key; answers the share's id.
+    /// Shares an asset's details under this key; returns the share's id.
     fn share(&self, asset: &str, target: &str, key: &str) -> String {
         let share = unique("share");
         let (owner, tenant) = (self.world.tenant("o"), self.world.tenant(target));
@@ -260,7 +260,7 @@ fn what_compaction_has_left_is_what_counts() {
     engine.terminate();
 }
 
-/// A key's partition must not change while the topic lives (docs/rules/outputs.md#provisioning): such a topic is an open route, and the
+/// A key's partition must not change while the topic lives (docs/rules/outputs.md#provisioning): such a topic is a failed route, and the
 /// others flow.
 #[test]
 fn a_topic_with_other_partitions_than_it_was_made_with_is_an_open_route() {
@@ -278,7 +278,7 @@ fn a_topic_with_other_partitions_than_it_was_made_with_is_an_open_route() {
     details.await_standing("u", [details.shown("u", "k", "one")]);
     engine.await_line(&["route failed", &details.output("t"), "it has 3 partitions"]);
     assert_eq!(details.standing("t"), Standing::new());
-    // Made anew as it must be, it gets what stands.
+    // Made again as it must be, it gets what is stored.
     details.world.cluster.admin().delete(&[&details.output("t")]).unwrap();
     details.await_standing("t", [details.shown("t", "k", "one")]);
     engine.terminate();

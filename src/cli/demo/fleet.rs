@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::stage::Halt;
+use super::halt::Halt;
 use crate::clock::{Clock, SystemClock};
 use crate::kafka::{EventWriter, KafkaSettings};
 use crate::time::TimestampMs;

@@ -2,6 +2,7 @@
 
 mod compare;
 mod fleet;
+mod halt;
 mod page;
 mod profiles;
 mod stage;
@@ -10,8 +11,9 @@ mod story;
 use std::sync::Arc;
 use std::time::Duration;
 
+use halt::Halt;
 use page::{Page, Tone};
-use stage::{Halt, READERS, Stage};
+use stage::{READERS, Stage};
 use story::Story;
 
 use super::exit::{Exit, Failure};

@@ -12,11 +12,12 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::fleet::{Fleet, RAW_TOPIC};
+use super::halt::Halt;
 use super::profiles;
 use crate::cli::args::{ActorArgs, EventDraft, Verb};
-use crate::cli::event::random;
 use crate::cli::party::args;
 use crate::cli::party::args::ProfileCommand;
+use crate::cli::random::random;
 use crate::cli::share::args::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
@@ -25,7 +26,6 @@ use crate::document::{DocumentKind, Node};
 use crate::engine::server;
 use crate::engine::server::EngineInput;
 use crate::engine::server::shutdown::RunError;
-use crate::engine::topic::names::{DEAD_LETTERS, SHARES, STATE};
 use crate::id::Offset;
 use crate::json::document;
 use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
@@ -33,29 +33,12 @@ use crate::metrics;
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
 use crate::time::TimestampMs;
+use crate::topic::{CONTROL, DEAD_LETTERS, SHARES, STATE};
 
 /// The other tenants: one hires, one repairs, one insures.
 pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why the story goes no further.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Halt {
-    /// Somebody pressed Ctrl-C, or the engine ended: `Stage::end` says which.
-    #[error("stopped")]
-    Stopped,
-    /// Something is not as it was promised.
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl Halt {
-    /// What is not as promised.
-    pub(super) fn broken(what: impl ToString) -> Self {
-        Self::Broken(what.to_string())
-    }
-}
 
 /// A record that came out of a tenant's topic.
 #[derive(Debug)]
@@ -122,7 +105,7 @@ impl Stage {
         let readers = read_topics(&kafka, &stop, &heard)?;
         let (fault, faults) = channel();
         let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
-        let writer = EventWriter::open(&kafka, "sharecast.control", PATIENCE).map_err(Halt::broken)?;
+        let writer = EventWriter::open(&kafka, CONTROL, PATIENCE).map_err(Halt::broken)?;
         Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
     }
 
@@ -144,7 +127,7 @@ impl Stage {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
     }
 
-    /// Does what the command line says, as the command would, and answers the event's offset in the control topic.
+    /// Does what the command line says, as the command would, and returns the event's offset in the control topic.
     pub(super) fn act(&mut self, line: &str) -> Result<Offset, Halt> {
         let id = WriteToken::new(random().map_err(Halt::broken)?).event_id();
         let (acting, draft) = draft_of(line)?;
@@ -153,7 +136,7 @@ impl Stage {
         self.writer.append(&event).map_err(Halt::broken)
     }
 
-    /// Has the first machine report a fault; answers the record as it was sent.
+    /// Has the first machine report a fault; returns the record as it was sent.
     pub(super) fn fault(&mut self) -> Result<Vec<u8>, Halt> {
         self.fleet.fault_wanted.store(true, Ordering::Relaxed);
         self.faults.recv_timeout(PATIENCE).map_err(|_| Halt::broken("the fleet has stopped"))
@@ -190,7 +173,7 @@ impl Stage {
         self.stop.load(Ordering::Relaxed) || self.engine.is_finished()
     }
 
-    /// Ends everything in order and answers whether each part ended well.
+    /// Ends everything in order and returns whether each part ended well.
     pub(super) fn end(self) -> Result<(), Halt> {
         self.stop.store(true, Ordering::Relaxed);
         let fleet = self.fleet.join();
@@ -206,7 +189,7 @@ impl Stage {
     }
 }
 
-/// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins anew.
+/// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins again.
 fn configuration(bootstrap: &str, snapshot: &str) -> Result<Config, Halt> {
     let text = format!(
         "streams: {{ telemetry: {{ mode: append, topic: {RAW_TOPIC}, tenant: $.tenant, asset: $.asset, time: $.ts }} }}\n\
@@ -226,7 +209,7 @@ fn tenant_topics() -> impl Iterator<Item = String> {
 /// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
 fn make_topics(mock: &MockKafka) -> Result<(), Halt> {
     mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
-    let own = ["sharecast.control", SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
+    let own = [CONTROL, SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
     own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))
 }
 

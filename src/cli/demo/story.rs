@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::compare::{self, Difference};
 use super::fleet::FLEET;
+use super::halt::Halt;
 use super::page::{Page, Tone};
 use super::profiles::{HIRE_PARTNER, INSURER, NARROWED, NARROWED_BY, WORKSHOP};
-use super::stage::{Arrival, Halt, READERS, Stage};
+use super::stage::{Arrival, READERS, Stage};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::id::Offset;
 use crate::json::document;

@@ -214,7 +214,7 @@ pub fn retire(name: String, owner: Option<&TenantId>) -> EventDraft {
 
 /// `sharecast control …`.
 #[derive(Debug, Subcommand)]
-pub enum ControlCommand {
+pub enum ControlTopicCommand {
     /// Go on behind a control record that cannot be understood: look at it first, it may be a revoke
     Skip {
         /// Its offset, as `/readyz` and the log name it
@@ -233,7 +233,7 @@ pub enum ControlLook {
     Dump,
 }
 
-impl ControlCommand {
+impl ControlTopicCommand {
     /// The control event that the command stands for.
     pub fn draft(self) -> EventDraft {
         let Self::Skip { offset, note } = self;

@@ -13,7 +13,7 @@ use crate::cli::party::args::{ControlLook, PartnershipLook, ProfileLook, TenantL
 use crate::config::Config;
 use crate::id::{ProfileName, TenantId};
 use crate::json::document::parse;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::share::table::ShareTable;
 use crate::share::table::parties::{Bonded, PartnershipView, TenantView};
 use crate::share::table::query::ProfileView;
@@ -135,17 +135,15 @@ impl Version {
 
     /// `{"owner","profile","version","retired"}`, and `"spec"` if it is wanted.
     fn to_json(&self, has_spec: bool) -> Vec<u8> {
-        let mut out = b"{\"owner\":".to_vec();
-        write_string(&self.owner, &mut out);
-        out.extend_from_slice(b",\"profile\":");
-        write_string(&self.name, &mut out);
-        out.extend_from_slice(format!(",\"version\":{},\"retired\":{}", self.version, self.is_retired).as_bytes());
-        if has_spec {
-            out.extend_from_slice(b",\"spec\":");
-            out.extend_from_slice(&self.spec);
-        }
-        out.push(b'}');
-        out
+        object(|out| {
+            out.text("owner", &self.owner);
+            out.text("profile", &self.name);
+            out.number("version", self.version);
+            out.flag("retired", self.is_retired);
+            if has_spec {
+                out.json("spec", &self.spec);
+            }
+        })
     }
 
     fn row(&self) -> Vec<String> {

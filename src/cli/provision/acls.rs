@@ -2,9 +2,10 @@
 //! (docs/operators.md#lock-the-topics).
 
 use crate::config::Config;
-use crate::engine::topic::names::{INVITATIONS, TopicNames};
+use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::required::hidden_topics;
 use crate::id::TenantId;
+use crate::topic::INVITATIONS;
 
 /// Who is who to Kafka, in its words: `User:name`.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub(super) struct Principals {
     pub(super) tenants: Vec<(TenantId, String)>,
 }
 
-/// The arguments of one call of `kafka-acls`, behind `--bootstrap-server`.
+/// The arguments of one call of `kafka-acls`, after `--bootstrap-server`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AclCall(Vec<String>);
 

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::exit::{Exit, Failure};
 use crate::cli::args::{Format, tenant};
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
-use crate::cli::event::client_failure;
+use crate::cli::exit::{Exit, Failure, admin_failure, client_failure};
 use crate::cli::output::{PrintError, exit, print_table, print_values};
 use crate::cli::provision::acls::Principals;
 use crate::config::Config;
 use crate::engine::topic::required::{Need, needs};
 use crate::id::TenantId;
-use crate::json::text::write_string;
-use crate::kafka::{Admin, AdminError, KafkaSettings, control_topic};
+use crate::json::writer::object;
+use crate::kafka::{Admin, KafkaSettings, control_topic};
 use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
 use crate::time::Period;
@@ -211,26 +210,14 @@ fn print(looked: &[Looked], format: Format) -> io::Result<()> {
 }
 
 fn to_json(looked: &Looked) -> Vec<u8> {
-    let mut line = br#"{"topic":"#.to_vec();
-    write_string(&looked.topic, &mut line);
-    line.extend_from_slice(format!(r#","state":"{}","partitions":{},"config":{{"#, looked.state(), looked.partitions).as_bytes());
-    for (at, (key, value)) in looked.config.iter().enumerate() {
-        line.extend_from_slice(if at > 0 { b"," } else { b"" });
-        write_string(key, &mut line);
-        line.push(b':');
-        write_string(value, &mut line);
-    }
-    line.push(b'}');
-    for (name, texts) in [("change", &looked.faults), ("warnings", &looked.warnings)] {
-        line.extend_from_slice(format!(",\"{name}\":[").as_bytes());
-        for (at, text) in texts.iter().enumerate() {
-            line.extend_from_slice(if at > 0 { b"," } else { b"" });
-            write_string(text, &mut line);
-        }
-        line.push(b']');
-    }
-    line.push(b'}');
-    line
+    object(|out| {
+        out.text("topic", &looked.topic);
+        out.text("state", looked.state());
+        out.number("partitions", looked.partitions);
+        out.object("config", |out| looked.config.iter().for_each(|(key, value)| out.text(key, value)));
+        out.texts("change", looked.faults.iter().map(String::as_str));
+        out.texts("warnings", looked.warnings.iter().map(String::as_str));
+    })
 }
 
 fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), PrintError> {
@@ -260,11 +247,4 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
 pub(super) fn patience(text: &str) -> Result<Duration, Failure> {
     let wrong = || Failure::new(Exit::Usage, format!("--timeout {text}: write a number and ms, s, m, h or d"));
     Period::parse(text).map(|span| Duration::from_millis(span.millis())).ok_or_else(wrong)
-}
-
-pub(super) fn admin_failure(error: AdminError) -> Failure {
-    match error {
-        AdminError::Client(error) => client_failure(error),
-        refused => Failure::new(Exit::Configuration, refused),
-    }
 }

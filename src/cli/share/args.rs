@@ -72,7 +72,7 @@ pub struct OfferArgs {
     /// The asset, in the owner's words; may be repeated
     #[arg(long, required_unless_present = "assets_from", value_parser = argument::asset)]
     pub(super) asset: Vec<String>,
-    /// A list of assets, `-` for standard input: one id a line, and behind a tab its id at the target if it has another one there.
+    /// A list of assets, `-` for standard input: one id a line, and after a tab its id at the target if it has another one there.
     /// Empty lines and lines that begin with # are passed over
     #[arg(long, value_name = "FILE")]
     pub(super) assets_from: Option<PathBuf>,
@@ -142,7 +142,7 @@ pub struct Shares {
     /// The share; several are changed in one go
     #[arg(value_name = "SHARE", required_unless_present = "shares_from", value_parser = argument::share)]
     share: Vec<String>,
-    /// A list of shares, `-` for standard input: one id a line, and for accept and update, behind a tab, the asset's id at the
+    /// A list of shares, `-` for standard input: one id a line, and for accept and update, after a tab, the asset's id at the
     /// target. Empty lines and lines that begin with # are passed over
     #[arg(long, value_name = "FILE")]
     shares_from: Option<PathBuf>,
@@ -199,7 +199,7 @@ pub struct Accept {
     /// The share; several are accepted in one go. With --code it need not be named
     #[arg(value_name = "SHARE", required_unless_present_any = ["shares_from", "code"], value_parser = argument::share)]
     share: Vec<String>,
-    /// A list of shares, `-` for standard input: one id a line, and behind a tab the asset's id at the target. Empty lines and lines
+    /// A list of shares, `-` for standard input: one id a line, and after a tab the asset's id at the target. Empty lines and lines
     /// that begin with # are passed over
     #[arg(long, value_name = "FILE", conflicts_with = "code")]
     shares_from: Option<PathBuf>,
@@ -469,7 +469,7 @@ impl UpdateArgs {
             data = data.node(name, DocumentKind::Null);
         }
         let is_empty = data.is_empty();
-        // A list may have the one thing behind its tabs.
+        // A list may have the one thing after its tabs.
         if is_empty && self.shares.shares_from.is_none() {
             return usage(
                 "nothing is to be changed: say --ends, --clear ends, --profile, --target-asset, or what else `share update --help` has",

@@ -4,13 +4,12 @@ use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::Path;
 
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
-use crate::cli::event::random;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::outcome::{Delivered, How, Sent, already_so, times_in_words};
+use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
+use crate::cli::random::random;
 use crate::cli::share::args::Lines;
 use crate::cli::share::revoke_wait;
-use crate::cli::share::revoke_wait::Quiescence;
 use crate::cli::trial;
 use crate::cli::trial::Until;
 use crate::cli::writing::{Events, WrittenEvents};
@@ -49,7 +48,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let source = acting.source();
     let run = Run { source: &source, kind, batch: batch.as_deref() };
     let until = Until::after(acting.patience()?);
-    trial::batch_limit(config, until)?;
+    trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
     let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
@@ -116,7 +115,7 @@ fn intents(lines: Lines) -> Result<Vec<Intent>, Failure> {
         let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
         eprintln!(
             "warning: {}{more}: asset {} has a comma, a semicolon or a quote, and is taken letter by letter. A list is no CSV: it has one id a \
-             line, and behind a tab its id at the target",
+             line, and after a tab its id at the target",
             first.place,
             shown(&first.id)
         );

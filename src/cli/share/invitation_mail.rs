@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use crate::cli::args::ActorArgs;
 use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
 use crate::cli::trial::Until;
 use crate::config::Config;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
-use crate::engine::topic::names::INVITATIONS;
 use crate::engine::topic::spec::TopicSpecs;
 use crate::kafka::{Admin, EventWriter, KafkaSettings, TopicReader};
 use crate::share::event::Envelope;
@@ -22,6 +20,7 @@ use crate::share::table::query::ShareView;
 use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::mail;
 use crate::share::view::mail::Mail;
+use crate::topic::INVITATIONS;
 
 /// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
 pub(in crate::cli) struct InvitationMail {
@@ -176,7 +175,7 @@ fn make_topic(config: &Config, wait: Duration) -> Result<(), Failure> {
         let what = format!("the topic {INVITATIONS} is missing and output.provision is manual: `sharecast provision` makes it");
         return Err(Failure::new(Exit::Configuration, what));
     }
-    admin.create(&[specs.invitations()]).map(drop).map_err(crate::cli::provision::admin_failure)
+    admin.create(&[specs.invitations()]).map(drop).map_err(crate::cli::exit::admin_failure)
 }
 
 /// The share that waits for this code.

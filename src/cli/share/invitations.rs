@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use crate::cli::args::{ActorArgs, Format};
 use crate::cli::control_fold::ControlFold;
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, client_failure, input_failure};
 use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
-use crate::engine::topic::names::INVITATIONS;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::kafka::{Admin, KafkaSettings, TopicReader};
 use crate::share::state::State;
 use crate::share::status::{Audience, Document};
@@ -20,6 +18,7 @@ use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::list::{ShareFilter, Viewer};
 use crate::share::view::mail::Mail;
 use crate::time::TimestampMs;
+use crate::topic::INVITATIONS;
 
 /// An invitation and what became of it.
 struct Invited<'t> {
@@ -90,12 +89,11 @@ fn print(found: &[Invited<'_>], format: Format) -> io::Result<()> {
         print_table(&HEADERS, &found.iter().map(row).collect::<Vec<_>>(), &mut out)?;
     } else {
         let json = |invited: &Invited<'_>| {
-            let mut line = br#"{"invitee":"#.to_vec();
-            write_string(&invited.invitee, &mut line);
-            line.extend_from_slice(format!(r#","outcome":"{}","status":"#, outcome(&invited.share.document())).as_bytes());
-            line.extend_from_slice(&invited.share.to_json(Audience::Owner));
-            line.push(b'}');
-            line
+            object(|out| {
+                out.text("invitee", &invited.invitee);
+                out.text("outcome", outcome(&invited.share.document()));
+                out.json("status", &invited.share.to_json(Audience::Owner));
+            })
         };
         print_values(format, found.iter().map(json), &mut out)?;
     }

@@ -14,6 +14,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{PrintError, exit, print_members, print_table, print_values, shown};
 use crate::cli::share::invitations;
 use crate::id::ShareId;
+use crate::json::writer::object;
 use crate::share::event::invitee;
 use crate::share::state::{Permission, State};
 use crate::share::status::StatusTopic;
@@ -200,8 +201,9 @@ fn print_stats(stats: &Stats, format: Format) -> io::Result<()> {
     if format == Format::Table {
         return stats.named().iter().try_for_each(|(name, count)| writeln!(out, "{name:<9}  {count}"));
     }
-    let members: Vec<String> = stats.named().iter().map(|(name, count)| format!("\"{name}\":{count}")).collect();
-    writeln!(out, "{{{}}}", members.join(","))
+    let mut line = object(|out| stats.named().iter().for_each(|(name, count)| out.number(name, *count)));
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 fn show(mut fold: ControlFold, acting: &ActorArgs, share: &str, has_history: bool) -> Result<(), PrintError> {
@@ -228,15 +230,14 @@ fn show(mut fold: ControlFold, acting: &ActorArgs, share: &str, has_history: boo
 fn print_share(document: &[u8], history: Option<Vec<HistoryEntry>>, format: Format) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     if format != Format::Table {
-        out.write_all(b"{\"status\":")?;
-        out.write_all(document)?;
-        if let Some(history) = history {
-            let entries: Vec<Vec<u8>> = history.iter().map(HistoryEntry::to_json).collect();
-            out.write_all(b",\"history\":[")?;
-            out.write_all(&entries.join(&b','))?;
-            out.write_all(b"]")?;
-        }
-        out.write_all(b"}\n")?;
+        let mut line = object(|out| {
+            out.json("status", document);
+            if let Some(history) = history {
+                out.array("history", |items| history.iter().for_each(|entry| items.json(&entry.to_json())));
+            }
+        });
+        line.push(b'\n');
+        out.write_all(&line)?;
         return out.flush();
     }
     print_members(document, &mut out)?;

@@ -17,6 +17,4 @@ pub(crate) mod invitation_mail;
 #[cfg(feature = "io")]
 pub(crate) mod revoke_wait;
 #[cfg(feature = "io")]
-pub(crate) mod preview_output;
-#[cfg(feature = "io")]
 pub(crate) mod would_be;

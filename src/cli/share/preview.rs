@@ -3,17 +3,19 @@
 //! The profile in words, and the asset's newest record of each stream as `run` would project it: by the same code, under the ids of
 //! the offer.
 
+mod output;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::output::{Leaving, Preview, PreviewFate, PreviewedRecord, StreamView};
 use crate::cli::args::ActorArgs;
 use crate::cli::control_fold::{ControlFold, StartFrom};
-use crate::cli::event::random;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{PrintError, exit, shown};
+use crate::cli::random::random;
 use crate::cli::share::args::OfferArgs;
 use crate::cli::share::bulk;
-use crate::cli::share::preview_output::{Leaving, Preview, PreviewFate, PreviewedRecord, StreamView};
 use crate::cli::share::record_search::{FoundRecord, Search};
 use crate::cli::share::would_be::{Verdict, WholeRecord, WouldBe};
 use crate::clock::{Clock, SystemClock};
@@ -22,8 +24,8 @@ use crate::document::{DocumentKind, Node, TextPosition};
 use crate::id::{AssetId, ProfileName, StreamSet, TenantId};
 use crate::json::document;
 use crate::profile::compile::Profile;
+use crate::profile::parties::Parties;
 use crate::profile::preview::{in_words, members};
-use crate::profile::project::Parties;
 use crate::profile::spec::{ProfileSpec, Section};
 use crate::record::mapping::{FieldSource, Stream};
 use crate::share::bulk::ids::Run;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, client_failure, input_failure};
 use crate::cli::share::would_be::{WholeRecord, whose};
 use crate::config::Config;
 use crate::id::Offset;

@@ -1,10 +1,10 @@
 //! `share revoke --wait`: until the cut is certain (docs/rules/fence.md#being-certain).
 //!
-//! It is certain when the hard bound is over, or sooner when every worker that can commit anything has said that it decides by a
-//! graph that has the revoke (`engine::report`). Who can commit anything is who is in the group, and this is why:
+//! It is certain when the hard bound is over, or sooner when every worker that can commit anything has reported that it decides by a
+//! graph that has the revoke (`engine::fence::epoch_report`). Who can commit anything is who is in the group, and this is why:
 //!
 //! - Who is not a member cannot send offsets, and without them no transaction commits (docs/rules/exactly-once.md#group-metadata).
-//! - A member leaves in order behind its last transaction. What a client thread that hangs leaves behind it leaves after
+//! - A member leaves in order after its last transaction. What a client thread that hangs leaves behind it leaves after
 //!   `max.poll.interval.ms`, and a silent process is put out after `session.timeout.ms`. The configuration keeps both above
 //!   `transaction.timeout.ms`; with `MARGIN` besides, the broker has aborted whatever such a member had open before it is out of the
 //!   group. Where the session is shorter than that, a frozen process could wake as nobody's member and commit what it decided long
@@ -22,16 +22,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::cli::event::{client_failure, input_failure};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, client_failure, input_failure};
+use crate::cli::outcome::Quiescence;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::names::STATE;
 use crate::engine::topic::stored::epoch_prefix;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
+use crate::topic::STATE;
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
@@ -47,32 +47,6 @@ const ASK: Duration = Duration::from_secs(2);
 const SILENT: Duration = Duration::from_secs(2);
 /// So many members that have not reported are named.
 const MEMBERS_SHOWN: usize = 5;
-
-/// How it became certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Quiescence {
-    /// Every member of the group has reported it.
-    Reported,
-    /// The hard bound is over.
-    Bound,
-}
-
-impl Quiescence {
-    /// As results have it.
-    pub(in crate::cli) fn word(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Bound => "bound",
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::Reported => "every member of the group has reported it",
-            Self::Bound => "the hard bound is over",
-        }
-    }
-}
 
 /// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids. With a `limit` no longer than
 /// that, and then the answer is what it was still waiting for.

@@ -9,7 +9,8 @@ use crate::decide::{Decider, Decisions, InputRecord, Release, ReleaseRules, Stop
 use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
 use crate::json::tape::Tape;
 use crate::profile::compile::Profile;
-use crate::profile::project::{Parties, Projector};
+use crate::profile::parties::Parties;
+use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::{Identity, IdentityScratch, ReadRules};

@@ -3,6 +3,7 @@
 //! A poll's worth of control records is one publish. Whoever writes status documents or creates topics follows through
 //! a `Tap`; a follower that falls behind is cut off rather than waited for, because a fold that waits closes the fence.
 
+pub mod metrics;
 pub(crate) mod recent;
 pub mod snapshot;
 pub mod timers;
@@ -16,20 +17,19 @@ use std::time::Duration;
 use tracing::{debug, info, warn};
 
 use super::fence::Fence;
-use super::upsert::changes::{ChangeSender, Changes, ProfileChange, Work};
 use crate::clock::Clock;
+use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::control::recent::Recent;
-use crate::engine::control::timers::DueShares;
 use crate::engine::control::unread::Unread;
+use crate::engine::feed::{ChangeSender, Changes, ControlCommand, DueShares, FoldedRecord, Following, ProfileChange, Work};
 use crate::engine::output::dead_letter::OwnedDeadLetter;
-use crate::engine::worker::metrics::ControlMetrics;
-use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
+use crate::id::{Epoch, Offset, StreamIndex, StreamSet};
 use crate::live::{Live, View};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Mode;
+use crate::share::event::kind::EventType;
 use crate::share::event::{self, Envelope, Unreadable};
-use crate::share::graph::{ProfileSlot, ShareGraph};
-use crate::share::status::StatusDocument;
+use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::cause;
 use crate::time::{TimestampMs, TimestampNs};
@@ -41,77 +41,6 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
-
-/// Events that take something away: how fast workers follow them is measured.
-const CUTS: [&str; 7] =
-    ["share.revoked", "share.left", "share.paused", "share.cancelled", "partnership.ended", "tenant.updated", "profile.retired"];
-
-/// What one control record led to, for those who follow the fold.
-#[derive(Debug)]
-pub struct FoldedRecord {
-    /// The record's offset.
-    pub offset: Offset,
-    /// Status documents to write, in order.
-    pub documents: Vec<StatusDocument>,
-    /// Invitations that are no longer open: their mail is taken back.
-    pub closed: Vec<ShareId>,
-    /// The dead letter of a record that was set aside (`control.unreadable: skip`).
-    pub dead_letter: Option<OwnedDeadLetter>,
-}
-
-impl FoldedRecord {
-    /// About how much memory it holds.
-    pub fn bytes(&self) -> usize {
-        let documents = self.documents.iter().map(|document| document.key.len() + document.value.len() + size_of::<StatusDocument>());
-        let letter = self.dead_letter.iter().filter_map(|letter| letter.value.as_ref()).map(Vec::len);
-        size_of::<Self>() + documents.chain(letter).sum::<usize>()
-    }
-}
-
-/// What a follower of the fold is told, in the order of the log.
-#[derive(Debug)]
-pub enum Following {
-    /// What became of a control record.
-    Folded(Arc<FoldedRecord>),
-    /// Everything before this position is folded: transaction markers too.
-    Position(Offset),
-    /// Shares whose time has come by control time though no `expired` event says so yet.
-    Due(DueShares),
-}
-
-/// What others ask of the control thread.
-pub enum ControlCommand {
-    /// Tell `follower` everything from `from` on, as far back as it is remembered; answers the offset from which on nothing
-    /// will be missing.
-    Follow {
-        /// Where it wants to go on.
-        from: Offset,
-        /// Where it is told; cut off rather than waited for.
-        follower: SyncSender<Following>,
-        /// Where the offset is answered.
-        reply: SyncSender<Offset>,
-    },
-    /// Answer the live shares that use a profile, by share id, behind `after`: a profile may have very many.
-    SharesOfProfile {
-        /// The profile.
-        profile: ProfileSlot,
-        /// The last one known.
-        after: Option<ShareId>,
-        /// How many at most.
-        limit: usize,
-        /// Where they are answered.
-        reply: SyncSender<Vec<Touched>>,
-    },
-    /// Answer when each of these shares ended, if it is over.
-    Ends {
-        /// The shares.
-        shares: Vec<ShareId>,
-        /// Where it is answered, in their order.
-        reply: SyncSender<Vec<Option<TimestampMs>>>,
-    },
-    /// Write a snapshot now.
-    Snapshot,
-}
 
 /// What the control thread needs from outside.
 pub struct ControlPlane<L> {
@@ -231,7 +160,8 @@ impl<L: ControlLog> ControlPlane<L> {
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
         self.metrics.folded(folded.kind, &folded.outcome);
-        if matches!(folded.outcome, Outcome::Applied) && CUTS.contains(&folded.kind) {
+        let is_cut = EventType::of_name(folded.kind).is_some_and(EventType::is_measured_as_cut);
+        if matches!(folded.outcome, Outcome::Applied) && is_cut {
             self.newest_cut = Some(self.control_time);
         }
         if matches!(folded.outcome, Outcome::Tick) {

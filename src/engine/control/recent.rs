@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::engine::control::FoldedRecord;
+use crate::engine::feed::FoldedRecord;
 use crate::id::Offset;
 
 /// So many records are kept at most. A follower has room for more of them at once.

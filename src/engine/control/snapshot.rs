@@ -70,7 +70,7 @@ impl SnapshotWriter {
 }
 
 /// Writes one snapshot and waits until it is on disk. An engine that uses the same file is not disturbed: it sees the old file or
-/// the new one. Answers the bytes written.
+/// the new one. Returns the bytes written.
 pub fn write_whole(table: &ShareTable, origin: &SnapshotOrigin, path: &Path) -> Result<usize, SnapshotError> {
     let (made, writing) = write(table, origin, path, |written| written);
     let written = writing.join().unwrap_or_else(|_| Err(io::Error::other("its writer panicked")));
@@ -137,7 +137,7 @@ impl Write for PieceWriter<'_> {
     }
 }
 
-/// Replaces the file as a whole: a reader sees the old one or the new one. Answers the bytes written.
+/// Replaces the file as a whole: a reader sees the old one or the new one. Returns the bytes written.
 fn replace(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
     check_kind(path)?;
     let beside = beside(path);
@@ -145,7 +145,7 @@ fn replace(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
         // Half a snapshot is of no use, and the disk may be full.
         let _ = fs::remove_file(&beside);
     })?;
-    // The one before is kept: the status writer may have to go on from behind the newest.
+    // The one before is kept: the status writer may have to go on from after the newest.
     match fs::rename(path, previous(path)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -157,7 +157,7 @@ fn replace(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Writes the pieces to disk. Answers the bytes written.
+/// Writes the pieces to disk. Returns the bytes written.
 fn fill(path: &Path, pieces: Receiver<SnapshotPiece>) -> io::Result<usize> {
     let mut file = File::create(path)?;
     let mut length = 0;

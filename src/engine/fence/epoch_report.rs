@@ -1,7 +1,7 @@
 //! What the workers of this process decide by, told to those who wait for it: `share revoke --wait` is certain of the cut once
 //! every member of the group has reported an epoch that contains it (docs/rules/fence.md#being-certain).
 //!
-//! A worker says "from here on I decide by no graph older than this epoch" where no transaction of it is open. What it has said
+//! A worker notes the epoch from which on it decides, and decides by no older graph, where no transaction of it is open. What it has reported
 //! stays true for as long as it lives, so a report may be old and is never wrong. Reports are written when an event has passed that
 //! changed a share: not more often than somebody can wait for one.
 
@@ -16,21 +16,21 @@ use crate::clock::Clock;
 use crate::document::{DocumentKind, Node};
 use crate::id::Epoch;
 use crate::json::document;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::live::Live;
 use crate::time::TimestampMs;
 use crate::transport::ProduceError;
 
-/// What was said is looked at this often, and written at most once between two looks.
+/// The epochs are looked at this often, and written at most once between two looks.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// What all workers of a process say, in the order in which they began.
+/// The least epochs of all workers of a process, in the order in which they began.
 pub type WorkerEpochs = Arc<Mutex<Vec<Arc<WorkerEpoch>>>>;
 
-/// Member ids of a group, each with the epoch that its worker has said.
+/// Member ids of a group, each with the least epoch that its worker decides by.
 pub type Members = BTreeMap<String, Epoch>;
 
-/// What one worker says.
+/// The least epoch that one worker decides by.
 #[derive(Debug)]
 pub struct WorkerEpoch {
     /// It decides by no graph older than this; -1 before the first.
@@ -47,7 +47,7 @@ impl WorkerEpoch {
         saying
     }
 
-    /// From here on it decides by no graph older than `epoch`. Said where no transaction is open.
+    /// From here on it decides by no graph older than `epoch`. Called where no transaction is open.
     pub fn set_min_epoch(&self, epoch: Epoch) {
         self.epoch.store(epoch.0, Ordering::Release);
     }
@@ -60,7 +60,7 @@ impl WorkerEpoch {
 
 /// Writes one fact to `sharecast.state`.
 pub trait StateWriter: Send {
-    /// Acknowledged when this returns.
+    /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
 }
 
@@ -117,14 +117,10 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
 
 /// A report's value.
 fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
-    let mut out = b"{\"members\":{".to_vec();
-    for (index, (member, epoch)) in members.iter().enumerate() {
-        out.extend_from_slice(if index > 0 { b"," } else { b"" });
-        write_string(member, &mut out);
-        out.extend_from_slice(format!(":{epoch}").as_bytes());
-    }
-    out.extend_from_slice(format!("}},\"at\":\"{at}\"}}").as_bytes());
-    out
+    object(|out| {
+        out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
+        out.time("at", at.moment());
+    })
 }
 
 /// Reads a report's value; what is none says nothing.

@@ -1,7 +1,8 @@
 //! The fence (docs/rules/fence.md): a batch is decided, and a transaction committed, only if the batch's view is fresh.
 //!
-//! Pure: times are arguments. `control.rs` and the probe's thread feed it, the workers ask it twice a batch.
+//! Pure: times are arguments. the control plane and the probe's thread feed it, the workers ask it twice a batch.
 
+pub(crate) mod metrics;
 pub mod probe;
 pub mod epoch_report;
 
@@ -44,9 +45,9 @@ pub enum Closed {
         /// Its age; `None` if the view reaches no answered end at all.
         view_age: Option<Duration>,
     },
-    /// The same, and the fold cannot go on: records behind its position are not committed.
+    /// The same, and the fold cannot go on: records after its position are not committed.
     OpenTransaction {
-        /// Where the fold stands.
+        /// Where the fold is.
         position: Offset,
         /// The end that it does not reach.
         end: Offset,
@@ -124,12 +125,12 @@ pub struct Fence {
     /// When a tick was folded last, of whatever time.
     ticked_at: Option<BootTime>,
     skew_ms: i64,
-    /// Where the fold stands and since when.
+    /// Where the fold is and since when.
     position: (Offset, BootTime),
 }
 
 impl Fence {
-    /// A closed fence.
+    /// A closed fence: it opens once the log's end as it was at the start is folded, at the earliest.
     pub fn new(limits: FenceLimits, now: BootTime) -> Self {
         Self {
             limits,
@@ -159,7 +160,7 @@ impl Fence {
         }
     }
 
-    /// Notes where the fold stands: everything before `position` is folded and published.
+    /// Notes where the fold is: everything before `position` is folded and published.
     pub fn folded(&mut self, position: Offset, unreadable: &[Offset], now: BootTime) {
         if position != self.position.0 {
             self.position = (position, now);
@@ -172,7 +173,7 @@ impl Fence {
     /// Notes a tick at `offset` with Kafka timestamp `at`, folded at `boot` by the engine's wall clock `wall`.
     ///
     /// The log's clock read `at` at some moment after the last question that did not yet see the tick and before now,
-    /// so only a time outside of that interval shows skew; how long the fold took does not. Answers whether the skew
+    /// so only a time outside of that interval shows skew; how long the fold took does not. Returns whether the skew
     /// is known: for ticks of the past, read at start, it is not.
     pub fn ticked(&mut self, offset: Offset, at: TimestampMs, wall: TimestampMs, boot: BootTime) -> bool {
         self.newest_tick = Some(self.newest_tick.map_or(at, |newest| newest.max(at)));

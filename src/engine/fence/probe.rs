@@ -8,8 +8,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::clock::{BootTime, Clock};
+use crate::engine::fence::metrics;
 use crate::engine::fence::{Closed, Fence};
-use crate::engine::worker::metrics;
 use crate::id::Offset;
 use crate::live::Live;
 use crate::transport::{ConsumeError, EndProbe, LogBounds};
@@ -31,7 +31,7 @@ pub enum Broken {
     EndFell {
         /// Its end.
         end: Offset,
-        /// Where the fold stands.
+        /// Where the fold is.
         position: Offset,
     },
     /// Records were dropped that have not been folded.
@@ -42,7 +42,7 @@ pub enum Broken {
     StartRose {
         /// Its first offset.
         start: Offset,
-        /// Where the fold stands.
+        /// Where the fold is.
         position: Offset,
     },
 }
@@ -118,7 +118,7 @@ impl<P: EndProbe> Prober<P> {
         let view = self.live.load();
         let wall = self.clock.wall();
         let (age, closed) = self.lock(|fence| (fence.view_age(view.position, now), fence.check(&view, wall, now).err()));
-        metrics::fence_observed(age, if closed.is_some() { passed } else { Duration::ZERO });
+        metrics::observed(age, if closed.is_some() { passed } else { Duration::ZERO });
         closed
     }
 

@@ -1,5 +1,7 @@
 //! Dead letters on their way to Kafka: they own their bytes, because the record they came from may be gone by then.
 
+use metrics::counter;
+
 use crate::id::Offset;
 use crate::record::dead_letter::{DeadLetter, DeadLetterReason, Refusal};
 use crate::record::mapping::Stream;
@@ -9,6 +11,18 @@ use crate::transport::{Output, ProduceError, Record, TransactionalProducer};
 /// The longest key, in bytes, that a letter keeps whose value is refused.
 const MAX_BARE_KEY: usize = 1024;
 
+/// Makes the counters, one a reason.
+pub fn begin_counters() {
+    for reason in DeadLetterReason::ALL {
+        count(reason, 0);
+    }
+}
+
+/// Dead letters were committed.
+pub fn count(reason: DeadLetterReason, letters: u64) {
+    counter!("sharecast_dead_letters_total", "reason" => reason.as_str()).increment(letters);
+}
+
 /// One dead letter, kept until its transaction commits.
 #[derive(Debug, Clone)]
 pub struct OwnedDeadLetter {
@@ -16,7 +30,7 @@ pub struct OwnedDeadLetter {
     pub topic: String,
     /// Its partition.
     pub partition: i32,
-    /// The offset there.
+    /// The offset there: with topic and partition it names the record for good.
     pub offset: Offset,
     /// The input's Kafka timestamp.
     pub timestamp: TimestampMs,

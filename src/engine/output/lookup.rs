@@ -57,7 +57,7 @@ pub trait TopicMaker: Send + Sync {
         None
     }
 
-    /// The most bytes that the topic takes in one batch (`max.message.bytes`); none where that cannot be said.
+    /// The most bytes that the topic takes in one batch (`max.message.bytes`); none where that is not known.
     fn largest_batch(&self, topic: &str) -> Option<usize>;
 }
 

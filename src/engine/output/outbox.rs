@@ -38,9 +38,9 @@ pub struct Outgoing<'a> {
     pub origin: RecordOrigin,
     /// Its key: the target's id of the asset.
     pub key: &'a [u8],
-    /// Its value.
+    /// The projected record.
     pub value: &'a [u8],
-    /// Its Kafka timestamp.
+    /// The Kafka timestamp of the input record.
     pub timestamp: TimestampMs,
     /// Whether it was owed and is written now.
     pub is_again: bool,

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::clock::BootTime;
 use crate::id::{StreamIndex, TenantId};
 
-/// The first pause before an open route is tried again; it doubles with each failure in a row.
+/// The first pause before a failed route is tried again; it doubles with each failure in a row.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// So long a topic's limit is held against its records before the topic is asked again, by writing to it.
 const LIMIT_HOLDS_FOR: Duration = Duration::from_secs(60);
-/// One whose silence was noticed last this long ago is waited for anew. A record's time-out and the pause behind it are shorter.
+/// One whose silence was noticed last this long ago is waited for again. A record's time-out and the pause after it are shorter.
 const LAPSED_AFTER: Duration = Duration::from_secs(30);
 /// A route that has worked this long after its last failure begins with the first pause again.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
@@ -27,7 +27,7 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteIndex(pub u32);
 
-/// One output topic.
+/// One output topic of one tenant, with its circuit breaker.
 #[derive(Debug)]
 pub struct Route {
     /// The topic.
@@ -58,11 +58,11 @@ enum RouteState {
 /// What to do with a route before a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// Write to it.
+    /// Its leaders have been seen by this producer: write to it.
     Write,
     /// Look it up first, outside a transaction, and say `ready` or `failed`.
     LookUp,
-    /// It is open: its records take the way of `on_route_failure`.
+    /// It has failed: its records take the way of `on_route_failure`.
     Divert,
 }
 
@@ -119,7 +119,7 @@ impl Routes {
         self.get(index).state == RouteState::New
     }
 
-    /// Why the route is open, in the client's words.
+    /// Why the route failed, in the client's words.
     pub fn open_reason(&self, index: RouteIndex) -> Option<&str> {
         match &self.get(index).state {
             RouteState::Open { reason, .. } => Some(reason),
@@ -132,7 +132,7 @@ impl Routes {
         self.routes[index.0 as usize].state = RouteState::Ready { since: now };
     }
 
-    /// It failed; answers how long it stays open before it is tried again.
+    /// It failed; returns how long it rests before it is tried again.
     pub fn failed(&mut self, index: RouteIndex, reason: String, now: BootTime) -> Duration {
         let route = &mut self.routes[index.0 as usize];
         if matches!(route.state, RouteState::Ready { since } if now.since(since) > FORGIVEN_AFTER) {
@@ -144,7 +144,7 @@ impl Routes {
         pause
     }
 
-    /// It did not answer; answers whether it has been waited for long enough. One that is open is not waited for again.
+    /// It did not answer; returns whether it has been waited for long enough. One that has failed is not waited for again.
     pub fn unresponsive(&mut self, index: RouteIndex, now: BootTime) -> bool {
         let route = &mut self.routes[index.0 as usize];
         // A route may be written to rarely: an outage long ago says nothing about this one.
@@ -172,7 +172,7 @@ impl Routes {
         }
     }
 
-    /// The producer was made anew: its client has seen nothing yet. Open routes stay open.
+    /// The producer was made again: its client has seen nothing yet. Failed routes stay failed.
     pub fn forget_seen(&mut self) {
         for route in &mut self.routes {
             if matches!(route.state, RouteState::Ready { .. }) {

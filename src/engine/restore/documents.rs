@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use tracing::error;
 
 use crate::engine::output::route::RouteIndex;
+use crate::engine::restore::metrics;
 use crate::engine::restore::partition::{MOST_IDLE, ROOM, ReadEnd, RestoreContext, WAIT, copy, read_whole};
-use crate::engine::restore::redelivery::read_note;
 use crate::engine::restore::request::{Assignment, RestorePayload};
 use crate::engine::topic::names::STATE;
+use crate::engine::topic::state::read_owed_note;
 use crate::engine::topic::stored::{owed_prefix, start_key};
-use crate::engine::worker::metrics;
 use crate::id::Offset;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
 
@@ -54,7 +54,7 @@ impl RestoreContext {
         read_whole(archive, STATE, state, None, &ticket.cancelled, &mut |record| {
             if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
                 match record.value {
-                    Some(value) => drop(notes.insert(key.to_vec(), read_note(value))),
+                    Some(value) => drop(notes.insert(key.to_vec(), read_owed_note(value))),
                     None => drop(notes.remove(key)),
                 }
             }

@@ -3,8 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::engine::restore::partition::{MOST_IDLE, ReadEnd, RestoreContext, WAIT};
-use crate::engine::restore::request::{Assignment, RestorePayload};
-use crate::engine::worker::position::{Gap, GapContent};
+use crate::engine::restore::request::{Assignment, Gap, GapContent, RestorePayload};
 use crate::transport::{Archive, Batch, ConsumeError};
 
 /// Where nothing is known to come, nothing is waited for longer than so many waits: a transaction may be open.

@@ -1,8 +1,12 @@
-//! Where a worker asks for what lies in the log, without waiting for it.
+//! State restoration: a worker asks for what is in the log, and does not wait for it.
+//!
+//! In reading order: `request` is what is asked and what comes of it; `partition` restores an upsert partition, `documents` reads parts
+//! of the log again; `redelivery` is what failed routes are owed; `gap` looks for records that the group's client did not bring.
 
 pub mod request;
 pub mod partition;
 pub(crate) mod documents;
+pub(crate) mod metrics;
 pub mod redelivery;
 pub(crate) mod gap;
 
@@ -23,12 +27,12 @@ const READ_AHEAD: usize = 2;
 /// Before something that does not answer is asked again.
 const REST: Duration = Duration::from_millis(500);
 
-/// Takes jobs and has news.
+/// Takes requests, and brings what came of them.
 pub trait Restore: Send {
-    /// Has a job done.
+    /// Has something read.
     fn ask(&mut self, job: RestoreRequest);
 
-    /// The next news, if there are any.
+    /// The next event, if there is one; never waits.
     fn news(&mut self) -> Option<RestoreEvent>;
 }
 

@@ -1,4 +1,4 @@
-//! Reading what an upsert partition has come to (docs/rules/upserts.md#taking-over): what stands, where the documents lie, and the
+//! Reading what an upsert partition has come to (docs/rules/upserts.md#taking-over): what is stored, where the documents lie, and the
 //! documents of shared assets, to be held against today's graph.
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) const ROOM: usize = 2_000;
 const DOCUMENTS_AT_ONCE: usize = 300;
 /// And their bytes.
 const BYTES_AT_ONCE: usize = 2 << 20;
-/// A reader that brings nothing for so many waits is given up, and begun anew.
+/// A reader that brings nothing for so many waits is given up, and begun again.
 pub(super) const MOST_IDLE: usize = 150;
 
 /// What reading needs besides the archive.
@@ -63,7 +63,7 @@ impl From<ConsumeError> for ReadEnd {
 }
 
 impl RestoreContext {
-    /// Carries a job out; `tell` answers whether anybody still listens. What does not answer is asked again behind a `rest`.
+    /// Carries a job out; `tell` returns whether anybody still listens. What does not answer is asked again after a `rest`.
     pub fn carry_out<A: Archive>(
         &self,
         job: &RestoreRequest,
@@ -144,7 +144,7 @@ impl RestoreContext {
         self.show_documents(stream, partition, position, cancelled, archive, tell)
     }
 
-    /// A key's partition must not change: what stands is kept by the input's partition.
+    /// A key's partition must not change: what is stored is kept by the input's partition.
     fn check_partitions<A: Archive>(&self, stream: &Stream, archive: &mut A) -> Result<(), ConsumeError> {
         let standing = standing_topic(&stream.name);
         let (input, kept) = (archive.partitions(&stream.topic)?, archive.partitions(&standing)?);
@@ -277,7 +277,7 @@ impl<A: Archive> Archive for Watched<'_, A> {
     }
 }
 
-/// The newest record of each asset that has a value: in front of `position`, or behind it where there is none in front. `deleted` learns
+/// The newest record of each asset that has a value: in front of `position`, or after it where there is none in front. `deleted` learns
 /// when its assets were deleted whose newest record in front of `position` is a null one.
 fn find_documents<A: Archive>(
     stream: &Stream,
@@ -329,7 +329,7 @@ pub(super) fn read_whole<A: Archive>(
         let behind = archive.read(WAIT, ROOM, partition, &mut read)?;
         idle = if behind == at { idle + 1 } else { 0 };
         if idle > MOST_IDLE {
-            // An open transaction, or a log that was cut meanwhile: everything is asked anew.
+            // An open transaction, or a log that was cut meanwhile: everything is asked again.
             return Err(ReadEnd::Failed(ConsumeError::Unavailable(format!("{topic} could not be read to its end"))));
         }
         for record in read.iter().filter(|record| record.offset < end) {

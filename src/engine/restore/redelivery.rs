@@ -1,4 +1,4 @@
-//! What open routes are owed (docs/rules/outputs.md#what-is-owed, `on_route_failure: wait`): the input log holds it. Beside the offsets a
+//! What failed routes are owed (docs/rules/outputs.md#what-is-owed, `on_route_failure: wait`): the input log holds it. Beside the offsets a
 //! note says from which input offset on a route is owed; when it answers, that part is read again for it alone, until it meets the
 //! partition's own position.
 
@@ -7,77 +7,51 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock::BootTime;
-use crate::document::DocumentKind;
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{Assignment, RestoreRequest};
-use crate::engine::topic::stored::{owed_key, owed_value};
-use crate::id::{Offset, TenantId};
-use crate::json::document::parse;
-use crate::record::mapping::Stream;
+use crate::id::Offset;
 use crate::transport::{Batch, InputOffset, SourcePartition};
 
 /// Records read again at a time.
 pub const READ_AT_ONCE: usize = 1_000;
-
-/// A note in `sharecast.state`: the tenant whose topic of the partition's stream is owed, and from where on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwedNote {
-    /// Whose topic.
-    pub tenant: TenantId,
-    /// The first input offset that is owed.
-    pub from: Offset,
-}
-
-/// Key and value of a note; without offset the route is owed nothing any more.
-pub fn note_of(group: &str, stream: &Stream, partition: i32, tenant: &TenantId, from: Option<Offset>) -> (String, Option<String>) {
-    (owed_key(group, &stream.topic, partition, tenant), from.map(|from| owed_value(tenant, from)))
-}
-
-/// Reads a note's value.
-pub fn read_note(value: &[u8]) -> Option<OwedNote> {
-    let node = parse(value).ok()?;
-    let tenant = TenantId::parse(node.get("tenant")?.as_str()?).ok()?;
-    let DocumentKind::Number(from) = &node.get("from")?.kind else { return None };
-    Some(OwedNote { tenant, from: Offset(from.parse().ok()?) })
-}
 
 /// One route's claim on one partition.
 #[derive(Debug)]
 struct Claim {
     /// Everything from here on is owed.
     from: Offset,
-    /// What was read again, from `from` on, and the offset behind it.
+    /// What was read again, from `from` on, and the offset after it.
     read: Option<(Batch, Offset)>,
     is_asked: bool,
 }
 
 #[derive(Debug)]
-struct GapPart {
+struct PartitionClaims {
     ticket: Assignment,
     /// Where the next transaction's records begin, once it is known.
     position: Option<Offset>,
-    debts: BTreeMap<RouteIndex, Claim>,
+    claims: BTreeMap<RouteIndex, Claim>,
 }
 
 /// What a transaction changes of the claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GapChange {
+pub struct ClaimChange {
     /// Of this partition.
     pub partition: SourcePartition,
     /// For this route.
     pub route: RouteIndex,
-    /// From here on; none is nothing any more.
+    /// What is owed begins here; none: nothing is owed any more.
     pub from: Option<Offset>,
 }
 
 /// The claims on a worker's partitions.
 #[derive(Debug, Default)]
 pub struct Redelivery {
-    parts: Vec<GapPart>,
+    parts: Vec<PartitionClaims>,
     lives: u64,
     /// Of the transaction under way.
-    changes: Vec<GapChange>,
+    changes: Vec<ClaimChange>,
 }
 
 impl Redelivery {
@@ -87,7 +61,7 @@ impl Redelivery {
         self.lives += 1;
         let ticket = Assignment { partition, life: self.lives, cancelled: Arc::<AtomicBool>::default(), progress: Arc::default() };
         desk.ask(RestoreRequest::Notes(ticket.clone()));
-        self.parts.push(GapPart { ticket, position: None, debts: BTreeMap::new() });
+        self.parts.push(PartitionClaims { ticket, position: None, claims: BTreeMap::new() });
     }
 
     /// Partitions were taken back.
@@ -99,7 +73,7 @@ impl Redelivery {
         });
     }
 
-    fn part(&mut self, partition: SourcePartition, life: u64) -> Option<&mut GapPart> {
+    fn part(&mut self, partition: SourcePartition, life: u64) -> Option<&mut PartitionClaims> {
         self.parts.iter_mut().find(|part| part.ticket.partition == partition && part.ticket.life == life)
     }
 
@@ -109,10 +83,10 @@ impl Redelivery {
     }
 
     /// The partition's notes: its records flow from here on.
-    pub fn known(&mut self, partition: SourcePartition, life: u64, position: Offset, debts: Vec<(RouteIndex, Offset)>) {
+    pub fn known(&mut self, partition: SourcePartition, life: u64, position: Offset, claims: Vec<(RouteIndex, Offset)>) {
         if let Some(part) = self.part(partition, life) {
             part.position = Some(position);
-            part.debts = debts.into_iter().map(|(route, from)| (route, Claim { from, read: None, is_asked: false })).collect();
+            part.claims = claims.into_iter().map(|(route, from)| (route, Claim { from, read: None, is_asked: false })).collect();
         }
     }
 
@@ -125,20 +99,20 @@ impl Redelivery {
 
     /// What was read again for a route: everything from `from` up to `behind`.
     pub fn read(&mut self, (partition, life): (SourcePartition, u64), route: RouteIndex, from: Offset, read: (Batch, Offset)) {
-        let debt = self.part(partition, life).and_then(|part| part.debts.get_mut(&route));
-        if let Some(debt) = debt.filter(|debt| debt.from == from) {
-            debt.is_asked = false;
-            debt.read = Some(read);
+        let claim = self.part(partition, life).and_then(|part| part.claims.get_mut(&route));
+        if let Some(claim) = claim.filter(|claim| claim.from == from) {
+            claim.is_asked = false;
+            claim.read = Some(read);
         }
     }
 
     /// Has read again what routes are owed that answer, or may be tried.
     pub fn ask(&mut self, routes: &Routes, boot: BootTime, desk: &mut dyn Restore) {
         for part in &mut self.parts {
-            for (&route, debt) in &mut part.debts {
-                if debt.read.is_none() && !debt.is_asked && routes.use_at(route, boot) != Use::Divert {
-                    debt.is_asked = true;
-                    desk.ask(RestoreRequest::Again(part.ticket.clone(), route, debt.from, READ_AT_ONCE));
+            for (&route, claim) in &mut part.claims {
+                if claim.read.is_none() && !claim.is_asked && routes.use_at(route, boot) != Use::Divert {
+                    claim.is_asked = true;
+                    desk.ask(RestoreRequest::Again(part.ticket.clone(), route, claim.from, READ_AT_ONCE));
                 }
             }
         }
@@ -146,7 +120,7 @@ impl Redelivery {
 
     /// Whether something is being read again, so that nobody should wait for records.
     pub fn is_busy(&self) -> bool {
-        self.parts.iter().flat_map(|part| part.debts.values()).any(|debt| debt.is_asked)
+        self.parts.iter().flat_map(|part| part.claims.values()).any(|claim| claim.is_asked)
     }
 
     /// Whether something can be written that is owed.
@@ -155,8 +129,8 @@ impl Redelivery {
     }
 
     fn ready<'o>(&'o self, routes: &'o Routes, boot: BootTime) -> impl Iterator<Item = (SourcePartition, RouteIndex, &'o Claim)> + 'o {
-        let all = self.parts.iter().flat_map(|part| part.debts.iter().map(|(route, debt)| (part.ticket.partition, *route, debt)));
-        all.filter(move |(_, route, debt)| debt.read.is_some() && routes.use_at(*route, boot) != Use::Divert)
+        let all = self.parts.iter().flat_map(|part| part.claims.iter().map(|(route, claim)| (part.ticket.partition, *route, claim)));
+        all.filter(move |(_, route, claim)| claim.read.is_some() && routes.use_at(*route, boot) != Use::Divert)
     }
 
     /// Routes that are owed something that was read and that have to be looked at.
@@ -164,11 +138,11 @@ impl Redelivery {
         self.ready(routes, boot).map(|(_, route, _)| route).collect()
     }
 
-    /// What was read again, in the places of `pick`: records, the offset behind them, and the partition's own position, from
+    /// What was read again, in the places of `pick`: records, the offset after them, and the partition's own position, from
     /// which on the batch has the records.
     pub fn readable(&self, partition: SourcePartition, route: RouteIndex) -> Option<(&Batch, Offset, Offset)> {
         let part = self.parts.iter().find(|part| part.ticket.partition == partition)?;
-        let (records, behind) = part.debts.get(&route)?.read.as_ref()?;
+        let (records, behind) = part.claims.get(&route)?.read.as_ref()?;
         Some((records, *behind, part.position?))
     }
 
@@ -177,7 +151,7 @@ impl Redelivery {
         self.ready(routes, boot).map(|(partition, route, _)| (partition, route)).collect()
     }
 
-    /// A transaction begins.
+    /// A transaction begins: what the last one drafted and did not commit is forgotten.
     pub fn begin(&mut self) {
         self.changes.clear();
     }
@@ -186,14 +160,14 @@ impl Redelivery {
     pub fn is_owed(&self, partition: SourcePartition, route: RouteIndex) -> bool {
         match self.changes.iter().rev().find(|change| (change.partition, change.route) == (partition, route)) {
             Some(change) => change.from.is_some(),
-            None => self.parts.iter().any(|part| part.ticket.partition == partition && part.debts.contains_key(&route)),
+            None => self.parts.iter().any(|part| part.ticket.partition == partition && part.claims.contains_key(&route)),
         }
     }
 
     /// The transaction writes what is owed up to here; none is all of it. Or the route becomes owed from here on.
     pub fn draft(&mut self, partition: SourcePartition, route: RouteIndex, from: Option<Offset>) {
         self.changes.retain(|change| (change.partition, change.route) != (partition, route));
-        self.changes.push(GapChange { partition, route, from });
+        self.changes.push(ClaimChange { partition, route, from });
     }
 
     /// What was drafted for this route is not written after all.
@@ -202,7 +176,7 @@ impl Redelivery {
     }
 
     /// What the transaction changes.
-    pub fn changes(&self) -> &[GapChange] {
+    pub fn changes(&self) -> &[ClaimChange] {
         &self.changes
     }
 
@@ -213,11 +187,11 @@ impl Redelivery {
                 part.position = Some(noted.next);
             }
         }
-        for GapChange { partition, route, from } in std::mem::take(&mut self.changes) {
+        for ClaimChange { partition, route, from } in std::mem::take(&mut self.changes) {
             let Some(part) = self.parts.iter_mut().find(|part| part.ticket.partition == partition) else { continue };
             match from {
-                Some(from) => drop(part.debts.insert(route, Claim { from, read: None, is_asked: false })),
-                None => drop(part.debts.remove(&route)),
+                Some(from) => drop(part.claims.insert(route, Claim { from, read: None, is_asked: false })),
+                None => drop(part.claims.remove(&route)),
             }
         }
     }
@@ -240,7 +214,7 @@ impl Redelivery {
 
     /// How many claims there are.
     pub fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.debts.len()).sum()
+        self.parts.iter().map(|part| part.claims.len()).sum()
     }
 
     /// Whether nothing is owed.
@@ -277,20 +251,6 @@ mod tests {
         let life = ticket.life;
         owed.known(HERE, life, Offset(10), Vec::new());
         (owed, life)
-    }
-
-    #[test]
-    fn a_note_is_read_back_as_it_was_written() {
-        let tenant = TenantId::parse("acme").unwrap();
-        let stream = crate::config::Config::load(&[], &crate::config::ConfigEnv::none()).unwrap().streams[0].clone();
-        let (key, value) = note_of("g", &stream, 3, &tenant, Some(Offset(12)));
-        assert!(
-            key.starts_with(&crate::engine::topic::stored::owed_prefix("g", &stream.topic, 3))
-                && !key.starts_with(&crate::engine::topic::stored::owed_prefix("g", &stream.topic, 33))
-        );
-        assert_eq!(read_note(value.unwrap().as_bytes()), Some(OwedNote { tenant: tenant.clone(), from: Offset(12) }));
-        assert_eq!(note_of("g", &stream, 3, &tenant, None).1, None);
-        assert_eq!(read_note(b"{}"), None);
     }
 
     #[test]

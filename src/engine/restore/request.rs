@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use rustc_hash::FxHashMap;
 
 use crate::engine::output::route::RouteIndex;
-use crate::engine::restore::redelivery::OwedNote;
-use crate::engine::worker::position::{Gap, GapContent};
+use crate::engine::topic::state::OwedNote;
 use crate::id::{AssetId, Offset, ShareId, TenantId};
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
@@ -19,12 +18,32 @@ use crate::transport::{Batch, ConsumeError, SourcePartition};
 pub struct Assignment {
     /// The partition.
     pub partition: SourcePartition,
-    /// Told apart by this.
+    /// Its generation: what was read for another one is dropped.
     pub life: u64,
     /// Raised when nobody wants it any more.
     pub cancelled: Arc<AtomicBool>,
     /// Rises whenever the one who reads for it gets on.
     pub progress: Arc<AtomicU64>,
+}
+
+/// Offsets of which no record came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first of them.
+    pub from: Offset,
+    /// The record that came instead; none where nothing came at all.
+    pub to: Option<Offset>,
+}
+
+/// What another client found in a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapContent {
+    /// No record.
+    Nothing,
+    /// A record, and where: it was passed over.
+    Record(Offset),
+    /// The log begins after the gap's first offset: nobody can say any more.
+    Gone,
 }
 
 /// What a worker wants to have read.
@@ -54,7 +73,7 @@ impl RestoreRequest {
 pub struct RestoreEvent {
     /// The partition.
     pub partition: SourcePartition,
-    /// The ticket's.
+    /// The generation it was read for; a worker drops it if it holds the partition in another one.
     pub life: u64,
     /// What was read.
     pub what: RestorePayload,
@@ -69,7 +88,7 @@ pub enum RestorePayload {
         /// Whether there is such a note.
         was_begun: bool,
     },
-    /// Where the partition stands.
+    /// Where the partition is.
     Loaded(Box<Loaded>),
     /// Documents, or records that were taken for some.
     Documents {
@@ -85,11 +104,11 @@ pub enum RestorePayload {
     Again {
         /// The route.
         route: RouteIndex,
-        /// From here on.
+        /// The offset that was asked for.
         from: Offset,
         /// The records.
         records: Batch,
-        /// What follows behind them.
+        /// The offset after the last one, where the log goes on.
         behind: Offset,
     },
     /// What a gap holds.
@@ -101,17 +120,17 @@ pub enum RestorePayload {
 /// A partition as it was read.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Where reading goes on.
+    /// The committed offset, or where it is begun.
     pub position: Offset,
-    /// What the last owner noted.
+    /// What the last owner noted; `Reconciled::NOTHING` where the note is missing or not ours: then all is looked at.
     pub note: Reconciled,
-    /// Where the documents lie.
+    /// The newest offset of each asset that has a value, before `position` where there is one.
     pub documents: FxHashMap<AssetHash, Offset>,
-    /// What stands.
+    /// The entries of its standing partition that are not null.
     pub standing: Vec<FoundEntry>,
 }
 
-/// A document that stands.
+/// A document that is stored.
 #[derive(Debug, Clone)]
 pub struct FoundEntry {
     /// The share that wrote it.
@@ -120,7 +139,7 @@ pub struct FoundEntry {
     pub owner: TenantId,
     /// Which.
     pub asset: AssetId,
-    /// Where it stands, and which document it is.
+    /// Where it is, and which document it is.
     pub stood: SinkEntry,
     /// When it was written.
     pub written_at: TimestampMs,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::clock::Clock;
 use crate::engine::fence::{Closed, Fence};
 use crate::engine::server::http::{Check, Health};
-use crate::engine::worker::handover::Overdue;
+use crate::engine::worker::settings::Overdue;
 use crate::live::Live;
 
 /// The named conditions from the process's first moment on: until the engine begins, none holds, and the first says what is waited

@@ -20,7 +20,7 @@ pub struct Check {
     pub state: Result<(), String>,
 }
 
-/// Answers the conditions of readiness, in order.
+/// Returns the conditions of readiness, in order.
 pub trait Health: Send + Sync {
     /// control_caught_up, fence, assigned, producer, held, draining.
     fn checks(&self) -> Vec<Check>;

@@ -1,46 +1,23 @@
 //! Watching the backlog: how far behind this process's partitions are, and how long the input's retention still lasts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics::gauge;
 use tracing::debug;
 
 use crate::clock::Clock;
-use crate::id::StreamIndex;
+use crate::engine::worker::settings::{AssignedPartitions, Compacted};
 use crate::kafka::{Admin, Backlog, ClientError, CommittedOffsets, KafkaSettings};
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Stream;
 use crate::transport::{SourcePartition, Start};
 
 /// The backlog is looked at this often.
 const EVERY: Duration = Duration::from_secs(10);
 /// How long one question may take.
 const ASK: Duration = Duration::from_secs(2);
-
-/// The partitions that this process's workers hold at the moment.
-pub type AssignedPartitions = Arc<Mutex<BTreeSet<SourcePartition>>>;
-
-/// By stream, whether its input is compacted: then gaps between offsets are normal.
-#[derive(Debug, Clone)]
-pub struct Compacted(Arc<[AtomicBool]>);
-
-impl Compacted {
-    /// Until the topics have been asked, by what a stream's mode needs.
-    pub fn by_mode(streams: &[Stream]) -> Self {
-        Self(streams.iter().map(|stream| AtomicBool::new(stream.mode == Mode::Upsert)).collect())
-    }
-
-    /// Whether gaps are normal in this stream's input.
-    pub fn is(&self, stream: StreamIndex) -> bool {
-        self.0[usize::from(stream.0)].load(Ordering::Relaxed)
-    }
-
-    fn learn(&self, stream: StreamIndex, is_compacted: bool) {
-        self.0[usize::from(stream.0)].store(is_compacted, Ordering::Relaxed);
-    }
-}
 
 /// The monitor's thread.
 pub struct Monitor {

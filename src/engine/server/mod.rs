@@ -4,6 +4,7 @@ pub(crate) mod wiring;
 pub mod shutdown;
 pub mod http;
 pub mod health;
+pub(crate) mod counters;
 pub mod lag;
 pub(crate) mod start;
 
@@ -17,22 +18,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use crate::engine::control::ControlPlane;
+use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::fence::{Fence, FenceLimits};
 use crate::engine::server::health::{EngineHealth, Readiness};
 use crate::engine::server::shutdown::{RunError, Shutdown, Threads};
 use crate::engine::status::writer::StatusDocuments;
-use crate::engine::worker::handover::Overdue;
-use crate::engine::worker::metrics;
-use crate::engine::worker::metrics::ControlMetrics;
+use crate::engine::worker::settings::Overdue;
 
 use crate::clock::Clock;
 use crate::config::{Config, Delivery};
 use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
 use crate::engine::control::timers::Timers;
+use crate::engine::feed;
 use crate::engine::fence::epoch_report::{Reporter, WorkerEpochs};
 use crate::engine::fence::probe::Prober;
-use crate::engine::server::lag::{AssignedPartitions, Compacted, Monitor};
+use crate::engine::server::lag::Monitor;
 use crate::engine::server::start::Prepared;
 use crate::engine::server::wiring::{
     KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
@@ -42,9 +43,8 @@ use crate::engine::status::StatusWriter;
 use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::provision::GrantFollower;
 use crate::engine::topic::stored::epoch_key;
-use crate::engine::upsert::changes;
 use crate::engine::upsert::gate::{GateKeeper, Gates};
-use crate::engine::worker::Shared;
+use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::live::{Live, View};
@@ -72,7 +72,7 @@ pub struct EngineInput {
 
 /// Runs the engine until `stop` is raised or a part fails for good.
 pub fn run(start: EngineInput) -> Result<(), RunError> {
-    metrics::begin();
+    counters::begin();
     refuse_what_is_missing(&start.config)?;
     warn_about(&start.config);
     let ending = Shutdown::new(Arc::clone(&start.stop));
@@ -121,7 +121,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     );
     let upsert_streams: Vec<StreamIndex> = config.streams.iter().filter(|s| s.mode == Mode::Upsert).map(|s| s.index).collect();
     let (tellers, mut hearings): (Vec<_>, Vec<_>) =
-        (0..if upsert_streams.is_empty() { 0 } else { config.workers }).map(|_| changes::hearing()).unzip();
+        (0..if upsert_streams.is_empty() { 0 } else { config.workers }).map(|_| feed::hearing()).unzip();
     let control = ControlPlane {
         log: KafkaControlLog::open(&control_settings(&kafka), &config.control.topic, first)?,
         table,

@@ -37,7 +37,7 @@ pub(super) struct Prepared {
     pub(super) provisioner: Arc<Provisioner>,
     /// By stream, how many partitions its input has.
     pub(super) input_partitions: Vec<i32>,
-    /// From where on status documents are to be written, if that can be said.
+    /// From where on status documents are to be written, if that is known.
     pub(super) written: Option<Offset>,
 }
 
@@ -129,7 +129,7 @@ fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Answers the number of
+/// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Returns the number of
 /// partitions of each.
 fn check_inputs(admin: &Admin, config: &Config) -> Result<Vec<i32>, RunError> {
     let mut partitions = Vec::new();

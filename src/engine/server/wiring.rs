@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::{Config, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
-use crate::engine::control::ControlCommand;
 use crate::engine::control::snapshot;
+use crate::engine::feed::{ChangeReceiver, ControlCommand};
 use crate::engine::restore::partition::RestoreContext;
 use crate::engine::restore::{OpenArchive, Restore, Restorer};
 use crate::engine::server::shutdown::RunError;
@@ -16,12 +16,12 @@ use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
-use crate::engine::upsert::changes::ChangeReceiver;
 use crate::engine::upsert::gate::{Gates, Progress};
 use crate::engine::upsert::reconcile::UpsertRules;
 use crate::engine::worker::handover::BESIDE_TRANSACTION;
 use crate::engine::worker::metrics::WorkerMetrics;
-use crate::engine::worker::{Aside, Shared, Worker, WorkerSettings};
+use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::{Aside, MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
     ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
@@ -50,9 +50,7 @@ pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
 
-pub(super) type MakeProducer = Box<dyn FnMut() -> Result<KafkaProducer, ProduceError> + Send>;
-
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer {
+pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
@@ -63,11 +61,11 @@ pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, so
     })
 }
 
-pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer {
+pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer<KafkaProducer> {
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 
-/// The control offset from which on status documents are to be written, if that can be said at once.
+/// The control offset from which on status documents are to be written, if that is known at once.
 pub(super) fn written_up_to(kafka: &KafkaSettings, config: &Config) -> Option<Offset> {
     let committed = CommittedOffsets::of(kafka, &format!("{}-status", kafka.group)).ok()?;
     let answer = committed.ask(&[(&config.control.topic, CONTROL_PARTITION.partition)], STATUS_POSITION_WAIT).ok()?;
@@ -164,7 +162,7 @@ fn make_upserts(config: &Config, names: TopicNames, parts: UpsertParts) -> Upser
     Upserts::new(rules, secret, Arc::clone(&config.streams), gates, hearing, commands)
 }
 
-/// What stands beside the offsets of upsert inputs.
+/// What is stored beside the offsets of upsert inputs.
 pub(super) struct KafkaProgress {
     kafka: KafkaSettings,
     streams: Arc<[Stream]>,

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::control::{self, ControlCommand, Following};
+use super::control;
 use crate::clock::{BootTime, Clock};
-use crate::engine::control::timers::DueShares;
+use crate::engine::feed::{ControlCommand, DueShares, Following};
 use crate::engine::status::writer::{StatusDocuments, StatusUnwritten};
 use crate::id::{Offset, StreamIndex};
 use crate::live::Live;
@@ -68,12 +68,12 @@ pub struct StatusWriter<C, P, L> {
     pub stop: Arc<AtomicBool>,
 }
 
-/// A second reading of the control topic, behind the fold's. It outlives a turn whose writing failed: nothing need be folded again.
+/// A second reading of the control topic, later than the fold's. It outlives a turn whose writing failed: nothing need be folded again.
 pub struct Behind<L> {
     log: L,
     table: ShareTable,
     control_time: TimestampMs,
-    /// Read, and left for later because they lie behind what was asked for.
+    /// Read, and left for later because they lie after what was asked for.
     unfolded: VecDeque<ControlRecord>,
 }
 
@@ -83,7 +83,7 @@ impl<L: ControlLog> Behind<L> {
         self.unfolded.front().map_or_else(|| self.log.position(), |record| Ok(record.offset))
     }
 
-    /// Folds some records before `until`, as many as one transaction should write; answers whether there were any left. After an
+    /// Folds some records before `until`, as many as one transaction should write; returns whether there were any left. After an
     /// error it must not be used again.
     fn fold(&mut self, until: Offset, documents: &mut StatusDocuments) -> Result<bool, ConsumeError> {
         if self.position()? >= until {
@@ -182,7 +182,7 @@ where
         Ok(())
     }
 
-    /// Polls the election; answers whether the partition is ours if that has changed.
+    /// Polls the election; returns whether the partition is ours if that has changed.
     fn poll_election(&mut self, wait: Duration) -> Result<Option<bool>, ConsumeError> {
         let (mut unread, mut changes, mut answer) = (crate::transport::Batch::default(), Vec::new(), None);
         let polled = self.election.poll(wait, 1, &mut unread, &mut changes);
@@ -250,7 +250,7 @@ where
         }
     }
 
-    /// Folds anew, in a table of its own, what the process has folded already but nobody has written: all before `until`.
+    /// Folds again, in a table of its own, what the process has folded already but nobody has written: all before `until`.
     fn catch_up(&mut self, turn: &mut Turn<P>, until: Offset) -> Result<(), Over> {
         info!(from = self.documents.next().0, until = until.0, "status documents are behind; folding them again");
         if self.behind.is_none() {

@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicBool;
 use tracing::{error, warn};
 
 use crate::clock::Clock;
-use crate::engine::control::FoldedRecord;
+use crate::engine::feed::FoldedRecord;
+use crate::engine::output::dead_letter;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::lookup;
 use crate::engine::output::lookup::{LookupError, TopicKind, TopicMaker, TopicQuery};
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::status::CONTROL_PARTITION;
 use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, TopicNames};
-use crate::engine::worker::metrics;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::share::status::{StatusDocument, StatusTopic};
@@ -81,14 +81,14 @@ impl StatusDocuments {
         self.next
     }
 
-    /// Begins anew at this offset.
+    /// Begins again at this offset.
     pub fn restart(&mut self, next: Offset) {
         self.pending.clear();
         self.next = next;
     }
 
-    /// A new producer goes on at `committed`, and has seen no topic yet. Answers whether what is pending is of use to it, which
-    /// `is_continued` must allow: whoever added it goes on behind it. It is if nothing is missing in it from there on; the
+    /// A new producer goes on at `committed`, and has seen no topic yet. Returns whether what is pending is of use to it, which
+    /// `is_continued` must allow: whoever added it goes on after it. It is if nothing is missing in it from there on; the
     /// outcome of the last transaction may have been unknown.
     pub fn take_over(&mut self, committed: Offset, is_continued: bool) -> bool {
         self.routes.forget_seen();
@@ -146,7 +146,7 @@ impl StatusDocuments {
             }
         }
         self.note_answers();
-        self.letters.drain(..).for_each(|reason| metrics::dead_letters(reason, 1));
+        self.letters.drain(..).for_each(|reason| dead_letter::count(reason, 1));
         self.unnamed = 0;
         self.restart(next);
         Ok(())

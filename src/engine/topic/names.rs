@@ -1,22 +1,9 @@
-//! The names of the topics that the engine writes to besides tenants' streams.
+//! The names of the topics that the engine writes to.
 
 use crate::config::OutputTemplate;
 use crate::id::{StreamName, TenantId};
-
-/// Compacted: every share's status document, and rejected events.
-pub const SHARES: &str = "sharecast.shares";
-/// Input records that could not be read, with their reasons.
-pub const DEAD_LETTERS: &str = crate::record::dead_letter::DEAD_LETTERS;
-/// One partition, compacted: small facts such as which partitions were begun.
-pub const STATE: &str = "sharecast.state";
-
-/// Compacted: what a mailer needs to know of each open invitation, by share id; a tombstone once it is closed.
-pub const INVITATIONS: &str = "sharecast.invitations";
-
-/// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
-pub fn standing_topic(stream: &StreamName) -> String {
-    format!("sharecast.standing.{stream}")
-}
+use crate::topic::status_topic;
+pub use crate::topic::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, standing_topic};
 
 /// The names of all output topics of one configuration.
 #[derive(Debug, Clone)]
@@ -33,8 +20,8 @@ impl TopicNames {
         self.template.topic(tenant.as_str(), stream.as_str())
     }
 
-    /// A tenant's view of its shares; keeps its name whatever the template says (docs/rules/outputs.md#tenants-topics).
+    /// A tenant's view of its shares.
     pub fn of_status(&self, tenant: &TenantId) -> String {
-        format!("share.{tenant}.shares")
+        status_topic(tenant)
     }
 }

@@ -40,7 +40,7 @@ impl Provisioner {
         Ok(())
     }
 
-    /// Creates what stands in upsert streams' topics, each with as many partitions as the stream's input.
+    /// Creates what is stored in upsert streams' topics, each with as many partitions as the stream's input.
     pub fn make_standing(&self, topics: &[(String, i32)]) -> Result<(), AdminError> {
         let specs: Vec<_> = topics.iter().map(|(name, partitions)| self.specs.standing(name, *partitions)).collect();
         let created = self.admin.lock().expect("no panic while creating").create(&specs)?;

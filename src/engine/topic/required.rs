@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, TopicNames, standing_topic};
+use crate::engine::topic::names::{SHARES, STATE, TopicNames, standing_topic};
 use crate::engine::topic::spec::TopicSpecs;
 use crate::id::TenantId;
 use crate::kafka::{TopicShape, TopicSpec};
 use crate::record::mapping::Mode;
 use crate::share::state::State;
 use crate::share::table::ShareTable;
+use crate::topic::OWN;
 
 /// A topic that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions
 
 /// The topics that are never a tenant's to read: what others share stands in them, or how the engine remembers it.
 pub fn hidden_topics(config: &Config) -> Vec<String> {
-    let own = [SHARES, DEAD_LETTERS, STATE, INVITATIONS].map(str::to_owned);
+    let own = OWN.map(str::to_owned);
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
     own.into_iter().chain(upserts.map(|stream| standing_topic(&stream.name))).chain([config.control.topic.clone()]).collect()
 }

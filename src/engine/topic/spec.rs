@@ -43,7 +43,7 @@ impl TopicSpecs {
         self.spec(INVITATIONS, 1, compacted())
     }
 
-    /// What stands in an upsert stream's outputs, written to the number of the input's partition: as many as the input has.
+    /// What is stored in an upsert stream's outputs, written to the number of the input's partition: as many as the input has.
     pub fn standing(&self, topic: &str, input_partitions: i32) -> TopicSpec {
         self.spec(topic, input_partitions, compacted())
     }

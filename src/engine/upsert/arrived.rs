@@ -48,7 +48,7 @@ impl ArrivedDocuments {
         self.batches.len() < MOST_BATCHES
     }
 
-    /// Takes documents in.
+    /// Takes documents in, after those in hand.
     pub(super) fn push(&mut self, partition: SourcePartition, life: u64, records: Batch, fetched: Option<(Vec<Offset>, Offset)>) {
         self.batches.push_back(Arrived { partition, life, records, fetched, done: Vec::new() });
     }

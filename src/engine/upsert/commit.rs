@@ -43,7 +43,7 @@ impl Upserts {
         }
     }
 
-    /// The offsets and notes that the transaction has to send, behind everything that may be diverted.
+    /// The offsets and notes that the transaction has to send, after everything that may be diverted.
     pub fn offsets(&mut self, view: &View, time: TimestampNs, routes: &Routes) -> Vec<InputOffset> {
         let (is_done, heard) = (self.queue.is_taken(), self.queue.through());
         let mut offsets = Vec::new();

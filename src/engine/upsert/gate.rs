@@ -27,7 +27,7 @@ struct Gate {
     wanted: AtomicI64,
 }
 
-/// A target's topic that was away.
+/// A target's topic that was away, and may have lost what it had.
 #[derive(Debug, Clone)]
 pub struct Reopened {
     /// Of this stream.
@@ -68,19 +68,19 @@ impl Gates {
         passes
     }
 
-    /// A target's topic was away: whatever this process's workers have written to it may be gone. Answers its place in `reopened_since(0)`.
+    /// A target's topic was away: whatever this process's workers have written to it may be gone. Returns its place in `reopened_since(0)`.
     pub fn reopened(&self, stream: StreamIndex, target: &TenantId, at: TimestampMs) -> usize {
         let mut reopened = self.reopened.lock().expect("only appended to");
         reopened.push(Reopened { stream, target: target.clone(), at });
         reopened.len() - 1
     }
 
-    /// Topics that were found so behind the first `known`.
+    /// Topics that were found so after the first `known`.
     pub fn reopened_since(&self, known: usize) -> Vec<Reopened> {
         self.reopened.lock().expect("only appended to").get(known..).unwrap_or_default().to_vec()
     }
 
-    /// Whether somebody waits.
+    /// Whether somebody waits for an epoch that not every partition has reached, or while a target is left out.
     pub fn is_awaited(&self, stream: StreamIndex) -> bool {
         let gate = self.of(stream);
         !gate.reached().is_everything(Epoch(gate.wanted.load(Ordering::Acquire)))
@@ -98,15 +98,15 @@ impl Gate {
     }
 }
 
-/// Asks what stands beside the committed offsets.
+/// Asks what is stored beside the committed offsets.
 pub trait Progress: Send {
-    /// The notes of all partitions of a stream's input, as they stand now; none where nothing is committed.
+    /// The notes of all partitions of a stream's input, as they are now; none where nothing is committed.
     fn notes(&mut self, stream: StreamIndex) -> Result<Vec<Option<Vec<u8>>>, ConsumeError>;
 }
 
 /// Looks after the gates while somebody waits.
 pub struct GateKeeper<P> {
-    /// Asked.
+    /// Asked what the notes of all partitions say.
     pub progress: P,
     /// What is looked after.
     pub gates: Arc<Gates>,

@@ -1,13 +1,13 @@
 //! Upsert streams live: each target's compacted topic holds exactly the current documents.
 //!
-//! In reading order: `changes` says what the fold changed, `queue` what is to be done; `partition` is one in hand, `arrived` what was
+//! In reading order: `queue` has what the fold changed and is to be done; `partition` is one in hand, `arrived` what was
 //! read of it; `gate` says when a place is free; `reconcile` carries out what follows for one share, `writes` is what comes of it,
-//! `owed` what failed routes did not take. This file joins them; `work` is what one transaction does, `commit` how it ends.
+//! `owed` what failed routes did not take. This file joins them; `now` is what a transaction decides by, `work` is what one transaction does, `commit` how it ends.
 
 mod arrived;
-pub mod changes;
 mod commit;
 pub mod gate;
+mod now;
 mod owed;
 mod partition;
 mod queue;
@@ -24,19 +24,18 @@ use std::sync::mpsc::Sender;
 
 use tracing::{info, warn};
 
-pub use self::work::Now;
+pub use self::now::Now;
 pub use self::writes::{Bytes, Write};
 
 use self::arrived::ArrivedDocuments;
-use self::changes::ChangeReceiver;
 use self::gate::{Gates, Reopened};
 use self::owed::OwedShares;
 use self::partition::{PartitionPhase, UpsertPartition};
 use self::queue::WorkQueue;
 use self::reconcile::{Reconciler, UpsertRules};
 use self::work::is_active;
-use super::control::ControlCommand;
 use crate::clock::BootTime;
+use crate::engine::feed::{ChangeReceiver, ControlCommand};
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{RestoreEvent, RestorePayload, RestoreRequest};
@@ -150,7 +149,7 @@ impl Upserts {
         let RestoreEvent { partition, life, what } = news;
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == partition && held.ticket.life == life) else { return };
         match what {
-            // Reading that failed behind this is begun anew and tells it once more: the partition may have gone on since.
+            // Reading that failed after this is begun again and tells it once more: the partition may have gone on since.
             RestorePayload::Loaded(loaded) if matches!(held.state, PartitionPhase::Loading) => held.state = PartitionPhase::Loaded(loaded),
             RestorePayload::Loaded(_) => {}
             RestorePayload::Documents { records, fetched } => self.arrived.push(partition, life, records, fetched),
@@ -215,7 +214,7 @@ impl Upserts {
         !self.queue.is_empty() || self.arrived.iter().next().is_some() || self.partitions.iter().any(|held| !held.in_flight.is_empty())
     }
 
-    /// Everything in hand is to be read anew: it is not known what was committed, or what has changed.
+    /// Everything in hand is to be read again: it is not known what was committed, or what has changed.
     pub fn forget(&mut self) -> Vec<SourcePartition> {
         let partitions = self.held();
         if !partitions.is_empty() {
@@ -246,7 +245,7 @@ impl Upserts {
         self.reopened_here.clear();
     }
 
-    /// Answers how many documents that is.
+    /// Returns how many documents that is.
     fn write_again_to(&mut self, tenant: &TenantId, stream: StreamIndex) -> usize {
         self.owed.forget_letters();
         let mut count = 0;
@@ -277,7 +276,7 @@ impl Upserts {
         self.owed.len()
     }
 
-    /// How many documents stand, by this worker's count.
+    /// How many documents are stored, by this worker's count.
     pub fn standing(&self) -> usize {
         self.partitions.iter().filter_map(UpsertPartition::active).map(PartitionState::standing).sum()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::changes::Work;
+use crate::engine::feed::Work;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::id::{ShareId, StreamIndex, TenantId};
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustc_hash::FxHashMap;
 
 use super::arrived::Answered;
-use super::changes::Work;
 use super::gate::Reopened;
+use crate::engine::feed::Work;
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::live::View;
@@ -31,7 +31,7 @@ pub(super) enum PartitionPhase {
 /// One partition from its assignment until it is taken back.
 #[derive(Debug)]
 pub(super) struct UpsertPartition {
-    /// Its ticket.
+    /// Its assignment; what was read for an earlier one is dropped.
     pub ticket: Assignment,
     /// How far it has come.
     pub state: PartitionPhase,
@@ -39,23 +39,23 @@ pub(super) struct UpsertPartition {
     pub fetch: BTreeSet<Offset>,
     /// Those asked for, rising.
     pub in_flight: Vec<Offset>,
-    /// Documents that are no longer in the log, with the log's end when that was seen: behind it their successor is known.
+    /// Documents that are no longer in the log, with the log's end when that was seen: after it their successor is known.
     pub gone: Vec<(Offset, Offset)>,
     /// Those of them that the transaction under way forgets.
     pub forgets: Vec<Offset>,
     /// Shares that changed while it was read: they are looked at once its records flow.
     pub missed: FxHashMap<ShareId, Work>,
-    /// What stands beside its committed offset.
+    /// The note that was committed last.
     pub note: Reconciled,
     /// What the transaction under way notes.
     pub next_note: Option<Reconciled>,
-    /// The epoch of the graph that it was held against when its records began to flow.
+    /// The epoch of the graph that it was compared with when its records began to flow.
     pub since: Epoch,
     /// The targets owed when a note was last considered.
     pub owed: BTreeSet<TenantId>,
     /// The same of the transaction under way.
     pub next_owed: Option<BTreeSet<TenantId>>,
-    /// It waits for its last owner's graph, and that was said.
+    /// It waits for its last owner's graph, and that was logged.
     pub has_said_it_waits: bool,
 }
 
@@ -163,7 +163,7 @@ impl UpsertPartition {
         }
     }
 
-    /// Its records may flow from here on; answers what was found standing. What was written to one of these topics before it was
+    /// Its records may flow from here on; returns what was found stored. What was written to one of these topics before it was
     /// away is written again.
     pub(super) fn activate(&mut self, epoch: Epoch, away: &[Reopened]) -> Option<(Offset, Vec<FoundEntry>)> {
         let PartitionPhase::Loaded(loaded) = std::mem::replace(&mut self.state, PartitionPhase::Loading) else { return None };

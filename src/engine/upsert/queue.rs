@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
-use super::changes::{ChangeReceiver, ProfileChange, Work};
-use crate::engine::control::ControlCommand;
+use crate::engine::feed::{ChangeReceiver, ControlCommand, ProfileChange, Work};
 use crate::id::{Epoch, ShareId, StreamIndex, StreamSet};
 use crate::share::graph::ProfileSlot;
 use crate::share::table::Touched;
@@ -121,6 +120,11 @@ impl WorkQueue {
     /// Adds to what is to be done, once it is known when its share ended.
     pub(super) fn push_undated(&mut self, work: Work) {
         self.undated.push_back(work);
+    }
+
+    /// Whether something that is over is not worked off because nobody has said when it ended.
+    pub(super) fn awaits_dates(&self) -> bool {
+        !self.undated.is_empty()
     }
 
     /// Adds before everything else: its cause came before what is told now.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::changes::Work;
 use super::gate::Gates;
+use super::now::Now;
 use super::partition::UpsertPartition;
 use super::queue::WorkQueue;
-use super::work::Now;
 use super::writes::{Bytes, WriteBuffer};
 use crate::decide::{ReleaseRules, shown_permission};
+use crate::engine::feed::Work;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::headers::provenance_headers;
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::topic::names::TopicNames;
-use crate::engine::worker::decide::provenance_headers;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Stream;
@@ -122,7 +122,7 @@ impl Reconciler {
         }
     }
 
-    /// Writes the document at hand unless it stands already.
+    /// Writes the document at hand unless it is stored already.
     fn put(&mut self, held: &mut UpsertPartition, subject: Subject<'_, '_>, put: Put<'_>, document: AtHand<'_>, now: &mut Now<'_>) {
         let source = held.source();
         let (grant, owner, epoch) = (put.grant, subject.identity.tenant, now.view.graph.epoch());
@@ -169,7 +169,7 @@ impl Reconciler {
         }
     }
 
-    /// A tombstone where a document of the share stands.
+    /// A tombstone where a document of the share is stored.
     pub(super) fn clear(&mut self, source: SourcePartition, work: Work, stood: &SinkEntry, time: TimestampMs, routes: &mut Routes) {
         let route = self.route(source, &stood.target, routes);
         let key = &mut self.key;

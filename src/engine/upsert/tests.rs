@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::changes::{ChangeSender, Changes, Work, hearing};
 use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
+use crate::engine::feed::{ChangeSender, Changes, Work, hearing};
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};
@@ -20,7 +20,7 @@ use crate::sink_state::partition::{AssetHash, SinkEntry};
 use crate::time::Period;
 use crate::transport::Batch;
 
-/// Takes jobs and never answers.
+/// Takes requests and never answers.
 #[derive(Default)]
 struct Silent {
     loads: Vec<Assignment>,
@@ -84,7 +84,7 @@ fn loaded(upserts: &mut Upserts, desk: &mut Silent) -> SourcePartition {
     loaded_with(upserts, desk, Vec::new(), &[])
 }
 
-/// The same, with what stands there and assets that have a document.
+/// The same, with what is stored there and assets that have a document.
 fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<FoundEntry>, documents: &[&str]) -> SourcePartition {
     let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
     upserts.arrive(partition, None, desk);
@@ -109,7 +109,7 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
 }
 
 /// A graph is published before anybody is told what changed in it. A note that went by the graph would let a key pass to another
-/// share while the document of the one before still stands.
+/// share while the document of the one before is still stored.
 #[test]
 fn a_note_says_no_more_than_was_heard() {
     let (mut upserts, teller) = upserts();
@@ -145,7 +145,7 @@ fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     assert!(upserts.activate(&view(&table, -1), late, &mut routes).is_empty(), "the graph is at epoch -1, the note at 0");
 }
 
-/// What stands of the share and asset `name`.
+/// What is stored of the share and asset `name`.
 fn found(name: &str, key: &str, deleted_at: Option<i64>) -> FoundEntry {
     let stood = SinkEntry {
         target: TenantId::parse("t").unwrap(),

@@ -7,13 +7,13 @@ use tracing::warn;
 
 use super::Upserts;
 use super::arrived::Arrived;
-use super::changes::Work;
+use super::now::Now;
 use super::partition::{PartitionPhase, UpsertPartition};
 use super::reconcile::AtHand;
-use crate::clock::BootTime;
+use crate::engine::feed::Work;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::headers::passed_headers;
 use crate::engine::output::route::Routes;
-use crate::engine::worker::decide::passed_headers;
 use crate::id::{Offset, StreamSet};
 use crate::live::View;
 use crate::record::decode::Identity;
@@ -32,28 +32,6 @@ const MOST_WRITES: usize = 2_000;
 const MOST_BYTES: usize = 8 << 20;
 /// Bytes of all writes behind which a batch ends.
 const MOST_BYTES_OF_RECORDS: usize = 64 << 20;
-
-/// What one transaction decides by, and where dead letters go.
-pub struct Now<'a> {
-    /// The batch's view.
-    pub view: &'a View,
-    /// The batch's time.
-    pub time: TimestampNs,
-    /// The same instant, for what routes remember.
-    pub boot: BootTime,
-    /// This worker's routes.
-    pub routes: &'a mut Routes,
-    /// Dead letters of the transaction.
-    pub letters: &'a mut Vec<OwnedDeadLetter>,
-    /// `batch.max_routes`.
-    pub max_routes: usize,
-}
-
-impl<'a> Now<'a> {
-    pub(super) fn basis(&self) -> Basis<'a> {
-        Basis { graph: &self.view.graph, newest_change: self.view.newest_change, now: self.time }
-    }
-}
 
 impl Upserts {
     /// Partitions that are read and whose last owner's graph and time have been reached: their records flow from here on.
@@ -123,6 +101,11 @@ impl Upserts {
     pub fn has_room_for_records(&self, max_routes: usize) -> bool {
         let writes = &self.reconciler.writes;
         writes.bytes() < MOST_BYTES_OF_RECORDS && writes.routes() < max_routes
+    }
+
+    /// Whether a document waits until what has ended before is taken back: the fold has yet to say when that was.
+    pub fn holds_back(&self, record: &Record<'_>) -> bool {
+        self.is_upsert(record.source) && self.queue.awaits_dates()
     }
 
     fn has_room(&self, max_routes: usize) -> bool {

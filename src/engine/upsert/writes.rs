@@ -1,8 +1,8 @@
-//! What one transaction writes for upsert streams: a document or a tombstone for a target, and with it what stands now.
+//! What one transaction writes for upsert streams: a document or a tombstone for a target, and with it what is stored now.
 
 use rustc_hash::FxHashSet;
 
-use super::changes::Work;
+use crate::engine::feed::Work;
 use crate::engine::output::route::RouteIndex;
 use crate::id::{Offset, ShareId};
 use crate::time::TimestampMs;

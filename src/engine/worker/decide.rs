@@ -4,13 +4,14 @@ use std::convert::Infallible;
 
 use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
 use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
-use crate::engine::worker::WorkerSettings;
-use crate::id::{Epoch, Offset, StreamIndex};
+use crate::engine::worker::settings::WorkerSettings;
+use crate::id::{Offset, StreamIndex};
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
-use crate::share::graph::{Grant, ShareGraph};
+use crate::share::graph::ShareGraph;
 use crate::time::TimestampMs;
 use crate::transport::{Record, SourcePartition};
 
@@ -105,42 +106,6 @@ impl Sink<'_> {
     }
 }
 
-/// The record's headers that `output.headers` allows.
-pub fn passed_headers(allowed: &[String], record: &Record<'_>) -> Vec<(String, Vec<u8>)> {
-    if allowed.is_empty() {
-        return Vec::new();
-    }
-    let passed = record.headers.iter().filter_map(|(name, value)| {
-        let name = allowed.iter().find(|allowed| allowed.as_bytes() == name)?;
-        Some((name.clone(), value?.to_vec()))
-    });
-    passed.collect()
-}
-
-/// CloudEvents in binary mode (docs/rules/outputs.md#provenance): what `_share` would say, as extension attributes; `permission` where
-/// that is shown.
-pub fn provenance_headers(
-    grant: &Grant,
-    epoch: Epoch,
-    permission: Option<&str>,
-    stream: &str,
-    origin: RecordOrigin,
-) -> Vec<(String, Vec<u8>)> {
-    let RecordOrigin { source, offset } = origin;
-    let headers = [
-        ("content-type", "application/json".to_owned()),
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", format!("{}/{}/{offset}", grant.share, source.partition)),
-        ("ce_source", "/sharecast".to_owned()),
-        ("ce_type", format!("sharecast.{stream}.v1")),
-        ("ce_shareid", grant.share.to_string()),
-        ("ce_sharerev", grant.revision.to_string()),
-        ("ce_shareepoch", epoch.to_string()),
-    ];
-    let permission = permission.map(|word| ("ce_sharepermission", word.to_owned()));
-    headers.into_iter().chain(permission).map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
-}
-
 /// One outbox cannot hold more: its spans are 32 bits wide. A batch ends well before.
 const MAX_OUTBOX_BYTES: usize = 256 << 20;
 
@@ -162,7 +127,7 @@ impl<'a> Deciding<'a> {
         Self { decider, graph, now, streams: &settings.streams, sink, max_routes: settings.max_routes }
     }
 
-    /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
+    /// Whether another record fits the transaction: it ends after the record that met the last of `batch.max_routes`.
     pub fn has_room(&self) -> bool {
         self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
     }

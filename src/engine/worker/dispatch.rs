@@ -10,8 +10,9 @@ use crate::engine::output::lookup::{LookupError, TopicKind, TopicQuery};
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Use};
 use crate::engine::upsert::Upserts;
+use crate::engine::worker::Worker;
 use crate::engine::worker::error::{TxError, TxStage};
-use crate::engine::worker::{Shared, Worker};
+use crate::engine::worker::settings::Shared;
 use crate::record::dead_letter::DeadLetterReason;
 use crate::transport::{GroupConsumer, ProduceError, TransactionalProducer};
 
@@ -67,7 +68,7 @@ where
         unreachable.map_or(Ok(()), |error| Err(TxError::Failed(error, TxStage::Begin)))
     }
 
-    /// Opens a route: its records take another way until it answers again.
+    /// Marks a route as failed: its records take another way until it takes them again.
     pub(super) fn open(&mut self, index: RouteIndex, reason: String) {
         let route = self.routes.get(index);
         let tenant = route.tenant.clone();
@@ -107,7 +108,7 @@ where
         });
     }
 
-    /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.
+    /// Turns outputs that cannot go their way into dead letters: of failed routes, and those that a topic refused.
     pub(super) fn divert(&mut self) {
         let now = self.shared.clock.boot();
         self.owe(now);

@@ -2,24 +2,22 @@
 //! and one that cannot begin is told of.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use crate::clock::BootTime;
-use crate::engine::restore::request::RestoreRequest;
+use crate::engine::restore::request::{Gap, GapContent, RestoreRequest};
 use crate::engine::worker::Worker;
 use crate::engine::worker::error::WorkerError;
-use crate::engine::worker::position::{AfterGap, Gap, GapContent, IsFirst, Judged, PositionCheck};
+use crate::engine::worker::position::{AfterGap, IsFirst, Judged, PositionCheck};
+use crate::engine::worker::settings::Overdue;
 use crate::id::Offset;
 use crate::transport::{Batch, GroupConsumer, SourcePartition, TransactionalProducer};
 
 /// A transaction that somebody left open holds offsets back until its time-out; with this much besides it is over.
 pub const BESIDE_TRANSACTION: Duration = Duration::from_secs(10);
-
-/// Topics and partitions that this process has held for too long, for `/readyz`.
-pub type Overdue = Arc<Mutex<BTreeSet<(String, i32)>>>;
 
 /// What a worker notices of its partitions' way from assignment to records.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What the engine counts. A batch is counted when it is committed, so that an aborted one leaves no trace.
+//! What a worker counts. A batch is counted when it is committed, so that an aborted one leaves no trace.
 
 use std::time::Duration;
 
@@ -6,110 +6,30 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use rustc_hash::FxHashMap;
 
 use crate::config::TenantLabels;
+use crate::engine::output::dead_letter;
 use crate::engine::output::outbox::Outbox;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::upsert::{Bytes, Write};
 use crate::engine::worker::decide::Tally;
 use crate::engine::worker::error::TxError;
 use crate::id::StreamIndex;
-use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
-use crate::share::event::kind::EventType;
-use crate::share::graph::ShareGraph;
-use crate::share::state::Reason as RuleBroken;
-use crate::share::table::{Outcome, ShareTable};
 use crate::time::TimestampMs;
 use crate::transport::Record;
 
-/// Makes every counter with a closed set of labels, so that it stands at 0 before anything happens: what only appears with its first
-/// event has no increase then, and no alert sees it.
+/// Makes the counters with a closed set of labels.
 pub fn begin() {
-    for reason in DeadLetterReason::ALL {
-        dead_letters(reason, 0);
-    }
     for cause in TxError::NAMES {
         aborted(cause, 0);
-    }
-    for outcome in ["unreadable", "set_aside"] {
-        control_events("unreadable", outcome, 0);
-    }
-    for (kind, event_type) in EventType::ALL {
-        if event_type == EventType::ControlTick {
-            control_events(kind, "tick", 0);
-        } else {
-            control_events(kind, "applied", 0);
-            control_events(kind, "repeated", 0);
-        }
-        RuleBroken::ALL.iter().for_each(|reason| control_events(kind, reason.code(), 0));
     }
     for reason in Suppressed::ALL {
         counter!("sharecast_suppressed_total", "reason" => reason.as_str()).increment(0);
     }
-    owed_lost(0);
-    counter!("sharecast_fence_closed_seconds_total").increment(0);
-}
-
-fn control_events(kind: &'static str, outcome: &'static str, count: u64) {
-    counter!("sharecast_control_events_total", "type" => kind, "outcome" => outcome).increment(count);
 }
 
 fn aborted(cause: &'static str, count: u64) {
     counter!("sharecast_transactions_aborted_total", "cause" => cause).increment(count);
-}
-
-/// Dead letters were committed.
-pub fn dead_letters(reason: DeadLetterReason, count: u64) {
-    counter!("sharecast_dead_letters_total", "reason" => reason.as_str()).increment(count);
-}
-
-/// Records were gone from the input while a route was owed them.
-pub fn owed_lost(count: u64) {
-    counter!("sharecast_owed_lost_total").increment(count);
-}
-
-/// The control thread's metrics.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ControlMetrics;
-
-impl ControlMetrics {
-    /// One control record was folded.
-    pub fn folded(&self, kind: &'static str, outcome: &Outcome) {
-        let outcome = match outcome {
-            Outcome::Applied => "applied",
-            Outcome::Rejected(reason) => reason,
-            Outcome::Repeated => "repeated",
-            Outcome::Tick => "tick",
-            Outcome::Unreadable(_) => "unreadable",
-            Outcome::SetAside(_) => "set_aside",
-        };
-        control_events(kind, outcome, 1);
-    }
-
-    /// A graph was published.
-    pub fn published(&self, graph: &ShareGraph, table: &ShareTable) {
-        gauge!("sharecast_epoch").set(graph.epoch().0 as f64);
-        for (state, count) in table.states() {
-            gauge!("sharecast_shares", "state" => state.word()).set(count as f64);
-        }
-    }
-
-    /// A tick showed the skew of the clocks.
-    pub fn clock_skew_ms(&self, skew_ms: i64) {
-        gauge!("sharecast_clock_skew_seconds").set(skew_ms as f64 / 1000.0);
-    }
-}
-
-/// The fence's metrics, as the probe's thread sees it.
-pub fn fence_observed(view_age: Option<Duration>, closed_for: Duration) {
-    gauge!("sharecast_view_age_seconds").set(view_age.map_or(f64::INFINITY, |age| age.as_secs_f64()));
-    thread_local!(static CLOSED: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) });
-    // The counter is whole, so fractions are carried over rather than cut off each time.
-    CLOSED.with(|carried| {
-        let total = carried.get() + closed_for;
-        counter!("sharecast_fence_closed_seconds_total").increment(total.as_secs());
-        carried.set(total - Duration::from_secs(total.as_secs()));
-    });
 }
 
 /// One worker's metrics. Handles are looked up once; a batch is counted when it is committed.
@@ -193,7 +113,7 @@ impl WorkerMetrics {
         }
         self.count_outputs(outbox, routes);
         for letter in &outbox.letters {
-            dead_letters(letter.reason, 1);
+            dead_letter::count(letter.reason, 1);
         }
     }
 
@@ -237,7 +157,7 @@ impl WorkerMetrics {
         self.claims = claims as f64;
     }
 
-    /// So many documents stand in tenants' topics, due to this worker's partitions.
+    /// So many documents are in tenants' topics, due to this worker's partitions.
     pub fn standing(&mut self, documents: usize) {
         gauge!("sharecast_documents_standing").increment(documents as f64 - self.documents);
         self.documents = documents as f64;
@@ -279,7 +199,7 @@ impl WorkerMetrics {
         aborted(cause, 1);
     }
 
-    /// A route was opened or has closed.
+    /// A route failed, or takes records again.
     pub fn route_open(&mut self, route: RouteIndex, tenant: &str, is_open: bool) {
         let was_open = self.open_routes.contains_key(&route);
         if is_open && !was_open {

@@ -13,99 +13,37 @@ pub mod error;
 pub mod metrics;
 pub mod handover;
 pub mod position;
+pub mod settings;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use tracing::{info, warn};
 
-use super::fence::{Closed, Fence};
+use super::fence::Closed;
 use super::upsert::{Now, Upserts};
-use crate::clock::{BootTime, Clock};
+use crate::clock::BootTime;
 use crate::decide::Decider;
-use crate::engine::fence::epoch_report::{WorkerEpoch, WorkerEpochs};
-use crate::engine::output::lookup::TopicMaker;
+use crate::engine::fence::epoch_report::WorkerEpoch;
 use crate::engine::output::outbox::{BatchBudget, Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::restore::Restore;
 use crate::engine::restore::redelivery::Redelivery;
-use crate::engine::server::lag::{AssignedPartitions, Compacted};
-use crate::engine::topic::names::TopicNames;
 use crate::engine::worker::decide::{Deciding, RouteMarks};
 use crate::engine::worker::error::{TxError, TxStage, WorkerError};
-use crate::engine::worker::handover::{Handover, Overdue};
+use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
-use crate::live::{Live, View};
-use crate::record::mapping::Stream;
+use crate::live::View;
 use crate::sink_state::partition::AssetHash;
 use crate::time::TimestampMs;
-use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, Start, TransactionalProducer};
+use crate::transport::{Batch, ConsumeError, GroupConsumer, InputOffset, ProduceError, SourcePartition, TransactionalProducer};
 
 /// The first pause after an abort that names no route; it doubles up to the second.
 pub(super) const ABORT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// A worker's own settings.
-#[derive(Debug, Clone)]
-pub struct WorkerSettings {
-    /// `kafka.group`.
-    pub group: String,
-    /// `<group>-<instance>-<worker>`.
-    pub transactional_id: String,
-    /// The configured streams.
-    pub streams: Arc<[Stream]>,
-    /// Where a stream's partitions begin at their first start, by stream.
-    pub starts: Arc<[Start]>,
-    /// `batch.interval`.
-    pub interval: Duration,
-    /// `batch.max_records`.
-    pub max_records: usize,
-    /// `batch.max_routes`.
-    pub max_routes: usize,
-    /// `sharecast.standing.<stream>`, by stream.
-    pub standing: Arc<[String]>,
-    /// Names of output topics.
-    pub names: TopicNames,
-    /// `on_route_failure: wait`: what a failed route does not take is owed. Otherwise it becomes a dead letter.
-    pub waits: bool,
-    /// `output.headers`: input headers that are passed on.
-    pub passes_headers: Vec<String>,
-    /// `provenance: headers`.
-    pub has_provenance_headers: bool,
-    /// `provenance_permission`: they name the permission too.
-    pub has_permission_header: bool,
-    /// A partition that is held for longer is told of: nothing that passes by itself takes as long.
-    pub held_for: Duration,
-}
-
-/// What the workers of a process share.
-#[derive(Clone)]
-pub struct Shared {
-    /// The view to decide by.
-    pub live: Arc<Live>,
-    /// Asked twice a batch.
-    pub fence: Arc<Mutex<Fence>>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Creates missing tenant topics.
-    pub topic_maker: Arc<dyn TopicMaker>,
-    /// Raised when the process ends.
-    pub stop: Arc<AtomicBool>,
-    /// The partitions that this process holds.
-    pub held: AssignedPartitions,
-    /// Those of them that have waited for too long to be begun.
-    pub overdue: Overdue,
-    /// Inputs in which gaps are normal.
-    pub compacted: Compacted,
-    /// How many workers have a producer.
-    pub producers: Arc<AtomicUsize>,
-    /// How many workers have had an assignment, an empty one too.
-    pub assigned: Arc<AtomicUsize>,
-    /// What each worker says it decides by.
-    pub said: WorkerEpochs,
-}
 
 /// One worker.
 pub struct Worker<C, P> {
@@ -113,7 +51,7 @@ pub struct Worker<C, P> {
     pub(super) shared: Shared,
     pub(super) consumer: C,
     pub(super) producer: P,
-    /// Makes the producer anew after it failed for good.
+    /// Makes the producer again after it failed for good.
     pub(super) make_producer: MakeProducer<P>,
     decider: Decider,
     pub(super) routes: Routes,
@@ -147,7 +85,7 @@ pub struct Worker<C, P> {
     pub(super) desk: Box<dyn Restore>,
     /// Upsert streams, if any are configured.
     pub(super) upserts: Option<Upserts>,
-    /// Where append partitions are read on, and what open routes are owed of them with `on_route_failure: wait`.
+    /// Where append partitions are read on, and what failed routes are owed of them with `on_route_failure: wait`.
     pub(super) owed: Redelivery,
     /// In a batch with records of upsert streams, the last one of each asset.
     last: FxHashMap<(SourcePartition, AssetHash), Offset>,
@@ -231,7 +169,7 @@ where
     /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
     pub fn run(mut self) -> Result<(), WorkerError> {
         loop {
-            // No transaction is open here, and each one to come loads the view anew, which only goes forward.
+            // No transaction is open here, and each one to come loads the view again, which only goes forward.
             self.saying.set_min_epoch(self.shared.live.load().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
@@ -266,7 +204,7 @@ where
         }
     }
 
-    /// One transaction: from the batch in hand to a commit. Answers how many records it covers.
+    /// One transaction: from the batch in hand to a commit. Returns how many records it covers.
     fn transact(&mut self) -> Result<usize, TxError> {
         let started = self.shared.clock.boot();
         // Everything below uses this one graph and this one time.
@@ -316,7 +254,9 @@ where
         let batch_limit = if self.batch_limit == 1 && again > 0 { 0 } else { self.batch_limit };
         let mut count = 0;
         for record in batch.iter().take(batch_limit) {
-            if !deciding.has_room() || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes)) {
+            if !deciding.has_room()
+                || upserts.as_ref().is_some_and(|upserts| !upserts.has_room_for_records(max_routes) || upserts.holds_back(&record))
+            {
                 break;
             }
             match upserts {
@@ -406,7 +346,7 @@ fn first_producer<P>(make: &mut MakeProducer<P>, shared: &Shared) -> Result<P, W
     }
 }
 
-/// Decides again what routes are owed that may be written to, up to where the batch begins. Answers how many records that took.
+/// Decides again what routes are owed that may be written to, up to where the batch begins. Returns how many records that took.
 fn decide_again(
     owed: &mut Redelivery,
     deciding: &mut Deciding<'_>,

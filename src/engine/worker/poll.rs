@@ -56,7 +56,7 @@ where
         self.begin_partitions()
     }
 
-    /// Has read what partitions have come to, before their records flow: where to go on, what stands of them, what routes are owed.
+    /// Has read what partitions have come to, before their records flow: where to go on, what is stored of them, what routes are owed.
     pub(super) fn read_first(&mut self, partitions: &[SourcePartition]) {
         for &partition in partitions {
             match &mut self.upserts {
@@ -139,7 +139,7 @@ where
         Ok(())
     }
 
-    /// Reads every partition anew: what is known of them may not be what was committed.
+    /// Reads every partition again: what is known of them may not be what was committed.
     pub(super) fn read_anew(&mut self) -> Result<(), WorkerError> {
         self.batch.clear();
         self.unbegun.clear();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::engine::restore::request::Assignment;
+use crate::engine::restore::request::{Assignment, Gap, GapContent};
 use crate::id::Offset;
 use crate::transport::SourcePartition;
 
@@ -37,26 +37,6 @@ pub enum Judged {
 /// Whether a gap is the first since the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsFirst(pub bool);
-
-/// Offsets of which no record came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// The first of them.
-    pub from: Offset,
-    /// The record that came instead; none where nothing came at all.
-    pub to: Option<Offset>,
-}
-
-/// What another client found in a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GapContent {
-    /// No record.
-    Nothing,
-    /// A record, and where: it was passed over.
-    Record(Offset),
-    /// The log begins after the gap's first offset: nobody can say any more.
-    Gone,
-}
 
 /// What follows from what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

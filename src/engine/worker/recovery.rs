@@ -92,7 +92,7 @@ where
         }
     }
 
-    /// Opens the routes that errors name and pins records that a topic refuses; answers the gravest of the other errors.
+    /// Marks the routes that errors name as failed and pins records that a topic refuses; returns the gravest of the other errors.
     fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<RecordOrigin>) -> Option<ProduceError> {
         // As the transaction was: two topics that refuse something must not halve the batch to one record and then blame it.
         let origin = origin.or(self.sole_record);
@@ -147,7 +147,7 @@ where
         is_upsert
     }
 
-    /// A topic refuses this record, which was pinned by halving the batch if nothing else named it. Answers the error if that does
+    /// A topic refuses this record, which was pinned by halving the batch if nothing else named it. Returns the error if that does
     /// not help.
     fn pin(&mut self, topic: String, reason: String, origin: RecordOrigin) -> Option<ProduceError> {
         match self.routes.of_topic(&topic) {
@@ -226,7 +226,7 @@ where
         self.resume_input()
     }
 
-    /// Makes the producer anew. Its `init_transactions` settles the old transaction one way or the other; if that was
+    /// Makes the producer again. Its `init_transactions` settles the old transaction one way or the other; if that was
     /// a commit whose answer got lost, the committed offsets say so: every partition is read on from there.
     fn rebuild(&mut self) -> Result<(), WorkerError> {
         loop {
@@ -246,7 +246,7 @@ where
             }
         }
         self.routes.forget_seen();
-        // If the lost answer was a commit, the records in hand are committed, and what stands or is owed is not what was known.
+        // If the lost answer was a commit, the records in hand are committed, and what is stored or is owed is not what was known.
         self.read_anew()
     }
 }

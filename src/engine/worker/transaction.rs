@@ -1,9 +1,8 @@
 //! The transaction itself: everything a batch leads to, the offsets that cover it, and the last look at the fence.
 
 use crate::clock::BootTime;
-use crate::engine::restore::redelivery;
 use crate::engine::topic::names::{DEAD_LETTERS, STATE};
-use crate::engine::topic::state::note_of;
+use crate::engine::topic::state::{note_of, owed_note_of};
 use crate::engine::worker::Worker;
 use crate::engine::worker::error::{TxError, TxStage};
 use crate::live::View;
@@ -56,7 +55,7 @@ where
         self.producer.commit().map_err(|e| TxError::Failed(e, TxStage::Commit))
     }
 
-    /// Documents and tombstones of upsert streams, each with what stands from now on.
+    /// Documents and tombstones of upsert streams, each with what is stored from now on.
     fn write_upserts(&mut self, now: BootTime) -> Result<(), TxError> {
         let Some(upserts) = &self.upserts else { return Ok(()) };
         for (write, bytes) in upserts.writes() {
@@ -108,7 +107,7 @@ where
         for change in self.owed.changes() {
             let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
             let tenant = &self.routes.get(change.route).tenant;
-            let (key, value) = redelivery::note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
+            let (key, value) = owed_note_of(&self.settings.group, stream, change.partition.partition, tenant, change.from);
             put_state(&mut self.producer, self.shared.clock.wall(), &key, value.as_deref())?;
         }
         Ok(())

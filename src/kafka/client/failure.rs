@@ -152,7 +152,7 @@ pub(in crate::kafka) fn of_record(topic: &str, code: Code, words: &str) -> Optio
 }
 
 /// An error of a transactional call. What may be retried has timed out: the producer's state is then unknown, and it must be
-/// made anew (docs/librdkafka.md#transactions).
+/// made again (docs/librdkafka.md#transactions).
 pub(in crate::kafka) fn of_transaction(call: &str, error: &KafkaError) -> ProduceError {
     let KafkaError::Transaction(error) = error else {
         return ProduceError::Fatal(format!("{call}: {error}"));

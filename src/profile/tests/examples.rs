@@ -4,7 +4,8 @@ use crate::id::{Epoch, StreamIndex, StreamName};
 use crate::json::document;
 use crate::json::path::Path;
 use crate::profile::compile::Profile;
-use crate::profile::project::{Parties, Projector, Provenance, floor_timestamp};
+use crate::profile::parties::{Parties, Provenance};
+use crate::profile::project::{Projector, floor_timestamp};
 use crate::profile::spec::ProfileSpec;
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -259,17 +260,14 @@ fn each_target_gets_its_ids_and_provenance_last() {
 #[test]
 fn a_container_that_no_include_names_and_of_which_nothing_is_left_is_not_there_for_a_transform() {
     let record = r#"{"tenant":"t","asset":"x","ts":0,"a":{"b":"s","c":{"d":"s"}}}"#;
-    let strip_payload = r#"{"tenant":"acme","asset":"EX-1","ts":0}"#;
+    let bare = r#"{"tenant":"acme","asset":"EX-1","ts":0}"#;
     let section = |include: &str, transforms: &str| format!(r#"{{"include":["{include}"],"transform":[{transforms}]}}"#);
     let dropped = r#"{"path":"$.a.b","round":1},{"path":"$.a.c.d","round":1}"#;
     for replaced in [r#"{"path":"$.a","const":7}"#, r#"{"path":"$.a","mask":"redact"}"#, r#"{"path":"$.a","mask":null}"#] {
-        assert_eq!(shown(usual(), &section("$.a.b", &format!("{dropped},{replaced}")), record), strip_payload);
-        assert_eq!(shown(usual(), &section("$.a.c.d", &format!("{replaced},{dropped}")), record), strip_payload);
-        assert_eq!(
-            shown(usual(), &section("$.a.*.d", &format!(r#"{dropped},{{"path":"$.a.c","const":1}},{replaced}"#)), record),
-            strip_payload
-        );
-        assert_ne!(shown(usual(), &section("$.a", &format!("{dropped},{replaced}")), record), strip_payload);
+        assert_eq!(shown(usual(), &section("$.a.b", &format!("{dropped},{replaced}")), record), bare);
+        assert_eq!(shown(usual(), &section("$.a.c.d", &format!("{replaced},{dropped}")), record), bare);
+        assert_eq!(shown(usual(), &section("$.a.*.d", &format!(r#"{dropped},{{"path":"$.a.c","const":1}},{replaced}"#)), record), bare);
+        assert_ne!(shown(usual(), &section("$.a", &format!("{dropped},{replaced}")), record), bare);
     }
     // A renamed member that goes is nothing that is left.
     let renamed = r#"{"path":"$.o.x","rename":"tenant"},{"path":"$.o","const":7}"#;

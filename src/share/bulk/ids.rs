@@ -4,7 +4,7 @@
 //! The same *command* later must be another event all the same: pause, resume, pause. So an event on a share is named by the
 //! share's revision, which has risen since if anything was done, and an offer by how many offers of the same content have ended
 //! since. A run with a name (`--batch`) leaves both out, and everything but whom and what a line is about: under one name each line is
-//! done once in 30 days, whatever happens meanwhile and whatever times the command computes anew.
+//! done once in 30 days, whatever happens meanwhile and whatever times the command computes again.
 
 use sha2::{Digest, Sha256};
 

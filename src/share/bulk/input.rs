@@ -46,7 +46,7 @@ pub struct Named {
     pub place: InputRef,
     /// Its id, as written.
     pub id: String,
-    /// Its id at the target: what stands behind a tab, if there is one.
+    /// Its id at the target: what stands after a tab, if there is one.
     pub target_asset: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct BadListLine {
     pub what: &'static str,
 }
 
-/// Reads a list: an id a line, and behind a tab its id at the target. Line ends are LF or CR LF. Empty lines and lines that begin
+/// Reads a list: an id a line, and after a tab its id at the target. Line ends are LF or CR LF. Empty lines and lines that begin
 /// with `#` are passed over. An id is taken letter by letter; one with a blank at an end is refused, because it is nearly always a
 /// slip: a list cannot name an asset that has one or begins with `#`, an argument can.
 pub fn read(list: &str, bytes: &[u8]) -> Result<Vec<Named>, BadListLine> {

@@ -54,14 +54,14 @@ impl fmt::Debug for CodeHash {
 /// What somebody may have meant who typed a code: it as it is, for others may make codes of another form, and then as our codes are
 /// written. Spaces, hyphens and case do not matter, and neither does what looks like another digit.
 pub fn readings(typed: &str) -> Vec<String> {
-    let strip_payload: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+    let bare: String = typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
     let mut readings = vec![typed.to_owned()];
     // `1` looks like two of the letters.
     for one in ["l", "i"] {
-        let reading = strip_payload.to_lowercase().replace('0', "o").replace('8', "b").replace('1', one);
+        let reading = bare.to_lowercase().replace('0', "o").replace('8', "b").replace('1', one);
         readings.extend(Some(reading).filter(|reading| is_digits(reading)));
     }
-    readings.extend(grouped(&strip_payload));
+    readings.extend(grouped(&bare));
     let mut seen: Vec<String> = Vec::new();
     readings.retain(|reading| {
         !seen.contains(reading) && {
@@ -73,13 +73,13 @@ pub fn readings(typed: &str) -> Vec<String> {
 }
 
 /// A code in groups, `O` being `0`, `I` and `L` being `1`.
-fn grouped(strip_payload: &str) -> Option<String> {
+fn grouped(bare: &str) -> Option<String> {
     let digit = |c: char| match c.to_ascii_uppercase() {
         'O' => '0',
         'I' | 'L' => '1',
         other => other,
     };
-    let digits: Vec<char> = strip_payload.chars().map(digit).collect();
+    let digits: Vec<char> = bare.chars().map(digit).collect();
     let are_digits = digits.iter().all(|digit| u8::try_from(*digit).is_ok_and(|byte| GROUPED_DIGITS.contains(&byte)));
     (are_digits && digits.len() == GROUPED_COUNT)
         .then(|| digits.chunks(GROUP).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))

@@ -77,7 +77,11 @@ impl EventType {
 
     /// Reads a whole type such as `sharecast.share.offered.v1`; none if the type or its version is unknown.
     pub fn parse(text: &str) -> Option<Self> {
-        let name = text.strip_prefix("sharecast.")?.strip_suffix(".v1")?;
+        Self::of_name(text.strip_prefix("sharecast.")?.strip_suffix(".v1")?)
+    }
+
+    /// The type of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
     }
 
@@ -91,23 +95,37 @@ impl EventType {
         format!("sharecast.{}.v1", self.name())
     }
 
-    /// Whether it can take something away, so that malformed data of it makes the record unreadable
-    /// (docs/rules/events.md#malformed-data).
-    pub fn takes_away(self) -> bool {
-        matches!(
-            self,
+    // Three questions about what takes away (docs/rules/events.md#what-takes-away). The answers differ, and each has its reason.
+
+    /// Whether malformed data of it makes the record unreadable: it can take something away, so what cannot be read may be a cut.
+    pub fn is_unreadable_if_malformed(self) -> bool {
+        match self {
             Self::ShareCancelled
-                | Self::ShareRevoked
-                | Self::ShareLeft
-                | Self::SharePaused
-                | Self::ShareUpdated
-                | Self::PartnershipEnded
-                | Self::TenantUpdated
-                | Self::ProfileRetired
-        )
+            | Self::ShareRevoked
+            | Self::ShareLeft
+            | Self::SharePaused
+            | Self::ShareUpdated
+            | Self::PartnershipEnded
+            | Self::TenantUpdated
+            | Self::ProfileRetired => true,
+            Self::PartnershipEstablished
+            | Self::PartnershipOffered
+            | Self::PartnershipAccepted
+            | Self::PartnershipDeclined
+            | Self::ProfilePublished
+            | Self::ShareOffered
+            | Self::ShareResent
+            | Self::ShareAccepted
+            | Self::ShareDeclined
+            | Self::ShareResumed
+            | Self::ShareExpired
+            | Self::ControlSkipped
+            | Self::ControlTick => false,
+        }
     }
 
-    /// Whether an event of this content is better written untried than not at all: it takes something away, and gives nothing.
+    /// Whether an event of this content is better written untried than not at all: it takes something away, and gives nothing. An
+    /// update can give, and its author must be told what it changes.
     pub fn is_written_untried(self, data: &Node) -> bool {
         match self {
             Self::ShareCancelled
@@ -117,6 +135,33 @@ impl EventType {
             | Self::PartnershipEnded
             | Self::ProfileRetired => true,
             Self::TenantUpdated => data.get("suspended").and_then(Node::as_bool) == Some(true),
+            Self::PartnershipEstablished
+            | Self::PartnershipOffered
+            | Self::PartnershipAccepted
+            | Self::PartnershipDeclined
+            | Self::ProfilePublished
+            | Self::ShareOffered
+            | Self::ShareResent
+            | Self::ShareAccepted
+            | Self::ShareDeclined
+            | Self::ShareUpdated
+            | Self::ShareResumed
+            | Self::ShareExpired
+            | Self::ControlSkipped
+            | Self::ControlTick => false,
+        }
+    }
+
+    /// Whether it is measured how fast workers follow it: a type whose events are nearly all cuts. Most updates cut nothing.
+    pub fn is_measured_as_cut(self) -> bool {
+        match self {
+            Self::ShareCancelled
+            | Self::ShareRevoked
+            | Self::ShareLeft
+            | Self::SharePaused
+            | Self::PartnershipEnded
+            | Self::TenantUpdated
+            | Self::ProfileRetired => true,
             Self::PartnershipEstablished
             | Self::PartnershipOffered
             | Self::PartnershipAccepted

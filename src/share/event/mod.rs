@@ -3,6 +3,7 @@
 pub mod kind;
 pub mod payload;
 pub(crate) mod fields;
+pub(crate) mod fingerprint;
 pub mod invitation_code;
 pub mod invitee;
 pub mod write_token;
@@ -10,8 +11,8 @@ pub mod write_token;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::{Offset, TenantId};
 use crate::json::document::{parse, write};
-use crate::json::tape::InvalidJson;
-use crate::json::text::write_string;
+use crate::json::error::InvalidJson;
+use crate::json::writer::object;
 use crate::share::event::kind::EventType;
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -150,17 +151,15 @@ pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
 
 /// Writes an event in structured mode. `kind` is the whole type.
 pub fn write_structured(id: &str, source: &str, kind: &str, time: TimestampMs, data: &Node) -> Vec<u8> {
-    let mut out = br#"{"specversion":"1.0""#.to_vec();
-    for (name, text) in [("id", id), ("source", source), ("type", kind), ("time", &time.to_string())] {
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\":");
-        write_string(text, &mut out);
-    }
-    out.extend_from_slice(br#","datacontenttype":"application/json","data":"#);
-    write(data, &mut out);
-    out.push(b'}');
-    out
+    object(|out| {
+        out.text("specversion", "1.0");
+        out.text("id", id);
+        out.text("source", source);
+        out.text("type", kind);
+        out.time("time", time.moment());
+        out.text("datacontenttype", "application/json");
+        write(data, out.member("data"));
+    })
 }
 
 fn read_node(mut node: Node) -> Result<Envelope, Unreadable> {

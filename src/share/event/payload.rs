@@ -5,10 +5,10 @@ use crate::document::Node;
 use crate::id::Offset;
 use crate::share::event::Sender;
 use crate::share::event::fields::{CAUSES, Fields, Malformed};
+use crate::share::event::fingerprint::Fingerprint;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::kind::EventType;
 use crate::share::state::{ExpiryCause, Permission};
-use crate::share::table::dedup::Fingerprint;
 use crate::time::TimestampNs;
 
 /// The data of one event, borrowed from it.

@@ -8,7 +8,7 @@ use super::state::Permission;
 use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
 use crate::share::graph::trie::Trie;
-use crate::share::table::hash_index::hash_of;
+use crate::share::hash_index::hash_of;
 use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 
 /// A profile's place in the graph: published, retired and published again, it keeps its slot.
@@ -66,33 +66,33 @@ pub struct InactiveCounts {
 pub struct Grant {
     /// The share.
     pub share: ShareId,
-    /// Its revision.
+    /// Its revision; what is released names it.
     pub revision: u32,
     /// Who receives.
     pub target: TenantId,
-    /// Under which id.
+    /// The target's own id of the asset: the key of what it gets.
     pub target_asset: AssetId,
     /// The streams it names.
     pub streams: StreamSet,
-    /// Its profile.
+    /// The projection of its profile, shared by all grants that name it: a publish changes the slot, not the grants.
     pub profile: ProfileSlot,
     /// What the target may do.
     pub permission: Permission,
-    /// Where it stands in its life.
+    /// Where it is in its life.
     pub state: GrantState,
     /// Whether one of the two tenants is suspended now.
     pub is_suspended: bool,
     /// From which event time on; `None` is the beginning of time.
     pub granted_from: MaybeMoment,
-    /// When access begins.
+    /// When access begins; at this very moment it has begun.
     pub starts: MaybeMoment,
-    /// When access ends.
+    /// When access ends; at this very moment it is over.
     pub ends: MaybeMoment,
-    /// Past pauses.
+    /// Past pauses, in order: event times in them are never released.
     pub pauses: Pauses,
 }
 
-/// [from, to).
+/// From the pause up to, and without, the resume.
 type Pause = (TimestampMs, TimestampMs);
 
 /// A grant's past pauses in order. Few grants have any, so none takes one word.
@@ -244,8 +244,8 @@ impl AssetShares {
 /// Why a share releases nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inactive {
-    /// Not accepted yet.
+    /// Its offer is open.
     Pending,
-    /// Over.
+    /// It is over, or never began.
     Ended,
 }

@@ -11,7 +11,7 @@ pub(crate) struct Trie<V> {
     root: Branch<V>,
 }
 
-/// The children of one place, in one block of memory behind their count.
+/// The children of one place, in one block of memory after their count.
 #[derive(Debug)]
 struct Branch<V> {
     /// Which of the 32 children are there.

@@ -13,7 +13,7 @@ use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Acceptance, Offer, ShareAction, Update};
 use crate::share::lifecycle::context::{Actor, Party, RuleContext, TargetSlot};
 use crate::share::lifecycle::record::Share;
-use crate::share::table::stream_lists::set_of;
+use crate::share::stream_lists::set_of;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// What follows from an event on a share.

@@ -1,6 +1,6 @@
 //! The folded table as bytes (docs/rules/events.md#snapshots): written now and then, so that a start need not fold the whole topic.
 //!
-//! What can be derived is not in it: the graph, the indexes and the moments to come are built anew.
+//! What can be derived is not in it: the graph, the indexes and the moments to come are built again.
 
 pub(crate) mod shares;
 pub(crate) mod parties;
@@ -92,7 +92,7 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     Ok(out.finish()?)
 }
 
-/// Reads a table into one that has folded nothing, and answers it. Folding on from `epoch` + 1 gives what never stopping would
+/// Reads a table into one that has folded nothing, and returns it. Folding on from `epoch` + 1 gives what never stopping would
 /// have given.
 pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
     let mut table = empty;
@@ -110,7 +110,7 @@ pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<
     if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
 }
 
-/// The epoch of a snapshot, as far as can be said without reading its table.
+/// The epoch of a snapshot, as far as is known without reading its table.
 pub fn epoch_of(bytes: &[u8], origin: &SnapshotOrigin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
     read_head(bytes, origin, rules).map(|(_, _, epoch)| epoch)
 }

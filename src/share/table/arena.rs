@@ -16,7 +16,7 @@ impl<T> Default for ChunkedVec<T> {
 }
 
 impl<T> ChunkedVec<T> {
-    /// Adds a thing and answers its number.
+    /// Adds a thing and returns its number.
     pub(crate) fn push(&mut self, thing: T) -> u32 {
         let number = self.len;
         match self.chunks.last_mut() {

@@ -2,10 +2,10 @@
 
 use crate::id::StreamSet;
 use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot};
+use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, StatusDocument, StatusTopic};
-use crate::share::table::hash_index::hash_of;
 use crate::share::table::{Folded, ShareTable};
 use crate::time::TimestampMs;
 
@@ -72,7 +72,7 @@ impl ShareTable {
         number
     }
 
-    /// The same for a share that is in the slab already.
+    /// The same for a share that is in the arena already.
     pub(crate) fn index_share(&mut self, number: ShareNumber) {
         let share = &self.shares[number.0];
         let (hash, state) = (hash_of(&[share.id.as_str()]), share.state);

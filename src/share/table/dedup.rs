@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use sha2::{Digest, Sha256};
-
-use crate::document::{DocumentKind, Node};
-use crate::share::table::hash_index::Index;
+use crate::share::event::fingerprint::Fingerprint;
+use crate::share::hash_index::Index;
 use crate::time::TimestampMs;
 
 /// How long an event is remembered, in control time.
@@ -15,23 +13,14 @@ const CLEARED_AT_ONCE: usize = 64;
 /// Small in tests, so that they go round chunks.
 const CHUNK: usize = if cfg!(test) { 4 } else { 1024 };
 
-/// An event by what it is known by, and what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fingerprint {
-    /// Of `source` and `id`.
-    pub(crate) name: [u64; 2],
-    /// Of `type` and `data`.
-    pub(crate) content: u64,
-}
-
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRepeat {
-    /// Nothing.
+    /// No event of this source and id is remembered: it is folded.
     New,
-    /// It was there.
+    /// The same event was there: it changes nothing.
     Same,
-    /// Another one of this name was there.
+    /// Another event of this source and id was there: `id_reused`.
     Other,
 }
 
@@ -53,23 +42,6 @@ pub(crate) struct EventDedup {
 pub(crate) struct DedupEntry {
     pub(crate) event: Fingerprint,
     pub(crate) time: TimestampMs,
-}
-
-impl Fingerprint {
-    /// The member order of `data` does not matter, of repeated members the last counts, numbers are as written.
-    pub(crate) fn of(source: &str, id: &str, kind: &str, data: &Node) -> Self {
-        let mut hasher = Sha256::new();
-        text(&mut hasher, kind);
-        value(&mut hasher, data);
-        Self { name: Self::name_of(source, id), content: words(hasher)[0] }
-    }
-
-    fn name_of(source: &str, id: &str) -> [u64; 2] {
-        let mut hasher = Sha256::new();
-        text(&mut hasher, source);
-        text(&mut hasher, id);
-        words(hasher)
-    }
 }
 
 impl EventDedup {
@@ -98,7 +70,7 @@ impl EventDedup {
         self.restore(DedupEntry { event, time: now });
     }
 
-    /// Puts an entry behind the others; one of the same event before it is forgotten.
+    /// Puts an entry after the others; one of the same event before it is forgotten.
     pub(crate) fn restore(&mut self, entry: DedupEntry) {
         let name = entry.event.name;
         if let Some(forgotten) = self.find(name) {
@@ -158,52 +130,6 @@ fn wrap(number: u32) -> u32 {
 
 fn is_remembered(entry: &DedupEntry, now: TimestampMs) -> bool {
     now.0 < entry.time.0.saturating_add(MEMORY_MS)
-}
-
-/// A value's kind, then what it says; lengths first, so that no two values run together.
-fn value(hasher: &mut Sha256, node: &Node) {
-    match &node.kind {
-        DocumentKind::Null => hasher.update(b"z"),
-        DocumentKind::Bool(truth) => hasher.update(if *truth { b"t" } else { b"f" }),
-        DocumentKind::Number(written) => {
-            hasher.update(b"n");
-            text(hasher, written);
-        }
-        DocumentKind::String(string) => {
-            hasher.update(b"s");
-            text(hasher, string);
-        }
-        DocumentKind::List(items) => {
-            hasher.update(b"l");
-            hasher.update((items.len() as u64).to_le_bytes());
-            items.iter().for_each(|item| value(hasher, item));
-        }
-        DocumentKind::Map(members) => {
-            // A stable sort keeps repeats in order, so the last of each name is the one that counts.
-            let mut sorted: Vec<_> = members.iter().collect();
-            sorted.sort_by(|a, b| a.name.cmp(&b.name));
-            hasher.update(b"m");
-            for (at, member) in sorted.iter().enumerate() {
-                if sorted.get(at + 1).is_none_or(|next| next.name != member.name) {
-                    hasher.update(b"k");
-                    text(hasher, &member.name);
-                    value(hasher, &member.value);
-                }
-            }
-            hasher.update(b"e");
-        }
-    }
-}
-
-fn text(hasher: &mut Sha256, text: &str) {
-    hasher.update((text.len() as u64).to_le_bytes());
-    hasher.update(text.as_bytes());
-}
-
-fn words(hasher: Sha256) -> [u64; 2] {
-    let digest = hasher.finalize();
-    let word = |at: usize| digest[at..at + 8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    [word(0), word(8)]
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! The fold of all control events.
+//!
+//! `change` carries a decided transition out; `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query` is what may
+//! be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
 
 pub(crate) mod shares;
 pub(crate) mod partnerships;
@@ -9,9 +12,7 @@ pub mod query;
 pub mod parties;
 pub(crate) mod tenant;
 pub(crate) mod schedule;
-pub(crate) mod stream_lists;
 pub(crate) mod dedup;
-pub(crate) mod hash_index;
 pub(crate) mod arena;
 
 use std::sync::Arc;
@@ -25,17 +26,18 @@ use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, StreamSet
 use crate::profile::compile::Profile;
 use crate::record::mapping::Stream;
 use crate::share::event::fields::Malformed;
+use crate::share::event::fingerprint::Fingerprint;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
 use crate::share::event::payload::Data;
+use crate::share::hash_index::Index;
 use crate::share::lifecycle::context::Actor;
 use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::stream_lists::StreamLists;
 use crate::share::table::arena::ChunkedVec;
-use crate::share::table::dedup::{EventDedup, EventRepeat, Fingerprint};
-use crate::share::table::hash_index::Index;
+use crate::share::table::dedup::{EventDedup, EventRepeat};
 use crate::share::table::profiles::Profiles;
 use crate::share::table::schedule::Schedule;
-use crate::share::table::stream_lists::StreamLists;
 use crate::share::table::tenant::{Pairs, Tenants};
 use crate::time::{Period, TimestampMs};
 
@@ -110,7 +112,7 @@ pub struct ShareTable {
     /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
     pub(crate) assets: ChunkedVec<AssetId>,
     pub(crate) shares: ChunkedVec<Share>,
-    /// Shares by id.
+    /// Shares by id. None is ever removed, so no id is free again.
     pub(crate) by_id: Index,
     /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
     pub(crate) places: Index,
@@ -202,7 +204,7 @@ impl ShareTable {
         };
         let data = payload::read(kind, sender, &event.data);
         if let Err(malformed) = &data
-            && kind.takes_away()
+            && kind.is_unreadable_if_malformed()
         {
             return self.set_aside(offset, Unreadable(malformed.to_string()));
         }

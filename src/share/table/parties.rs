@@ -1,7 +1,7 @@
 //! Tenants and partnerships as people look at them.
 
 use crate::json::document;
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::profile::spec::ProfileSpec;
 use crate::share::lifecycle::record::TenantNumber;
 use crate::share::table::ShareTable;
@@ -94,14 +94,11 @@ impl ShareTable {
 impl TenantView<'_> {
     /// `{"tenant","parent"?,"suspended"}`.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = b"{\"tenant\":".to_vec();
-        write_string(self.id, &mut out);
-        if let Some(parent) = self.parent {
-            out.extend_from_slice(b",\"parent\":");
-            write_string(parent, &mut out);
-        }
-        out.extend_from_slice(format!(",\"suspended\":{}}}", self.is_suspended).as_bytes());
-        out
+        object(|out| {
+            out.text("tenant", self.id);
+            out.text_if("parent", self.parent);
+            out.flag("suspended", self.is_suspended);
+        })
     }
 }
 
@@ -116,20 +113,14 @@ impl PartnershipView<'_> {
 
     /// `{"tenants","state","offered_by"?,"auto_accept"?}`: an offer says by whom, a partnership whether it accepts by itself.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = b"{\"tenants\":[".to_vec();
-        write_string(self.tenants[0], &mut out);
-        out.push(b',');
-        write_string(self.tenants[1], &mut out);
-        out.extend_from_slice(format!("],\"state\":\"{}\"", self.state()).as_bytes());
-        match self.bond {
-            Bonded::OfferedBy(by) => {
-                out.extend_from_slice(b",\"offered_by\":");
-                write_string(by, &mut out);
+        object(|out| {
+            out.texts("tenants", self.tenants);
+            out.text("state", self.state());
+            match self.bond {
+                Bonded::OfferedBy(by) => out.text("offered_by", by),
+                Bonded::Active { auto_accept } => out.flag("auto_accept", auto_accept),
             }
-            Bonded::Active { auto_accept } => out.extend_from_slice(format!(",\"auto_accept\":{auto_accept}").as_bytes()),
-        }
-        out.push(b'}');
-        out
+        })
     }
 }
 

@@ -5,10 +5,10 @@ use std::ops::Bound;
 use crate::id::{Epoch, Offset, ShareId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
+use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
-use crate::share::table::hash_index::hash_of;
 use crate::share::table::schedule::Calendar;
 use crate::share::table::{ShareTable, Touched};
 use crate::time::{TimestampMs, TimestampNs};
@@ -161,7 +161,7 @@ impl ShareTable {
         found
     }
 
-    /// The live shares that use a profile, by share id, at most `limit` of those behind `after`.
+    /// The live shares that use a profile, by share id, at most `limit` of those after `after`.
     pub fn shares_of_profile(&self, slot: ProfileSlot, after: Option<&ShareId>, limit: usize) -> Vec<Touched> {
         if slot.0 >= self.profiles.len() {
             return Vec::new();

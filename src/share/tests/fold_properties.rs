@@ -23,7 +23,7 @@ fn documents(table: &ShareTable) -> BTreeMap<String, Vec<u8>> {
 /// An asset's grants by share id, and its quiet counts.
 type Parts = (BTreeMap<String, Grant>, BTreeMap<StreamIndex, InactiveCounts>);
 
-/// The graph by brute force: every share looked at, every asset put together anew.
+/// The graph by brute force: every share looked at, every asset put together again.
 fn naive_assets(table: &ShareTable) -> BTreeMap<(String, String), AssetShares> {
     let mut assets: BTreeMap<(String, String), Parts> = BTreeMap::new();
     for (_, share) in table.shares.iter() {

@@ -1,4 +1,4 @@
-//! The rules of a share's life and of what comes out, by their number.
+//! The rules of a share's life and of what comes out, one test a rule.
 
 use crate::id::StreamIndex;
 use crate::share::graph::GrantState;

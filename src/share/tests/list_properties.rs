@@ -29,7 +29,7 @@ fn viewers() -> Vec<Viewer> {
     tenants.into_iter().chain([Viewer::Operator]).collect()
 }
 
-/// Folds the log, through a snapshot at `stop`; answers the table and what each viewer's topic holds.
+/// Folds the log, through a snapshot at `stop`; returns the table and what each viewer's topic holds.
 fn happened(steps: &[LogStep], stop: usize) -> (ShareTable, Vec<CompactedTopic>) {
     let (rules, log) = log(steps);
     let mut table = ShareTable::for_documents(rules.clone());

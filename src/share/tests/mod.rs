@@ -1,4 +1,4 @@
-//! The fold as a whole: examples rule by rule, and laws that hold of every random log.
+//! The fold as a whole: examples rule by rule, and properties that hold of every random log.
 
 pub(crate) mod fixture;
 mod table;

@@ -1,4 +1,4 @@
-//! Random control logs for the laws: good events mostly, and everything that can be wrong with one.
+//! Random control logs for the properties: good events mostly, and everything that can be wrong with one.
 
 use proptest::prelude::*;
 

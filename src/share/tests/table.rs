@@ -1,4 +1,4 @@
-//! Each rule of the fold, by its number.
+//! The rules of the fold, one test a rule.
 
 use crate::id::{Epoch, Offset};
 use crate::share::event::{OffsetAttribute, RawAttribute, read_line, read_record};

@@ -6,6 +6,7 @@ use base64::Engine;
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::id::Offset;
 use crate::json::document::{parse, write};
+use crate::json::writer::object;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
 use crate::share::event::{Sender, Unreadable, is_structured, read_record, write_structured};
@@ -37,14 +38,18 @@ pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], va
 /// Malformed data of an event that can take something away makes it unreadable (docs/rules/events.md#malformed-data).
 fn is_set_aside(kind: &str, source: &str, data: &Node) -> bool {
     match (EventType::parse(kind), Sender::parse(source)) {
-        (Some(kind), Some(sender)) => kind.takes_away() && payload::read(kind, sender, data).is_err(),
+        (Some(kind), Some(sender)) => kind.is_unreadable_if_malformed() && payload::read(kind, sender, data).is_err(),
         _ => true,
     }
 }
 
 fn raw(offset: Offset, time: TimestampMs, value: &[u8]) -> Vec<u8> {
     let bytes = base64::prelude::BASE64_STANDARD.encode(value);
-    format!(r#"{{"offset":{offset},"time":"{time}","raw_base64":"{bytes}"}}"#).into_bytes()
+    object(|out| {
+        out.number("offset", offset.0);
+        out.time("time", time.moment());
+        out.text("raw_base64", &bytes);
+    })
 }
 
 fn member(name: &str, kind: DocumentKind) -> Member {

@@ -2,7 +2,7 @@
 
 use crate::document::Node;
 use crate::id::{Offset, ShareId};
-use crate::json::text::write_string;
+use crate::json::writer::object;
 use crate::share::event::kind::EventType;
 use crate::share::event::{Envelope, Unreadable};
 use crate::share::table::{Folded, Outcome, ShareTable};
@@ -31,19 +31,17 @@ pub struct HistoryEntry {
 impl HistoryEntry {
     /// `{"offset","time","source","type","outcome","reason"?,"revision"?}`.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = format!("{{\"offset\":{},\"time\":\"{}\",\"source\":", self.offset, self.time).into_bytes();
-        write_string(&self.source, &mut out);
-        out.extend_from_slice(b",\"type\":");
-        write_string(&self.kind, &mut out);
-        out.extend_from_slice(format!(",\"outcome\":\"{}\"", self.outcome).as_bytes());
-        if let Some(reason) = self.reason {
-            out.extend_from_slice(format!(",\"reason\":\"{reason}\"").as_bytes());
-        }
-        if let Some(revision) = self.revision {
-            out.extend_from_slice(format!(",\"revision\":{revision}").as_bytes());
-        }
-        out.push(b'}');
-        out
+        object(|out| {
+            out.number("offset", self.offset.0);
+            out.time("time", self.time.moment());
+            out.text("source", &self.source);
+            out.text("type", &self.kind);
+            out.text("outcome", self.outcome);
+            out.text_if("reason", self.reason);
+            if let Some(revision) = self.revision {
+                out.number("revision", revision);
+            }
+        })
     }
 }
 

@@ -235,7 +235,7 @@ mod tests {
         }
     }
 
-    /// A FAILED offer is found by what it said, in rule or not.
+    /// A FAILED offer is found by what it named, in rule or not.
     #[test]
     fn filters_fit_by_any_value_of_a_kind_and_by_every_kind() {
         let world = world();

@@ -3,9 +3,9 @@
 
 use crate::document::Node;
 use crate::json::document::parse;
+use crate::json::writer::object;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::state::State;
-use crate::share::status::Writer;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
 use crate::time::TimestampMs;
@@ -24,20 +24,21 @@ pub fn of_code(table: &ShareTable, code: CodeHash) -> Vec<ShareView<'_>> {
 /// The record's value: what a mail needs, and nothing of the asset but its label. None if the share is no invitation.
 pub fn write(share: ShareView<'_>, code: &str) -> Option<Vec<u8>> {
     let document = share.document();
-    let mut out = Writer::default();
-    out.text("share", document.share);
-    out.text("address", document.invitee?);
-    out.text("owner", document.owner);
-    out.text_if("label", document.label);
-    out.text_if("message", document.message);
-    out.text("permission", document.permission.word());
-    out.texts("streams", document.streams.iter().copied());
-    out.time_if("starts", document.starts);
-    out.time_if("ends", document.ends);
-    out.time_if("offer_expires", document.offer_expires);
-    out.text("code", code);
-    out.time_if("offered_at", Some(document.offered_at.moment()));
-    Some(out.finish())
+    let address = document.invitee?;
+    Some(object(|out| {
+        out.text("share", document.share);
+        out.text("address", address);
+        out.text("owner", document.owner);
+        out.text_if("label", document.label);
+        out.text_if("message", document.message);
+        out.text("permission", document.permission.word());
+        out.texts("streams", document.streams.iter().copied());
+        out.time_if("starts", document.starts);
+        out.time_if("ends", document.ends);
+        out.time_if("offer_expires", document.offer_expires);
+        out.text("code", code);
+        out.time("offered_at", document.offered_at.moment());
+    }))
 }
 
 /// A record as it stands in the topic.

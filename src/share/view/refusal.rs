@@ -99,7 +99,7 @@ pub fn explain(table: &ShareTable, attempt: &Attempt<'_>, reason: Reason) -> Str
         }
         Reason::NotOwner => not_owner(attempt, document),
         Reason::NotTarget => not_target(attempt, document),
-        Reason::NotOperator => "only the operator may do this: leave --as out".to_owned(),
+        Reason::NotOperator => format!("{}: leave --as out", reason.in_words()),
         Reason::NoPartnership => format!(
             "{owner} and {target} are neither partners nor in one line of the tenant tree: `partnership offer {target} --as {owner}` offers \
              a partnership, and {target} accepts it"
@@ -130,21 +130,30 @@ pub fn explain(table: &ShareTable, attempt: &Attempt<'_>, reason: Reason) -> Str
             let own = attempt.pair().map_or(owner, |(acting, _)| acting);
             format!("{own} stands on both sides: name another tenant")
         }
-        Reason::DuplicateShare => "the share id is taken: choose another, or leave --share out for a random one".to_owned(),
+        Reason::DuplicateShare => format!("{}: choose another, or leave --share out for a random one", reason.in_words()),
         Reason::TenantCycle => {
             let (tenant, parent) = (attempt.text("tenant").unwrap_or_default(), attempt.text("parent").unwrap_or_default());
-            format!("the tenant tree would close a ring: {parent} is {tenant} itself, or stands below it")
+            format!("{}: {parent} is {tenant} itself, or stands below it", reason.in_words())
         }
         Reason::InvalidProfile if attempt.text("profile") == Some("all") => {
             "the profile `all` is built in and cannot be published: choose another name".to_owned()
         }
-        reason => reason.in_words().to_owned(),
+        // What needs no more than its own words.
+        Reason::WrongState
+        | Reason::InvalidId
+        | Reason::InvalidProfile
+        | Reason::InvalidEvent
+        | Reason::IdReused
+        | Reason::PartnershipEnded
+        | Reason::ByOwner
+        | Reason::ByTarget
+        | Reason::ByOperator => reason.in_words().to_owned(),
     }
 }
 
 fn unknown_share(table: &ShareTable, attempt: &Attempt<'_>) -> String {
     let near = near_share(table, attempt).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    format!("there is no such share{near}")
+    format!("{}{near}", Reason::UnknownShare.in_words())
 }
 
 /// The share whose id is nearest: one that the text begins, as half of an id does that was pasted, or of which few letters differ. A
@@ -199,7 +208,18 @@ fn wrong_state(kind: EventType, document: Option<&Document<'_>>) -> String {
         EventType::SharePaused => "only a share that is ACTIVE, or PAUSED by others, can be paused",
         EventType::ShareResumed => "only a share that is PAUSED can be resumed",
         EventType::ShareUpdated => "only a share that is PENDING, ACTIVE or PAUSED can be changed",
-        _ => "its state does not allow this",
+        EventType::ShareOffered
+        | EventType::ShareExpired
+        | EventType::TenantUpdated
+        | EventType::PartnershipEstablished
+        | EventType::PartnershipOffered
+        | EventType::PartnershipAccepted
+        | EventType::PartnershipDeclined
+        | EventType::PartnershipEnded
+        | EventType::ProfilePublished
+        | EventType::ProfileRetired
+        | EventType::ControlSkipped
+        | EventType::ControlTick => Reason::WrongState.in_words(),
     };
     format!("it is {}: {needed}", standing(document))
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sharecast::engine::feed::{ChangeReceiver, ChangeSender};
 use sharecast::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
-use sharecast::engine::upsert::changes::{ChangeReceiver, ChangeSender};
 use sharecast::id::{Offset, StreamIndex};
 use sharecast::transport::{
     AssignmentChange, Batch, ConsumeError, ControlLog, ControlRecord, EndProbe, GroupConsumer, InputOffset, LogBounds, Output,
@@ -173,7 +173,7 @@ impl Consumer {
             1 => Reading { next: (from + world.dice.below(4) as i64).min(end).max(from), ..right },
             // The seek is carried out late, and it reads on where it was meanwhile.
             2 => Reading { next: before, turns: Some((later, from)), until_first: false },
-            // An answer about the log's end comes late, and it goes there, behind the seek.
+            // An answer about the log's end comes late, and it goes there, after the seek.
             _ => Reading { next: from, turns: Some((later, end.max(from))), until_first: true },
         }
     }

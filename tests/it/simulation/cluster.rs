@@ -162,7 +162,7 @@ impl Cluster {
         }
     }
 
-    /// Hands out up to `room` records of a log; answers what comes behind them.
+    /// Hands out up to `room` records of a log; returns what comes after them.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn show(
         &self,

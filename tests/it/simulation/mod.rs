@@ -20,22 +20,23 @@ use std::time::Duration;
 use sharecast::clock::BootTime;
 use sharecast::config::{OutputTemplate, TenantLabels};
 use sharecast::decide::{Decider, ReleaseRules};
+use sharecast::engine::control::ControlPlane;
+use sharecast::engine::control::metrics::ControlMetrics;
 use sharecast::engine::control::snapshot::SnapshotWriter;
 use sharecast::engine::control::timers::TICK_EVERY;
-use sharecast::engine::control::{ControlCommand, ControlPlane};
+use sharecast::engine::feed::{self, ChangeReceiver, ChangeSender, ControlCommand};
 use sharecast::engine::fence::probe::Prober;
 use sharecast::engine::fence::{Fence, FenceLimits};
 use sharecast::engine::restore::partition::RestoreContext;
-use sharecast::engine::server::lag::Compacted;
 use sharecast::engine::topic::names::TopicNames;
 use sharecast::engine::upsert::Upserts;
-use sharecast::engine::upsert::changes::{self, ChangeReceiver, ChangeSender};
 use sharecast::engine::upsert::gate::Gates;
 use sharecast::engine::upsert::reconcile::UpsertRules;
 use sharecast::engine::worker::error::WorkerError;
-use sharecast::engine::worker::handover::Overdue;
-use sharecast::engine::worker::metrics::{ControlMetrics, WorkerMetrics};
-use sharecast::engine::worker::{Aside, Shared, Worker, WorkerSettings};
+use sharecast::engine::worker::metrics::WorkerMetrics;
+use sharecast::engine::worker::settings::Overdue;
+use sharecast::engine::worker::settings::{Compacted, Shared, WorkerSettings};
+use sharecast::engine::worker::{Aside, Worker};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
@@ -307,7 +308,7 @@ impl Instance {
             first: first + worker * 2,
         });
         let readers = readers.collect();
-        let (tellers, hearings): (Vec<_>, Vec<_>) = (0..if streams > 1 { workers } else { 0 }).map(|_| changes::hearing()).unzip();
+        let (tellers, hearings): (Vec<_>, Vec<_>) = (0..if streams > 1 { workers } else { 0 }).map(|_| feed::hearing()).unzip();
         let (commands, asked) = channel();
         Self {
             sim: Arc::clone(sim),
@@ -416,7 +417,7 @@ impl Instance {
         let before = hearing.lock().unwrap_or_else(PoisonError::into_inner);
         while before.next().is_some() {}
         drop(before);
-        let (teller, own) = changes::hearing();
+        let (teller, own) = feed::hearing();
         let rules = UpsertRules {
             release: *rules,
             names: names.clone(),

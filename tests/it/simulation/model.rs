@@ -377,7 +377,7 @@ impl Grant {
     }
 }
 
-/// A dead letter of a record that cannot be read; answers the record's number.
+/// A dead letter of a record that cannot be read; returns the record's number.
 fn check_letter(put: &Put, covered: &Covered<'_>, letters: &BTreeSet<u64>) -> Result<u64, String> {
     let where_from = (put.header("topic"), put.header("partition"), put.header("offset"));
     let is_it = |place: usize, offset: i64| {

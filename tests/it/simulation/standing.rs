@@ -1,4 +1,4 @@
-//! What must be true of upsert topics: whose document may be written and cleared where, and what stands in the end.
+//! What must be true of upsert topics: whose document may be written and cleared where, and what is stored in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(super) fn details_of(target: usize) -> String {
     format!("share.t{target}.details")
 }
 
-/// A document that stands.
+/// A document that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stands {
     number: u64,
@@ -26,7 +26,7 @@ pub(super) struct Stands {
     place: usize,
 }
 
-/// What stands, by target and key.
+/// What is stored, by target and key.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     pub(super) at: BTreeMap<(usize, String), Stands>,
@@ -39,7 +39,7 @@ pub(super) struct Shelf {
 }
 
 impl Model {
-    /// Documents and tombstones of a transaction, in order. Answers the epoch of its documents.
+    /// Documents and tombstones of a transaction, in order. Returns the epoch of its documents.
     pub(super) fn check_documents(&mut self, committed: &Committed<'_>) -> Result<Option<i64>, String> {
         let written: Vec<&Put> = committed.puts.iter().filter(|put| put.topic.ends_with(".details") && put.topic != STANDING).collect();
         let entries: Vec<&Put> = committed.puts.iter().filter(|put| put.topic == STANDING).collect();
@@ -104,7 +104,7 @@ impl Model {
         Ok(Some(epoch))
     }
 
-    /// Behind the transaction the newest document that was read stands, where it has written something; unless the asset's next one
+    /// After the transaction the newest document that was read stands, where it has written something; unless the asset's next one
     /// is in hand already, for values between may be skipped, or the topic refuses something, which is pinned by writing less at a time.
     fn check_newest(&self, committed: &Committed<'_>, touched: &BTreeSet<(usize, String)>) -> Result<(), String> {
         for (at, stands) in touched.iter().filter_map(|at| self.shelf.at.get_key_value(at)) {

@@ -17,25 +17,14 @@ use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::engine::control::timers::expiry::ExpiryBook;
 pub use crate::engine::control::timers::tick::TICK_EVERY;
 use crate::engine::control::timers::tick::TickPace;
+use crate::engine::feed::DueShares;
 use crate::engine::fence::Fence;
 use crate::id::Offset;
 use crate::share::event;
-use crate::share::table::query::Due;
 use crate::transport::ControlWriter;
 
 /// It is looked this often whether a tick is due.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// What the status writer tells the timers.
-#[derive(Debug)]
-pub struct DueShares {
-    /// Shares whose time has come.
-    pub due: Vec<Due>,
-    /// Whether these are all of them.
-    pub is_whole: bool,
-    /// By everything before this control offset.
-    pub position: Offset,
-}
 
 fn node(kind: DocumentKind) -> Node {
     Node { kind, place: TextPosition::default() }

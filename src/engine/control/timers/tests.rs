@@ -7,6 +7,7 @@ use crate::engine::control::timers::*;
 use crate::engine::fence::FenceLimits;
 use crate::id::ShareId;
 use crate::share::state::ExpiryCause;
+use crate::share::table::query::Due;
 use crate::time::TimestampMs;
 use crate::transport::ProduceError;
 

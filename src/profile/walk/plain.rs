@@ -1,9 +1,9 @@
 //! The walk's common way: members that are copied or left out as they stand.
 
+use super::Walk;
 use super::plan::Selection;
-use super::trie::Rules;
-use super::walk::Walk;
 use crate::json::tape::{NodeIndex, NodeKind, TapeEntry};
+use crate::profile::trie::Rules;
 use std::ops::Range;
 
 impl Walk<'_> {

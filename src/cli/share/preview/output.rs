@@ -2,16 +2,16 @@
 
 use std::io::{self, BufWriter, Write};
 
+use super::Shown;
 use crate::cli::args::Format;
 use crate::cli::output::{print_table, print_values, shown};
-use crate::cli::share::preview::Shown;
 use crate::cli::share::record_search::RecordRef;
 use crate::cli::share::would_be::Projected;
 use crate::document::Node;
 use crate::json::document;
-use crate::json::text::write_string;
+use crate::json::writer::{ObjectWriter, object};
+use crate::profile::parties::Parties;
 use crate::profile::preview::MemberView;
-use crate::profile::project::Parties;
 use crate::record::mapping::Mode;
 use crate::share::state::{Reason, State};
 use crate::time::TimestampMs;
@@ -155,71 +155,64 @@ impl Preview<'_> {
     }
 
     fn to_json(&self, view: &StreamView) -> Vec<u8> {
-        let mut out = b"{\"stream\":".to_vec();
-        let text = |name: &str, text: &str, out: &mut Vec<u8>| {
-            out.extend_from_slice(format!(",\"{name}\":").as_bytes());
-            write_string(text, out);
-        };
-        write_string(&view.name, &mut out);
-        text("profile", &self.profile.name, &mut out);
-        match self.would {
-            Ok(state) => text("state", state.word(), &mut out),
-            Err(reason) => text("refused", reason.code(), &mut out),
-        }
-        out.extend_from_slice(b",\"rules\":");
-        document::write(&view.rules, &mut out);
-        text("topic", &view.topic, &mut out);
-        let Some(PreviewedRecord { place, fate }) = &view.seen else {
-            out.extend_from_slice(b",\"value\":null}");
-            return out;
-        };
+        object(|out| {
+            out.text("stream", &view.name);
+            out.text("profile", &self.profile.name);
+            match self.would {
+                Ok(state) => out.text("state", state.word()),
+                Err(reason) => out.text("refused", reason.code()),
+            }
+            document::write(&view.rules, out.member("rules"));
+            out.text("topic", &view.topic);
+            match &view.seen {
+                Some(seen) => self.write_seen(seen, out),
+                None => out.null("value"),
+            }
+        })
+    }
+
+    fn write_seen(&self, PreviewedRecord { place, fate }: &PreviewedRecord, out: &mut ObjectWriter<'_>) {
         if let Some(place) = place {
-            out.extend_from_slice(format!(r#","partition":{},"offset":{}"#, place.partition, place.offset).as_bytes());
+            out.number("partition", place.partition);
+            out.number("offset", place.offset.0);
         }
         match fate {
             PreviewFate::Leaves(leaving) => {
-                text("key", self.parties.target_asset, &mut out);
+                out.text("key", self.parties.target_asset);
                 if place.is_some() {
-                    text("timestamp", &leaving.projected.timestamp.to_string(), &mut out);
+                    out.time("timestamp", leaving.projected.timestamp.moment());
                 }
-                out.extend_from_slice(if leaving.is_in_window { b"" } else { b",\"outside_window\":true" });
-                out.extend_from_slice(b",\"value\":");
-                out.extend_from_slice(&leaving.projected.value);
-                write_members(&leaving.members, &mut out);
+                if !leaving.is_in_window {
+                    out.flag("outside_window", true);
+                }
+                out.json("value", &leaving.projected.value);
+                out.array("members", |items| leaving.members.iter().for_each(|member| items.object(|out| write_member(member, out))));
             }
             PreviewFate::DeadLetter { reason, message } => {
-                out.extend_from_slice(b",\"dead\":{\"reason\":");
-                write_string(reason, &mut out);
-                text("message", message, &mut out);
-                out.extend_from_slice(b"},\"value\":null");
+                out.object("dead", |out| {
+                    out.text("reason", reason);
+                    out.text("message", message);
+                });
+                out.null("value");
             }
             PreviewFate::Foreign { owner, asset } => {
-                out.extend_from_slice(b",\"foreign\":{\"owner\":");
-                write_string(owner, &mut out);
-                text("asset", asset, &mut out);
-                out.extend_from_slice(b"},\"value\":null");
+                out.object("foreign", |out| {
+                    out.text("owner", owner);
+                    out.text("asset", asset);
+                });
+                out.null("value");
             }
         }
-        out.push(b'}');
-        out
     }
 }
 
-/// `,"members":[…]`.
-fn write_members(members: &[MemberView], out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"members\":[");
-    for (at, member) in members.iter().enumerate() {
-        out.extend_from_slice(if at > 0 { b",{\"member\":" } else { b"{\"member\":" });
-        write_string(&member.member, out);
-        out.extend_from_slice(b",\"fate\":");
-        write_string(member.fate.word(), out);
-        if let Some(name) = &member.to_member {
-            out.extend_from_slice(b",\"to_member\":");
-            write_string(name, out);
-        }
-        out.extend_from_slice(format!(",\"from\":[{}],\"to\":[{}]}}", member.from.join(","), member.to.join(",")).as_bytes());
+fn write_member(member: &MemberView, out: &mut ObjectWriter<'_>) {
+    out.text("member", &member.member);
+    out.text("fate", member.fate.word());
+    out.text_if("to_member", member.to_member.as_deref());
+    for (name, values) in [("from", &member.from), ("to", &member.to)] {
+        out.array(name, |items| values.iter().for_each(|value| items.json(value.as_bytes())));
     }
-    out.push(b']');
 }
 
 /// Values in one cell.

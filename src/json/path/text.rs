@@ -1,7 +1,7 @@
 //! The grammar of paths: RFC 9535 as far as the subset goes, and for the rest what to write instead.
 
-use super::path::{Filter, Literal, Name, Path, PathError, Segment};
-use super::text::read_escape;
+use super::{Filter, Literal, Name, Path, PathError, Segment};
+use crate::json::scan::read_escape;
 
 pub(super) fn parse(text: &str) -> Result<Path, PathError> {
     let mut cursor = Cursor { text, at: 0 };
@@ -185,7 +185,7 @@ impl<'a> Cursor<'a> {
         let rest = self.rest();
         let length = rest.find(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E')).unwrap_or(rest.len());
         // The number literals of RFC 9535 are those of JSON.
-        if super::decimal::Decimal::parse(&rest.as_bytes()[..length]).is_none() {
+        if crate::json::decimal::Decimal::parse(&rest.as_bytes()[..length]).is_none() {
             return Err(self.error("not a number: write it as JSON does, as in 1, -0.5 or 1e3"));
         }
         self.at += length;

@@ -1,7 +1,7 @@
 //! The clashes of renames that can be seen in the text of a profile (docs/rules/profiles.md#renames-that-clash). Others are left to run
 //! time.
 
-use super::spec::{Placed, Section, SpecError, error};
+use super::{Placed, Section, SpecError, error};
 use crate::document::TextPosition;
 use crate::json::path::{Name, Segment};
 use crate::json::tape::MAX_DEPTH;

@@ -1,8 +1,8 @@
 //! What the rules say of one value on the walk.
 
-use super::trie::{Rules, TrieIndex, TrieNode};
-use super::walk::{Scratch, Walk};
+use super::{Scratch, Walk};
 use crate::json::tape::NodeIndex;
+use crate::profile::trie::{Rules, TrieIndex, TrieNode};
 use std::ops::Range;
 
 /// Whether rules at a value or around it select it.
@@ -91,7 +91,7 @@ impl Walk<'_> {
         Plan { active, transforms, rules: node.ends, below: node.below, selection: around.with(node.ends) }
     }
 
-    /// Brings the transforms from `first` on into their order, each once; answers their end.
+    /// Brings the transforms from `first` on into their order, each once; returns their end.
     fn order_transforms(&mut self, first: usize) -> usize {
         let transforms = &mut self.scratch.transforms;
         transforms[first..].sort_unstable();

@@ -2,15 +2,15 @@
 //! docs/rules/profiles.md#renames).
 
 use super::plan::Selection;
-use super::template::Mark;
-use super::trie::TrieIndex;
-use super::walk::{RenameArrival, RenamedMember, Walk};
+use super::{RenameArrival, RenamedMember, Walk};
 use crate::json::tape::NodeIndex;
+use crate::profile::template::Mark;
+use crate::profile::trie::TrieIndex;
 use std::ops::Range;
 
 impl<'a> Walk<'a> {
     /// Writes what an object shows inside; true if that is something. All members are written first, each with a comma
-    /// behind it, and those that lose their name to another are taken out again.
+    /// after it, and those that lose their name to another are taken out again.
     pub(super) fn renamed_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
         let (first_piece, first_arrival) = (self.scratch.pieces.len(), self.scratch.arrivals.len());
         self.template.flush(self.text);

@@ -77,7 +77,7 @@ impl Index {
             at = (at + 1) % capacity;
         }
         part.used -= 1;
-        // What stands behind moves up unless that would put it before its home.
+        // What stands after moves up unless that would put it before its home.
         let mut behind = at;
         loop {
             behind = (behind + 1) % capacity;

@@ -1,16 +1,100 @@
-//! What the fold tells the workers about upsert streams: which shares an event or a moment touched, and which profiles.
+//! What the fold tells others, and what they ask of it.
+//!
+//! Three hear of it: the status writer, which follows record by record; the timers, which get the shares whose time has come; and the
+//! workers with upsert streams, which get what each publish changed. The fold waits for none of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
+use crate::engine::output::dead_letter::OwnedDeadLetter;
+use crate::id::{AssetId, Epoch, Offset, ShareId, StreamSet, TenantId};
 use crate::share::graph::ProfileSlot;
+use crate::share::status::StatusDocument;
 use crate::share::table::Touched;
+use crate::share::table::query::Due;
 use crate::time::TimestampMs;
 
-/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions anew.
+/// So many publishes may wait for a worker. One that is further behind starts its upsert partitions again.
 const MOST_WAITING: usize = 10_000;
+
+/// What one control record led to, for those who follow the fold.
+#[derive(Debug)]
+pub struct FoldedRecord {
+    /// The record's offset.
+    pub offset: Offset,
+    /// Status documents to write, in order.
+    pub documents: Vec<StatusDocument>,
+    /// Invitations that are no longer open: their mail is taken back.
+    pub closed: Vec<ShareId>,
+    /// The dead letter of a record that was set aside (`control.unreadable: skip`).
+    pub dead_letter: Option<OwnedDeadLetter>,
+}
+
+impl FoldedRecord {
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> usize {
+        let documents = self.documents.iter().map(|document| document.key.len() + document.value.len() + size_of::<StatusDocument>());
+        let letter = self.dead_letter.iter().filter_map(|letter| letter.value.as_ref()).map(Vec::len);
+        size_of::<Self>() + documents.chain(letter).sum::<usize>()
+    }
+}
+
+/// What a follower of the fold is told, in the order of the log.
+#[derive(Debug)]
+pub enum Following {
+    /// What became of a control record.
+    Folded(Arc<FoldedRecord>),
+    /// Everything before this position is folded: transaction markers too.
+    Position(Offset),
+    /// Shares whose time has come by control time though no `expired` event says so yet.
+    Due(DueShares),
+}
+
+/// What others ask of the control thread.
+pub enum ControlCommand {
+    /// Tell `follower` everything from `from` on, as far back as it is remembered; answers the offset from which on nothing
+    /// will be missing.
+    Follow {
+        /// Where it wants to go on.
+        from: Offset,
+        /// Where it is told; cut off rather than waited for.
+        follower: SyncSender<Following>,
+        /// Where the offset is answered.
+        reply: SyncSender<Offset>,
+    },
+    /// Answer the live shares that use a profile, by share id, behind `after`: a profile may have very many.
+    SharesOfProfile {
+        /// The profile.
+        profile: ProfileSlot,
+        /// The last one known.
+        after: Option<ShareId>,
+        /// How many at most.
+        limit: usize,
+        /// Where they are answered.
+        reply: SyncSender<Vec<Touched>>,
+    },
+    /// Answer when each of these shares ended, if it is over.
+    Ends {
+        /// The shares.
+        shares: Vec<ShareId>,
+        /// Where it is answered, in their order.
+        reply: SyncSender<Vec<Option<TimestampMs>>>,
+    },
+    /// Write a snapshot now.
+    Snapshot,
+}
+
+/// What the status writer tells the timers.
+#[derive(Debug)]
+pub struct DueShares {
+    /// Shares whose time has come.
+    pub due: Vec<Due>,
+    /// Whether these are all of them.
+    pub is_whole: bool,
+    /// By everything before this control offset.
+    pub position: Offset,
+}
 
 /// A share that may have to be brought up to date.
 #[derive(Debug, Clone)]
@@ -103,7 +187,7 @@ impl ChangeSender {
 }
 
 impl ChangeReceiver {
-    /// What was told since the last call, in order. Whoever loads the view behind this call has all of it in the view.
+    /// What was told since the last call, in order. Whoever loads the view after this call has all of it in the view.
     pub fn next(&self) -> Option<Arc<Changes>> {
         self.changes.try_recv().ok()
     }

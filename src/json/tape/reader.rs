@@ -1,7 +1,8 @@
 //! The pass that fills a tape.
 
-use super::tape::{BLANKS, ESCAPED, InvalidJson, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
-use super::{scan, text};
+use super::{BLANKS, ESCAPED, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
+use crate::json::error::InvalidJson;
+use crate::json::{scan, text};
 
 /// Around the root there is no container.
 const OUTSIDE: u32 = u32::MAX;
@@ -96,7 +97,7 @@ impl Reader<'_> {
         Ok(scan::byte(self.text, self.at) != closing)
     }
 
-    /// Behind a value: closes the containers that end here and takes the comma before the next value. True at the end of all.
+    /// After a value: closes the containers that end here and takes the comma before the next value. True at the end of all.
     #[inline(always)]
     fn close_all(&mut self) -> Result<bool, InvalidJson> {
         loop {
@@ -128,7 +129,7 @@ impl Reader<'_> {
         self.in_object = self.entries.get(self.container as usize).is_some_and(|around| around.kind == NodeKind::Object);
     }
 
-    /// In an object, the name that stands here, up to behind its colon.
+    /// In an object, the name that begins here, with its colon.
     #[inline(always)]
     fn member_name<const GRAMMAR_ONLY: bool>(&mut self) -> Result<MemberName, InvalidJson> {
         if !self.in_object {
