@@ -18,8 +18,17 @@ pub(super) fn say(level: i32, facility: &str, line: &str) {
     if facility == "CONFWARN" && line.contains("allow.auto.create.topics") {
         return;
     }
+    let level = level_of(level, facility);
     let told = KINDS.lock().unwrap_or_else(PoisonError::into_inner).take(Deadline::now(), level, facility, line);
     told.iter().for_each(Told::write);
+}
+
+/// A transaction that can be aborted is an error to librdkafka at each hand-over of partitions. Whoever called gets the same error, and says
+/// what follows from it. A fatal one comes with another level.
+fn level_of(level: i32, facility: &str) -> i32 {
+    const ERR: i32 = 3;
+    const DEBUG: i32 = 7;
+    if facility == "TXNERR" && level == ERR { DEBUG } else { level }
 }
 
 /// One line to be written.
@@ -110,6 +119,13 @@ mod tests {
 
     fn lines(told: Vec<Told>) -> Vec<String> {
         told.into_iter().map(|told| told.line).collect()
+    }
+
+    #[test]
+    fn a_transaction_that_can_be_aborted_is_no_error_of_the_log_and_a_fatal_one_stays_one() {
+        assert_eq!(level_of(3, "TXNERR"), 7);
+        assert_eq!(level_of(1, "TXNERR"), 1);
+        assert_eq!(level_of(3, "FAIL"), 3);
     }
 
     #[test]
