@@ -58,11 +58,12 @@ mod writes;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
 mod cli_query;
-// Many shares by one command, a look before an offer, and a revoke that is certain.
+// What a look shows and refuses.
 #[cfg(feature = "io")]
 mod looking;
+// Many shares by one command, a look before an offer, and a revoke that is certain.
+#[cfg(feature = "io")]
 mod cli_bulk;
-
 // Codes, mails, and permissions that are shown (docs/rules/shares.md).
 #[cfg(feature = "io")]
 mod invitations;
