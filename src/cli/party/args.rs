@@ -78,7 +78,6 @@ fn same(tenant: &TenantId) -> Misused {
 impl PairArgs {
     fn data(self, acting: &ActorArgs) -> Result<EventData, Misused> {
         match (&acting.actor, self.tenants.as_slice()) {
-            (Some(actor), [partner]) if actor == partner => Err(same(partner)),
             (None, [a, b]) if a == b => Err(same(a)),
             (Some(_), [partner]) => Ok(EventData::default().text("partner", partner.as_str())),
             (None, [a, b]) => Ok(EventData::default().list("tenants", &[a.to_string(), b.to_string()])),
