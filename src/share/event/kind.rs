@@ -108,7 +108,8 @@ impl EventType {
             | Self::SharePaused
             | Self::PartnershipEnded
             | Self::ProfileRetired => true,
-            Self::TenantUpdated => data.get("suspended").and_then(Node::as_bool) == Some(true),
+            // Another place in the tree can give.
+            Self::TenantUpdated => data.get("suspended").and_then(Node::as_bool) == Some(true) && data.get("parent").is_none(),
             Self::PartnershipEstablished
             | Self::PartnershipOffered
             | Self::PartnershipAccepted
@@ -162,6 +163,14 @@ impl EventType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suspension_is_written_untried_alone_and_not_beside_a_place_in_the_tree() {
+        let is = |text: &str| EventType::TenantUpdated.is_written_untried(&crate::json::document::parse(text.as_bytes()).unwrap());
+        assert!(is(r#"{"tenant":"t","suspended":true}"#));
+        assert!(!is(r#"{"tenant":"t","suspended":false}"#) && !is(r#"{"tenant":"t","parent":"p"}"#));
+        assert!(!is(r#"{"tenant":"t","suspended":true,"parent":"p"}"#), "what gives too is tried first");
+    }
 
     #[test]
     fn every_type_is_read_by_its_name() {
