@@ -292,3 +292,13 @@ pub(crate) fn epoch_of(value: &str) -> i64 {
     let rest = value.rsplit(r#""epoch":"#).next().unwrap();
     rest.trim_end_matches('}').parse().expect("an epoch")
 }
+
+/// Bytes that do not compress.
+pub(crate) fn noise(seed: u64, len: usize) -> String {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'a' + (state >> 33) as u8 % 26)
+    };
+    (0..len).map(next).collect()
+}

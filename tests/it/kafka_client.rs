@@ -112,13 +112,3 @@ fn committed(cluster: &Cluster, group: &str, topic: &str, partition: i32) -> Opt
     let answer = CommittedOffsets::of(&cluster.settings(group), group).unwrap().ask(&[(topic, partition)], PATIENCE).unwrap();
     answer[0].as_ref().map(|found| (found.offset.0, String::from_utf8(found.note.clone()).unwrap()))
 }
-
-/// Bytes that do not compress.
-fn noise(len: usize) -> String {
-    let mut state = 1_u64;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        char::from(b'!' + (state >> 33) as u8 % 90)
-    };
-    (0..len).map(next).collect()
-}

@@ -10,7 +10,7 @@ use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE};
-use super::fixture::World;
+use super::fixture::{World, noise};
 use super::instance::{Instance, await_that};
 
 /// How long a stopped broker is looked at.
@@ -45,16 +45,6 @@ fn time_while_stopped(cluster: &Cluster, process: u32, wait: Duration) -> Durati
 /// Of a core.
 fn share(time: Duration) -> f64 {
     time.as_secs_f64() / LOOK.as_secs_f64()
-}
-
-/// Bytes that do not compress.
-fn noise(seed: u64, len: usize) -> String {
-    let mut state = seed;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        char::from(b'a' + (state >> 33) as u8 % 26)
-    };
-    (0..len).map(next).collect()
 }
 
 /// Under a load of many small batches, and in the middle of a backlog, whose transactions are as large as they come.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::broker::{Seen, shared};
-use super::fixture::{OwnedDeadLetter, World, number_of};
+use super::fixture::{OwnedDeadLetter, World, noise, number_of};
 use super::instance::await_that;
 
 /// `o` shares `a` with each of these.
@@ -25,16 +25,6 @@ fn numbers(seen: &[Seen]) -> Vec<u64> {
 fn diverted(letters: &[OwnedDeadLetter]) -> Vec<u64> {
     let of_route = letters.iter().filter(|letter| letter.reason == "route_failed");
     of_route.map(|letter| number_of(std::str::from_utf8(letter.value.as_deref().unwrap()).unwrap())).collect()
-}
-
-/// Bytes that do not compress.
-fn noise(seed: u64, len: usize) -> String {
-    let mut state = seed;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        char::from(b'a' + (state >> 33) as u8 % 26)
-    };
-    (0..len).map(next).collect()
 }
 
 #[test]

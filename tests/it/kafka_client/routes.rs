@@ -6,7 +6,8 @@ use sharecast::kafka::{EventWriter, WriteError};
 use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, ProduceError, TransactionalProducer};
 
-use super::{noise, out, producer};
+use super::super::fixture::noise;
+use super::{out, producer};
 use crate::broker::{PATIENCE, shared, unique};
 
 #[test]
@@ -79,7 +80,7 @@ fn a_record_above_the_topics_limit_is_refused_and_the_route_is_well() {
     let mut producer = producer(cluster, &unique("t"), &input);
     // One that only the topic refuses and one that the client refuses itself.
     for len in [50_000, 9_000_000] {
-        let large = noise(len);
+        let large = noise(1, len);
         producer.begin().unwrap();
         let failures = match producer.put(out(&output, "k", &large)) {
             Err(failure) => vec![failure],
@@ -124,7 +125,7 @@ fn a_write_that_cannot_be_is_refused() {
     assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
     let control = cluster.topic("control", 1, &[("max.message.bytes", "1000")]);
     let mut writer = EventWriter::open(&cluster.settings("g"), &control, PATIENCE).unwrap();
-    let refused = writer.append(noise(5000).as_bytes());
+    let refused = writer.append(noise(1, 5000).as_bytes());
     assert!(matches!(refused, Err(WriteError::Refused(_))), "{refused:?}");
     writer.append(b"{}").unwrap();
     assert_eq!(cluster.values(&control), ["{}"]);

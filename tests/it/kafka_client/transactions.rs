@@ -4,7 +4,8 @@ use sharecast::id::Offset;
 use sharecast::time::TimestampMs;
 use sharecast::transport::{AssignmentChange, GroupConsumer, InputOffset, Output, ProduceError, Start, TransactionalProducer};
 
-use super::{Member, at, committed, deadline, noise, out, producer};
+use super::super::fixture::noise;
+use super::{Member, at, committed, deadline, out, producer};
 use crate::broker::{shared, unique};
 
 #[test]
@@ -166,7 +167,7 @@ fn a_drained_transaction_commits_at_once() {
     let mut member = Member::join(cluster, &group, &input);
     member.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
-    let value = noise(500);
+    let value = noise(1, 500);
     let mut times = Vec::new();
     for round in 1..=30 {
         producer.begin().unwrap();
