@@ -68,7 +68,7 @@ fn a_control_log_that_does_not_reach_back_is_not_read() {
             break error;
         }
     };
-    assert!(matches!(error, ConsumeError::Fatal(_)), "{error:?}");
+    assert!(matches!(error, ConsumeError::Refused(_)), "{error:?}");
 }
 
 #[test]
