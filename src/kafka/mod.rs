@@ -4,6 +4,7 @@
 //! librdkafka's log is written), `native` holds what the safe API lacks; the rest is one file a client.
 
 mod admin;
+mod alter_configs;
 mod archive;
 mod backlog;
 mod bulk_writer;
