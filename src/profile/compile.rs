@@ -1,6 +1,7 @@
 //! A profile's sections compiled for the configured streams.
 
 use super::action::Action;
+use super::condition::Condition;
 use super::spec::{ProfileSpec, Section};
 use super::trie::{RuleTrie, Rules, TrieBuilder};
 use crate::id::StreamIndex;
@@ -8,6 +9,7 @@ use crate::json::path::Path;
 use crate::json::tape::hash_name;
 use crate::record::mapping::{FieldSource, Mapping, Stream};
 use crate::time::Period;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A published profile, compiled once for all who use it.
@@ -31,6 +33,10 @@ pub struct Projection {
     pub(super) time: Option<Path>,
     /// The section's `truncate` entries in their order (docs/rules/profiles.md#truncate).
     pub(super) truncates: Vec<Truncate>,
+    /// The section's `when`: a record of which it is not true is withheld.
+    pub condition: Option<Arc<Condition>>,
+    /// The section's `sample`, above zero: at most one record is released in each period of event time.
+    pub sample: Option<Period>,
 }
 
 /// A `truncate`, seen from the time member.
@@ -96,6 +102,8 @@ impl Projection {
             actions: section.transforms.iter().map(|transform| transform.action.clone()).collect(),
             time: mapping.time.clone().filter(|_| truncates.iter().any(|truncate| !truncate.always)),
             truncates,
+            condition: section.condition.clone(),
+            sample: section.sample.map(|sample| sample.every),
         }
     }
 }
