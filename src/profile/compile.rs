@@ -4,7 +4,7 @@ use super::action::Action;
 use super::condition::Condition;
 use super::spec::{ProfileSpec, Section};
 use super::trie::{RuleTrie, Rules, TrieBuilder};
-use crate::id::StreamIndex;
+use crate::id::{ProfileName, StreamIndex, TenantId};
 use crate::json::path::Path;
 use crate::json::tape::hash_name;
 use crate::record::mapping::{FieldSource, Mapping, Stream};
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Profile {
     /// By stream index.
     sections: Vec<Option<Projection>>,
+    /// By whom it is published, and as what.
+    published: Option<(TenantId, ProfileName)>,
 }
 
 /// One section, compiled together with its stream's mapping.
@@ -63,6 +65,16 @@ impl Profile {
         Self::of(streams, |stream| Some(Projection::compile(&section, &stream.mapping)))
     }
 
+    /// The same, with whose it is and what it is called.
+    pub fn published_as(self, owner: TenantId, name: ProfileName) -> Self {
+        Self { published: Some((owner, name)), ..self }
+    }
+
+    /// By whom it is published, and as what; none of the built-in one.
+    pub fn published(&self) -> Option<(&TenantId, &ProfileName)> {
+        self.published.as_ref().map(|(owner, name)| (owner, name))
+    }
+
     /// The section of a stream, if the profile has one.
     pub fn section(&self, stream: StreamIndex) -> Option<&Projection> {
         self.sections.get(usize::from(stream.0))?.as_ref()
@@ -75,7 +87,7 @@ impl Profile {
             sections.resize_with(sections.len().max(index + 1), || None);
             sections[index] = projection(stream);
         }
-        Self { sections }
+        Self { sections, published: None }
     }
 }
 
@@ -103,7 +115,7 @@ impl Projection {
             time: mapping.time.clone().filter(|_| truncates.iter().any(|truncate| !truncate.always)),
             truncates,
             condition: section.condition.clone(),
-            sample: section.sample.map(|sample| sample.every),
+            sample: section.sample.as_ref().map(|sample| sample.every),
         }
     }
 }

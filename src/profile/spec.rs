@@ -49,10 +49,12 @@ pub struct Section {
 }
 
 /// How often records leave, and where that was written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// At most one record leaves in each period of event time; above zero.
     pub(crate) every: Period,
+    /// As its owner wrote it.
+    pub(crate) written: String,
     pub(crate) place: TextPosition,
 }
 
@@ -108,9 +110,9 @@ impl ProfileSpec {
     pub fn check_streams(&self, streams: &[Stream]) -> Result<(), SpecError> {
         for section in &self.sections {
             let is_upsert = |stream: &&Stream| stream.name.as_str() == section.stream && stream.mode == Mode::Upsert;
-            if let (Some(Sample { place, .. }), Some(stream)) = (section.sample, streams.iter().find(is_upsert)) {
+            if let (Some(Sample { place, .. }), Some(stream)) = (&section.sample, streams.iter().find(is_upsert)) {
                 let what = format!("{} is an upsert stream, which holds current documents: sample is for append streams", stream.name);
-                return Err(error(place, what));
+                return Err(error(*place, what));
             }
         }
         Ok(())
@@ -193,7 +195,7 @@ fn read_sample(node: &Node) -> Result<Sample, SpecError> {
     }
     let [member] = members[..] else { return Err(refused(node.place)) };
     let every = member.value.as_str().and_then(Period::parse).filter(|every| *every > Period::ZERO);
-    every.map(|every| Sample { every, place: node.place }).ok_or_else(|| refused(member.value.place))
+    every.map(|every| Sample { every, written: written(&member.value), place: node.place }).ok_or_else(|| refused(member.value.place))
 }
 
 fn read_transform(node: &Node) -> Result<Transform, SpecError> {
