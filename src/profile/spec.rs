@@ -426,8 +426,9 @@ mod tests {
 
     #[test]
     fn d64_sample_takes_a_period_above_zero_alone() {
-        let every =
-            |text: &str| read(&format!(r#"{{"t":{{"sample":{text}}}}}"#)).map(|spec| spec.section("t").unwrap().sample.unwrap().every);
+        let every = |text: &str| {
+            read(&format!(r#"{{"t":{{"sample":{text}}}}}"#)).map(|spec| spec.section("t").unwrap().sample.as_ref().unwrap().every)
+        };
         assert_eq!(every(r#"{"every":"250ms"}"#).ok(), Some(Period::from_millis(250)));
         assert_eq!(every(r#"{"every":"0s","every":"1m"}"#).ok(), Some(Period::from_millis(60_000)));
         for bad in [
