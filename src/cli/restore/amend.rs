@@ -7,13 +7,12 @@ use std::time::Duration;
 use crate::cli::exit::{Exit, Failure, client_failure};
 use crate::cli::restore::evidence::FoundDocument;
 use crate::config::Config;
-use crate::engine::topic::names::TopicNames;
 use crate::id::{Offset, TenantId};
 use crate::kafka::{Admin, BulkRecord, BulkWriter, KafkaSettings};
 use crate::share::status::Audience;
 use crate::share::table::ShareTable;
 use crate::time::TimestampMs;
-use crate::topic::{INVITATIONS, SHARES};
+use crate::topic::OwnTopics;
 
 /// By topic: share ids, each with its document, or none where it is taken back.
 pub(super) type Amendments = BTreeMap<String, Vec<(String, Option<Vec<u8>>)>>;
@@ -23,19 +22,19 @@ pub(super) fn amendments(
     newer: &BTreeMap<String, FoundDocument>,
     table: &ShareTable,
     rewritten_from: Offset,
-    of_tenant: impl Fn(&TenantId) -> String,
+    names: &OwnTopics,
 ) -> Amendments {
     let mut all = Amendments::new();
     let mut put = |topic: Option<String>, share: &str, document: Option<Vec<u8>>| {
         topic.into_iter().for_each(|topic| all.entry(topic).or_default().push((share.to_owned(), document.clone())));
     };
-    let topic_of = |tenant: Option<&str>| tenant.and_then(|id| TenantId::parse(id).ok()).map(|tenant| of_tenant(&tenant));
+    let topic_of = |tenant: Option<&str>| tenant.and_then(|id| TenantId::parse(id).ok()).map(|tenant| names.status(&tenant));
     for (share, found) in newer {
         let Some(view) = table.share(share) else {
-            for topic in [topic_of(found.owner.as_deref()), topic_of(found.target.as_deref()), Some(INVITATIONS.to_owned())] {
+            for topic in [topic_of(found.owner.as_deref()), topic_of(found.target.as_deref()), Some(names.invitations.clone())] {
                 put(topic, share, None);
             }
-            put(Some(SHARES.to_owned()), share, None);
+            put(Some(names.shares.clone()), share, None);
             continue;
         };
         let document = view.document();
@@ -47,7 +46,7 @@ pub(super) fn amendments(
             let (whole, targets) = (view.to_json(Audience::Owner), view.to_json(Audience::Target));
             put(topic_of(Some(document.owner)), share, Some(whole.clone()));
             put(topic_of(document.target_tenant), share, Some(targets));
-            put(Some(SHARES.to_owned()), share, Some(whole));
+            put(Some(names.shares.clone()), share, Some(whole));
         }
     }
     all
@@ -58,7 +57,7 @@ pub(super) fn amendments(
 pub(super) fn write(config: &Config, mut all: Amendments, now: TimestampMs, patience: Duration) -> Result<u64, Failure> {
     let kafka = KafkaSettings::of(&config.kafka);
     let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
-    let last = all.remove_entry(SHARES);
+    let last = all.remove_entry(&config.topics.shares);
     let mut count = 0;
     for (topic, documents) in all.into_iter().chain(last) {
         // Where there is no topic there is no document.
@@ -75,12 +74,6 @@ pub(super) fn write(config: &Config, mut all: Amendments, now: TimestampMs, pati
         count += records.len() as u64;
     }
     Ok(count)
-}
-
-/// A tenant's status topic by this configuration.
-pub(super) fn status_topics(config: &Config) -> impl Fn(&TenantId) -> String + use<> {
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
-    move |tenant| names.of_status(tenant)
 }
 
 #[cfg(test)]
@@ -112,15 +105,16 @@ mod tests {
         let newer: BTreeMap<String, FoundDocument> =
             [("kept", "t"), ("open", "u"), ("shut", "t"), ("lost", "t")].map(|(share, target)| (share.to_owned(), found(target))).into();
         // The last one is still to be written: it stands for one that was closed.
-        let all = amendments(&newer, &table, Offset(3), |tenant| format!("share.{tenant}.shares"));
+        let names = OwnTopics::standard();
+        let all = amendments(&newer, &table, Offset(3), &names);
         let shape = |topic: &str| -> Vec<(&str, bool)> {
             all.get(topic).into_iter().flatten().map(|(share, document)| (share.as_str(), document.is_some())).collect()
         };
-        assert_eq!(shape(SHARES), [("kept", true), ("lost", false), ("open", true)]);
+        assert_eq!(shape(&names.shares), [("kept", true), ("lost", false), ("open", true)]);
         assert_eq!(shape("share.o.shares"), [("kept", true), ("lost", false), ("open", true)]);
         assert_eq!(shape("share.t.shares"), [("kept", true), ("lost", false)]);
         assert_eq!(shape("share.u.shares"), [("open", false)], "who had accepted it is not bound any more");
-        assert_eq!(shape(INVITATIONS), [("lost", false)]);
+        assert_eq!(shape(&names.invitations), [("lost", false)]);
         let of_target = all["share.t.shares"][0].1.as_ref().unwrap();
         assert!(!String::from_utf8_lossy(of_target).contains(r#""asset""#), "the owner's own id is not the target's to see");
     }

@@ -13,7 +13,6 @@ use crate::json::document::parse;
 use crate::kafka::{Admin, CommittedOffsets, KafkaSettings, TopicReader};
 use crate::record::mapping::Mode;
 use crate::sink_state::note::Reconciled;
-use crate::topic::{SHARES, STATE};
 
 /// A share's newest status document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Evidence {
         let admin = Admin::open(&kafka, patience).map_err(client_failure)?;
         let mut found = Self::default();
         found.read_state(config, &kafka, &admin, patience)?;
-        found.read_documents(&kafka, &admin, last, patience)?;
+        found.read_documents(config, &kafka, &admin, last, patience)?;
         found.ask_offsets(config, &kafka, &admin, patience)?;
         Ok(found)
     }
@@ -66,7 +65,7 @@ impl Evidence {
 
     fn read_state(&mut self, config: &Config, kafka: &KafkaSettings, admin: &Admin, patience: Duration) -> Result<(), Failure> {
         let (changed, reports) = (changed_key(&config.kafka.group), epoch_prefix(&config.kafka.group));
-        read(kafka, admin, STATE, patience, |key, value| {
+        read(kafka, admin, &config.topics.state, patience, |key, value| {
             if key == changed.as_bytes() {
                 self.changed = value.and_then(|value| parse(value).ok()).and_then(|node| offset_in(&node, "offset"));
                 self.changed.into_iter().for_each(|offset| self.name(offset));
@@ -81,8 +80,15 @@ impl Evidence {
         })
     }
 
-    fn read_documents(&mut self, kafka: &KafkaSettings, admin: &Admin, last: Offset, patience: Duration) -> Result<(), Failure> {
-        read(kafka, admin, SHARES, patience, |key, value| {
+    fn read_documents(
+        &mut self,
+        config: &Config,
+        kafka: &KafkaSettings,
+        admin: &Admin,
+        last: Offset,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        read(kafka, admin, &config.topics.shares, patience, |key, value| {
             let share = String::from_utf8_lossy(key).into_owned();
             let node = value.and_then(|value| parse(value).ok());
             let Some((node, epoch)) = node.as_ref().and_then(|node| Some((node, offset_in(node, "epoch")?))) else {

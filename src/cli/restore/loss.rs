@@ -39,7 +39,7 @@ impl<'e> Loss<'e> {
             Some(changed) if changed > last => reasons.push(format!("the last event that changed anything has the offset {changed}")),
             Some(_) => {}
             None => reasons.push(
-                "how far the log went is not known: sharecast.state has no note of it (it is missing, of another kafka.group, or of a \
+                "how far the log went is not known: the state topic has no note of it (it is missing, of another kafka.group, or of a \
                  version that wrote none)"
                     .to_owned(),
             ),

@@ -196,7 +196,7 @@ fn restore(
         let end = log.append(events, first, now)?;
         commit_status(config, evidence, topic, patience)?;
         log.check(config, &digests)?;
-        let amendments = amend::amendments(&evidence.newer, &table, first, amend::status_topics(config));
+        let amendments = amend::amendments(&evidence.newer, &table, first, &config.topics);
         let amended = if is_lossy { amend::write(config, amendments, now, patience)? } else { 0 };
         log.finish()?;
         Ok((end, amended))
