@@ -26,7 +26,7 @@ pub(crate) mod client;
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};
 pub use archive::KafkaArchive;
 pub use backlog::Backlog;
-pub use bulk_writer::{BulkWriter, Unwritten};
+pub use bulk_writer::{BulkRecord, BulkWriter, EVENT, Unwritten};
 pub use client::ClientError;
 pub use committed::{Committed, CommittedOffsets};
 pub use control_log::KafkaControlLog;
