@@ -14,6 +14,7 @@ mod shape;
 mod streams;
 mod substitute;
 mod text;
+mod topics;
 mod written;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::record::mapping::Stream;
 use crate::share::configuration::PartnershipNeed;
 use crate::share::table::FoldRules;
 use crate::time::Period;
+use crate::topic::OwnTopics;
 use crate::transport::Start;
 
 /// A whole configuration that breaks no rule. `Debug` shows no secret.
@@ -69,6 +71,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// The control topic.
     pub control: ControlConfig,
+    /// Own topics and tenants' status topics.
+    pub topics: OwnTopics,
     /// The fence (docs/rules/fence.md).
     pub fence: FenceConfig,
     /// Tenant topics.

@@ -1,6 +1,7 @@
 //! `replay` as a pure function: the bytes of files in, the lines of topics out (docs/rules/replay.md).
 
-mod control;
+pub mod control;
+pub mod dump_records;
 mod documents;
 mod input;
 mod line;
@@ -14,6 +15,7 @@ use crate::decide::ReleaseRules;
 use crate::id::{Offset, StreamIndex, StreamName, TenantId};
 use crate::share::table::FoldRules;
 use crate::time::TimestampNs;
+use crate::topic::OwnTopics;
 use merge::NextMoment;
 use world::World;
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub release: ReleaseRules,
     /// `mask.secret`.
     pub mask_secret: Option<Vec<u8>>,
+    /// `topics`.
+    pub own: OwnTopics,
     /// `output.topic`.
     pub topics: Box<TopicNaming>,
 }

@@ -69,6 +69,16 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
     let standing = format!("sharecast.standing.{stream}");
     assert_eq!(policy("sharecast.invitations"), "compact");
     assert_eq!((partitions(&standing), policy(&standing)), (4, "compact".to_owned()));
+    // Topics of the version before keep tombstones for a day; what else is set there stays.
+    let retention = |topic: &str| admin.topic_config(topic).unwrap().remove("delete.retention.ms").unwrap();
+    assert_eq!([&own[1], &own[2]].map(|topic| retention(topic)), ["2592000000", "2592000000"]);
+    assert_eq!((retention(&own[0]), retention(&standing)), ("86400000".to_owned(), "86400000".to_owned()));
+    admin.alter_topic(&own[1], &[("delete.retention.ms", None)]).unwrap();
+    let said = run(&config, "provision --check -o ndjson", 2);
+    assert!(said.contains("delete.retention.ms is 86400000; `sharecast provision` sets it to 2592000000"), "{said}");
+    assert!(states(&run(&config, "provision -o ndjson", 0)).contains(&(own[1].clone(), "set".to_owned())));
+    assert_eq!((retention(&own[1]), policy(&own[1])), ("2592000000".to_owned(), "compact".to_owned()));
+    run(&config, "provision --check", 0);
     // An engine that makes nothing flows on what was made.
     let engine = world.start_ready("a");
     world.feed(0, [world.record("o", "a", 1)]);
@@ -85,6 +95,47 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
         assert!(said.contains(wrong), "{wrong}: {said}");
     }
     run(&config, "provision --check", 2);
+}
+
+/// Under prefixes of their own two installations read one input whole, and neither touches what is the other's or nobody's.
+#[test]
+fn two_installations_live_on_one_cluster() {
+    let installation = |input: Option<&String>| {
+        let mut world = World::new(shared(), 1, "");
+        let prefix = format!("own-{}", world.name);
+        world.input = input.unwrap_or(&world.input).clone();
+        world.control = format!("{prefix}.control");
+        let more = format!(
+            "topics: {{ prefix: {prefix}, status: \"st-{}.{{tenant}}.all\" }}\nkafka: {{ bootstrap: \"{}\", instance: one }}\ncontrol: {{}}\n",
+            world.name, world.cluster.bootstrap
+        );
+        world.set_more(&more);
+        (world, prefix)
+    };
+    let (first, first_prefix) = installation(None);
+    let (second, second_prefix) = installation(Some(&first.input));
+    // Instances of one name: under one group they would fence each other.
+    let engines = [first.start_ready("one"), second.start_ready("one")];
+    let shares = [&first, &second].map(|world| {
+        world.partners("o", "t");
+        world.share("o", "a", "t")
+    });
+    first.feed(0, (0..100).flat_map(|n| [first.record("o", "a", n), second.record("o", "a", n)]));
+    for (world, prefix, share) in [(&first, &first_prefix, &shares[0]), (&second, &second_prefix, &shares[1])] {
+        assert_eq!(world.await_outputs("t", 100).len(), 100);
+        let config = world.config("one");
+        let said = run(&config, "provision --check -o ndjson", 0);
+        let own = states(&said);
+        for name in ["control", "shares", "dead-letters", "state", "invitations"] {
+            assert!(own.contains(&(format!("{prefix}.{name}"), "ok".to_owned())), "{name}: {said}");
+        }
+        assert!(own.contains(&(format!("st-{}.{}.all", world.name, world.tenant("t")), "ok".to_owned())), "{said}");
+        assert!(!said.contains("sharecast."), "{said}");
+        // Reads status documents and the reports of the workers.
+        let revoked = output(&config, &format!("share revoke {share} --as {} --wait", world.tenant("o")));
+        assert!(revoked.status.success() && String::from_utf8_lossy(&revoked.stderr).contains("every member"), "{revoked:?}");
+    }
+    engines.into_iter().for_each(super::instance::Instance::terminate);
 }
 
 /// The snapshot on demand is the engine's own: written beside a running engine, read by the next start.

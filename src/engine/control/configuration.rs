@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_beginning_that_cannot_be_judged_is_refused() {
-        let local = crate::share::table::FoldRules { partnerships: PartnershipNeed::Required, streams: rules().streams[..1].into(), ..rules() };
+        let local =
+            crate::share::table::FoldRules { partnerships: PartnershipNeed::Required, streams: rules().streams[..1].into(), ..rules() };
         let mut world = World::partners();
         world.table = crate::share::table::ShareTable::new(local.clone());
         world.offer("s1", "");

@@ -43,7 +43,7 @@ use crate::engine::server::wiring::{
 use crate::engine::status::StatusWriter;
 use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::provision::GrantFollower;
-use crate::engine::topic::stored::epoch_key;
+use crate::engine::topic::stored::{changed_key, epoch_key};
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
 use crate::id::{Offset, StreamIndex};
@@ -95,7 +95,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written, control_end } = prepared;
     let differs = ConfigurationState::default();
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let names = TopicNames::of(&config);
 
     let origin = SnapshotOrigin { cluster: cluster.clone(), topic: config.control.topic.clone() };
     let table = snapshot::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
@@ -186,6 +186,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         timers.run();
         Ok(())
     });
+    let changed = (!topics_are_given).then(|| changed_key(&kafka.group));
     let status = StatusWriter {
         election: KafkaConsumer::join(&control_settings(&kafka), &format!("{}-status", kafka.group), &[control_source(&config)])?,
         make_producer: status_producer(&kafka, &config),
@@ -194,7 +195,13 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         commands: commands.clone(),
         timers: news,
         is_elected,
-        documents: StatusDocuments::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
+        documents: StatusDocuments::new(
+            names.clone(),
+            changed,
+            maker(&provisioner, topics_are_given),
+            Arc::clone(&clock),
+            Arc::clone(&stop),
+        ),
         behind: None,
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),
@@ -245,7 +252,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         let reporter = Reporter {
             said,
             live: Arc::clone(&live),
-            writer: ReopeningState::new(&kafka),
+            writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),

@@ -34,6 +34,7 @@ impl ShareTable {
         if !read.sections().iter().all(|section| StreamName::is_valid(&section.stream)) {
             return Err(Reason::InvalidProfile);
         }
+        read.check_streams(|stream| self.configuration.streams.get(stream).copied()).map_err(|_| Reason::InvalidProfile)?;
         let mut text = Vec::new();
         write(spec, &mut text);
         let owner = self.tenants.number(&owner);
@@ -88,7 +89,13 @@ impl ShareTable {
     pub(crate) fn show_profile(&mut self, slot: ProfileSlot, spec: &ProfileSpec) {
         let sections = spec.sections().iter().filter_map(|section| StreamName::parse(&section.stream).ok());
         self.profiles.get_mut(slot).sections = sections.collect();
-        self.graph.set_profile(slot, Some(Arc::new(Profile::compile(spec, &self.rules.streams))));
+        let compiled = Profile::compile(spec, &self.rules.streams);
+        let Published { owner, name, .. } = self.profiles.get(slot);
+        let compiled = match owner {
+            Some(owner) => compiled.published_as(self.tenants.get(*owner).id.clone(), name.clone()),
+            None => compiled,
+        };
+        self.graph.set_profile(slot, Some(Arc::new(compiled)));
     }
 }
 
