@@ -1,7 +1,7 @@
 //! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
 
 use crate::id::StreamSet;
-use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot};
+use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot, RareFacts};
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::state::{ExpiryCause, State};
@@ -247,7 +247,7 @@ impl ShareTable {
         if share.asset == NOTHING {
             return Presence::Absent;
         }
-        let streams = self.streams.get(share.streams).set;
+        let streams = self.streams.get(share.streams).read;
         match share.state {
             State::Pending => Presence::Quiet(streams, Inactive::Pending),
             State::Active => Presence::Granted(GrantState::Active),
@@ -291,7 +291,7 @@ impl ShareTable {
             revision: share.revision,
             target: target.id.clone(),
             target_asset: share.target_asset.clone().unwrap_or_else(|| self.assets[share.asset].clone()),
-            streams: self.streams.get(share.streams).set,
+            streams: self.streams.get(share.streams).read,
             profile: share.profile,
             permission: share.permission(),
             state,
@@ -299,7 +299,7 @@ impl ShareTable {
             granted_from: share.granted_from().into(),
             starts: share.starts().into(),
             ends: share.ends().into(),
-            pauses: share.pauses().into(),
+            rare: RareFacts::new(share.pauses(), share.shared_label()),
         }
     }
 }
