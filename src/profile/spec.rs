@@ -10,7 +10,7 @@ use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
 use crate::profile::condition::Condition;
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Mode;
 use crate::time::Period;
 use std::sync::Arc;
 
@@ -107,11 +107,11 @@ impl ProfileSpec {
 
     /// Whether every section suits the stream of its name, where that is configured: documents of an upsert stream are a state, of which
     /// no sample can be taken.
-    pub fn check_streams(&self, streams: &[Stream]) -> Result<(), SpecError> {
+    pub fn check_streams(&self, mode_of: impl Fn(&str) -> Option<Mode>) -> Result<(), SpecError> {
         for section in &self.sections {
-            let is_upsert = |stream: &&Stream| stream.name.as_str() == section.stream && stream.mode == Mode::Upsert;
-            if let (Some(Sample { place, .. }), Some(stream)) = (&section.sample, streams.iter().find(is_upsert)) {
-                let what = format!("{} is an upsert stream, which holds current documents: sample is for append streams", stream.name);
+            let stream = &section.stream;
+            if let (Some(Sample { place, .. }), Some(Mode::Upsert)) = (&section.sample, mode_of(stream)) {
+                let what = format!("{stream} is an upsert stream, which holds current documents: sample is for append streams");
                 return Err(error(*place, what));
             }
         }

@@ -34,7 +34,7 @@ impl ShareTable {
         if !read.sections().iter().all(|section| StreamName::is_valid(&section.stream)) {
             return Err(Reason::InvalidProfile);
         }
-        read.check_streams(&self.rules.streams).map_err(|_| Reason::InvalidProfile)?;
+        read.check_streams(|stream| self.configuration.streams.get(stream).copied()).map_err(|_| Reason::InvalidProfile)?;
         let mut text = Vec::new();
         write(spec, &mut text);
         let owner = self.tenants.number(&owner);

@@ -189,6 +189,7 @@ impl Instance {
             has_mask_secret: true,
             topics: None,
             snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1)),
+            configuration: None,
             commands: self.asked.lock().unwrap_or_else(PoisonError::into_inner).take().expect("the only fold"),
             stop: Arc::default(),
         };
