@@ -10,7 +10,7 @@ use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
 use crate::profile::condition::Condition;
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Mode;
 use crate::time::Period;
 use std::sync::Arc;
 
@@ -105,14 +105,13 @@ impl ProfileSpec {
         self.sections.iter().find(|section| section.stream == stream)
     }
 
-    /// Whether every section suits the stream of its name, where that is configured: documents of an upsert stream are a state, of which
-    /// no sample can be taken.
-    pub fn check_streams(&self, streams: &[Stream]) -> Result<(), SpecError> {
-        for section in &self.sections {
-            let is_upsert = |stream: &&Stream| stream.name.as_str() == section.stream && stream.mode == Mode::Upsert;
-            if let (Some(Sample { place, .. }), Some(stream)) = (&section.sample, streams.iter().find(is_upsert)) {
-                let what = format!("{} is an upsert stream, which holds current documents: sample is for append streams", stream.name);
-                return Err(error(*place, what));
+    /// Whether every section suits the mode of its stream, where there is one: documents of an upsert stream are a state, of which no
+    /// sample can be taken.
+    pub fn check_modes(&self, mode: impl Fn(&str) -> Option<Mode>) -> Result<(), SpecError> {
+        for Section { stream, sample, .. } in &self.sections {
+            if let (Some(sample), Some(Mode::Upsert)) = (sample, mode(stream)) {
+                let what = format!("{stream} is an upsert stream, which holds current documents: sample is for append streams");
+                return Err(error(sample.place, what));
             }
         }
         Ok(())

@@ -326,6 +326,7 @@ mod tests {
     use crate::engine::control::snapshot::SnapshotWriter;
     use crate::engine::fence::FenceLimits;
     use crate::id::Epoch;
+    use crate::share::configuration::PartnershipNeed;
     use crate::share::snapshot::SnapshotOrigin;
     use crate::share::table::FoldRules;
     use crate::time::Period;
@@ -355,7 +356,8 @@ mod tests {
     /// Otherwise the view would look fresh without it, and it may be a revoke (docs/rules/fence.md#what-else-closes-it).
     #[test]
     fn a_record_that_came_with_an_error_is_folded() {
-        let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
+        let rules =
+            FoldRules { streams: [].into(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true };
         let table = ShareTable::new(rules);
         let live = Arc::new(Live::new(View { graph: table.graph(), position: Offset(-1), newest_cut: None, newest_change: Epoch::NONE }));
         let limits =

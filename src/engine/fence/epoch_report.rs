@@ -199,7 +199,7 @@ mod tests {
     fn rules() -> crate::share::table::FoldRules {
         crate::share::table::FoldRules {
             streams: Vec::new().into(),
-            partnerships_open: false,
+            partnerships: crate::share::configuration::PartnershipNeed::Required,
             late_grace: crate::time::Period::ZERO,
             halts_on_unreadable: true,
         }

@@ -91,6 +91,10 @@ impl<'a> Decoder<'a> {
         Err(SnapshotError::Damaged("a number does not end"))
     }
 
+    pub(crate) fn byte(&mut self) -> Result<u8, SnapshotError> {
+        self.raw(1).map(|byte| byte[0])
+    }
+
     pub(crate) fn small(&mut self) -> Result<u32, SnapshotError> {
         u32::try_from(self.number()?).map_err(|_| SnapshotError::Damaged("a number is too large"))
     }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::id::{Offset, StreamIndex, StreamName};
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::read_structured;
 use crate::share::status::{Audience, StatusTopic};
 use crate::share::table::{FoldRules, Folded, Outcome, ShareTable};
@@ -38,7 +39,7 @@ pub(in crate::share) fn rules() -> FoldRules {
     };
     FoldRules {
         streams: streams.into_iter().enumerate().map(stream).collect(),
-        partnerships_open: false,
+        partnerships: PartnershipNeed::Required,
         late_grace: Period::parse("10m").unwrap(),
         halts_on_unreadable: true,
     }
