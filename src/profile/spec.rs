@@ -22,6 +22,8 @@ pub struct SpecError {
     pub what: String,
     /// Where it is.
     pub place: TextPosition,
+    /// Of a condition, the byte inside its text.
+    pub at: usize,
 }
 
 /// A profile's sections as written, checked as docs/rules/profiles.md#publishing says.
@@ -181,7 +183,7 @@ fn read_condition(node: &Node) -> Result<Condition, SpecError> {
     })?;
     Condition::parse(text).map_err(|wrong| {
         let character = text.char_indices().take_while(|(at, _)| *at < wrong.at).count() + 1;
-        error(node.place, format!("when, character {character}: {wrong}"))
+        SpecError { at: wrong.at, ..error(node.place, format!("when, character {character}: {wrong}")) }
     })
 }
 
@@ -352,7 +354,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 }
 
 pub(super) fn error(place: TextPosition, what: impl Into<String>) -> SpecError {
-    SpecError { what: what.into(), place }
+    SpecError { what: what.into(), place, at: 0 }
 }
 
 #[cfg(test)]
