@@ -14,6 +14,7 @@ use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
 use crate::cli::random::random;
+use crate::cli::restore;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::bulk::warn_of_csv;
 use crate::cli::share::invitation_mail;
@@ -86,7 +87,10 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
 
 /// `sharecast control …`.
 pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlTopicCommand) -> Result<Exit, Failure> {
-    send(&config::load(files)?, acting, token(acting)?, command.draft())
+    match command {
+        ControlTopicCommand::Skip { offset, note } => send(&config::load(files)?, acting, token(acting)?, args::skip(offset, &note)),
+        ControlTopicCommand::Restore(restore) => restore::run(files, acting, &restore),
+    }
 }
 
 /// The share that an acceptance names by its code alone. Of one that is repeated it is the first one's: its code may open nothing any

@@ -78,6 +78,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("output.partitions", Form::Whole(1, 100_000)),
     ("output.replication", Form::Whole(-1, 32_767)),
     ("output.retention", Form::LongerSpan),
+    ("output.tombstones", Form::LongerSpan),
     ("output.compression", Form::Word(&["none", "lz4", "zstd", "snappy", "gzip"])),
     ("output.headers", Form::Texts),
     ("output.on_route_failure", Form::Word(&["dead_letter", "wait"])),

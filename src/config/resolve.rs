@@ -14,6 +14,9 @@ use crate::record::mapping::{FieldSource, Stream};
 use crate::share::configuration::PartnershipNeed;
 use crate::time::Period;
 
+/// How long tombstones are kept unless `output.tombstones` says otherwise: thirty days.
+const TOMBSTONES: Period = Period::from_millis(30 * 86_400_000);
+
 /// The configuration without its warnings; none only if an error was noted.
 pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
     let (streams, starts): (Vec<_>, Vec<_>) = streams::resolve(root, findings).into_iter().unzip();
@@ -89,6 +92,7 @@ fn output(
         partitions: engine::whole_or(root, "output.partitions", 1) as i32,
         replication: i16::try_from(replication).ok().filter(|count| *count > 0),
         retention: root.at("output.retention").and_then(shape::span),
+        tombstones: engine::span_or(root, "output.tombstones", TOMBSTONES),
         headers: headers(root, streams, provenance, findings),
         on_route_failure: match engine::word(root, "output.on_route_failure") {
             Some("dead_letter") => OnRouteFailure::DeadLetter,

@@ -12,27 +12,30 @@ use crate::time::TimestampMs;
 
 /// One control record.
 #[derive(Debug)]
-pub(super) struct ReplayControlLine<'l> {
+pub struct ReplayControlLine<'l> {
     /// Its offset.
-    pub(super) offset: Offset,
+    pub offset: Offset,
     /// Its control time.
-    pub(super) time: TimestampMs,
+    pub time: TimestampMs,
     /// What it is.
-    pub(super) record: Result<Envelope, Unreadable>,
+    pub record: Result<Envelope, Unreadable>,
     /// The value that a dead letter of it has: the line, or what a dump found in place of an event.
-    pub(super) value: Cow<'l, [u8]>,
+    pub value: Cow<'l, [u8]>,
 }
 
 /// Reads the whole file.
-pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
-    let mut scanner = Scanner::default();
-    let mut read: Vec<ReplayControlLine<'l>> = Vec::new();
-    for (number, line) in lines(bytes).enumerate() {
-        let last = read.last().map(|line| (line.offset, line.time));
+pub(super) fn read<'l>(file: &'l str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
+    read_lines(file, bytes).collect()
+}
+
+/// Reads the file line by line. Nothing is to be asked for after an error.
+pub fn read_lines<'l>(file: &'l str, bytes: &'l [u8]) -> impl Iterator<Item = Result<ReplayControlLine<'l>, BadLine>> + 'l {
+    let (mut scanner, mut last) = (Scanner::default(), None);
+    lines(bytes).enumerate().map(move |(number, line)| {
         let line = read_line(line, last, &mut scanner).map_err(|what| BadLine { file: file.to_owned(), line: number + 1, what })?;
-        read.push(line);
-    }
-    Ok(read)
+        last = Some((line.offset, line.time));
+        Ok(line)
+    })
 }
 
 fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {

@@ -1,6 +1,7 @@
 //! `replay` as a pure function: the bytes of files in, the lines of topics out (docs/rules/replay.md).
 
-mod control;
+pub mod control;
+pub mod dump_records;
 mod documents;
 mod input;
 mod line;

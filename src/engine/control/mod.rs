@@ -300,6 +300,7 @@ fn tell(follower: &mut Option<SyncSender<Following>>, what: Following) {
 
 /// What followers are told of a folded record, and the shares it touched.
 pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> (Vec<Touched>, FoldedRecord) {
+    let is_change = folded.outcome.is_change();
     let dead_letter = match folded.outcome {
         Outcome::SetAside(Unreadable(why)) => Some(OwnedDeadLetter {
             topic: control_topic.to_owned(),
@@ -313,7 +314,8 @@ pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> 
         }),
         _ => None,
     };
-    (folded.touched, FoldedRecord { offset: record.offset, documents: folded.documents, closed: folded.closed, dead_letter })
+    let Folded { touched, documents, closed, .. } = folded;
+    (touched, FoldedRecord { offset: record.offset, documents, closed, dead_letter, is_change })
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use crate::engine::server::wiring::{
 use crate::engine::status::StatusWriter;
 use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::provision::GrantFollower;
-use crate::engine::topic::stored::epoch_key;
+use crate::engine::topic::stored::{changed_key, epoch_key};
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
 use crate::id::{Offset, StreamIndex};
@@ -178,6 +178,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         timers.run();
         Ok(())
     });
+    let changed = (!topics_are_given).then(|| changed_key(&kafka.group));
     let status = StatusWriter {
         election: KafkaConsumer::join(&control_settings(&kafka), &format!("{}-status", kafka.group), &[control_source(&config)])?,
         make_producer: status_producer(&kafka, &config),
@@ -186,7 +187,13 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         commands: commands.clone(),
         timers: news,
         is_elected,
-        documents: StatusDocuments::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
+        documents: StatusDocuments::new(
+            names.clone(),
+            changed,
+            maker(&provisioner, topics_are_given),
+            Arc::clone(&clock),
+            Arc::clone(&stop),
+        ),
         behind: None,
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),

@@ -13,7 +13,7 @@ use crate::engine::server::health::Readiness;
 use crate::engine::server::shutdown::RunError;
 use crate::engine::server::wiring::written_up_to;
 use crate::engine::topic::provision::Provisioner;
-use crate::engine::topic::spec::TopicSpecs;
+use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
 use crate::id::Offset;
 use crate::kafka::{Admin, KafkaSettings};
 use crate::record::mapping::{Mode, Stream};
@@ -100,6 +100,7 @@ fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Re
     if config.output.is_auto_provisioned {
         provisioner.make_own()?;
     }
+    tell_short_tombstones(&admin, config);
     for (stream, partitions) in config.streams.iter().zip(&input_partitions).filter(|(stream, _)| stream.mode == Mode::Upsert) {
         check_standing(&admin, config, &provisioner, stream, *partitions)?;
     }
@@ -126,6 +127,24 @@ fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
         return Err(RunError::Configuration(check.faults.join("; ")));
     }
     Ok(())
+}
+
+/// Topics of the version before keep tombstones as long as the brokers do, for a day as a rule. No reason not to start; one topic stands
+/// for all of them here.
+fn tell_short_tombstones(admin: &Admin, config: &Config) {
+    let [spec, ..] = TopicSpecs::of(config).own();
+    let found = admin.topic_config(&spec.name).ok().and_then(|mut config| config.remove(TOMBSTONE_RETENTION));
+    if let (Some(found), Some(wanted)) = (found, spec.config.get(TOMBSTONE_RETENTION))
+        && found != *wanted
+    {
+        warn!(
+            topic = spec.name,
+            found,
+            wanted,
+            "delete.retention.ms is not what output.tombstones says: a reader that is away for longer keeps what was taken back; `sharecast \
+             provision` sets it on this topic and on tenants' topics"
+        );
+    }
 }
 
 /// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Returns the number of

@@ -85,6 +85,17 @@ pub enum Outcome {
     SetAside(Unreadable),
 }
 
+impl Outcome {
+    /// Whether a log without the record could give more than the log with it: an applied event may have taken something away, and what
+    /// could not be understood under `halt` holds everything back.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Applied | Self::Unreadable(_) => true,
+            Self::Rejected(_) | Self::Repeated | Self::Tick | Self::SetAside(_) => false,
+        }
+    }
+}
+
 /// What follows from one control record; the shell carries it out.
 #[derive(Debug, Clone)]
 pub struct Folded {
