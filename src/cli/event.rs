@@ -77,7 +77,7 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     let config = config::load(files)?;
     let draft = match command {
         ProfileCommand::Publish { name, file, owner } => {
-            let (spec, _) = load_profile(&file).map_err(|what| Failure::new(Exit::Failed, what))?;
+            let (spec, _) = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
             args::publish(name, owner.as_ref(), spec)
         }

@@ -34,7 +34,8 @@ impl ShareTable {
         if !read.sections().iter().all(|section| StreamName::is_valid(&section.stream)) {
             return Err(Reason::InvalidProfile);
         }
-        read.check_streams(|stream| self.configuration.streams.get(stream).copied()).map_err(|_| Reason::InvalidProfile)?;
+        let mode = |stream: &str| self.configuration().streams.get(stream).copied();
+        read.check_modes(mode).map_err(|_| Reason::InvalidProfile)?;
         let mut text = Vec::new();
         write(spec, &mut text);
         let owner = self.tenants.number(&owner);
