@@ -5,22 +5,23 @@
 
 use std::cmp::Ordering;
 
+use super::elements::Elements;
 use super::expr::{Arithmetic, Expr, ListLiteral, MemberOf, Relation, TextTest};
 use super::value::{List, Text, Value, compare_numbers, number};
 use super::{ConditionError, ShareFacts};
-use crate::json::tape::{Children, NodeIndex, NodeKind, Tape};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 
 /// The steps that every evaluation has.
 const FREE_STEPS: u64 = 1_000_000;
 /// The steps that it has besides for each byte of the record.
 const STEPS_PER_BYTE: u64 = 16;
 
-type Outcome<'a> = Result<Value<'a>, ConditionError>;
+pub(super) type Evaluated<'a> = Result<Value<'a>, ConditionError>;
 
 /// One evaluation.
 pub(super) struct Evaluation<'a> {
-    text: &'a [u8],
-    tape: &'a Tape,
+    pub(super) text: &'a [u8],
+    pub(super) tape: &'a Tape,
     share: &'a ShareFacts<'a>,
     /// What the name stands for that the `all` or `exists` around binds.
     element: Option<Value<'a>>,
@@ -34,7 +35,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The stack that a level takes is what bounds how deep a condition can be, so each kind of node is in a function of its own.
-    pub(super) fn value(&mut self, expr: &'a Expr) -> Outcome<'a> {
+    pub(super) fn value(&mut self, expr: &'a Expr) -> Evaluated<'a> {
         self.spend(1)?;
         match expr {
             Expr::Null => Ok(Value::Null),
@@ -66,17 +67,17 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn member_of(&mut self, of: &'a Expr, name: &MemberOf) -> Outcome<'a> {
+    fn member_of(&mut self, of: &'a Expr, name: &MemberOf) -> Evaluated<'a> {
         let of = self.value(of)?;
         self.member(&of, name)?.ok_or(ConditionError::Missing)
     }
 
-    fn has(&mut self, of: &'a Expr, name: &MemberOf) -> Outcome<'a> {
+    fn has(&mut self, of: &'a Expr, name: &MemberOf) -> Evaluated<'a> {
         let of = self.value(of)?;
         Ok(Value::Bool(self.member(&of, name)?.is_some()))
     }
 
-    fn negated(&mut self, of: &'a Expr) -> Outcome<'a> {
+    fn negated(&mut self, of: &'a Expr) -> Evaluated<'a> {
         match self.value(of)? {
             Value::Int(value) => value.checked_neg().map(Value::Int).ok_or(ConditionError::Overflow),
             Value::Double(value) => Ok(Value::Double(-value)),
@@ -84,7 +85,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn ordered(&mut self, relation: Relation, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn ordered(&mut self, relation: Relation, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (left, right) = self.both(pair)?;
         let order = self.order(&left, &right)?;
         Ok(Value::Bool(match relation {
@@ -100,11 +101,11 @@ impl<'a> Evaluation<'a> {
         self.equal(&left, &right)
     }
 
-    fn chosen(&mut self, (condition, then, otherwise): &'a (Expr, Expr, Expr)) -> Outcome<'a> {
+    fn chosen(&mut self, (condition, then, otherwise): &'a (Expr, Expr, Expr)) -> Evaluated<'a> {
         if self.boolean(condition)? { self.value(then) } else { self.value(otherwise) }
     }
 
-    fn text_test(&mut self, test: TextTest, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn text_test(&mut self, test: TextTest, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (Value::String(text), Value::String(wanted)) = self.both(pair)? else { return Err(ConditionError::Types) };
         let (text, wanted) = (text.as_str(), wanted.as_str());
         self.spend_on(text.len() + wanted.len())?;
@@ -157,7 +158,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// A value of the record.
-    fn at(&self, node: NodeIndex) -> Value<'a> {
+    pub(super) fn at(&self, node: NodeIndex) -> Value<'a> {
         match self.tape.kind(node) {
             NodeKind::Null => Value::Null,
             NodeKind::True => Value::Bool(true),
@@ -169,7 +170,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn list(&mut self, list: &'a ListLiteral) -> Outcome<'a> {
+    fn list(&mut self, list: &'a ListLiteral) -> Evaluated<'a> {
         if list.is_constant {
             return Ok(Value::List(List::Literals(&list.items)));
         }
@@ -196,12 +197,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn index(&mut self, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn index(&mut self, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (of, index) = self.both(pair)?;
         self.element_at(&of, &index)
     }
 
-    fn element_at(&mut self, of: &Value<'a>, index: &Value<'a>) -> Outcome<'a> {
+    fn element_at(&mut self, of: &Value<'a>, index: &Value<'a>) -> Evaluated<'a> {
         match (of, index) {
             (Value::List(list), Value::Int(_) | Value::Double(_)) => {
                 let at = whole(index).ok_or(ConditionError::Missing)?;
@@ -224,12 +225,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn arithmetic(&mut self, operator: Arithmetic, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn arithmetic(&mut self, operator: Arithmetic, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (left, right) = self.both(pair)?;
         self.computed(operator, left, right)
     }
 
-    fn computed(&mut self, operator: Arithmetic, left: Value<'a>, right: Value<'a>) -> Outcome<'a> {
+    fn computed(&mut self, operator: Arithmetic, left: Value<'a>, right: Value<'a>) -> Evaluated<'a> {
         match (left, right) {
             (Value::Int(left), Value::Int(right)) => {
                 let made = match operator {
@@ -351,12 +352,12 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn size(&mut self, of: &'a Expr) -> Outcome<'a> {
+    fn size(&mut self, of: &'a Expr) -> Evaluated<'a> {
         let of = self.value(of)?;
         self.size_of(&of)
     }
 
-    fn size_of(&mut self, of: &Value<'a>) -> Outcome<'a> {
+    fn size_of(&mut self, of: &Value<'a>) -> Evaluated<'a> {
         let size = match of {
             Value::String(text) => {
                 self.spend_on(text.as_str().len())?;
@@ -408,7 +409,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    fn spend(&mut self, steps: u64) -> Result<(), ConditionError> {
+    pub(super) fn spend(&mut self, steps: u64) -> Result<(), ConditionError> {
         match self.steps_left.checked_sub(steps) {
             Some(left) => {
                 self.steps_left = left;
@@ -425,55 +426,6 @@ impl<'a> Evaluation<'a> {
     /// Text of so many bytes is looked at.
     fn spend_on(&mut self, bytes: usize) -> Result<(), ConditionError> {
         self.spend(bytes as u64 / 16)
-    }
-}
-
-/// What a loop goes through, without a list being made of it.
-enum Elements<'a> {
-    Values(Children<'a>),
-    Names(Children<'a>),
-    Literals(std::slice::Iter<'a, Expr>),
-    Made(std::rc::Rc<[Value<'a>]>, usize),
-    Facts(usize),
-}
-
-/// One element, not looked at yet.
-enum Element<'a> {
-    Value(NodeIndex),
-    Name(NodeIndex),
-    Literal(&'a Expr),
-    Made(Value<'a>),
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Element<'a>;
-
-    fn next(&mut self) -> Option<Element<'a>> {
-        match self {
-            Self::Values(children) => children.next().map(Element::Value),
-            Self::Names(children) => children.next().map(Element::Name),
-            Self::Literals(items) => items.next().map(Element::Literal),
-            Self::Made(items, at) => {
-                *at += 1;
-                items.get(*at - 1).cloned().map(Element::Made)
-            }
-            Self::Facts(at) => {
-                *at += 1;
-                ShareFacts::NAMES.get(*at - 1).map(|name| Element::Made(Value::String(Text::Borrowed(name))))
-            }
-        }
-    }
-}
-
-impl<'a> Element<'a> {
-    fn value(self, evaluation: &mut Evaluation<'a>) -> Outcome<'a> {
-        evaluation.spend(1)?;
-        match self {
-            Self::Value(node) => Ok(evaluation.at(node)),
-            Self::Name(node) => Ok(Value::String(evaluation.tape.name_text(evaluation.text, node).into())),
-            Self::Literal(expr) => evaluation.value(expr),
-            Self::Made(value) => Ok(value),
-        }
     }
 }
 

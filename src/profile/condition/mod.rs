@@ -3,6 +3,7 @@
 //! `scan` bounds a source before it is parsed, `syntax` reads it into the tree of `expr`, and `eval` evaluates that. The library
 //! that parses has no part in what a condition means.
 
+mod elements;
 mod eval;
 mod expr;
 mod scan;
