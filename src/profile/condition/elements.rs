@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use super::ShareFacts;
-use super::eval::{Evaluated, Evaluation};
 use super::expr::Expr;
-use super::value::{Text, Value};
+use super::value::{CelValue, Text};
 use crate::json::tape::{Children, NodeIndex};
 
 /// What a loop goes through, without a list being made of it.
@@ -13,16 +12,16 @@ pub(super) enum Elements<'a> {
     Values(Children<'a>),
     Names(Children<'a>),
     Literals(std::slice::Iter<'a, Expr>),
-    Made(Rc<[Value<'a>]>, usize),
+    Made(Rc<[CelValue<'a>]>, usize),
     Facts(usize),
 }
 
 /// One element, not looked at yet.
 pub(super) enum Element<'a> {
-    Value(NodeIndex),
+    Node(NodeIndex),
     Name(NodeIndex),
     Literal(&'a Expr),
-    Made(Value<'a>),
+    Made(CelValue<'a>),
 }
 
 impl<'a> Iterator for Elements<'a> {
@@ -30,7 +29,7 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<Element<'a>> {
         match self {
-            Self::Values(children) => children.next().map(Element::Value),
+            Self::Values(children) => children.next().map(Element::Node),
             Self::Names(children) => children.next().map(Element::Name),
             Self::Literals(items) => items.next().map(Element::Literal),
             Self::Made(items, at) => {
@@ -39,20 +38,8 @@ impl<'a> Iterator for Elements<'a> {
             }
             Self::Facts(at) => {
                 *at += 1;
-                ShareFacts::NAMES.get(*at - 1).map(|name| Element::Made(Value::String(Text::Borrowed(name))))
+                ShareFacts::NAMES.get(*at - 1).map(|name| Element::Made(CelValue::String(Text::Borrowed(name))))
             }
-        }
-    }
-}
-
-impl<'a> Element<'a> {
-    pub(super) fn value(self, evaluation: &mut Evaluation<'a>) -> Evaluated<'a> {
-        evaluation.spend(1)?;
-        match self {
-            Self::Value(node) => Ok(evaluation.at(node)),
-            Self::Name(node) => Ok(Value::String(evaluation.tape.name_text(evaluation.text, node).into())),
-            Self::Literal(expr) => evaluation.value(expr),
-            Self::Made(value) => Ok(value),
         }
     }
 }
