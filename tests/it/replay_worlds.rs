@@ -20,12 +20,11 @@ fn own_worlds() {
 /// The shared worlds are not part of this repository; without them there is nothing to hold.
 #[test]
 fn shared_worlds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/worlds");
-    if !folder.is_dir() {
-        return;
+    for folder in ["worlds", "sample"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance").join(folder);
+        let failures = if folder.is_dir() { run_all(&folder) } else { Vec::new() };
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
-    let failures = run_all(&folder);
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 fn run_all(folder: &Path) -> Vec<String> {
