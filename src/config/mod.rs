@@ -14,6 +14,7 @@ mod shape;
 mod streams;
 mod substitute;
 mod text;
+mod topics;
 mod written;
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
 use crate::share::table::FoldRules;
 use crate::time::Period;
+use crate::topic::OwnTopics;
 use crate::transport::Start;
 
 /// A whole configuration that breaks no rule. `Debug` shows no secret.
@@ -68,6 +70,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// The control topic.
     pub control: ControlConfig,
+    /// Own topics and tenants' status topics.
+    pub topics: OwnTopics,
     /// The fence (docs/rules/fence.md).
     pub fence: FenceConfig,
     /// Tenant topics.
@@ -178,6 +182,11 @@ impl Config {
     /// Whether outputs say what the target may do; where they do not say which share released them, they do not.
     pub fn shows_permission(&self) -> bool {
         self.provenance_permission && self.provenance != ProvenanceForm::Nowhere
+    }
+
+    /// Reads the output template of a backfill of one stream; the error says what is wrong with it.
+    pub fn job_template(&self, text: &str, stream: &Stream) -> Result<output::OutputTemplate, String> {
+        topics::job_template(text, stream, &topics::NamedTopics { own: &self.topics, control: &self.control.topic, streams: &self.streams })
     }
 
     /// The stream of this name.

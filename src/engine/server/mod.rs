@@ -93,7 +93,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
     let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written } = prepared;
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let names = TopicNames::of(&config);
 
     let origin = SnapshotOrigin { cluster: cluster.clone(), topic: config.control.topic.clone() };
     let table = snapshot::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
@@ -237,7 +237,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         let reporter = Reporter {
             said,
             live: Arc::clone(&live),
-            writer: ReopeningState::new(&kafka),
+            writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
