@@ -32,7 +32,7 @@ pub use committed::{Committed, CommittedOffsets};
 pub use control_log::KafkaControlLog;
 pub use end_probe::KafkaEndProbe;
 pub use group_consumer::{InputTopic, KafkaConsumer, KafkaMembership};
-pub use group_members::GroupMembers;
+pub use group_members::{GroupMember, GroupMembers};
 pub use mock::MockKafka;
 pub use properties::takes_setting;
 pub use settings::KafkaSettings;

@@ -46,6 +46,9 @@ mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]
 mod rights;
+// The log's own configuration, and processes that are configured otherwise.
+#[cfg(feature = "io")]
+mod configuration;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
