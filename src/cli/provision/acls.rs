@@ -203,7 +203,11 @@ mod tests {
         for hidden in hidden_topics(&config) {
             assert!(!own.contains(&hidden), "{hidden}");
         }
-        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 3, "the engine, the operator and a restore write");
+        assert_eq!(
+            all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
+            3,
+            "the engine, the operator and a restore write"
+        );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }
 
