@@ -95,8 +95,12 @@ pub fn meets_condition(
     text: &[u8],
     tape: &Tape,
 ) -> Result<bool, ConditionError> {
-    let Some(condition) = &projection.condition else { return Ok(true) };
-    condition.holds(text, tape, &facts(grant, identity))
+    for condition in [&projection.condition, &projection.earlier_condition].into_iter().flatten() {
+        if !condition.holds(text, tape, &facts(grant, identity))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What conditions see of a share.

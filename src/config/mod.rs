@@ -185,6 +185,11 @@ impl Config {
         self.provenance_permission && self.provenance != ProvenanceForm::Nowhere
     }
 
+    /// Reads the output template of a backfill of one stream; the error says what is wrong with it.
+    pub fn job_template(&self, text: &str, stream: &Stream) -> Result<output::OutputTemplate, String> {
+        topics::job_template(text, stream, &topics::NamedTopics { own: &self.topics, control: &self.control.topic, streams: &self.streams })
+    }
+
     /// The stream of this name.
     pub fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.name.as_str() == name)

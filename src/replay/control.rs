@@ -23,6 +23,22 @@ pub struct ReplayControlLine<'l> {
     pub value: Cow<'l, [u8]>,
 }
 
+/// Reads the lines of a control file, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct ControlReader {
+    scanner: Scanner,
+    last: Option<(Offset, TimestampMs)>,
+}
+
+impl ControlReader {
+    /// The next line.
+    pub(crate) fn line<'l>(&mut self, line: &'l [u8]) -> Result<ReplayControlLine<'l>, Wrong> {
+        let read = read_line(line, self.last, &mut self.scanner)?;
+        self.last = Some((read.offset, read.time));
+        Ok(read)
+    }
+}
+
 /// Reads the whole file.
 pub(super) fn read<'l>(file: &'l str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
     read_lines(file, bytes).collect()
@@ -30,12 +46,9 @@ pub(super) fn read<'l>(file: &'l str, bytes: &'l [u8]) -> Result<Vec<ReplayContr
 
 /// Reads the file line by line. Nothing is to be asked for after an error.
 pub fn read_lines<'l>(file: &'l str, bytes: &'l [u8]) -> impl Iterator<Item = Result<ReplayControlLine<'l>, BadLine>> + 'l {
-    let (mut scanner, mut last) = (Scanner::default(), None);
-    lines(bytes).enumerate().map(move |(number, line)| {
-        let line = read_line(line, last, &mut scanner).map_err(|what| BadLine { file: file.to_owned(), line: number + 1, what })?;
-        last = Some((line.offset, line.time));
-        Ok(line)
-    })
+    let mut reader = ControlReader::default();
+    let bad = move |number, what| BadLine { file: file.to_owned(), line: number + 1, what };
+    lines(bytes).enumerate().map(move |(number, line)| reader.line(line).map_err(|what| bad(number, what)))
 }
 
 fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {

@@ -18,4 +18,4 @@ pub mod view;
 pub mod bulk;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

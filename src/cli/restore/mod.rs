@@ -23,6 +23,7 @@ use crate::cli::restore::closing::Closing;
 use crate::cli::restore::evidence::{Evidence, status_group};
 use crate::cli::restore::loss::Loss;
 use crate::cli::restore::new_log::NewLog;
+use crate::cli::trial::Until;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::id::Offset;
@@ -124,11 +125,21 @@ fn refuse_options(acting: &ActorArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// So long one who is about to leave a group is waited for.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks at a group.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// An engine that runs would write to the old log, and what the cluster knows of it would change.
 fn refuse_members(config: &Config, patience: Duration) -> Result<(), Failure> {
     let groups = GroupMembers::open(&KafkaSettings::of(&config.kafka)).map_err(client_failure)?;
+    let until = Until::after(LEAVES_WITHIN.min(patience));
     for group in [config.kafka.group.clone(), status_group(&config.kafka.group)] {
-        let members = groups.present(&group, patience).map_err(client_failure)?;
+        let mut members = groups.present(&group, patience).map_err(client_failure)?;
+        while !members.is_empty() && !until.left().is_zero() {
+            std::thread::sleep(LOOK);
+            members = groups.present(&group, patience).map_err(client_failure)?;
+        }
         if !members.is_empty() {
             let seconds = KafkaSettings::of(&config.kafka).session_timeout_ms().div_ceil(1000);
             let what = format!(

@@ -180,6 +180,16 @@ impl ShareGraph {
         self.profiles.get(u64::from(slot.0), |_| true)?.as_ref()
     }
 
+    /// This graph without any share.
+    pub(crate) fn without_shares(&self) -> Self {
+        Self { assets: Trie::default(), ..self.clone() }
+    }
+
+    /// Hands over every grant, in no order that means anything.
+    pub fn for_each_grant<'g>(&'g self, mut visit: impl FnMut(&'g Grant)) {
+        self.assets.for_each(|asset| asset.shares.grants.iter().for_each(&mut visit));
+    }
+
     /// Where an asset is found by `has_grant`.
     pub fn asset_hash(owner: &str, asset: &str) -> u64 {
         hash_of(&[owner, asset])

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use crate::document::Node;
 use crate::id::{Epoch, StreamName};
-use crate::share::configuration::{FoldConfiguration, RULES};
+use crate::json::document;
+use crate::share::configuration::{FIRST_ID, FoldConfiguration, RULES};
+use crate::share::event;
+use crate::share::event::kind::EventType;
 use crate::share::event::payload::{Configured, Data, ShareAction};
 use crate::share::stream_lists::StreamNumber;
 use crate::share::table::{FoldRules, ShareTable};
+use crate::time::TimestampMs;
 
 /// So many names of streams that were not configured are remembered; tenants choose them.
 const MISSED_NAMES: usize = 256;
@@ -26,6 +31,16 @@ pub(crate) struct LogOrigin {
     pub(crate) missed_more: bool,
     /// Those of them that the first configuration names: whoever is configured for them judged the beginning otherwise.
     pub(crate) misjudged: Vec<StreamName>,
+}
+
+/// The event by which whoever writes first to a log names this configuration.
+pub fn first_event(configuration: &FoldConfiguration, at: TimestampMs) -> Vec<u8> {
+    event::write_structured(FIRST_ID, "/sharecast", &EventType::ControlConfigured.full_name(), at, &data_of(configuration))
+}
+
+/// The data of the `control.configured` that names a configuration.
+pub fn data_of(configuration: &FoldConfiguration) -> Node {
+    document::parse(&configuration.to_data()).unwrap_or_else(|error| unreachable!("it was written here: {error}"))
 }
 
 impl FoldRules {

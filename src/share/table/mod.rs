@@ -3,12 +3,12 @@
 //! `change` carries a decided transition out; `configuration`, `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query`
 //! is what may be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
 
-pub(crate) mod configuration;
+pub mod configuration;
 pub(crate) mod shares;
 pub(crate) mod partnerships;
 pub(crate) mod publication;
 pub(crate) mod profiles;
-pub(crate) mod change;
+pub mod change;
 pub mod query;
 pub mod parties;
 pub(crate) mod tenant;

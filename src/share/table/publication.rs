@@ -91,11 +91,12 @@ impl ShareTable {
         let sections = spec.sections().iter().filter_map(|section| StreamName::parse(&section.stream).ok());
         self.profiles.get_mut(slot).sections = sections.collect();
         let compiled = Profile::compile(spec, &self.rules.streams);
-        let Published { owner, name, .. } = self.profiles.get(slot);
+        let Published { owner, name, revision, .. } = self.profiles.get(slot);
         let compiled = match owner {
             Some(owner) => compiled.published_as(self.tenants.get(*owner).id.clone(), name.clone()),
             None => compiled,
         };
+        let compiled = compiled.at_revision(*revision);
         self.graph.set_profile(slot, Some(Arc::new(compiled)));
     }
 }

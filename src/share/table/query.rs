@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use crate::id::{Epoch, Offset, ShareId};
+use crate::id::{Epoch, Offset, ShareId, StreamSet};
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
@@ -11,6 +11,7 @@ use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
 use crate::share::table::schedule::Calendar;
+use crate::share::table::tenant::Partnership;
 use crate::share::table::{ShareTable, Touched};
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -60,6 +61,13 @@ impl<'t> ShareView<'t> {
     /// What the code hashes to that a tenant accepts this invitation with.
     pub fn code_hash(self) -> Option<CodeHash> {
         self.share.code_hash()
+    }
+
+    /// Whether its two tenants could share if a partnership were needed. Of an invitation there is no second one.
+    pub fn has_bound_parties(self) -> bool {
+        let Some(target) = self.share.target() else { return true };
+        let (is_family, partnership) = self.table.ties(self.share.owner, target);
+        is_family || matches!(partnership, Partnership::Active { .. })
     }
 
     /// Whether it is an invitation whose code would make partners, had no partnership of its owner ended since it was sent.
@@ -194,6 +202,23 @@ impl ShareTable {
     pub fn end_of(&self, id: &ShareId, now: TimestampNs) -> Option<TimestampMs> {
         let share = &self.shares[self.find_share(id.as_str())?.0];
         own_end(share.ended_at(), share.ends(), now)
+    }
+
+    /// When a share was accepted.
+    pub fn accepted_at(&self, id: &str) -> Option<TimestampMs> {
+        self.shares[self.find_share(id)?.0].accepted_at()
+    }
+
+    /// What a profile says as it was published last, JSON; none while it is retired.
+    pub(crate) fn published_text(&self, slot: ProfileSlot) -> Option<&[u8]> {
+        let profile = self.profiles.get(slot);
+        (!profile.is_retired).then_some(&*profile.spec)
+    }
+
+    /// What an accepted share that is not over names: its profile and its streams.
+    pub(crate) fn naming(&self, id: &str) -> Option<(ProfileSlot, StreamSet)> {
+        let share = &self.shares[self.find_share(id)?.0];
+        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).read))
     }
 
     fn calendars(&self) -> [(&Calendar, MomentOf); 2] {

@@ -69,6 +69,19 @@ fn what_follows_is_judged_by_the_log() {
 }
 
 #[test]
+fn the_mode_of_a_stream_is_the_logs_where_a_profile_takes_samples() {
+    let publish = r#"{"profile":"p","spec":{"details":{"include":["$"],"sample":{"every":"5m"}}}}"#;
+    let mut world = World::new(rules());
+    world.no("invalid_profile", "acme", "profile.published", publish);
+    configured(&mut world, r#"{"streams":{"details":"append"},"partnerships":"required"}"#);
+    world.ok("acme", "profile.published", publish);
+    configured(&mut world, r#"{"streams":{"telemetry":"append"},"partnerships":"required"}"#);
+    world.ok("acme", "profile.published", &publish.replace("5m", "6m"));
+    configured(&mut world, BOTH);
+    world.no("invalid_profile", "acme", "profile.published", publish);
+}
+
+#[test]
 fn an_acceptance_of_what_is_no_longer_configured_is_unknown_and_not_more_than_offered() {
     let mut world = World::partners();
     world.offer("s1", "");
