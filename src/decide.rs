@@ -3,8 +3,12 @@
 //! The live worker and `replay` both call this and nothing else for append streams.
 
 use crate::id::{Epoch, StreamIndex};
+use crate::json::tape::Tape;
+use crate::profile::compile::Projection;
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::{Parties, Provenance};
 use crate::profile::project::{Projector, floor_timestamp};
+use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
@@ -63,6 +67,34 @@ pub trait Decisions {
 
     /// `count` shares that name the stream did not get the record, for this reason.
     fn suppressed(&mut self, reason: Suppressed, count: u32);
+
+    /// Whether the sample lets pass a record that nothing else withholds. Whoever keeps what was released answers, and notes it.
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool;
+
+    /// The condition of the grant's profile has no value of the record, which is suppressed.
+    fn condition_failed(&mut self, grant: &Grant, error: ConditionError);
+}
+
+/// A record that `sample` may leave out.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleCandidate<'a> {
+    /// The grant that it would be released under.
+    pub grant: &'a Grant,
+    /// The stream.
+    pub stream: StreamIndex,
+    /// Whose record it is.
+    pub identity: Identity<'a>,
+    /// Its event time.
+    pub t: TimestampNs,
+    /// The period in force, above zero.
+    pub every: Period,
+}
+
+impl SampleCandidate<'_> {
+    /// Under whose name what was released is kept.
+    pub fn of(&self) -> SampledShare {
+        SampledShare { share: self.grant.share.clone(), stream: self.stream }
+    }
 }
 
 /// Why a record did not go all its way.
@@ -111,7 +143,9 @@ impl Decider {
         let now = release::decision_time(clock, graph);
         let outer = decode::outer_identity(stream, record.key, record.headers).map_err(Stopped::Unreadable)?;
         if let Some(identity) = outer.complete()
-            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, decisions)
+            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |reason, count| {
+                decisions.suppressed(reason, count)
+            })
         {
             return Ok(());
         }
@@ -122,9 +156,14 @@ impl Decider {
         let limit = now.after(self.rules.read.max_future);
         let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
-        count_quiet(shares, stream.index, decisions);
+        count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            match release::release(grant, graph, stream.index, t, now, self.rules.late_grace) {
+            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace);
+            let selected = released.and_then(|projection| {
+                let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };
+                select(projection, grant, identity, (text, self.projector.tape()), decisions, candidate).map(|()| projection)
+            });
+            match selected {
                 Err(reason) => decisions.suppressed(reason, 1),
                 Ok(projection) => {
                     let parties =
@@ -142,10 +181,45 @@ impl Decider {
     }
 }
 
+/// What the profile's condition and sample make of a record that nothing else withholds. One whose profile has neither costs nothing.
+fn select<'a, D: Decisions>(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    (text, tape): (&[u8], &Tape),
+    decisions: &mut D,
+    candidate: impl FnOnce(Period) -> SampleCandidate<'a>,
+) -> Result<(), Suppressed> {
+    meets_condition(projection, grant, identity, (text, tape), |error| decisions.condition_failed(grant, error))?;
+    match projection.sample {
+        Some(every) if !decisions.passes_sample(candidate(every)) => Err(Suppressed::Sampled),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the condition holds; an error is told, and lets nothing through.
+pub(crate) fn meets_condition(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    (text, tape): (&[u8], &Tape),
+    failed: impl FnOnce(ConditionError),
+) -> Result<(), Suppressed> {
+    match release::meets_condition(projection, grant, identity, text, tape) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Suppressed::Filtered),
+        Err(error) => {
+            failed(error);
+            Err(Suppressed::Filtered)
+        }
+    }
+}
+
 /// What `_share` says of a grant, if it is in the value at all.
 pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
     let permission = shown_permission(grant, rules);
-    rules.shows_provenance.then(|| Provenance { share: grant.share.as_str(), revision: grant.revision, epoch, permission })
+    let share = grant.share.as_str();
+    rules.shows_provenance.then(|| Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
 }
 
 /// The permission as provenance shows it; none where it does not.
@@ -161,32 +235,32 @@ pub fn add_compared(grant: &Grant, rules: &ReleaseRules, compared: &mut Vec<u8>)
 
 /// Whether a share that counts names the stream (docs/rules/records.md#unshared-values-are-not-read). If none does, the value is not
 /// looked at, and why is counted here: a share that does not count fails rule 1 or comes too late, whatever the event time is.
-fn is_worth_reading<D: Decisions>(
+pub(crate) fn is_worth_reading(
     stream: StreamIndex,
     identity: Identity<'_>,
     graph: &ShareGraph,
     now: TimestampNs,
     late_grace: Period,
-    decisions: &mut D,
+    suppress: &mut impl FnMut(Suppressed, u32),
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
     let naming = || shares.grants.iter().filter(|grant| grant.streams.contains(stream));
     if naming().any(|grant| release::counts(grant, now, late_grace)) {
         return true;
     }
-    count_quiet(shares, stream, decisions);
+    count_quiet(shares, stream, suppress);
     for grant in naming() {
         let is_paused = grant.state == crate::share::graph::GrantState::Paused || grant.is_suspended;
-        decisions.suppressed(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
+        suppress(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
     }
     false
 }
 
-fn count_quiet<D: Decisions>(shares: &AssetShares, stream: StreamIndex, decisions: &mut D) {
+pub(crate) fn count_quiet(shares: &AssetShares, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
     for quiet in shares.quiet.iter().filter(|quiet| quiet.stream == stream) {
         for (reason, count) in [(Suppressed::Pending, quiet.pending), (Suppressed::Ended, quiet.ended)] {
             if count > 0 {
-                decisions.suppressed(reason, count);
+                suppress(reason, count);
             }
         }
     }

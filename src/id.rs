@@ -89,6 +89,13 @@ text_id!(
     is_name
 );
 text_id!(
+    /// A backfill job: `[A-Za-z0-9._:-]{1,128}`.
+    JobName,
+    "job name",
+    "1 to 128 of A-Z a-z 0-9 . _ : -",
+    is_name
+);
+text_id!(
     /// A stream: `[a-z][a-z0-9-]{0,31}`.
     StreamName,
     "stream name",
@@ -102,6 +109,9 @@ text_id!(
     "1 to 256 bytes of UTF-8 without control characters",
     is_asset_id
 );
+
+/// A share's label: any text. A clone counts a reference.
+pub type Label = ArcStr;
 
 fn is_tenant_id(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -3,6 +3,8 @@
 pub mod argument;
 pub mod check;
 #[cfg(feature = "io")]
+pub mod backfill;
+#[cfg(feature = "io")]
 pub mod demo;
 pub mod exit;
 pub mod logging;
@@ -54,6 +56,9 @@ pub enum Command {
     Check(check::Args),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
+    /// Give old records to those who may see them today, from the stream's topic or from files
+    #[cfg(feature = "io")]
+    Backfill(backfill::args::BackfillArgs),
     /// See it work: a story on a cluster inside this process, with nothing to install
     #[cfg(feature = "io")]
     Demo(demo::Args),
@@ -106,7 +111,7 @@ pub enum Command {
         #[command(subcommand)]
         command: args::Verb<party::args::ProfileLook, party::args::ProfileCommand>,
     },
-    /// Deal with the control topic: dump it, skip what cannot be understood
+    /// Deal with the control topic: dump it, skip what cannot be understood, name the configuration to it
     #[cfg(feature = "io")]
     Control {
         /// Who acts and what is printed.
@@ -175,6 +180,7 @@ mod tests {
             "sharecast profile show hire --version 2 --owner acme",
             "sharecast tenant list",
             "sharecast control dump",
+            "sharecast control configure --yes",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -206,6 +212,10 @@ mod tests {
         assert_eq!(read("sharecast --version").unwrap_err(), Exit::Ok);
     }
 }
+#[cfg(feature = "io")]
+pub mod restore;
+#[cfg(feature = "io")]
+pub mod configure;
 pub mod share;
 pub mod party;
 #[cfg(feature = "io")]

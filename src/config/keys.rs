@@ -40,7 +40,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("streams.*.rewrite.tenant", Form::Texts),
     ("streams.*.rewrite.asset", Form::Texts),
     ("streams.*.start", Form::Word(&["earliest", "latest"])),
-    ("partnerships", Form::Word(&["required", "open"])),
+    ("partnerships", Form::Word(&["required", "invited", "open"])),
     ("late_grace", Form::Span),
     ("max_future", Form::Span),
     ("max_record_bytes", Form::Whole(1, MAX)),

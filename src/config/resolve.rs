@@ -11,6 +11,7 @@ use super::written::{ConfigKind, ConfigValue, Findings};
 use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
 use crate::record::mapping::{FieldSource, Mode, Stream};
+use crate::share::configuration::PartnershipNeed;
 use crate::time::Period;
 
 /// How long tombstones are kept unless `output.tombstones` says otherwise: thirty days.
@@ -32,7 +33,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
     let named = NamedTopics { own: &topics, control: &control.topic, streams: &streams };
     topics::check(root, &named, output.as_ref().map(|output| &output.topics), findings);
     Some(Config {
-        partnerships_are_open: engine::word(root, "partnerships") == Some("open"),
+        partnerships: engine::word(root, "partnerships").and_then(PartnershipNeed::parse).unwrap_or(PartnershipNeed::Required),
         late_grace: engine::span_or(root, "late_grace", Period::ZERO),
         max_future: engine::span_or(root, "max_future", Period::from_millis(300_000)),
         max_record_bytes: engine::whole_or(root, "max_record_bytes", 1 << 20) as usize,

@@ -163,6 +163,21 @@ pub(super) fn check(root: &ConfigValue, named: &NamedTopics<'_>, output: Option<
     }
 }
 
+/// The template of a backfill of one stream. It leads neither into a topic that has one name, nor into status topics.
+pub(super) fn job_template(text: &str, stream: &Stream, named: &NamedTopics<'_>) -> Result<OutputTemplate, String> {
+    let in_words = |error: TemplateError| error.what.replace("`output.topic`", "the template");
+    let template = OutputTemplate::parse(text, std::slice::from_ref(&stream.name), named.own.prefix()).map_err(in_words)?;
+    let pattern = TenantPattern::of_stream(&template, stream.name.as_str()).ok_or("the template has no `{tenant}`")?;
+    if let Some(name) = pattern.common(&TenantPattern::of_status(named.own.status_template())) {
+        return Err(format!("the topics of the template and status topics meet: both can be `{name}`, where `.` and `_` count alike"));
+    }
+    let inputs = named.streams.iter().map(|stream| stream.topic.as_str());
+    match inputs.chain([named.control]).find(|name| pattern.can_be(name)) {
+        Some(name) => Err(format!("some tenant's topic would be `{name}`, which is read")),
+        None => Ok(template),
+    }
+}
+
 fn warn_of_known(whose: &str, pattern: &TenantPattern, known: &[(String, String)], spot: Spot, findings: &mut Findings) {
     for (what, name) in known.iter().filter(|(_, name)| pattern.can_be(name)) {
         findings.warn(spot, format!("{whose} can be {what}, {name}"), "choose another template");

@@ -9,7 +9,10 @@ use crate::id::StreamName;
 use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
+use crate::profile::condition::Condition;
+use crate::record::mapping::Mode;
 use crate::time::Period;
+use std::sync::Arc;
 
 /// Why a profile is refused (`invalid_profile`), where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,8 @@ pub struct SpecError {
     pub what: String,
     /// Where it is.
     pub place: TextPosition,
+    /// Of a condition, the byte inside its text.
+    pub at: usize,
 }
 
 /// A profile's sections as written, checked as docs/rules/profiles.md#publishing says.
@@ -39,13 +44,31 @@ pub struct Section {
     pub(crate) exclude: Vec<Placed>,
     /// In the order in which they apply to one member (docs/rules/profiles.md#the-order-of-transforms).
     pub(crate) transforms: Vec<Transform>,
+    /// `when`: records of which it is not true do not leave.
+    pub(crate) condition: Option<Arc<Condition>>,
+    /// `sample: { every: P }`.
+    pub(crate) sample: Option<Sample>,
+}
+
+/// How often records leave, and where that was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// At most one record leaves in each period of event time; above zero.
+    pub(crate) every: Period,
+    /// As its owner wrote it.
+    pub(crate) written: String,
+    pub(crate) place: TextPosition,
 }
 
 impl Section {
     /// The section that the built-in profile `all` has for every stream.
     pub fn all() -> Self {
         let root = Placed { path: Path::root(), place: TextPosition::default(), written: "$".to_owned() };
-        Self { stream: String::new(), include: vec![root], exclude: Vec::new(), transforms: Vec::new() }
+        Self { include: vec![root], ..Self::empty(String::new()) }
+    }
+
+    fn empty(stream: String) -> Self {
+        Self { stream, include: Vec::new(), exclude: Vec::new(), transforms: Vec::new(), condition: None, sample: None }
     }
 }
 
@@ -84,13 +107,25 @@ impl ProfileSpec {
         self.sections.iter().find(|section| section.stream == stream)
     }
 
+    /// Whether every section suits the mode of its stream, where there is one: documents of an upsert stream are a state, of which no
+    /// sample can be taken.
+    pub fn check_modes(&self, mode: impl Fn(&str) -> Option<Mode>) -> Result<(), SpecError> {
+        for Section { stream, sample, .. } in &self.sections {
+            if let (Some(sample), Some(Mode::Upsert)) = (sample, mode(stream)) {
+                let what = format!("{stream} is an upsert stream, which holds current documents: sample is for append streams");
+                return Err(error(sample.place, what));
+            }
+        }
+        Ok(())
+    }
+
     /// All sections, those of streams that are not configured too.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 }
 
-const SECTION_KEYS: [&str; 3] = ["include", "exclude", "transform"];
+const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
 const PATH_KEYS: [&str; 2] = ["path", "paths"];
 
 closed_set! {
@@ -126,23 +161,42 @@ fn read_section(member: &Member) -> Result<Section, SpecError> {
             format!("`{}` is no stream: a section has the name of one, {}", member.name, "1 to 32 of a-z 0-9 -, beginning with a letter");
         return Err(error(member.place, what));
     }
-    let mut section = Section { stream: member.name.clone(), include: Vec::new(), exclude: Vec::new(), transforms: Vec::new() };
+    let mut section = Section::empty(member.name.clone());
     for part in last_members(map(&member.value, "a section")?) {
         match part.name.as_str() {
             "include" => section.include = read_paths(&part.value, "include")?,
             "exclude" => section.exclude = read_paths(&part.value, "exclude")?,
             "transform" => section.transforms = list(&part.value, "transform")?.iter().map(read_transform).collect::<Result<_, _>>()?,
-            later @ ("when" | "sample") => {
-                return Err(error(
-                    part.place,
-                    format!("this version has no `{later}`: leave it out, and choose members by include and exclude"),
-                ));
-            }
+            "when" => section.condition = Some(Arc::new(read_condition(&part.value)?)),
+            "sample" => section.sample = Some(read_sample(&part.value)?),
             other => return Err(error(part.place, unknown("key", other, &SECTION_KEYS))),
         }
     }
     check_renames(&section)?;
     Ok(section)
+}
+
+fn read_condition(node: &Node) -> Result<Condition, SpecError> {
+    let text = node.as_str().ok_or_else(|| {
+        let what = format!("when takes a condition, a string such as \"record.ignition == true\", not {}", node.kind_name());
+        error(node.place, what)
+    })?;
+    Condition::parse(text).map_err(|wrong| {
+        let character = text.char_indices().take_while(|(at, _)| *at < wrong.at).count() + 1;
+        SpecError { at: wrong.at, ..error(node.place, format!("when, character {character}: {wrong}")) }
+    })
+}
+
+fn read_sample(node: &Node) -> Result<Sample, SpecError> {
+    let refused = |place| error(place, "sample takes a period above 0 such as { every: 30s }, in ms, s, m, h or d");
+    let DocumentKind::Map(members) = &node.kind else { return Err(refused(node.place)) };
+    let members = last_members(members);
+    if let Some(other) = members.iter().find(|member| member.name != "every") {
+        return Err(error(other.place, unknown("key", &other.name, &["every"])));
+    }
+    let [member] = members[..] else { return Err(refused(node.place)) };
+    let every = member.value.as_str().and_then(Period::parse).filter(|every| *every > Period::ZERO);
+    every.map(|every| Sample { every, written: written(&member.value), place: node.place }).ok_or_else(|| refused(member.value.place))
 }
 
 fn read_transform(node: &Node) -> Result<Transform, SpecError> {
@@ -300,155 +354,8 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 }
 
 pub(super) fn error(place: TextPosition, what: impl Into<String>) -> SpecError {
-    SpecError { what: what.into(), place }
+    SpecError { what: what.into(), place, at: 0 }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json::document;
-
-    fn read(text: &str) -> Result<ProfileSpec, SpecError> {
-        ProfileSpec::read(&document::parse(text.as_bytes()).unwrap())
-    }
-
-    fn refused(text: &str) -> String {
-        match read(text) {
-            Ok(_) => panic!("{text} was taken"),
-            Err(error) => format!("{}:{}", error.place.column, error.what),
-        }
-    }
-
-    fn entry(text: &str) -> String {
-        format!(r#"{{"t":{{"transform":[{text}]}}}}"#)
-    }
-
-    #[test]
-    fn d21_sections_of_any_stream_and_of_nothing_pass() {
-        let spec = read(r#"{"telemetry":{"include":["$.a","$"],"exclude":["$"],"transform":[{"paths":[],"const":null}]},"not-configured":{},"details":{"include":[]}}"#).unwrap();
-        assert_eq!(spec.sections().iter().map(|s| s.stream.as_str()).collect::<Vec<_>>(), ["telemetry", "not-configured", "details"]);
-        assert!(spec.has_section("details") && !spec.has_section("other"));
-        assert_eq!(read("{}").unwrap().sections().len(), 0);
-    }
-
-    #[test]
-    fn d21_a_section_has_the_name_of_a_stream() {
-        for name in ["Telemetry", "", "a b", "1d", "all streams"] {
-            assert!(refused(&format!(r#"{{"{name}":{{}}}}"#)).contains("no stream"));
-        }
-    }
-
-    #[test]
-    fn d10_of_a_repeated_member_the_last_counts() {
-        let spec = read(
-            r#"{"a":{"wrong":1},"a":{"include":null,"include":["$.x"],"transform":[{"path":"$.y","round":1,"path":"$.z","round":2}]}}"#,
-        )
-        .unwrap();
-        let section = spec.section("a").unwrap();
-        assert_eq!(section.include[0].path, Path::parse("$.x").unwrap());
-        assert_eq!(section.transforms[0].paths[0].path, Path::parse("$.z").unwrap());
-        assert!(matches!(section.transforms[0].action, Action::Round(2)));
-    }
-
-    #[test]
-    fn d21_unknown_keys_name_the_nearest() {
-        assert_eq!(refused(r#"{"t":{"inculde":[]}}"#), "7:unknown key `inculde`: did you mean `include`?");
-        assert!(refused(r#"{"t":{"where":1}}"#).contains("include, exclude, transform"));
-        assert!(refused(r#"{"t":{"when":"true"}}"#).contains("this version has no `when`"));
-        assert!(refused(r#"{"t":{"sample":{"every":"1s"}}}"#).contains("this version has no `sample`"));
-        assert!(refused(&entry(r#"{"path":"$.a","rond":1}"#)).contains("`round`"));
-    }
-
-    #[test]
-    fn d21_bad_shapes_and_arguments_are_refused() {
-        for text in [
-            "[]",
-            "null",
-            r#"{"t":null}"#,
-            r#"{"t":[]}"#,
-            r#"{"t":{"include":null}}"#,
-            r#"{"t":{"include":"$.a"}}"#,
-            r#"{"t":{"include":[1]}}"#,
-            r#"{"t":{"exclude":null}}"#,
-            r#"{"t":{"transform":null}}"#,
-            r#"{"t":{"transform":{}}}"#,
-            r#"{"t":{"include":["$.a[0]"]}}"#,
-            r#"{"t":{"include":["a"]}}"#,
-        ] {
-            refused(text);
-        }
-        for text in [
-            "1",
-            "{}",
-            r#"{"path":"$.a"}"#,
-            r#"{"round":1}"#,
-            r#"{"path":"$.a","paths":["$.b"],"round":1}"#,
-            r#"{"path":"$.a","round":1,"bucket":1}"#,
-            r#"{"path":"$","round":1}"#,
-            r#"{"paths":["$.a","$"],"mask":null}"#,
-            r#"{"path":["$.a"],"round":1}"#,
-            r#"{"paths":"$.a","round":1}"#,
-            r#"{"path":null,"round":1}"#,
-            r#"{"path":"$.a","round":-1}"#,
-            r#"{"path":"$.a","round":100}"#,
-            r#"{"path":"$.a","round":1.0}"#,
-            r#"{"path":"$.a","round":1e1}"#,
-            r#"{"path":"$.a","round":"2"}"#,
-            r#"{"path":"$.a","round":null}"#,
-            r#"{"path":"$.a","round":99999999999999999999999}"#,
-            r#"{"path":"$.a","bucket":0}"#,
-            r#"{"path":"$.a","bucket":-5}"#,
-            r#"{"path":"$.a","bucket":"5"}"#,
-            r#"{"path":"$.a","truncate":60}"#,
-            r#"{"path":"$.a","truncate":"1w"}"#,
-            r#"{"path":"$.a","truncate":"0s"}"#,
-            r#"{"path":"$.a","truncate":"1.5s"}"#,
-            r#"{"path":"$.a","truncate":null}"#,
-            r#"{"path":"$.a","mask":"Hash"}"#,
-            r#"{"path":"$.a","mask":true}"#,
-            r#"{"path":"$.a","mask":{}}"#,
-            r#"{"path":"$.a","mask":{"keep_last":1,"keep_first":1}}"#,
-            r#"{"path":"$.a","mask":{"keep_last":-1}}"#,
-            r#"{"path":"$.a","mask":{"keep_last":"4"}}"#,
-            r#"{"path":"$.a","mask":{"keep_last":null}}"#,
-            r#"{"path":"$.a","mask":{"keep":4}}"#,
-            r#"{"path":"$.a","mask":[]}"#,
-            r#"{"path":"$.a","rename":null}"#,
-            r#"{"path":"$.a","rename":1}"#,
-            r#"{"path":"$.a[*]","rename":"b"}"#,
-            r#"{"path":"$.a[?@.b==1]","rename":"b"}"#,
-        ] {
-            refused(&entry(text));
-        }
-        for text in [
-            r#"{"path":"$.a","round":0}"#,
-            r#"{"path":"$.a","round":99}"#,
-            r#"{"path":"$.a","bucket":1E2}"#,
-            r#"{"path":"$.a","bucket":0.30}"#,
-            r#"{"path":"$.a","truncate":"7m"}"#,
-            r#"{"path":"$.a","mask":null}"#,
-            r#"{"path":"$.a","mask":"null"}"#,
-            r#"{"path":"$.a","mask":{"keep_first":0}}"#,
-            r#"{"path":"$.a","mask":{"keep_last":99999999999999999999}}"#,
-            r#"{"path":"$.a","const":null}"#,
-            r#"{"path":"$.a[*].b","rename":""}"#,
-        ] {
-            read(&entry(text)).unwrap_or_else(|error| panic!("{text}: {error}"));
-        }
-    }
-
-    #[test]
-    fn d26_constants_have_finite_numbers() {
-        let place = TextPosition::default();
-        let number = |text: &str| Node { kind: DocumentKind::Number(text.to_owned()), place };
-        let list = |text: &str| Node { kind: DocumentKind::List(vec![number(text)]), place };
-        assert!(has_boundless_number(&number("1e999")) && has_boundless_number(&list("-1e309")));
-        assert!(!has_boundless_number(&list("1e-999")) && !has_boundless_number(&number("123456789012345678901234567890")));
-    }
-
-    #[test]
-    fn errors_say_where() {
-        assert_eq!(refused(r#"{"t":{"include":["$.a", "$.b[0]"]}}"#).split(':').next(), Some("25"));
-        assert!(refused(r#"{"t":{"include":["$.b[0]"]}}"#).contains("path $.b[0], character 5: indexes"));
-    }
-}
+mod tests;

@@ -73,6 +73,10 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
             grants: operator(config, &principals.operator),
         },
         AclSection {
+            title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
+            grants: restore(config, &principals.operator),
+        },
+        AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
                 grant(
@@ -153,6 +157,19 @@ fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     ]
 }
 
+/// `control restore`: it makes and fills a new control topic, says from where on the status writer goes on, and after a loss takes
+/// documents back.
+fn restore(config: &Config, principal: &str) -> Vec<AclCall> {
+    let new = ["Create", "Read", "Write", "Describe", "DescribeConfigs", "AlterConfigs"];
+    let status = std::slice::from_ref(&config.topics.status_template().before);
+    vec![
+        grant(principal, &new, "topic", &[format!("{}.", config.control.topic)], AclName::Beginning),
+        grant(principal, &["Read", "Describe"], "group", &[format!("{}-status", config.kafka.group)], AclName::Exactly),
+        grant(principal, &["Write"], "topic", std::slice::from_ref(&config.topics.shares), AclName::Exactly),
+        grant(principal, &["Write"], "topic", status, AclName::Beginning),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +209,11 @@ mod tests {
         for hidden in hidden_topics(&config) {
             assert!(!own.contains(&hidden), "{hidden}");
         }
-        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 2, "the engine and the operator write");
+        assert_eq!(
+            all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
+            3,
+            "the engine, the operator and a restore write"
+        );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }
 

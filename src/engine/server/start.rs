@@ -15,8 +15,9 @@ use crate::engine::server::wiring::written_up_to;
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
 use crate::id::Offset;
-use crate::kafka::{Admin, KafkaSettings};
+use crate::kafka::{Admin, KafkaEndProbe, KafkaSettings};
 use crate::record::mapping::{Mode, Stream};
+use crate::transport::EndProbe;
 
 /// How long one question of a running engine may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) input_partitions: Vec<i32>,
     /// From where on status documents are to be written, if that is known.
     pub(super) written: Option<Offset>,
+    /// Where the control topic ended.
+    pub(super) control_end: Offset,
 }
 
 /// What an engine waits for until a broker has answered, in words.
@@ -93,7 +96,8 @@ fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Re
     let cluster = admin.cluster_id_within(ASK)?;
     let provisioner = Arc::new(Provisioner::new(Admin::open(kafka, ASK)?, TopicSpecs::of(config)));
     if topics_are_given {
-        return Ok(Prepared { cluster, provisioner, input_partitions: vec![1; config.streams.len()], written: None });
+        let control_end = control_end(config, kafka)?;
+        return Ok(Prepared { cluster, provisioner, input_partitions: vec![1; config.streams.len()], written: None, control_end });
     }
     check_topics(&admin, config)?;
     let input_partitions = check_inputs(&admin, config)?;
@@ -104,7 +108,12 @@ fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Re
     for (stream, partitions) in config.streams.iter().zip(&input_partitions).filter(|(stream, _)| stream.mode == Mode::Upsert) {
         check_standing(&admin, config, &provisioner, stream, *partitions)?;
     }
-    Ok(Prepared { cluster, provisioner, input_partitions, written: written_up_to(kafka, config) })
+    let control_end = control_end(config, kafka)?;
+    Ok(Prepared { cluster, provisioner, input_partitions, written: written_up_to(kafka, config), control_end })
+}
+
+fn control_end(config: &Config, kafka: &KafkaSettings) -> Result<Offset, RunError> {
+    Ok(KafkaEndProbe::open(kafka, &config.control.topic, ASK)?.ask()?.end)
 }
 
 /// The control topic must be such that no event is lost, and is created so where topics are provisioned.

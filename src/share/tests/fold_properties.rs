@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::id::{Epoch, StreamIndex};
+use crate::id::{Epoch, StreamIndex, StreamSet};
 use crate::share::graph::{AssetShares, Grant, GrantState, InactiveCounts};
 use crate::share::lifecycle::record::Share;
 use crate::share::snapshot;
@@ -35,7 +35,9 @@ fn naive_assets(table: &ShareTable) -> BTreeMap<(String, String), AssetShares> {
             grants.insert(document.share.to_owned(), grant);
             continue;
         }
-        for stream in &document.streams {
+        // A FAILED offer counts for what was configured when it was made.
+        let was_configured = |name: &str| table.streams.get(share.streams).order.iter().any(|s| table.streams.name(*s).as_str() == name);
+        for stream in document.streams.iter().filter(|name| document.state != State::Failed || was_configured(name)) {
             let Some(stream) = table.rules.streams.iter().find(|s| s.name.as_str() == *stream) else { continue };
             let stream = stream.index;
             let quiet = quiet.entry(stream).or_insert(InactiveCounts { stream, pending: 0, ended: 0 });
@@ -64,7 +66,7 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
         revision: document.revision,
         target: crate::id::TenantId::parse(target).unwrap(),
         target_asset: crate::id::AssetId::parse(document.target_asset.unwrap()).unwrap(),
-        streams: table.streams.get(share.streams).set,
+        streams: read_here(table, document),
         profile: share.profile,
         permission: document.permission,
         state,
@@ -72,8 +74,14 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
         granted_from: document.granted_from.into(),
         starts: document.starts.into(),
         ends: document.ends.into(),
-        pauses: share.pauses().into(),
+        rare: crate::share::graph::RareFacts::new(share.pauses(), document.label.map(Into::into).as_ref()),
     })
+}
+
+/// The streams of a share that this process is configured for.
+fn read_here(table: &ShareTable, document: &Document<'_>) -> StreamSet {
+    let read = table.rules.streams.iter().filter(|stream| document.streams.contains(&stream.name.as_str()));
+    read.fold(StreamSet::default(), |set, stream| set.with(stream.index))
 }
 
 fn grants(table: &ShareTable) -> BTreeMap<String, Grant> {
@@ -82,7 +90,7 @@ fn grants(table: &ShareTable) -> BTreeMap<String, Grant> {
 }
 
 /// The graph is the one that the table makes; the calendars, the users of profiles and the counts are those of the shares.
-fn check_indexes(table: &ShareTable) -> Result<(), TestCaseError> {
+pub(super) fn check_indexes(table: &ShareTable) -> Result<(), TestCaseError> {
     let graph = table.graph();
     for ((owner, asset), expected) in naive_assets(table) {
         prop_assert_eq!(graph.asset(&owner, &asset).cloned().unwrap_or_default(), expected);
@@ -179,6 +187,11 @@ fn said(folded: &Folded) -> String {
     format!("{folded:?}")
 }
 
+/// The revision of each profile that releases something; none of one that is retired.
+fn shown_profiles(table: &ShareTable) -> Vec<Option<u32>> {
+    table.profiles().map(|profile| table.graph().profile(profile.slot).map(|compiled| compiled.revision())).collect()
+}
+
 pub(super) fn origin() -> SnapshotOrigin {
     SnapshotOrigin { cluster: "c".to_owned(), topic: "sharecast.control".to_owned() }
 }
@@ -233,6 +246,7 @@ proptest! {
         let mut restored = snapshot::read(&bytes, &origin(), ShareTable::new(rules)).unwrap();
         prop_assert_eq!(&kept(&restored), &bytes);
         check_indexes(&restored)?;
+        prop_assert_eq!(shown_profiles(&table), shown_profiles(&restored), "what is retired stays so");
         for (offset, (now, event)) in log.iter().enumerate().skip(stop) {
             let (a, b) = (fold(&mut table, offset, *now, event), fold(&mut restored, offset, *now, event));
             prop_assert_eq!(said(&a), said(&b));

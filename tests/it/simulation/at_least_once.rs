@@ -91,7 +91,7 @@ impl Model {
         let missing = |epoch: i64| {
             due.iter().filter(|(_, (.., input))| !input.is_unreadable).find(|(of, (.., input))| {
                 let appeared = self.appeared.outputs.get(of).unwrap_or(&none);
-                self.shares_at(epoch, input.asset, of.1).iter().any(|share| !appeared.contains(*share))
+                self.shares_at(epoch, input, of.1).iter().any(|share| !appeared.contains(*share))
             })
         };
         if self.views(begun).any(|epoch| missing(epoch).is_none()) {

@@ -240,6 +240,9 @@ impl Cluster {
             inputs: &self.inputs,
             firsts: &self.firsts,
         };
+        for place in self.group.given.drain(..) {
+            self.model.samples.forget(place as usize, now);
+        }
         match self.begun.get(name) {
             Some(begun) => self.model.check_appeared(&committed, *begun)?,
             None => self.model.check(&committed)?,
