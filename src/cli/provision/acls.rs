@@ -79,7 +79,13 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
         AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
-                grant(&principals.mailer, &["Read", "Describe"], "topic", &[config.topics.invitations.clone()], AclName::Exactly),
+                grant(
+                    &principals.mailer,
+                    &["Read", "Describe"],
+                    "topic",
+                    std::slice::from_ref(&config.topics.invitations),
+                    AclName::Exactly,
+                ),
                 grant(&principals.mailer, &["Read"], "group", &[format!("{}-mailer", config.topics.prefix())], AclName::Exactly),
             ],
         },
@@ -203,7 +209,11 @@ mod tests {
         for hidden in hidden_topics(&config) {
             assert!(!own.contains(&hidden), "{hidden}");
         }
-        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 3, "the engine, the operator and a restore write");
+        assert_eq!(
+            all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
+            3,
+            "the engine, the operator and a restore write"
+        );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }
 
