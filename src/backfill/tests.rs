@@ -19,6 +19,7 @@ use crate::profile::sample::SampleState;
 use crate::record::decode::ReadRules;
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use crate::release::Suppressed;
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::read_structured;
 use crate::share::graph::{Grant, ShareGraph};
 use crate::share::status::Audience;
@@ -52,7 +53,7 @@ fn streams() -> Vec<Stream> {
 }
 
 fn fold_rules() -> FoldRules {
-    FoldRules { streams: streams().into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true }
+    FoldRules { streams: streams().into(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true }
 }
 
 fn release_rules() -> ReleaseRules {

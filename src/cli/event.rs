@@ -14,6 +14,7 @@ use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
 use crate::cli::random::random;
+use crate::cli::restore;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::bulk::warn_of_csv;
 use crate::cli::share::invitation_mail;
@@ -76,7 +77,7 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     let config = config::load(files)?;
     let draft = match command {
         ProfileCommand::Publish { name, file, owner } => {
-            let (spec, _) = load_profile(&file).map_err(|what| Failure::new(Exit::Failed, what))?;
+            let (spec, _) = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
             args::publish(name, owner.as_ref(), spec)
         }
@@ -87,7 +88,10 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
 
 /// `sharecast control …`.
 pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlTopicCommand) -> Result<Exit, Failure> {
-    send(&config::load(files)?, acting, token(acting)?, command.draft())
+    match command {
+        ControlTopicCommand::Skip { offset, note } => send(&config::load(files)?, acting, token(acting)?, args::skip(offset, &note)),
+        ControlTopicCommand::Restore(restore) => restore::run(files, acting, &restore),
+    }
 }
 
 /// The share that an acceptance names by its code alone. Of one that is repeated it is the first one's: its code may open nothing any

@@ -211,6 +211,8 @@ mod tests {
         assert_eq!(read("sharecast --version").unwrap_err(), Exit::Ok);
     }
 }
+#[cfg(feature = "io")]
+pub mod restore;
 pub mod share;
 pub mod party;
 #[cfg(feature = "io")]

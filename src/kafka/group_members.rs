@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::{GroupList, GroupMemberInfo};
 
 use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::settings::KafkaSettings;
@@ -21,12 +22,24 @@ impl GroupMembers {
     /// The ids of the members of `group`, as its coordinator has them; none while it is not stable, has no members, or is not
     /// known.
     pub fn ask(&self, group: &str, wait: Duration) -> Result<Option<Vec<String>>, ClientError> {
-        serve(self.consumer.client());
-        let what = format_args!("the members of group {group}");
-        let groups =
-            ask(self.consumer.client(), serve, what, Deadline::after(wait), |left| self.consumer.fetch_group_list(Some(group), left))?;
+        let groups = self.look(group, wait)?;
         let found = groups.groups().iter().find(|found| found.name() == group && found.state() == "Stable");
         let members = found.map(|found| found.members().iter().map(|member| member.id().to_owned()).collect::<Vec<_>>());
         Ok(members.filter(|members| !members.is_empty()))
+    }
+
+    /// Who is in `group`, in whatever state it is: the client's name and host of each.
+    pub fn present(&self, group: &str, wait: Duration) -> Result<Vec<String>, ClientError> {
+        let groups = self.look(group, wait)?;
+        let found = groups.groups().iter().find(|found| found.name() == group);
+        let member = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/'));
+        Ok(found.map(|found| found.members().iter().map(member).collect()).unwrap_or_default())
+    }
+
+    fn look(&self, group: &str, wait: Duration) -> Result<GroupList, ClientError> {
+        serve(self.consumer.client());
+        let what = format_args!("the members of group {group}");
+        let look = |left| self.consumer.fetch_group_list(Some(group), left);
+        Ok(ask(self.consumer.client(), serve, what, Deadline::after(wait), look)?)
     }
 }

@@ -10,7 +10,7 @@ use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
 use crate::profile::condition::Condition;
-use crate::record::mapping::{Mode, Stream};
+use crate::record::mapping::Mode;
 use crate::time::Period;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct SpecError {
     pub what: String,
     /// Where it is.
     pub place: TextPosition,
+    /// Of a condition, the byte inside its text.
+    pub at: usize,
 }
 
 /// A profile's sections as written, checked as docs/rules/profiles.md#publishing says.
@@ -105,14 +107,13 @@ impl ProfileSpec {
         self.sections.iter().find(|section| section.stream == stream)
     }
 
-    /// Whether every section suits the stream of its name, where that is configured: documents of an upsert stream are a state, of which
-    /// no sample can be taken.
-    pub fn check_streams(&self, streams: &[Stream]) -> Result<(), SpecError> {
-        for section in &self.sections {
-            let is_upsert = |stream: &&Stream| stream.name.as_str() == section.stream && stream.mode == Mode::Upsert;
-            if let (Some(Sample { place, .. }), Some(stream)) = (&section.sample, streams.iter().find(is_upsert)) {
-                let what = format!("{} is an upsert stream, which holds current documents: sample is for append streams", stream.name);
-                return Err(error(*place, what));
+    /// Whether every section suits the mode of its stream, where there is one: documents of an upsert stream are a state, of which no
+    /// sample can be taken.
+    pub fn check_modes(&self, mode: impl Fn(&str) -> Option<Mode>) -> Result<(), SpecError> {
+        for Section { stream, sample, .. } in &self.sections {
+            if let (Some(sample), Some(Mode::Upsert)) = (sample, mode(stream)) {
+                let what = format!("{stream} is an upsert stream, which holds current documents: sample is for append streams");
+                return Err(error(sample.place, what));
             }
         }
         Ok(())
@@ -182,7 +183,7 @@ fn read_condition(node: &Node) -> Result<Condition, SpecError> {
     })?;
     Condition::parse(text).map_err(|wrong| {
         let character = text.char_indices().take_while(|(at, _)| *at < wrong.at).count() + 1;
-        error(node.place, format!("when, character {character}: {wrong}"))
+        SpecError { at: wrong.at, ..error(node.place, format!("when, character {character}: {wrong}")) }
     })
 }
 
@@ -353,7 +354,7 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
 }
 
 pub(super) fn error(place: TextPosition, what: impl Into<String>) -> SpecError {
-    SpecError { what: what.into(), place }
+    SpecError { what: what.into(), place, at: 0 }
 }
 
 #[cfg(test)]

@@ -73,6 +73,9 @@ mod invitations;
 // Every command in the README and in docs/ is run.
 #[cfg(feature = "io")]
 mod documented;
+// A dump becomes a new control topic.
+#[cfg(feature = "io")]
+mod restore;
 // Topics made by command, and snapshots on demand.
 #[cfg(feature = "io")]
 mod provision;

@@ -144,6 +144,11 @@ fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() 
     }
 
     guarded.operate(&["provision", "--check"]);
+    for topic in ["sharecast.shares", "share.acme.details"] {
+        guarded.cluster.admin().alter_topic(topic, &[("delete.retention.ms", Some("86400000"))]).unwrap();
+    }
+    let (set, _) = guarded.operate(&["provision"]);
+    assert_eq!(set.matches("delete.retention.ms was 86400000").count(), 2, "{set}");
     for verb in ["update", "pause", "resume"] {
         let more: &[&str] = if verb == "update" { &["--label", "Excavator 7"] } else { &[] };
         guarded.operate(&[&["share", verb, "s1", "--as", "northwind", "--wait"], more].concat());

@@ -138,6 +138,9 @@ fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
         grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
         grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly),
         grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
+        // `provision` sets how long tombstones are kept on topics that are there.
+        grant(principal, &["AlterConfigs"], "topic", std::slice::from_ref(&config.topics.shares), AclName::Exactly),
+        grant(principal, &["AlterConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
         // `revoke --wait` asks who is in the engine's group; `kafka-consumer-groups.sh --reset-offsets` sets its offsets.
         grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
         grant(principal, &["Describe"], "group", &[format!("{group}-")], AclName::Beginning),

@@ -40,6 +40,16 @@ pub fn epoch_key(group: &str, instance: &str) -> String {
     format!("{}{instance}", epoch_prefix(group))
 }
 
+/// The key of the note that says which control event changed anything last.
+pub fn changed_key(group: &str) -> String {
+    format!("changed/{group}")
+}
+
+/// Its value: the event's offset.
+pub fn changed_value(last: Offset) -> String {
+    format!(r#"{{"offset":{last}}}"#)
+}
+
 /// What of the configuration shows in an upsert document besides its projection.
 pub fn document_form(provenance: ProvenanceForm) -> &'static str {
     match provenance {
@@ -65,6 +75,8 @@ mod tests {
         assert_eq!(owed_value(&acme, Offset(8)), r#"{"tenant":"acme","from":8}"#);
         assert_eq!(epoch_prefix("g"), "epoch/g/");
         assert_eq!(epoch_key("g", "engine-1"), "epoch/g/engine-1");
+        assert_eq!(changed_key("g"), "changed/g");
+        assert_eq!(changed_value(Offset(9)), r#"{"offset":9}"#);
     }
 
     #[test]

@@ -16,10 +16,16 @@ const RESULT: &str = "@result";
 
 /// Reads a source.
 pub(super) fn read(source: &str) -> Result<Expr, InvalidCondition> {
-    scan::check(source)?;
+    let has_calls = scan::check(source)?;
     let parser = PrattParser::default().max_recursion_depth(2 * MAX_BRACKETS as u16).error_recovery_limit(0);
     let parsed = parser.parse(source).map_err(|errors| not_cel(source, errors))?;
-    Reader { element: None }.expr(&parsed)
+    let mut reader = Reader { element: None, presences: 0 };
+    let expr = reader.expr(&parsed)?;
+    // `has(has(record.a))` becomes the tree of `has(record.a)`.
+    if reader.presences != has_calls {
+        return Err(refused("has takes a member, such as has(record.a)"));
+    }
+    Ok(expr)
 }
 
 fn not_cel(source: &str, errors: cel::ParseErrors) -> InvalidCondition {
@@ -36,6 +42,8 @@ fn not_cel(source: &str, errors: cel::ParseErrors) -> InvalidCondition {
 struct Reader<'p> {
     /// The name bound by the `all` or `exists` around what is read.
     element: Option<&'p str>,
+    /// How many members were asked for by `has`.
+    presences: usize,
 }
 
 impl<'p> Reader<'p> {
@@ -44,6 +52,7 @@ impl<'p> Reader<'p> {
             Parsed::Literal(literal) => read_literal(literal),
             Parsed::Ident(name) => self.name(name),
             Parsed::Select(select) => {
+                self.presences += usize::from(select.test);
                 let (of, name) = (self.boxed(&select.operand)?, MemberOf::new(&select.field));
                 Ok(if select.test { Expr::Has(of, name) } else { Expr::Member(of, name) })
             }

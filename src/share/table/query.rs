@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use crate::id::{Epoch, Offset, ShareId, StreamSet};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
 use crate::share::hash_index::hash_of;
@@ -59,6 +60,13 @@ impl<'t> ShareView<'t> {
     /// What the code hashes to that a tenant accepts this invitation with.
     pub fn code_hash(self) -> Option<CodeHash> {
         self.share.code_hash()
+    }
+
+    /// Whether it is an invitation whose code would make partners, had no partnership of its owner ended since it was sent.
+    pub fn is_overtaken_invitation(self) -> bool {
+        let is_invited = self.table.configuration.partnerships == PartnershipNeed::Invited && self.share.code_hash().is_some();
+        let has_ended = |pair: &u32| self.table.pairs.get(*pair).ended_at.is_some_and(|ended_at| ended_at > self.share.invited_at());
+        is_invited && self.table.tenants.get(self.share.owner).pairs.iter().any(has_ended)
     }
 
     /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
@@ -202,7 +210,7 @@ impl ShareTable {
     /// What an accepted share that is not over names: its profile and its streams.
     pub(crate) fn naming(&self, id: &str) -> Option<(ProfileSlot, StreamSet)> {
         let share = &self.shares[self.find_share(id)?.0];
-        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).set))
+        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).read))
     }
 
     fn calendars(&self) -> [(&Calendar, MomentOf); 2] {
@@ -226,13 +234,7 @@ impl ShareTable {
             target_tenant: target.map(|number| self.tenants.get(number).id.as_str()),
             invitee: share.invitee().filter(|_| target.is_none()),
             target_asset: share.target_asset.as_ref().map(|id| id.as_str()).or(asset),
-            streams: self
-                .streams
-                .get(share.streams)
-                .order
-                .iter()
-                .map(|stream| self.rules.streams[stream.0 as usize].name.as_str())
-                .collect(),
+            streams: self.streams.get(share.streams).order.iter().map(|stream| self.streams.name(*stream).as_str()).collect(),
             profile: is_known.then(|| self.profiles.get(share.profile).name.as_str()),
             permission: share.permission(),
             starts: share.starts(),
