@@ -70,7 +70,11 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         }
         confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
+<<<<<<< HEAD
     write(config, acting, &Done { run: &run, plan: &plan, how, times: &times }, is_first, until)
+=======
+    write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, until)
+>>>>>>> past
 }
 
 /// What the lines come to; one that is refused stops all of them.
@@ -250,15 +254,20 @@ pub(in crate::cli) fn confirm(question: &str, is_confirmed: bool, is_answerable:
 }
 
 /// What is done.
-struct Done<'d> {
+struct BulkDone<'d> {
     run: &'d Run<'d>,
     plan: &'d BulkPlan,
     how: How,
     times: &'d [GivenTime],
 }
 
+<<<<<<< HEAD
 fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, is_first: bool, until: Until) -> Result<Exit, Failure> {
     let Done { run, plan, .. } = *done;
+=======
+fn write(config: &Config, acting: &ActorArgs, done: &BulkDone<'_>, until: Until) -> Result<Exit, Failure> {
+    let BulkDone { run, plan, .. } = *done;
+>>>>>>> past
     let again = "what was written stays, and the same command writes the others".to_owned();
     let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
     // A person may have thought about it for a while.
@@ -281,7 +290,7 @@ fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, is_first: bool, u
 
 /// What a run came to.
 struct Results<'r> {
-    done: &'r Done<'r>,
+    done: &'r BulkDone<'r>,
     /// Of the events written, in their order.
     outcomes: Vec<Delivered>,
     offsets: Vec<Offset>,
@@ -300,7 +309,7 @@ impl Results<'_> {
     }
 
     fn print_counts(&self, out: &mut impl Write) -> io::Result<()> {
-        let Done { run, plan, how, times } = *self.done;
+        let BulkDone { run, plan, how, times } = *self.done;
         let mut counts: Vec<(&str, usize)> = Vec::new();
         let failed = |outcome: &Delivered| matches!(outcome, Delivered::Applied(_)) && outcome.is_refused();
         let word = |outcome: &Delivered| match (failed(outcome), how, outcome) {
@@ -335,7 +344,7 @@ impl Results<'_> {
 
     /// A line of JSON for each line of the list, in its order.
     fn values(&self) -> impl Iterator<Item = Vec<u8>> {
-        let Done { run, plan, how, times } = *self.done;
+        let BulkDone { run, plan, how, times } = *self.done;
         let mut written = self.outcomes.iter().zip(&self.offsets);
         plan.rows.iter().filter_map(move |row| {
             let kind = run.kind.name();
