@@ -12,8 +12,10 @@ pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
 pub const STATE: &str = "sharecast.state";
 /// Compacted: what a mailer needs to know of each open invitation, by share id; a tombstone once it is closed.
 pub const INVITATIONS: &str = "sharecast.invitations";
+/// One partition, compacted: which backfills there are, and how far each has come.
+pub const BACKFILL: &str = "sharecast.backfill";
 /// Sharecast's own topics whatever the streams, besides the control topic.
-pub const OWN: [&str; 4] = [SHARES, DEAD_LETTERS, STATE, INVITATIONS];
+pub const OWN: [&str; 5] = [SHARES, DEAD_LETTERS, STATE, INVITATIONS, BACKFILL];
 
 /// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
 pub fn standing_topic(stream: &StreamName) -> String {

@@ -62,6 +62,9 @@ impl WorkerEpoch {
 pub trait StateWriter: Send {
     /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
+
+    /// Takes the fact back; returns once that is acknowledged.
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError>;
 }
 
 /// The reporter's thread.
@@ -116,7 +119,7 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
 }
 
 /// A report's value.
-fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
+pub fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
@@ -175,6 +178,10 @@ mod tests {
         struct Nowhere;
         impl StateWriter for Nowhere {
             fn put(&mut self, _: &str, _: &[u8]) -> Result<(), ProduceError> {
+                Ok(())
+            }
+
+            fn take_back(&mut self, _: &str) -> Result<(), ProduceError> {
                 Ok(())
             }
         }

@@ -136,7 +136,8 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         metrics: ControlMetrics,
         has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
-        snapshots,
+        snapshots: Some(snapshots),
+        watch: None,
         commands: asked,
         stop: Arc::clone(&stop),
     };

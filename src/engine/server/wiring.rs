@@ -38,7 +38,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// For readers of the control topic: they fold more slowly than librdkafka fetches, and what it holds ready for them is
 /// memory for nothing. What the configuration says stays.
-pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
+pub(in crate::engine) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
     let mut kafka = kafka.clone();
     for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "16384")] {
         kafka.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
@@ -49,7 +49,7 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
 pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
+pub(in crate::engine) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
@@ -220,19 +220,17 @@ impl ReopeningWriter {
 }
 
 /// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
-pub(super) struct ReopeningState {
+pub(in crate::engine) struct ReopeningState {
     settings: KafkaSettings,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningState {
-    pub(super) fn new(settings: &KafkaSettings) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings) -> Self {
         Self { settings: settings.clone(), writer: None }
     }
-}
 
-impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
-    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+    fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
@@ -241,12 +239,22 @@ impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
                 self.writer.insert(made)
             }
         };
-        writer.append_record(Some(key.as_bytes()), Some(value), &[]).map(drop).map_err(|error| {
+        writer.append_record(Some(key.as_bytes()), value, &[]).map(drop).map_err(|error| {
             if matches!(error, crate::kafka::WriteError::Fatal(_)) {
                 self.writer = None;
             }
             ProduceError::Abort(error.to_string())
         })
+    }
+}
+
+impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+        self.append(key, Some(value))
+    }
+
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError> {
+        self.append(key, None)
     }
 }
 

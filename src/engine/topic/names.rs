@@ -3,7 +3,7 @@
 use crate::config::OutputTemplate;
 use crate::id::{StreamName, TenantId};
 use crate::topic::status_topic;
-pub use crate::topic::{DEAD_LETTERS, INVITATIONS, SHARES, STATE, standing_topic};
+pub use crate::topic::{BACKFILL, DEAD_LETTERS, INVITATIONS, SHARES, STATE, standing_topic};
 
 /// The names of all output topics of one configuration.
 #[derive(Debug, Clone)]

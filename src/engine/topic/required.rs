@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::names::{SHARES, STATE, TopicNames, standing_topic};
+use crate::engine::topic::names::{BACKFILL, SHARES, STATE, TopicNames, standing_topic};
 use crate::engine::topic::spec::TopicSpecs;
 use crate::id::TenantId;
 use crate::kafka::{TopicShape, TopicSpec};
@@ -61,7 +61,7 @@ pub type InputPartitions<'a> = &'a dyn Fn(&str) -> Option<i32>;
 pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions<'_>) -> Vec<Need> {
     let specs = TopicSpecs::of(config);
     let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
-    let is_fixed = |name: &str| [SHARES, STATE].contains(&name);
+    let is_fixed = |name: &str| [SHARES, STATE, BACKFILL].contains(&name);
     let own = specs.own().into_iter().map(|spec| Need { partitions_are_fixed: is_fixed(&spec.name), spec });
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
     let standing = upserts.filter_map(|stream| Some(specs.standing(&standing_topic(&stream.name), partitions_of(&stream.topic)?)));

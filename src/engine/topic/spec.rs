@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 
 use crate::config::{Config, OutputConfig};
 use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, STATE};
+use crate::engine::topic::names::{BACKFILL, DEAD_LETTERS, INVITATIONS, SHARES, STATE};
 use crate::kafka::TopicSpec;
 
 /// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
 const DEAD_LETTER_BYTES: usize = 16 << 20;
+
+/// A backfill's checkpoint has some hundred bytes for each tenant that got something.
+const CHECKPOINT_BYTES: usize = 16 << 20;
 
 /// The specifications of one configuration's topics.
 #[derive(Debug, Clone)]
@@ -29,18 +32,26 @@ impl TopicSpecs {
     }
 
     /// The topics that are sharecast's own whatever the streams; not the control topic.
-    pub fn own(&self) -> [TopicSpec; 4] {
+    pub fn own(&self) -> [TopicSpec; 5] {
         [
             self.spec(SHARES, 1, compacted()),
             self.spec(DEAD_LETTERS, 1, dead_letters()),
             self.spec(STATE, 1, compacted()),
             self.spec(INVITATIONS, 1, compacted()),
+            self.backfill(),
         ]
     }
 
     /// The mailer's topic.
     pub fn invitations(&self) -> TopicSpec {
         self.spec(INVITATIONS, 1, compacted())
+    }
+
+    /// Where backfills note how far they have come.
+    pub fn backfill(&self) -> TopicSpec {
+        // What a partition's records came to is listed by tenant there.
+        let config = compacted().into_iter().chain([("max.message.bytes".to_owned(), CHECKPOINT_BYTES.to_string())]).collect();
+        self.spec(BACKFILL, 1, config)
     }
 
     /// What is stored in an upsert stream's outputs, written to the number of the input's partition: as many as the input has.

@@ -186,7 +186,8 @@ impl Instance {
             metrics: ControlMetrics,
             has_mask_secret: true,
             topics: None,
-            snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1)),
+            snapshots: Some(SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1))),
+            watch: None,
             commands: self.asked.lock().unwrap_or_else(PoisonError::into_inner).take().expect("the only fold"),
             stop: Arc::default(),
         };
