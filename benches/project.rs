@@ -42,7 +42,7 @@ fn profile(section: &str) -> Profile {
 
 fn project(projector: &mut Projector, profile: &Profile, target: &str, out: &mut Vec<u8>) {
     let parties = Parties { owner: "northwind", target, target_asset: "EX-2201" };
-    let provenance = Provenance { share: "01JD8Z6TJ4V5", revision: 3, epoch: Epoch(1_234_567), permission: None };
+    let provenance = Provenance { share: "01JD8Z6TJ4V5", revision: 3, epoch: Epoch(1_234_567), permission: None, backfill: None };
     let section = profile.section(StreamIndex(0)).expect("a section");
     projector.project(RECORD.as_bytes(), section, &parties, Some(&provenance), out);
 }

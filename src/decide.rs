@@ -111,7 +111,9 @@ impl Decider {
         let now = release::decision_time(clock, graph);
         let outer = decode::outer_identity(stream, record.key, record.headers).map_err(Stopped::Unreadable)?;
         if let Some(identity) = outer.complete()
-            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, decisions)
+            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |reason, count| {
+                decisions.suppressed(reason, count)
+            })
         {
             return Ok(());
         }
@@ -122,7 +124,7 @@ impl Decider {
         let limit = now.after(self.rules.read.max_future);
         let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
-        count_quiet(shares, stream.index, decisions);
+        count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
             match release::release(grant, graph, stream.index, t, now, self.rules.late_grace) {
                 Err(reason) => decisions.suppressed(reason, 1),
@@ -145,7 +147,8 @@ impl Decider {
 /// What `_share` says of a grant, if it is in the value at all.
 pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
     let permission = shown_permission(grant, rules);
-    rules.shows_provenance.then(|| Provenance { share: grant.share.as_str(), revision: grant.revision, epoch, permission })
+    let share = grant.share.as_str();
+    rules.shows_provenance.then(|| Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
 }
 
 /// The permission as provenance shows it; none where it does not.
@@ -161,32 +164,32 @@ pub fn add_compared(grant: &Grant, rules: &ReleaseRules, compared: &mut Vec<u8>)
 
 /// Whether a share that counts names the stream (docs/rules/records.md#unshared-values-are-not-read). If none does, the value is not
 /// looked at, and why is counted here: a share that does not count fails rule 1 or comes too late, whatever the event time is.
-fn is_worth_reading<D: Decisions>(
+pub(crate) fn is_worth_reading(
     stream: StreamIndex,
     identity: Identity<'_>,
     graph: &ShareGraph,
     now: TimestampNs,
     late_grace: Period,
-    decisions: &mut D,
+    suppress: &mut impl FnMut(Suppressed, u32),
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
     let naming = || shares.grants.iter().filter(|grant| grant.streams.contains(stream));
     if naming().any(|grant| release::counts(grant, now, late_grace)) {
         return true;
     }
-    count_quiet(shares, stream, decisions);
+    count_quiet(shares, stream, suppress);
     for grant in naming() {
         let is_paused = grant.state == crate::share::graph::GrantState::Paused || grant.is_suspended;
-        decisions.suppressed(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
+        suppress(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
     }
     false
 }
 
-fn count_quiet<D: Decisions>(shares: &AssetShares, stream: StreamIndex, decisions: &mut D) {
+pub(crate) fn count_quiet(shares: &AssetShares, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
     for quiet in shares.quiet.iter().filter(|quiet| quiet.stream == stream) {
         for (reason, count) in [(Suppressed::Pending, quiet.pending), (Suppressed::Ended, quiet.ended)] {
             if count > 0 {
-                decisions.suppressed(reason, count);
+                suppress(reason, count);
             }
         }
     }

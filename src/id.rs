@@ -89,6 +89,13 @@ text_id!(
     is_name
 );
 text_id!(
+    /// A backfill job: `[A-Za-z0-9._:-]{1,128}`.
+    JobName,
+    "job name",
+    "1 to 128 of A-Z a-z 0-9 . _ : -",
+    is_name
+);
+text_id!(
     /// A stream: `[a-z][a-z0-9-]{0,31}`.
     StreamName,
     "stream name",

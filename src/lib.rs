@@ -19,6 +19,7 @@ pub mod sink_state;
 pub mod replay;
 pub mod transport;
 pub mod config;
+pub mod backfill;
 
 #[cfg(feature = "io")]
 pub mod clock;

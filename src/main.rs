@@ -22,6 +22,8 @@ fn main() -> ExitCode {
         Command::Check(args) => cli::check::run(files, &args),
         Command::Replay(args) => cli::replay::run(files, &args),
         #[cfg(feature = "io")]
+        Command::Backfill(args) => cli::backfill::run(files, &args),
+        #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),
         #[cfg(feature = "io")]
         Command::Run => cli::run::run(files),

@@ -92,6 +92,10 @@ const GLOBAL: [(&str, &[&str]); 5] = [
 /// Refuses a line that gives one of them two values.
 pub fn refuse_twice(args: &[OsString]) -> Result<(), String> {
     let words: Vec<String> = args.iter().map_while(|arg| arg.to_str().filter(|word| *word != "--").map(str::to_owned)).collect();
+    // There `--output` says where records go, and `-o` how the result is printed; clap refuses each of them twice.
+    if subcommand(&words) == Some("backfill") {
+        return Ok(());
+    }
     for (name, spellings) in GLOBAL {
         let mut values = words.iter().enumerate().filter_map(|(at, word)| value_of(word, words.get(at + 1), spellings));
         if let Some(first) = values.next()
@@ -101,6 +105,19 @@ pub fn refuse_twice(args: &[OsString]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The first word that is no option and no value of one that may stand before the subcommand.
+fn subcommand(words: &[String]) -> Option<&str> {
+    let mut rest = words.iter().skip(1);
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "-c" | "--config" => drop(rest.next()),
+            option if option.starts_with('-') => {}
+            name => return Some(name),
+        }
+    }
+    None
 }
 
 /// Every value that the line gives an option which may stand before and after the subcommand, and be repeated. clap takes those of one
@@ -182,6 +199,7 @@ mod tests {
             "sharecast share list --asset --as",
             "sharecast share list --asset a --asset b -o json",
             "sharecast share --as a revoke -- --as b",
+            "sharecast -c a backfill --output dir:b -o json",
         ] {
             assert_eq!(refused(line), None, "{line}");
         }

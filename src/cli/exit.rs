@@ -7,7 +7,7 @@ use crate::kafka::{AdminError, ClientError};
 #[cfg(feature = "io")]
 use crate::transport::ConsumeError;
 
-/// An exit code. A signal's (130, 143) is the shell's to give.
+/// An exit code. Where a signal is not caught, its code is the shell's to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -25,6 +25,12 @@ pub enum Exit {
     Unavailable = 69,
     /// The configuration is wrong.
     Configuration = 78,
+    /// SIGHUP ended it.
+    HungUp = 129,
+    /// SIGINT ended it.
+    Interrupted = 130,
+    /// SIGTERM ended it.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -3,6 +3,8 @@
 pub mod argument;
 pub mod check;
 #[cfg(feature = "io")]
+pub mod backfill;
+#[cfg(feature = "io")]
 pub mod demo;
 pub mod exit;
 pub mod logging;
@@ -54,6 +56,9 @@ pub enum Command {
     Check(check::Args),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
+    /// Give old records to those who may see them today, from the stream's topic or from files
+    #[cfg(feature = "io")]
+    Backfill(backfill::args::BackfillArgs),
     /// See it work: a story on a cluster inside this process, with nothing to install
     #[cfg(feature = "io")]
     Demo(demo::Args),

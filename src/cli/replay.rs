@@ -34,7 +34,7 @@ pub struct Args {
     until: Option<TimestampNs>,
 }
 
-fn read_input(text: &str) -> Result<(String, PathBuf), String> {
+pub(in crate::cli) fn read_input(text: &str) -> Result<(String, PathBuf), String> {
     let (stream, file) = text.split_once('=').ok_or("write STREAM=FILE")?;
     Ok((stream.to_owned(), PathBuf::from(file)))
 }
@@ -56,12 +56,12 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     let inputs: Vec<_> = read_inputs.iter().map(|(stream, file, bytes)| Input { stream: *stream, file, bytes }).collect();
     let inputs_and_control: Vec<&Path> = args.inputs.iter().map(|(_, file)| &**file).chain([&*args.control]).collect();
     make_room(&args.out, args.force, &inputs_and_control)?;
-    let mut folder = Folder { path: &args.out, begun: HashSet::new() };
+    let mut folder = Folder::new(&args.out);
     let ended = replay(&settings, control, &inputs, args.until, &mut |topic, lines| folder.append(topic, lines)).map_err(|e| match e {
         ReplayError::BadLine(bad) => Failure::new(Exit::BadData, bad),
         ReplayError::Output(e) => Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())),
     })?;
-    fs::create_dir_all(&args.out).map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())))?;
+    folder.make().map_err(|e| Failure::new(Exit::Usage, format!("{}: {e}", args.out.display())))?;
     if let Some(offset) = ended.waits_for {
         tell!(
             "warning: control offset {offset} could not be understood and was never skipped: {} records were never decided",
@@ -89,7 +89,7 @@ impl From<&Config> for Settings {
 
 /// Refuses a directory that holds anything, or takes the topics of an earlier run out of it: none of them may be taken for this
 /// run's. What is read is never removed.
-fn make_room(out: &Path, is_forced: bool, read: &[&Path]) -> Result<(), Failure> {
+pub(in crate::cli) fn make_room(out: &Path, is_forced: bool, read: &[&Path]) -> Result<(), Failure> {
     let wrong = |path: &Path, what: &dyn Display| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let entries = match fs::read_dir(out) {
         Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(|e| wrong(out, &e))?,
@@ -105,21 +105,43 @@ fn make_room(out: &Path, is_forced: bool, read: &[&Path]) -> Result<(), Failure>
     let read: Vec<PathBuf> = read.iter().filter_map(|file| fs::canonicalize(file).ok()).collect();
     let old: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).filter(|path| path.extension().is_some_and(|e| e == "ndjson")).collect();
     if let Some(file) = old.iter().find(|path| fs::canonicalize(path).is_ok_and(|path| read.contains(&path))) {
-        return Err(wrong(file, &"--force would remove this file, which is read; name another directory by --out"));
+        return Err(wrong(file, &"--force would remove this file, which is read; name another directory"));
     }
     old.iter().try_for_each(|path| fs::remove_file(path).map_err(|e| wrong(path, &e)))
 }
 
-/// The directory of a replay's output.
-struct Folder<'a> {
+/// The directory of a run's output.
+pub(in crate::cli) struct Folder<'a> {
     path: &'a Path,
     begun: HashSet<String>,
+    /// Whether this run made it.
+    is_made: bool,
 }
 
-impl Folder<'_> {
-    fn append(&mut self, topic: &str, lines: &[u8]) -> io::Result<()> {
+impl<'a> Folder<'a> {
+    /// Of a directory that there is room in (`make_room`).
+    pub(in crate::cli) fn new(path: &'a Path) -> Self {
+        Self { path, begun: HashSet::new(), is_made: false }
+    }
+
+    /// Makes the directory if it is not there.
+    pub(in crate::cli) fn make(&mut self) -> io::Result<()> {
+        self.is_made |= !self.path.exists();
+        fs::create_dir_all(self.path)
+    }
+
+    /// Takes away what this run has written, the directory too if it made it.
+    pub(in crate::cli) fn discard(self) -> io::Result<()> {
+        for topic in &self.begun {
+            fs::remove_file(self.path.join(format!("{topic}.ndjson")))?;
+        }
+        if self.is_made { fs::remove_dir(self.path) } else { Ok(()) }
+    }
+
+    /// Appends whole lines to a topic's file.
+    pub(in crate::cli) fn append(&mut self, topic: &str, lines: &[u8]) -> io::Result<()> {
         if self.begun.is_empty() {
-            fs::create_dir_all(self.path)?;
+            self.make()?;
         }
         let path = self.path.join(format!("{topic}.ndjson"));
         let mut file =

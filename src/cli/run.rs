@@ -43,6 +43,15 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
 pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
+    on_signal(move |_| {
+        tracing::info!("stopping: the batch in hand is finished first; a second signal aborts");
+        raised.store(true, Ordering::Relaxed);
+    })?;
+    Ok(stop)
+}
+
+/// Calls `first` at the first SIGTERM, SIGINT or SIGHUP, as `stop_on_signal`, with how to exit then.
+pub(in crate::cli) fn on_signal(first: impl Fn(Exit) + Send + 'static) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be caught: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     let ignores_hangup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()));
@@ -50,6 +59,7 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
         runtime.block_on(async move {
             let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
             let mut hangup = if ignores_hangup { None } else { signal(SignalKind::hangup()).ok() };
+            let mut is_first = true;
             loop {
                 let hung_up = async {
                     match &mut hangup {
@@ -57,15 +67,19 @@ pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
                         None => std::future::pending().await,
                     }
                 };
-                let code = tokio::select! { _ = terminate.recv() => 143, _ = interrupt.recv() => 130, _ = hung_up => 129 };
-                if raised.swap(true, Ordering::Relaxed) {
-                    std::process::exit(code);
+                let exit = tokio::select! {
+                    _ = terminate.recv() => Exit::Terminated,
+                    _ = interrupt.recv() => Exit::Interrupted,
+                    _ = hung_up => Exit::HungUp,
+                };
+                if !std::mem::take(&mut is_first) {
+                    std::process::exit(i32::from(exit as u8));
                 }
-                tracing::info!("stopping: the batch in hand is finished first; a second signal aborts");
+                first(exit);
             }
         });
     });
-    thread.map(|_| stop).map_err(failed)
+    thread.map(drop).map_err(failed)
 }
 
 /// Whether a process with this `/proc/self/status` ignores the signal.

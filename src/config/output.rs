@@ -1,6 +1,7 @@
 //! Where outputs go and how their topics are made (docs/rules/outputs.md#tenants-topics).
 
 use crate::id::{StreamName, TenantId};
+use crate::record::mapping::Stream;
 use crate::time::Period;
 use crate::topic;
 
@@ -116,6 +117,20 @@ impl OutputTemplate {
         let template = Self { parts: parts.into_iter().map(|(part, _)| part).collect() };
         if template.longest(streams) > topic::MAX_LENGTH {
             return fault("`output.topic` can make names of more than 249 characters, which Kafka does not take");
+        }
+        Ok(template)
+    }
+
+    /// Reads the template of a backfill of one stream. It may lead neither into an input nor into a status topic.
+    pub fn for_job(text: &str, stream: &Stream, streams: &[Stream]) -> Result<Self, String> {
+        let template =
+            Self::parse(text, std::slice::from_ref(&stream.name)).map_err(|error| error.what.replace("`output.topic`", "the template"))?;
+        let name = stream.name.as_str();
+        if let Some(input) = streams.iter().find(|other| template.can_be(name, &other.topic)) {
+            return Err(format!("some tenant's topic would be `{}`, which is read", input.topic));
+        }
+        if template.is_status_topic(name) || template.can_be_status_topic(name) {
+            return Err("some tenant's topic would be a status topic, `share.<tenant>.shares`".to_owned());
         }
         Ok(template)
     }

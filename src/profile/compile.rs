@@ -1,7 +1,7 @@
 //! A profile's sections compiled for the configured streams.
 
 use super::action::Action;
-use super::spec::{ProfileSpec, Section};
+use super::spec::{ProfileSpec, Section, Transform};
 use super::trie::{RuleTrie, Rules, TrieBuilder};
 use crate::id::StreamIndex;
 use crate::json::path::Path;
@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Profile {
     /// By stream index.
     sections: Vec<Option<Projection>>,
+    /// As the table counts publications that changed something (`ShareTable::profiles`); 1 of the built-in one.
+    revision: u32,
 }
 
 /// One section, compiled together with its stream's mapping.
@@ -25,8 +27,12 @@ pub struct Projection {
     pub(super) trie: RuleTrie,
     /// Of the name `_share`.
     pub(super) share_hash: u32,
-    /// The section's transforms in their order (docs/rules/profiles.md#the-order-of-transforms).
+    /// The section's transforms in their order (docs/rules/profiles.md#the-order-of-transforms); first those of the section that
+    /// restricts it.
     pub(super) actions: Vec<Action>,
+    /// Of `actions`, each of the section's own with each equal one of the section that restricts it: the later of the two does nothing
+    /// to a member that has both. None but in `restricted`.
+    repeats: Vec<(u32, u32)>,
     /// The mapping's event time, if a `truncate` may hit it.
     pub(super) time: Option<Path>,
     /// The section's `truncate` entries in their order (docs/rules/profiles.md#truncate).
@@ -37,6 +43,8 @@ pub struct Projection {
 #[derive(Debug)]
 pub(super) struct Truncate {
     pub(super) step: Period,
+    /// It does nothing where one of the other section with the same step hits (`Projection::restricted`).
+    pub(super) is_later: bool,
     /// One of its paths is the mapping's: it hits every record.
     pub(super) always: bool,
     /// Otherwise its paths are tried on each record.
@@ -49,6 +57,17 @@ impl Profile {
     /// Compiles the sections that configured streams have.
     pub fn compile(spec: &ProfileSpec, streams: &[Stream]) -> Self {
         Self::of(streams, |stream| Some(Projection::compile(spec.section(stream.name.as_str())?, &stream.mapping)))
+    }
+
+    /// The same as this revision of its table's.
+    #[must_use]
+    pub(crate) fn at_revision(self, revision: u32) -> Self {
+        Self { revision, ..self }
+    }
+
+    /// Which of the publications under its name it is. Two tables that folded one log agree on it.
+    pub fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// The built-in profile `all`: every stream, `include: [$]`.
@@ -69,35 +88,86 @@ impl Profile {
             sections.resize_with(sections.len().max(index + 1), || None);
             sections[index] = projection(stream);
         }
-        Self { sections }
+        Self { sections, revision: 1 }
     }
 }
 
 impl Projection {
     fn compile(section: &Section, mapping: &Mapping) -> Self {
-        let mut trie = TrieBuilder::new();
+        Self::of_sections(section, None, mapping)
+    }
+
+    /// Shows what both sections show: a member leaves if both select it, each by its own rules. What `earlier` does to a member is done
+    /// first, but for its renames, then what `section` does besides (docs/rules/backfill.md#two-projections).
+    pub fn restricted(section: &Section, earlier: &Section, mapping: &Mapping) -> Self {
+        Self::of_sections(section, Some(earlier), mapping)
+    }
+
+    fn of_sections(section: &Section, earlier: Option<&Section>, mapping: &Mapping) -> Self {
+        let (mut trie, everything) = (TrieBuilder::new(), Path::root());
         for (paths, rule) in [(&section.include, Rules::INCLUDE), (&section.exclude, Rules::EXCLUDE)] {
-            for placed in paths {
-                trie.add(&placed.path, rule, None);
+            paths.iter().for_each(|placed| trie.add(&placed.path, rule, None));
+        }
+        match earlier {
+            None => trie.add(&everything, Rules::ALSO_INCLUDE, None),
+            Some(earlier) => {
+                for (paths, rule) in [(&earlier.include, Rules::ALSO_INCLUDE), (&earlier.exclude, Rules::ALSO_EXCLUDE)] {
+                    paths.iter().for_each(|placed| trie.add(&placed.path, rule, None));
+                }
             }
         }
-        for (index, transform) in section.transforms.iter().enumerate() {
+        let is_kept = |transform: &&Transform| transform.action.disclosure().new_name.is_none();
+        let before: Vec<&Transform> = earlier.into_iter().flat_map(|earlier| earlier.transforms.iter().filter(is_kept)).collect();
+        for (index, transform) in before.iter().copied().chain(&section.transforms).enumerate() {
             let renames = transform.action.disclosure().new_name.is_some();
             for placed in &transform.paths {
                 trie.add(&placed.path, Rules::TRANSFORM, Some((index as u32, renames)));
             }
         }
         add_mapping(&mut trie, mapping);
-        let truncates = truncates(section, mapping);
+        let mut truncates = truncates(before.iter().copied(), false, mapping);
+        truncates.extend(self::truncates(section.transforms.iter(), true, mapping));
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             trie: trie.finish(),
             share_hash: hash_name("_share"),
-            actions: section.transforms.iter().map(|transform| transform.action.clone()).collect(),
+            actions: before.iter().copied().chain(&section.transforms).map(|transform| transform.action.clone()).collect(),
+            repeats: repeats(&before, &section.transforms),
             time: mapping.time.clone().filter(|_| truncates.iter().any(|truncate| !truncate.always)),
             truncates,
         }
     }
+
+    /// Takes those transforms of a member out, from `first` on, that an earlier section has done to it already.
+    #[inline(always)]
+    pub(super) fn drop_repeats(&self, transforms: &mut Vec<u32>, first: usize) {
+        if !self.repeats.is_empty() {
+            self.drop_repeats_of(transforms, first);
+        }
+    }
+
+    #[cold]
+    fn drop_repeats_of(&self, transforms: &mut Vec<u32>, first: usize) {
+        let mut kept = first;
+        for at in first..transforms.len() {
+            let of_both = |(later, earlier): &(u32, u32)| *later == transforms[at] && transforms[first..kept].contains(earlier);
+            if !self.repeats.iter().any(of_both) {
+                transforms[kept] = transforms[at];
+                kept += 1;
+            }
+        }
+        transforms.truncate(kept);
+    }
+}
+
+/// Each transform of `later` with each of `earlier` that does the same, by their places in both lists one after the other.
+fn repeats(earlier: &[&Transform], later: &[Transform]) -> Vec<(u32, u32)> {
+    let mut repeats = Vec::new();
+    for (at, transform) in later.iter().enumerate() {
+        let equal = earlier.iter().enumerate().filter(|(_, other)| other.action == transform.action);
+        repeats.extend(equal.map(|(other, _)| ((earlier.len() + at) as u32, other as u32)));
+    }
+    repeats
 }
 
 fn add_mapping<'a>(trie: &mut TrieBuilder<'a>, mapping: &'a Mapping) {
@@ -116,14 +186,14 @@ fn add_mapping<'a>(trie: &mut TrieBuilder<'a>, mapping: &'a Mapping) {
     }
 }
 
-fn truncates(section: &Section, mapping: &Mapping) -> Vec<Truncate> {
+fn truncates<'t>(transforms: impl Iterator<Item = &'t Transform>, is_later: bool, mapping: &Mapping) -> Vec<Truncate> {
     let Some(time) = &mapping.time else { return Vec::new() };
-    let truncate = |transform: &super::spec::Transform| {
+    let truncate = |transform: &Transform| {
         let step = transform.action.disclosure().floors_timestamp?;
         let always = transform.paths.iter().any(|placed| placed.path == *time);
         let could_hit = |path: &Path| !always && path.segments.len() == time.segments.len();
         let paths = transform.paths.iter().map(|placed| &placed.path).filter(|path| could_hit(path)).cloned().collect();
-        Some(Truncate { step, always, paths })
+        Some(Truncate { step, is_later, always, paths })
     };
-    section.transforms.iter().filter_map(truncate).filter(|truncate| truncate.always || !truncate.paths.is_empty()).collect()
+    transforms.filter_map(truncate).filter(|truncate| truncate.always || !truncate.paths.is_empty()).collect()
 }

@@ -24,4 +24,6 @@ pub struct Provenance<'a> {
     pub epoch: Epoch,
     /// What the target may do, where that is shown (`provenance_permission`): a word without anything to escape.
     pub permission: Option<&'a str>,
+    /// The backfill that releases it; none in live flow. A name without anything to escape.
+    pub backfill: Option<&'a str>,
 }

@@ -102,10 +102,13 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
         Some(Selected::One(node)) => Some(node),
         _ => None,
     };
+    let mut earlier = 0;
     for truncate in &projection.truncates {
         let hits = |path: &crate::json::path::Path| time.is_some_and(|time| path.selects(text, tape, time));
-        if truncate.always || truncate.paths.iter().any(hits) {
+        let is_repeat = truncate.is_later && steps[..earlier].contains(&truncate.step);
+        if !is_repeat && (truncate.always || truncate.paths.iter().any(hits)) {
             steps.push(truncate.step);
+            earlier += usize::from(!truncate.is_later);
         }
     }
 }

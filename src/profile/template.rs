@@ -143,7 +143,7 @@ impl Template {
             write_string(if slot.is_asset { parties.target_asset } else { parties.target }, out);
         }
         out.extend_from_slice(&self.bytes[written..]);
-        if let Some(Provenance { share, revision, epoch, permission }) = provenance {
+        if let Some(Provenance { share, revision, epoch, permission, backfill }) = provenance {
             let is_empty = self.bytes.len() == 1;
             out.extend_from_slice(if is_empty { b"\"_share\":{\"id\":" } else { b",\"_share\":{\"id\":" });
             write_string(share, out);
@@ -154,6 +154,11 @@ impl Template {
             if let Some(permission) = permission {
                 out.extend_from_slice(b",\"permission\":\"");
                 out.extend_from_slice(permission.as_bytes());
+                out.push(b'"');
+            }
+            if let Some(job) = backfill {
+                out.extend_from_slice(b",\"backfill\":\"");
+                out.extend_from_slice(job.as_bytes());
                 out.push(b'"');
             }
             out.push(b'}');

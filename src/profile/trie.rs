@@ -9,7 +9,7 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// What paths that end at a value make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Rules(u8);
+pub(super) struct Rules(u16);
 
 impl Rules {
     pub(super) const NONE: Self = Self(0);
@@ -28,8 +28,14 @@ impl Rules {
     pub(super) const TRANSFORM: Self = Self(128);
     /// Written whatever is selected (docs/rules/profiles.md#identity-members).
     pub(super) const ALWAYS: Self = Self(4 | 8 | 64);
+    /// An include of the section that restricts this one (`Projection::restricted`); of a section by itself, the whole record.
+    pub(super) const ALSO_INCLUDE: Self = Self(256);
+    /// An exclude of the section that restricts this one.
+    pub(super) const ALSO_EXCLUDE: Self = Self(512);
     /// Rules that say no more than whether a value is selected.
-    pub(super) const PLAIN: Self = Self(1 | 2 | 64);
+    pub(super) const PLAIN: Self = Self(1 | 2 | 64 | 256 | 512);
+    /// Rules that select.
+    pub(super) const INCLUDES: Self = Self(1 | 256);
     /// Members that get one of the target's ids.
     pub(super) const IDENTITY: Self = Self(4 | 8 | 16 | 32);
     /// Those of them that get the asset's.
@@ -37,6 +43,12 @@ impl Rules {
 
     pub(super) fn meet(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// The bits of the four rules that select or take back, next to each other: include, exclude, and those of the other section.
+    #[inline(always)]
+    pub(super) fn selecting_bits(self) -> u8 {
+        (self.0 & 3) as u8 | (self.0 >> 6 & 12) as u8
     }
 
     /// Whether there is no rule but these.

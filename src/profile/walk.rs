@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
     /// Writes a container that no action replaces.
     fn container(&mut self, node: NodeIndex, plan: &Plan) -> bool {
         let is_selected = plan.selection.is_selected();
-        if is_selected && plan.below.are_only(Rules::INCLUDE) {
+        if is_selected && plan.below.are_only(Rules::INCLUDES) {
             self.copy_value(node);
             return true;
         }

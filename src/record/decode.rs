@@ -179,14 +179,29 @@ pub fn event_time(
     limit: TimestampNs,
     buffer: &mut String,
 ) -> Result<TimestampNs, Refusal> {
-    let t = match &stream.mapping.time {
-        None => timestamp.moment(),
-        Some(path) => mapped_time(path, text, tape, buffer)?,
-    };
-    if t > limit {
-        return Err(Refusal::new(DeadLetterReason::FutureTime, "the event time is further ahead than max_future"));
-    }
+    let t = any_event_time(stream, text, tape, timestamp, buffer)?;
+    not_after(t, limit)?;
     Ok(t)
+}
+
+/// The event time, however far ahead it is.
+pub fn any_event_time(
+    stream: &Stream,
+    text: &[u8],
+    tape: &Tape,
+    timestamp: TimestampMs,
+    buffer: &mut String,
+) -> Result<TimestampNs, Refusal> {
+    match &stream.mapping.time {
+        None => Ok(timestamp.moment()),
+        Some(path) => mapped_time(path, text, tape, buffer),
+    }
+}
+
+/// Refuses an event time that is later than `limit`.
+pub fn not_after(t: TimestampNs, limit: TimestampNs) -> Result<(), Refusal> {
+    let refusal = || Refusal::new(DeadLetterReason::FutureTime, "the event time is further ahead than max_future");
+    if t > limit { Err(refusal()) } else { Ok(()) }
 }
 
 /// The event time at the mapped path (docs/rules/records.md#event-time), wherever it lies.

@@ -12,27 +12,38 @@ use crate::time::TimestampMs;
 
 /// One control record.
 #[derive(Debug)]
-pub(super) struct ReplayControlLine<'l> {
+pub(crate) struct ReplayControlLine<'l> {
     /// Its offset.
-    pub(super) offset: Offset,
+    pub(crate) offset: Offset,
     /// Its control time.
-    pub(super) time: TimestampMs,
+    pub(crate) time: TimestampMs,
     /// What it is.
-    pub(super) record: Result<Envelope, Unreadable>,
+    pub(crate) record: Result<Envelope, Unreadable>,
     /// The value that a dead letter of it has: the line, or what a dump found in place of an event.
-    pub(super) value: Cow<'l, [u8]>,
+    pub(crate) value: Cow<'l, [u8]>,
+}
+
+/// Reads the lines of a control file, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct ControlReader {
+    scanner: Scanner,
+    last: Option<(Offset, TimestampMs)>,
+}
+
+impl ControlReader {
+    /// The next line.
+    pub(crate) fn line<'l>(&mut self, line: &'l [u8]) -> Result<ReplayControlLine<'l>, Wrong> {
+        let read = read_line(line, self.last, &mut self.scanner)?;
+        self.last = Some((read.offset, read.time));
+        Ok(read)
+    }
 }
 
 /// Reads the whole file.
 pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
-    let mut scanner = Scanner::default();
-    let mut read: Vec<ReplayControlLine<'l>> = Vec::new();
-    for (number, line) in lines(bytes).enumerate() {
-        let last = read.last().map(|line| (line.offset, line.time));
-        let line = read_line(line, last, &mut scanner).map_err(|what| BadLine { file: file.to_owned(), line: number + 1, what })?;
-        read.push(line);
-    }
-    Ok(read)
+    let mut reader = ControlReader::default();
+    let bad = |number, what| BadLine { file: file.to_owned(), line: number + 1, what };
+    lines(bytes).enumerate().map(|(number, line)| reader.line(line).map_err(|what| bad(number, what))).collect()
 }
 
 fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {

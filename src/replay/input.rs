@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::line::{LineHeaders, WrittenLine, lines, read_input};
+use super::line::{LineHeaders, WrittenLine, Wrong, lines, read_input};
 use super::scan::Scanner;
 use super::{BadLine, Input};
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
@@ -12,34 +12,55 @@ use crate::time::TimestampMs;
 
 /// One input record.
 #[derive(Debug)]
-pub(super) struct InputLine<'l> {
+pub(crate) struct InputLine<'l> {
     /// When the engine sees it.
-    pub(super) at: TimestampMs,
+    pub(crate) at: TimestampMs,
     /// Its Kafka timestamp.
-    pub(super) timestamp: TimestampMs,
+    pub(crate) timestamp: TimestampMs,
     /// Its key.
-    pub(super) key: Option<Cow<'l, str>>,
+    pub(crate) key: Option<Cow<'l, str>>,
     /// Its headers, repeats included.
-    pub(super) headers: LineHeaders<'l>,
+    pub(crate) headers: LineHeaders<'l>,
     /// Its value; `None` is a null value.
-    pub(super) value: Option<Cow<'l, [u8]>>,
+    pub(crate) value: Option<Cow<'l, [u8]>>,
 }
 
-/// Reads a whole file.
+/// Reads the lines of one file, one after the other.
+#[derive(Debug)]
+pub(crate) struct InputReader<'s> {
+    stream: &'s Stream,
+    scanner: Scanner,
+    tape: Tape,
+    /// `at` of the line before.
+    before: Option<TimestampMs>,
+}
+
+impl<'s> InputReader<'s> {
+    pub(crate) fn new(stream: &'s Stream) -> Self {
+        Self { stream, scanner: Scanner::default(), tape: Tape::default(), before: None }
+    }
+
+    /// The next line, its defaults applied, whether or not its `at` goes back.
+    pub(crate) fn line<'l>(&mut self, line: &'l [u8]) -> Result<InputLine<'l>, Wrong> {
+        let written = read_input(line, &mut self.scanner)?;
+        let at = at(&written, self.stream, &mut self.tape).or(self.before).unwrap_or_default();
+        self.before = Some(at);
+        let WrittenLine { timestamp, key, headers, value, .. } = written;
+        Ok(InputLine { at, timestamp: timestamp.unwrap_or(at), key, headers, value })
+    }
+}
+
+/// Reads a whole file, in which `at` never goes back.
 pub(super) fn read<'l>(input: &Input<'l>, stream: &Stream) -> Result<Vec<InputLine<'l>>, BadLine> {
-    let (mut scanner, mut tape) = (Scanner::default(), Tape::default());
-    let mut read = Vec::new();
-    let mut before = None;
+    let mut reader = InputReader::new(stream);
+    let mut read: Vec<InputLine<'l>> = Vec::new();
     for (number, line) in lines(input.bytes).enumerate() {
         let bad = |what| BadLine { file: input.file.to_owned(), line: number + 1, what };
-        let written = read_input(line, &mut scanner).map_err(bad)?;
-        let at = at(&written, stream, &mut tape).or(before).unwrap_or_default();
-        if before.is_some_and(|before| at < before) {
+        let line = reader.line(line).map_err(bad)?;
+        if read.last().is_some_and(|before| line.at < before.at) {
             return Err(bad("\"at\" goes back: it must not lie before that of the line before"));
         }
-        before = Some(at);
-        let WrittenLine { timestamp, key, headers, value, .. } = written;
-        read.push(InputLine { at, timestamp: timestamp.unwrap_or(at), key, headers, value });
+        read.push(line);
     }
     Ok(read)
 }

@@ -10,23 +10,23 @@ use crate::time::{TimestampMs, TimestampNs};
 
 /// One line of an input file as it is written, before its defaults.
 #[derive(Debug, Default)]
-pub(super) struct WrittenLine<'l> {
-    pub(super) at: Option<TimestampMs>,
-    pub(super) timestamp: Option<TimestampMs>,
-    pub(super) key: Option<Cow<'l, str>>,
-    pub(super) headers: LineHeaders<'l>,
+pub(crate) struct WrittenLine<'l> {
+    pub(crate) at: Option<TimestampMs>,
+    pub(crate) timestamp: Option<TimestampMs>,
+    pub(crate) key: Option<Cow<'l, str>>,
+    pub(crate) headers: LineHeaders<'l>,
     /// The value's bytes; `None` is a null value.
-    pub(super) value: Option<Cow<'l, [u8]>>,
+    pub(crate) value: Option<Cow<'l, [u8]>>,
 }
 
 /// Names and values, repeats included.
-pub(super) type LineHeaders<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
+pub(crate) type LineHeaders<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
 
 /// What is wrong with a line, in words.
-pub(super) type Wrong = &'static str;
+pub(crate) type Wrong = &'static str;
 
 /// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it.
-pub(super) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     let whole = file.strip_suffix(b"\n").unwrap_or(file);
     let ends_in_line_feed = whole.len() < file.len();
     let mut rest = (!file.is_empty()).then_some(whole);
@@ -42,8 +42,16 @@ pub(super) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// A line as it is read from a file, without its line end: a line feed, and one `\r` before it.
+pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
+    match line.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => line,
+    }
+}
+
 /// Reads a line of an input file. Of a repeated member the last counts; a repeated member of `headers` is a header twice.
-pub(super) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<WrittenLine<'l>, Wrong> {
+pub(crate) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<WrittenLine<'l>, Wrong> {
     const NAMES: [&str; 7] = ["at", "timestamp", "key", "headers", "raw", "raw_base64", "value"];
     let mut parts: [Option<&'l [u8]>; 7] = [None; 7];
     scan(line, scanner, |member| {
@@ -79,7 +87,7 @@ fn is_named(member: &LineMember<'_>, known: &str) -> bool {
 }
 
 /// Calls `each` with the members of a line that is one JSON object.
-pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(LineMember<'l>)) -> Result<(), Wrong> {
+pub(crate) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(LineMember<'l>)) -> Result<(), Wrong> {
     if line.is_empty() {
         return Err("the line is empty; leave empty lines out");
     }
@@ -93,12 +101,12 @@ pub(super) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(L
 }
 
 /// Bytes of base64 by RFC 4648 section 4, padded.
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
+pub(crate) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
     base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "\"raw_base64\" must be padded base64 (RFC 4648 section 4)")
 }
 
 /// The text of a string as it is in a scanned line.
-pub(super) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, Wrong> {
+pub(crate) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, Wrong> {
     let raw = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).ok_or(wrong)?;
     let raw = std::str::from_utf8(raw).map_err(|_| wrong)?;
     if raw.contains('\\') { unescape(raw).map(Cow::Owned).ok_or(wrong) } else { Ok(Cow::Borrowed(raw)) }

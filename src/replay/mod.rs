@@ -1,11 +1,11 @@
 //! `replay` as a pure function: the bytes of files in, the lines of topics out (docs/rules/replay.md).
 
-mod control;
+pub(crate) mod control;
 mod documents;
-mod input;
-mod line;
+pub(crate) mod input;
+pub(crate) mod line;
 mod merge;
-mod output;
+pub(crate) mod output;
 mod scan;
 mod upserts;
 mod world;
@@ -85,7 +85,7 @@ pub struct ReplayEnd {
 }
 
 /// Lines are handed over when this many bytes have gathered.
-const GATHERED_BYTES: usize = 16 << 20;
+pub(crate) const GATHERED_BYTES: usize = 16 << 20;
 
 /// Replays the files. Every line is read before the first output is handed over. `take` gets a topic's name and whole lines of
 /// it, in order, any number of times. `until` is the last moment that is in (docs/rules/replay.md#the-end); without it the clock stops at

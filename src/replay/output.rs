@@ -12,7 +12,7 @@ use crate::time::TimestampMs;
 use crate::topic::{DEAD_LETTERS, SHARES, status_topic};
 
 /// Lines in the order produced, by topic, until somebody takes them.
-pub(super) struct Outputs<'s> {
+pub(crate) struct Outputs<'s> {
     names: &'s TopicNaming,
     streams: &'s [Stream],
     topics: Vec<TopicFile>,
@@ -28,12 +28,12 @@ struct TopicFile {
 }
 
 impl<'s> Outputs<'s> {
-    pub(super) fn new(names: &'s TopicNaming, streams: &'s [Stream]) -> Self {
+    pub(crate) fn new(names: &'s TopicNaming, streams: &'s [Stream]) -> Self {
         Self { names, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
     }
 
     /// A record of a tenant topic.
-    pub(super) fn record(&mut self, target: &TenantId, stream: StreamIndex, key: &str, timestamp: TimestampMs, value: Option<&[u8]>) {
+    pub(crate) fn record(&mut self, target: &TenantId, stream: StreamIndex, key: &str, timestamp: TimestampMs, value: Option<&[u8]>) {
         let route = (target.clone(), stream);
         let topic = match self.by_route.get(&route) {
             Some(&topic) => topic,
@@ -48,7 +48,7 @@ impl<'s> Outputs<'s> {
     }
 
     /// A status document.
-    pub(super) fn status(&mut self, document: &StatusDocument) {
+    pub(crate) fn status(&mut self, document: &StatusDocument) {
         let topic = self.topic(match &document.topic {
             StatusTopic::Shares => SHARES.to_owned(),
             StatusTopic::Tenant(tenant) => status_topic(tenant),
@@ -57,13 +57,13 @@ impl<'s> Outputs<'s> {
     }
 
     /// A dead letter.
-    pub(super) fn dead_letter(&mut self, letter: &DeadLetter<'_>) {
+    pub(crate) fn dead_letter(&mut self, letter: &DeadLetter<'_>) {
         let topic = self.topic(DEAD_LETTERS.to_owned());
         self.line(topic, |out| letter.write_line(out));
     }
 
     /// Hands over what has gathered, once it is more than `limit` bytes.
-    pub(super) fn hand_over<E>(&mut self, limit: usize, take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn hand_over<E>(&mut self, limit: usize, take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
         if self.bytes <= limit {
             return Ok(());
         }

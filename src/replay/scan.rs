@@ -9,18 +9,18 @@ use crate::json::tape::{NodeIndex, NodeKind, Tape};
 
 /// One member of a line: the inside of its name, escapes and all, and its value's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LineMember<'l> {
-    pub(super) name: &'l [u8],
-    pub(super) value: &'l [u8],
+pub(crate) struct LineMember<'l> {
+    pub(crate) name: &'l [u8],
+    pub(crate) value: &'l [u8],
 }
 
 /// The text is not exactly one JSON object, with blanks around it at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoObject;
+pub(crate) struct NoObject;
 
 /// The memory of reading lines, reused from line to line.
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub(crate) struct Scanner {
     tape: Tape,
 }
 

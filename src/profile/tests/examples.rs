@@ -246,7 +246,7 @@ fn each_target_gets_its_ids_and_provenance_last() {
             record,
             profile.section(StreamIndex(3)).unwrap(),
             &parties,
-            Some(&Provenance { share: "s1", revision: 2, epoch, permission: None }),
+            Some(&Provenance { share: "s1", revision: 2, epoch, permission: None, backfill: None }),
             &mut out,
         );
     }

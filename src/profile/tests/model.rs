@@ -335,7 +335,7 @@ proptest! {
             projector.project(text.as_bytes(), projection, &parties, None, &mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), expected.clone(), "{} of {}", sections, text);
         }
-        let provenance = Provenance { share: "s1", revision: 2, epoch: Epoch(-1), permission: None };
+        let provenance = Provenance { share: "s1", revision: 2, epoch: Epoch(-1), permission: None, backfill: None };
         let mut out = Vec::new();
         projector.project(text.as_bytes(), projection, &parties, Some(&provenance), &mut out);
         let comma = if expected == "{}" { "" } else { "," };

@@ -5,29 +5,34 @@ use crate::json::tape::NodeIndex;
 use crate::profile::trie::{Rules, TrieIndex, TrieNode};
 use std::ops::Range;
 
-/// Whether rules at a value or around it select it.
+/// Whether rules at a value or around it select it: the bits of `Rules::selecting_bits` of all of them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Selection {
-    included: bool,
-    excluded: bool,
-}
+pub(super) struct Selection(u8);
+
+/// Both sections include it, and none takes it back.
+const SELECTED: u8 = 1 | 4;
+const EXCLUDED: u8 = 2 | 8;
 
 impl Selection {
+    #[inline(always)]
     pub(super) fn is_selected(self) -> bool {
-        self.included && !self.excluded
+        self.0 == SELECTED
     }
 
+    #[inline(always)]
     pub(super) fn with(self, rules: Rules) -> Self {
         if rules.meet(Rules::TIME) {
             // The time member is outside exclude (docs/rules/profiles.md#identity-members).
-            return Self { included: true, excluded: false };
+            return Self(SELECTED);
         }
-        Self { included: self.included || rules.meet(Rules::INCLUDE), excluded: self.excluded || rules.meet(Rules::EXCLUDE) }
+        Self(self.0 | rules.selecting_bits())
     }
 
     /// Whether something with these rules below may be written.
+    #[inline(always)]
     pub(super) fn may_show_below(self, below: Rules) -> bool {
-        self.is_selected() || below.meet(Rules::ALWAYS) || (!self.excluded && below.meet(Rules::INCLUDE))
+        let may_be_selected = self.0 & EXCLUDED == 0 && (self.0 | below.selecting_bits()) & SELECTED == SELECTED;
+        may_be_selected || below.meet(Rules::ALWAYS)
     }
 }
 
@@ -86,8 +91,9 @@ impl Walk<'_> {
         active.push(next);
         if !node.transforms.is_empty() && !node.ends.meet(Rules::IDENTITY) {
             transforms.extend_from_slice(&node.transforms);
+            self.projection.drop_repeats(transforms, first_transform);
         }
-        let (active, transforms) = (first_active..first_active + 1, first_transform..transforms.len());
+        let (active, transforms) = (first_active..first_active + 1, first_transform..self.scratch.transforms.len());
         Plan { active, transforms, rules: node.ends, below: node.below, selection: around.with(node.ends) }
     }
 
@@ -103,6 +109,7 @@ impl Walk<'_> {
             }
         }
         transforms.truncate(kept);
-        kept
+        self.projection.drop_repeats(transforms, first);
+        transforms.len()
     }
 }

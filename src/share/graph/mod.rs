@@ -171,6 +171,16 @@ impl ShareGraph {
         self.profiles.get(u64::from(slot.0), |_| true)?.as_ref()
     }
 
+    /// This graph without any share.
+    pub(crate) fn without_shares(&self) -> Self {
+        Self { assets: Trie::default(), ..self.clone() }
+    }
+
+    /// Hands over every grant, in no order that means anything.
+    pub fn for_each_grant<'g>(&'g self, mut visit: impl FnMut(&'g Grant)) {
+        self.assets.for_each(|asset| asset.shares.grants.iter().for_each(&mut visit));
+    }
+
     pub(crate) fn find(&self, owner: &str, asset: &str) -> Option<&Asset> {
         self.assets.get(hash_of(&[owner, asset]), |a| a.owner.as_str() == owner && a.id.as_str() == asset)
     }

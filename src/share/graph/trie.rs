@@ -74,8 +74,7 @@ impl<V> Trie<V> {
     }
 
     /// Every value, in no order that means anything.
-    #[cfg(test)]
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(&V)) {
+    pub(crate) fn for_each<'v>(&'v self, mut visit: impl FnMut(&'v V)) {
         let mut branches = vec![&self.root];
         while let Some(branch) = branches.pop() {
             for child in branch.children.iter() {

@@ -1,7 +1,7 @@
 //! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
 
 use crate::id::StreamSet;
-use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot};
+use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot, ShareGraph};
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::state::{ExpiryCause, State};
@@ -22,6 +22,19 @@ struct Links {
 }
 
 const UNLINKED: Links = Links { place: None, profile: None, pair: None, offer: None, starts: None, ends: None, grace: None };
+
+/// Between whom a share is, and of what.
+#[derive(Debug, Clone, Copy)]
+pub struct ShareParties<'t> {
+    /// The share.
+    pub share: &'t str,
+    /// Its owner.
+    pub owner: &'t str,
+    /// Its asset, in the owner's words.
+    pub asset: &'t str,
+    /// Its target; none while an invitee is not bound.
+    pub target: Option<&'t str>,
+}
 
 /// What the graph shows of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,6 +294,34 @@ impl ShareTable {
         }
         if let Some(grant) = grant {
             shares.put(grant);
+        }
+    }
+
+    /// The graph of those shares alone that `is_in` takes; else it is this state's.
+    pub fn graph_of(&self, is_in: impl Fn(&ShareParties<'_>) -> bool) -> ShareGraph {
+        let mut graph = self.graph.without_shares();
+        for (_, share) in self.shares.iter() {
+            let presence = self.presence(share);
+            if presence == Presence::Absent || !is_in(&self.parties_of(share)) {
+                continue;
+            }
+            let owner = &self.tenants.get(share.owner).id;
+            let shares = &mut graph.asset_mut(owner, &self.assets[share.asset], share.asset).shares;
+            match presence {
+                Presence::Absent => {}
+                Presence::Quiet(streams, what) => shares.count(streams, what, true),
+                Presence::Granted(state) => shares.put(self.grant(share, state)),
+            }
+        }
+        graph
+    }
+
+    fn parties_of<'t>(&'t self, share: &'t Share) -> ShareParties<'t> {
+        ShareParties {
+            share: share.id.as_str(),
+            owner: self.tenants.get(share.owner).id.as_str(),
+            asset: self.assets[share.asset].as_str(),
+            target: share.target().map(|target| self.tenants.get(target).id.as_str()),
         }
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod shares;
 pub(crate) mod partnerships;
 pub(crate) mod publication;
 pub(crate) mod profiles;
-pub(crate) mod change;
+pub mod change;
 pub mod query;
 pub mod parties;
 pub(crate) mod tenant;

@@ -88,7 +88,8 @@ impl ShareTable {
     pub(crate) fn show_profile(&mut self, slot: ProfileSlot, spec: &ProfileSpec) {
         let named = self.rules.streams.iter().filter(|stream| spec.has_section(stream.name.as_str()));
         self.profiles.get_mut(slot).sections = named.fold(StreamSet::default(), |set, stream| set.with(stream.index));
-        self.graph.set_profile(slot, Some(Arc::new(Profile::compile(spec, &self.rules.streams))));
+        let revision = self.profiles.get(slot).revision;
+        self.graph.set_profile(slot, Some(Arc::new(Profile::compile(spec, &self.rules.streams).at_revision(revision))));
     }
 }
 

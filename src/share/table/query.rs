@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use crate::id::{Epoch, Offset, ShareId};
+use crate::id::{Epoch, Offset, ShareId, StreamSet};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
 use crate::share::hash_index::hash_of;
@@ -186,6 +186,23 @@ impl ShareTable {
     pub fn end_of(&self, id: &ShareId, now: TimestampNs) -> Option<TimestampMs> {
         let share = &self.shares[self.find_share(id.as_str())?.0];
         own_end(share.ended_at(), share.ends(), now)
+    }
+
+    /// When a share was accepted.
+    pub fn accepted_at(&self, id: &str) -> Option<TimestampMs> {
+        self.shares[self.find_share(id)?.0].accepted_at()
+    }
+
+    /// What a profile says as it was published last, JSON; none while it is retired.
+    pub(crate) fn published_text(&self, slot: ProfileSlot) -> Option<&[u8]> {
+        let profile = self.profiles.get(slot);
+        (!profile.is_retired).then_some(&*profile.spec)
+    }
+
+    /// What an accepted share that is not over names: its profile and its streams.
+    pub(crate) fn naming(&self, id: &str) -> Option<(ProfileSlot, StreamSet)> {
+        let share = &self.shares[self.find_share(id)?.0];
+        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).set))
     }
 
     fn calendars(&self) -> [(&Calendar, MomentOf); 2] {
