@@ -1,30 +1,97 @@
-//! Names of topics: sharecast's own, those of tenants that no template names, and Kafka's rules for all.
+//! Names of topics: one installation's own, those of tenants that no output template names, and Kafka's rules for all.
 
 use crate::id::{StreamName, TenantId};
 
-/// The control topic, unless `control.topic` says otherwise.
-pub const CONTROL: &str = "sharecast.control";
-/// Compacted: every share's status document, and rejected events.
-pub const SHARES: &str = "sharecast.shares";
-/// Input records that could not be read, with their reasons.
-pub const DEAD_LETTERS: &str = "sharecast.dead-letters";
-/// One partition, compacted: small facts such as which partitions were begun.
-pub const STATE: &str = "sharecast.state";
-/// Compacted: what a mailer needs to know of each open invitation, by share id; a tombstone once it is closed.
-pub const INVITATIONS: &str = "sharecast.invitations";
-/// One partition, compacted: which backfills there are, and how far each has come.
-pub const BACKFILL: &str = "sharecast.backfill";
-/// Sharecast's own topics whatever the streams, besides the control topic.
-pub const OWN: [&str; 5] = [SHARES, DEAD_LETTERS, STATE, INVITATIONS, BACKFILL];
+/// What an installation's own topics begin with, unless `topics.prefix` says otherwise.
+pub const PREFIX: &str = "sharecast";
 
-/// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
-pub fn standing_topic(stream: &StreamName) -> String {
-    format!("sharecast.standing.{stream}")
+/// The names of one installation's own topics, and of tenants' status topics. Everything that names one of them asks here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTopics {
+    /// `topics.prefix`.
+    prefix: String,
+    /// The control topic, unless `control.topic` gives it another name.
+    pub control: String,
+    /// Compacted: every share's status document, and rejected events.
+    pub shares: String,
+    /// Input records that could not be read, with their reasons.
+    pub dead_letters: String,
+    /// One partition, compacted: small facts such as which partitions were begun.
+    pub state: String,
+    /// Compacted: what a mailer needs to know of each open invitation, by share id; a tombstone once it is closed.
+    pub invitations: String,
+    /// One partition, compacted: which backfills there are, and how far each has come.
+    pub backfill: String,
+    /// `topics.status`.
+    status: StatusTemplate,
 }
 
-/// A tenant's view of its shares; keeps its name whatever the template says (docs/rules/outputs.md#tenants-topics).
-pub fn status_topic(tenant: &TenantId) -> String {
-    format!("share.{tenant}.shares")
+impl OwnTopics {
+    /// Those that begin with `prefix` and a dot, beside status topics of these names.
+    pub fn new(prefix: &str, status: StatusTemplate) -> Self {
+        let under = |name: &str| format!("{prefix}.{name}");
+        Self {
+            prefix: prefix.to_owned(),
+            control: under("control"),
+            shares: under("shares"),
+            dead_letters: under("dead-letters"),
+            state: under("state"),
+            invitations: under("invitations"),
+            backfill: under("backfill"),
+            status,
+        }
+    }
+
+    /// Those of a configuration that names none.
+    pub fn standard() -> Self {
+        Self::new(PREFIX, StatusTemplate::standard())
+    }
+
+    /// `topics.prefix`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Those that there are whatever the streams, besides the control topic.
+    pub fn fixed(&self) -> [&str; 5] {
+        [&self.shares, &self.dead_letters, &self.state, &self.invitations, &self.backfill]
+    }
+
+    /// What stands in the topics of an upsert stream: compacted, as many partitions as the stream's input.
+    pub fn standing(&self, stream: &StreamName) -> String {
+        format!("{}.standing.{stream}", self.prefix)
+    }
+
+    /// A tenant's view of its shares; no output goes there.
+    pub fn status(&self, tenant: &TenantId) -> String {
+        self.status.topic(tenant)
+    }
+
+    /// `topics.status`.
+    pub fn status_template(&self) -> &StatusTemplate {
+        &self.status
+    }
+}
+
+/// `topics.status`: a text with `{tenant}` in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusTemplate {
+    /// What every status topic begins with; never empty.
+    pub before: String,
+    /// What every status topic ends with.
+    pub after: String,
+}
+
+impl StatusTemplate {
+    /// `share.{tenant}.shares`.
+    pub fn standard() -> Self {
+        Self { before: "share.".to_owned(), after: ".shares".to_owned() }
+    }
+
+    /// A tenant's status topic.
+    pub fn topic(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}{}", self.before, self.after)
+    }
 }
 
 /// The longest name that Kafka takes.
@@ -51,6 +118,28 @@ pub fn in_metrics(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_own_name_begins_with_the_prefix() {
+        let stream = StreamName::parse("details").unwrap();
+        let names = |own: &OwnTopics| {
+            let fixed = own.fixed().into_iter().map(str::to_owned);
+            fixed.chain([own.control.clone(), own.standing(&stream)]).collect::<Vec<_>>()
+        };
+        let standard = [
+            "sharecast.shares",
+            "sharecast.dead-letters",
+            "sharecast.state",
+            "sharecast.invitations",
+            "sharecast.backfill",
+            "sharecast.control",
+            "sharecast.standing.details",
+        ];
+        assert_eq!(names(&OwnTopics::standard()), standard);
+        let other = OwnTopics::new("eu.cast", StatusTemplate::standard());
+        assert_eq!(names(&other), standard.map(|name| name.replace("sharecast", "eu.cast")));
+        assert_eq!(other.status(&TenantId::parse("acme").unwrap()), "share.acme.shares");
+    }
 
     #[test]
     fn topic_names_follow_kafka() {

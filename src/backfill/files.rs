@@ -79,7 +79,7 @@ impl<'s> FileRun<'s> {
             decider: BackfillDecider::new(settings.release, settings.mask_secret.as_deref(), job, window),
             reader: InputReader::new(stream),
             offset: Offset(0),
-            taker: Taker { counts: JobCounts::default(), outputs: writes.then(|| Outputs::new(&settings.topics, &settings.fold.streams)) },
+            taker: Taker { counts: JobCounts::default(), outputs: writes.then(|| Outputs::new(settings, &settings.fold.streams)) },
         }
     }
 

@@ -82,6 +82,7 @@ impl From<&Config> for Settings {
             fold: config.fold_rules(),
             release: config.release_rules(),
             mask_secret: config.mask_secret.as_ref().map(|secret| secret.expose().to_vec()),
+            own: config.topics.clone(),
             topics: Box::new(move |tenant, stream| topics.topic(tenant.as_str(), stream.as_str())),
         }
     }

@@ -11,7 +11,6 @@ use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
 use crate::share::event;
 use crate::share::event::kind::EventType;
-use crate::topic::SHARES;
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {
@@ -35,7 +34,7 @@ pub(super) struct WrittenEvents {
 impl Events<'_> {
     /// Writes them by `until`; with `--wait` follows them.
     pub(super) fn write(&self, config: &Config, acting: &ActorArgs, until: Until) -> Result<WrittenEvents, Failure> {
-        let (clock, kafka) = (SystemClock, KafkaSettings::of(&config.kafka));
+        let (clock, kafka, shares) = (SystemClock, KafkaSettings::of(&config.kafka), &config.topics.shares);
         if self.all.is_empty() {
             return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Ok(Vec::new()), acknowledged: clock.boot() });
         }
@@ -43,11 +42,11 @@ impl Events<'_> {
         let events: Vec<Vec<u8>> =
             self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data)).collect();
         // Opened before the write, so that no answer can be missed.
-        let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, SHARES, [0], until.left()).map_err(input_failure));
+        let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, shares, [0], until.left()).map_err(input_failure));
         if let Some(Err(failure)) = &reader
             && !self.all.iter().all(|(_, data)| self.kind.is_written_untried(data))
         {
-            let what = format!("nothing was written, for {SHARES} cannot be read, which --wait needs (has an engine run?): {failure}");
+            let what = format!("nothing was written, for {shares} cannot be read, which --wait needs (has an engine run?): {failure}");
             return Err(Failure::new(failure.exit, what));
         }
         let mut writer = BulkWriter::open(&kafka, &config.control.topic, until.left()).map_err(client_failure)?;
@@ -63,7 +62,7 @@ impl Events<'_> {
             None => Ok(vec![Delivered::Written; offsets.len()]),
             Some(Err(failure)) => {
                 let last = offsets.last().copied().unwrap_or(Offset(-1));
-                let what = format!("it is written (control offset {last}), but what became of it cannot be read in {SHARES}: {failure}");
+                let what = format!("it is written (control offset {last}), but what became of it cannot be read in {shares}: {failure}");
                 Err(Failure::new(failure.exit, what))
             }
             Some(Ok(reader)) => {

@@ -143,10 +143,10 @@ pub(super) fn batch(root: &ConfigValue, fence: &FenceConfig, findings: &mut Find
     }
 }
 
-/// Resolves `control`.
-pub(super) fn control(root: &ConfigValue, findings: &mut Findings) -> ControlConfig {
+/// Resolves `control`; the topic is `own` where no other is given.
+pub(super) fn control(root: &ConfigValue, own: &str, findings: &mut Findings) -> ControlConfig {
     let written = root.at("control.topic");
-    let topic = written.and_then(ConfigValue::as_text).unwrap_or(topic::CONTROL);
+    let topic = written.and_then(ConfigValue::as_text).unwrap_or(own);
     if let (false, Some(value)) = (topic::is_valid(topic), written) {
         findings.error(value.spot, "this is no topic name", topic::RULE);
     }

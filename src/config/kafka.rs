@@ -65,8 +65,9 @@ const MAX_POLL_INTERVAL_MS: u32 = 300_000;
 const COMPRESSION: &str = "lz4";
 const CODEC: &str = "compression.codec";
 
-/// Resolves `kafka`, and with it `output.compression`.
-pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> KafkaConfig {
+/// Resolves `kafka`, and with it `output.compression`. The group is called as own topics begin, unless it is given: two installations
+/// in one group would share the inputs' partitions.
+pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, prefix: &str, findings: &mut Findings) -> KafkaConfig {
     let text = |key: &str, default: &str| root.at(key).and_then(ConfigValue::as_text).unwrap_or(default).to_owned();
     check_bootstrap(root, findings);
     for key in ["kafka.group", "kafka.instance"] {
@@ -75,7 +76,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
     check_instance(root, around, findings);
     let config = KafkaConfig {
         bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
-        group: text("kafka.group", "sharecast"),
+        group: text("kafka.group", prefix),
         instance: text("kafka.instance", around.host_name),
         client: properties(root, "kafka.client", around, findings),
         consumer: properties(root, "kafka.consumer", around, findings),

@@ -14,6 +14,7 @@ mod shape;
 mod streams;
 mod substitute;
 mod text;
+mod topics;
 mod written;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use kafka::spelling::Taken;
 pub use kafka::{BACKFILL_INSTANCE, KafkaConfig, Properties};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
+pub use topics::template_for_job;
 
 use crate::decide::ReleaseRules;
 use crate::id::StreamIndex;
@@ -35,6 +37,7 @@ use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
 use crate::share::table::FoldRules;
 use crate::time::Period;
+use crate::topic::OwnTopics;
 use crate::transport::Start;
 
 /// A whole configuration that breaks no rule. `Debug` shows no secret.
@@ -68,6 +71,8 @@ pub struct Config {
     pub batch: BatchConfig,
     /// The control topic.
     pub control: ControlConfig,
+    /// Own topics and tenants' status topics.
+    pub topics: OwnTopics,
     /// The fence (docs/rules/fence.md).
     pub fence: FenceConfig,
     /// Tenant topics.

@@ -1,9 +1,12 @@
 //! Where outputs go and how their topics are made (docs/rules/outputs.md#tenants-topics).
 
-use crate::id::{StreamName, TenantId};
-use crate::record::mapping::Stream;
+use crate::id::StreamName;
 use crate::time::Period;
 use crate::topic;
+use crate::topic::StatusTemplate;
+
+/// The longest tenant id.
+pub(super) const MAX_TENANT: usize = 64;
 
 /// `output`.
 #[derive(Debug, Clone)]
@@ -51,7 +54,7 @@ enum TemplatePart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TemplateError {
     /// What is wrong.
-    pub(super) what: &'static str,
+    pub(super) what: String,
     /// The character it was found at, from 0.
     pub(super) at: usize,
 }
@@ -89,85 +92,76 @@ impl OutputTemplate {
         }
     }
 
-    /// Reads a template for these streams (docs/rules/outputs.md#tenants-topics).
-    pub(super) fn parse(text: &str, streams: &[StreamName]) -> Result<Self, TemplateError> {
-        let parts = split(text)?;
-        let fault = |what| Err(TemplateError { what, at: 0 });
+    /// Reads a template for these streams (docs/rules/outputs.md#tenants-topics), beside own topics with this prefix.
+    pub(super) fn parse(text: &str, streams: &[StreamName], prefix: &str) -> Result<Self, TemplateError> {
+        let key = "output.topic";
+        let parts = split(text, key)?;
+        let fault = |what: String| Err(TemplateError { what, at: 0 });
         if !parts.iter().any(|(part, _)| *part == TemplatePart::Tenant) {
-            return fault("`output.topic` has no `{tenant}`: two tenants would read one topic");
+            return fault(format!("`{key}` has no `{{tenant}}`: two tenants would read one topic"));
         }
         if streams.len() > 1 && !parts.iter().any(|(part, _)| *part == TemplatePart::Stream) {
-            return fault("`output.topic` has no `{stream}`, and there are several streams");
+            return fault(format!("`{key}` has no `{{stream}}`, and there are several streams"));
         }
-        if !matches!(parts.first(), Some((TemplatePart::Literal(_), _))) {
-            return fault("`output.topic` begins with a field: it must begin with a text of its own");
-        }
-        if text.starts_with("sharecast.") {
-            return fault("`output.topic` begins with `sharecast.`, where the engine's own topics are");
-        }
-        for (index, (part, at)) in parts.iter().enumerate() {
-            let has_dot_before = index > 0 && matches!(&parts[index - 1].0, TemplatePart::Literal(text) if text.ends_with('.'));
-            let has_dot_behind =
-                parts.get(index + 1).is_none_or(|(next, _)| matches!(next, TemplatePart::Literal(text) if text.starts_with('.')));
-            let is_field = !matches!(part, TemplatePart::Literal(_));
-            if is_field && (!has_dot_before || !has_dot_behind) {
-                return Err(TemplateError { what: "a field of `output.topic` must stand between dots or at the end", at: *at });
-            }
-        }
+        check_parts(text, &parts, key, prefix)?;
         let template = Self { parts: parts.into_iter().map(|(part, _)| part).collect() };
         if template.longest(streams) > topic::MAX_LENGTH {
-            return fault("`output.topic` can make names of more than 249 characters, which Kafka does not take");
+            return fault(too_long(key));
         }
         Ok(template)
     }
 
-    /// Reads the template of a backfill of one stream. It may lead neither into an input nor into a status topic.
-    pub fn for_job(text: &str, stream: &Stream, streams: &[Stream]) -> Result<Self, String> {
-        let template =
-            Self::parse(text, std::slice::from_ref(&stream.name)).map_err(|error| error.what.replace("`output.topic`", "the template"))?;
-        let name = stream.name.as_str();
-        if let Some(input) = streams.iter().find(|other| template.can_be(name, &other.topic)) {
-            return Err(format!("some tenant's topic would be `{}`, which is read", input.topic));
-        }
-        if template.is_status_topic(name) || template.can_be_status_topic(name) {
-            return Err("some tenant's topic would be a status topic, `share.<tenant>.shares`".to_owned());
-        }
-        Ok(template)
-    }
-
-    /// The length of the longest topic, with a tenant id of 64 characters.
+    /// The length of the longest topic.
     fn longest(&self, streams: &[StreamName]) -> usize {
         let stream = streams.iter().map(|s| s.as_str().len()).max().unwrap_or(0);
-        self.topic(&"t".repeat(64), &"s".repeat(stream)).len()
-    }
-
-    /// Whether some tenant's topic of this stream is a topic of this name for Kafka's metrics, so that both cannot be.
-    pub(super) fn can_be(&self, stream: &str, name: &str) -> bool {
-        let pattern = topic::in_metrics(&self.topic("\u{0}", stream));
-        let Some((before, behind)) = pattern.split_once('\u{0}') else { return false };
-        let name = topic::in_metrics(name);
-        let tenant = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind));
-        tenant.is_some_and(TenantId::is_valid)
-    }
-
-    /// Whether every tenant's topic of this stream is that tenant's status topic, `share.<tenant>.shares`.
-    pub(super) fn is_status_topic(&self, stream: &str) -> bool {
-        topic::in_metrics(&self.topic("t", stream)) == topic::in_metrics("share.t.shares")
-    }
-
-    /// Whether a tenant's topic of this stream can be another tenant's status topic, `share.<tenant>.shares`.
-    pub(super) fn can_be_status_topic(&self, stream: &str) -> bool {
-        let pattern = topic::in_metrics(&self.topic("\u{0}", stream));
-        match pattern.split_once('\u{0}') {
-            // `share.<something>.{tenant}` with a tenant called `shares`.
-            Some((before, "")) => before.strip_prefix("share_").and_then(|rest| rest.strip_suffix('_')).is_some_and(TenantId::is_valid),
-            _ => false,
-        }
+        self.topic(&"t".repeat(MAX_TENANT), &"s".repeat(stream)).len()
     }
 }
 
+/// Reads `topics.status`, beside own topics with this prefix: the rules of `output.topic`, for a name without stream.
+pub(super) fn parse_status(text: &str, prefix: &str) -> Result<StatusTemplate, TemplateError> {
+    let key = "topics.status";
+    let parts = split(text, key)?;
+    if let Some((_, at)) = parts.iter().find(|(part, _)| *part == TemplatePart::Stream) {
+        return Err(TemplateError { what: format!("`{key}` has one field, `{{tenant}}`: a status topic is of all streams"), at: *at });
+    }
+    let Some((before, after)) = text.split_once("{tenant}") else {
+        return Err(TemplateError { what: format!("`{key}` has no `{{tenant}}`: two tenants would read one topic"), at: 0 });
+    };
+    check_parts(text, &parts, key, prefix)?;
+    let status = StatusTemplate { before: before.to_owned(), after: after.to_owned() };
+    if before.len() + MAX_TENANT + after.len() > topic::MAX_LENGTH {
+        return Err(TemplateError { what: too_long(key), at: 0 });
+    }
+    Ok(status)
+}
+
+fn too_long(key: &str) -> String {
+    format!("`{key}` can make names of more than 249 characters, which Kafka does not take")
+}
+
+/// What every template keeps: how it begins, and where its fields are.
+fn check_parts(text: &str, parts: &[(TemplatePart, usize)], key: &str, prefix: &str) -> Result<(), TemplateError> {
+    if !matches!(parts.first(), Some((TemplatePart::Literal(_), _))) {
+        return Err(TemplateError { what: format!("`{key}` begins with a field: it must begin with a text of its own"), at: 0 });
+    }
+    if text.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')) {
+        return Err(TemplateError { what: format!("`{key}` begins with `{prefix}.`, where the engine's own topics are"), at: 0 });
+    }
+    for (index, (part, at)) in parts.iter().enumerate() {
+        let has_dot_before = index > 0 && matches!(&parts[index - 1].0, TemplatePart::Literal(text) if text.ends_with('.'));
+        let has_dot_behind =
+            parts.get(index + 1).is_none_or(|(next, _)| matches!(next, TemplatePart::Literal(text) if text.starts_with('.')));
+        let is_field = !matches!(part, TemplatePart::Literal(_));
+        if is_field && (!has_dot_before || !has_dot_behind) {
+            return Err(TemplateError { what: format!("a field of `{key}` must stand between dots or at the end"), at: *at });
+        }
+    }
+    Ok(())
+}
+
 /// The parts with the character each begins at.
-fn split(text: &str) -> Result<Vec<(TemplatePart, usize)>, TemplateError> {
+fn split(text: &str, key: &str) -> Result<Vec<(TemplatePart, usize)>, TemplateError> {
     let mut parts: Vec<(TemplatePart, usize)> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -177,7 +171,7 @@ fn split(text: &str) -> Result<Vec<(TemplatePart, usize)>, TemplateError> {
             let (literal, behind) = rest.split_at(end);
             if let Some(offset) = literal.chars().position(|c| !topic::has_only_topic_characters(c.encode_utf8(&mut [0; 4]))) {
                 return Err(TemplateError {
-                    what: "this character cannot stand in a topic name; there are A-Z a-z 0-9 . _ -",
+                    what: "this character cannot stand in a topic name; there are A-Z a-z 0-9 . _ -".to_owned(),
                     at: at + offset,
                 });
             }
@@ -190,10 +184,10 @@ fn split(text: &str) -> Result<Vec<(TemplatePart, usize)>, TemplateError> {
         } else if let Some(behind) = rest.strip_prefix("{stream}") {
             (TemplatePart::Stream, behind)
         } else {
-            return Err(TemplateError { what: "`output.topic` has two fields, `{tenant}` and `{stream}`, and this is neither", at });
+            return Err(TemplateError { what: format!("`{key}` has fields `{{tenant}}` and `{{stream}}`, and this is neither"), at });
         };
         if parts.iter().any(|(known, _)| *known == part) {
-            return Err(TemplateError { what: "this field stands twice in `output.topic`", at });
+            return Err(TemplateError { what: format!("this field stands twice in `{key}`"), at });
         }
         parts.push((part, at));
         rest = behind;
@@ -213,9 +207,9 @@ mod tests {
     fn templates_follow_d41() {
         let two = streams(&["telemetry", "details"]);
         for good in ["share.{tenant}.{stream}", "to.{stream}.{tenant}", "a-b_c.{stream}.{tenant}", "x.{tenant}.y.{stream}.z"] {
-            assert!(OutputTemplate::parse(good, &two).is_ok(), "{good}");
+            assert!(OutputTemplate::parse(good, &two, "sharecast").is_ok(), "{good}");
         }
-        assert!(OutputTemplate::parse("x.{tenant}", &two[..1]).is_ok());
+        assert!(OutputTemplate::parse("x.{tenant}", &two[..1], "sharecast").is_ok());
         for bad in [
             "{tenant}.x",
             "{stream}.{tenant}",
@@ -237,34 +231,58 @@ mod tests {
             "x.{tenant}_{stream}",
             "x_{tenant}.{stream}",
         ] {
-            assert!(OutputTemplate::parse(bad, &two).is_err(), "{bad}");
+            assert!(OutputTemplate::parse(bad, &two, "sharecast").is_err(), "{bad}");
         }
-        assert!(OutputTemplate::parse(&format!("{}.{{tenant}}.{{stream}}", "x".repeat(173)), &two).is_ok());
-        assert!(OutputTemplate::parse(&format!("{}.{{tenant}}.{{stream}}", "x".repeat(175)), &two).is_err());
+        assert!(OutputTemplate::parse(&format!("{}.{{tenant}}.{{stream}}", "x".repeat(173)), &two, "sharecast").is_ok());
+        assert!(OutputTemplate::parse(&format!("{}.{{tenant}}.{{stream}}", "x".repeat(175)), &two, "sharecast").is_err());
     }
 
     #[test]
     fn points_at_what_is_wrong() {
-        assert_eq!(OutputTemplate::parse("ab é.{tenant}", &[]).unwrap_err().at, 2);
-        assert_eq!(OutputTemplate::parse("x.{tenant}.{foo}", &[]).unwrap_err().at, 11);
-        assert_eq!(OutputTemplate::parse("x.{tenant}y", &[]).unwrap_err().at, 2);
+        assert_eq!(OutputTemplate::parse("ab é.{tenant}", &[], "sharecast").unwrap_err().at, 2);
+        assert_eq!(OutputTemplate::parse("x.{tenant}.{foo}", &[], "sharecast").unwrap_err().at, 11);
+        assert_eq!(OutputTemplate::parse("x.{tenant}y", &[], "sharecast").unwrap_err().at, 2);
     }
 
     #[test]
     fn the_standard_is_what_its_text_says() {
         let two = streams(&["telemetry", "details"]);
-        assert_eq!(OutputTemplate::parse("share.{tenant}.{stream}", &two).unwrap(), OutputTemplate::standard());
+        assert_eq!(OutputTemplate::parse("share.{tenant}.{stream}", &two, "sharecast").unwrap(), OutputTemplate::standard());
         assert_eq!(OutputTemplate::standard().topic("acme", "details"), "share.acme.details");
     }
 
     #[test]
-    fn topics_that_kafka_takes_for_another_are_found() {
-        let template = |text: &str| OutputTemplate::parse(text, &streams(&["telemetry"])).unwrap();
-        assert!(template("share.{tenant}.shares").is_status_topic("telemetry"));
-        assert!(!template("share.{tenant}.telemetry").is_status_topic("telemetry"));
-        assert!(template("share.{stream}.{tenant}").can_be_status_topic("telemetry"));
-        assert!(!OutputTemplate::standard().can_be_status_topic("telemetry"));
-        assert!(template("telemetry.{tenant}").can_be("telemetry", "telemetry_raw"));
-        assert!(!template("telemetry.{tenant}").can_be("telemetry", "telemetry"));
+    fn a_template_keeps_clear_of_the_own_topics() {
+        let two = streams(&["telemetry", "details"]);
+        for (text, prefix, is_right) in [
+            ("sharecast.{tenant}.{stream}", "eu.cast", true),
+            ("eu.cast.{tenant}.{stream}", "eu.cast", false),
+            ("eu.casting.{tenant}.{stream}", "eu.cast", true),
+            ("sharecast-to.{tenant}.{stream}", "sharecast", true),
+        ] {
+            assert_eq!(OutputTemplate::parse(text, &two, prefix).is_ok(), is_right, "{text} beside {prefix}");
+        }
+    }
+
+    #[test]
+    fn status_templates_have_a_tenant_alone() {
+        let read = |text: &str| parse_status(text, "sharecast");
+        assert_eq!(read("share.{tenant}.shares").unwrap(), StatusTemplate::standard());
+        assert_eq!(read("eu.shares.{tenant}").unwrap().topic(&crate::id::TenantId::parse("acme").unwrap()), "eu.shares.acme");
+        for bad in [
+            "shares",
+            "{tenant}.shares",
+            "sharecast.{tenant}",
+            "x{tenant}",
+            "x.{tenant}s",
+            "x.{tenant}.{stream}",
+            "x.{tenant}.{tenant}",
+            "x y.{tenant}",
+            &format!("{}.{{tenant}}", "x".repeat(185)),
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(read(&format!("{}.{{tenant}}", "x".repeat(184))).is_ok());
+        assert_eq!(read("x.{tenant}.{stream}").unwrap_err().at, 11);
     }
 }

@@ -5,26 +5,29 @@ use super::kafka;
 use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
 use super::shape;
 use super::streams;
-use super::written::{ConfigKind, ConfigValue, Findings, Spot};
+use super::topics;
+use super::topics::NamedTopics;
+use super::written::{ConfigKind, ConfigValue, Findings};
 use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
-use crate::record::mapping::{FieldSource, Mode, Stream};
+use crate::record::mapping::{FieldSource, Stream};
 use crate::time::Period;
-use crate::topic;
 
 /// The configuration without its warnings; none only if an error was noted.
 pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
     let (streams, starts): (Vec<_>, Vec<_>) = streams::resolve(root, findings).into_iter().unzip();
-    let kafka = kafka::resolve(root, around, findings);
+    let topics = topics::resolve(root, findings);
+    let kafka = kafka::resolve(root, around, topics.prefix(), findings);
     let fence = engine::fence(root, &kafka, findings);
-    let control = engine::control(root, findings);
+    let control = engine::control(root, &topics.control, findings);
     let provenance = match engine::word(root, "provenance") {
         Some("headers") => ProvenanceForm::Headers,
         Some("none") => ProvenanceForm::Nowhere,
         _ => ProvenanceForm::Payload,
     };
-    let output = output(root, &streams, provenance, findings);
-    check_topics(root, &streams, &control.topic, output.as_ref(), findings);
+    let output = output(root, &streams, provenance, topics.prefix(), findings);
+    let named = NamedTopics { own: &topics, control: &control.topic, streams: &streams };
+    topics::check(root, &named, output.as_ref().map(|output| &output.topics), findings);
     Some(Config {
         partnerships_are_open: engine::word(root, "partnerships") == Some("open"),
         late_grace: engine::span_or(root, "late_grace", Period::ZERO),
@@ -41,6 +44,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         workers: engine::whole_or(root, "workers", 2) as usize,
         batch: engine::batch(root, &fence, findings),
         control,
+        topics,
         fence,
         output: output?,
         snapshot: engine::snapshot(root),
@@ -65,7 +69,13 @@ fn provenance_permission(root: &ConfigValue, provenance: ProvenanceForm, finding
     is_on
 }
 
-fn output(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, findings: &mut Findings) -> Option<OutputConfig> {
+fn output(
+    root: &ConfigValue,
+    streams: &[Stream],
+    provenance: ProvenanceForm,
+    prefix: &str,
+    findings: &mut Findings,
+) -> Option<OutputConfig> {
     let replication = engine::whole_or(root, "output.replication", -1);
     if let (0, Some(value)) = (replication, root.at("output.replication")) {
         findings.error(value.spot, "`output.replication` cannot be 0", "write the number of replicas, or `-1` for the brokers' default");
@@ -83,23 +93,25 @@ fn output(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, fi
             Some("dead_letter") => OnRouteFailure::DeadLetter,
             _ => OnRouteFailure::Wait,
         },
-        topics: template(root, streams, findings)?,
+        topics: template(root, streams, prefix, findings)?,
     })
 }
 
-fn template(root: &ConfigValue, streams: &[Stream], findings: &mut Findings) -> Option<OutputTemplate> {
-    let Some(value) = root.at("output.topic") else { return Some(OutputTemplate::standard()) };
+fn template(root: &ConfigValue, streams: &[Stream], prefix: &str, findings: &mut Findings) -> Option<OutputTemplate> {
+    let Some(value) = root.at("output.topic") else {
+        let template = OutputTemplate::standard();
+        topics::refuse_own(template.prefix(), "output.topic", root, prefix, findings);
+        return Some(template);
+    };
     let names: Vec<StreamName> = match root.get("streams") {
         // A stream that could not be resolved counts all the same, or a template would seem right that is not.
         Some(written) => written.entries().iter().filter_map(|entry| StreamName::parse(&entry.name).ok()).collect(),
         None => streams.iter().map(|stream| stream.name.clone()).collect(),
     };
-    match OutputTemplate::parse(value.as_text()?, &names) {
+    match OutputTemplate::parse(value.as_text()?, &names, prefix) {
         Ok(template) => Some(template),
-        Err(e) => {
-            let text = findings.sources[value.spot.source].text.as_deref();
-            let place = value.spot.place.map(|place| text.map_or(place, |text| super::diagnostic::place_inside(text, place, e.at)));
-            findings.error(Spot { place, ..value.spot }, e.what, "write for example `share.{tenant}.{stream}`");
+        Err(wrong) => {
+            topics::tell_template(value, wrong, "write for example `share.{tenant}.{stream}`", findings);
             None
         }
     }
@@ -127,54 +139,4 @@ fn headers(root: &ConfigValue, streams: &[Stream], provenance: ProvenanceForm, f
         headers.push(name.to_owned());
     }
     headers
-}
-
-/// Topics that are one to Kafka: two inputs, an input and the engine's own, a tenant's and its status.
-fn check_topics(root: &ConfigValue, streams: &[Stream], control: &str, output: Option<&OutputConfig>, findings: &mut Findings) {
-    let mut known: Vec<(String, String)> = topic::OWN.map(|name| (name.to_owned(), name.to_owned())).to_vec();
-    let upserts = streams.iter().filter(|stream| stream.mode == Mode::Upsert);
-    known.extend(upserts.map(|stream| topic::standing_topic(&stream.name)).map(|name| (name.clone(), name)));
-    let control_spot = root.at("control.topic").map(|value| value.spot);
-    let inputs = streams.iter().map(|stream| (format!("the input of `{}`", stream.name), stream.topic.as_str(), topic_spot(root, stream)));
-    for (what, name, spot) in [("the control topic".to_owned(), control, control_spot)].into_iter().chain(inputs) {
-        let same = known.iter().find(|(_, other)| topic::in_metrics(other) == topic::in_metrics(name));
-        if let (Some((other, _)), Some(spot)) = (same, spot.or(control_spot)) {
-            findings.error(
-                spot,
-                format!("{what} and {other} are one topic to Kafka, where `.` and `_` count alike"),
-                "choose another topic",
-            );
-        }
-        known.push((what, name.to_owned()));
-    }
-    let Some(output) = output else { return };
-    let Some(written) = root.at("output.topic").or_else(|| root.get("streams")).map(|value| value.spot) else { return };
-    for stream in streams {
-        check_outputs(&output.topics, stream.name.as_str(), &known, written, findings);
-    }
-}
-
-fn check_outputs(template: &OutputTemplate, stream: &str, known: &[(String, String)], written: Spot, findings: &mut Findings) {
-    if template.is_status_topic(stream) {
-        findings.error(
-            written,
-            format!("outputs of `{stream}` would go to the status topics, `share.<tenant>.shares`"),
-            "choose another template",
-        );
-    } else if template.can_be_status_topic(stream) {
-        findings.warn(
-            written,
-            "the topic of a tenant called `shares` would be another tenant's status topic",
-            "write for example `share.{tenant}.{stream}`",
-        );
-    }
-    for (what, name) in known {
-        if template.can_be(stream, name) {
-            findings.warn(written, format!("a tenant's topic of `{stream}` can be {what}, {name}"), "choose another template");
-        }
-    }
-}
-
-fn topic_spot(root: &ConfigValue, stream: &Stream) -> Option<Spot> {
-    root.get("streams")?.get(stream.name.as_str())?.get("topic").map(|value| value.spot)
 }

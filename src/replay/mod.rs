@@ -14,6 +14,7 @@ use crate::decide::ReleaseRules;
 use crate::id::{Offset, StreamIndex, StreamName, TenantId};
 use crate::share::table::FoldRules;
 use crate::time::TimestampNs;
+use crate::topic::OwnTopics;
 use merge::NextMoment;
 use world::World;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub release: ReleaseRules,
     /// `mask.secret`.
     pub mask_secret: Option<Vec<u8>>,
+    /// `topics`.
+    pub own: OwnTopics,
     /// `output.topic`.
     pub topics: Box<TopicNaming>,
 }

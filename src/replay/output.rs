@@ -2,18 +2,17 @@
 
 use rustc_hash::FxHashMap;
 
-use super::TopicNaming;
+use super::Settings;
 use crate::id::{StreamIndex, TenantId};
 use crate::json::writer::write_object;
 use crate::record::dead_letter::DeadLetter;
 use crate::record::mapping::Stream;
 use crate::share::status::{StatusDocument, StatusTopic};
 use crate::time::TimestampMs;
-use crate::topic::{DEAD_LETTERS, SHARES, status_topic};
 
 /// Lines in the order produced, by topic, until somebody takes them.
 pub(crate) struct Outputs<'s> {
-    names: &'s TopicNaming,
+    settings: &'s Settings,
     streams: &'s [Stream],
     topics: Vec<TopicFile>,
     by_name: FxHashMap<String, usize>,
@@ -28,8 +27,8 @@ struct TopicFile {
 }
 
 impl<'s> Outputs<'s> {
-    pub(crate) fn new(names: &'s TopicNaming, streams: &'s [Stream]) -> Self {
-        Self { names, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
+    pub(crate) fn new(settings: &'s Settings, streams: &'s [Stream]) -> Self {
+        Self { settings, streams, topics: Vec::new(), by_name: FxHashMap::default(), by_route: FxHashMap::default(), bytes: 0 }
     }
 
     /// A record of a tenant topic.
@@ -38,7 +37,7 @@ impl<'s> Outputs<'s> {
         let topic = match self.by_route.get(&route) {
             Some(&topic) => topic,
             None => {
-                let name = (self.names)(target, &self.streams[usize::from(stream.0)].name);
+                let name = (self.settings.topics)(target, &self.streams[usize::from(stream.0)].name);
                 let topic = self.topic(name);
                 self.by_route.insert(route, topic);
                 topic
@@ -50,15 +49,15 @@ impl<'s> Outputs<'s> {
     /// A status document.
     pub(crate) fn status(&mut self, document: &StatusDocument) {
         let topic = self.topic(match &document.topic {
-            StatusTopic::Shares => SHARES.to_owned(),
-            StatusTopic::Tenant(tenant) => status_topic(tenant),
+            StatusTopic::Shares => self.settings.own.shares.clone(),
+            StatusTopic::Tenant(tenant) => self.settings.own.status(tenant),
         });
         self.line(topic, |out| write_record(&document.key, document.timestamp, Some(&document.value), out));
     }
 
     /// A dead letter.
     pub(crate) fn dead_letter(&mut self, letter: &DeadLetter<'_>) {
-        let topic = self.topic(DEAD_LETTERS.to_owned());
+        let topic = self.topic(self.settings.own.dead_letters.clone());
         self.line(topic, |out| letter.write_line(out));
     }
 

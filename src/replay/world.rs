@@ -18,12 +18,12 @@ use crate::share::graph::ShareGraph;
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::reconcile::Basis;
 use crate::time::{TimestampMs, TimestampNs};
-use crate::topic::CONTROL;
 
 /// How many shares of a profile are asked for at a time.
 const SLICE: usize = 1024;
 
 pub(in crate::replay) struct World<'s, 'l> {
+    settings: &'s Settings,
     streams: &'s [Stream],
     table: ShareTable,
     graph: ShareGraph,
@@ -47,13 +47,14 @@ impl<'s, 'l> World<'s, 'l> {
         let table = ShareTable::new(settings.fold.clone());
         let secret = settings.mask_secret.as_deref();
         Self {
+            settings,
             streams,
             graph: table.graph(),
             table,
             passed: TimestampNs::FIRST,
             decider: Decider::new(settings.release, secret),
             upserts: UpsertReplay::new(settings.release, secret, streams),
-            outputs: Outputs::new(&settings.topics, streams),
+            outputs: Outputs::new(settings, streams),
             held: HaltBuffer::default(),
         }
     }
@@ -91,7 +92,7 @@ impl<'s, 'l> World<'s, 'l> {
         }
         if let Outcome::SetAside(Unreadable(message)) = &folded.outcome {
             self.outputs.dead_letter(&DeadLetter {
-                topic: CONTROL,
+                topic: &self.settings.own.control,
                 partition: 0,
                 offset: line.offset,
                 timestamp: line.time,

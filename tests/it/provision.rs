@@ -87,6 +87,47 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
     run(&config, "provision --check", 2);
 }
 
+/// Under prefixes of their own two installations read one input whole, and neither touches what is the other's or nobody's.
+#[test]
+fn two_installations_live_on_one_cluster() {
+    let installation = |input: Option<&String>| {
+        let mut world = World::new(shared(), 1, "");
+        let prefix = format!("own-{}", world.name);
+        world.input = input.unwrap_or(&world.input).clone();
+        world.control = format!("{prefix}.control");
+        let more = format!(
+            "topics: {{ prefix: {prefix}, status: \"st-{}.{{tenant}}.all\" }}\nkafka: {{ bootstrap: \"{}\", instance: one }}\ncontrol: {{}}\n",
+            world.name, world.cluster.bootstrap
+        );
+        world.set_more(&more);
+        (world, prefix)
+    };
+    let (first, first_prefix) = installation(None);
+    let (second, second_prefix) = installation(Some(&first.input));
+    // Instances of one name: under one group they would fence each other.
+    let engines = [first.start_ready("one"), second.start_ready("one")];
+    let shares = [&first, &second].map(|world| {
+        world.partners("o", "t");
+        world.share("o", "a", "t")
+    });
+    first.feed(0, (0..100).flat_map(|n| [first.record("o", "a", n), second.record("o", "a", n)]));
+    for (world, prefix, share) in [(&first, &first_prefix, &shares[0]), (&second, &second_prefix, &shares[1])] {
+        assert_eq!(world.await_outputs("t", 100).len(), 100);
+        let config = world.config("one");
+        let said = run(&config, "provision --check -o ndjson", 0);
+        let own = states(&said);
+        for name in ["control", "shares", "dead-letters", "state", "invitations"] {
+            assert!(own.contains(&(format!("{prefix}.{name}"), "ok".to_owned())), "{name}: {said}");
+        }
+        assert!(own.contains(&(format!("st-{}.{}.all", world.name, world.tenant("t")), "ok".to_owned())), "{said}");
+        assert!(!said.contains("sharecast."), "{said}");
+        // Reads status documents and the reports of the workers.
+        let revoked = output(&config, &format!("share revoke {share} --as {} --wait", world.tenant("o")));
+        assert!(revoked.status.success() && String::from_utf8_lossy(&revoked.stderr).contains("every member"), "{revoked:?}");
+    }
+    engines.into_iter().for_each(super::instance::Instance::terminate);
+}
+
 /// The snapshot on demand is the engine's own: written beside a running engine, read by the next start.
 #[test]
 fn a_snapshot_on_demand_is_what_the_engine_starts_from() {

@@ -20,6 +20,7 @@ use super::exit::{Exit, Failure};
 use super::{logging, run::stop_on_signal};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::topic::OwnTopics;
 
 /// How the demo runs.
 #[derive(Debug, clap::Args)]
@@ -89,7 +90,7 @@ fn flow_on(page: &Page, stage: &mut Stage) {
     page.line("");
     for line in [
         format!("kcat -q -b {} -C -t share.safeco.telemetry -o -1", stage.bootstrap()),
-        format!("kcat -q -b {} -C -t sharecast.shares -e", stage.bootstrap()),
+        format!("kcat -q -b {} -C -t {} -e", stage.bootstrap(), OwnTopics::standard().shares),
         format!("export SHARECAST__KAFKA__BOOTSTRAP={}", stage.bootstrap()),
         format!("{program} share pause policy-7 --as northwind"),
         format!("{program} share resume policy-7 --as northwind"),

@@ -33,7 +33,7 @@ use crate::metrics;
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
 use crate::time::TimestampMs;
-use crate::topic::{CONTROL, DEAD_LETTERS, SHARES, STATE};
+use crate::topic::OwnTopics;
 
 /// The other tenants: one hires, one repairs, one insures.
 pub(super) const READERS: [&str; 3] = ["acme", "fixit", "safeco"];
@@ -79,11 +79,11 @@ impl Stage {
     /// Starts all of it; `stop` ends it.
     pub(super) fn start(stop: Arc<AtomicBool>) -> Result<Self, Halt> {
         let mock = MockKafka::start(1).map_err(Halt::broken)?;
-        make_topics(&mock)?;
         let folder = std::env::temp_dir().join(format!("sharecast-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|error| Halt::broken(format!("{}: {error}", folder.display())))?;
         let config = configuration(&mock.bootstrap(), &folder.join("snapshot").display().to_string())?;
-        let kafka = KafkaSettings::of(&config.kafka);
+        make_topics(&mock, &config)?;
+        let (kafka, control) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
         let metrics = metrics::install().map_err(Halt::broken)?;
 
         let (listening, listens) = sync_channel(1);
@@ -105,7 +105,7 @@ impl Stage {
         let readers = read_topics(&kafka, &stop, &heard)?;
         let (fault, faults) = channel();
         let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
-        let writer = EventWriter::open(&kafka, CONTROL, PATIENCE).map_err(Halt::broken)?;
+        let writer = EventWriter::open(&kafka, &control, PATIENCE).map_err(Halt::broken)?;
         Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
     }
 
@@ -207,9 +207,10 @@ fn tenant_topics() -> impl Iterator<Item = String> {
 }
 
 /// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
-fn make_topics(mock: &MockKafka) -> Result<(), Halt> {
+fn make_topics(mock: &MockKafka, config: &Config) -> Result<(), Halt> {
     mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
-    let own = [CONTROL, SHARES, DEAD_LETTERS, STATE, "share.northwind.shares"].map(str::to_owned);
+    let OwnTopics { shares, dead_letters, state, .. } = &config.topics;
+    let own = [&config.control.topic, shares, dead_letters, state, "share.northwind.shares"].map(str::to_owned);
     own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))
 }
 

@@ -5,7 +5,6 @@ use crate::config::Config;
 use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::required::hidden_topics;
 use crate::id::TenantId;
-use crate::topic::INVITATIONS;
 
 /// Who is who to Kafka, in its words: `User:name`.
 #[derive(Debug, Clone)]
@@ -66,7 +65,7 @@ fn quoted(word: &str) -> String {
 /// Every principal's section, tenants last. Of those only reading is granted, and only of their own topics and of groups whose names
 /// begin with `<tenant>.`, which no other tenant's can.
 pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSection> {
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let names = TopicNames::of(config);
     let mut sections = vec![
         AclSection { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
         AclSection {
@@ -76,8 +75,8 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
         AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
-                grant(&principals.mailer, &["Read", "Describe"], "topic", &[INVITATIONS.to_owned()], AclName::Exactly),
-                grant(&principals.mailer, &["Read"], "group", &["sharecast-mailer".to_owned()], AclName::Exactly),
+                grant(&principals.mailer, &["Read", "Describe"], "topic", &[config.topics.invitations.clone()], AclName::Exactly),
+                grant(&principals.mailer, &["Read"], "group", &[format!("{}-mailer", config.topics.prefix())], AclName::Exactly),
             ],
         },
     ];
@@ -94,11 +93,12 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
     sections
 }
 
-/// What tenants' topics begin with: streams by the template, status topics always so.
+/// What tenants' topics begin with, by the templates of status and of streams.
 fn tenant_prefixes(config: &Config) -> Vec<String> {
-    let mut prefixes = vec!["share.".to_owned()];
-    let template = config.output.topics.prefix();
-    if !template.starts_with("share.") {
+    let (status, template) = (config.topics.status_template().before.as_str(), config.output.topics.prefix());
+    let mut prefixes = vec![status.to_owned()];
+    if !template.starts_with(status) {
+        prefixes.retain(|status| !status.starts_with(template));
         prefixes.push(template.to_owned());
     }
     prefixes
@@ -130,7 +130,7 @@ fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
     vec![
         // Events, and what a mailer needs of an invitation.
-        grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), INVITATIONS.to_owned()], AclName::Exactly),
+        grant(principal, &["Read", "Write"], "topic", &[config.control.topic.clone(), config.topics.invitations.clone()], AclName::Exactly),
         // `--wait` reads status documents, `revoke --wait` what the workers report in the state topic; dead letters, what is owed and what
         // stands are looked at by hand.
         grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &hidden_topics(config), AclName::Exactly),
@@ -210,5 +210,21 @@ mod tests {
         let other = engine("output: { topic: 'to.{tenant}.{stream}' }");
         assert!(other.contains("--topic share. --topic to. --resource-pattern-type prefixed"), "{other}");
         assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+
+    #[test]
+    fn another_prefix_is_in_every_own_name() {
+        let all = printed(&config("topics: { prefix: eu.cast, status: 'st.{tenant}' }"));
+        let commands: String = all.into_iter().map(|(_, commands)| commands).collect();
+        assert!(!commands.contains("sharecast"), "{commands}");
+        for name in [
+            "--topic eu.cast.control",
+            "--topic eu.cast.standing.details",
+            "--group eu.cast-mailer",
+            "--topic st.acme",
+            "--topic st. --topic share.",
+        ] {
+            assert!(commands.contains(name), "{name}: {commands}");
+        }
     }
 }

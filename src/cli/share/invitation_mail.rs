@@ -20,7 +20,6 @@ use crate::share::table::query::ShareView;
 use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::mail;
 use crate::share::view::mail::Mail;
-use crate::topic::INVITATIONS;
 
 /// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
 pub(in crate::cli) struct InvitationMail {
@@ -84,22 +83,23 @@ impl InvitationMail {
         let address = found.document().invitee.unwrap_or_default().to_owned();
         let Some(value) = mail::write(found, &self.code) else { return Ok(Exit::Failed) };
         if self.is_told(config, patience)? {
-            tell!("share {share}: the mail for {address} is in {INVITATIONS} already");
+            tell!("share {share}: the mail for {address} is in {} already", config.topics.invitations);
             return Ok(Exit::Ok);
         }
-        let mut writer = EventWriter::open(&KafkaSettings::of(&config.kafka), INVITATIONS, patience).map_err(client_failure)?;
+        let topic = &config.topics.invitations;
+        let mut writer = EventWriter::open(&KafkaSettings::of(&config.kafka), topic, patience).map_err(client_failure)?;
         let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
         writer
             .append_record(Some(share.as_bytes()), Some(&value), headers)
-            .map_err(|error| Failure::new(Exit::Unavailable, format!("its mail could not be written to {INVITATIONS}: {error}")))?;
-        tell!("share {share}: the mail for {address} is in {INVITATIONS}");
-        self.take_back_if_closed(&mut fold, &mut writer)
+            .map_err(|error| Failure::new(Exit::Unavailable, format!("its mail could not be written to {topic}: {error}")))?;
+        tell!("share {share}: the mail for {address} is in {topic}");
+        self.take_back_if_closed(&mut fold, &mut writer, topic)
     }
 
     /// Whether the newest record of the share in the mailer's topic has this code.
     fn is_told(&self, config: &Config, patience: Duration) -> Result<bool, Failure> {
         let kafka = KafkaSettings::of(&config.kafka);
-        let mut reader = TopicReader::open_within(&kafka, INVITATIONS, [0], patience).map_err(input_failure)?;
+        let mut reader = TopicReader::open_within(&kafka, &config.topics.invitations, [0], patience).map_err(input_failure)?;
         let mut is_told = false;
         let each = |record: crate::kafka::ReadRecord<'_>| {
             if record.key() == Some(self.share.as_bytes()) {
@@ -112,13 +112,13 @@ impl InvitationMail {
     }
 
     /// An invitation may have been closed before its mail was written: then nobody else takes the mail back.
-    fn take_back_if_closed(&self, fold: &mut ControlFold, writer: &mut EventWriter) -> Result<Exit, Failure> {
+    fn take_back_if_closed(&self, fold: &mut ControlFold, writer: &mut EventWriter, topic: &str) -> Result<Exit, Failure> {
         let share = &self.share;
         fold.look_again()?;
         self.read_on(fold)?;
         let is_pending = fold.table.share(share).is_none_or(|found| found.document().state == State::Pending);
         if !is_pending && let Err(error) = writer.append_record(Some(share.as_bytes()), None, &[]) {
-            tell!("share {share}: it is closed already, but its mail could not be taken back from {INVITATIONS}: {error}");
+            tell!("share {share}: it is closed already, but its mail could not be taken back from {topic}: {error}");
         }
         Ok(Exit::Ok)
     }
@@ -167,12 +167,13 @@ fn put(data: &mut Node, name: &str, text: String) {
 
 fn make_topic(config: &Config, wait: Duration) -> Result<(), Failure> {
     let admin = Admin::open(&KafkaSettings::of(&config.kafka), wait).map_err(client_failure)?;
-    if admin.topic(INVITATIONS).map_err(client_failure)?.is_some() {
+    let topic = &config.topics.invitations;
+    if admin.topic(topic).map_err(client_failure)?.is_some() {
         return Ok(());
     }
     let specs = TopicSpecs::of(config);
     if !specs.are_made_by_engine() {
-        let what = format!("the topic {INVITATIONS} is missing and output.provision is manual: `sharecast provision` makes it");
+        let what = format!("the topic {topic} is missing and output.provision is manual: `sharecast provision` makes it");
         return Err(Failure::new(Exit::Configuration, what));
     }
     admin.create(&[specs.invitations()]).map(drop).map_err(crate::cli::exit::admin_failure)

@@ -18,7 +18,6 @@ use crate::share::table::{Outcome, ShareTable};
 use crate::share::view::list::{ShareFilter, Viewer};
 use crate::share::view::mail::Mail;
 use crate::time::TimestampMs;
-use crate::topic::INVITATIONS;
 
 /// An invitation and what became of it.
 struct Invited<'t> {
@@ -121,10 +120,10 @@ fn counts(mail: &Mail, table: &ShareTable, now: TimestampMs, viewer: &Viewer, fi
 /// The newest record of each key; none where the topic is missing.
 fn read_outbox(config: &Config, patience: Duration) -> Result<BTreeMap<Vec<u8>, Mail>, Failure> {
     let kafka = KafkaSettings::of(&config.kafka);
-    let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(INVITATIONS)).map_err(client_failure)?;
+    let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(&config.topics.invitations)).map_err(client_failure)?;
     let mut mails = BTreeMap::new();
     let Some(shape) = shape else { return Ok(mails) };
-    let mut reader = TopicReader::open(&kafka, INVITATIONS, 0..shape.partitions).map_err(input_failure)?;
+    let mut reader = TopicReader::open(&kafka, &config.topics.invitations, 0..shape.partitions).map_err(input_failure)?;
     let read = reader.read_to_end(patience, |record| {
         let key = record.key().unwrap_or_default().to_vec();
         match record.value().and_then(Mail::read) {

@@ -31,7 +31,6 @@ use crate::engine::fence::epoch_report::Members;
 use crate::engine::topic::stored::epoch_prefix;
 use crate::id::Offset;
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
-use crate::topic::STATE;
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
@@ -125,11 +124,12 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
              {needed} on only"
         ));
     }
-    let unreadable =
-        |failure: Failure| format!("the reports in {STATE} cannot be read ({failure}; `provision --print-acls` has what it takes)");
+    let unreadable = |failure: Failure| {
+        format!("the reports in {} cannot be read ({failure}; `provision --print-acls` has what it takes)", config.topics.state)
+    };
     let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
     let ask = over.since(SystemClock.boot());
-    let mut state = TopicReader::open_within(&kafka, STATE, [0], ask).map_err(input_failure).map_err(unreadable)?;
+    let mut state = TopicReader::open_within(&kafka, &config.topics.state, [0], ask).map_err(input_failure).map_err(unreadable)?;
     let prefix = epoch_prefix(&kafka.group);
     let mut heard = HeardReports::default();
     while SystemClock.boot() < over {

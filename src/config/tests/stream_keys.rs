@@ -101,7 +101,7 @@ fn d41_output_topics() {
     // A stream that is wrong for itself still counts as one.
     let two = "streams:\n  a: { topic: t, tenant: key, asset: key }\n  b: { topic: '!', tenant: key, asset: key }\noutput: { topic: 'x.{tenant}' }\n";
     assert_eq!(faults(two).len(), 2);
-    assert_eq!(load(&with("share.{stream}.{tenant}")).unwrap().warnings.len(), 1);
+    refuses(&with("share.{stream}.{tenant}"), "both can be `share_s_shares`");
     assert_eq!(load("streams:\n  s: { topic: share.x.s, tenant: key, asset: key }").unwrap().warnings.len(), 1);
     assert_eq!(load("output: { topic: 'telemetry.{tenant}.{stream}' }").unwrap().warnings.len(), 0);
     assert_eq!(
@@ -111,6 +111,57 @@ fn d41_output_topics() {
             .len(),
         1
     );
+}
+
+#[test]
+fn own_topics_begin_with_the_prefix() {
+    let config = load("topics: { prefix: eu.cast, status: 'eu.{tenant}.shares' }").unwrap();
+    assert_eq!(
+        (config.control.topic.as_str(), config.topics.state.as_str(), config.kafka.group.as_str()),
+        ("eu.cast.control", "eu.cast.state", "eu.cast")
+    );
+    assert_eq!(config.topics.status(&crate::id::TenantId::parse("acme").unwrap()), "eu.acme.shares");
+    let given = load("topics: { prefix: eu }\nkafka: { group: g }\ncontrol: { topic: c }").unwrap();
+    assert_eq!((given.control.topic.as_str(), given.topics.shares.as_str(), given.kafka.group.as_str()), ("c", "eu.shares", "g"));
+    let env = [("SHARECAST__TOPICS__PREFIX".to_owned(), "other".to_owned())];
+    let config = Config::load(&[("c", "topics: { prefix: eu }")], &ConfigEnv { env: &env, ..ConfigEnv::none() }).unwrap();
+    assert_eq!(config.topics.dead_letters, "other.dead-letters");
+}
+
+#[test]
+fn a_prefix_keeps_kafka_s_rules_and_tenants_topics_out() {
+    for bad in ["''", ".", "a.", ".a", "a b", "a/b", "é", &"x".repeat(201)] {
+        refuses(&format!("topics: {{ prefix: {bad} }}"), "`topics.prefix`");
+    }
+    assert!(load(&format!("topics: {{ prefix: {} }}", "x".repeat(200))).is_ok());
+    // What a template begins with is the engine's own, also where it is not written.
+    let both = faults("topics: { prefix: share }");
+    assert!(
+        both.len() == 2 && both[0].2.contains("`topics.status` begins with") && both[1].2.contains("`output.topic` begins with"),
+        "{both:?}"
+    );
+    refuses("topics: { prefix: eu }\noutput: { topic: 'eu.{tenant}.{stream}' }", "begins with `eu.`");
+    refuses("topics: { prefix: share }\noutput: { topic: 'x.{tenant}.{stream}' }", "`topics.status` begins with");
+    assert!(load("topics: { prefix: share, status: 'x.{tenant}' }\noutput: { topic: 'y.{tenant}.{stream}' }").is_ok());
+    assert!(load("topics: { prefix: eu }\noutput: { topic: 'sharecast.{tenant}.{stream}' }").is_ok());
+    // Own topics under the prefix, and what Kafka takes for them.
+    refuses("topics: { prefix: eu }\nstreams:\n  a: { topic: eu_shares, tenant: key, asset: key }\n", "one topic to Kafka");
+    refuses("topics: { prefix: telemetry }\ncontrol: { topic: telemetry.shares }", "one topic to Kafka");
+    assert!(load("topics: { prefix: eu }\nstreams:\n  a: { topic: sharecast.shares, tenant: key, asset: key }\n").is_ok());
+}
+
+#[test]
+fn status_topics_and_outputs_never_meet() {
+    let of_each = faults("topics: { status: 'share.{tenant}' }");
+    assert!(of_each.len() == 2 && of_each[0].2.contains("meet: both can be `share_a_telemetry`"), "{of_each:?}");
+    refuses("topics: { status: 'share.{tenant}.details' }", "meet: both can be `share_a_details`");
+    refuses("topics: { status: 'share_x.{tenant}.details' }", "meet: both can be `share_x_a_details`");
+    refuses("topics: { status: 'share.{tenant}.{stream}' }", "one field, `{tenant}`");
+    refuses("topics: { status: 'share.shares' }", "no `{tenant}`");
+    refuses("topics: { status: 'sharecast.{tenant}' }", "begins with `sharecast.`");
+    refuses("topics: { status: '{tenant}.shares' }", "begins with a field");
+    assert_eq!(load("topics: { status: 'shares.{tenant}' }").unwrap().warnings.len(), 0);
+    assert_eq!(load("topics: { status: 'telemetry.{tenant}' }").unwrap().warnings.len(), 1, "a tenant called `raw`");
 }
 
 #[test]

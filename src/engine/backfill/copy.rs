@@ -20,7 +20,6 @@ use crate::engine::backfill::report::JobWorkerEpoch;
 use crate::engine::output::lookup::LookupError;
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::{RouteIndex, Routes, Use};
-use crate::engine::topic::names::{BACKFILL, DEAD_LETTERS};
 use crate::engine::worker::error::TxError;
 use crate::id::Offset;
 use crate::live::View;
@@ -53,7 +52,7 @@ impl From<JobEnd> for CopyError {
 /// One worker of a job.
 pub struct Copier<'j, O> {
     job: &'j Job,
-    input: Box<dyn JobInput>,
+    input: Box<dyn JobInput + 'j>,
     output: O,
     decider: BackfillDecider,
     routes: Routes,
@@ -89,7 +88,7 @@ impl Place {
 
 impl<'j, O: JobOutput> Copier<'j, O> {
     /// A worker that has read nothing yet.
-    pub fn new(job: &'j Job, input: Box<dyn JobInput>, output: O, decider: BackfillDecider) -> Self {
+    pub fn new(job: &'j Job, input: Box<dyn JobInput + 'j>, output: O, decider: BackfillDecider) -> Self {
         let epoch = job.epochs.as_ref().map(|epochs| epochs.join(job.live.load().graph.epoch()));
         Self {
             job,
@@ -278,6 +277,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
                 partition: place.partition,
                 outbox: &self.draft.outbox,
                 routes: &self.routes,
+                dead_letters: &job.settings.own.dead_letters,
                 checkpoint: &next,
                 entry: job_entry.as_deref(),
                 is_fresh: &|| job.check_fence(&view),
@@ -430,11 +430,11 @@ impl<'j, O: JobOutput> Copier<'j, O> {
                     Some(index) => self.route_failed(index, reason)?,
                     None => return Err(JobEnd::Refused(format!("{topic}: {reason}")).into()),
                 },
-                ProduceError::Refused { topic, reason } if topic == BACKFILL => {
+                ProduceError::Refused { topic, reason } if topic == self.job.settings.own.backfill => {
                     return Err(JobEnd::Refused(format!("{topic} takes no such checkpoint: {reason}; raise its max.message.bytes")).into());
                 }
                 // What it takes is known from here on, if the cluster says so.
-                ProduceError::Refused { topic, .. } if topic != DEAD_LETTERS && self.asked_limits.insert(topic.clone()) => {}
+                ProduceError::Refused { topic, .. } if topic != self.job.settings.own.dead_letters && self.asked_limits.insert(topic.clone()) => {}
                 ProduceError::Refused { topic, reason } => match (origin, self.routes.of_topic(&topic)) {
                     (Some(origin), Some(route)) => self.refused.outputs.push((origin, route, reason)),
                     (Some(origin), None) if !self.refused.stripped.contains(&origin) => self.refused.stripped.push(origin),

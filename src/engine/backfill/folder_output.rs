@@ -16,7 +16,6 @@ use crate::engine::backfill::job::{Job, JobEnd};
 use crate::engine::backfill::output::{JobOutput, Part};
 use crate::engine::output::lookup::LookupError;
 use crate::engine::output::route::{RouteIndex, Routes};
-use crate::engine::topic::names::DEAD_LETTERS;
 use crate::engine::worker::error::{TxError, TxStage};
 use crate::json::document::parse;
 use crate::json::writer::object;
@@ -79,6 +78,22 @@ impl JobFolder {
         let state = FolderState { job: job.to_owned(), entry: Some(entry.clone()), ..FolderState::default() };
         write_checkpoint(path, &state)?;
         Ok(Self { path: path.to_owned(), _lock: lock, state: Mutex::new(state) })
+    }
+
+    /// Takes what a job keeps besides its data out of a folder, unless a process writes there.
+    pub fn forget(path: &Path) -> Result<(), FolderError> {
+        if !path.join(CHECKPOINT).exists() && !path.join(LOCK).exists() {
+            return Ok(());
+        }
+        let _lock = lock(path)?;
+        for name in [CHECKPOINT, CHECKPOINT_NEW, LOCK] {
+            let file = path.join(name);
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(FolderError::Io { path: file, error }),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Takes the folder of a job that is to go on, and cuts off what its checkpoint does not cover.
@@ -164,7 +179,7 @@ fn lines_of(part: &Part<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files: BTreeMap<String, Vec<u8>> =
         lines.into_iter().map(|(route, lines)| (file_of(&part.routes.get(route).topic), lines)).collect();
     for letter in &part.outbox.letters {
-        let out = files.entry(file_of(DEAD_LETTERS)).or_default();
+        let out = files.entry(file_of(part.dead_letters)).or_default();
         letter.borrowed().write_line(out);
         out.push(b'\n');
     }
@@ -313,7 +328,7 @@ mod tests {
         let origin = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: 0 }, offset: Offset(offset) };
         outbox.push(route, origin, b"key", format!("{{\"n\":{offset}}}").as_bytes(), TimestampMs(offset));
         let checkpoint = PartitionEntry { offset: Offset(offset + 1), counts: PartitionCounts::default(), is_done: false };
-        let part = Part { partition: 0, outbox: &outbox, routes: &routes, checkpoint: &checkpoint, entry: None, is_fresh: &|| Ok(()) };
+        let part = Part { partition: 0, outbox: &outbox, routes: &routes, checkpoint: &checkpoint, entry: None, dead_letters: "sharecast.dead-letters", is_fresh: &|| Ok(()) };
         folder.write(&part)
     }
 

@@ -41,7 +41,7 @@ impl From<ClientError> for InputError {
 }
 
 /// Reads a job's input. One worker owns it.
-pub trait JobInput: Send {
+pub trait JobInput {
     /// Goes to an offset of a partition. Returns where the input really goes on: behind it where retention has dropped what was there.
     fn turn_to(&mut self, partition: i32, from: Offset) -> Result<Offset, InputError>;
 
@@ -118,10 +118,11 @@ impl JobInput for TopicInput {
         let source = SourcePartition { stream: self.stream, partition };
         let before = into.len();
         let next = archive.read(wait, room, source, into)?;
-        if self.is_turned && let Some(first) = into.iter().nth(before) {
+        let first = into.iter().nth(before).map(|first| first.offset);
+        if let Some(first) = first.filter(|_| self.is_turned) {
             // librdkafka may begin too far when a leader has just changed (docs/librdkafka.md).
-            if first.offset > from && self.holds_record(partition, from, first.offset)? {
-                warn!(topic = self.topic, partition, from = from.0, first = first.offset.0, "records were passed over; they are read again");
+            if first > from && self.holds_record(partition, from, first)? {
+                warn!(topic = self.topic, partition, from = from.0, first = first.0, "records were passed over; they are read again");
                 into.retain_records(|_, offset| offset < from);
                 self.archive = None;
                 return Err(InputError::Unavailable("the client began too far".to_owned()));

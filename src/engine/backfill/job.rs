@@ -19,6 +19,7 @@ use crate::id::{JobName, TenantId};
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
 use crate::time::TimestampMs;
+use crate::topic::OwnTopics;
 
 /// What a job is configured with.
 #[derive(Debug, Clone)]
@@ -29,7 +30,9 @@ pub struct JobSettings {
     pub group: String,
     /// The stream.
     pub stream: Stream,
-    /// What dead letters name as the input: its topic.
+    /// The installation's own topics.
+    pub own: OwnTopics,
+    /// The rules of releasing.
     pub release: ReleaseRules,
     /// Names of output topics.
     pub template: OutputTemplate,
@@ -91,12 +94,14 @@ pub struct Job {
     pub clock: Arc<dyn Clock>,
     /// Raised when it is to end: by a signal, or because a part failed.
     pub stop: Arc<AtomicBool>,
+    /// Raised when the live log can be followed no more.
+    pub is_cut_off: Arc<AtomicBool>,
 }
 
 impl Job {
     /// Whether it is to end.
     pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.is_cut_off.load(Ordering::Relaxed)
     }
 
     /// Whether something may be decided, or committed, by this view.

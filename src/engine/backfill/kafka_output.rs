@@ -17,7 +17,6 @@ use crate::engine::backfill::store::JobStore;
 use crate::engine::output::lookup::{self, LookupError, TopicKind, TopicMaker, TopicQuery};
 use crate::engine::output::outbox::BatchBudget;
 use crate::engine::output::route::{RouteIndex, Routes};
-use crate::engine::topic::names::{BACKFILL, DEAD_LETTERS};
 use crate::engine::topic::stored::{backfill_key, backfill_partition_key};
 use crate::engine::worker::error::{TxError, TxStage};
 use crate::transport::{ConsumeError, Output, ProduceError, TransactionalProducer};
@@ -102,7 +101,7 @@ impl<'j, P: TransactionalProducer> KafkaJobOutput<'j, P> {
 
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), TxError> {
         let (key, value, timestamp) = (Some(key.as_bytes()), Some(value), self.job.clock.wall());
-        let output = Output { topic: BACKFILL, partition: Some(0), key, timestamp, value, headers: &[] };
+        let output = Output { topic: &self.job.settings.own.backfill, partition: Some(0), key, timestamp, value, headers: &[] };
         self.producer().put(output).map_err(|error| TxError::Failed(error, TxStage::Write))
     }
 
@@ -129,7 +128,7 @@ impl<'j, P: TransactionalProducer> KafkaJobOutput<'j, P> {
         let job = self.job;
         for letter in &part.outbox.letters {
             letter
-                .put_with(self.producer(), DEAD_LETTERS, &[(JOB_HEADER, job.settings.name.as_str().as_bytes())])
+                .put_with(self.producer(), &job.settings.own.dead_letters, &[(JOB_HEADER, job.settings.name.as_str().as_bytes())])
                 .map_err(|error| TxError::Output(error, None))?;
         }
         let (group, name) = (job.settings.group.as_str(), job.settings.name.as_str());

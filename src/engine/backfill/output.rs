@@ -17,6 +17,8 @@ pub struct Part<'p> {
     pub outbox: &'p Outbox,
     /// Where they go.
     pub routes: &'p Routes,
+    /// The topic of dead letters.
+    pub dead_letters: &'p str,
     /// How far the partition has come with it.
     pub checkpoint: &'p PartitionEntry,
     /// The job's entry, where the part changes it.

@@ -123,7 +123,7 @@ mod tests {
         pace.read(125, 1, at(0));
         assert_eq!(pace.wait(at(0)), Duration::from_millis(500));
         assert_eq!((pace.adjust(false), pace.adjust(false), pace.adjust(false)), (Some(0.5), Some(1.0), None));
-        (0..20).for_each(|_| drop(pace.adjust(true)));
+        (0..20).for_each(|_| _ = pace.adjust(true));
         assert!(pace.batch_limit().0 >= 1);
     }
 

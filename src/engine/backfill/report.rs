@@ -80,6 +80,8 @@ pub struct JobReporter<W> {
     pub clock: Arc<dyn Clock>,
     /// Raised when the job is over.
     pub done: Arc<AtomicBool>,
+    /// Another process runs the job now: the report is that one's.
+    pub is_taken_over: Arc<AtomicBool>,
 }
 
 impl<W: StateWriter> JobReporter<W> {
@@ -93,11 +95,14 @@ impl<W: StateWriter> JobReporter<W> {
                 match self.report(epoch) {
                     // The time of asking: what came after it is not in it.
                     Ok(()) => last = Some((epoch, now)),
-                    Err(error) => warn!(%error, "the job cannot be reported to {}; it waits", crate::topic::STATE),
+                    Err(error) => warn!(%error, "the job cannot be reported; it waits"),
                 }
                 *self.epochs.reported_at.lock().expect("only set") = last.map(|(_, at)| at);
             }
             self.clock.sleep(LOOK);
+        }
+        if self.is_taken_over.load(Ordering::Relaxed) {
+            return;
         }
         if let Err(error) = self.writer.take_back(&self.key) {
             warn!(%error, "the job's report could not be taken back; a revoke that is waited for waits until it is old");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionEntry};
-use crate::engine::topic::names::BACKFILL;
 use crate::engine::topic::stored::backfill_prefix;
 use crate::kafka::{KafkaSettings, TopicReader};
 use crate::transport::ConsumeError;
@@ -27,8 +26,8 @@ pub struct JobStore {
 
 impl JobStore {
     /// Opens the topic; nothing is read yet.
-    pub fn open(kafka: &KafkaSettings) -> Result<Self, ConsumeError> {
-        Ok(Self { reader: TopicReader::open(kafka, BACKFILL, [0])?, prefix: backfill_prefix(&kafka.group), jobs: BTreeMap::new() })
+    pub fn open(kafka: &KafkaSettings, topic: &str) -> Result<Self, ConsumeError> {
+        Ok(Self { reader: TopicReader::open(kafka, topic, [0])?, prefix: backfill_prefix(&kafka.group), jobs: BTreeMap::new() })
     }
 
     /// Reads what is committed up to the end as it is now. A transaction that is open before it is waited for, up to `wait`.

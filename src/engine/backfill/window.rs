@@ -23,9 +23,17 @@ pub struct InputRange {
 }
 
 impl InputRange {
+    /// Of an input that ends by itself: nobody knows where.
+    pub const WHOLE_FILE: Self = Self { start: Offset(0), end: Offset(i64::MAX) };
+
     /// How many offsets lie in it.
     pub fn len(self) -> u64 {
         (self.end.0 - self.start.0).max(0) as u64
+    }
+
+    /// How many offsets lie in all of these, if that is known.
+    pub fn sum(ranges: &[Self]) -> Option<u64> {
+        ranges.iter().all(|range| *range != Self::WHOLE_FILE).then(|| ranges.iter().map(|range| range.len()).sum())
     }
 
     /// Whether there is nothing to read.

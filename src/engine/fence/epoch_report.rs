@@ -18,7 +18,7 @@ use crate::id::Epoch;
 use crate::json::document;
 use crate::json::writer::object;
 use crate::live::Live;
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 use crate::transport::ProduceError;
 
 /// The epochs are looked at this often, and written at most once between two looks.
@@ -135,6 +135,12 @@ pub fn read(value: &[u8]) -> Members {
     };
     let members = node.get("members").map(Node::members).unwrap_or_default();
     members.iter().filter_map(|member| Some((member.name.clone(), epoch(&member.value)?))).collect()
+}
+
+/// When a report was made, by the clock of who made it.
+pub fn read_time(value: &[u8]) -> Option<TimestampMs> {
+    let node = document::parse(value).ok()?;
+    TimestampNs::parse_rfc3339(node.get("at")?.as_str()?).map(TimestampNs::millis)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::engine::output::route::RouteIndex;
 use crate::engine::restore::metrics;
 use crate::engine::restore::partition::{MOST_IDLE, ROOM, ReadEnd, RestoreContext, WAIT, copy, read_whole};
 use crate::engine::restore::request::{Assignment, RestorePayload};
-use crate::engine::topic::names::STATE;
 use crate::engine::topic::state::read_owed_note;
 use crate::engine::topic::stored::{owed_prefix, start_key};
 use crate::id::Offset;
@@ -26,7 +25,7 @@ impl RestoreContext {
         let partition = ticket.partition;
         let wanted = start_key(&self.group, &self.stream(partition.stream).topic, partition.partition);
         let (state, mut was_begun) = (SourcePartition { partition: 0, ..partition }, false);
-        read_whole(archive, STATE, state, None, &ticket.cancelled, &mut |record| {
+        read_whole(archive, &self.names.own.state, state, None, &ticket.cancelled, &mut |record| {
             if record.key == Some(wanted.as_bytes()) {
                 was_begun = record.value.is_some();
             }
@@ -51,7 +50,7 @@ impl RestoreContext {
         let prefix = owed_prefix(&self.group, topic, partition.partition);
         let mut notes = BTreeMap::new();
         let state = SourcePartition { partition: 0, ..partition };
-        read_whole(archive, STATE, state, None, &ticket.cancelled, &mut |record| {
+        read_whole(archive, &self.names.own.state, state, None, &ticket.cancelled, &mut |record| {
             if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
                 match record.value {
                     Some(value) => drop(notes.insert(key.to_vec(), read_owed_note(value))),
@@ -63,7 +62,10 @@ impl RestoreContext {
         // One that cannot be read, taken for nothing owed, would lose what a route is to get.
         if let Some((key, _)) = notes.iter().find(|(_, note)| note.is_none()) {
             let key = String::from_utf8_lossy(key);
-            let what = format!("the note {key} in {STATE} cannot be read: was it written by another program, or by a newer version?");
+            let what = format!(
+                "the note {key} in {} cannot be read: was it written by another program, or by a newer version?",
+                self.names.own.state
+            );
             return Err(ReadEnd::Failed(ConsumeError::Refused(what)));
         }
         tell(RestorePayload::Notes(position, notes.into_values().flatten().collect()));
@@ -180,7 +182,7 @@ mod tests {
         }
 
         fn turn_to(&mut self, topic: &str, _: i32, _: Option<Offset>) -> Result<LogBounds, ConsumeError> {
-            assert_eq!(topic, STATE);
+            assert_eq!(topic, "sharecast.state");
             Ok(LogBounds { start: Offset(0), end: Offset(self.0.len() as i64) })
         }
 
@@ -200,7 +202,7 @@ mod tests {
         let around = RestoreContext {
             live: Arc::new(Live::new(view)),
             streams: Arc::clone(&config.streams),
-            names: TopicNames { control: "control".into(), template: config.output.topics.clone() },
+            names: TopicNames { control: "control".into(), ..TopicNames::of(&config) },
             group: "g".into(),
             keeps_notes: true,
         };

@@ -100,7 +100,7 @@ mod tests {
         let around = RestoreContext {
             live: Arc::new(Live::new(View { graph, position: Offset(0), newest_cut: None, newest_change: Epoch::NONE })),
             streams: Arc::clone(&config.streams),
-            names: TopicNames { control: "control".into(), template: config.output.topics.clone() },
+            names: TopicNames { control: "control".into(), ..TopicNames::of(&config) },
             group: "g".into(),
             keeps_notes: true,
         };

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use tracing::{debug, info, warn};
 
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded, RestoreEvent, RestorePayload, RestoreRequest};
-use crate::engine::topic::names::{TopicNames, standing_topic};
+use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Offset, StreamIndex};
 use crate::live::Live;
 use crate::record::decode;
@@ -146,7 +146,7 @@ impl RestoreContext {
 
     /// A key's partition must not change: what is stored is kept by the input's partition.
     fn check_partitions<A: Archive>(&self, stream: &Stream, archive: &mut A) -> Result<(), ConsumeError> {
-        let standing = standing_topic(&stream.name);
+        let standing = self.names.own.standing(&stream.name);
         let (input, kept) = (archive.partitions(&stream.topic)?, archive.partitions(&standing)?);
         match (input, kept) {
             (Some(input), Some(kept)) if input == kept => Ok(()),
@@ -167,7 +167,7 @@ impl RestoreContext {
         cancelled: &AtomicBool,
         archive: &mut A,
     ) -> Result<Vec<FoundEntry>, ReadEnd> {
-        let topic = standing_topic(&stream.name);
+        let topic = self.names.own.standing(&stream.name);
         let mut standing: FxHashMap<Vec<u8>, FoundEntry> = FxHashMap::default();
         read_whole(archive, &topic, partition, None, cancelled, &mut |record| {
             let Some(key) = record.key else { return true };

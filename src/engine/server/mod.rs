@@ -93,7 +93,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
     let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written } = prepared;
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
+    let names = TopicNames::of(&config);
 
     let origin = SnapshotOrigin { cluster: cluster.clone(), topic: config.control.topic.clone() };
     let table = snapshot::load_for_start(&config.snapshot.path, written, &origin, ShareTable::new(config.fold_rules()));
@@ -101,12 +101,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
     let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.epoch() }));
-    let limits = FenceLimits {
-        is_enabled: config.fence.is_enabled,
-        max_view_age: Duration::from_millis(config.fence.max_view_age.millis()),
-        max_tick_age: Duration::from_millis(config.fence.max_tick_age.millis()),
-        max_clock_skew: Duration::from_millis(config.fence.max_clock_skew.millis()),
-    };
+    let limits = FenceLimits::of(&config.fence);
     let fence = Arc::new(Mutex::new(Fence::new(limits, clock.boot())));
 
     // The control plane first: nothing flows before it has caught up.
@@ -238,7 +233,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         let reporter = Reporter {
             said,
             live: Arc::clone(&live),
-            writer: ReopeningState::new(&kafka),
+            writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),

@@ -12,7 +12,6 @@ use crate::engine::server::EngineInput;
 use crate::engine::server::health::Readiness;
 use crate::engine::server::shutdown::RunError;
 use crate::engine::server::wiring::written_up_to;
-use crate::engine::topic::names::standing_topic;
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::spec::TopicSpecs;
 use crate::id::Offset;
@@ -155,7 +154,7 @@ fn check_inputs(admin: &Admin, config: &Config) -> Result<Vec<i32>, RunError> {
 }
 
 fn check_standing(admin: &Admin, config: &Config, provisioner: &Provisioner, stream: &Stream, input: i32) -> Result<(), RunError> {
-    let standing = standing_topic(&stream.name);
+    let standing = config.topics.standing(&stream.name);
     if config.output.is_auto_provisioned && admin.topic(&standing)?.is_none() {
         provisioner.make_standing(&[(standing.clone(), input)])?;
         return Ok(());

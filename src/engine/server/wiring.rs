@@ -12,7 +12,7 @@ use crate::engine::restore::partition::RestoreContext;
 use crate::engine::restore::{OpenArchive, Restore, Restorer};
 use crate::engine::server::shutdown::RunError;
 use crate::engine::status::CONTROL_PARTITION;
-use crate::engine::topic::names::{STATE, TopicNames, standing_topic};
+use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::document_form;
 use crate::engine::upsert::Upserts;
@@ -105,7 +105,7 @@ pub(super) fn make_worker(
         interval: Duration::from_millis(config.batch.interval.millis()),
         max_records: config.batch.max_records,
         max_routes: config.batch.max_routes,
-        standing: config.streams.iter().map(|stream| standing_topic(&stream.name)).collect(),
+        standing: config.streams.iter().map(|stream| names.own.standing(&stream.name)).collect(),
         names: names.clone(),
         waits,
         passes_headers: config.output.headers.clone(),
@@ -207,14 +207,14 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
 }
 
 /// A writer that is made when it is first needed and again after it failed.
-pub(super) struct ReopeningWriter {
+pub(in crate::engine) struct ReopeningWriter {
     settings: KafkaSettings,
     topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningWriter {
-    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
         Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 }
@@ -222,19 +222,20 @@ impl ReopeningWriter {
 /// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
 pub(in crate::engine) struct ReopeningState {
     settings: KafkaSettings,
+    topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningState {
-    pub(in crate::engine) fn new(settings: &KafkaSettings) -> Self {
-        Self { settings: settings.clone(), writer: None }
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+        Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 
     fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
-                let made = EventWriter::open(&self.settings, STATE, ACKNOWLEDGED_WITHIN)
+                let made = EventWriter::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
                     .map_err(|error| ProduceError::Fatal(error.to_string()))?;
                 self.writer.insert(made)
             }

@@ -14,7 +14,7 @@ use crate::engine::output::lookup;
 use crate::engine::output::lookup::{LookupError, TopicKind, TopicMaker, TopicQuery};
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::status::CONTROL_PARTITION;
-use crate::engine::topic::names::{DEAD_LETTERS, INVITATIONS, SHARES, TopicNames};
+use crate::engine::topic::names::TopicNames;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::share::status::{StatusDocument, StatusTopic};
@@ -195,8 +195,11 @@ impl StatusDocuments {
     fn suspect_mail(&mut self) {
         if self.unnamed >= UNNAMED_AT_MOST && self.pending.iter().any(|record| !record.closed.is_empty()) {
             let reason = "transactions that write to it fail".to_owned();
-            error!(topic = INVITATIONS, reason, "closed invitations cannot be taken back from it: they go to the dead letters");
-            let route = mail_route(&mut self.routes);
+            error!(
+                topic = self.names.own.invitations,
+                reason, "closed invitations cannot be taken back from it: they go to the dead letters"
+            );
+            let route = mail_route(&mut self.routes, &self.names);
             self.routes.failed(route, reason, self.clock.boot());
         }
     }
@@ -208,19 +211,19 @@ impl StatusDocuments {
             _ => None,
         });
         let answered: Vec<_> = tenants.map(|tenant| routes.find(tenant, STATUS_STREAM, || names.of_status(tenant))).collect();
-        let mail = self.pending.iter().any(|record| !record.closed.is_empty()).then(|| mail_route(routes));
+        let mail = self.pending.iter().any(|record| !record.closed.is_empty()).then(|| mail_route(routes, names));
         routes.answered(answered.into_iter().chain(mail));
     }
 
     /// Looks at the mailer's topic if something in it is to be taken back. Where it is missing there is nothing: it stays unseen.
     fn see_mail<P: TransactionalProducer>(&mut self, producer: &mut P) -> Result<(), StatusUnwritten> {
-        let route = mail_route(&mut self.routes);
+        let route = mail_route(&mut self.routes, &self.names);
         let now = self.clock.boot();
         let is_needed = self.pending.iter().any(|record| !record.closed.is_empty());
         if !is_needed || self.routes.use_at(route, now) != Use::LookUp {
             return Ok(());
         }
-        let reason = match producer.sees_leader(INVITATIONS) {
+        let reason = match producer.sees_leader(&self.names.own.invitations) {
             Ok(true) => {
                 self.routes.ready(route, now);
                 return Ok(());
@@ -231,7 +234,7 @@ impl StatusDocuments {
             Err(other) => return Err(other.into()),
         };
         error!(
-            topic = INVITATIONS,
+            topic = self.names.own.invitations,
             reason, "closed invitations cannot be taken back from it until it answers: they go to the dead letters"
         );
         self.routes.failed(route, reason, now);
@@ -288,14 +291,14 @@ impl StatusDocuments {
         for record in &self.pending {
             for document in &record.documents {
                 let StatusTopic::Tenant(tenant) = &document.topic else {
-                    put_document(producer, SHARES, document).map_err(one)?;
+                    put_document(producer, &self.names.own.shares, document).map_err(one)?;
                     continue;
                 };
                 let route = self.routes.find(tenant, STATUS_STREAM, || self.names.of_status(tenant));
                 match self.routes.open_reason(route) {
                     Some(reason) if self.routes.use_at(route, now) != Use::Write => {
                         let letter = diverted(&self.names, tenant, document, record.offset, reason);
-                        letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                        letter.put(producer, &self.names.own.dead_letters).map_err(one)?;
                         self.letters.push(letter.reason);
                     }
                     _ => put_document(producer, &self.routes.get(route).topic, document).map_err(one)?,
@@ -304,24 +307,31 @@ impl StatusDocuments {
             // Each closed with a document of that control time.
             let timestamp = record.documents.first().map_or(TimestampMs(0), |document| document.timestamp);
             for share in &record.closed {
-                let route = mail_route(&mut self.routes);
+                let route = mail_route(&mut self.routes, &self.names);
                 let key = share.as_str().as_bytes();
                 match (self.routes.use_at(route, now), self.routes.open_reason(route)) {
                     (Use::Write, _) => {
                         producer
-                            .put(Output { topic: INVITATIONS, partition: None, key: Some(key), timestamp, value: None, headers: &[] })
+                            .put(Output {
+                                topic: &self.names.own.invitations,
+                                partition: None,
+                                key: Some(key),
+                                timestamp,
+                                value: None,
+                                headers: &[],
+                            })
                             .map_err(one)?;
                     }
                     (Use::Divert, Some(reason)) => {
                         let letter = untaken(&self.names, key, timestamp, record.offset, reason);
-                        letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                        letter.put(producer, &self.names.own.dead_letters).map_err(one)?;
                         self.letters.push(letter.reason);
                     }
                     _ => {}
                 }
             }
             if let Some(letter) = &record.dead_letter {
-                letter.put(producer, DEAD_LETTERS).map_err(one)?;
+                letter.put(producer, &self.names.own.dead_letters).map_err(one)?;
                 self.letters.push(letter.reason);
             }
         }
@@ -335,9 +345,9 @@ impl StatusDocuments {
     }
 }
 
-fn mail_route(routes: &mut Routes) -> RouteIndex {
+fn mail_route(routes: &mut Routes, names: &TopicNames) -> RouteIndex {
     let nobody = TenantId::parse("sharecast").unwrap_or_else(|e| unreachable!("{e}"));
-    routes.find(&nobody, MAIL_STREAM, || INVITATIONS.to_owned())
+    routes.find(&nobody, MAIL_STREAM, || names.own.invitations.clone())
 }
 
 /// The dead letter of a tombstone that the mailer's topic did not take.
@@ -347,7 +357,7 @@ fn untaken(names: &TopicNames, key: &[u8], timestamp: TimestampMs, offset: Offse
         partition: 0,
         offset,
         reason: DeadLetterReason::RouteFailed,
-        message: format!("route {INVITATIONS} failed: {reason}"),
+        message: format!("route {} failed: {reason}", names.own.invitations),
         key: Some(key.to_vec()),
         value: None,
         timestamp,
@@ -384,6 +394,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::OutputTemplate;
     use crate::engine::output::lookup::NotMade;
+    use crate::topic::OwnTopics;
 
     struct Nobody;
 
@@ -398,7 +409,7 @@ mod tests {
     }
 
     fn documents(offsets: std::ops::Range<i64>) -> StatusDocuments {
-        let names = TopicNames { control: "c".into(), template: OutputTemplate::standard() };
+        let names = TopicNames { control: "c".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() };
         let mut documents = StatusDocuments::new(names, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
         documents.restart(Offset(offsets.start));
         for offset in offsets {

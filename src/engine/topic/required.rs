@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Config;
 use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::names::{BACKFILL, SHARES, STATE, TopicNames, standing_topic};
+use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::spec::TopicSpecs;
 use crate::id::TenantId;
 use crate::kafka::{TopicShape, TopicSpec};
 use crate::record::mapping::Mode;
 use crate::share::state::State;
 use crate::share::table::ShareTable;
-use crate::topic::OWN;
 
 /// A topic that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +59,11 @@ pub type InputPartitions<'a> = &'a dyn Fn(&str) -> Option<i32>;
 /// today need: its status topic from the first offer on, a stream's topic from the grant on.
 pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions<'_>) -> Vec<Need> {
     let specs = TopicSpecs::of(config);
-    let names = TopicNames { control: config.control.topic.clone(), template: config.output.topics.clone() };
-    let is_fixed = |name: &str| [SHARES, STATE, BACKFILL].contains(&name);
+    let names = TopicNames::of(config);
+    let is_fixed = |name: &str| [&names.own.shares, &names.own.state, &names.own.backfill].iter().any(|fixed| *fixed == name);
     let own = specs.own().into_iter().map(|spec| Need { partitions_are_fixed: is_fixed(&spec.name), spec });
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
-    let standing = upserts.filter_map(|stream| Some(specs.standing(&standing_topic(&stream.name), partitions_of(&stream.topic)?)));
+    let standing = upserts.filter_map(|stream| Some(specs.standing(&names.own.standing(&stream.name), partitions_of(&stream.topic)?)));
     let mut needs: Vec<Need> = own.chain(standing.map(|spec| Need { spec, partitions_are_fixed: true })).collect();
     let (mut parties, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for share in table.shares() {
@@ -91,7 +90,7 @@ pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions
 
 /// The topics that are never a tenant's to read: what others share stands in them, or how the engine remembers it.
 pub fn hidden_topics(config: &Config) -> Vec<String> {
-    let own = OWN.map(str::to_owned);
+    let own = config.topics.fixed().map(str::to_owned);
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
-    own.into_iter().chain(upserts.map(|stream| standing_topic(&stream.name))).chain([config.control.topic.clone()]).collect()
+    own.into_iter().chain(upserts.map(|stream| config.topics.standing(&stream.name))).chain([config.control.topic.clone()]).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::config::{Config, OutputConfig};
 use crate::engine::output::lookup::TopicKind;
-use crate::engine::topic::names::{BACKFILL, DEAD_LETTERS, INVITATIONS, SHARES, STATE};
 use crate::kafka::TopicSpec;
+use crate::topic::OwnTopics;
 
 /// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
 const DEAD_LETTER_BYTES: usize = 16 << 20;
@@ -18,12 +18,13 @@ const CHECKPOINT_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone)]
 pub struct TopicSpecs {
     output: OutputConfig,
+    own: OwnTopics,
 }
 
 impl TopicSpecs {
     /// By this configuration.
     pub fn of(config: &Config) -> Self {
-        Self { output: config.output.clone() }
+        Self { output: config.output.clone(), own: config.topics.clone() }
     }
 
     /// Whether the engine makes topics that are missing (`output.provision: auto`).
@@ -34,24 +35,29 @@ impl TopicSpecs {
     /// The topics that are sharecast's own whatever the streams; not the control topic.
     pub fn own(&self) -> [TopicSpec; 5] {
         [
-            self.spec(SHARES, 1, compacted()),
-            self.spec(DEAD_LETTERS, 1, dead_letters()),
-            self.spec(STATE, 1, compacted()),
-            self.spec(INVITATIONS, 1, compacted()),
+            self.spec(&self.own.shares, 1, compacted()),
+            self.spec(&self.own.dead_letters, 1, dead_letters()),
+            self.spec(&self.own.state, 1, compacted()),
+            self.spec(&self.own.invitations, 1, compacted()),
             self.backfill(),
         ]
     }
 
     /// The mailer's topic.
     pub fn invitations(&self) -> TopicSpec {
-        self.spec(INVITATIONS, 1, compacted())
+        self.spec(&self.own.invitations, 1, compacted())
     }
 
     /// Where backfills note how far they have come.
     pub fn backfill(&self) -> TopicSpec {
         // What a partition's records came to is listed by tenant there.
         let config = compacted().into_iter().chain([("max.message.bytes".to_owned(), CHECKPOINT_BYTES.to_string())]).collect();
-        self.spec(BACKFILL, 1, config)
+        self.spec(&self.own.backfill, 1, config)
+    }
+
+    /// What a backfill needs besides tenants' topics.
+    pub fn of_backfills(&self) -> [TopicSpec; 3] {
+        [self.spec(&self.own.dead_letters, 1, dead_letters()), self.spec(&self.own.state, 1, compacted()), self.backfill()]
     }
 
     /// What is stored in an upsert stream's outputs, written to the number of the input's partition: as many as the input has.

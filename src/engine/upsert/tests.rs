@@ -18,6 +18,7 @@ use crate::sink_state::entry::Digest;
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
 use crate::time::Period;
+use crate::topic::OwnTopics;
 use crate::transport::Batch;
 
 /// Takes requests and never answers.
@@ -69,7 +70,7 @@ fn asking_upserts() -> (Upserts, ChangeSender, Receiver<ControlCommand>) {
     let read = ReadRules { max_record_bytes: 1 << 20, max_future: Period::ZERO };
     let rules = UpsertRules {
         release: ReleaseRules { read, late_grace: Period::ZERO, shows_provenance: true, shows_permission: false },
-        names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
+        names: TopicNames { control: "control".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() },
         form: "Payload".into(),
         passes_headers: Vec::new(),
         has_provenance_headers: false,

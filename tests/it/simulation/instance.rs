@@ -31,6 +31,7 @@ use sharecast::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
 use sharecast::share::snapshot::SnapshotOrigin;
 use sharecast::share::table::{FoldRules, ShareTable};
 use sharecast::time::{Period, TimestampMs};
+use sharecast::topic::OwnTopics;
 use sharecast::transport::{ProduceError, Start};
 
 use super::clients::{Control, Given, Probe};
@@ -132,7 +133,7 @@ impl Instance {
             max_records: 1 + dice.below(40) as usize,
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new(), STANDING.to_owned()].into(),
-            names: TopicNames { control: "control".into(), template: OutputTemplate::standard() },
+            names: TopicNames { control: "control".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() },
             waits,
             passes_headers: Vec::new(),
             has_provenance_headers: false,

@@ -5,7 +5,6 @@ use tracing::info;
 
 use crate::engine::output::outbox::RecordOrigin;
 use crate::engine::output::route::RouteIndex;
-use crate::engine::topic::names::DEAD_LETTERS;
 use crate::engine::upsert::Upserts;
 use crate::engine::worker::catch_up::CatchUp;
 use crate::engine::worker::metrics::WorkerMetrics;
@@ -89,7 +88,9 @@ impl<P: TransactionalProducer> OutputSide<P> {
     fn pin(&mut self, topic: String, reason: String, origin: RecordOrigin) -> Option<ProduceError> {
         match self.routes.of_topic(&topic) {
             Some(route) => self.refused.push((origin, route, reason)),
-            None if topic == DEAD_LETTERS && !self.strip_payload.contains(&origin) => self.strip_payload.push(origin),
+            None if topic == self.settings.names.own.dead_letters && !self.strip_payload.contains(&origin) => {
+                self.strip_payload.push(origin)
+            }
             None => return Some(ProduceError::Refused { topic, reason }),
         }
         None

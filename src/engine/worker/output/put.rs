@@ -4,7 +4,6 @@ use crate::clock::BootTime;
 use crate::engine::output::outbox::BatchBudget;
 use crate::engine::output::route::RouteIndex;
 use crate::engine::restore::redelivery::ClaimChange;
-use crate::engine::topic::names::{DEAD_LETTERS, STATE};
 use crate::engine::topic::state::{note_of, owed_note_of};
 use crate::engine::upsert::Upserts;
 use crate::engine::worker::error::{TxError, TxStage};
@@ -71,7 +70,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// Dead letters.
     pub(in crate::engine::worker) fn put_letters(&mut self) -> Result<(), TxError> {
         for letter in &self.draft.outbox.letters {
-            letter.put(&mut self.producer, DEAD_LETTERS).map_err(|e| TxError::Output(e, None))?;
+            letter.put(&mut self.producer, &self.settings.names.own.dead_letters).map_err(|e| TxError::Output(e, None))?;
         }
         Ok(())
     }
@@ -102,7 +101,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     fn put_state(&mut self, key: &str, value: Option<&str>) -> Result<(), TxError> {
         let (key, value, timestamp) = (Some(key.as_bytes()), value.map(str::as_bytes), self.shared.clock.wall());
         self.producer
-            .put(Output { topic: STATE, partition: None, key, timestamp, value, headers: &[] })
+            .put(Output { topic: &self.settings.names.own.state, partition: None, key, timestamp, value, headers: &[] })
             .map_err(|e| TxError::Failed(e, TxStage::Write))
     }
 }
