@@ -11,3 +11,5 @@ pub mod result;
 pub mod decide;
 pub mod live;
 pub mod files;
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::bulk::warn_of_csv;
 use crate::cli::share::invitation_mail;
 use crate::cli::share::invitation_mail::InvitationMail;
+use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
 use crate::cli::time_argument::TimeArgument;
 use crate::cli::trial;
@@ -196,7 +197,13 @@ impl Single<'_> {
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
         match (&row.step, invitation) {
             (Planned::AlreadySo | Planned::WrittenBefore, _) => self.answer_already_so(&row),
-            (Planned::Write { .. }, None) => self.write(&row.data, How::Tried).map(|(exit, _)| exit),
+            (Planned::Write { .. }, None) => {
+                let (exit, _) = self.write(&row.data, How::Tried)?;
+                if exit == Exit::Ok {
+                    past_hint::tell_how(self.config, now, std::slice::from_ref(&row));
+                }
+                Ok(exit)
+            }
             (Planned::Write { .. }, Some(invitation)) => {
                 invitation.prepare(self.config, self.until)?;
                 let (exit, _) = self.write(&row.data, How::Tried)?;

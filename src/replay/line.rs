@@ -27,19 +27,7 @@ pub(crate) type Wrong = &'static str;
 
 /// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it.
 pub(crate) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let whole = file.strip_suffix(b"\n").unwrap_or(file);
-    let ends_in_line_feed = whole.len() < file.len();
-    let mut rest = (!file.is_empty()).then_some(whole);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let (line, behind) = match text.iter().position(|&b| b == b'\n') {
-            Some(end) => (&text[..end], Some(&text[end + 1..])),
-            None => (text, None),
-        };
-        rest = behind;
-        let has_line_feed = behind.is_some() || ends_in_line_feed;
-        Some(if has_line_feed { line.strip_suffix(b"\r").unwrap_or(line) } else { line })
-    })
+    file.split_inclusive(|&b| b == b'\n').map(without_line_end)
 }
 
 /// A line as it is read from a file, without its line end: a line feed, and one `\r` before it.

@@ -10,6 +10,7 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
 use crate::cli::share::args::Lines;
+use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
 use crate::cli::trial;
 use crate::cli::trial::Until;
@@ -269,6 +270,9 @@ fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, until: Until) -> 
     let is_refused = outcomes.iter().any(Delivered::is_refused);
     let results = Results { done, outcomes, offsets, certain };
     exit(results.print(acting.output).map_err(PrintError::from))?;
+    if !is_refused {
+        past_hint::tell_how(config, SystemClock.wall(), &plan.rows);
+    }
     Ok(if is_refused { Exit::Failed } else { Exit::Ok })
 }
 

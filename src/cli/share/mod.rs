@@ -9,6 +9,8 @@ pub(crate) mod preview;
 #[cfg(feature = "io")]
 pub(crate) mod record_search;
 #[cfg(feature = "io")]
+pub(crate) mod past_hint;
+#[cfg(feature = "io")]
 pub mod list;
 #[cfg(feature = "io")]
 pub(crate) mod invitations;

@@ -5,10 +5,11 @@ use crate::json::document;
 use crate::json::path::{Literal, Path, Segment};
 use crate::profile::action::Action;
 use crate::profile::compile::Profile;
+use crate::profile::compile::Projection;
 use crate::profile::mask::MaskKeys;
 use crate::profile::parties::{Parties, Provenance};
 use crate::profile::project::Projector;
-use crate::profile::spec::{ProfileSpec, Section};
+use crate::profile::spec::{ProfileSpec, Section, Transform};
 use crate::profile::value::{ActionContext, ValueKind, apply};
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use proptest::prelude::*;
@@ -62,6 +63,8 @@ impl Value {
 
 struct Model<'a> {
     section: &'a Section,
+    /// The section that restricts it.
+    earlier: Option<&'a Section>,
     mapping: &'a Mapping,
     parties: Parties<'a>,
 }
@@ -122,7 +125,8 @@ impl Model<'_> {
             (1..=chain.len()).any(|end| paths.iter().any(|placed| selects(&placed.path, &chain[..end])))
         };
         let is_time = self.mapping.time.as_ref().is_some_and(|path| selects(path, chain));
-        let is_selected = is_time || (around(&self.section.include) && !around(&self.section.exclude));
+        let mut sections = [Some(self.section), self.earlier].into_iter().flatten();
+        let is_selected = is_time || sections.all(|section| around(&section.include) && !around(&section.exclude));
         let is_container = !matches!(chain.last().unwrap().1, Value::Scalar(_));
         let is_in_output = is_selected || (is_container && inside.len() > 2);
         if let Some((id, is_mapped)) = self.id_of(chain) {
@@ -152,13 +156,22 @@ impl Model<'_> {
         Some(String::from_utf8(json).unwrap())
     }
 
-    fn actions<'b>(&'b self, chain: &'b [ReferenceStep<'b>]) -> impl Iterator<Item = &'b Action> {
-        let hit = |transform: &&crate::profile::spec::Transform| transform.paths.iter().any(|placed| selects(&placed.path, chain));
-        self.section.transforms.iter().filter(hit).map(|transform| &transform.action)
+    /// What the earlier section does to a member but rename it, then what this one does besides.
+    fn actions<'b>(&'b self, chain: &'b [ReferenceStep<'b>]) -> Vec<&'b Action> {
+        let hits = |transform: &&Transform| transform.paths.iter().any(|placed| selects(&placed.path, chain));
+        let of = |section: &'b Section| section.transforms.iter().filter(hits).map(|transform| &transform.action);
+        let mut actions: Vec<&Action> =
+            self.earlier.into_iter().flat_map(of).filter(|action| !matches!(action, Action::Rename(_))).collect();
+        let done = actions.clone();
+        actions.extend(of(self.section).filter(|action| !done.contains(action)));
+        actions
     }
 
     fn new_name(&self, chain: &[ReferenceStep<'_>]) -> Option<String> {
-        self.actions(chain).filter_map(|action| if let Action::Rename(name) = action { Some(name.clone()) } else { None }).last()
+        self.actions(chain)
+            .into_iter()
+            .filter_map(|action| if let Action::Rename(name) = action { Some(name.clone()) } else { None })
+            .last()
     }
 
     /// The id that a value becomes, and whether the mapping itself names it.
@@ -324,7 +337,7 @@ proptest! {
         let mut text = String::new();
         let mut blanks = blanks.into_iter();
         record.write(&mut || blanks.next().unwrap_or(""), &mut text);
-        let expected = Model { section: spec.section("t").unwrap(), mapping: &mapping, parties }.record(&record);
+        let expected = Model { section: spec.section("t").unwrap(), earlier: None, mapping: &mapping, parties }.record(&record);
 
         let profile = Profile::compile(&spec, &[stream(mapping)]);
         let projection = profile.section(StreamIndex(0)).unwrap();
@@ -340,6 +353,73 @@ proptest! {
         projector.project(text.as_bytes(), projection, &parties, Some(&provenance), &mut out);
         let comma = if expected == "{}" { "" } else { "," };
         prop_assert_eq!(String::from_utf8(out).unwrap(), format!(r#"{}{comma}"_share":{{"id":"s1","rev":2,"epoch":-1}}}}"#, &expected[..expected.len() - 1]));
+    }
+}
+
+/// Transforms of which two sections take some each, so that they often have one in common; a hash twice is no hash once.
+fn pool() -> impl Strategy<Value = Vec<String>> {
+    let hash = path().prop_map(|path| format!(r#"{{"path":"{path}","mask":"hash"}}"#));
+    prop::collection::vec(prop_oneof![2 => transform(), 1 => hash], 6)
+}
+
+/// A section's paths, and which of the transforms it takes, in which order.
+fn section() -> impl Strategy<Value = (String, Vec<usize>)> {
+    let everything = prop_oneof![3 => paths(0..5), 1 => Just(vec!["$".to_owned()])];
+    (everything, paths(0..3), prop::collection::vec(0usize..6, 0..5)).prop_map(|(include, exclude, transforms)| {
+        (format!(r#""include":[{}],"exclude":[{}]"#, quoted(&include), quoted(&exclude)), transforms)
+    })
+}
+
+fn written((paths, transforms): &(String, Vec<usize>), pool: &[String]) -> String {
+    let transforms: Vec<&str> = transforms.iter().map(|at| pool[*at].as_str()).collect();
+    format!(r#"{{{paths},"transform":[{}]}}"#, transforms.join(","))
+}
+
+fn read_section(text: &str) -> Option<Section> {
+    let spec = ProfileSpec::read(&document::parse(format!(r#"{{"t":{text}}}"#).as_bytes()).unwrap()).ok()?;
+    spec.section("t").cloned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20 * ProptestConfig::default().cases))]
+
+    #[test]
+    fn a_restricted_projection_shows_what_the_model_of_two_sections_shows(
+        record in object(value()),
+        (pool, today, earlier, is_same) in (pool(), section(), section(), prop::bool::weighted(0.1)),
+        (tenant, asset, time) in (paths(0..2), paths(0..2), paths(0..2)),
+        (also_tenant, also_asset) in (paths(0..2), paths(0..2)),
+    ) {
+        let today = written(&today, &pool);
+        let earlier = if is_same { today.clone() } else { written(&earlier, &pool) };
+        let (Some(section), Some(before)) = (read_section(&today), read_section(&earlier)) else { return Ok(()) };
+        let not_root = |paths: &[String]| parsed(paths).into_iter().filter(|path| !path.is_root()).collect::<Vec<_>>();
+        let mapping = Mapping {
+            tenant: source(&tenant),
+            asset: source(&asset),
+            key_format: None,
+            time: not_root(&time).pop(),
+            rewrite_tenant: not_root(&also_tenant),
+            rewrite_asset: not_root(&also_asset),
+        };
+        prop_assume!(!is_container_at(&record, mapping.time.as_ref()));
+        let parties = Parties { owner: "northwind", target: "acme", target_asset: "EX" };
+        let mut text = String::new();
+        record.write(&mut || "", &mut text);
+        let mut projector = Projector::new(Some(b"secret"));
+        projector.load(text.as_bytes()).unwrap();
+        let mut shown = |projection: &Projection| {
+            let mut out = Vec::new();
+            projector.project(text.as_bytes(), projection, &parties, None, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let restricted = Projection::restricted(&section, &before, &mapping);
+        let expected = Model { section: &section, earlier: Some(&before), mapping: &mapping, parties }.record(&record);
+        prop_assert_eq!(shown(&restricted), expected, "{} restricted by {} of {}", today, earlier, text);
+        if is_same {
+            let alone = Model { section: &section, earlier: None, mapping: &mapping, parties }.record(&record);
+            prop_assert_eq!(shown(&restricted), alone, "one and the same section restricts nothing");
+        }
     }
 }
 

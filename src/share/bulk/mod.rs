@@ -19,9 +19,10 @@ use crate::share::bulk::ids::Run;
 use crate::share::bulk::input::{InputRef, Named};
 use crate::share::bulk::noop::is_already;
 use crate::share::event::kind::EventType;
+use crate::share::status::Document;
 use crate::share::table::query::ShareView;
 use crate::share::view::refusal;
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 
 /// The code of an event whose name another one has.
 const ID_REUSED: &str = "id_reused";
@@ -78,6 +79,25 @@ pub struct Row {
     pub after: Option<State>,
     /// The same with the reason, and since when.
     pub standing: String,
+    /// What live flow does not fetch, where the line makes a share live that reaches back.
+    pub reaches_back: Option<ReachBack>,
+}
+
+/// The past that a share with `history` opens when it is accepted: a backfill fetches it, live flow does not
+/// (docs/rules/release.md#history).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReachBack {
+    /// The streams that the share names.
+    pub streams: Vec<String>,
+    /// Its `starts`; none is the beginning of time.
+    pub from: Option<TimestampNs>,
+}
+
+/// What a share opens that is live now and was not before.
+fn reach_back(before: Option<State>, document: &Document<'_>) -> Option<ReachBack> {
+    let is_new = document.state == State::Active && before.is_none_or(|state| state == State::Pending);
+    (is_new && document.history)
+        .then(|| ReachBack { streams: document.streams.iter().map(|stream| (*stream).to_owned()).collect(), from: document.starts })
 }
 
 /// Why a line is refused.
@@ -193,6 +213,7 @@ impl BulkPlan {
             before: None,
             after: None,
             standing: String::new(),
+            reaches_back: None,
         };
         let mut seen = HashSet::new();
         let rows = intents.into_iter().zip(ids).map(row).filter(|row| seen.insert(row.share.clone())).collect();
@@ -296,6 +317,7 @@ fn try_line(
             before,
             after: Some(document.state),
             standing: refusal::standing(&document),
+            reaches_back: reach_back(before, &document),
             data,
         }
     };

@@ -109,6 +109,9 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
             return Err(SnapshotError::Damaged("a profile is there twice"));
         }
         table.show_profile(slot, &spec);
+        if is_retired {
+            table.graph.set_profile(slot, None);
+        }
     }
     Ok(())
 }

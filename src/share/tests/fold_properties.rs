@@ -179,6 +179,11 @@ fn said(folded: &Folded) -> String {
     format!("{folded:?}")
 }
 
+/// The revision of each profile that releases something; none of one that is retired.
+fn shown_profiles(table: &ShareTable) -> Vec<Option<u32>> {
+    table.profiles().map(|profile| table.graph().profile(profile.slot).map(|compiled| compiled.revision())).collect()
+}
+
 pub(super) fn origin() -> SnapshotOrigin {
     SnapshotOrigin { cluster: "c".to_owned(), topic: "sharecast.control".to_owned() }
 }
@@ -233,6 +238,7 @@ proptest! {
         let mut restored = snapshot::read(&bytes, &origin(), ShareTable::new(rules)).unwrap();
         prop_assert_eq!(&kept(&restored), &bytes);
         check_indexes(&restored)?;
+        prop_assert_eq!(shown_profiles(&table), shown_profiles(&restored), "what is retired stays so");
         for (offset, (now, event)) in log.iter().enumerate().skip(stop) {
             let (a, b) = (fold(&mut table, offset, *now, event), fold(&mut restored, offset, *now, event));
             prop_assert_eq!(said(&a), said(&b));

@@ -1,0 +1,449 @@
+//! A backfill against a slow model that folds the whole log again for every moment it asks about.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::decide::{BackfillDecider, PastDecisions, PastRelease};
+use super::live::{LiveRefusal, still_releases};
+use super::options::{ShareFilters, Window};
+use super::past::{Past, Pinned};
+use super::result::{JobCounts, JobResult};
+use crate::decide::{InputRecord, ReleaseRules, Stopped};
+use crate::id::{JobName, Offset, StreamIndex, StreamName};
+use crate::json::path::Path;
+use crate::record::decode::ReadRules;
+use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
+use crate::release::Suppressed;
+use crate::share::event::read_structured;
+use crate::share::graph::ShareGraph;
+use crate::share::status::Audience;
+use crate::share::table::{FoldRules, ShareTable};
+use crate::time::{Period, TimestampMs, TimestampNs};
+
+const START: i64 = 1_767_225_600_000;
+
+/// Minutes of 2026-01-01.
+fn minute(minute: i64) -> TimestampMs {
+    TimestampMs(START + minute * 60_000)
+}
+
+fn streams() -> Vec<Stream> {
+    let path = |text: &str| FieldSource::Path(Path::parse(text).unwrap());
+    let stream = |(index, name): (usize, &str)| Stream {
+        name: StreamName::parse(name).unwrap(),
+        index: StreamIndex(index as u8),
+        mode: Mode::Append,
+        topic: format!("{name}.raw"),
+        mapping: Mapping {
+            tenant: path("$.tenant"),
+            asset: path("$.asset"),
+            key_format: None,
+            time: Some(Path::parse("$.ts").unwrap()),
+            rewrite_tenant: Vec::new(),
+            rewrite_asset: Vec::new(),
+        },
+    };
+    ["telemetry", "alarms"].into_iter().enumerate().map(stream).collect()
+}
+
+fn fold_rules() -> FoldRules {
+    FoldRules { streams: streams().into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true }
+}
+
+fn release_rules() -> ReleaseRules {
+    ReleaseRules {
+        read: ReadRules { max_record_bytes: 1 << 20, max_future: Period::from_millis(300_000) },
+        late_grace: Period::ZERO,
+        shows_provenance: true,
+        shows_permission: false,
+    }
+}
+
+/// One event with its control time.
+type Event = (TimestampMs, Vec<u8>);
+
+fn event(number: usize, at: TimestampMs, source: &str, kind: &str, data: &Value) -> Event {
+    let event = json!({"specversion": "1.0", "id": format!("e{number}"), "source": source, "type": format!("sharecast.{kind}.v1"),
+        "time": at.moment().to_string(), "data": data});
+    (at, event.to_string().into_bytes())
+}
+
+fn fold_into(log: &[Event], until: TimestampMs, mut fold: impl FnMut(Offset, &Event)) {
+    let upto = log.iter().enumerate().take_while(|(_, (at, _))| *at <= until);
+    upto.for_each(|(offset, event)| fold(Offset(offset as i64), event));
+}
+
+/// The table as it was at a moment.
+fn table_at(log: &[Event], until: TimestampMs) -> ShareTable {
+    let mut table = ShareTable::new(fold_rules());
+    fold_into(log, until, |offset, (at, event)| drop(table.fold(offset, *at, read_structured(event))));
+    table
+}
+
+fn pinned_at(log: &[Event], now: TimestampMs, filters: &ShareFilters) -> Pinned {
+    let mut past = Past::new(fold_rules());
+    fold_into(log, now, |offset, (at, event)| drop(past.fold(offset, *at, read_structured(event))));
+    past.pin(now, filters)
+}
+
+#[derive(Default)]
+struct Taken {
+    /// By share, what it got.
+    values: BTreeMap<String, Value>,
+    suppressed: BTreeMap<Suppressed, u32>,
+    refused: BTreeMap<String, LiveRefusal>,
+    /// The live graph, its `now`, and the pinned one.
+    live: Option<(ShareGraph, TimestampNs, ShareGraph)>,
+}
+
+impl PastDecisions for Taken {
+    type Error = Infallible;
+
+    fn released(&mut self, release: PastRelease<'_>) -> Result<(), Infallible> {
+        let share = release.release.grant.share.to_string();
+        if let Some((live, now, pinned)) = &self.live
+            && let Err(refusal) = still_releases(live, *now, pinned, &release, Period::ZERO)
+        {
+            self.refused.insert(share.clone(), refusal);
+        }
+        self.values.insert(share, serde_json::from_slice(release.release.value).unwrap());
+        Ok(())
+    }
+
+    fn suppressed(&mut self, reason: Suppressed, count: u32) {
+        *self.suppressed.entry(reason).or_default() += count;
+    }
+}
+
+fn decide(pinned: &Pinned, window: Window, t: TimestampMs, asset: &str, mut taken: Taken) -> Taken {
+    let value = json!({"tenant": "n", "asset": asset, "ts": t.0, "x": 1.5, "y": 2.25, "z": "z"}).to_string();
+    let record = InputRecord { key: None, headers: std::iter::empty(), timestamp: t, value: Some(value.as_bytes()) };
+    let mut decider = BackfillDecider::new(release_rules(), None, JobName::parse("job").unwrap(), window);
+    match decider.append(&streams()[0], record, pinned, &mut taken) {
+        Ok(()) | Err(Stopped::Unreadable(_)) => taken,
+        Err(Stopped::Sink(never)) => match never {},
+    }
+}
+
+fn whole_day() -> Window {
+    Window::new(minute(-1000).moment(), minute(10_000).moment()).unwrap()
+}
+
+/// Sections of `telemetry` as a profile may have them: what is included of x, y and z.
+const SECTIONS: [Option<&str>; 6] = [Some("x"), Some("xy"), Some("yz"), Some("xyz"), Some(""), None];
+
+fn spec(section: Option<&str>) -> Value {
+    let alarms = json!({"include": ["$.x"]});
+    match section {
+        Some(members) => {
+            let include: Vec<String> = members.chars().map(|member| format!("$.{member}")).collect();
+            json!({"telemetry": {"include": include}, "alarms": alarms})
+        }
+        None => json!({"alarms": alarms}),
+    }
+}
+
+/// One step of a random log: how many minutes later, what, and with which choices.
+#[derive(Debug, Clone)]
+struct Step {
+    wait: i64,
+    what: u8,
+    share: usize,
+    profile: usize,
+    choice: usize,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    (0i64..4, 0u8..24, 0usize..4, 0usize..2, 0usize..6).prop_map(|(wait, what, share, profile, choice)| Step {
+        wait,
+        what,
+        share,
+        profile,
+        choice,
+    })
+}
+
+const SHARES: [(&str, &str, &str); 4] = [("s0", "a", "A"), ("s1", "b", "A"), ("s2", "a", "B"), ("s3", "b", "B")];
+
+fn log_of(steps: &[Step]) -> Vec<Event> {
+    let mut log = vec![
+        event(0, minute(0), "/tenants/n", "profile.published", &json!({"profile": "p", "spec": spec(Some("xyz"))})),
+        event(1, minute(0), "/tenants/n", "profile.published", &json!({"profile": "q", "spec": spec(Some("xy"))})),
+    ];
+    let mut now = 0;
+    for (number, step) in steps.iter().enumerate() {
+        now += step.wait;
+        let at = minute(now);
+        let (share, target, asset) = SHARES[step.share];
+        let (profile, named) = (["p", "q"][step.profile], ["p", "q", "all"][step.choice % 3]);
+        let streams = [json!(["telemetry"]), json!(["telemetry", "alarms"]), json!(["alarms"])][step.choice % 3].clone();
+        let side = ["/tenants/n".to_owned(), format!("/tenants/{target}"), "/operator".to_owned()][step.choice % 3].clone();
+        let (source, kind, data) = match step.what {
+            0..4 => {
+                let mut data = json!({"share": share, "asset": asset, "target_tenant": target, "streams": streams, "profile": named});
+                if step.choice > 2 {
+                    data["history"] = json!(true);
+                }
+                if step.choice == 4 {
+                    data["starts"] = json!(minute(now + 3).moment().to_string());
+                }
+                if step.choice == 5 {
+                    data["ends"] = json!(minute(now + 40).moment().to_string());
+                }
+                ("/tenants/n".to_owned(), "share.offered", data)
+            }
+            4..8 => (format!("/tenants/{target}"), "share.accepted", json!({"share": share})),
+            8..11 => ("/tenants/n".to_owned(), "profile.published", json!({"profile": profile, "spec": spec(SECTIONS[step.choice])})),
+            11 => ("/tenants/n".to_owned(), "profile.retired", json!({"profile": profile})),
+            12..15 => ("/tenants/n".to_owned(), "share.updated", json!({"share": share, "profile": named})),
+            15 | 16 => ("/tenants/n".to_owned(), "share.updated", json!({"share": share, "streams": streams})),
+            17 | 18 => (side, "share.paused", json!({"share": share})),
+            19..22 => (side, "share.resumed", json!({"share": share})),
+            22 => {
+                let tenant = ["n", "a", "b"][step.choice % 3];
+                ("/operator".to_owned(), "tenant.updated", json!({"tenant": tenant, "suspended": step.choice > 2}))
+            }
+            _ => ("/tenants/n".to_owned(), "share.revoked", json!({"share": share})),
+        };
+        log.push(event(number + 2, at, &source, kind, &data));
+    }
+    log
+}
+
+fn document(table: &ShareTable, share: &str) -> Option<Value> {
+    Some(serde_json::from_slice(&table.share(share)?.to_json(Audience::Owner)).unwrap())
+}
+
+fn moment(document: &Value, member: &str) -> Option<TimestampNs> {
+    document[member].as_str().map(|text| TimestampNs::parse_rfc3339(text).unwrap())
+}
+
+/// What of x, y and z the share's profile showed of telemetry at a moment; none where it showed nothing.
+fn shown_at(log: &[Event], share: &str, until: TimestampMs) -> Option<String> {
+    let table = table_at(log, until);
+    let document = document(&table, share)?;
+    if !document["streams"].as_array()?.contains(&json!("telemetry")) {
+        return None;
+    }
+    if document["profile"] == "all" {
+        return Some("xyz".to_owned());
+    }
+    let profile = table.profiles().find(|profile| Value::from(profile.name) == document["profile"] && !profile.is_retired)?;
+    let spec: Value = serde_json::from_slice(profile.spec).unwrap();
+    let include = spec.get("telemetry")?["include"].as_array()?.iter().map(|path| path.as_str().unwrap()[2..].to_owned());
+    Some(include.collect())
+}
+
+/// What a share gets of a record, by the rules in their own words.
+fn model(log: &[Event], share: &str, now: TimestampMs, t: TimestampMs) -> Option<Value> {
+    let table = table_at(log, now);
+    let today = document(&table, share)?;
+    let is_past = |member: &str| moment(&today, member).is_none_or(|moment| moment <= now.moment());
+    if today["state"] != "ACTIVE" || !today["streams"].as_array()?.contains(&json!("telemetry")) || !is_past("starts") {
+        return None;
+    }
+    if moment(&today, "granted_from").is_some_and(|from| t.moment() < from) {
+        return None;
+    }
+    if moment(&today, "ends").is_some_and(|ends| t.moment() >= ends || now.moment() >= ends) {
+        return None;
+    }
+    // Whether the share was paused when the record was true.
+    if document(&table_at(log, t.min(now)), share).is_some_and(|then| then["state"] == "PAUSED") {
+        return None;
+    }
+    let u = t.moment().max(moment(&today, "accepted_at")?).millis().min(now);
+    let (then, shown) = (shown_at(log, share, u)?, shown_at(log, share, now)?);
+    let (_, target, asset) = SHARES.into_iter().find(|(id, ..)| *id == share)?;
+    let mut value = Map::new();
+    for (name, member) in [("tenant", json!(target)), ("asset", json!(asset)), ("ts", json!(t.0))] {
+        value.insert(name.to_owned(), member);
+    }
+    for (name, member) in [("x", json!(1.5)), ("y", json!(2.25)), ("z", json!("z"))] {
+        if then.contains(name) && shown.contains(name) {
+            value.insert(name.to_owned(), member);
+        }
+    }
+    let epoch = log.iter().take_while(|(at, _)| *at <= now).count() as i64 - 1;
+    value.insert("_share".to_owned(), json!({"id": share, "rev": today["revision"], "epoch": epoch, "backfill": "job"}));
+    Some(Value::Object(value))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
+
+    #[test]
+    fn what_is_released_is_what_the_model_releases(
+        steps in prop::collection::vec(step(), 10..60),
+        back in 0usize..8,
+        times in prop::collection::vec((-5i64..120, 0i64..2), 24),
+    ) {
+        let log = log_of(&steps);
+        let now = TimestampMs(log[log.len() - 1 - back.min(log.len() - 1)].0.0 + (back as i64 % 2) * 30_000);
+        let pinned = pinned_at(&log, now, &ShareFilters::default());
+        prop_assert_eq!(pinned.epoch().0, log.iter().take_while(|(at, _)| *at <= now).count() as i64 - 1);
+        for (minutes, half) in times {
+            let t = TimestampMs(minute(minutes).0 + half * 29_999);
+            for asset in ["A", "B"] {
+                let got = decide(&pinned, whole_day(), t, asset, Taken::default()).values;
+                let of_asset = SHARES.iter().filter(|(_, _, of)| *of == asset).map(|(share, ..)| *share);
+                // Further ahead than `max_future` a record is a dead letter.
+                let is_too_far = t.0 > now.0 + 300_000;
+                let expected: BTreeMap<String, Value> = of_asset
+                    .filter(|_| !is_too_far)
+                    .filter_map(|share| Some((share.to_owned(), model(&log, share, now, t)?)))
+                    .collect();
+                prop_assert_eq!(got, expected, "asset {} at {}, now {}", asset, t.moment(), now.moment());
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_shares_away_and_changes_nothing_else(
+        steps in prop::collection::vec(step(), 10..60),
+        minutes in 0i64..100,
+        only in 0usize..4,
+    ) {
+        let log = log_of(&steps);
+        let now = log.last().unwrap().0;
+        let (share, target, asset) = SHARES[only];
+        let filters = ShareFilters { targets: [target.to_owned()].into(), assets: [asset.to_owned()].into(), ..ShareFilters::default() };
+        let (whole, filtered) = (pinned_at(&log, now, &ShareFilters::default()), pinned_at(&log, now, &filters));
+        let t = minute(minutes);
+        let mut of_all = decide(&whole, whole_day(), t, asset, Taken::default()).values;
+        of_all.retain(|id, _| id == share);
+        prop_assert_eq!(of_all, decide(&filtered, whole_day(), t, asset, Taken::default()).values);
+        let other = if asset == "A" { "B" } else { "A" };
+        let none = decide(&filtered, whole_day(), t, other, Taken::default());
+        prop_assert!(none.values.is_empty() && none.suppressed.is_empty(), "no share of that asset is in the graph");
+    }
+}
+
+/// A log of one accepted share of asset A under the profile `p`, and what is done after it, a minute apart from minute 10 on.
+fn shared(after: &[(&str, &str, Value)]) -> Vec<Event> {
+    let mut log = log_of(&[]);
+    let offer = json!({"share": "s0", "asset": "A", "target_tenant": "a", "streams": ["telemetry"], "profile": "p"});
+    log.push(event(2, minute(1), "/tenants/n", "share.offered", &offer));
+    log.push(event(3, minute(1), "/tenants/a", "share.accepted", &json!({"share": "s0"})));
+    let late = after.iter().enumerate().map(|(at, (source, kind, data))| event(at + 4, minute(10 + at as i64), source, kind, data));
+    log.extend(late);
+    log
+}
+
+/// What the live graph says of a record that was released by the graph before `after`.
+fn asked(after: &[(&str, &str, Value)]) -> Option<LiveRefusal> {
+    let pinned = pinned_at(&shared(&[]), minute(5), &ShareFilters::default());
+    let live = table_at(&shared(after), minute(1000)).graph();
+    let live = Some((live, minute(30).moment(), pinned.graph().clone()));
+    let taken = decide(&pinned, whole_day(), minute(3), "A", Taken { live, ..Taken::default() });
+    assert_eq!(taken.values.len(), 1, "the pinned graph releases it");
+    taken.refused.get("s0").copied()
+}
+
+#[test]
+fn the_live_graph_is_asked_whether_the_share_is_still_the_pinned_one() {
+    let owner = "/tenants/n";
+    let update = |data: Value| [(owner, "share.updated", data)];
+    assert_eq!(asked(&[]), None);
+    assert_eq!(asked(&[(owner, "share.revoked", json!({"share": "s0"}))]), Some(LiveRefusal::Gone));
+    assert_eq!(asked(&[(owner, "share.paused", json!({"share": "s0"}))]), Some(LiveRefusal::Suppressed(Suppressed::Paused)));
+    let suspended = [("/operator", "tenant.updated", json!({"tenant": "a", "suspended": true}))];
+    assert_eq!(asked(&suspended), Some(LiveRefusal::Suppressed(Suppressed::Paused)));
+    let ends = json!({"share": "s0", "ends": minute(20).moment().to_string()});
+    assert_eq!(asked(&update(ends)), Some(LiveRefusal::Suppressed(Suppressed::AfterWindow)));
+    let starts = json!({"share": "s0", "starts": minute(4).moment().to_string()});
+    assert_eq!(asked(&update(starts)), Some(LiveRefusal::Suppressed(Suppressed::BeforeWindow)));
+    assert_eq!(asked(&update(json!({"share": "s0", "profile": "q"}))), Some(LiveRefusal::OtherProfile));
+    assert_eq!(asked(&update(json!({"share": "s0", "streams": ["telemetry", "alarms"]}))), Some(LiveRefusal::OtherStreams));
+    assert_eq!(asked(&update(json!({"share": "s0", "target_asset": "T"}))), Some(LiveRefusal::OtherTargetAsset));
+    // What shows nothing else changes nothing.
+    assert_eq!(asked(&update(json!({"share": "s0", "label": "crane"}))), None);
+    let retired = (owner, "profile.retired", json!({"profile": "p"}));
+    assert_eq!(asked(std::slice::from_ref(&retired)), Some(LiveRefusal::Suppressed(Suppressed::ProfileMissing)));
+    let same = (owner, "profile.published", json!({"profile": "p", "spec": spec(Some("xyz"))}));
+    assert_eq!(asked(std::slice::from_ref(&same)), None, "the same text again is the same version");
+    assert_eq!(asked(&[retired, same]), Some(LiveRefusal::OtherVersion), "there was none in between");
+    let wider = (owner, "profile.published", json!({"profile": "p", "spec": spec(Some("x"))}));
+    assert_eq!(asked(&[wider]), Some(LiveRefusal::OtherVersion));
+}
+
+#[test]
+fn each_refusal_has_a_word_of_its_own() {
+    let all = Suppressed::ALL.map(LiveRefusal::Suppressed).into_iter().chain([
+        LiveRefusal::Gone,
+        LiveRefusal::OtherProfile,
+        LiveRefusal::OtherVersion,
+        LiveRefusal::OtherStreams,
+        LiveRefusal::OtherTargetAsset,
+    ]);
+    all.for_each(|refusal| assert_eq!(LiveRefusal::parse(refusal.word()), Some(refusal)));
+    assert_eq!(LiveRefusal::parse("else"), None);
+}
+
+#[test]
+fn the_window_is_of_event_times_and_what_cannot_be_read_goes_by_its_timestamp() {
+    let pinned = pinned_at(&shared(&[]), minute(5), &ShareFilters::default());
+    let window = Window::new(minute(3).moment(), minute(6).moment()).unwrap();
+    let append = |value: &str, timestamp: TimestampMs| {
+        let record = InputRecord { key: None, headers: std::iter::empty(), timestamp, value: Some(value.as_bytes()) };
+        let mut decider = BackfillDecider::new(release_rules(), None, JobName::parse("job").unwrap(), window);
+        let mut taken = Taken::default();
+        match decider.append(&streams()[0], record, &pinned, &mut taken) {
+            Ok(()) => format!("{} released", taken.values.len()),
+            Err(Stopped::Unreadable(refusal)) => refusal.reason.as_str().to_owned(),
+            Err(Stopped::Sink(never)) => match never {},
+        }
+    };
+    let of = |t: TimestampMs| json!({"tenant": "n", "asset": "A", "ts": t.0}).to_string();
+    assert_eq!(append(&of(minute(3)), minute(0)), "1 released", "its Kafka timestamp has no part");
+    assert_eq!(append(&of(minute(2)), minute(4)), "0 released");
+    assert_eq!(append("{", minute(4)), "invalid_json");
+    assert_eq!(append("{", minute(2)), "0 released");
+    assert_eq!(append("{", minute(6)), "0 released");
+    // Five minutes ahead of the job's now is too far, but only where it is looked at.
+    let wide = Window::new(minute(0).moment(), minute(100).moment()).unwrap();
+    let value = of(minute(50));
+    let record = InputRecord { key: None, headers: std::iter::empty(), timestamp: minute(0), value: Some(value.as_bytes()) };
+    let mut decider = BackfillDecider::new(release_rules(), None, JobName::parse("job").unwrap(), wide);
+    let refused = decider.append(&streams()[0], record, &pinned, &mut Taken::default());
+    assert!(matches!(refused, Err(Stopped::Unreadable(refusal)) if refusal.reason.as_str() == "future_time"));
+    assert_eq!(append(&value, minute(4)), "0 released");
+}
+
+#[test]
+fn a_result_is_one_json_object_and_counts_add_up() {
+    let pinned = pinned_at(&shared(&[]), minute(5), &ShareFilters::default());
+    struct Counter(JobCounts);
+    impl PastDecisions for Counter {
+        type Error = Infallible;
+        fn released(&mut self, release: PastRelease<'_>) -> Result<(), Infallible> {
+            self.0.count_release(&release);
+            Ok(())
+        }
+        fn suppressed(&mut self, reason: Suppressed, count: u32) {
+            self.0.count_suppressed(reason, count);
+        }
+    }
+    let counts = |minutes: i64| {
+        let value = json!({"tenant": "n", "asset": "A", "ts": minute(minutes).0}).to_string();
+        let record = InputRecord { key: None, headers: std::iter::empty(), timestamp: minute(0), value: Some(value.as_bytes()) };
+        let mut decider = BackfillDecider::new(release_rules(), None, JobName::parse("job").unwrap(), whole_day());
+        let mut counter = Counter(JobCounts { read: 1, ..JobCounts::default() });
+        decider.append(&streams()[0], record, &pinned, &mut counter).unwrap();
+        counter.0
+    };
+    let mut all = counts(3);
+    [counts(2), counts(0), counts(4)].iter().for_each(|other| all.add(other));
+    let (job, stopped) = (JobName::parse("june").unwrap(), Vec::new());
+    let result = JobResult { job, epoch: pinned.epoch(), now: pinned.now(), counts: all, stopped };
+    let bytes = result.counts.tenants.values().next().unwrap().bytes;
+    assert_eq!(
+        String::from_utf8(result.to_json()).unwrap(),
+        format!(
+            r#"{{"job":"june","epoch":3,"now":"2026-01-01T00:05:00Z","read":4,"released":3,"suppressed":{{"before_window":1}},"dead":{{}},"tenants":{{"a":{{"records":3,"bytes":{bytes},"first":"2026-01-01T00:02:00Z","last":"2026-01-01T00:04:00Z"}}}},"stopped":[]}}"#
+        )
+    );
+}
