@@ -16,10 +16,13 @@
 //!   left before then sent its commit before, or as, the revoke was acknowledged.
 //! - While the group is changing, or empty, its list is not relied on.
 //!
+//! A backfill is no member of any group. It reports every five seconds, begins no transaction without a report that is younger than
+//! the hard bound, and takes its report back when it ends in order. So each job counts whose last report is younger than that.
+//!
 //! What is certain is that no further *record* is released. A document that stands in an upsert topic is taken away by the same
 //! worker after it has seen the revoke, which may be a moment later.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
@@ -28,8 +31,8 @@ use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::stored::epoch_prefix;
-use crate::id::Offset;
+use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
+use crate::id::{Epoch, Offset};
 use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
@@ -56,8 +59,7 @@ pub(in crate::cli) fn wait(
     limit: Option<Duration>,
 ) -> Result<Quiescence, Failure> {
     let view_age = Duration::from_millis(config.fence.max_view_age.millis());
-    let bound = view_age + Duration::from_millis(config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
-    let over = acknowledged.after(bound);
+    let over = acknowledged.after(hard_bound(config));
     let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
     let left = || over.since(SystemClock.boot());
     if !config.fence.is_enabled {
@@ -88,6 +90,12 @@ pub(in crate::cli) fn wait(
     std::thread::sleep(left());
     tell!("certain: {}", Quiescence::Bound.in_words());
     Ok(Quiescence::Bound)
+}
+
+/// After this nothing can be committed any more that was decided before.
+fn hard_bound(config: &Config) -> Duration {
+    let millis = config.fence.max_view_age.millis() + config.kafka.transaction_timeout.millis();
+    Duration::from_millis(millis) + HARD_BOUND_EXTRA
 }
 
 /// Says what a wait that grows long is about, each thing once.
@@ -130,14 +138,22 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
     let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
     let ask = over.since(SystemClock.boot());
     let mut state = TopicReader::open_within(&kafka, &config.topics.state, [0], ask).map_err(input_failure).map_err(unreadable)?;
-    let prefix = epoch_prefix(&kafka.group);
+    let (prefix, jobs) = (epoch_prefix(&kafka.group), epoch_key(&kafka.group, BACKFILL_INSTANCE));
+    let bound_ms = hard_bound(config).as_millis() as i64;
     let mut heard = HeardReports::default();
     while SystemClock.boot() < over {
         state
             .follow(LOOK, |record| {
                 let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
-                if let (true, Some(value)) = (is_report, record.value()) {
-                    heard.report(epoch_report::read(value));
+                let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
+                match (job, record.value()) {
+                    (Some(job), None) => heard.job_ended(&job),
+                    (Some(job), Some(value)) => {
+                        let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
+                        heard.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
+                    }
+                    (None, Some(value)) if is_report => heard.report(epoch_report::read(value)),
+                    (None, _) => {}
                 }
             })
             .map_err(input_failure)
@@ -162,6 +178,8 @@ fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, 
 struct HeardReports {
     reported: Members,
     seen: HashSet<String>,
+    /// Backfills that may still commit something, by name, each with the least epoch that it decides by.
+    jobs: BTreeMap<String, Epoch>,
 }
 
 impl HeardReports {
@@ -172,12 +190,28 @@ impl HeardReports {
         }
     }
 
+    /// A backfill has reported. An old report is of one that was killed, or is frozen and can commit nothing more.
+    fn job(&mut self, name: &str, members: Members, is_young: bool) {
+        match members.into_values().min().filter(|_| is_young) {
+            Some(epoch) => drop(self.jobs.insert(name.to_owned(), epoch)),
+            None => self.job_ended(name),
+        }
+    }
+
+    fn job_ended(&mut self, name: &str) {
+        self.jobs.remove(name);
+    }
+
     /// Whether everybody who is in the group, or was since this began to look, has reported the offset. None stands for a group
     /// whose list cannot be relied on.
     fn is_certain(&mut self, members: Option<Vec<String>>, offset: Offset) -> bool {
         let is_stable = members.is_some();
         self.seen.extend(members.into_iter().flatten());
-        is_stable && self.unreported(offset).next().is_none()
+        is_stable && self.unreported(offset).next().is_none() && self.unreported_jobs(offset).next().is_none()
+    }
+
+    fn unreported_jobs(&self, offset: Offset) -> impl Iterator<Item = &String> {
+        self.jobs.iter().filter(move |(_, epoch)| epoch.0 < offset.0).map(|(name, _)| name)
     }
 
     fn unreported(&self, offset: Offset) -> impl Iterator<Item = &String> {
@@ -188,6 +222,10 @@ impl HeardReports {
     fn missing(&self, is_stable: bool, offset: Offset, group: &str) -> String {
         let mut members: Vec<&str> = self.unreported(offset).map(String::as_str).collect();
         members.sort_unstable();
+        let jobs: Vec<&str> = self.unreported_jobs(offset).map(String::as_str).collect();
+        if members.is_empty() && !jobs.is_empty() {
+            return format!("these backfills have not reported the revoke: {}", jobs.join(", "));
+        }
         let more = if members.len() > MEMBERS_SHOWN { format!(" and {} more", members.len() - MEMBERS_SHOWN) } else { String::new() };
         match (is_stable, members.is_empty()) {
             (true, true) => "a view that was taken before the revoke may still be in use".to_owned(),
@@ -203,7 +241,24 @@ impl HeardReports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Epoch;
+
+    #[test]
+    fn a_backfill_counts_while_its_report_is_young() {
+        let mut heard = HeardReports::default();
+        let group = || Some(vec!["a".to_owned()]);
+        heard.report([("a".to_owned(), Epoch(9))].into());
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("old", [("backfill-old".to_owned(), Epoch(3))].into(), false);
+        assert!(heard.is_certain(group(), Offset(7)), "one that was killed long ago");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(6))].into(), true);
+        assert!(!heard.is_certain(group(), Offset(7)));
+        assert_eq!(heard.missing(true, Offset(7), "g"), "these backfills have not reported the revoke: week");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(7))].into(), true);
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("two", [("backfill-two".to_owned(), Epoch(6))].into(), true);
+        heard.job_ended("two");
+        assert!(heard.is_certain(group(), Offset(7)), "it has ended in order");
+    }
 
     #[test]
     fn everybody_seen_must_have_reported() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -25,6 +25,7 @@ pub(crate) struct Past<'c> {
     pub(crate) dir: tempfile::TempDir,
     /// When the first record was true, in whole seconds.
     pub(crate) begins: TimestampMs,
+    pub(crate) config: OnceLock<PathBuf>,
 }
 
 impl<'c> Past<'c> {
@@ -34,7 +35,7 @@ impl<'c> Past<'c> {
         world.set_more("workers: 2\n");
         world.make_control();
         let begins = TimestampMs((SystemClock.wall().0 - HOUR_MS) / 1000 * 1000);
-        Self { world, dir: tempfile::tempdir().unwrap(), begins }
+        Self { world, dir: tempfile::tempdir().unwrap(), begins, config: OnceLock::new() }
     }
 
     /// A record of `asset`, `number` seconds after the first moment.
@@ -91,9 +92,9 @@ impl<'c> Past<'c> {
         stream.into_iter().chain(self.window()).chain(more.split_whitespace().map(str::to_owned)).collect()
     }
 
-    /// The configuration of jobs.
+    /// The configuration of jobs, written once: others may be reading it.
     pub(crate) fn config(&self) -> PathBuf {
-        self.world.config("jobs")
+        self.config.get_or_init(|| self.world.config("jobs")).clone()
     }
 
     /// Runs a job to its end.

@@ -89,15 +89,18 @@ fn what_was_taken_back_while_nothing_ran_is_withheld_by_the_resumed_job() {
 #[test]
 fn what_is_taken_back_while_a_job_runs_is_withheld_and_a_revoke_waits_for_the_job() {
     let world = world();
+    // An engine beside it flows as ever.
+    let engine = world.past.world.start_ready("engine");
     let job = world.past.start("--yes --job live --rate 200/s -o json");
     world.past.await_count(&target(5), 20);
     world.take_back();
     // The last share's revoke is certain once the job has reported it.
     let config = world.past.config();
-    run(&config, &format!("share revoke {} --as operator --wait --yes", world.shares[5]), 0);
+    run(&config, &format!("share revoke {} --wait", world.shares[5]), 0);
     let certain: Vec<usize> = (0..6).map(|number| world.count(number)).collect();
     let (code, printed, told) = job.await_exit();
     assert_eq!(code, Some(1), "{told}");
+    engine.terminate();
     let after: Vec<usize> = (0..6).map(|number| world.count(number)).collect();
     assert_eq!(after, certain, "{printed}");
     assert!(after.iter().all(|count| *count < 200), "{after:?}");
@@ -113,7 +116,7 @@ fn a_closed_fence_is_waited_for() {
     crate::instance::await_that("the offset is named", || job.told().contains(&format!("control offset {offset}")));
     assert_eq!(world.count(5), 0);
     let config = world.past.config();
-    let skip = command(&config, &["control", "skip", &offset.to_string(), "--note", "a test", "--as", "operator"]);
+    let skip = command(&config, &["control", "skip", &offset.to_string(), "--note", "a test"]);
     assert!(skip.status.success(), "{skip:?}");
     let (code, _, told) = job.await_exit();
     assert_eq!((code, world.count(5)), (Some(0), 200), "{told}");
