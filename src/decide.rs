@@ -3,8 +3,12 @@
 //! The live worker and `replay` both call this and nothing else for append streams.
 
 use crate::id::{Epoch, StreamIndex};
+use crate::json::tape::Tape;
+use crate::profile::compile::Projection;
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::{Parties, Provenance};
 use crate::profile::project::{Projector, floor_timestamp};
+use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
@@ -63,6 +67,34 @@ pub trait Decisions {
 
     /// `count` shares that name the stream did not get the record, for this reason.
     fn suppressed(&mut self, reason: Suppressed, count: u32);
+
+    /// Whether the sample lets pass a record that nothing else withholds. Whoever keeps what was released answers, and notes it.
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool;
+
+    /// The condition of the grant's profile has no value of the record, which is suppressed.
+    fn condition_failed(&mut self, grant: &Grant, error: ConditionError);
+}
+
+/// A record that `sample` may leave out.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleCandidate<'a> {
+    /// The grant that it would be released under.
+    pub grant: &'a Grant,
+    /// The stream.
+    pub stream: StreamIndex,
+    /// Whose record it is.
+    pub identity: Identity<'a>,
+    /// Its event time.
+    pub t: TimestampNs,
+    /// The period in force, above zero.
+    pub every: Period,
+}
+
+impl SampleCandidate<'_> {
+    /// Under whose name what was released is kept.
+    pub fn of(&self) -> SampledShare {
+        SampledShare { share: self.grant.share.clone(), stream: self.stream }
+    }
 }
 
 /// Why a record did not go all its way.
@@ -126,7 +158,12 @@ impl Decider {
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            match release::release(grant, graph, stream.index, t, now, self.rules.late_grace) {
+            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace);
+            let selected = released.and_then(|projection| {
+                let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };
+                select(projection, grant, identity, (text, self.projector.tape()), decisions, candidate).map(|()| projection)
+            });
+            match selected {
                 Err(reason) => decisions.suppressed(reason, 1),
                 Ok(projection) => {
                     let parties =
@@ -141,6 +178,40 @@ impl Decider {
             }
         }
         Ok(())
+    }
+}
+
+/// What the profile's condition and sample make of a record that nothing else withholds. One whose profile has neither costs nothing.
+fn select<'a, D: Decisions>(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    (text, tape): (&[u8], &Tape),
+    decisions: &mut D,
+    candidate: impl FnOnce(Period) -> SampleCandidate<'a>,
+) -> Result<(), Suppressed> {
+    meets_condition(projection, grant, identity, (text, tape), |error| decisions.condition_failed(grant, error))?;
+    match projection.sample {
+        Some(every) if !decisions.passes_sample(candidate(every)) => Err(Suppressed::Sampled),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the condition holds; an error is told, and lets nothing through.
+pub(crate) fn meets_condition(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    (text, tape): (&[u8], &Tape),
+    failed: impl FnOnce(ConditionError),
+) -> Result<(), Suppressed> {
+    match release::meets_condition(projection, grant, identity, text, tape) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Suppressed::Filtered),
+        Err(error) => {
+            failed(error);
+            Err(Suppressed::Filtered)
+        }
     }
 }
 

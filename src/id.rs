@@ -110,6 +110,9 @@ text_id!(
     is_asset_id
 );
 
+/// A share's label: any text. A clone counts a reference.
+pub type Label = ArcStr;
+
 fn is_tenant_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=64).contains(&bytes.len())

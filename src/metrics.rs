@@ -12,6 +12,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("sharecast_records_out_total", MetricKind::Counter, "Records written to tenant topics and committed, by stream and tenant."),
     ("sharecast_bytes_out_total", MetricKind::Counter, "Bytes of keys and values of those records, by stream and tenant."),
     ("sharecast_suppressed_total", MetricKind::Counter, "Times a share that names the stream did not get a record, by reason."),
+    (
+        "sharecast_condition_errors_total",
+        MetricKind::Counter,
+        "Records withheld because the `when` of a profile had no value, by owner and profile.",
+    ),
     ("sharecast_dead_letters_total", MetricKind::Counter, "Dead letters committed, by reason."),
     ("sharecast_control_events_total", MetricKind::Counter, "Control records folded, by type and outcome."),
     (

@@ -3,7 +3,10 @@
 //! Two clocks must agree: validity is judged at the record's event time, entitlement at the moment of release.
 
 use crate::id::StreamIndex;
+use crate::json::tape::Tape;
 use crate::profile::compile::Projection;
+use crate::profile::condition::{ConditionError, ShareFacts};
+use crate::record::decode::Identity;
 use crate::share::graph::{Grant, GrantState, ShareGraph};
 use crate::time::{Period, TimestampMs, TimestampNs};
 
@@ -26,7 +29,7 @@ closed_set! {
     AfterWindow = "after_window",
     /// The profile is retired or has no section for the stream.
     ProfileMissing = "profile_missing",
-    /// The profile's condition does not hold.
+    /// The profile's condition is not true of the record.
     Filtered = "filtered",
     /// The profile's sampling leaves it out.
     Sampled = "sampled",
@@ -72,7 +75,7 @@ pub fn is_entitled(grant: &Grant, t: TimestampNs, now: TimestampNs, late_grace: 
     if grant.ends.get().is_some_and(|ends| t >= ends) || !is_within_grace(grant, now, late_grace) {
         return Err(Suppressed::AfterWindow);
     }
-    if grant.pauses.iter().any(|(from, to)| from.moment() <= t && t < to.moment()) {
+    if grant.rare.pauses().iter().any(|(from, to)| from.moment() <= t && t < to.moment()) {
         return Err(Suppressed::Paused);
     }
     Ok(())
@@ -81,6 +84,36 @@ pub fn is_entitled(grant: &Grant, t: TimestampNs, now: TimestampNs, late_grace: 
 /// The projection that a share's profile has for a stream, if the profile is published and has the section (rule 4).
 pub fn projection<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex) -> Option<&'g Projection> {
     graph.profile(grant.profile)?.section(stream)
+}
+
+/// Whether the condition of the share's profile is true of a record, if it has one (rule 4). `text` is the record, `tape` what parsing
+/// it gave. Whatever has no value withholds the record as well.
+pub fn meets_condition(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    text: &[u8],
+    tape: &Tape,
+) -> Result<bool, ConditionError> {
+    for condition in [&projection.condition, &projection.earlier_condition].into_iter().flatten() {
+        if !condition.holds(text, tape, &facts(grant, identity))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What conditions see of a share.
+fn facts<'a>(grant: &'a Grant, identity: Identity<'a>) -> ShareFacts<'a> {
+    ShareFacts {
+        id: grant.share.as_str(),
+        owner: identity.tenant,
+        target: grant.target.as_str(),
+        asset: identity.asset,
+        target_asset: grant.target_asset.as_str(),
+        permission: grant.permission.word(),
+        label: grant.rare.label(),
+    }
 }
 
 /// Whether a share holds upsert documents now: ACTIVE, nobody suspended, `starts <= now < ends`. `late_grace`, event times and
@@ -100,7 +133,7 @@ fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool 
 mod tests {
     use super::*;
     use crate::id::{AssetId, ShareId, StreamSet, TenantId};
-    use crate::share::graph::ProfileSlot;
+    use crate::share::graph::{ProfileSlot, RareFacts};
     use crate::share::state::Permission;
 
     fn at(millis: i64) -> TimestampNs {
@@ -121,7 +154,7 @@ mod tests {
             granted_from: Some(at(100)).into(),
             starts: None.into(),
             ends: Some(at(200)).into(),
-            pauses: [(TimestampMs(120), TimestampMs(130))].as_slice().into(),
+            rare: RareFacts::new(&[(TimestampMs(120), TimestampMs(130))], None),
         }
     }
 

@@ -6,9 +6,11 @@ use rustc_hash::FxHashMap;
 use super::history::TextNumber;
 use super::options::Window;
 use super::past::{Earlier, Pinned};
-use crate::decide::{self, InputRecord, Release, ReleaseRules, Stopped};
+use crate::decide::{self, InputRecord, Release, ReleaseRules, SampleCandidate, Stopped};
 use crate::id::{JobName, StreamIndex};
+use crate::json::tape::Tape;
 use crate::profile::compile::Projection;
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::{Parties, Provenance};
 use crate::profile::project::{Projector, floor_timestamp};
 use crate::record::dead_letter::Refusal;
@@ -16,17 +18,17 @@ use crate::record::decode::{self, Identity, IdentityScratch, OuterIdentity, Read
 use crate::record::mapping::Stream;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{Grant, ProfileSlot};
-use crate::time::{TimestampMs, TimestampNs};
+use crate::time::{Period, TimestampMs, TimestampNs};
 
 /// One old record for one target, with what a second decision by the live graph needs besides (`live::still_releases`).
 #[derive(Debug, Clone, Copy)]
 pub struct PastRelease<'a> {
     /// As live flow would hand it over.
     pub release: Release<'a>,
-    /// The asset's owner.
-    pub owner: &'a str,
-    /// The asset, in the owner's words.
-    pub asset: &'a str,
+    /// The asset and its owner.
+    pub identity: Identity<'a>,
+    /// The input record's value, and what parsing it gave.
+    pub record: (&'a [u8], &'a Tape),
     /// The event time.
     pub t: TimestampNs,
 }
@@ -41,6 +43,13 @@ pub trait PastDecisions {
 
     /// `count` shares that name the stream did not get the record, for this reason.
     fn suppressed(&mut self, reason: Suppressed, count: u32);
+
+    /// Whether the sample lets pass a record that nothing else withholds. Whoever keeps what was released answers, and notes it. What a
+    /// job keeps begins empty.
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool;
+
+    /// A condition of the grant's profile, of today or of then, has no value of the record, which is suppressed.
+    fn condition_failed(&mut self, grant: &Grant, error: ConditionError);
 }
 
 /// The scratch memory of deciding old records one after the other.
@@ -125,7 +134,12 @@ impl BackfillDecider {
         decide::count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
             let today = release::release(grant, graph, stream.index, t, now, late_grace);
-            let projection = match today.and_then(|today| projection(&mut self.restricted, today, grant, pinned, stream, t)) {
+            let both = today.and_then(|today| projection(&mut self.restricted, today, grant, pinned, stream, t));
+            let selected = both.and_then(|projection| {
+                let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };
+                select(projection, grant, identity, (text, self.projector.tape()), decisions, candidate).map(|()| projection)
+            });
+            let projection = match selected {
                 Ok(projection) => projection,
                 Err(reason) => {
                     decisions.suppressed(reason, 1);
@@ -139,7 +153,7 @@ impl BackfillDecider {
             let steps = self.projector.project(text, projection, &parties, provenance.as_ref(), &mut self.output);
             let timestamp = floor_timestamp(record.timestamp, steps);
             let release = Release { grant, stream: stream.index, epoch: graph.epoch(), timestamp, value: &self.output };
-            let release = PastRelease { release, owner: identity.tenant, asset: identity.asset, t };
+            let release = PastRelease { release, identity, record: (text, self.projector.tape()), t };
             decisions.released(release).map_err(Stopped::Sink)?;
         }
         Ok(())
@@ -182,5 +196,21 @@ fn projection<'p>(
             let made = restricted.entry(pair).or_insert_with(|| pinned.restricted(grant, (slot, text), stream));
             made.as_deref().ok_or(Suppressed::ProfileMissing)
         }
+    }
+}
+
+/// What the conditions of both profiles and the sample of today make of a record that nothing else withholds.
+fn select<'a, D: PastDecisions>(
+    projection: &Projection,
+    grant: &Grant,
+    identity: Identity<'_>,
+    (text, tape): (&[u8], &Tape),
+    decisions: &mut D,
+    candidate: impl FnOnce(Period) -> SampleCandidate<'a>,
+) -> Result<(), Suppressed> {
+    decide::meets_condition(projection, grant, identity, (text, tape), |error| decisions.condition_failed(grant, error))?;
+    match projection.sample {
+        Some(every) if !decisions.passes_sample(candidate(every)) => Err(Suppressed::Sampled),
+        _ => Ok(()),
     }
 }

@@ -6,8 +6,10 @@ use super::decide::{BackfillDecider, PastDecisions, PastRelease};
 use super::options::{ShareFilters, Window};
 use super::past::{Past, Pinned};
 use super::result::JobCounts;
-use crate::decide::{InputRecord, Stopped};
+use crate::decide::{InputRecord, SampleCandidate, Stopped};
 use crate::id::{JobName, Offset};
+use crate::profile::condition::ConditionError;
+use crate::profile::sample::SampleState;
 use crate::record::dead_letter::{DeadLetter, Refusal};
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
@@ -16,6 +18,7 @@ use crate::replay::input::{InputLine, InputReader};
 use crate::replay::line::Wrong;
 use crate::replay::output::Outputs;
 use crate::replay::{GATHERED_BYTES, Settings};
+use crate::share::graph::Grant;
 use crate::share::table::FoldRules;
 use crate::time::TimestampMs;
 
@@ -66,6 +69,7 @@ pub struct FileRun<'s> {
 /// Counts what is decided, and makes lines of it.
 struct Taker<'s> {
     counts: JobCounts,
+    sample: SampleState,
     /// None where nothing is written.
     outputs: Option<Outputs<'s>>,
 }
@@ -79,7 +83,11 @@ impl<'s> FileRun<'s> {
             decider: BackfillDecider::new(settings.release, settings.mask_secret.as_deref(), job, window),
             reader: InputReader::new(stream),
             offset: Offset(0),
-            taker: Taker { counts: JobCounts::default(), outputs: writes.then(|| Outputs::new(settings, &settings.fold.streams)) },
+            taker: Taker {
+                counts: JobCounts::default(),
+                sample: SampleState::default(),
+                outputs: writes.then(|| Outputs::new(settings, &settings.fold.streams)),
+            },
         }
     }
 
@@ -157,4 +165,12 @@ impl PastDecisions for Taker<'_> {
     fn suppressed(&mut self, reason: Suppressed, count: u32) {
         self.counts.count_suppressed(reason, count);
     }
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        let passes = self.sample.passes(&candidate.of(), candidate.t, candidate.every);
+        self.sample.commit();
+        passes
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 }

@@ -46,8 +46,7 @@ impl LiveRefusal {
 }
 
 /// Asks the live graph at `now` whether it releases to a share what `pinned` has released: the share is still the pinned one, and the
-/// rules of live flow let the record through. What a profile's condition and its sampling say is decided with the pinned profile, which
-/// is the live one.
+/// rules of live flow let the record through. Only sampling is not asked about: it has no part in what is withheld for good.
 pub fn still_releases(
     live: &ShareGraph,
     now: TimestampNs,
@@ -58,8 +57,13 @@ pub fn still_releases(
     let then = release.release.grant;
     let stream = release.release.stream;
     let grant = find(live, release).ok_or(LiveRefusal::Gone)?;
-    release::release(grant, live, stream, release.t, now, late_grace).map_err(LiveRefusal::Suppressed)?;
-    is_unchanged(grant, live, then, pinned)
+    let projection = release::release(grant, live, stream, release.t, now, late_grace).map_err(LiveRefusal::Suppressed)?;
+    is_unchanged(grant, live, then, pinned)?;
+    // The text of the condition is the pinned one; what it sees of the share may have changed.
+    match release::meets_condition(projection, grant, release.identity, release.record.0, release.record.1) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(LiveRefusal::Suppressed(Suppressed::Filtered)),
+    }
 }
 
 /// Whether what decides about a share's fields, streams and keys is what it was.
@@ -79,7 +83,7 @@ pub fn is_unchanged(grant: &Grant, live: &ShareGraph, then: &Grant, pinned: &Sha
 }
 
 fn find<'g>(live: &'g ShareGraph, release: &PastRelease<'_>) -> Option<&'g Grant> {
-    let grants = &live.asset(release.owner, release.asset)?.grants;
+    let grants = &live.asset(release.identity.tenant, release.identity.asset)?.grants;
     let at = grants.binary_search_by(|grant| grant.share.cmp(&release.release.grant.share)).ok()?;
     Some(&grants[at])
 }

@@ -11,14 +11,16 @@ use super::live::{LiveRefusal, still_releases};
 use super::options::{ShareFilters, Window};
 use super::past::{Past, Pinned};
 use super::result::{JobCounts, JobResult};
-use crate::decide::{InputRecord, ReleaseRules, Stopped};
+use crate::decide::{InputRecord, ReleaseRules, SampleCandidate, Stopped};
 use crate::id::{JobName, Offset, StreamIndex, StreamName};
 use crate::json::path::Path;
+use crate::profile::condition::ConditionError;
+use crate::profile::sample::SampleState;
 use crate::record::decode::ReadRules;
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use crate::release::Suppressed;
 use crate::share::event::read_structured;
-use crate::share::graph::ShareGraph;
+use crate::share::graph::{Grant, ShareGraph};
 use crate::share::status::Audience;
 use crate::share::table::{FoldRules, ShareTable};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -95,6 +97,7 @@ struct Taken {
     values: BTreeMap<String, Value>,
     suppressed: BTreeMap<Suppressed, u32>,
     refused: BTreeMap<String, LiveRefusal>,
+    sample: SampleState,
     /// The live graph, its `now`, and the pinned one.
     live: Option<(ShareGraph, TimestampNs, ShareGraph)>,
 }
@@ -116,6 +119,12 @@ impl PastDecisions for Taken {
     fn suppressed(&mut self, reason: Suppressed, count: u32) {
         *self.suppressed.entry(reason).or_default() += count;
     }
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        self.sample.passes(&candidate.of(), candidate.t, candidate.every)
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 }
 
 fn decide(pinned: &Pinned, window: Window, t: TimestampMs, asset: &str, mut taken: Taken) -> Taken {
@@ -370,6 +379,70 @@ fn the_live_graph_is_asked_whether_the_share_is_still_the_pinned_one() {
     assert_eq!(asked(&[wider]), Some(LiveRefusal::OtherVersion));
 }
 
+/// A log of one share under a profile that is published again later.
+fn republished(first: &Value, second: &Value) -> Vec<Event> {
+    let mut log = vec![event(0, minute(0), "/tenants/n", "profile.published", &json!({"profile": "p", "spec": {"telemetry": first}}))];
+    let offer = json!({"share": "s0", "asset": "A", "target_tenant": "a", "streams": ["telemetry"], "profile": "p", "label": "crane"});
+    log.push(event(1, minute(1), "/tenants/n", "share.offered", &offer));
+    log.push(event(2, minute(1), "/tenants/a", "share.accepted", &json!({"share": "s0"})));
+    log.push(event(3, minute(10), "/tenants/n", "profile.published", &json!({"profile": "p", "spec": {"telemetry": second}})));
+    log
+}
+
+fn reasons(pinned: &Pinned, t: i64) -> Vec<&'static str> {
+    let taken = decide(pinned, whole_day(), minute(t), "A", Taken::default());
+    let released = taken.values.keys().map(|_| "released");
+    released.chain(taken.suppressed.keys().map(|reason| reason.as_str())).collect()
+}
+
+#[test]
+fn the_conditions_of_then_and_of_today_must_both_hold() {
+    let with = |when: &str| json!({"include": ["$"], "when": when});
+    let (holds, fails) = (with("record.x == 1.5"), with("record.x > 2.0"));
+    for (first, second, before, after) in [
+        (&holds, &holds, "released", "released"),
+        (&fails, &holds, "filtered", "released"),
+        (&holds, &fails, "filtered", "filtered"),
+        (&with("record.missing == 1"), &holds, "filtered", "released"),
+    ] {
+        let pinned = pinned_at(&republished(first, second), minute(20), &ShareFilters::default());
+        assert_eq!((reasons(&pinned, 5), reasons(&pinned, 15)), (vec![before], vec![after]), "{first} then {second}");
+    }
+}
+
+#[test]
+fn only_the_sample_of_today_counts_and_what_is_withheld_takes_no_place_in_it() {
+    let sampled = json!({"include": ["$"], "sample": {"every": "10m"}});
+    let plain = json!({"include": ["$"]});
+    let released = |first: &Value, second: &Value| {
+        let pinned = pinned_at(&republished(first, second), minute(60), &ShareFilters::default());
+        let mut taken = Taken::default();
+        let mut times = Vec::new();
+        for t in [0, 11, 12, 19, 21, 20, 35] {
+            taken.values.clear();
+            taken = decide(&pinned, whole_day(), minute(t), "A", taken);
+            times.extend(taken.values.keys().map(|_| t));
+        }
+        times
+    };
+    assert_eq!(released(&plain, &sampled), [11, 21, 35], "minute 0 is before the grant, and is no first of its period");
+    assert_eq!(released(&sampled, &plain), [11, 12, 19, 21, 20, 35]);
+}
+
+#[test]
+fn what_the_live_condition_withholds_is_withheld() {
+    let spec = json!({"include": ["$"], "when": "share.label == 'crane'"});
+    let log = republished(&spec, &spec);
+    let pinned = pinned_at(&log, minute(5), &ShareFilters::default());
+    let mut later = log.clone();
+    later.push(event(4, minute(11), "/tenants/n", "share.updated", &json!({"share": "s0", "label": "digger"})));
+    for (log, refused) in [(&log, None), (&later, Some(LiveRefusal::Suppressed(Suppressed::Filtered)))] {
+        let live = Some((table_at(log, minute(100)).graph(), minute(100).moment(), pinned.graph().clone()));
+        let taken = decide(&pinned, whole_day(), minute(3), "A", Taken { live, ..Taken::default() });
+        assert_eq!((taken.values.len(), taken.refused.get("s0").copied()), (1, refused));
+    }
+}
+
 #[test]
 fn each_refusal_has_a_word_of_its_own() {
     let all = Suppressed::ALL.map(LiveRefusal::Suppressed).into_iter().chain([
@@ -426,6 +499,10 @@ fn a_result_is_one_json_object_and_counts_add_up() {
         fn suppressed(&mut self, reason: Suppressed, count: u32) {
             self.0.count_suppressed(reason, count);
         }
+        fn passes_sample(&mut self, _: SampleCandidate<'_>) -> bool {
+            true
+        }
+        fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
     }
     let counts = |minutes: i64| {
         let value = json!({"tenant": "n", "asset": "A", "ts": minute(minutes).0}).to_string();
@@ -438,7 +515,7 @@ fn a_result_is_one_json_object_and_counts_add_up() {
     let mut all = counts(3);
     [counts(2), counts(0), counts(4)].iter().for_each(|other| all.add(other));
     let (job, stopped) = (JobName::parse("june").unwrap(), Vec::new());
-    let result = JobResult { job, epoch: pinned.epoch(), now: pinned.now(), counts: all, stopped };
+    let result = JobResult { job, epoch: pinned.epoch(), now: pinned.now(), counts: all, stopped, warnings: Vec::new() };
     let bytes = result.counts.tenants.values().next().unwrap().bytes;
     assert_eq!(
         String::from_utf8(result.to_json()).unwrap(),

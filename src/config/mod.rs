@@ -29,7 +29,6 @@ pub use kafka::spelling::Taken;
 pub use kafka::{BACKFILL_INSTANCE, KafkaConfig, Properties};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
-pub use topics::template_for_job;
 
 use crate::decide::ReleaseRules;
 use crate::id::StreamIndex;
@@ -183,6 +182,11 @@ impl Config {
     /// Whether outputs say what the target may do; where they do not say which share released them, they do not.
     pub fn shows_permission(&self) -> bool {
         self.provenance_permission && self.provenance != ProvenanceForm::Nowhere
+    }
+
+    /// Reads the output template of a backfill of one stream; the error says what is wrong with it.
+    pub fn job_template(&self, text: &str, stream: &Stream) -> Result<output::OutputTemplate, String> {
+        topics::job_template(text, stream, &topics::NamedTopics { own: &self.topics, control: &self.control.topic, streams: &self.streams })
     }
 
     /// The stream of this name.

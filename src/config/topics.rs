@@ -1,7 +1,6 @@
 //! `topics`: what the installation's own topics and tenants' status topics are called, and which names may not meet
 //! (docs/rules/outputs.md#own-topics).
 
-use super::Config;
 use super::diagnostic::place_inside;
 use super::output::{MAX_TENANT, OutputTemplate, TemplateError, parse_status};
 use super::written::{ConfigValue, Findings, Spot};
@@ -138,25 +137,6 @@ impl TenantPattern {
     }
 }
 
-/// Reads the template of a backfill of one stream. It may lead neither into a topic that is read, nor into one of the installation's
-/// own, nor into a status topic.
-pub fn template_for_job(text: &str, stream: &Stream, config: &Config) -> Result<OutputTemplate, String> {
-    let (own, name) = (&config.topics, stream.name.as_str());
-    let read = OutputTemplate::parse(text, std::slice::from_ref(&stream.name), own.prefix());
-    let template = read.map_err(|error| error.what.replace("`output.topic`", "the template"))?;
-    let Some(pattern) = TenantPattern::of_stream(&template, name) else { return Err("the template has no `{tenant}`".to_owned()) };
-    let inputs = config.streams.iter().map(|stream| stream.topic.as_str());
-    let standing: Vec<String> = config.streams.iter().map(|stream| own.standing(&stream.name)).collect();
-    let named = own.fixed().into_iter().chain([config.control.topic.as_str()]).chain(inputs).chain(standing.iter().map(String::as_str));
-    if let Some(other) = named.into_iter().find(|other| pattern.can_be(other)) {
-        return Err(format!("some tenant's topic would be `{other}`, which is another one"));
-    }
-    if let Some(other) = pattern.common(&TenantPattern::of_status(own.status_template())) {
-        return Err(format!("some tenant's topic would be the status topic `{other}`"));
-    }
-    Ok(template)
-}
-
 /// What there is besides tenants' topics.
 pub(super) struct NamedTopics<'c> {
     pub(super) own: &'c OwnTopics,
@@ -180,6 +160,21 @@ pub(super) fn check(root: &ConfigValue, named: &NamedTopics<'_>, output: Option<
             findings.error(spot, what, "choose `output.topic` and `topics.status` so that they differ for all tenants");
         }
         warn_of_known(&format!("a tenant's topic of `{}`", stream.name), &pattern, &known, spot, findings);
+    }
+}
+
+/// The template of a backfill of one stream. It leads neither into a topic that has one name, nor into status topics.
+pub(super) fn job_template(text: &str, stream: &Stream, named: &NamedTopics<'_>) -> Result<OutputTemplate, String> {
+    let in_words = |error: TemplateError| error.what.replace("`output.topic`", "the template");
+    let template = OutputTemplate::parse(text, std::slice::from_ref(&stream.name), named.own.prefix()).map_err(in_words)?;
+    let pattern = TenantPattern::of_stream(&template, stream.name.as_str()).ok_or("the template has no `{tenant}`")?;
+    if let Some(name) = pattern.common(&TenantPattern::of_status(named.own.status_template())) {
+        return Err(format!("the topics of the template and status topics meet: both can be `{name}`, where `.` and `_` count alike"));
+    }
+    let inputs = named.streams.iter().map(|stream| stream.topic.as_str());
+    match inputs.chain([named.control]).find(|name| pattern.can_be(name)) {
+        Some(name) => Err(format!("some tenant's topic would be `{name}`, which is read")),
+        None => Ok(template),
     }
 }
 

@@ -4,6 +4,7 @@ mod reader;
 
 use super::error::InvalidJson;
 use super::{scan, text};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The deepest value that is read; the record itself is at depth 1 (docs/rules/values.md#json-that-is-read).
@@ -186,6 +187,18 @@ impl Tape {
         Some(unescaped(raw, entry.flags & ESCAPED != 0, buffer))
     }
 
+    /// The same, borrowed from the record's bytes where it has no escapes.
+    pub(crate) fn string_text<'a>(&self, text: &'a [u8], node: NodeIndex) -> Option<Cow<'a, str>> {
+        let entry = self.entry(node);
+        let raw = (entry.kind == NodeKind::String).then(|| &text[entry.start as usize + 1..entry.end as usize - 1])?;
+        Some(unescaped_text(raw, entry.flags & ESCAPED != 0))
+    }
+
+    /// The name of an object's member, borrowed from the record's bytes where it has no escapes.
+    pub(crate) fn name_text<'a>(&self, text: &'a [u8], node: NodeIndex) -> Cow<'a, str> {
+        unescaped_text(&text[self.name_span(node)], self.entry(node).name.is_escaped)
+    }
+
     /// Whether the value is a string of this text, unescaped.
     pub fn string_is(&self, text: &[u8], node: NodeIndex, wanted: &str) -> bool {
         let entry = self.entry(node);
@@ -214,6 +227,16 @@ fn unescaped<'a>(raw: &'a [u8], is_escaped: bool, buffer: &'a mut String) -> &'a
     }
     // The whole text was found to be UTF-8 and is cut at quotes only.
     std::str::from_utf8(raw).unwrap_or_default()
+}
+
+fn unescaped_text(raw: &[u8], is_escaped: bool) -> Cow<'_, str> {
+    if is_escaped {
+        let mut buffer = String::with_capacity(raw.len());
+        text::unescape(raw, &mut buffer);
+        return Cow::Owned(buffer);
+    }
+    // The whole text was found to be UTF-8 and is cut at quotes only.
+    Cow::Borrowed(std::str::from_utf8(raw).unwrap_or_default())
 }
 
 /// The members or elements of one container.

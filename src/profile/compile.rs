@@ -1,13 +1,15 @@
 //! A profile's sections compiled for the configured streams.
 
 use super::action::Action;
+use super::condition::Condition;
 use super::spec::{ProfileSpec, Section, Transform};
 use super::trie::{RuleTrie, Rules, TrieBuilder};
-use crate::id::StreamIndex;
+use crate::id::{ProfileName, StreamIndex, TenantId};
 use crate::json::path::Path;
 use crate::json::tape::hash_name;
 use crate::record::mapping::{FieldSource, Mapping, Stream};
 use crate::time::Period;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A published profile, compiled once for all who use it.
@@ -17,6 +19,8 @@ pub struct Profile {
     sections: Vec<Option<Projection>>,
     /// As the table counts publications that changed something (`ShareTable::profiles`); 1 of the built-in one.
     revision: u32,
+    /// By whom it is published, and as what.
+    published: Option<(TenantId, ProfileName)>,
 }
 
 /// One section, compiled together with its stream's mapping.
@@ -37,6 +41,12 @@ pub struct Projection {
     pub(super) time: Option<Path>,
     /// The section's `truncate` entries in their order (docs/rules/profiles.md#truncate).
     pub(super) truncates: Vec<Truncate>,
+    /// The section's `when`: a record of which it is not true is withheld.
+    pub condition: Option<Arc<Condition>>,
+    /// That of the section that restricts it, which must hold as well.
+    pub earlier_condition: Option<Arc<Condition>>,
+    /// The section's `sample`, above zero: at most one record is released in each period of event time.
+    pub sample: Option<Period>,
 }
 
 /// A `truncate`, seen from the time member.
@@ -76,6 +86,16 @@ impl Profile {
         Self::of(streams, |stream| Some(Projection::compile(&section, &stream.mapping)))
     }
 
+    /// The same, with whose it is and what it is called.
+    pub fn published_as(self, owner: TenantId, name: ProfileName) -> Self {
+        Self { published: Some((owner, name)), ..self }
+    }
+
+    /// By whom it is published, and as what; none of the built-in one.
+    pub fn published(&self) -> Option<(&TenantId, &ProfileName)> {
+        self.published.as_ref().map(|(owner, name)| (owner, name))
+    }
+
     /// The section of a stream, if the profile has one.
     pub fn section(&self, stream: StreamIndex) -> Option<&Projection> {
         self.sections.get(usize::from(stream.0))?.as_ref()
@@ -88,7 +108,7 @@ impl Profile {
             sections.resize_with(sections.len().max(index + 1), || None);
             sections[index] = projection(stream);
         }
-        Self { sections, revision: 1 }
+        Self { sections, revision: 1, published: None }
     }
 }
 
@@ -135,6 +155,9 @@ impl Projection {
             repeats: repeats(&before, &section.transforms),
             time: mapping.time.clone().filter(|_| truncates.iter().any(|truncate| !truncate.always)),
             truncates,
+            condition: section.condition.clone(),
+            earlier_condition: earlier.and_then(|earlier| earlier.condition.clone()),
+            sample: section.sample.as_ref().map(|sample| sample.every),
         }
     }
 

@@ -2,11 +2,13 @@
 
 mod action;
 pub mod compile;
+pub mod condition;
 pub mod doubt;
 mod mask;
 pub mod parties;
 pub mod preview;
 pub mod project;
+pub mod sample;
 pub mod spec;
 mod template;
 mod trie;

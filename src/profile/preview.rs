@@ -206,6 +206,12 @@ pub fn in_words(section: &Section) -> Vec<(&'static str, String)> {
         paths => list(paths),
     };
     let mut lines = vec![("leaves", leaves)];
+    if let Some(condition) = &section.condition {
+        lines.push(("only where", condition.source().to_owned()));
+    }
+    if let Some(sample) = &section.sample {
+        lines.push(("at most", format!("one record in each {} of event time", sample.written)));
+    }
     if !section.exclude.is_empty() {
         lines.push(("never leaves", list(&section.exclude)));
     }
@@ -298,6 +304,9 @@ mod tests {
             r#"is changed: $.k: always {"x":1}"#,
         ];
         assert_eq!(lines, expected);
+        let lines = in_words(&section(r#"{"include":["$.a"],"when":"record.a > 1","sample":{"every":"30s"}}"#));
+        let sampled = ("at most", "one record in each 30s of event time".to_owned());
+        assert_eq!(lines, [("leaves", "$.a".to_owned()), ("only where", "record.a > 1".to_owned()), sampled]);
         assert_eq!(in_words(&section("{}")), [("leaves", "nothing".to_owned())]);
         assert_eq!(in_words(&section(r#"{"include":["$"]}"#)), [("leaves", "everything".to_owned())]);
     }

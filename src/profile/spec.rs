@@ -9,7 +9,10 @@ use crate::id::StreamName;
 use crate::json::document::write;
 use crate::json::path::Path;
 use crate::json::step::Step;
+use crate::profile::condition::Condition;
+use crate::record::mapping::{Mode, Stream};
 use crate::time::Period;
+use std::sync::Arc;
 
 /// Why a profile is refused (`invalid_profile`), where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,13 +42,31 @@ pub struct Section {
     pub(crate) exclude: Vec<Placed>,
     /// In the order in which they apply to one member (docs/rules/profiles.md#the-order-of-transforms).
     pub(crate) transforms: Vec<Transform>,
+    /// `when`: records of which it is not true do not leave.
+    pub(crate) condition: Option<Arc<Condition>>,
+    /// `sample: { every: P }`.
+    pub(crate) sample: Option<Sample>,
+}
+
+/// How often records leave, and where that was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    /// At most one record leaves in each period of event time; above zero.
+    pub(crate) every: Period,
+    /// As its owner wrote it.
+    pub(crate) written: String,
+    pub(crate) place: TextPosition,
 }
 
 impl Section {
     /// The section that the built-in profile `all` has for every stream.
     pub fn all() -> Self {
         let root = Placed { path: Path::root(), place: TextPosition::default(), written: "$".to_owned() };
-        Self { stream: String::new(), include: vec![root], exclude: Vec::new(), transforms: Vec::new() }
+        Self { include: vec![root], ..Self::empty(String::new()) }
+    }
+
+    fn empty(stream: String) -> Self {
+        Self { stream, include: Vec::new(), exclude: Vec::new(), transforms: Vec::new(), condition: None, sample: None }
     }
 }
 
@@ -84,13 +105,26 @@ impl ProfileSpec {
         self.sections.iter().find(|section| section.stream == stream)
     }
 
+    /// Whether every section suits the stream of its name, where that is configured: documents of an upsert stream are a state, of which
+    /// no sample can be taken.
+    pub fn check_streams(&self, streams: &[Stream]) -> Result<(), SpecError> {
+        for section in &self.sections {
+            let is_upsert = |stream: &&Stream| stream.name.as_str() == section.stream && stream.mode == Mode::Upsert;
+            if let (Some(Sample { place, .. }), Some(stream)) = (&section.sample, streams.iter().find(is_upsert)) {
+                let what = format!("{} is an upsert stream, which holds current documents: sample is for append streams", stream.name);
+                return Err(error(*place, what));
+            }
+        }
+        Ok(())
+    }
+
     /// All sections, those of streams that are not configured too.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 }
 
-const SECTION_KEYS: [&str; 3] = ["include", "exclude", "transform"];
+const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
 const PATH_KEYS: [&str; 2] = ["path", "paths"];
 
 closed_set! {
@@ -126,23 +160,42 @@ fn read_section(member: &Member) -> Result<Section, SpecError> {
             format!("`{}` is no stream: a section has the name of one, {}", member.name, "1 to 32 of a-z 0-9 -, beginning with a letter");
         return Err(error(member.place, what));
     }
-    let mut section = Section { stream: member.name.clone(), include: Vec::new(), exclude: Vec::new(), transforms: Vec::new() };
+    let mut section = Section::empty(member.name.clone());
     for part in last_members(map(&member.value, "a section")?) {
         match part.name.as_str() {
             "include" => section.include = read_paths(&part.value, "include")?,
             "exclude" => section.exclude = read_paths(&part.value, "exclude")?,
             "transform" => section.transforms = list(&part.value, "transform")?.iter().map(read_transform).collect::<Result<_, _>>()?,
-            later @ ("when" | "sample") => {
-                return Err(error(
-                    part.place,
-                    format!("this version has no `{later}`: leave it out, and choose members by include and exclude"),
-                ));
-            }
+            "when" => section.condition = Some(Arc::new(read_condition(&part.value)?)),
+            "sample" => section.sample = Some(read_sample(&part.value)?),
             other => return Err(error(part.place, unknown("key", other, &SECTION_KEYS))),
         }
     }
     check_renames(&section)?;
     Ok(section)
+}
+
+fn read_condition(node: &Node) -> Result<Condition, SpecError> {
+    let text = node.as_str().ok_or_else(|| {
+        let what = format!("when takes a condition, a string such as \"record.ignition == true\", not {}", node.kind_name());
+        error(node.place, what)
+    })?;
+    Condition::parse(text).map_err(|wrong| {
+        let character = text.char_indices().take_while(|(at, _)| *at < wrong.at).count() + 1;
+        error(node.place, format!("when, character {character}: {wrong}"))
+    })
+}
+
+fn read_sample(node: &Node) -> Result<Sample, SpecError> {
+    let refused = |place| error(place, "sample takes a period above 0 such as { every: 30s }, in ms, s, m, h or d");
+    let DocumentKind::Map(members) = &node.kind else { return Err(refused(node.place)) };
+    let members = last_members(members);
+    if let Some(other) = members.iter().find(|member| member.name != "every") {
+        return Err(error(other.place, unknown("key", &other.name, &["every"])));
+    }
+    let [member] = members[..] else { return Err(refused(node.place)) };
+    let every = member.value.as_str().and_then(Period::parse).filter(|every| *every > Period::ZERO);
+    every.map(|every| Sample { every, written: written(&member.value), place: node.place }).ok_or_else(|| refused(member.value.place))
 }
 
 fn read_transform(node: &Node) -> Result<Transform, SpecError> {
@@ -353,10 +406,51 @@ mod tests {
     #[test]
     fn d21_unknown_keys_name_the_nearest() {
         assert_eq!(refused(r#"{"t":{"inculde":[]}}"#), "7:unknown key `inculde`: did you mean `include`?");
-        assert!(refused(r#"{"t":{"where":1}}"#).contains("include, exclude, transform"));
-        assert!(refused(r#"{"t":{"when":"true"}}"#).contains("this version has no `when`"));
-        assert!(refused(r#"{"t":{"sample":{"every":"1s"}}}"#).contains("this version has no `sample`"));
+        assert!(refused(r#"{"t":{"nothing":1}}"#).contains("include, exclude, transform, when, sample"));
+        assert_eq!(refused(r#"{"t":{"sample":{"evry":"1s"}}}"#), "17:unknown key `evry`: did you mean `every`?");
         assert!(refused(&entry(r#"{"path":"$.a","rond":1}"#)).contains("`round`"));
+    }
+
+    #[test]
+    fn d53_a_condition_is_a_string_of_cel() {
+        let spec = read(r#"{"t":{"when":"record.a == 1"},"u":{}}"#).unwrap();
+        let source = |stream| spec.section(stream).unwrap().condition.as_ref().map(|condition| condition.source().to_owned());
+        assert_eq!((source("t").as_deref(), source("u")), (Some("record.a == 1"), None));
+        assert_eq!(refused(r#"{"t":{"when":"é == 1"}}"#), "14:when, character 1: a character that has no meaning here");
+        assert_eq!(refused(r#"{"t":{"when":"'é' == é"}}"#), "14:when, character 8: a character that has no meaning here");
+        assert!(refused(r#"{"t":{"when":true}}"#).contains("a string such as"));
+        for bad in ["null", "1", "[]", "{}", "\"\"", "\"record.a =\"", "\"matches('a','b')\""] {
+            refused(&format!(r#"{{"t":{{"when":{bad}}}}}"#));
+        }
+    }
+
+    #[test]
+    fn d64_sample_takes_a_period_above_zero_alone() {
+        let every = |text: &str| {
+            read(&format!(r#"{{"t":{{"sample":{text}}}}}"#)).map(|spec| spec.section("t").unwrap().sample.as_ref().unwrap().every)
+        };
+        assert_eq!(every(r#"{"every":"250ms"}"#).ok(), Some(Period::from_millis(250)));
+        assert_eq!(every(r#"{"every":"0s","every":"1m"}"#).ok(), Some(Period::from_millis(60_000)));
+        for bad in [
+            "null",
+            "{}",
+            "[]",
+            r#""30s""#,
+            "30",
+            r#"{"every":null}"#,
+            r#"{"every":30}"#,
+            r#"{"every":"0s"}"#,
+            r#"{"every":"30"}"#,
+            r#"{"every":"-1s"}"#,
+            r#"{"every":"1.5s"}"#,
+            r#"{"every":"1w"}"#,
+            r#"{"every":""}"#,
+            r#"{"every":"99999999999999d"}"#,
+            r#"{"every":"1s","first":1}"#,
+            r#"{"first":1}"#,
+        ] {
+            assert!(every(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

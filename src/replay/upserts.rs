@@ -11,7 +11,7 @@ use crate::sink_state::cause::{Cause, Gone, Occasion, tombstone_time};
 use crate::sink_state::document::{Renderer, identity};
 use crate::sink_state::grant_of;
 use crate::sink_state::partition::{AssetHash, PartitionState};
-use crate::sink_state::reconcile::{Basis, Next, Put, Subject};
+use crate::sink_state::reconcile::{Basis, Next, Put, Subject, Tombstone};
 use crate::time::TimestampMs;
 
 /// A document or a tombstone for one target.
@@ -145,12 +145,15 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
     /// One transition: its tombstone is written before anything else.
     fn transition(&mut self, subject: Subject<'_, 'g>, is_at_hand: bool) -> Next<'g> {
         let step = self.log.state.reconcile(subject, self.basis, is_at_hand);
-        if let Some(tombstone) = step.tombstone {
-            let (target, key) = (&tombstone.entry.target, &tombstone.entry.key);
-            let (stream, timestamp) = (self.log.state.stream(), self.tombstone_time(tombstone.gone, subject.occasion));
-            (self.write)(UpsertRecord { target, stream, key, timestamp, value: None });
-        }
+        self.take_back(step.tombstone, subject.occasion);
         step.next
+    }
+
+    fn take_back(&mut self, tombstone: Option<Tombstone>, occasion: Occasion) {
+        if let Some(Tombstone { entry, gone }) = tombstone {
+            let (stream, timestamp) = (self.log.state.stream(), self.tombstone_time(gone, occasion));
+            (self.write)(UpsertRecord { target: &entry.target, stream, key: &entry.key, timestamp, value: None });
+        }
     }
 
     /// Nothing waits to be told here: what is at hand is what took the document away.
@@ -164,6 +167,11 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
 
     /// Writes the document at hand unless it is stored already.
     fn put(&mut self, subject: Subject<'_, 'g>, put: Put<'g>, at_hand: Option<Offset>) {
+        let Some(document) = at_hand.and_then(|offset| self.log.documents.get(offset, subject.identity)) else { return };
+        if !self.renderer.meets_condition(put, subject.identity, &document.value).unwrap_or(false) {
+            let tombstone = self.log.state.withhold(subject.share);
+            return self.take_back(tombstone, subject.occasion);
+        }
         let Self { log: UpsertLog { state, documents }, renderer, basis, write } = self;
         let Some(document) = at_hand.and_then(|offset| documents.get(offset, subject.identity)) else { return };
         let owner = subject.identity.tenant;

@@ -8,13 +8,15 @@ use super::input::InputLine;
 use super::output::Outputs;
 use super::upserts::{UpsertRecord, UpsertReplay};
 use super::{ReplayEnd, Settings};
-use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
+use crate::decide::{Decider, Decisions, InputRecord, Release, SampleCandidate, Stopped};
 use crate::id::{Offset, ShareId, StreamIndex};
+use crate::profile::condition::ConditionError;
+use crate::profile::sample::SampleState;
 use crate::record::dead_letter::{DeadLetter, DeadLetterReason, Refusal};
 use crate::record::mapping::{Mode, Stream};
 use crate::release::Suppressed;
 use crate::share::event::Unreadable;
-use crate::share::graph::ShareGraph;
+use crate::share::graph::{Grant, ShareGraph};
 use crate::share::table::{Folded, Outcome, ShareTable, Touched};
 use crate::sink_state::reconcile::Basis;
 use crate::time::{TimestampMs, TimestampNs};
@@ -30,6 +32,7 @@ pub(in crate::replay) struct World<'s, 'l> {
     /// Time-driven changes up to here, itself included, are worked off.
     passed: TimestampNs,
     decider: Decider,
+    sample: SampleState,
     upserts: UpsertReplay,
     outputs: Outputs<'s>,
     /// What happened while an unreadable control record waits for its skip (docs/rules/events.md#unreadable-records).
@@ -53,6 +56,7 @@ impl<'s, 'l> World<'s, 'l> {
             table,
             passed: TimestampNs::FIRST,
             decider: Decider::new(settings.release, secret),
+            sample: SampleState::default(),
             upserts: UpsertReplay::new(settings.release, secret, streams),
             outputs: Outputs::new(settings, streams),
             held: HaltBuffer::default(),
@@ -155,9 +159,9 @@ impl<'s, 'l> World<'s, 'l> {
             timestamp: line.timestamp,
             value: line.value.as_deref(),
         };
-        let outputs = &mut self.outputs;
+        let (outputs, sample) = (&mut self.outputs, &mut self.sample);
         let refusal = match stream.mode {
-            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut ReplayWriter { outputs }) {
+            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut ReplayWriter { outputs, sample }) {
                 Ok(()) => None,
                 Err(Stopped::Unreadable(refusal)) => Some(refusal),
                 Err(Stopped::Sink(never)) => match never {},
@@ -196,6 +200,7 @@ fn write_upsert(outputs: &mut Outputs<'_>, record: UpsertRecord<'_>) {
 
 struct ReplayWriter<'o, 's> {
     outputs: &'o mut Outputs<'s>,
+    sample: &'o mut SampleState,
 }
 
 impl Decisions for ReplayWriter<'_, '_> {
@@ -208,4 +213,12 @@ impl Decisions for ReplayWriter<'_, '_> {
     }
 
     fn suppressed(&mut self, _: Suppressed, _: u32) {}
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        let passes = self.sample.passes(&candidate.of(), candidate.t, candidate.every);
+        self.sample.commit();
+        passes
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 }

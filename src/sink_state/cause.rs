@@ -13,7 +13,7 @@ pub enum Gone {
     Share,
     /// Its share shows it under another key, or to another target.
     Place,
-    /// The asset has no document any more, or none that can be read.
+    /// The asset has no document any more, none that can be read, or none that the profile's condition is true of.
     Document,
 }
 

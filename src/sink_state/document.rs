@@ -2,12 +2,14 @@
 
 use crate::decide::{ReleaseRules, add_compared, provenance};
 use crate::id::Epoch;
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::Parties;
 use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::Identity;
 use crate::record::mapping::Stream;
+use crate::release;
 use crate::sink_state::entry::Digest;
 use crate::sink_state::reconcile::Put;
 
@@ -40,6 +42,11 @@ impl Renderer {
         let Some(value) = value else { return Ok(false) };
         let projector = &mut self.projector;
         decode::load(Some(value), &self.rules.read, move |text| projector.load(text)).map(|_| true)
+    }
+
+    /// Whether the condition of the share's profile is true of the document at hand, `text`; one of which it is not is shown to nobody.
+    pub fn meets_condition(&self, put: Put<'_>, identity: Identity<'_>, text: &[u8]) -> Result<bool, ConditionError> {
+        release::meets_condition(put.projection, put.grant, identity, text, self.projector.tape())
     }
 
     /// What "equal to the last one written" compares of the document at hand, `text`: what is shown of it without `_share`, and the

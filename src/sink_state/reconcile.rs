@@ -145,6 +145,12 @@ impl PartitionState {
         self.ungate_on_commit(subject.share);
     }
 
+    /// The condition of the share's profile is not true of the document at hand, so none of it is shown. Returns what has to go.
+    pub fn withhold(&mut self, share: &ShareId) -> Option<Tombstone> {
+        self.ungate_on_commit(share);
+        Some(Tombstone { entry: self.clear(share)?, gone: Gone::Document })
+    }
+
     /// The target's topic does not take the document: nothing waits for it any more, and the one before it does not stay in its
     /// place. Returns that one, if it is there.
     pub fn refuse(&mut self, share: &ShareId) -> Option<SinkEntry> {

@@ -17,6 +17,7 @@ use super::instance::BINARY;
 /// The pages with commands, but for the rules, which have none.
 const PAGES: &[&str] = &[
     "README.md",
+    "docs/backfill.md",
     "docs/commands.md",
     "docs/data-platforms.md",
     "docs/invitations.md",
@@ -216,6 +217,11 @@ fn operators_can_do_what_their_page_says() {
 #[test]
 fn somebody_can_be_invited_as_the_page_says() {
     run("docs/invitations.md");
+}
+
+#[test]
+fn the_past_is_fetched_from_files_as_the_page_says() {
+    run("docs/backfill.md");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Integration tests, one binary so that they link once. Each module holds one promise of the specification; those that
 //! need a broker start a real one.
 
-// Whole runs of `replay`: small worlds of our own, and the shared ones where they lie beside the clone.
+// Whole runs of `replay` and `backfill`: small worlds of our own, and the shared ones where they lie beside the clone.
 mod replay_worlds;
 
 // Starts real clusters through `scripts/kafka` and cleans up after them.
 #[cfg(feature = "io")]
 mod broker;
+// Backfills over files, as processes.
+#[cfg(feature = "io")]
+mod backfill_files;
 // The seams of `transport` on a real cluster: transactions, fencing, offsets, rebalances.
 #[cfg(feature = "io")]
 mod kafka_client;

@@ -1,4 +1,4 @@
-//! Worlds: a folder is one run of `replay`, with its options, its files and what must come out.
+//! Worlds: a folder is one run of `replay`, of `backfill`, or of each, with its options, its files and what must come out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sharecast::cli::exit::Exit;
+#[cfg(feature = "io")]
+use sharecast::cli::backfill;
 use sharecast::cli::{Cli, Command, replay};
 
 /// Topic to lines.
@@ -20,12 +22,13 @@ fn own_worlds() {
 /// The shared worlds are not part of this repository; without them there is nothing to hold.
 #[test]
 fn shared_worlds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/worlds");
-    if !folder.is_dir() {
-        return;
+    for name in ["worlds", "sample", "backfill"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance").join(name);
+        if folder.is_dir() {
+            let failures = run_all(&folder);
+            assert!(failures.is_empty(), "{}", failures.join("\n"));
+        }
     }
-    let failures = run_all(&folder);
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 fn run_all(folder: &Path) -> Vec<String> {
@@ -35,10 +38,31 @@ fn run_all(folder: &Path) -> Vec<String> {
     worlds.iter().filter_map(|world| differences(world).map(|text| format!("-- {}\n{text}", world.display()))).collect()
 }
 
-/// What is wrong with one world, if anything is.
+/// A command that a world has options for: the file of them, what comes out, and the option that says where to.
+struct Run {
+    command: &'static str,
+    args: &'static str,
+    expected: &'static str,
+    out: &'static str,
+    before_path: &'static str,
+}
+
+const RUNS: &[Run] = &[
+    Run { command: "replay", args: "args.txt", expected: "expected", out: "--out", before_path: "" },
+    #[cfg(feature = "io")]
+    Run { command: "backfill", args: "args-backfill.txt", expected: "expected-backfill", out: "--output", before_path: "dir:" },
+];
+
+/// What is wrong with one world, by each command that it has options for, if anything is.
 fn differences(world: &Path) -> Option<String> {
+    let runs: Vec<&Run> = RUNS.iter().filter(|run| world.join(run.args).is_file()).collect();
+    let found = runs.iter().filter_map(|run| difference(world, run).map(|text| format!("{}: {text}", run.command)));
+    found.reduce(|all, text| all + &text)
+}
+
+fn difference(world: &Path, how: &Run) -> Option<String> {
     let out = tempfile::tempdir().unwrap();
-    let exit = run(world, out.path());
+    let exit = run(world, how, out.path());
     let wanted = fs::read_to_string(world.join("exit.txt")).map_or(0, |code| code.trim().parse().unwrap());
     let found = read(out.path());
     if exit as u8 != wanted {
@@ -47,12 +71,13 @@ fn differences(world: &Path) -> Option<String> {
     if wanted != 0 {
         return (!found.is_empty()).then(|| "output in spite of the exit code".to_owned());
     }
-    compare(&read(&world.join("expected")), &found)
+    compare(&read(&world.join(how.expected)), &found)
 }
 
-fn run(world: &Path, out: &Path) -> Exit {
-    let args = fs::read_to_string(world.join("args.txt")).unwrap();
-    let mut words = vec!["sharecast".to_owned(), "replay".to_owned(), "--out".to_owned(), out.display().to_string()];
+fn run(world: &Path, how: &Run, out: &Path) -> Exit {
+    let args = fs::read_to_string(world.join(how.args)).unwrap();
+    let to = format!("{}{}", how.before_path, out.display());
+    let mut words = vec!["sharecast".to_owned(), how.command.to_owned(), how.out.to_owned(), to];
     let mut before = String::new();
     for word in args.split_whitespace() {
         words.push(match before.as_str() {
@@ -65,11 +90,15 @@ fn run(world: &Path, out: &Path) -> Exit {
         });
         before = word.to_owned();
     }
-    match Cli::read(words.into_iter().map(Into::into)) {
-        Ok(Cli { config, command: Command::Replay(args) }) => replay::run(&config, &args).unwrap_or_else(|failure| failure.exit),
-        Ok(_) => panic!("args.txt is no replay"),
-        Err(exit) => exit,
-    }
+    let Ok(Cli { config, command }) = Cli::read(words.into_iter().map(Into::into)) else { return Exit::Usage };
+    let done = match command {
+        Command::Replay(args) => replay::run(&config, &args),
+        #[cfg(feature = "io")]
+        Command::Backfill(args) => backfill::run(&config, &args),
+        #[cfg(feature = "io")]
+        _ => panic!("{} has options of another command", how.args),
+    };
+    done.unwrap_or_else(|failure| failure.exit)
 }
 
 fn read(folder: &Path) -> Topics {

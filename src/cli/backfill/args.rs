@@ -14,7 +14,7 @@ use crate::cli::argument;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::replay::read_input;
 use crate::cli::time_argument::{TimeArgument, TimeOption};
-use crate::config::{Config, template_for_job};
+use crate::config::Config;
 use crate::id::JobName;
 use crate::record::mapping::{Mode, Stream};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -256,7 +256,7 @@ impl BackfillArgs {
     fn output(&self, stream: &Stream, config: &Config) -> Result<JobOutput, Failure> {
         let Some(output) = self.output.as_deref() else { return Ok(JobOutput::Tenants) };
         if let Some(template) = output.strip_prefix("topic:") {
-            let read = template_for_job(template, stream, config);
+            let read = config.job_template(template, stream);
             return read.map(JobOutput::Topics).map_err(|what| wrong(format!("--output {}: {what}", output.escape_debug())));
         }
         match output.strip_prefix("dir:") {

@@ -36,6 +36,9 @@ pub(super) fn run(config: &Config, job: &JobOptions, source: &FileJob, format: R
     let pinned = fold(&mut control, &settings, job, source)?;
     let stream = &config.streams[usize::from(job.stream.0)];
     let (epoch, now, reach) = (pinned.epoch(), pinned.now(), pinned.reach(stream));
+    let heard = Arc::new(AtomicU8::new(Exit::Ok as u8));
+    let signal = Arc::clone(&heard);
+    on_signal(move |exit| signal.store(exit as u8, Ordering::Relaxed))?;
     tell_head(&JobHead {
         job: &source.name,
         stream: stream.name.as_str(),
@@ -47,7 +50,7 @@ pub(super) fn run(config: &Config, job: &JobOptions, source: &FileJob, format: R
     });
     let mut folder = out.map(|out| Folder::new(&out.path));
     let mut run = FileRun::new(&settings, stream, &pinned, source.name.clone(), job.window, folder.is_some());
-    let ended = read_all(&mut inputs, &mut run, folder.as_mut());
+    let ended = read_all(&mut inputs, &mut run, folder.as_mut(), &heard);
     let counts = run.counts().clone();
     let exit = match ended {
         Ok(exit) => exit,
@@ -82,10 +85,7 @@ fn fold(control: &mut LineFile, settings: &Settings, job: &JobOptions, source: &
 }
 
 /// Takes all lines in; a signal ends it early. What is handed over is whole lines.
-fn read_all(inputs: &mut [LineFile], run: &mut FileRun<'_>, mut folder: Option<&mut Folder<'_>>) -> Result<Exit, Failure> {
-    let heard = Arc::new(AtomicU8::new(Exit::Ok as u8));
-    let signal = Arc::clone(&heard);
-    on_signal(move |exit| signal.store(exit as u8, Ordering::Relaxed))?;
+fn read_all(inputs: &mut [LineFile], run: &mut FileRun<'_>, mut folder: Option<&mut Folder<'_>>, heard: &AtomicU8) -> Result<Exit, Failure> {
     let total = inputs.iter().map(LineFile::size).sum::<Option<u64>>();
     let mut bar = ProgressBar::begin(SystemClock.boot());
     let mut take = |topic: &str, lines: &[u8]| folder.as_mut().map_or(Ok(()), |folder| folder.append(topic, lines));
@@ -99,7 +99,7 @@ fn read_all(inputs: &mut [LineFile], run: &mut FileRun<'_>, mut folder: Option<&
             if run.counts().read.is_multiple_of(LINES_BETWEEN) {
                 run.hand_over(false, &mut take).map_err(failed)?;
                 bar.show(Done { records: run.counts().read, bytes: bytes_before + input.taken(), total }, SystemClock.boot());
-                if let Some(exit) = signalled(&heard) {
+                if let Some(exit) = signalled(heard) {
                     bar.clear();
                     run.hand_over(true, &mut take).map_err(failed)?;
                     return Ok(exit);
@@ -110,7 +110,8 @@ fn read_all(inputs: &mut [LineFile], run: &mut FileRun<'_>, mut folder: Option<&
     }
     bar.clear();
     run.hand_over(true, &mut take).map_err(failed)?;
-    Ok(Exit::Ok)
+    // Who fed standard input may have heard it too, and have ended it.
+    Ok(signalled(heard).unwrap_or(Exit::Ok))
 }
 
 fn signalled(heard: &AtomicU8) -> Option<Exit> {

@@ -21,7 +21,7 @@ use crate::cli::share::would_be::{Verdict, WholeRecord, WouldBe};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProvenanceForm, Secret};
 use crate::document::{DocumentKind, Node, TextPosition};
-use crate::id::{AssetId, ProfileName, StreamSet, TenantId};
+use crate::id::{AssetId, Label, ProfileName, StreamSet, TenantId};
 use crate::json::document;
 use crate::profile::compile::Profile;
 use crate::profile::parties::Parties;
@@ -32,7 +32,7 @@ use crate::share::bulk::ids::Run;
 use crate::share::bulk::input::{InputRef, Named};
 use crate::share::bulk::{BulkPlan, Intent, Why};
 use crate::share::event::kind::EventType;
-use crate::share::state::{Reason, State};
+use crate::share::state::{Permission, Reason, State};
 use crate::share::table::ShareTable;
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -114,6 +114,8 @@ impl PreviewSubject {
     /// The share that the offer would make.
     fn share(&self, data: &Node, streams: &[&Stream], profile: Arc<Profile>, control_time: TimestampMs) -> WouldBe {
         let moment = |name: &str| data.get(name).and_then(Node::as_str).and_then(TimestampNs::parse_rfc3339);
+        let permission = data.get("permission").and_then(Node::as_str);
+        let permission = permission.and_then(|word| Permission::ALL.into_iter().find(|known| known.word() == word));
         WouldBe {
             owner: self.owner.clone(),
             asset: self.asset.clone(),
@@ -121,6 +123,8 @@ impl PreviewSubject {
             target_asset: self.target_asset.clone(),
             streams: streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index)),
             profile,
+            permission: permission.unwrap_or(Permission::View),
+            label: data.get("label").and_then(Node::as_str).map(Label::from),
             starts: moment("starts"),
             ends: moment("ends"),
             control_time,
@@ -247,6 +251,7 @@ impl PreviewedRecord {
                 let fate = PreviewFate::DeadLetter { reason: refusal.reason.as_str(), message: refusal.to_string() };
                 return Ok(Self { place, fate });
             }
+            Verdict::Filtered(error) => return Ok(Self { place, fate: PreviewFate::Filtered(error) }),
             Verdict::Foreign { owner, asset } => return Ok(Self { place, fate: PreviewFate::Foreign { owner, asset } }),
             Verdict::NotInProfile => return Err(refused(Reason::StreamNotInProfile)),
         };

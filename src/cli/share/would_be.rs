@@ -5,18 +5,19 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use crate::decide::{Decider, Decisions, InputRecord, Release, ReleaseRules, Stopped};
-use crate::id::{AssetId, Epoch, ShareId, StreamSet, TenantId};
+use crate::decide::{Decider, Decisions, InputRecord, Release, ReleaseRules, SampleCandidate, Stopped};
+use crate::id::{AssetId, Epoch, Label, ShareId, StreamSet, TenantId};
 use crate::json::tape::Tape;
 use crate::profile::compile::Profile;
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::Parties;
 use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
 use crate::record::decode::{Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::{FieldSource, KeyPart, Mode, Stream};
-use crate::release::{Suppressed, decision_time};
-use crate::share::graph::{Grant, GrantState, Pauses, ProfileSlot, ShareGraph};
+use crate::release::{Suppressed, decision_time, meets_condition};
+use crate::share::graph::{Grant, GrantState, ProfileSlot, RareFacts, ShareGraph};
 use crate::share::state::Permission;
 use crate::sink_state::wanted;
 use crate::time::{TimestampMs, TimestampNs};
@@ -82,6 +83,8 @@ pub(super) struct WouldBe {
     pub(super) target_asset: AssetId,
     pub(super) streams: StreamSet,
     pub(super) profile: Arc<Profile>,
+    pub(super) permission: Permission,
+    pub(super) label: Option<Label>,
     pub(super) starts: Option<TimestampNs>,
     pub(super) ends: Option<TimestampNs>,
     /// The control time of the shares as they are.
@@ -101,6 +104,8 @@ pub(super) enum Verdict {
     Foreign { owner: String, asset: String },
     /// The profile has nothing of the stream.
     NotInProfile,
+    /// The profile's condition is not true of it; why, where it has no value.
+    Filtered(Option<ConditionError>),
 }
 
 /// What the target gets.
@@ -127,6 +132,7 @@ impl WouldBe {
         };
         match asked(self) {
             Ok(WantedRecord::Projected(projected)) => Verdict::Leaves(projected),
+            Ok(WantedRecord::Filtered(error)) => Verdict::Filtered(error),
             Err(refusal) => Verdict::DeadLetter(refusal),
             Ok(WantedRecord::OfAnother) => match whose(record, stream, &rules.read, &mut Tape::default()) {
                 Ok((owner, asset)) => Verdict::Foreign { owner, asset },
@@ -134,6 +140,7 @@ impl WouldBe {
             },
             Ok(WantedRecord::Withheld) => match asked(&Self { starts: None, ends: None, ..self.clone() }) {
                 Ok(WantedRecord::Projected(projected)) => Verdict::OutsideWindow(projected),
+                Ok(WantedRecord::Filtered(error)) => Verdict::Filtered(error),
                 Ok(WantedRecord::Withheld | WantedRecord::OfAnother) => Verdict::NotInProfile,
                 Err(refusal) => Verdict::DeadLetter(refusal),
             },
@@ -177,6 +184,12 @@ impl WouldBe {
         let Some(projection) = wanted(&self.grant(), &graph, stream.index, decision_time(clock, &graph)) else {
             return Ok(WantedRecord::Withheld);
         };
+        let identity = Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() };
+        match meets_condition(projection, &self.grant(), identity, text, projector.tape()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(WantedRecord::Filtered(None)),
+            Err(error) => return Ok(WantedRecord::Filtered(Some(error))),
+        }
         let (owner, target, target_asset) = (self.owner.as_str(), self.target.as_str(), self.target_asset.as_str());
         let mut value = Vec::new();
         projector.project(text, projection, &Parties { owner, target, target_asset }, None, &mut value);
@@ -191,14 +204,14 @@ impl WouldBe {
             target_asset: self.target_asset.clone(),
             streams: self.streams,
             profile: ProfileSlot::ALL,
-            permission: Permission::View,
+            permission: self.permission,
             state: GrantState::Active,
             is_suspended: false,
             // The record was there before the share: it stands for those that will come.
             granted_from: None.into(),
             starts: self.starts.into(),
             ends: self.ends.into(),
-            pauses: Pauses::default(),
+            rare: RareFacts::new(&[], self.label.as_ref()),
         }
     }
 
@@ -217,6 +230,7 @@ impl WouldBe {
 enum WantedRecord {
     Projected(Projected),
     Withheld,
+    Filtered(Option<ConditionError>),
     OfAnother,
 }
 
@@ -231,8 +245,21 @@ impl Decisions for TakenGrant {
         Ok(())
     }
 
-    fn suppressed(&mut self, _: Suppressed, _: u32) {
-        self.0 = WantedRecord::Withheld;
+    fn suppressed(&mut self, reason: Suppressed, _: u32) {
+        self.0 = match (reason, std::mem::replace(&mut self.0, WantedRecord::Withheld)) {
+            (Suppressed::Filtered, WantedRecord::Filtered(error)) => WantedRecord::Filtered(error),
+            (Suppressed::Filtered, _) => WantedRecord::Filtered(None),
+            _ => WantedRecord::Withheld,
+        };
+    }
+
+    /// It stands for the first of its period.
+    fn passes_sample(&mut self, _: SampleCandidate<'_>) -> bool {
+        true
+    }
+
+    fn condition_failed(&mut self, _: &Grant, error: ConditionError) {
+        self.0 = WantedRecord::Filtered(Some(error));
     }
 }
 
@@ -262,6 +289,8 @@ max_record_bytes: 200
             target_asset: AssetId::parse("mine").unwrap(),
             streams: config.streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index)),
             profile: Arc::new(Profile::all(&config.streams)),
+            permission: Permission::View,
+            label: None,
             starts: None,
             ends: None,
             control_time: TimestampMs(0),
@@ -327,6 +356,33 @@ max_record_bytes: 200
         let record = WholeRecord::of_value(b"{}".to_vec(), details, "nw", "Y", CLOCK);
         let verdict = share(&config).decide(&record, details, config.release_rules(), None, CLOCK);
         assert_eq!(verdict, Verdict::Foreign { owner: "nw".to_owned(), asset: "Y".to_owned() });
+    }
+
+    #[test]
+    fn a_record_that_the_condition_withholds_is_shown_as_that() {
+        let config = config();
+        let spec = r#"{"telemetry":{"include":["$"],"when":"record.n > 1 && share.label == 'Digger' && share.permission == 'edit'",
+            "sample":{"every":"1h"}},"details":{"include":["$"],"when":"record.n > 1"}}"#;
+        let spec = crate::profile::spec::ProfileSpec::read(&crate::json::document::parse(spec.as_bytes()).unwrap()).unwrap();
+        let profile = Arc::new(Profile::compile(&spec, &config.streams));
+        let share = WouldBe { profile, permission: Permission::Edit, label: Some("Digger".into()), ..share(&config) };
+        let over = WouldBe { ends: Some(TimestampMs(1).moment()), ..share.clone() };
+        for (stream, n, expected) in [
+            ("telemetry", "2", None),
+            ("telemetry", "1", Some(Verdict::Filtered(None))),
+            ("telemetry", "null", Some(Verdict::Filtered(Some(ConditionError::Types)))),
+            ("details", "2", None),
+            ("details", "1", Some(Verdict::Filtered(None))),
+            ("details", "null", Some(Verdict::Filtered(Some(ConditionError::Types)))),
+        ] {
+            let value = format!(r#"{{"t":"nw","a":"X","ts":1700000000,"n":{n}}}"#);
+            let verdicts = [decide(&config, &share, stream, &value), decide(&config, &over, stream, &value)];
+            match (expected, verdicts) {
+                (Some(expected), verdicts) => assert_eq!(verdicts, [expected.clone(), expected], "{stream} {n}"),
+                (None, [Verdict::Leaves(_), Verdict::OutsideWindow(_)]) => {}
+                (None, other) => panic!("{stream} {n}: {other:?}"),
+            }
+        }
     }
 
     #[test]

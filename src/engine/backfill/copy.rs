@@ -23,6 +23,7 @@ use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::worker::error::TxError;
 use crate::id::Offset;
 use crate::live::View;
+use crate::profile::sample::SampleState;
 use crate::transport::{Batch, ProduceError};
 
 /// Between two looks at what is waited for.
@@ -55,6 +56,8 @@ pub struct Copier<'j, O> {
     input: Box<dyn JobInput + 'j>,
     output: O,
     decider: BackfillDecider,
+    /// What sampling has let through of the partition at hand; what the part under way does is a draft.
+    samples: SampleState,
     routes: Routes,
     batch: Batch,
     draft: PartDraft,
@@ -95,6 +98,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             input,
             output,
             decider,
+            samples: SampleState::default(),
             routes: Routes::default(),
             batch: Batch::default(),
             draft: PartDraft::default(),
@@ -114,6 +118,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             // What the producer before had seen of topics this one has not.
             self.routes.forget_seen();
             self.batch.clear();
+            self.samples = SampleState::default();
             match self.copy_from(partition, entry) {
                 Ok(()) => return Ok(()),
                 Err(CopyError::Ended(end)) => return Err(end),
@@ -243,10 +248,13 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             }
             self.gather(&mut place, &mut passed)?;
             let view = self.job.live.load();
-            self.decide(&view);
-            self.batch.clear();
+            // A part has no room for some batches.
+            while !self.batch.is_empty() {
+                let count = self.decide(&view);
+                self.samples.commit();
+                self.batch.drop_front(count);
+            }
         }
-        self.batch.clear();
         self.draft.clear();
         Ok(())
     }
@@ -270,6 +278,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             let now = job.clock.boot();
             if self.draft.outbox.is_empty() && noting.is_none() && !next.is_done && now.since(self.wrote_at) < BARE_CHECKPOINT_EVERY {
                 self.batch.drop_front(count);
+                self.samples.commit();
                 return Ok(next);
             }
             let job_entry = noting.as_ref().map(|noting| job.entry_with(noting.stopped()).to_json());
@@ -323,8 +332,9 @@ impl<'j, O: JobOutput> Copier<'j, O> {
 
     /// Decides records of the batch in order, as many as one part takes. Returns how many.
     fn decide(&mut self, view: &View) -> usize {
-        let Self { job, decider, routes, draft, batch, refused, output, limit, .. } = self;
+        let Self { job, decider, samples, routes, draft, batch, refused, output, limit, .. } = self;
         draft.clear();
+        samples.rollback();
         let limit_of = |topic: &str| output.largest_batch(topic);
         let deciding = Deciding { job, view, now: job.live_now(view).moment(), refused, limit_of: &limit_of };
         let mut count = 0;
@@ -332,7 +342,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             if !draft.has_room(job.settings.max_routes) {
                 break;
             }
-            deciding.decide(&record, decider, routes, draft);
+            deciding.decide(&record, decider, samples, routes, draft);
             count += 1;
         }
         count
@@ -388,6 +398,7 @@ impl<'j, O: JobOutput> Copier<'j, O> {
     fn committed(&mut self, count: usize) {
         self.routes.answered(self.draft.outbox.iter().map(|output| output.route));
         self.batch.drop_front(count);
+        self.samples.commit();
         self.refused = Refused::default();
         self.limit = (self.limit * 2).min(self.job.settings.max_records);
         self.pause = FIRST_PAUSE;

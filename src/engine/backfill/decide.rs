@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use crate::backfill::decide::{BackfillDecider, PastDecisions, PastRelease};
 use crate::backfill::live::{LiveRefusal, still_releases};
 use crate::backfill::result::StoppedShare;
-use crate::decide::{InputRecord, Stopped};
+use crate::decide::{InputRecord, SampleCandidate, Stopped};
 use crate::engine::backfill::checkpoint::PartitionCounts;
 use crate::engine::backfill::job::Job;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
@@ -15,8 +15,11 @@ use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::live::View;
 use crate::record::dead_letter::DeadLetterReason;
+use crate::share::graph::Grant;
 use crate::release::{self, Suppressed};
 use crate::time::TimestampNs;
+use crate::profile::condition::ConditionError;
+use crate::profile::sample::SampleState;
 use crate::transport::Record;
 
 /// The header that names the job, with `provenance: headers`.
@@ -93,11 +96,18 @@ pub(super) struct Deciding<'a> {
 
 impl Deciding<'_> {
     /// Decides one record; what follows from it is in the draft.
-    pub(super) fn decide(&self, record: &Record<'_>, decider: &mut BackfillDecider, routes: &mut Routes, draft: &mut PartDraft) {
+    pub(super) fn decide(
+        &self,
+        record: &Record<'_>,
+        decider: &mut BackfillDecider,
+        samples: &mut SampleState,
+        routes: &mut Routes,
+        draft: &mut PartDraft,
+    ) {
         let settings = &self.job.settings;
         let origin = RecordOrigin { source: record.source, offset: record.offset };
         let passed = passed_headers(&settings.passes_headers, record);
-        let mut sink = PartSink { deciding: self, routes, draft, origin, passed };
+        let mut sink = PartSink { deciding: self, samples, routes, draft, origin, passed };
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         match decider.append(&settings.stream, input, &self.job.pinned, &mut sink) {
             Ok(()) => {}
@@ -113,6 +123,7 @@ impl Deciding<'_> {
 
 struct PartSink<'s, 'a> {
     deciding: &'s Deciding<'a>,
+    samples: &'s mut SampleState,
     routes: &'s mut Routes,
     draft: &'s mut PartDraft,
     origin: RecordOrigin,
@@ -215,6 +226,12 @@ impl PastDecisions for PartSink<'_, '_> {
         self.draft.counts.job.count_release(&past);
         Ok(())
     }
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        self.samples.passes(&candidate.of(), candidate.t, candidate.every)
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 
     fn suppressed(&mut self, reason: Suppressed, count: u32) {
         self.draft.counts.job.count_suppressed(reason, count);

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use crate::backfill::decide::{BackfillDecider, PastDecisions, PastRelease};
 use crate::backfill::result::JobCounts;
-use crate::decide::InputRecord;
+use crate::decide::{InputRecord, SampleCandidate};
 use crate::engine::backfill::input::{InputError, JobInput};
 use crate::engine::backfill::prepare::{JobRequest, PreparedJob};
+use crate::profile::condition::ConditionError;
+use crate::profile::sample::SampleState;
+use crate::share::graph::Grant;
 use crate::release::Suppressed;
 use crate::transport::Batch;
 
@@ -31,15 +34,26 @@ pub struct Estimate {
 }
 
 #[derive(Default)]
-struct Sample(JobCounts);
+struct Sample {
+    counts: JobCounts,
+    samples: SampleState,
+}
 
 impl PastDecisions for Sample {
     type Error = Infallible;
 
     fn released(&mut self, release: PastRelease<'_>) -> Result<(), Infallible> {
-        self.0.count_release(&release);
+        self.counts.count_release(&release);
         Ok(())
     }
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        let passes = self.samples.passes(&candidate.of(), candidate.t, candidate.every);
+        self.samples.commit();
+        passes
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 
     fn suppressed(&mut self, _: Suppressed, _: u32) {}
 }
@@ -67,11 +81,11 @@ pub fn estimate(request: &JobRequest, prepared: &PreparedJob, input: &mut dyn Jo
     }
     let factor = all as f64 / offsets.max(1) as f64;
     let whole = |part: u64| (part as f64 * factor).round() as u64;
-    let released: u64 = sample.0.tenants.values().map(|totals| totals.bytes).sum();
+    let released: u64 = sample.counts.tenants.values().map(|totals| totals.bytes).sum();
     Ok(Some(Estimate {
         read: whole(read),
         bytes_read: whole(bytes),
-        released: whole(sample.0.released),
+        released: whole(sample.counts.released),
         bytes_released: whole(released),
     }))
 }

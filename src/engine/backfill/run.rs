@@ -10,6 +10,7 @@ use tracing::warn;
 
 use crate::backfill::decide::BackfillDecider;
 use crate::backfill::options::LiveInput;
+use crate::backfill::past::Pinned;
 use crate::backfill::result::{JobResult, StoppedShare};
 use crate::config::{Config, ProvenanceForm, Secret};
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionCounts, PartitionEntry};
@@ -34,6 +35,7 @@ use crate::engine::server::wiring::{ReopeningState, producer_maker};
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key};
 use crate::engine::worker::error::TxError;
+use crate::id::StreamIndex;
 use crate::kafka::{Admin, KafkaProducer};
 use crate::transport::ConsumeError;
 
@@ -137,7 +139,7 @@ fn of_counts(request: &JobRequest, entry: &JobEntry, counts: PartitionCounts, st
     JobOutcome { result, skipped: counts.skipped, lost: counts.lost, withheld: counts.withheld }
 }
 
-fn settings(request: &JobRequest, _pinned: &crate::backfill::past::Pinned) -> JobSettings {
+fn settings(request: &JobRequest, pinned: &Pinned) -> JobSettings {
     let config = &request.config;
     JobSettings {
         name: request.name.clone(),
@@ -153,8 +155,18 @@ fn settings(request: &JobRequest, _pinned: &crate::backfill::past::Pinned) -> Jo
         has_provenance_headers: config.provenance == ProvenanceForm::Headers,
         has_permission_header: config.shows_permission(),
         skips_failed_routes: request.job.skips_failed_routes,
-        has_samples: false,
+        has_samples: has_samples(pinned, request.options.stream),
     }
+}
+
+/// Whether some share's profile samples the stream.
+fn has_samples(pinned: &Pinned, stream: StreamIndex) -> bool {
+    let (graph, mut found) = (pinned.graph(), false);
+    graph.for_each_grant(|grant| {
+        let projection = graph.profile(grant.profile).and_then(|profile| profile.section(stream));
+        found |= projection.is_some_and(|projection| projection.sample.is_some());
+    });
+    found
 }
 
 /// Decides by what the job was asked.

@@ -66,11 +66,13 @@ pub fn ask(backlog: &Backlog, topic: &str, partitions: i32, from: TimestampMs, t
     let ranges: Vec<InputRange> = bounds.iter().zip(&starts).zip(&ends).map(range).collect();
     let mut begins_late = Vec::new();
     for (partition, bounds) in (0..).zip(&bounds).filter(|(_, bounds)| bounds.start < bounds.end) {
-        if let Some(oldest) = backlog.timestamp_at(topic, partition, bounds.start, OLDEST_WITHIN)?
-            && oldest > begin
-        {
-            begins_late.push((partition, oldest));
+        if let Some(oldest) = backlog.timestamp_at(topic, partition, bounds.start, OLDEST_WITHIN)? {
+            begins_late.push((partition, oldest, bounds.start));
         }
     }
+    // Of one partition it says something where its beginning was deleted, of all of them in any case.
+    let is_late = begins_late.iter().all(|(_, oldest, _)| *oldest > begin);
+    begins_late.retain(|(_, oldest, start)| *oldest > begin && (is_late || *start > Offset(0)));
+    let begins_late = begins_late.into_iter().map(|(partition, oldest, _)| (partition, oldest)).collect();
     Ok(InputWindow { ranges, begins_late })
 }

@@ -4,5 +4,6 @@
 pub mod route;
 pub mod lookup;
 pub mod outbox;
+pub mod condition_errors;
 pub mod dead_letter;
 pub mod headers;

@@ -164,6 +164,12 @@ impl Redelivery {
         }
     }
 
+    /// The routes that are owed something of a partition, by what the transaction has drafted.
+    pub fn still_owed(&self) -> Vec<(SourcePartition, RouteIndex)> {
+        let all = self.parts.iter().flat_map(|part| part.claims.keys().map(|route| (part.ticket.partition, *route)));
+        all.filter(|(partition, route)| self.is_owed(*partition, *route)).collect()
+    }
+
     /// The transaction writes what is owed up to here; none is all of it. Or the route becomes owed from here on.
     pub fn draft(&mut self, partition: SourcePartition, route: RouteIndex, from: Option<Offset>) {
         self.changes.retain(|change| (change.partition, change.route) != (partition, route));

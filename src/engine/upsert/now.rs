@@ -1,6 +1,7 @@
 //! What one transaction of upsert streams decides by.
 
 use crate::clock::BootTime;
+use crate::engine::output::condition_errors::ConditionErrors;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::route::Routes;
 use crate::live::View;
@@ -19,6 +20,8 @@ pub struct Now<'a> {
     pub routes: &'a mut Routes,
     /// Dead letters of the transaction.
     pub letters: &'a mut Vec<OwnedDeadLetter>,
+    /// Conditions that had no value.
+    pub condition_errors: &'a mut ConditionErrors,
     /// `batch.max_routes`.
     pub max_routes: usize,
 }

@@ -27,7 +27,7 @@ use crate::sink_state::document::Renderer;
 use crate::sink_state::entry;
 use crate::sink_state::entry::{Digest, StandingEntry};
 use crate::sink_state::partition::SinkEntry;
-use crate::sink_state::reconcile::{Next, Put, Reconciliation, Subject};
+use crate::sink_state::reconcile::{Next, Put, Reconciliation, Subject, Tombstone};
 use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
@@ -118,13 +118,28 @@ impl Reconciler {
             // What waits is looked at again when its gate is open.
             (Next::Done | Next::AwaitGate(_), _) | (Next::Put(_), None) => {}
             (Next::Fetch(offset), _) => held.wants(offset),
-            (Next::Put(put), Some(document)) => self.put(held, subject, put, document, now),
+            (Next::Put(put), Some(document)) => self.put(held, subject, put, document, queue, now),
         }
     }
 
     /// Writes the document at hand unless it is stored already.
-    fn put(&mut self, held: &mut UpsertPartition, subject: Subject<'_, '_>, put: Put<'_>, document: AtHand<'_>, now: &mut Now<'_>) {
+    fn put(
+        &mut self,
+        held: &mut UpsertPartition,
+        subject: Subject<'_, '_>,
+        put: Put<'_>,
+        document: AtHand<'_>,
+        queue: &WorkQueue,
+        now: &mut Now<'_>,
+    ) {
         let source = held.source();
+        if !self.is_shown(subject, put, document, now) {
+            if let Some(Tombstone { entry, gone }) = held.active_mut().and_then(|state| state.withhold(subject.share)) {
+                let time = tombstone_time(gone, subject, source.stream, queue, now);
+                self.clear(source, taken_back(subject, source.stream, time), &entry, time, now.routes);
+            }
+            return;
+        }
         let (grant, owner, epoch) = (put.grant, subject.identity.tenant, now.view.graph.epoch());
         let digest = self.renderer.digest(put, owner, document.text, &self.rules.form);
         if put.stood == Some(digest) {
@@ -167,6 +182,14 @@ impl Reconciler {
         if let Some(state) = held.active_mut() {
             state.put(subject, put, digest);
         }
+    }
+
+    /// Whether the condition of the share's profile is true of the document at hand.
+    fn is_shown(&self, subject: Subject<'_, '_>, put: Put<'_>, document: AtHand<'_>, now: &mut Now<'_>) -> bool {
+        self.renderer.meets_condition(put, subject.identity, document.text).unwrap_or_else(|_| {
+            now.condition_errors.count(put.grant.profile);
+            false
+        })
     }
 
     /// A tombstone where a document of the share is stored.

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
 use crate::engine::feed::{ChangeSender, Changes, Work, hearing};
+use crate::engine::output::condition_errors::ConditionErrors;
 use crate::engine::restore::request::{Assignment, FoundEntry, Loaded};
 use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};
@@ -98,7 +99,15 @@ fn loaded_with(upserts: &mut Upserts, desk: &mut Silent, standing: Vec<FoundEntr
 
 fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bool) -> Option<Epoch> {
     let (mut letters, time) = (Vec::new(), TimestampMs(1_000).moment());
-    let mut now = Now { view, time, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
+    let mut now = Now {
+        view,
+        time,
+        boot: BootTime::default(),
+        routes,
+        letters: &mut letters,
+        condition_errors: &mut ConditionErrors::default(),
+        max_routes: 10,
+    };
     upserts.begin(&mut now);
     if is_written {
         let state = upserts.partitions[0].active_mut().unwrap();
@@ -199,7 +208,15 @@ impl ChangeLog {
 /// Tombstones of one transaction, by share.
 fn tombstones(upserts: &mut Upserts, view: &View, routes: &mut Routes) -> Vec<(String, i64)> {
     let mut letters = Vec::new();
-    let mut now = Now { view, time: TimestampMs(1_000).moment(), boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 };
+    let mut now = Now {
+        view,
+        time: TimestampMs(1_000).moment(),
+        boot: BootTime::default(),
+        routes,
+        letters: &mut letters,
+        condition_errors: &mut ConditionErrors::default(),
+        max_routes: 10,
+    };
     upserts.begin(&mut now);
     let mut written: Vec<_> = upserts.writes().map(|(write, _)| (write.share().to_string(), write.timestamp.0)).collect();
     written.sort();
@@ -304,7 +321,15 @@ fn an_owed_tombstone_keeps_the_time_of_its_cause() {
         let view = view(&log.table, log.next - 1);
         tell(&mut upserts, &routes, at, log.next - 1);
         let (mut letters, time) = (Vec::new(), TimestampMs(1_000).moment());
-        let mut now = Now { view: &view, time, boot: BootTime::default(), routes: &mut routes, letters: &mut letters, max_routes: 10 };
+        let mut now = Now {
+            view: &view,
+            time,
+            boot: BootTime::default(),
+            routes: &mut routes,
+            letters: &mut letters,
+            condition_errors: &mut ConditionErrors::default(),
+            max_routes: 10,
+        };
         upserts.begin(&mut now);
         upserts.divert(now.routes, None, |_| true);
         upserts.committed();
@@ -337,7 +362,15 @@ fn a_first_document_that_is_refused_waits_no_more() {
     upserts.listen(&routes, BootTime::default(), &mut desk);
     let mut letters = Vec::new();
     let mut transact = |upserts: &mut Upserts, routes: &mut Routes| {
-        upserts.begin(&mut Now { view: &view, time: late, boot: BootTime::default(), routes, letters: &mut letters, max_routes: 10 });
+        upserts.begin(&mut Now {
+            view: &view,
+            time: late,
+            boot: BootTime::default(),
+            routes,
+            letters: &mut letters,
+            condition_errors: &mut ConditionErrors::default(),
+            max_routes: 10,
+        });
         upserts.committed();
     };
     transact(&mut upserts, &mut routes);

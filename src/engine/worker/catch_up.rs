@@ -210,6 +210,16 @@ impl CatchUp {
         count
     }
 
+    /// The routes that do not get a partition's newest records yet, by what the transaction has drafted.
+    pub(super) fn still_owed(&self) -> Vec<(SourcePartition, RouteIndex)> {
+        self.redelivery.still_owed()
+    }
+
+    /// Where the next transaction's records of an append partition begin.
+    pub(super) fn position(&self, partition: SourcePartition) -> Option<Offset> {
+        self.redelivery.position(partition)
+    }
+
     /// Whether this record fits the transaction, and nothing has to be taken back before it.
     pub(super) fn has_room_for(&self, record: &Record<'_>, max_routes: usize) -> bool {
         self.upserts.as_ref().is_none_or(|upserts| upserts.has_room_for_records(max_routes) && !upserts.holds_back(record))

@@ -3,25 +3,31 @@
 use std::convert::Infallible;
 
 use crate::clock::BootTime;
-use crate::decide::{Decider, Decisions, InputRecord, Release, Stopped};
+use crate::decide::{Decider, Decisions, InputRecord, Release, SampleCandidate, Stopped};
+use crate::engine::output::condition_errors::ConditionErrors;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::upsert::Now;
+use crate::engine::worker::samples::WorkerSamples;
 use crate::engine::worker::settings::WorkerSettings;
-use crate::id::{Offset, StreamIndex};
+use crate::id::{Offset, StreamIndex, TenantId};
 use crate::live::View;
+use crate::profile::condition::ConditionError;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
+use crate::share::graph::Grant;
 use crate::time::TimestampMs;
 use crate::transport::{InputOffset, Record, SourcePartition};
 
 /// What a batch's decisions came to, for the metrics.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Records that were not released to a share, by reason, in the order of `Suppressed::ALL`.
     pub suppressed: [u64; Suppressed::ALL.len()],
+    /// Conditions that had no value, by profile.
+    pub condition_errors: ConditionErrors,
 }
 
 /// What the transaction under way is to write, and what it covers.
@@ -89,6 +95,14 @@ impl Decisions for AgainSink<'_, '_> {
     }
 
     fn suppressed(&mut self, _: Suppressed, _: u32) {}
+
+    /// By what was released before the record, as the first time: what failed then left no trace.
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        let route = self.sink.route_to(&candidate.grant.target, candidate.stream);
+        route == self.route && self.sink.samples.passes(self.sink.origin.source, route, candidate)
+    }
+
+    fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
 }
 
 struct Sink<'a> {
@@ -96,6 +110,9 @@ struct Sink<'a> {
     routes: &'a mut Routes,
     outbox: &'a mut Outbox,
     marks: &'a mut RouteMarks,
+    samples: &'a mut WorkerSamples,
+    /// Routes that do not get a partition's newest records yet.
+    owed: Vec<(SourcePartition, RouteIndex)>,
     tally: Tally,
     origin: RecordOrigin,
     /// Headers of the record at hand that are passed on.
@@ -109,10 +126,12 @@ impl Sink<'_> {
     }
 
     fn route_of(&mut self, release: &Release<'_>) -> RouteIndex {
-        let StreamIndex(stream) = release.stream;
-        let target = &release.grant.target;
-        let name = || self.settings.names.of_stream(target, &self.settings.streams[usize::from(stream)].name);
-        self.routes.find(target, release.stream, name)
+        self.route_to(&release.grant.target, release.stream)
+    }
+
+    fn route_to(&mut self, target: &TenantId, stream: StreamIndex) -> RouteIndex {
+        let name = || self.settings.names.of_stream(target, &self.settings.streams[usize::from(stream.0)].name);
+        self.routes.find(target, stream, name)
     }
 
     fn push_provenance(&mut self, release: &Release<'_>) {
@@ -135,21 +154,29 @@ impl<'a> Deciding<'a> {
         (now, boot): (TimestampMs, BootTime),
         settings: &'a WorkerSettings,
         routes: &'a mut Routes,
+        samples: &'a mut WorkerSamples,
         draft: &'a mut TxDraft,
     ) -> Self {
+        samples.begin();
         let TxDraft { outbox, offsets, sole_record, marks } = draft;
         outbox.clear();
         marks.begin();
         offsets.clear();
         *sole_record = None;
         let nowhere = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
-        let sink = Sink { settings, routes, outbox, marks, tally: Tally::default(), origin: nowhere, passed: Vec::new() };
+        let (owed, passed) = (Vec::new(), Vec::new());
+        let sink = Sink { settings, routes, outbox, marks, samples, owed, tally: Tally::default(), origin: nowhere, passed };
         Self { decider, view, now, boot, offsets, sole_record, count: 0, streams: &settings.streams, sink, max_routes: settings.max_routes }
     }
 
     /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
     pub(super) fn has_room(&self) -> bool {
         self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
+    }
+
+    /// What is decided from here on does not go to these routes, which are owed what came before.
+    pub(super) fn note_owed(&mut self, owed: Vec<(SourcePartition, RouteIndex)>) {
+        self.sink.owed = owed;
     }
 
     /// Decides one record; what follows from it is in the outbox.
@@ -193,6 +220,7 @@ impl<'a> Deciding<'a> {
             boot: self.boot,
             routes: self.sink.routes,
             letters: &mut self.sink.outbox.letters,
+            condition_errors: &mut self.sink.tally.condition_errors,
             max_routes: self.max_routes,
         }
     }
@@ -231,6 +259,16 @@ impl Decisions for Sink<'_> {
     fn suppressed(&mut self, reason: Suppressed, count: u32) {
         let place = Suppressed::ALL.iter().position(|r| *r == reason).unwrap_or_default();
         self.tally.suppressed[place] += u64::from(count);
+    }
+
+    fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
+        let (source, route) = (self.origin.source, self.route_to(&candidate.grant.target, candidate.stream));
+        // What is not written now is sampled when it is, after what came before it.
+        self.owed.contains(&(source, route)) || self.samples.passes(source, route, candidate)
+    }
+
+    fn condition_failed(&mut self, grant: &Grant, _: ConditionError) {
+        self.tally.condition_errors.count(grant.profile);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::engine::worker::error::TxError;
 use crate::id::StreamIndex;
 use crate::record::mapping::Stream;
 use crate::release::Suppressed;
+use crate::share::graph::{ProfileSlot, ShareGraph};
 use crate::time::TimestampMs;
 use crate::transport::Record;
 
@@ -53,6 +54,8 @@ pub struct WorkerMetrics {
     /// By stream.
     gaps: Vec<Counter>,
     tally: Tally,
+    /// Counters of conditions without a value, by profile.
+    by_profile: FxHashMap<ProfileSlot, Counter>,
 }
 
 struct RouteCounters {
@@ -84,6 +87,7 @@ impl WorkerMetrics {
             held: 0.0,
             gaps,
             tally: Tally::default(),
+            by_profile: FxHashMap::default(),
         }
     }
 
@@ -182,6 +186,23 @@ impl WorkerMetrics {
             self.count(write.route, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
         }
         self.flush();
+    }
+
+    /// Conditions that had no value in the batch that was committed. Labels are bounded as those of tenants are.
+    pub fn condition_errors(&mut self, graph: &ShareGraph) {
+        for (slot, count) in std::mem::take(&mut self.tally.condition_errors).iter() {
+            let Some((owner, name)) = graph.profile(slot).and_then(|profile| profile.published()) else { continue };
+            let (owner, profile) = match self.labels {
+                TenantLabels::All => (owner.as_str(), name.as_str()),
+                TenantLabels::Top(most) if self.by_profile.len() < most || self.by_profile.contains_key(&slot) => {
+                    (owner.as_str(), name.as_str())
+                }
+                TenantLabels::Top(_) => ("other", "other"),
+                TenantLabels::Off => ("all", "all"),
+            };
+            let counter = || counter!("sharecast_condition_errors_total", "owner" => owner.to_owned(), "profile" => profile.to_owned());
+            self.by_profile.entry(slot).or_insert_with(counter).increment(count);
+        }
     }
 
     /// The `tenant` label: with `top:N` the first N that this worker writes to, the others together.

@@ -10,6 +10,7 @@ mod input;
 mod output;
 mod catch_up;
 mod pace;
+mod samples;
 pub(crate) mod decide;
 pub mod error;
 pub mod metrics;
@@ -155,6 +156,7 @@ where
         }
         let took = self.shared.clock.boot().since(started);
         self.metrics.committed(self.output.outbox(), self.output.routes(), self.input.batch().iter().take(count), now, took);
+        self.metrics.condition_errors(&view.graph);
         if let Some(upserts) = self.catch_up.upserts() {
             self.metrics.upserted(upserts.writes(), self.output.routes());
         }
@@ -169,6 +171,7 @@ where
         let mut deciding = output.decide(decider, view, now, boot);
         catch_up.begin(input.batch().iter().take(limit), &mut deciding);
         let again = catch_up.decide_again(&mut deciding, limit);
+        deciding.note_owed(catch_up.still_owed());
         // Alone means alone: which record a topic refuses can be told then.
         let limit = if limit == 1 && again > 0 { 0 } else { limit };
         let mut count = 0;
@@ -202,7 +205,7 @@ where
 
     /// What a commit of this many records of the batch changes.
     fn committed(&mut self, count: usize) -> Result<(), WorkerError> {
-        self.output.committed(&self.catch_up);
+        self.output.committed(&self.catch_up, &self.shared.live.load().graph);
         self.catch_up.committed(self.output.offsets());
         if let Some(upserts) = self.catch_up.upserts() {
             self.metrics.standing(upserts.standing());

@@ -55,6 +55,7 @@ where
             AssignmentChange::Revoked(partitions) => {
                 self.input.revoked(&partitions);
                 self.catch_up.leave(&partitions);
+                self.output.leave(&partitions);
             }
             AssignmentChange::OutOfRange(partition) => return Err(self.input.out_of_range(partition)),
         }
@@ -84,7 +85,10 @@ where
         match self.catch_up.take(event, self.output.routes_mut(), &self.settings) {
             AfterRestore::Nothing => {}
             AfterRestore::Begin(partition) => self.input.begin_later(partition),
-            AfterRestore::Release(partition, from) => self.input.release(partition, from)?,
+            AfterRestore::Release(partition, from) => {
+                self.output.settle(partition, from);
+                self.input.release(partition, from)?;
+            }
             AfterRestore::Gap { partition, life, gap, found } => self.input.take_gap(partition, life, gap, found)?,
             AfterRestore::PositionLost(partition) => return Err(self.input.offset_gone(partition)),
             AfterRestore::Failed(error) => return Err(WorkerError::Input(error)),

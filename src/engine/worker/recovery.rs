@@ -149,6 +149,7 @@ where
                 }
             }
         }
+        self.output.unsettle(&self.catch_up);
         // If the lost answer was a commit, the records in hand are committed, and what stands or is owed is not what was known.
         self.read_again()
     }

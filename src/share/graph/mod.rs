@@ -5,7 +5,7 @@ pub(crate) mod trie;
 use std::sync::Arc;
 
 use super::state::Permission;
-use crate::id::{AssetId, Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
+use crate::id::{AssetId, Epoch, Label, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
 use crate::share::graph::trie::Trie;
 use crate::share::hash_index::hash_of;
@@ -88,28 +88,30 @@ pub struct Grant {
     pub starts: MaybeMoment,
     /// When access ends; at this very moment it is over.
     pub ends: MaybeMoment,
-    /// Past pauses, in order: event times in them are never released.
-    pub pauses: Pauses,
+    /// What few grants have.
+    pub rare: RareFacts,
 }
 
 /// From the pause up to, and without, the resume.
 type Pause = (TimestampMs, TimestampMs);
 
-/// A grant's past pauses in order. Few grants have any, so none takes one word.
+/// What few grants have, so that one without takes one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pauses(Option<Box<Box<[Pause]>>>);
+pub struct RareFacts(Option<Box<(Box<[Pause]>, Option<Label>)>>);
 
-impl From<&[Pause]> for Pauses {
-    fn from(pauses: &[Pause]) -> Self {
-        Self((!pauses.is_empty()).then(|| Box::new(pauses.into())))
+impl RareFacts {
+    pub(crate) fn new(pauses: &[Pause], label: Option<&Label>) -> Self {
+        Self((!pauses.is_empty() || label.is_some()).then(|| Box::new((pauses.into(), label.cloned()))))
     }
-}
 
-impl std::ops::Deref for Pauses {
-    type Target = [Pause];
+    /// Past pauses, in order: event times in them are never released.
+    pub fn pauses(&self) -> &[(TimestampMs, TimestampMs)] {
+        self.0.as_deref().map_or(&[], |(pauses, _)| pauses)
+    }
 
-    fn deref(&self) -> &Self::Target {
-        self.0.as_deref().map_or(&[], |pauses| pauses)
+    /// The name that the share has for its target.
+    pub fn label(&self) -> Option<&str> {
+        self.0.as_deref().and_then(|(_, label)| label.as_deref())
     }
 }
 
@@ -179,6 +181,17 @@ impl ShareGraph {
     /// Hands over every grant, in no order that means anything.
     pub fn for_each_grant<'g>(&'g self, mut visit: impl FnMut(&'g Grant)) {
         self.assets.for_each(|asset| asset.shares.grants.iter().for_each(&mut visit));
+    }
+
+    /// Where an asset is found by `has_grant`.
+    pub fn asset_hash(owner: &str, asset: &str) -> u64 {
+        hash_of(&[owner, asset])
+    }
+
+    /// Whether an asset of this hash has a grant of this share.
+    pub fn has_grant(&self, hash: u64, share: &ShareId) -> bool {
+        let has = |asset: &Asset| asset.shares.grants.binary_search_by(|grant| grant.share.cmp(share)).is_ok();
+        self.assets.get(hash, has).is_some()
     }
 
     pub(crate) fn find(&self, owner: &str, asset: &str) -> Option<&Asset> {

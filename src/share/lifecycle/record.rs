@@ -1,6 +1,6 @@
 //! A share as the table holds it: one small record of fixed size, rare things boxed.
 
-use crate::id::{AssetId, Epoch, ShareId};
+use crate::id::{AssetId, Epoch, Label, ShareId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
 use crate::share::state::{ExpiryCause, Holders, Permission, Reason, State};
@@ -57,7 +57,7 @@ pub(crate) struct Share {
 /// What few shares have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extra {
-    pub(crate) label: Option<Box<str>>,
+    pub(crate) label: Option<Label>,
     pub(crate) message: Option<Box<str>>,
     pub(crate) invitation: Option<Box<Invitation>>,
     /// Past pauses, [from, to), in order, none empty, none touching the next.
@@ -314,7 +314,11 @@ impl Share {
     }
 
     pub(crate) fn label(&self) -> Option<&str> {
-        self.extra()?.label.as_deref()
+        self.shared_label().map(Label::as_str)
+    }
+
+    pub(crate) fn shared_label(&self) -> Option<&Label> {
+        self.extra()?.label.as_ref()
     }
 
     pub(crate) fn set_label(&mut self, label: Option<&str>) {

@@ -1,7 +1,7 @@
 //! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
 
 use crate::id::StreamSet;
-use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot, ShareGraph};
+use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot, RareFacts, ShareGraph};
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::state::{ExpiryCause, State};
@@ -340,7 +340,7 @@ impl ShareTable {
             granted_from: share.granted_from().into(),
             starts: share.starts().into(),
             ends: share.ends().into(),
-            pauses: share.pauses().into(),
+            rare: RareFacts::new(share.pauses(), share.shared_label()),
         }
     }
 }

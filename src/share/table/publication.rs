@@ -34,6 +34,7 @@ impl ShareTable {
         if !read.sections().iter().all(|section| StreamName::is_valid(&section.stream)) {
             return Err(Reason::InvalidProfile);
         }
+        read.check_streams(&self.rules.streams).map_err(|_| Reason::InvalidProfile)?;
         let mut text = Vec::new();
         write(spec, &mut text);
         let owner = self.tenants.number(&owner);
@@ -88,8 +89,14 @@ impl ShareTable {
     pub(crate) fn show_profile(&mut self, slot: ProfileSlot, spec: &ProfileSpec) {
         let named = self.rules.streams.iter().filter(|stream| spec.has_section(stream.name.as_str()));
         self.profiles.get_mut(slot).sections = named.fold(StreamSet::default(), |set, stream| set.with(stream.index));
-        let revision = self.profiles.get(slot).revision;
-        self.graph.set_profile(slot, Some(Arc::new(Profile::compile(spec, &self.rules.streams).at_revision(revision))));
+        let compiled = Profile::compile(spec, &self.rules.streams);
+        let Published { owner, name, revision, .. } = self.profiles.get(slot);
+        let compiled = match owner {
+            Some(owner) => compiled.published_as(self.tenants.get(*owner).id.clone(), name.clone()),
+            None => compiled,
+        };
+        let compiled = compiled.at_revision(*revision);
+        self.graph.set_profile(slot, Some(Arc::new(compiled)));
     }
 }
 

@@ -72,7 +72,7 @@ fn naive_grant(table: &ShareTable, share: &Share, document: &Document<'_>) -> Op
         granted_from: document.granted_from.into(),
         starts: document.starts.into(),
         ends: document.ends.into(),
-        pauses: share.pauses().into(),
+        rare: crate::share::graph::RareFacts::new(share.pauses(), document.label.map(Into::into).as_ref()),
     })
 }
 

@@ -93,14 +93,14 @@ fn d16_each_holds_its_own_pause() {
     let folded = world.after(1).ok("operator", "tenant.updated", r#"{"tenant":"zenith","suspended":false}"#);
     assert_eq!((folded.documents.len(), folded.touched.len()), (3, 1));
     let shares = world.table.graph().asset("acme", "NW-7").cloned().unwrap();
-    assert_eq!((shares.grants[0].state, &*shares.grants[0].pauses), (GrantState::Active, &[(minute(1), minute(3))][..]));
+    assert_eq!((shares.grants[0].state, shares.grants[0].rare.pauses()), (GrantState::Active, &[(minute(1), minute(3))][..]));
     // A pause of no length covers nothing, one that goes on where another ended is one with it.
     world.ok("acme", "share.paused", r#"{"share":"s1"}"#);
     world.ok("acme", "share.resumed", r#"{"share":"s1"}"#);
     world.ok("acme", "share.paused", r#"{"share":"s1"}"#);
     world.after(1).ok("acme", "share.resumed", r#"{"share":"s1"}"#);
     let shares = world.table.graph().asset("acme", "NW-7").cloned().unwrap();
-    assert_eq!(&*shares.grants[0].pauses, &[(minute(1), minute(4))]);
+    assert_eq!(shares.grants[0].rare.pauses(), &[(minute(1), minute(4))]);
     assert_eq!(world.document("s1").get("reason"), None);
 }
 

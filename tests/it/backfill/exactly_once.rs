@@ -72,11 +72,11 @@ fn killed_again_and_again_each_record_is_there_once_as_files_have_it() {
 #[test]
 fn a_second_process_of_a_job_and_another_job_beside_it_double_nothing() {
     let past = world();
-    let first = past.start("--yes --job one --rate 300/s -o json");
-    past.await_count("x", 50);
+    let first = past.start("--yes --job one --rate 30/s -o json");
+    past.await_count("x", 1);
     let other = past.start("--yes --job two --rate 0 --target none -o json");
     let beside = past.start(&format!("--yes --job three --rate 0 --target {} -o json", past.world.tenant("y")));
-    let second = past.start("--yes --job one --rate 0 --resume -o json");
+    let second = past.start("--yes --job one --rate 30/s --resume -o json");
     let (first, second) = (first.await_exit(), second.await_exit());
     let fenced = [&first, &second].into_iter().filter(|(code, _, told)| *code == Some(1) && told.contains("another process runs this job"));
     assert!(fenced.count() >= 1, "{first:?} {second:?}");

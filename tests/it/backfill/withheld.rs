@@ -40,8 +40,10 @@ fn world() -> World {
 }
 
 impl World {
+    /// What a target has, of a job and of nobody else.
     fn count(&self, number: usize) -> usize {
-        self.past.read(&self.past.world.output(&target(number))).len()
+        let seen = self.past.read(&self.past.world.output(&target(number)));
+        seen.iter().filter(|seen| seen.value.as_ref().unwrap().contains(r#""backfill":"#)).count()
     }
 
     /// Revoked, paused and resumed, another window, narrowed, suspended and back: all but the last one.
@@ -91,8 +93,8 @@ fn what_is_taken_back_while_a_job_runs_is_withheld_and_a_revoke_waits_for_the_jo
     let world = world();
     // An engine beside it flows as ever.
     let engine = world.past.world.start_ready("engine");
-    let job = world.past.start("--yes --job live --rate 200/s -o json");
-    world.past.await_count(&target(5), 20);
+    let job = world.past.start("--yes --job live --rate 100/s -o json");
+    crate::instance::await_that("records of the job", || world.count(5) >= 5);
     world.take_back();
     // The last share's revoke is certain once the job has reported it.
     let config = world.past.config();

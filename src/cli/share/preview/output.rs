@@ -10,9 +10,11 @@ use crate::cli::share::would_be::Projected;
 use crate::document::Node;
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object};
+use crate::profile::condition::ConditionError;
 use crate::profile::parties::Parties;
 use crate::profile::preview::MemberView;
 use crate::record::mapping::Mode;
+use crate::release::Suppressed;
 use crate::share::state::{Reason, State};
 use crate::time::TimestampMs;
 
@@ -35,7 +37,7 @@ impl StreamView {
     pub(super) fn unusable(&self) -> Option<String> {
         let PreviewedRecord { place, fate } = self.seen.as_ref()?;
         let what = match fate {
-            PreviewFate::Leaves(_) => return None,
+            PreviewFate::Leaves(_) | PreviewFate::Filtered(_) => return None,
             PreviewFate::DeadLetter { reason, message } => format!("this record would be a dead letter: {reason}: {message}"),
             PreviewFate::Foreign { owner, asset } => {
                 format!("this record is of asset {} of {owner}: the offer has no part in it", shown(asset))
@@ -57,8 +59,16 @@ pub(super) struct PreviewedRecord {
 
 pub(super) enum PreviewFate {
     Leaves(Box<Leaving>),
-    DeadLetter { reason: &'static str, message: String },
-    Foreign { owner: String, asset: String },
+    /// The profile's condition withholds it; why, where it has no value.
+    Filtered(Option<ConditionError>),
+    DeadLetter {
+        reason: &'static str,
+        message: String,
+    },
+    Foreign {
+        owner: String,
+        asset: String,
+    },
 }
 
 /// A record as the target would see it.
@@ -125,8 +135,20 @@ impl Preview<'_> {
             };
             return writeln!(out, "\n  {what}");
         };
-        let PreviewFate::Leaves(leaving) = fate else {
-            return writeln!(out, "\n  {}", view.unusable().unwrap_or_default());
+        let leaving = match fate {
+            PreviewFate::Leaves(leaving) => leaving,
+            PreviewFate::Filtered(error) => {
+                let place = match place {
+                    Some(place) => format!("{} partition {} offset {}", view.topic, place.partition, place.offset),
+                    None => "the record that was given".to_owned(),
+                };
+                writeln!(out, "\n  {place}")?;
+                let why = error.map_or("is false".to_owned(), |error| format!("has no value: {error}"));
+                return writeln!(out, "  it would not leave (filtered): of this record the profile's `when` {why}");
+            }
+            PreviewFate::DeadLetter { .. } | PreviewFate::Foreign { .. } => {
+                return writeln!(out, "\n  {}", view.unusable().unwrap_or_default());
+            }
         };
         let Leaving { projected, timestamp, is_in_window, members } = leaving.as_ref();
         match place {
@@ -187,6 +209,11 @@ impl Preview<'_> {
                 }
                 out.json("value", &leaving.projected.value);
                 out.array("members", |items| leaving.members.iter().for_each(|member| items.object(|out| write_member(member, out))));
+            }
+            PreviewFate::Filtered(error) => {
+                out.text("suppressed", Suppressed::Filtered.as_str());
+                out.text_if("condition_error", error.map(|error| error.to_string()).as_deref());
+                out.null("value");
             }
             PreviewFate::DeadLetter { reason, message } => {
                 out.object("dead", |out| {

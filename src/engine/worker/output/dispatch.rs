@@ -64,7 +64,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
 
     /// With `on_route_failure: wait`: takes out what the input holds for routes that do not take it, and notes from where on.
     fn owe(&mut self, owed: &mut Redelivery, now: BootTime) {
-        let Self { draft, routes, settings, .. } = self;
+        let Self { draft, routes, settings, samples, .. } = self;
         let outbox = &mut draft.outbox;
         let takes_all = || outbox.iter().all(|output| routes.use_at(output.route, now) == Use::Write);
         if owed.is_empty() && (!settings.waits || takes_all()) {
@@ -91,6 +91,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
             }
             output.is_again || !owed.is_owed(source, output.route)
         });
+        samples.withhold(|partition, route| failed.binary_search(&route).is_ok() && owed.is_owed(partition, route));
     }
 
     /// Turns outputs that cannot go their way into dead letters: of open routes, and those that a topic refused.

@@ -21,9 +21,11 @@ use crate::engine::worker::catch_up::CatchUp;
 use crate::engine::worker::decide::{Deciding, TxDraft};
 use crate::engine::worker::error::{TxError, TxStage, WorkerError};
 use crate::engine::worker::metrics::WorkerMetrics;
+use crate::engine::worker::samples::WorkerSamples;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
 use crate::live::View;
+use crate::share::graph::ShareGraph;
 use crate::time::TimestampMs;
 use crate::transport::{InputOffset, ProduceError, SourcePartition, TransactionalProducer};
 
@@ -38,6 +40,8 @@ pub(super) struct OutputSide<P> {
     /// Makes the producer again after it failed for good.
     make_producer: MakeProducer<P>,
     routes: Routes,
+    /// What samples of the input's partitions were released.
+    samples: WorkerSamples,
     /// What the transaction under way is to write.
     draft: TxDraft,
     /// What is queued for topics whose limit is known.
@@ -66,6 +70,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
             producer,
             make_producer,
             routes: Routes::default(),
+            samples: WorkerSamples::default(),
             draft: TxDraft::default(),
             budget: BatchBudget::default(),
             refused: Vec::new(),
@@ -93,7 +98,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
 
     /// Empties the draft of the transaction and begins to decide its records.
     pub(super) fn decide<'a>(&'a mut self, decider: &'a mut Decider, view: &'a View, now: TimestampMs, boot: BootTime) -> Deciding<'a> {
-        Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.draft)
+        Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.draft)
     }
 
     /// Adds the first offsets of partitions that are begun.
@@ -145,13 +150,29 @@ impl<P: TransactionalProducer> OutputSide<P> {
     }
 
     /// The transaction was committed: the routes that it wrote to answer.
-    pub(super) fn committed(&mut self, catch_up: &CatchUp) {
+    pub(super) fn committed(&mut self, catch_up: &CatchUp, graph: &ShareGraph) {
+        self.samples.commit(graph);
         self.routes.answered(self.draft.outbox.iter().map(|output| output.route));
         if let Some(upserts) = catch_up.upserts() {
             self.routes.answered(upserts.routes());
         }
         self.refused.clear();
         self.strip_payload.clear();
+    }
+
+    /// Partitions were taken back.
+    pub(super) fn leave(&mut self, partitions: &[SourcePartition]) {
+        self.samples.leave(partitions);
+    }
+
+    /// Whether the transaction was committed is told by where its partitions go on.
+    pub(super) fn unsettle(&mut self, catch_up: &CatchUp) {
+        self.samples.unsettle(&self.draft.offsets, |partition| catch_up.position(partition));
+    }
+
+    /// A partition goes on here.
+    pub(super) fn settle(&mut self, partition: SourcePartition, from: Offset) {
+        self.samples.settle(partition, from, &self.shared.live.load().graph);
     }
 
     /// Makes the producer again. What the old one had seen of topics is forgotten.
