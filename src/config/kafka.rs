@@ -121,7 +121,10 @@ fn check_instance(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Fin
     let written = root.at("kafka.instance").filter(|value| value.as_text().is_some());
     let (name, what) = match written.and_then(ConfigValue::as_text) {
         Some(name) => (name, "`kafka.instance` begins with `backfill-`, as the names of backfills do"),
-        None => (around.host_name, "the host's name, which `kafka.instance` is unless it is given, begins with `backfill-`, as those of backfills do"),
+        None => (
+            around.host_name,
+            "the host's name, which `kafka.instance` is unless it is given, begins with `backfill-`, as those of backfills do",
+        ),
     };
     if name.starts_with(BACKFILL_INSTANCE) {
         let spot = written.unwrap_or(root).spot;

@@ -229,7 +229,10 @@ fn a_wrong_command_line_is_told_what_to_write_instead() {
         ([&live[..], &["--output", "sideways"]].concat(), "write tenants, topic:TEMPLATE or dir:PATH"),
         ([&live[..], &["--output", "topic:share.{tenant}.shares"]].concat(), "status topics meet"),
         ([&live[..], &["--output", "topic:{tenant}"]].concat(), "begins with a field"),
-        ([&live[..], &["--output", "dir:x", "--job", "a", "--resume", "--input", "telemetry=-"]].concat(), "standard input cannot be resumed"),
+        (
+            [&live[..], &["--output", "dir:x", "--job", "a", "--resume", "--input", "telemetry=-"]].concat(),
+            "standard input cannot be resumed",
+        ),
         (vec!["--list", "--forget", "a"], "which one?"),
     ] {
         let (exit, said) = code(&run(dir.path(), &arguments));

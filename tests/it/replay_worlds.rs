@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sharecast::cli::exit::Exit;
 #[cfg(feature = "io")]
 use sharecast::cli::backfill;
+use sharecast::cli::exit::Exit;
 use sharecast::cli::{Cli, Command, replay};
 
 /// Topic to lines.

@@ -289,7 +289,9 @@ fn how_to_resume(request: &JobRequest) -> String {
             "what is committed stays, and standard input cannot be resumed; `sharecast backfill --forget {}` forgets the job",
             request.name
         ),
-        (false, false) => format!("what is committed stays; go on with: {}{} --job {} --resume", command(request), filters(request), request.name),
+        (false, false) => {
+            format!("what is committed stays; go on with: {}{} --job {} --resume", command(request), filters(request), request.name)
+        }
     }
 }
 

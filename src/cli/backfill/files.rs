@@ -85,7 +85,12 @@ fn fold(control: &mut LineFile, settings: &Settings, job: &JobOptions, source: &
 }
 
 /// Takes all lines in; a signal ends it early. What is handed over is whole lines.
-fn read_all(inputs: &mut [LineFile], run: &mut FileRun<'_>, mut folder: Option<&mut Folder<'_>>, heard: &AtomicU8) -> Result<Exit, Failure> {
+fn read_all(
+    inputs: &mut [LineFile],
+    run: &mut FileRun<'_>,
+    mut folder: Option<&mut Folder<'_>>,
+    heard: &AtomicU8,
+) -> Result<Exit, Failure> {
     let total = inputs.iter().map(LineFile::size).sum::<Option<u64>>();
     let mut bar = ProgressBar::begin(SystemClock.boot());
     let mut take = |topic: &str, lines: &[u8]| folder.as_mut().map_or(Ok(()), |folder| folder.append(topic, lines));

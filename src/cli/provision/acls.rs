@@ -71,7 +71,10 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
     let mut sections = vec![
         AclSection { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
         AclSection {
-            title: format!("every command but run and backfill, {}: the operator's, and those that act for a tenant with --as", principals.operator),
+            title: format!(
+                "every command but run and backfill, {}: the operator's, and those that act for a tenant with --as",
+                principals.operator
+            ),
             grants: operator(config, &principals.operator),
         },
         AclSection { title: format!("backfills, {}", principals.backfill), grants: backfill(config, &principals.backfill) },
@@ -210,7 +213,11 @@ mod tests {
         for hidden in hidden_topics(&config) {
             assert!(!own.contains(&hidden), "{hidden}");
         }
-        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 3, "the engine, backfills and the operator write");
+        assert_eq!(
+            all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
+            3,
+            "the engine, backfills and the operator write"
+        );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }
 

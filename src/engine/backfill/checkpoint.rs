@@ -316,7 +316,8 @@ mod tests {
         counts.job = JobCounts { read: 9, released: 4, ..JobCounts::default() };
         counts.job.suppressed.insert(Suppressed::Paused, 2);
         counts.job.dead.insert(DeadLetterReason::InvalidJson, 1);
-        let totals = TenantTotals { records: 4, bytes: 80, first: TimestampMs(1).moment(), last: TimestampNs::from_nanos(2_000_001).unwrap() };
+        let totals =
+            TenantTotals { records: 4, bytes: 80, first: TimestampMs(1).moment(), last: TimestampNs::from_nanos(2_000_001).unwrap() };
         counts.job.tenants.insert(TenantId::parse("acme").unwrap(), totals);
         counts.withheld = 3;
         counts.skipped.insert("share.acme.telemetry".to_owned(), 5);

@@ -268,7 +268,8 @@ impl<'j, O: JobOutput> Copier<'j, O> {
             let last = count.checked_sub(1).and_then(|last| self.batch.iter().nth(last)).map(|last| last.offset);
             let mut next = entry.clone();
             next.counts.add(&self.draft.counts);
-            next.offset = if is_all { place.position.min(place.end).max(entry.offset) } else { last.map_or(entry.offset, |last| Offset(last.0 + 1)) };
+            next.offset =
+                if is_all { place.position.min(place.end).max(entry.offset) } else { last.map_or(entry.offset, |last| Offset(last.0 + 1)) };
             next.is_done = is_all && place.is_at_end();
             if !self.look_up_routes()? {
                 continue;
@@ -445,7 +446,8 @@ impl<'j, O: JobOutput> Copier<'j, O> {
                     return Err(JobEnd::Refused(format!("{topic} takes no such checkpoint: {reason}; raise its max.message.bytes")).into());
                 }
                 // What it takes is known from here on, if the cluster says so.
-                ProduceError::Refused { topic, .. } if topic != self.job.settings.own.dead_letters && self.asked_limits.insert(topic.clone()) => {}
+                ProduceError::Refused { topic, .. }
+                    if topic != self.job.settings.own.dead_letters && self.asked_limits.insert(topic.clone()) => {}
                 ProduceError::Refused { topic, reason } => match (origin, self.routes.of_topic(&topic)) {
                     (Some(origin), Some(route)) => self.refused.outputs.push((origin, route, reason)),
                     (Some(origin), None) if !self.refused.stripped.contains(&origin) => self.refused.stripped.push(origin),
@@ -470,7 +472,8 @@ impl<'j, O: JobOutput> Copier<'j, O> {
         match error {
             ProduceError::Fenced(reason) => {
                 debug!(reason, "fenced");
-                Err(JobEnd::Fenced { transactional_id: format!("{}-backfill-{}-…", self.job.settings.group, self.job.settings.name) }.into())
+                Err(JobEnd::Fenced { transactional_id: format!("{}-backfill-{}-…", self.job.settings.group, self.job.settings.name) }
+                    .into())
             }
             ProduceError::Fatal(reason) | ProduceError::StaleMember(reason) => Err(CopyError::Unsure(reason)),
             error @ ProduceError::Route { .. } => Err(JobEnd::Refused(error.to_string()).into()),

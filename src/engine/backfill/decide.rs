@@ -14,12 +14,12 @@ use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::live::View;
-use crate::record::dead_letter::DeadLetterReason;
-use crate::share::graph::Grant;
-use crate::release::{self, Suppressed};
-use crate::time::TimestampNs;
 use crate::profile::condition::ConditionError;
 use crate::profile::sample::SampleState;
+use crate::record::dead_letter::DeadLetterReason;
+use crate::release::{self, Suppressed};
+use crate::share::graph::Grant;
+use crate::time::TimestampNs;
 use crate::transport::Record;
 
 /// The header that names the job, with `provenance: headers`.
@@ -206,7 +206,8 @@ impl PastDecisions for PartSink<'_, '_> {
             *self.draft.counts.skipped.entry(self.routes.get(route).topic.clone()).or_default() += 1;
             return Ok(());
         }
-        if let Some((_, _, why)) = self.deciding.refused.outputs.iter().find(|(origin, index, _)| (*origin, *index) == (self.origin, route)) {
+        if let Some((_, _, why)) = self.deciding.refused.outputs.iter().find(|(origin, index, _)| (*origin, *index) == (self.origin, route))
+        {
             let message = format!("refused by {}: {why}", self.routes.get(route).topic);
             self.refuse(&past, message);
             return Ok(());

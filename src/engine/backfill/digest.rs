@@ -28,11 +28,9 @@ pub fn of(config: &Config, stream: &Stream, template: &OutputTemplate) -> String
             KeyPart::Asset => "{asset}",
         });
     }
-    for (label, paths) in [
-        ("time", mapping.time.as_slice()),
-        ("rewrite tenant", &mapping.rewrite_tenant),
-        ("rewrite asset", &mapping.rewrite_asset),
-    ] {
+    for (label, paths) in
+        [("time", mapping.time.as_slice()), ("rewrite tenant", &mapping.rewrite_tenant), ("rewrite asset", &mapping.rewrite_asset)]
+    {
         spelled.text(label);
         paths.iter().for_each(|path| spelled.path(path));
     }

@@ -10,8 +10,8 @@ use crate::engine::backfill::input::{InputError, JobInput};
 use crate::engine::backfill::prepare::{JobRequest, PreparedJob};
 use crate::profile::condition::ConditionError;
 use crate::profile::sample::SampleState;
-use crate::share::graph::Grant;
 use crate::release::Suppressed;
+use crate::share::graph::Grant;
 use crate::transport::Batch;
 
 /// So many partitions are looked at, and so many records of each.
@@ -59,7 +59,12 @@ impl PastDecisions for Sample {
 }
 
 /// Decides the first records of some partitions; none where their number is not known.
-pub fn estimate(request: &JobRequest, prepared: &PreparedJob, input: &mut dyn JobInput, mut decider: BackfillDecider) -> Result<Option<Estimate>, InputError> {
+pub fn estimate(
+    request: &JobRequest,
+    prepared: &PreparedJob,
+    input: &mut dyn JobInput,
+    mut decider: BackfillDecider,
+) -> Result<Option<Estimate>, InputError> {
     let ranges = &prepared.entry.ranges;
     let Some(all) = prepared.offsets() else { return Ok(None) };
     let filled: Vec<usize> = (0..ranges.len()).filter(|partition| !ranges[*partition].is_empty()).collect();

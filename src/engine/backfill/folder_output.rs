@@ -328,7 +328,15 @@ mod tests {
         let origin = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: 0 }, offset: Offset(offset) };
         outbox.push(route, origin, b"key", format!("{{\"n\":{offset}}}").as_bytes(), TimestampMs(offset));
         let checkpoint = PartitionEntry { offset: Offset(offset + 1), counts: PartitionCounts::default(), is_done: false };
-        let part = Part { partition: 0, outbox: &outbox, routes: &routes, checkpoint: &checkpoint, entry: None, dead_letters: "sharecast.dead-letters", is_fresh: &|| Ok(()) };
+        let part = Part {
+            partition: 0,
+            outbox: &outbox,
+            routes: &routes,
+            checkpoint: &checkpoint,
+            entry: None,
+            dead_letters: "sharecast.dead-letters",
+            is_fresh: &|| Ok(()),
+        };
         folder.write(&part)
     }
 

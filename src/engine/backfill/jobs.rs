@@ -72,8 +72,8 @@ fn as_it_stands(read: Result<(), ConsumeError>) -> Result<(), ConsumeError> {
 
 /// Takes back all that is noted of a job: it may be begun again under its name, and writes everything once more then.
 pub fn forget(config: &Config, kafka: &KafkaSettings, job: &JobName, stored: &StoredJob) -> Result<(), WriteError> {
-    let mut writer = EventWriter::open(kafka, &config.topics.backfill, ACKNOWLEDGED_WITHIN)
-        .map_err(|error| WriteError::Refused(error.to_string()))?;
+    let mut writer =
+        EventWriter::open(kafka, &config.topics.backfill, ACKNOWLEDGED_WITHIN).map_err(|error| WriteError::Refused(error.to_string()))?;
     let name = job.as_str();
     // The entry last: as long as it is there, so is the job.
     let keys = stored.partitions.keys().map(|partition| backfill_partition_key(&kafka.group, name, *partition));

@@ -71,7 +71,9 @@ pub fn fold(config: &Config, kafka: &KafkaSettings, up_to: Option<Epoch>, stop: 
         if position >= bounds.end && waiting != told {
             told = waiting;
             if let Some(offset) = waiting {
-                warn!("the job waits: control offset {offset} cannot be understood; look at it, then `sharecast control skip {offset} --note WHY`");
+                warn!(
+                    "the job waits: control offset {offset} cannot be understood; look at it, then `sharecast control skip {offset} --note WHY`"
+                );
             }
         }
         match log.poll(POLL_WAIT, &mut records) {

@@ -128,11 +128,14 @@ impl JobRequest {
         {
             identity.texts(name, values.iter().map(String::as_str));
         }
-        identity.text("output", &match &self.job.output {
-            JobOutput::Tenants => "tenants".to_owned(),
-            JobOutput::Topics(template) => format!("topic:{}", template.topic("{tenant}", "{stream}")),
-            JobOutput::Folder(folder) => format!("dir:{}", whole(&folder.path).display()),
-        });
+        identity.text(
+            "output",
+            &match &self.job.output {
+                JobOutput::Tenants => "tenants".to_owned(),
+                JobOutput::Topics(template) => format!("topic:{}", template.topic("{tenant}", "{stream}")),
+                JobOutput::Folder(folder) => format!("dir:{}", whole(&folder.path).display()),
+            },
+        );
         identity.text("config", &digest::of(&self.config, stream, self.template()));
         identity
     }
@@ -254,7 +257,9 @@ pub(super) fn check_start(request: &JobRequest, noted: Option<&JobEntry>) -> Res
         (Some(entry), true) => {
             let differences = entry.options.differences(&request.identity());
             let what = |what: &String| match what.starts_with("config was ") {
-                true => "the configuration that decides (mapping, output.topic, provenance, limits or mask.secret) is another one".to_owned(),
+                true => {
+                    "the configuration that decides (mapping, output.topic, provenance, limits or mask.secret) is another one".to_owned()
+                }
                 false => what.clone(),
             };
             match differences.is_empty() {

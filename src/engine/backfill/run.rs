@@ -134,8 +134,14 @@ fn outcome(request: &JobRequest, job: &Job) -> JobOutcome {
 }
 
 fn of_counts(request: &JobRequest, entry: &JobEntry, counts: PartitionCounts, stopped: Vec<StoppedShare>) -> JobOutcome {
-    let result =
-        JobResult { job: request.name.clone(), epoch: entry.epoch, now: entry.now.moment(), counts: counts.job, stopped, warnings: Vec::new() };
+    let result = JobResult {
+        job: request.name.clone(),
+        epoch: entry.epoch,
+        now: entry.now.moment(),
+        counts: counts.job,
+        stopped,
+        warnings: Vec::new(),
+    };
     JobOutcome { result, skipped: counts.skipped, lost: counts.lost, withheld: counts.withheld }
 }
 
@@ -178,7 +184,12 @@ pub fn decider(request: &JobRequest) -> BackfillDecider {
 
 /// Makes the targets' topics that are missing, as live flow does, and looks whether they keep what is written. One that cannot be made
 /// fails when it is first written to.
-fn make_topics(request: &JobRequest, provisioner: &Provisioner, targets: &[(crate::id::TenantId, String)], age_ms: i64) -> Result<(), JobError> {
+fn make_topics(
+    request: &JobRequest,
+    provisioner: &Provisioner,
+    targets: &[(crate::id::TenantId, String)],
+    age_ms: i64,
+) -> Result<(), JobError> {
     if !request.config.output.is_auto_provisioned {
         return Ok(());
     }
@@ -359,10 +370,7 @@ fn await_report(job: &Job) -> Result<(), JobEnd> {
 }
 
 /// Takes every partition's name over before anything that is noted is read: whoever ran the job can commit nothing more.
-fn take_over_all<'j>(
-    beside: &Beside<'j>,
-    output: &(impl Fn() -> KafkaJobOutput<'j, KafkaProducer> + Sync),
-) -> Result<(), JobError> {
+fn take_over_all<'j>(beside: &Beside<'j>, output: &(impl Fn() -> KafkaJobOutput<'j, KafkaProducer> + Sync)) -> Result<(), JobError> {
     let next = AtomicUsize::new(0);
     let count = beside.job.entry.ranges.len();
     let take = || -> Result<(), JobEnd> {
@@ -421,7 +429,12 @@ fn write_entry(job: &Job, output: &mut KafkaJobOutput<'_, KafkaProducer>, entry:
 }
 
 /// To a folder, or nowhere.
-fn copy_elsewhere(beside: &Beside<'_>, folder: Option<JobFolder>, files: MakeInput<'_>, tell: (TellProgress<'_>, Option<u64>)) -> Result<(), JobError> {
+fn copy_elsewhere(
+    beside: &Beside<'_>,
+    folder: Option<JobFolder>,
+    files: MakeInput<'_>,
+    tell: (TellProgress<'_>, Option<u64>),
+) -> Result<(), JobError> {
     let Beside { request, job, over, .. } = beside;
     let mut threads = Vec::new();
     beside.watch_lag(&mut threads);

@@ -53,7 +53,14 @@ pub struct InputWindow {
 
 /// Asks for the offsets from the first record since `from` to the first since `to`, or the end as it is now. The end counts records of
 /// transactions too that are still open.
-pub fn ask(backlog: &Backlog, topic: &str, partitions: i32, from: TimestampMs, to: TimestampMs, begin: TimestampMs) -> Result<InputWindow, ClientError> {
+pub fn ask(
+    backlog: &Backlog,
+    topic: &str,
+    partitions: i32,
+    from: TimestampMs,
+    to: TimestampMs,
+    begin: TimestampMs,
+) -> Result<InputWindow, ClientError> {
     let bounds = (0..partitions).map(|partition| backlog.bounds(topic, partition, ASK)).collect::<Result<Vec<_>, _>>()?;
     let starts = backlog.first_since(topic, partitions, from, ASK)?;
     let ends = backlog.first_since(topic, partitions, to, ASK)?;

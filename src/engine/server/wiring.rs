@@ -49,7 +49,11 @@ pub(in crate::engine) fn control_settings(kafka: &KafkaSettings) -> KafkaSetting
 pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
-pub(in crate::engine) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
+pub(in crate::engine) fn producer_maker(
+    kafka: &KafkaSettings,
+    transactional_id: String,
+    sources: Vec<InputTopic>,
+) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || {
         KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {

@@ -38,7 +38,8 @@ fn a_folder_is_written_on_after_a_kill_and_a_torn_tail_is_cut() {
     assert_eq!(code, Some(0), "{told}");
     let came = result(&printed);
     let expected = past.by_files("folder", came["now"].as_str().unwrap(), &past.input_files());
-    let by_keys = |topics: &BTreeMap<String, Vec<String>>| topics.iter().map(|(topic, lines)| (topic.clone(), by_key(lines))).collect::<Vec<_>>();
+    let by_keys =
+        |topics: &BTreeMap<String, Vec<String>>| topics.iter().map(|(topic, lines)| (topic.clone(), by_key(lines))).collect::<Vec<_>>();
     assert_eq!(by_keys(&lines_of(&out)), by_keys(&expected));
     // No other job's folder, no folder that has something in it.
     past.run_to(&format!("--job other --output dir:{}", out.display()), 64);

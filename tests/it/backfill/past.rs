@@ -131,7 +131,8 @@ impl<'c> Past<'c> {
         let dump = command(&self.config(), &["control", "dump"]);
         assert!(dump.status.success(), "{dump:?}");
         std::fs::write(&control, dump.stdout).unwrap();
-        let mut arguments = self.arguments(&format!("--job {job} --at {now} --output dir:{} --control {}", out.display(), control.display()));
+        let mut arguments =
+            self.arguments(&format!("--job {job} --at {now} --output dir:{} --control {}", out.display(), control.display()));
         arguments.extend(inputs.iter().flat_map(|input| ["--input".to_owned(), format!("telemetry={}", input.display())]));
         let output = command(&self.config(), &arguments.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(output.status.success(), "{output:?}");
