@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use sharecast::id::{Offset, StreamIndex, StreamName};
 use sharecast::record::mapping::{FieldSource, Mapping, Mode, Stream};
+use sharecast::share::configuration::PartnershipNeed;
 use sharecast::share::event::read_structured;
 use sharecast::share::table::{FoldRules, Outcome, ShareTable};
 use sharecast::time::{Period, TimestampMs};
@@ -99,7 +100,7 @@ fn rules() -> FoldRules {
     };
     FoldRules {
         streams: [stream].into(),
-        partnerships_open: false,
+        partnerships: PartnershipNeed::Required,
         late_grace: Period::parse("10m").expect("a length of time"),
         halts_on_unreadable: true,
     }

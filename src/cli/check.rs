@@ -35,7 +35,7 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     };
     print(&mut out, &text)?;
     for file in &args.profiles {
-        match check_profile(file) {
+        match check_profile(file, config.as_ref().ok()) {
             Ok(sections) => {
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
@@ -100,25 +100,25 @@ fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) ->
 }
 
 /// Returns the streams of the profile, or what is wrong with it.
-fn check_profile(file: &Path) -> Result<Vec<String>, String> {
-    let (_, spec) = load_profile(file)?;
+fn check_profile(file: &Path, config: Option<&Config>) -> Result<Vec<String>, String> {
+    let (_, spec) = load_profile(file, config)?;
     Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())
 }
 
-/// A profile's file as it is written and as it is understood, or what is wrong with it.
-pub fn load_profile(file: &Path) -> Result<(Node, ProfileSpec), String> {
+/// A profile's file as it is written and as it is understood, or what is wrong with it; with a configuration also for its streams.
+pub fn load_profile(file: &Path, config: Option<&Config>) -> Result<(Node, ProfileSpec), String> {
     let name = name_of(file);
     let bytes = std::fs::read(file).map_err(|e| format!("{name}: the profile cannot be read: {e}"))?;
     let text =
         String::from_utf8(bytes).map_err(|e| format!("{name}: the profile is not UTF-8, from byte {} on", e.utf8_error().valid_up_to()))?;
-    read_profile(&name, &text)
+    read_profile(&name, &text, config)
 }
 
 /// What a profile's file says and hardly means, each with its line; of a file that can be read.
 pub fn profile_doubts(file: &Path, config: &Config) -> Vec<String> {
     let name = name_of(file);
     let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
-    let Ok((_, spec)) = read_profile(&name, &text) else { return Vec::new() };
+    let Ok((_, spec)) = read_profile(&name, &text, None) else { return Vec::new() };
     let doubts = spec.doubts(&config.streams, config.mask_secret.is_some());
     let shown = |doubt: crate::profile::doubt::Doubt| {
         Diagnostic::in_text(&name, &text, doubt.place, &Secrets::default(), doubt.what, String::new()).to_string()
@@ -126,10 +126,11 @@ pub fn profile_doubts(file: &Path, config: &Config) -> Vec<String> {
     doubts.into_iter().map(shown).collect()
 }
 
-fn read_profile(name: &str, text: &str) -> Result<(Node, ProfileSpec), String> {
+fn read_profile(name: &str, text: &str, config: Option<&Config>) -> Result<(Node, ProfileSpec), String> {
     let node = read_document(name, text).map_err(|diagnostic| diagnostic.to_string())?;
-    let spec = ProfileSpec::read(&node).map_err(|e| {
-        let place = place_in_path(&node, text, e.place);
+    let mode = |stream: &str| config?.stream(stream).map(|stream| stream.mode);
+    let spec = ProfileSpec::read(&node).and_then(|spec| spec.check_modes(mode).map(|()| spec)).map_err(|e| {
+        let place = if e.at > 0 { place_inside(text, e.place, e.at) } else { place_in_path(&node, text, e.place) };
         Diagnostic::in_text(name, text, place, &Secrets::default(), e.what, String::new()).to_string()
     })?;
     Ok((node, spec))
@@ -161,7 +162,7 @@ mod tests {
             ("workshop", include_str!("../../config/profiles/workshop.yaml")),
             ("insurer", include_str!("../../config/profiles/insurer.yaml")),
         ] {
-            let (_, spec) = read_profile(name, text).unwrap();
+            let (_, spec) = read_profile(name, text, None).unwrap();
             let streams: Vec<_> = spec.sections().iter().map(|section| section.stream.as_str()).collect();
             assert_eq!(streams, ["telemetry", "details"]);
         }
@@ -172,7 +173,7 @@ mod tests {
         for (include, shown) in
             [("[$.a, $.b..c]", "p.yaml:2:21: "), ("[$.a, '$.b..c']", "p.yaml:2:22: "), ("[$.a, \"$.\\x62..c\"]", "p.yaml:2:25: ")]
         {
-            let what = read_profile("p.yaml", &format!("t:\n  include: {include}\n")).unwrap_err();
+            let what = read_profile("p.yaml", &format!("t:\n  include: {include}\n"), None).unwrap_err();
             assert!(what.starts_with(shown), "{what}");
             let (line, caret) = (what.lines().nth(1).unwrap(), what.lines().nth(2).unwrap());
             assert_eq!(&line[caret.find('^').unwrap()..][..3], "..c", "{what}");
@@ -181,11 +182,18 @@ mod tests {
 
     #[test]
     fn other_faults_are_shown_where_they_stand() {
-        let what = read_profile("p.yaml", "t:\n  inculde: []\n").unwrap_err();
+        let what = read_profile("p.yaml", "t:\n  when: record.speed > 1 &&& record.x\n", None).unwrap_err();
+        assert!(what.starts_with("p.yaml:2:27: when, character 19: "), "{what}");
+        let config = Config::load(&[], &crate::config::ConfigEnv::none()).unwrap();
+        let sampled = "telemetry: { sample: { every: 30s } }\ndetails: { sample: { every: 30s } }\n";
+        let what = read_profile("p.yaml", sampled, Some(&config)).unwrap_err();
+        assert!(what.starts_with("p.yaml:2:20: details is an upsert stream"), "{what}");
+        assert!(read_profile("p.yaml", sampled, None).is_ok());
+        let what = read_profile("p.yaml", "t:\n  inculde: []\n", None).unwrap_err();
         assert!(what.starts_with("p.yaml:2:3: unknown key `inculde`") && what.ends_with("\n    inculde: []\n    ^"), "{what}");
-        let what = read_profile("p.yaml", "t:\n  transform:\n    - { path: $.a, mask: hush }\n").unwrap_err();
+        let what = read_profile("p.yaml", "t:\n  transform:\n    - { path: $.a, mask: hush }\n", None).unwrap_err();
         assert!(what.starts_with("p.yaml:3:26: "), "{what}");
-        assert!(read_profile("p.yaml", "t: [\n").unwrap_err().starts_with("p.yaml:"));
+        assert!(read_profile("p.yaml", "t: [\n", None).unwrap_err().starts_with("p.yaml:"));
     }
 
     #[test]

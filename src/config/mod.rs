@@ -34,6 +34,7 @@ use crate::decide::ReleaseRules;
 use crate::id::StreamIndex;
 use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
+use crate::share::configuration::PartnershipNeed;
 use crate::share::table::FoldRules;
 use crate::time::Period;
 use crate::topic::OwnTopics;
@@ -46,8 +47,8 @@ pub struct Config {
     pub streams: Arc<[Stream]>,
     /// Where each stream's partitions begin the first time, by `StreamIndex`.
     pub starts: Arc<[Start]>,
-    /// `partnerships: open`: an offer needs no partnership.
-    pub partnerships_are_open: bool,
+    /// `partnerships`: whether an offer needs a partnership.
+    pub partnerships: PartnershipNeed,
     /// How long after its natural end a share still releases records from inside its window.
     pub late_grace: Period,
     /// How far ahead of the engine's clock an event time may lie.
@@ -163,7 +164,7 @@ impl Config {
     pub fn fold_rules(&self) -> FoldRules {
         FoldRules {
             streams: Arc::clone(&self.streams),
-            partnerships_open: self.partnerships_are_open,
+            partnerships: self.partnerships,
             late_grace: self.late_grace,
             halts_on_unreadable: self.control.halts_on_unreadable,
         }

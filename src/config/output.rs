@@ -21,6 +21,8 @@ pub struct OutputConfig {
     pub replication: Option<i16>,
     /// How long an append stream's topic that is created keeps its records; none leaves it to the brokers.
     pub retention: Option<Period>,
+    /// How long topics that are tables keep a tombstone: so long a reader may be away and still learn what was taken back.
+    pub tombstones: Period,
     /// Input headers that are passed on.
     pub headers: Vec<String>,
     /// What becomes of a record whose route has failed.

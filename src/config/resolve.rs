@@ -11,7 +11,11 @@ use super::written::{ConfigKind, ConfigValue, Findings};
 use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
 use crate::record::mapping::{FieldSource, Stream};
+use crate::share::configuration::PartnershipNeed;
 use crate::time::Period;
+
+/// How long tombstones are kept unless `output.tombstones` says otherwise: thirty days.
+const TOMBSTONES: Period = Period::from_millis(30 * 86_400_000);
 
 /// The configuration without its warnings; none only if an error was noted.
 pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
@@ -29,7 +33,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
     let named = NamedTopics { own: &topics, control: &control.topic, streams: &streams };
     topics::check(root, &named, output.as_ref().map(|output| &output.topics), findings);
     Some(Config {
-        partnerships_are_open: engine::word(root, "partnerships") == Some("open"),
+        partnerships: engine::word(root, "partnerships").and_then(PartnershipNeed::parse).unwrap_or(PartnershipNeed::Required),
         late_grace: engine::span_or(root, "late_grace", Period::ZERO),
         max_future: engine::span_or(root, "max_future", Period::from_millis(300_000)),
         max_record_bytes: engine::whole_or(root, "max_record_bytes", 1 << 20) as usize,
@@ -88,6 +92,7 @@ fn output(
         partitions: engine::whole_or(root, "output.partitions", 1) as i32,
         replication: i16::try_from(replication).ok().filter(|count| *count > 0),
         retention: root.at("output.retention").and_then(shape::span),
+        tombstones: engine::span_or(root, "output.tombstones", TOMBSTONES),
         headers: headers(root, streams, provenance, findings),
         on_route_failure: match engine::word(root, "output.on_route_failure") {
             Some("dead_letter") => OnRouteFailure::DeadLetter,

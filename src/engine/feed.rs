@@ -29,6 +29,8 @@ pub struct FoldedRecord {
     pub closed: Vec<ShareId>,
     /// The dead letter of a record that was set aside (`control.unreadable: skip`).
     pub dead_letter: Option<OwnedDeadLetter>,
+    /// Whether a log without this record could give more than the log with it (docs/rules/exactly-once.md#the-last-change).
+    pub is_change: bool,
 }
 
 impl FoldedRecord {

@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
+use super::alter_configs;
 use super::client::{ClientError, Deadline, Logged, ask, create, serve};
 use super::settings::KafkaSettings;
 use crate::kafka::client::failure;
@@ -159,6 +160,13 @@ impl Admin {
                 config.extend(resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))));
             }
             Ok(config)
+        })
+    }
+
+    /// Sets each of these settings of a topic, or sets it back to the broker's where there is no value; its others stay.
+    pub fn alter_topic(&self, name: &str, changes: &[(&str, Option<&str>)]) -> Result<(), ClientError> {
+        self.ask(format_args!("changing the configuration of topic {name}"), |left| {
+            alter_configs::alter_topic(self.client.inner(), name, changes, left)
         })
     }
 

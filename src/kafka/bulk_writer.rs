@@ -1,4 +1,4 @@
-//! Appends many events to the control topic: idempotent, outside transactions, one request after the other, each acknowledged.
+//! Appends many records to a topic of one partition, such as the control topic: idempotent, outside transactions, one request after the other, each acknowledged.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use super::writer::{EVENT_HEADERS, KNOWN_WITHIN, SEND_AGAIN, WriteError, write_e
 use crate::id::Offset;
 use crate::kafka::client::failure;
 use crate::kafka::client::failure::Outlook;
+use crate::time::TimestampMs;
 
 /// A request holds so many events and bytes at most. All of it fits into one batch of librdkafka, so that nothing waits while
 /// something is in flight: librdkafka would poll without a pause until the broker has answered.
@@ -93,7 +94,36 @@ pub struct Unwritten {
     pub error: WriteError,
 }
 
-/// A producer for lists of events.
+/// The headers of a CloudEvent in structured mode.
+pub const EVENT: RecordHeaders<'_> = EVENT_HEADERS;
+
+/// Names and values.
+type RecordHeaders<'a> = &'a [(&'a str, &'a [u8])];
+
+/// A record to be appended.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkRecord<'a> {
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; none is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Its time, where the topic takes it from the writer; none is now.
+    pub timestamp: Option<TimestampMs>,
+    /// Its headers.
+    pub headers: RecordHeaders<'a>,
+}
+
+impl<'a> BulkRecord<'a> {
+    fn event(value: &'a [u8]) -> Self {
+        Self { key: None, value: Some(value), timestamp: None, headers: EVENT }
+    }
+
+    fn bytes(&self) -> usize {
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + EVENT_OVERHEAD
+    }
+}
+
+/// A producer for lists of records.
 pub struct BulkWriter {
     producer: BaseProducer<Reports>,
     topic: String,
@@ -114,9 +144,14 @@ impl BulkWriter {
         Ok(Self { producer, topic: topic.to_owned(), wait })
     }
 
-    /// Appends CloudEvents in structured mode, in their order; returns the offset of each once all are acknowledged. After the
-    /// first failure nothing more is sent, and what is on its way is awaited: the answer then says how many are written for certain.
+    /// Appends CloudEvents in structured mode, as `append_records`.
     pub fn append_all(&mut self, events: &[Vec<u8>]) -> Result<Vec<Offset>, Unwritten> {
+        self.append_records(&events.iter().map(|event| BulkRecord::event(event)).collect::<Vec<_>>())
+    }
+
+    /// Appends records to the topic's one partition, in their order; returns the offset of each once all are acknowledged. After the
+    /// first failure nothing more is sent, and what is on its way is awaited: the answer then says how many are written for certain.
+    pub fn append_records(&mut self, events: &[BulkRecord<'_>]) -> Result<Vec<Offset>, Unwritten> {
         *self.reports() = Reported { offsets: vec![None; events.len()], ..Reported::default() };
         let known_by = Deadline::after(self.wait.min(KNOWN_WITHIN));
         let mut from = 0;
@@ -140,11 +175,11 @@ impl BulkWriter {
     }
 
     /// Sends these events and waits until each is reported, within message.timeout.ms; returns the first failure.
-    fn append_request(&self, range: Range<usize>, events: &[Vec<u8>]) -> Option<Code> {
+    fn append_request(&self, range: Range<usize>, events: &[BulkRecord<'_>]) -> Option<Code> {
         self.reports().count = 0;
         let mut sent = 0;
         for at in range {
-            if let Err(code) = self.send(at, &events[at]) {
+            if let Err(code) = self.send(at, events[at]) {
                 self.reports().failed.get_or_insert(code);
                 break;
             }
@@ -156,13 +191,13 @@ impl BulkWriter {
         self.reports().failed
     }
 
-    fn send(&self, at: usize, event: &[u8]) -> Result<(), Code> {
-        let headers = EVENT_HEADERS.iter().fold(OwnedHeaders::new_with_capacity(EVENT_HEADERS.len()), |list, (key, value)| {
+    fn send(&self, at: usize, event: BulkRecord<'_>) -> Result<(), Code> {
+        let headers = event.headers.iter().fold(OwnedHeaders::new_with_capacity(event.headers.len()), |list, (key, value)| {
             list.insert(Header { key, value: Some(*value) })
         });
-        // Without a key all would do, but one partition is all that the topic has.
-        let mut record: BaseRecord<'_, (), [u8], usize> =
-            BaseRecord::with_opaque_to(&self.topic, at).payload(event).partition(0).headers(headers);
+        // One partition is all that the topic has.
+        let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&self.topic, at).partition(0).headers(headers);
+        (record.key, record.payload, record.timestamp) = (event.key, event.value, event.timestamp.map(|time| time.0));
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -187,10 +222,10 @@ impl BulkWriter {
 }
 
 /// How many of these one request takes; one that is larger than a request goes alone.
-fn fitting(events: &[Vec<u8>]) -> usize {
+fn fitting(events: &[BulkRecord<'_>]) -> usize {
     let mut bytes = 0;
     let fits = events.iter().take(REQUEST_EVENTS).take_while(|event| {
-        bytes += event.len() + EVENT_OVERHEAD;
+        bytes += event.bytes();
         bytes <= REQUEST_BYTES
     });
     fits.count().max(1)
@@ -202,9 +237,10 @@ mod tests {
 
     #[test]
     fn a_request_is_bounded_and_is_never_empty() {
-        assert_eq!(fitting(&vec![vec![0; 380]; 1000]), REQUEST_BYTES / 500);
-        assert_eq!(fitting(&vec![Vec::new(); 10_000]), REQUEST_BYTES / EVENT_OVERHEAD);
-        assert_eq!(fitting(&[vec![0; 1 << 20], Vec::new()]), 1);
-        assert_eq!(fitting(&[vec![0; 100]]), 1);
+        let (small, large) = (vec![0; 380], vec![0; 1 << 20]);
+        assert_eq!(fitting(&vec![BulkRecord::event(&small); 1000]), REQUEST_BYTES / 500);
+        assert_eq!(fitting(&vec![BulkRecord::event(&[]); 10_000]), REQUEST_BYTES / EVENT_OVERHEAD);
+        assert_eq!(fitting(&[BulkRecord::event(&large), BulkRecord::event(&[])]), 1);
+        assert_eq!(fitting(&[BulkRecord::event(&small)]), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::client::{ClientError, Deadline, Logged, ask, create, serve};
@@ -57,6 +57,18 @@ impl CommittedOffsets {
                     })
                 })
                 .collect()
+        })
+        .map_err(ClientError::from)
+    }
+
+    /// Commits an offset of the group, which must have no members: none of them would see it.
+    pub fn commit(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<(), ClientError> {
+        serve(self.consumer.client());
+        let what = format_args!("committing an offset of {topic} partition {partition}");
+        ask(self.consumer.client(), serve, what, Deadline::after(wait), |_| {
+            let mut list = TopicPartitionList::with_capacity(1);
+            list.add_partition_offset(topic, partition, Place::Offset(offset.0))?;
+            self.consumer.commit(&list, CommitMode::Sync)
         })
         .map_err(ClientError::from)
     }

@@ -60,6 +60,16 @@ pub struct KafkaConsumer {
     membership: Option<KafkaMembership>,
 }
 
+impl Drop for KafkaConsumer {
+    /// A member that holds no partition leaves here: closing it, librdkafka would say nothing to the group, which would wait for it for
+    /// the session's time-out at each rebalance (docs/librdkafka.md#leaving-without-a-partition).
+    fn drop(&mut self) {
+        if self.held.is_empty() {
+            self.consumer.unsubscribe();
+        }
+    }
+}
+
 impl KafkaConsumer {
     /// Joins `group` for the topics of `sources`. Returns at once; the first assignment comes out of `poll`.
     pub fn join(settings: &KafkaSettings, group: &str, sources: &[InputTopic]) -> Result<Self, ClientError> {

@@ -4,6 +4,7 @@
 //! librdkafka's log is written), `native` holds what the safe API lacks; the rest is one file a client.
 
 mod admin;
+mod alter_configs;
 mod archive;
 mod backlog;
 mod bulk_writer;
@@ -25,13 +26,13 @@ pub(crate) mod client;
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};
 pub use archive::KafkaArchive;
 pub use backlog::Backlog;
-pub use bulk_writer::{BulkWriter, Unwritten};
+pub use bulk_writer::{BulkRecord, BulkWriter, EVENT, Unwritten};
 pub use client::ClientError;
 pub use committed::{Committed, CommittedOffsets};
 pub use control_log::KafkaControlLog;
 pub use end_probe::KafkaEndProbe;
 pub use group_consumer::{InputTopic, KafkaConsumer, KafkaMembership};
-pub use group_members::GroupMembers;
+pub use group_members::{GroupMember, GroupMembers};
 pub use mock::MockKafka;
 pub use properties::takes_setting;
 pub use settings::KafkaSettings;

@@ -18,13 +18,24 @@ pub struct Stream {
     pub mapping: Mapping,
 }
 
-/// What a stream's records are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+closed_set! {
+    /// What a stream's records are.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Mode;
+    /// The word that configuration and events have.
+    fn word;
+
     /// Each record is an event.
-    Append,
+    Append = "append",
     /// Each record is the asset's whole current document; a null value deletes it.
-    Upsert,
+    Upsert = "upsert",
+}
+
+impl Mode {
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.word() == word)
+    }
 }
 
 /// Where a record says whose it is, of what asset, and from when.

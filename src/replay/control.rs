@@ -12,15 +12,15 @@ use crate::time::TimestampMs;
 
 /// One control record.
 #[derive(Debug)]
-pub(crate) struct ReplayControlLine<'l> {
+pub struct ReplayControlLine<'l> {
     /// Its offset.
-    pub(crate) offset: Offset,
+    pub offset: Offset,
     /// Its control time.
-    pub(crate) time: TimestampMs,
+    pub time: TimestampMs,
     /// What it is.
-    pub(crate) record: Result<Envelope, Unreadable>,
+    pub record: Result<Envelope, Unreadable>,
     /// The value that a dead letter of it has: the line, or what a dump found in place of an event.
-    pub(crate) value: Cow<'l, [u8]>,
+    pub value: Cow<'l, [u8]>,
 }
 
 /// Reads the lines of a control file, one after the other.
@@ -40,10 +40,16 @@ impl ControlReader {
 }
 
 /// Reads the whole file.
-pub(super) fn read<'l>(file: &str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
+pub(super) fn read<'l>(file: &'l str, bytes: &'l [u8]) -> Result<Vec<ReplayControlLine<'l>>, BadLine> {
+    read_lines(file, bytes).collect()
+}
+
+/// Reads the file line by line. Nothing is to be asked for after an error.
+pub fn read_lines<'l>(file: &'l str, bytes: &'l [u8]) -> impl Iterator<Item = Result<ReplayControlLine<'l>, BadLine>> + 'l {
     let mut reader = ControlReader::default();
-    let bad = |number, what| BadLine { file: file.to_owned(), line: number + 1, what };
-    lines(bytes).enumerate().map(|(number, line)| reader.line(line).map_err(|what| bad(number, what))).collect()
+    let bad = move |number, what| BadLine { file: file.to_owned(), line: number + 1, what };
+    lines(bytes).enumerate().map(move |(number, line)| reader.line(line).map_err(|what| bad(number, what)))
+}
 }
 
 fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {

@@ -1,6 +1,7 @@
 //! `replay` as a pure function: the bytes of files in, the lines of topics out (docs/rules/replay.md).
 
-pub(crate) mod control;
+pub mod control;
+pub mod dump_records;
 mod documents;
 pub(crate) mod input;
 pub(crate) mod line;

@@ -1,10 +1,11 @@
 //! Shares: the control events, the rules of their life, the table they fold into and the graph that decisions read. Pure.
 //!
-//! In reading order: `state` has the words; `hash_index` and `stream_lists` number things; `event` reads a control record; `status` writes a share's document; `lifecycle`
+//! In reading order: `state` has the words; `configuration` is what the fold judges by; `hash_index` and `stream_lists` number things; `event` reads a control record; `status` writes a share's document; `lifecycle`
 //! decides what follows from an event on a share; the `table` folds; the `graph` is the immutable index that decisions read; a `snapshot`
 //! keeps the table; a `view` is what people see of it; `bulk` is one command for many shares.
 
 pub mod state;
+pub mod configuration;
 mod hash_index;
 mod stream_lists;
 pub mod event;
@@ -17,4 +18,4 @@ pub mod view;
 pub mod bulk;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,30 +1,87 @@
-//! The lists of streams that shares name.
+//! The streams that shares name, by number. The numbers are the table's own: a share may name a stream that only others read.
 
 use rustc_hash::FxHashMap;
 
-use crate::id::{StreamIndex, StreamSet};
+use crate::id::{StreamIndex, StreamName, StreamSet};
+use crate::record::mapping::Stream;
 
-/// Every list of streams that some share names, each once: order is kept for documents, the set for decisions.
+/// A stream's number in one table. Those that this process reads come first, by their index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct StreamNumber(pub(crate) u32);
+
+/// Every stream that was ever configured, and every list of them that some share names, each once.
 #[derive(Debug, Default)]
 pub(crate) struct StreamLists {
+    /// By number; none is ever removed.
+    names: Vec<StreamName>,
+    /// So many of them are read here.
+    read: usize,
+    /// Those that the configuration in force names.
+    configured: Vec<StreamNumber>,
     lists: Vec<StreamList>,
-    numbers: FxHashMap<Box<[StreamIndex]>, u32>,
+    numbers: FxHashMap<Box<[StreamNumber]>, u32>,
 }
 
-/// One list of configured streams, none twice.
+/// One list of streams, none twice.
 #[derive(Debug)]
 pub(crate) struct StreamList {
-    pub(crate) order: Box<[StreamIndex]>,
-    pub(crate) set: StreamSet,
+    /// As it was named.
+    pub(crate) order: Box<[StreamNumber]>,
+    /// Those of them that this process reads: what the graph holds.
+    pub(crate) read: StreamSet,
 }
 
 impl StreamLists {
-    pub(crate) fn number(&mut self, order: &[StreamIndex]) -> u32 {
+    /// No list; configured is what is read here.
+    pub(crate) fn new(local: &[Stream]) -> Self {
+        let mut streams = Self { names: local.iter().map(|stream| stream.name.clone()).collect(), read: local.len(), ..Self::default() };
+        streams.configured = (0..local.len() as u32).map(StreamNumber).collect();
+        streams
+    }
+
+    /// From now on these are configured.
+    pub(crate) fn configure<'n>(&mut self, names: impl Iterator<Item = &'n StreamName>) {
+        self.configured = names.map(|name| self.name_number(name)).collect();
+    }
+
+    /// The streams that are configured.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = StreamNumber> {
+        self.configured.iter().copied()
+    }
+
+    /// The number of a stream that is configured.
+    pub(crate) fn find(&self, name: &str) -> Option<StreamNumber> {
+        self.configured.iter().copied().find(|number| self.name(*number).as_str() == name)
+    }
+
+    /// The number of a name, a new one if it has none yet.
+    pub(crate) fn name_number(&mut self, name: &StreamName) -> StreamNumber {
+        let at = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.names.push(name.clone());
+            self.names.len() - 1
+        });
+        StreamNumber(at as u32)
+    }
+
+    /// A stream's name.
+    pub(crate) fn name(&self, number: StreamNumber) -> &StreamName {
+        &self.names[number.0 as usize]
+    }
+
+    /// All names, by number.
+    pub(crate) fn names(&self) -> &[StreamName] {
+        &self.names
+    }
+
+    /// The number of a list.
+    pub(crate) fn number(&mut self, order: &[StreamNumber]) -> u32 {
         if let Some(number) = self.numbers.get(order) {
             return *number;
         }
         let number = self.lists.len() as u32;
-        self.lists.push(StreamList { order: order.into(), set: set_of(order) });
+        let is_read = |stream: &&StreamNumber| (stream.0 as usize) < self.read;
+        let read = order.iter().filter(is_read).fold(StreamSet::default(), |set, stream| set.with(StreamIndex(stream.0 as u8)));
+        self.lists.push(StreamList { order: order.into(), read });
         self.numbers.insert(order.into(), number);
         number
     }
@@ -38,7 +95,9 @@ impl StreamLists {
     }
 }
 
-/// A list as a set.
-pub(crate) fn set_of(order: &[StreamIndex]) -> StreamSet {
-    order.iter().fold(StreamSet::default(), |set, stream| set.with(*stream))
+impl StreamList {
+    /// Whether the two have a stream in common.
+    pub(crate) fn meets(&self, other: &[StreamNumber]) -> bool {
+        self.order.iter().any(|stream| other.contains(stream))
+    }
 }

@@ -53,6 +53,12 @@ impl<'c> World<'c> {
         self.more = more.to_owned();
     }
 
+    /// From here on this is the control topic.
+    pub(crate) fn move_control(&mut self, topic: &str) {
+        topic.clone_into(&mut self.control);
+        *self.writer.lock().unwrap() = None;
+    }
+
     /// A tenant of this world.
     pub(crate) fn tenant(&self, name: &str) -> String {
         format!("{}-{name}", self.name)

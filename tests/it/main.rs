@@ -46,6 +46,9 @@ mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]
 mod rights;
+// The log's own configuration, and processes that are configured otherwise.
+#[cfg(feature = "io")]
+mod configuration;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
@@ -73,6 +76,9 @@ mod invitations;
 // Every command in the README and in docs/ is run.
 #[cfg(feature = "io")]
 mod documented;
+// A dump becomes a new control topic.
+#[cfg(feature = "io")]
+mod restore;
 // Topics made by command, and snapshots on demand.
 #[cfg(feature = "io")]
 mod provision;

@@ -69,6 +69,16 @@ fn what_is_missing_is_made_as_it_must_be_and_what_is_wrong_is_said() {
     let standing = format!("sharecast.standing.{stream}");
     assert_eq!(policy("sharecast.invitations"), "compact");
     assert_eq!((partitions(&standing), policy(&standing)), (4, "compact".to_owned()));
+    // Topics of the version before keep tombstones for a day; what else is set there stays.
+    let retention = |topic: &str| admin.topic_config(topic).unwrap().remove("delete.retention.ms").unwrap();
+    assert_eq!([&own[1], &own[2]].map(|topic| retention(topic)), ["2592000000", "2592000000"]);
+    assert_eq!((retention(&own[0]), retention(&standing)), ("86400000".to_owned(), "86400000".to_owned()));
+    admin.alter_topic(&own[1], &[("delete.retention.ms", None)]).unwrap();
+    let said = run(&config, "provision --check -o ndjson", 2);
+    assert!(said.contains("delete.retention.ms is 86400000; `sharecast provision` sets it to 2592000000"), "{said}");
+    assert!(states(&run(&config, "provision -o ndjson", 0)).contains(&(own[1].clone(), "set".to_owned())));
+    assert_eq!((retention(&own[1]), policy(&own[1])), ("2592000000".to_owned(), "compact".to_owned()));
+    run(&config, "provision --check", 0);
     // An engine that makes nothing flows on what was made.
     let engine = world.start_ready("a");
     world.feed(0, [world.record("o", "a", 1)]);

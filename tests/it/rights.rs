@@ -144,6 +144,11 @@ fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() 
     }
 
     guarded.operate(&["provision", "--check"]);
+    for topic in ["sharecast.shares", "share.acme.details"] {
+        guarded.cluster.admin().alter_topic(topic, &[("delete.retention.ms", Some("86400000"))]).unwrap();
+    }
+    let (set, _) = guarded.operate(&["provision"]);
+    assert_eq!(set.matches("delete.retention.ms was 86400000").count(), 2, "{set}");
     for verb in ["update", "pause", "resume"] {
         let more: &[&str] = if verb == "update" { &["--label", "Excavator 7"] } else { &[] };
         guarded.operate(&[&["share", verb, "s1", "--as", "northwind", "--wait"], more].concat());
@@ -204,4 +209,10 @@ fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() 
     let why = command(&guarded.config("acme"), &["share", "revoke", "s1", "--as", "northwind", "--timeout", "5s"]);
     assert!(!why.status.success(), "a tenant writes no event: {why:?}");
     engine.terminate();
+    let (dump, _) = guarded.operate(&["control", "dump"]);
+    let whole = file(guarded.dir.path(), "control.ndjson", &dump);
+    let older: String = dump.lines().take(dump.lines().count() / 2).map(|line| format!("{line}\n")).collect();
+    let older = file(guarded.dir.path(), "older.ndjson", &older);
+    guarded.operate(&["control", "restore", whole.to_str().unwrap(), "--topic", "sharecast.control.2"]);
+    guarded.operate(&["control", "restore", older.to_str().unwrap(), "--topic", "sharecast.control.3", "--accept-loss"]);
 }

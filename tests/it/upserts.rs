@@ -14,17 +14,17 @@ use super::fixture::{World, feeder};
 use super::instance::Patience;
 
 /// A world with a stream of details beside its telemetry.
-struct Details<'c> {
-    world: World<'c>,
-    stream: String,
+pub(crate) struct Details<'c> {
+    pub(crate) world: World<'c>,
+    pub(crate) stream: String,
     topic: String,
 }
 
 /// What a target's topic holds: the last value of each key, without its provenance.
-type Standing = BTreeMap<String, String>;
+pub(crate) type Standing = BTreeMap<String, String>;
 
 impl<'c> Details<'c> {
-    fn new(cluster: &'c Cluster, partitions: i32, config: &[(&str, &str)], more: &str) -> Self {
+    pub(crate) fn new(cluster: &'c Cluster, partitions: i32, config: &[(&str, &str)], more: &str) -> Self {
         let world = World::new(cluster, 1, "");
         // What is stored is kept by stream, so each world needs a name of its own for it.
         let stream = unique("d");
@@ -38,7 +38,7 @@ impl<'c> Details<'c> {
     }
 
     /// Lays more over the configuration of instances to come.
-    fn configure(&mut self, more: &str) {
+    pub(crate) fn configure(&mut self, more: &str) {
         let Self { world, stream, topic } = self;
         let input = world.input.clone();
         world.set_more(&format!(
@@ -59,7 +59,7 @@ workers: 2
     }
 
     /// Writes documents to a partition; none is a null value.
-    fn feed<'d>(&self, partition: i32, documents: impl IntoIterator<Item = (&'d str, Option<&'d str>)>) {
+    pub(crate) fn feed<'d>(&self, partition: i32, documents: impl IntoIterator<Item = (&'d str, Option<&'d str>)>) {
         let producer = feeder(self.world.cluster);
         for (asset, document) in documents {
             let key = format!("{}/{asset}", self.world.tenant("o"));
@@ -71,16 +71,16 @@ workers: 2
     }
 
     /// A document of an asset, and what its target gets of it.
-    fn document(&self, asset: &str, text: &str) -> String {
+    pub(crate) fn document(&self, asset: &str, text: &str) -> String {
         format!(r#"{{"tenant":"{}","id":"{asset}","name":"{text}"}}"#, self.world.tenant("o"))
     }
 
-    fn shown(&self, target: &str, key: &str, text: &str) -> (String, String) {
+    pub(crate) fn shown(&self, target: &str, key: &str, text: &str) -> (String, String) {
         (key.to_owned(), format!(r#"{{"tenant":"{}","id":"{key}","name":"{text}"}}"#, self.world.tenant(target)))
     }
 
     /// Shares an asset's details under this key; returns the share's id.
-    fn share(&self, asset: &str, target: &str, key: &str) -> String {
+    pub(crate) fn share(&self, asset: &str, target: &str, key: &str) -> String {
         let share = unique("share");
         let (owner, tenant) = (self.world.tenant("o"), self.world.tenant(target));
         let data = format!(
@@ -91,15 +91,15 @@ workers: 2
         share
     }
 
-    fn act(&self, kind: &str, share: &str, more: &str) {
+    pub(crate) fn act(&self, kind: &str, share: &str, more: &str) {
         self.world.event("/operator", &format!("share.{kind}"), &format!(r#"{{"share":"{share}"{more}}}"#));
     }
 
-    fn output(&self, target: &str) -> String {
+    pub(crate) fn output(&self, target: &str) -> String {
         format!("out-{}.{}.{}", self.world.name, self.world.tenant(target), self.stream)
     }
 
-    fn standing(&self, target: &str) -> Standing {
+    pub(crate) fn standing(&self, target: &str) -> Standing {
         let topic = self.output(target);
         let mut standing = Standing::new();
         if self.world.cluster.admin().topic(&topic).unwrap().is_none() {
@@ -115,7 +115,7 @@ workers: 2
         standing
     }
 
-    fn await_standing(&self, target: &str, expected: impl IntoIterator<Item = (String, String)>) {
+    pub(crate) fn await_standing(&self, target: &str, expected: impl IntoIterator<Item = (String, String)>) {
         let (expected, patience) = (expected.into_iter().collect::<Standing>(), Patience::begin());
         loop {
             let standing = self.standing(target);

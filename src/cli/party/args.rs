@@ -6,6 +6,8 @@ use clap::Subcommand;
 
 use crate::cli::args::{ActorArgs, EventData, EventDraft, tenant};
 use crate::cli::argument;
+use crate::cli::configure::ConfigureArgs;
+use crate::cli::restore::RestoreArgs;
 use crate::document::{DocumentKind, Node};
 use crate::id::TenantId;
 
@@ -230,6 +232,10 @@ pub enum ControlTopicCommand {
         #[arg(long, value_parser = argument::text)]
         note: String,
     },
+    /// Make a new control topic of a dump, for engines that are stopped: the same shares at the same offsets and control times
+    Restore(RestoreArgs),
+    /// Name the configuration (-c FILE) to the log, after a review: all that follows is judged by it, on every instance alike
+    Configure(ConfigureArgs),
 }
 
 /// The subcommands that look at the control topic.
@@ -239,10 +245,7 @@ pub enum ControlLook {
     Dump,
 }
 
-impl ControlTopicCommand {
-    /// The control event that the command stands for.
-    pub fn draft(self) -> EventDraft {
-        let Self::Skip { offset, note } = self;
-        EventData::default().node("offset", DocumentKind::Number(offset.to_string())).text("note", note).draft("control.skipped")
-    }
+/// `control.skipped`.
+pub fn skip(offset: i64, note: &str) -> EventDraft {
+    EventData::default().node("offset", DocumentKind::Number(offset.to_string())).text("note", note).draft("control.skipped")
 }

@@ -79,6 +79,10 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
         },
         AclSection { title: format!("backfills, {}", principals.backfill), grants: backfill(config, &principals.backfill) },
         AclSection {
+            title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
+            grants: restore(config, &principals.operator),
+        },
+        AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
                 grant(&principals.mailer, &["Read", "Describe"], "topic", &[config.topics.invitations.clone()], AclName::Exactly),
@@ -167,9 +171,25 @@ fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
         grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
         grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly),
         grant(principal, &["Create", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
+        // `provision` sets how long tombstones are kept on topics that are there.
+        grant(principal, &["AlterConfigs"], "topic", std::slice::from_ref(&config.topics.shares), AclName::Exactly),
+        grant(principal, &["AlterConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
         // `revoke --wait` asks who is in the engine's group; `kafka-consumer-groups.sh --reset-offsets` sets its offsets.
         grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
         grant(principal, &["Describe"], "group", &[format!("{group}-")], AclName::Beginning),
+    ]
+}
+
+/// `control restore`: it makes and fills a new control topic, says from where on the status writer goes on, and after a loss takes
+/// documents back.
+fn restore(config: &Config, principal: &str) -> Vec<AclCall> {
+    let new = ["Create", "Read", "Write", "Describe", "DescribeConfigs", "AlterConfigs"];
+    let status = std::slice::from_ref(&config.topics.status_template().before);
+    vec![
+        grant(principal, &new, "topic", &[format!("{}.", config.control.topic)], AclName::Beginning),
+        grant(principal, &["Read", "Describe"], "group", &[format!("{}-status", config.kafka.group)], AclName::Exactly),
+        grant(principal, &["Write"], "topic", std::slice::from_ref(&config.topics.shares), AclName::Exactly),
+        grant(principal, &["Write"], "topic", status, AclName::Beginning),
     ]
 }
 
@@ -215,8 +235,8 @@ mod tests {
         }
         assert_eq!(
             all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
-            3,
-            "the engine, backfills and the operator write"
+            4,
+            "the engine, backfills, the operator and a restore write"
         );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }

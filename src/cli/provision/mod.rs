@@ -1,4 +1,4 @@
-//! `sharecast provision`: makes the topics that are missing, and says what is wrong with those that are there.
+//! `sharecast provision`: makes the topics that are missing, sets what may be set while everything runs, and says what else is wrong.
 
 #[cfg(feature = "io")]
 pub(crate) mod acls;
@@ -18,17 +18,17 @@ use crate::cli::exit::{Exit, Failure, admin_failure, client_failure};
 use crate::cli::output::{PrintError, exit, print_table, print_values};
 use crate::cli::provision::acls::Principals;
 use crate::config::Config;
-use crate::engine::topic::required::{Need, needs};
+use crate::engine::topic::required::{Adjustment, Need, needs};
 use crate::id::TenantId;
 use crate::json::writer::object;
-use crate::kafka::{Admin, KafkaSettings, control_topic};
+use crate::kafka::{Admin, ClientError, KafkaSettings, control_topic};
 use crate::record::mapping::Mode;
 use crate::share::table::ShareTable;
 
 /// Options of `provision`.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
-    /// Only say what would be made and what is wrong: exit 2 if there is anything
+    /// Only say what would be made or set and what is wrong: exit 2 if there is anything
     #[arg(long, visible_alias = "dry-run")]
     check: bool,
     /// Print the kafka-acls commands that this configuration needs, and do nothing else
@@ -72,16 +72,19 @@ struct Looked {
     is_missing: bool,
     /// Made by this run.
     is_made: bool,
+    /// Set by this run.
+    set: Vec<String>,
     faults: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Looked {
     fn state(&self) -> &'static str {
-        match (self.is_made, self.is_missing, self.faults.is_empty()) {
+        match (self.is_made, self.is_missing, self.faults.is_empty(), self.set.is_empty()) {
             (true, ..) => "made",
-            (_, true, _) => "missing",
-            (_, _, false) => "wrong",
+            (_, true, ..) => "missing",
+            (_, _, false, _) => "wrong",
+            (.., false) => "set",
             _ => "ok",
         }
     }
@@ -144,7 +147,16 @@ fn look_at_control(admin: &Admin, config: &Config, is_check: bool) -> Result<Loo
     let check = found.unwrap_or_default();
     let (faults, warnings) = (check.faults, check.warnings);
     let is_made = is_missing && !is_check;
-    Ok(Looked { topic, partitions: spec.partitions, config: spec.config, is_missing: is_missing && is_check, is_made, faults, warnings })
+    Ok(Looked {
+        topic,
+        partitions: spec.partitions,
+        config: spec.config,
+        is_missing: is_missing && is_check,
+        is_made,
+        set: Vec::new(),
+        faults,
+        warnings,
+    })
 }
 
 fn look_at(admin: &Admin, need: &Need, is_check: bool) -> Result<Looked, Failure> {
@@ -155,13 +167,18 @@ fn look_at(admin: &Admin, need: &Need, is_check: bool) -> Result<Looked, Failure
         config: spec.config.clone(),
         is_missing: false,
         is_made: false,
+        set: Vec::new(),
         faults: Vec::new(),
         warnings: Vec::new(),
     };
     match admin.topic(&spec.name).map_err(client_failure)? {
         Some(shape) => {
             looked.partitions = shape.partitions;
-            looked.faults = need.faults(&shape, &admin.topic_config(&spec.name).map_err(client_failure)?);
+            let config = admin.topic_config(&spec.name).map_err(client_failure)?;
+            looked.faults = need.faults(&shape, &config);
+            if let Some(adjustment) = need.adjustment(&config) {
+                adjust(admin, &adjustment, is_check, &mut looked)?;
+            }
         }
         None if is_check => looked.is_missing = true,
         None => {
@@ -170,6 +187,20 @@ fn look_at(admin: &Admin, need: &Need, is_check: bool) -> Result<Looked, Failure
         }
     }
     Ok(looked)
+}
+
+/// Sets what may be set while everything runs. Where the cluster refuses it, somebody else must.
+fn adjust(admin: &Admin, Adjustment { key, found, wanted }: &Adjustment, is_check: bool, looked: &mut Looked) -> Result<(), Failure> {
+    if is_check {
+        looked.faults.push(format!("{key} is {found}; `sharecast provision` sets it to {wanted}"));
+        return Ok(());
+    }
+    match admin.alter_topic(&looked.topic, &[(key, Some(wanted))]) {
+        Ok(()) => looked.set.push(format!("{key} was {found} and is {wanted} now")),
+        Err(ClientError::Refused(why)) => looked.faults.push(format!("{key} is {found}; set it to {wanted} ({why})")),
+        Err(other) => return Err(client_failure(other)),
+    }
+    Ok(())
 }
 
 /// Upsert inputs with their partitions; and what is wrong with inputs. Nobody makes them here: they are others'.
@@ -192,7 +223,7 @@ fn inputs(admin: &Admin, config: &Config) -> Result<(BTreeMap<String, i32>, Vec<
             let partitions = shape.map_or(0, |shape| shape.partitions);
             let (config, warnings) = (BTreeMap::new(), Vec::new());
             let topic = stream.topic.clone();
-            wrong.push(Looked { topic, partitions, config, is_missing: false, is_made: false, faults, warnings });
+            wrong.push(Looked { topic, partitions, config, is_missing: false, is_made: false, set: Vec::new(), faults, warnings });
         }
     }
     Ok((found, wrong))
@@ -202,7 +233,7 @@ fn print(looked: &[Looked], format: Format) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     if format == Format::Table {
         let row = |looked: &Looked| {
-            let notes: Vec<&str> = looked.faults.iter().chain(&looked.warnings).map(String::as_str).collect();
+            let notes: Vec<&str> = looked.faults.iter().chain(&looked.set).chain(&looked.warnings).map(String::as_str).collect();
             vec![looked.topic.clone(), looked.state().to_owned(), looked.partitions.to_string(), notes.join("; ")]
         };
         print_table(&["TOPIC", "STATE", "PARTITIONS", "NOTE"], &looked.iter().map(row).collect::<Vec<_>>(), &mut out)?;
@@ -219,6 +250,7 @@ fn to_json(looked: &Looked) -> Vec<u8> {
         out.number("partitions", looked.partitions);
         out.object("config", |out| looked.config.iter().for_each(|(key, value)| out.text(key, value)));
         out.texts("change", looked.faults.iter().map(String::as_str));
+        out.texts("set", looked.set.iter().map(String::as_str));
         out.texts("warnings", looked.warnings.iter().map(String::as_str));
     })
 }

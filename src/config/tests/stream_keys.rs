@@ -4,6 +4,7 @@
 use super::*;
 use crate::id::MAX_STREAMS;
 use crate::record::mapping::{FieldSource, Mode};
+use crate::share::configuration::PartnershipNeed;
 
 fn stream(lines: &str) -> String {
     format!("streams:\n  s:\n    topic: t\n{}", lines.split(';').map(|line| format!("    {}\n", line.trim())).collect::<String>())
@@ -167,12 +168,16 @@ fn status_topics_and_outputs_never_meet() {
 #[test]
 fn d41_the_other_keys_of_replay() {
     let config = load("partnerships: open\nlate_grace: '0'\nmax_future: 0\nmax_record_bytes: 200\nprovenance: headers\ncontrol: {unreadable: skip}\nmask: {secret: s}").unwrap();
-    assert!(config.partnerships_are_open && config.fold_rules().partnerships_open && !config.fold_rules().halts_on_unreadable);
+    assert!(
+        config.partnerships == PartnershipNeed::Open
+            && config.fold_rules().partnerships == PartnershipNeed::Open
+            && !config.fold_rules().halts_on_unreadable
+    );
     assert_eq!((config.late_grace, config.max_future, config.max_record_bytes), (Period::ZERO, Period::ZERO, 200));
     assert_eq!((config.provenance, config.mask_secret.as_ref().map(Secret::expose)), (ProvenanceForm::Headers, Some(&b"s"[..])));
     let config = load("late_grace: 90s\nmax_future: 1h").unwrap();
     assert_eq!((config.late_grace, config.max_future), (Period::from_millis(90_000), Period::from_millis(3_600_000)));
-    assert!(config.fold_rules().halts_on_unreadable && !config.partnerships_are_open);
+    assert!(config.fold_rules().halts_on_unreadable && config.partnerships == PartnershipNeed::Required);
     assert!(!config.release_rules().shows_permission && load("provenance_permission: true").unwrap().release_rules().shows_permission);
     let nowhere = load("provenance: none\nprovenance_permission: true").unwrap();
     assert_eq!((nowhere.release_rules().shows_permission, nowhere.warnings.len()), (false, 1));

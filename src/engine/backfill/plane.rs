@@ -153,6 +153,7 @@ impl LivePlane {
             has_mask_secret: config.mask_secret.is_some(),
             topics: None,
             snapshots: None,
+            configuration: None,
             watch: Some(Box::new(CutWatch::new(pinned.graph().clone(), &cuts))),
             commands: asked,
             stop: Arc::clone(&stop),

@@ -3,6 +3,7 @@
 //! A poll's worth of control records is one publish. Whoever writes status documents or creates topics follows through
 //! a `Tap`; a follower that falls behind is cut off rather than waited for, because a fold that waits closes the fence.
 
+pub mod configuration;
 pub mod metrics;
 pub(crate) mod recent;
 pub mod snapshot;
@@ -18,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use super::fence::Fence;
 use crate::clock::Clock;
+use crate::engine::control::configuration::{ConfigurationWatch, ControlError};
 use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::control::recent::Recent;
 use crate::engine::control::unread::Unread;
@@ -80,6 +82,8 @@ pub struct ControlPlane<L> {
     pub snapshots: Option<crate::engine::control::snapshot::SnapshotWriter>,
     /// Shown each record that was folded, before the graph with it is published.
     pub watch: Option<Box<dyn FoldWatch>>,
+    /// Holds this process's configuration against the log's.
+    pub configuration: Option<ConfigurationWatch>,
     /// Commands from others.
     pub commands: Receiver<ControlCommand>,
     /// Raised when the process ends.
@@ -88,7 +92,7 @@ pub struct ControlPlane<L> {
 
 impl<L: ControlLog> ControlPlane<L> {
     /// Reads, folds and publishes until told to stop. An error that waiting cannot mend ends the process.
-    pub fn run(mut self) -> Result<(), ConsumeError> {
+    pub fn run(mut self) -> Result<(), ControlError> {
         let mut records = Vec::new();
         let mut follower: Option<SyncSender<Following>> = None;
         let mut touched = Vec::new();
@@ -120,7 +124,7 @@ impl<L: ControlLog> ControlPlane<L> {
                 Err(ConsumeError::Unavailable(reason)) => {
                     warn!(reason, "the control topic cannot be read at the moment; the fence closes until it can");
                 }
-                Err(other) => return Err(other),
+                Err(other) => return Err(other.into()),
             }
             if let Some(position) = self.publish_position()? {
                 self.tell_touched(std::mem::take(&mut touched));
@@ -285,8 +289,12 @@ impl<L: ControlLog> ControlPlane<L> {
 
     /// Publishes the graph with the position read after everything that the poll handed out was folded. Answers the
     /// position if it has moved.
-    fn publish_position(&mut self) -> Result<Option<Offset>, ConsumeError> {
+    fn publish_position(&mut self) -> Result<Option<Offset>, ControlError> {
         let position = self.log.position()?;
+        // Before the publish: whoever is configured as the log forbids decides nothing.
+        if let Some(configuration) = &mut self.configuration {
+            configuration.look(&self.table, position, &*self.clock)?;
+        }
         if position == self.live.load().position {
             return Ok(None);
         }
@@ -319,6 +327,7 @@ fn tell(follower: &mut Option<SyncSender<Following>>, what: Following) {
 
 /// What followers are told of a folded record, and the shares it touched.
 pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> (Vec<Touched>, FoldedRecord) {
+    let is_change = folded.outcome.is_change();
     let dead_letter = match folded.outcome {
         Outcome::SetAside(Unreadable(why)) => Some(OwnedDeadLetter {
             topic: control_topic.to_owned(),
@@ -332,7 +341,8 @@ pub fn followed(record: &ControlRecord, folded: Folded, control_topic: &str) -> 
         }),
         _ => None,
     };
-    (folded.touched, FoldedRecord { offset: record.offset, documents: folded.documents, closed: folded.closed, dead_letter })
+    let Folded { touched, documents, closed, .. } = folded;
+    (touched, FoldedRecord { offset: record.offset, documents, closed, dead_letter, is_change })
 }
 
 #[cfg(test)]
@@ -345,6 +355,7 @@ mod tests {
     use crate::engine::control::snapshot::SnapshotWriter;
     use crate::engine::fence::FenceLimits;
     use crate::id::Epoch;
+    use crate::share::configuration::PartnershipNeed;
     use crate::share::snapshot::SnapshotOrigin;
     use crate::share::table::FoldRules;
     use crate::time::Period;
@@ -374,7 +385,8 @@ mod tests {
     /// Otherwise the view would look fresh without it, and it may be a revoke (docs/rules/fence.md#what-else-closes-it).
     #[test]
     fn a_record_that_came_with_an_error_is_folded() {
-        let rules = FoldRules { streams: [].into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
+        let rules =
+            FoldRules { streams: [].into(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true };
         let table = ShareTable::new(rules);
         let live = Arc::new(Live::new(View { graph: table.graph(), position: Offset(-1), newest_cut: None, newest_change: Epoch::NONE }));
         let limits =
@@ -398,6 +410,7 @@ mod tests {
             topics: None,
             snapshots: Some(SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(0))),
             watch: None,
+            configuration: None,
             commands: channel().1,
             stop,
         };

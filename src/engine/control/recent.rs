@@ -52,7 +52,13 @@ mod tests {
 
     fn record(offset: i64, bytes: usize) -> Arc<FoldedRecord> {
         let document = StatusDocument { topic: StatusTopic::Shares, key: String::new(), timestamp: TimestampMs(0), value: vec![0; bytes] };
-        Arc::new(FoldedRecord { offset: Offset(offset), documents: vec![document], closed: Vec::new(), dead_letter: None })
+        Arc::new(FoldedRecord {
+            offset: Offset(offset),
+            documents: vec![document],
+            closed: Vec::new(),
+            dead_letter: None,
+            is_change: false,
+        })
     }
 
     fn since(recent: &Recent, from: i64) -> (i64, Vec<i64>) {

@@ -123,7 +123,13 @@ pub fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
+        out.text("version", env!("CARGO_PKG_VERSION"));
     })
+}
+
+/// The version that wrote a report; none of one that did not say so, and did not know `control.configured` either.
+pub fn version_of(value: &[u8]) -> Option<String> {
+    document::parse(value).ok()?.get("version")?.as_str().map(str::to_owned)
 }
 
 /// Reads a report's value; what is none says nothing.
@@ -155,7 +161,10 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
         assert_eq!(read(&write(&written, TimestampMs(0))), written);
-        assert_eq!(write(&members(&[("m", 7)]), TimestampMs(0)), br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#);
+        let (version, report) = (env!("CARGO_PKG_VERSION"), String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0))).unwrap());
+        assert_eq!(report, format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}"}}"#));
+        assert_eq!(version_of(report.as_bytes()).as_deref(), Some(version));
+        assert_eq!(version_of(br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#), None);
         for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
             assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
         }
@@ -212,7 +221,7 @@ mod tests {
     fn rules() -> crate::share::table::FoldRules {
         crate::share::table::FoldRules {
             streams: Vec::new().into(),
-            partnerships_open: false,
+            partnerships: crate::share::configuration::PartnershipNeed::Required,
             late_grace: crate::time::Period::ZERO,
             halts_on_unreadable: true,
         }

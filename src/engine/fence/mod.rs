@@ -259,6 +259,7 @@ impl Fence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::configuration::PartnershipNeed;
     use crate::share::table::{FoldRules, ShareTable};
     use crate::time::Period;
 
@@ -274,7 +275,8 @@ mod tests {
     }
 
     fn view(position: i64) -> View {
-        let rules = FoldRules { streams: [].into(), partnerships_open: false, late_grace: Period::ZERO, halts_on_unreadable: true };
+        let rules =
+            FoldRules { streams: [].into(), partnerships: PartnershipNeed::Required, late_grace: Period::ZERO, halts_on_unreadable: true };
         View { graph: ShareTable::new(rules).graph(), position: Offset(position), newest_cut: None, newest_change: crate::id::Epoch::NONE }
     }
 

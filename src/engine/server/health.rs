@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::clock::Clock;
+use crate::engine::control::configuration::ConfigurationState;
 use crate::engine::fence::{Closed, Fence};
 use crate::engine::server::http::{Check, Health};
 use crate::engine::worker::settings::Overdue;
@@ -78,6 +79,8 @@ pub struct EngineHealth {
     pub assigned: Arc<AtomicUsize>,
     /// Partitions that have been held for too long.
     pub overdue: Overdue,
+    /// In what the configuration differs from the log's.
+    pub differs: ConfigurationState,
 }
 
 /// So many partitions are named.
@@ -114,6 +117,7 @@ impl Health for EngineHealth {
             Check { name: "assigned", state: all(&self.assigned, HAVE_ASSIGNMENT) },
             Check { name: "producer", state: all(&self.producers, HAVE_PRODUCER) },
             Check { name: "held", state: self.held() },
+            Check { name: "configuration", state: self.differs.lock().expect("only replaced").clone().map_or(Ok(()), Err) },
             Check { name: "draining", state: draining(&self.stop) },
         ]
     }

@@ -18,6 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::{info, warn};
 
 use crate::engine::control::ControlPlane;
+use crate::engine::control::configuration::{ConfigurationState, ConfigurationWatch};
 use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::fence::{Fence, FenceLimits};
 use crate::engine::server::health::{EngineHealth, Readiness};
@@ -42,7 +43,7 @@ use crate::engine::server::wiring::{
 use crate::engine::status::StatusWriter;
 use crate::engine::topic::names::TopicNames;
 use crate::engine::topic::provision::GrantFollower;
-use crate::engine::topic::stored::epoch_key;
+use crate::engine::topic::stored::{changed_key, epoch_key};
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
 use crate::id::{Offset, StreamIndex};
@@ -92,7 +93,8 @@ pub fn run(start: EngineInput) -> Result<(), RunError> {
 fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
     let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
-    let Prepared { cluster, provisioner, input_partitions, written } = prepared;
+    let Prepared { cluster, provisioner, input_partitions, written, control_end } = prepared;
+    let differs = ConfigurationState::default();
     let names = TopicNames::of(&config);
 
     let origin = SnapshotOrigin { cluster: cluster.clone(), topic: config.control.topic.clone() };
@@ -133,6 +135,12 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
         snapshots: Some(snapshots),
         watch: None,
+        configuration: Some(ConfigurationWatch::new(
+            config.fold_rules().configuration(),
+            control_end,
+            Box::new(ReopeningWriter::new(&kafka, &config.control.topic)),
+            Arc::clone(&differs),
+        )),
         commands: asked,
         stop: Arc::clone(&stop),
     };
@@ -174,6 +182,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         timers.run();
         Ok(())
     });
+    let changed = (!topics_are_given).then(|| changed_key(&kafka.group));
     let status = StatusWriter {
         election: KafkaConsumer::join(&control_settings(&kafka), &format!("{}-status", kafka.group), &[control_source(&config)])?,
         make_producer: status_producer(&kafka, &config),
@@ -182,7 +191,13 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         commands: commands.clone(),
         timers: news,
         is_elected,
-        documents: StatusDocuments::new(names.clone(), maker(&provisioner, topics_are_given), Arc::clone(&clock), Arc::clone(&stop)),
+        documents: StatusDocuments::new(
+            names.clone(),
+            changed,
+            maker(&provisioner, topics_are_given),
+            Arc::clone(&clock),
+            Arc::clone(&stop),
+        ),
         behind: None,
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),
@@ -247,7 +262,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }
 
-    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned, overdue });
+    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned, overdue, differs });
     Ok(())
 }
 

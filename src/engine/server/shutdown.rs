@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tracing::error;
 
+use crate::engine::control::configuration::ControlError;
 use crate::engine::worker::error::WorkerError;
 use crate::kafka::{AdminError, ClientError};
 use crate::transport::ConsumeError;
@@ -50,6 +51,15 @@ impl From<ConsumeError> for RunError {
             ConsumeError::Unavailable(reason) => Self::Unavailable(reason),
             ConsumeError::Refused(_) => Self::Configuration(error.to_string()),
             ConsumeError::Fatal(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ControlError> for RunError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Log(error) => error.into(),
+            ControlError::Configuration(what) => Self::Configuration(what),
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::engine::server::health::Readiness;
 use crate::engine::server::shutdown::RunError;
 use crate::engine::server::wiring::written_up_to;
 use crate::engine::topic::provision::Provisioner;
-use crate::engine::topic::spec::TopicSpecs;
+use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
 use crate::id::Offset;
-use crate::kafka::{Admin, KafkaSettings};
+use crate::kafka::{Admin, KafkaEndProbe, KafkaSettings};
 use crate::record::mapping::{Mode, Stream};
+use crate::transport::EndProbe;
 
 /// How long one question of a running engine may take.
 const ASK: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     pub(super) input_partitions: Vec<i32>,
     /// From where on status documents are to be written, if that is known.
     pub(super) written: Option<Offset>,
+    /// Where the control topic ended.
+    pub(super) control_end: Offset,
 }
 
 /// What an engine waits for until a broker has answered, in words.
@@ -93,17 +96,24 @@ fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Re
     let cluster = admin.cluster_id_within(ASK)?;
     let provisioner = Arc::new(Provisioner::new(Admin::open(kafka, ASK)?, TopicSpecs::of(config)));
     if topics_are_given {
-        return Ok(Prepared { cluster, provisioner, input_partitions: vec![1; config.streams.len()], written: None });
+        let control_end = control_end(config, kafka)?;
+        return Ok(Prepared { cluster, provisioner, input_partitions: vec![1; config.streams.len()], written: None, control_end });
     }
     check_topics(&admin, config)?;
     let input_partitions = check_inputs(&admin, config)?;
     if config.output.is_auto_provisioned {
         provisioner.make_own()?;
     }
+    tell_short_tombstones(&admin, config);
     for (stream, partitions) in config.streams.iter().zip(&input_partitions).filter(|(stream, _)| stream.mode == Mode::Upsert) {
         check_standing(&admin, config, &provisioner, stream, *partitions)?;
     }
-    Ok(Prepared { cluster, provisioner, input_partitions, written: written_up_to(kafka, config) })
+    let control_end = control_end(config, kafka)?;
+    Ok(Prepared { cluster, provisioner, input_partitions, written: written_up_to(kafka, config), control_end })
+}
+
+fn control_end(config: &Config, kafka: &KafkaSettings) -> Result<Offset, RunError> {
+    Ok(KafkaEndProbe::open(kafka, &config.control.topic, ASK)?.ask()?.end)
 }
 
 /// The control topic must be such that no event is lost, and is created so where topics are provisioned.
@@ -126,6 +136,24 @@ fn check_topics(admin: &Admin, config: &Config) -> Result<(), RunError> {
         return Err(RunError::Configuration(check.faults.join("; ")));
     }
     Ok(())
+}
+
+/// Topics of the version before keep tombstones as long as the brokers do, for a day as a rule. No reason not to start; one topic stands
+/// for all of them here.
+fn tell_short_tombstones(admin: &Admin, config: &Config) {
+    let [spec, ..] = TopicSpecs::of(config).own();
+    let found = admin.topic_config(&spec.name).ok().and_then(|mut config| config.remove(TOMBSTONE_RETENTION));
+    if let (Some(found), Some(wanted)) = (found, spec.config.get(TOMBSTONE_RETENTION))
+        && found != *wanted
+    {
+        warn!(
+            topic = spec.name,
+            found,
+            wanted,
+            "delete.retention.ms is not what output.tombstones says: a reader that is away for longer keeps what was taken back; `sharecast \
+             provision` sets it on this topic and on tenants' topics"
+        );
+    }
 }
 
 /// Inputs must be there; what an upsert stream reads must be compacted and is kept by partition. Returns the number of

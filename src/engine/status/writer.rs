@@ -15,6 +15,7 @@ use crate::engine::output::lookup::{LookupError, TopicKind, TopicMaker, TopicQue
 use crate::engine::output::route::{RouteIndex, Routes, Use};
 use crate::engine::status::CONTROL_PARTITION;
 use crate::engine::topic::names::TopicNames;
+use crate::engine::topic::stored::changed_value;
 use crate::id::{Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::share::status::{StatusDocument, StatusTopic};
@@ -49,6 +50,8 @@ pub struct StatusDocuments {
     pub clock: Arc<dyn Clock>,
     /// Raised when the process ends.
     pub stop: Arc<AtomicBool>,
+    /// The key in `sharecast.state` under which the last change is noted; none where nothing is noted.
+    changed_key: Option<String>,
     /// Tenants' status topics.
     routes: Routes,
     pending: Vec<Arc<FoldedRecord>>,
@@ -62,12 +65,19 @@ pub struct StatusDocuments {
 
 impl StatusDocuments {
     /// With nothing pending.
-    pub fn new(names: TopicNames, topic_maker: Arc<dyn TopicMaker>, clock: Arc<dyn Clock>, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        names: TopicNames,
+        changed_key: Option<String>,
+        topic_maker: Arc<dyn TopicMaker>,
+        clock: Arc<dyn Clock>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             names,
             topic_maker,
             clock,
             stop,
+            changed_key,
             routes: Routes::default(),
             pending: Vec::new(),
             next: Offset(0),
@@ -120,7 +130,8 @@ impl StatusDocuments {
 
     /// Whether anything is pending besides the position.
     pub fn has_output(&self) -> bool {
-        self.pending.iter().any(|record| !record.documents.is_empty() || record.dead_letter.is_some())
+        let is_noted = self.changed_key.is_some();
+        self.pending.iter().any(|record| !record.documents.is_empty() || record.dead_letter.is_some() || is_noted && record.is_change)
     }
 
     /// Writes what is pending with the offset to go on from, in one transaction; a tenant topic that fails is opened
@@ -335,12 +346,32 @@ impl StatusDocuments {
                 self.letters.push(letter.reason);
             }
         }
+        self.note_change(producer).map_err(one)?;
         producer.drain()?;
         let membership = membership.ok_or_else(|| one(ProduceError::StaleMember("not a member".into())))?;
         producer.send_offsets(&[InputOffset::new(CONTROL_PARTITION, next)], membership).map_err(one)?;
         producer.commit().map_err(|error| {
             // The outcome is settled by the next turn's `init_transactions`, so nothing may be assumed here.
             one(ProduceError::Fatal(error.to_string()))
+        })
+    }
+}
+
+impl StatusDocuments {
+    /// Notes the newest pending record that changed anything: whoever restores the log from a dump sees what the dump lacks
+    /// (docs/rules/exactly-once.md#the-last-change).
+    fn note_change<P: TransactionalProducer>(&self, producer: &mut P) -> Result<(), ProduceError> {
+        let (Some(key), Some(last)) = (&self.changed_key, self.pending.iter().rev().find(|record| record.is_change)) else {
+            return Ok(());
+        };
+        let value = changed_value(last.offset);
+        producer.put(Output {
+            topic: &self.names.own.state,
+            partition: None,
+            key: Some(key.as_bytes()),
+            timestamp: self.clock.wall(),
+            value: Some(value.as_bytes()),
+            headers: &[],
         })
     }
 }
@@ -410,7 +441,7 @@ mod tests {
 
     fn documents(offsets: std::ops::Range<i64>) -> StatusDocuments {
         let names = TopicNames { control: "c".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() };
-        let mut documents = StatusDocuments::new(names, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
+        let mut documents = StatusDocuments::new(names, None, Arc::new(Nobody), Arc::new(SystemClock), Arc::default());
         documents.restart(Offset(offsets.start));
         for offset in offsets {
             let document = StatusDocument {
@@ -424,6 +455,7 @@ mod tests {
                 documents: vec![document],
                 closed: Vec::new(),
                 dead_letter: None,
+                is_change: true,
             }));
         }
         documents

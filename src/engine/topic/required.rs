@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::Config;
 use crate::engine::output::lookup::TopicKind;
 use crate::engine::topic::names::TopicNames;
-use crate::engine::topic::spec::TopicSpecs;
+use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
 use crate::id::TenantId;
 use crate::kafka::{TopicShape, TopicSpec};
 use crate::record::mapping::Mode;
@@ -22,7 +22,26 @@ pub struct Need {
     pub partitions_are_fixed: bool,
 }
 
+/// A setting that is other than wanted, and that can be changed while everything runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The setting.
+    pub key: &'static str,
+    /// As it was found.
+    pub found: String,
+    /// As it is wanted.
+    pub wanted: String,
+}
+
 impl Need {
+    /// What can be set at the topic as it was found, with no harm to anybody.
+    pub fn adjustment(&self, config: &BTreeMap<String, String>) -> Option<Adjustment> {
+        let key = TOMBSTONE_RETENTION;
+        let wanted = self.spec.config.get(key)?.clone();
+        let found = config.get(key).map_or("nothing", String::as_str).to_owned();
+        (found != wanted).then_some(Adjustment { key, found, wanted })
+    }
+
     /// What is to be changed at the topic as it was found; nothing if it will do.
     pub fn faults(&self, shape: &TopicShape, config: &BTreeMap<String, String>) -> Vec<String> {
         let mut faults = Vec::new();
@@ -93,4 +112,33 @@ pub fn hidden_topics(config: &Config) -> Vec<String> {
     let own = config.topics.fixed().map(str::to_owned);
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
     own.into_iter().chain(upserts.map(|stream| config.topics.standing(&stream.name))).chain([config.control.topic.clone()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigEnv;
+
+    #[test]
+    fn tombstones_are_kept_in_topics_that_others_follow_and_one_that_forgets_sooner_is_adjusted() {
+        let config = Config::load(&[("c", "output: { tombstones: 7d }")], &ConfigEnv::none()).unwrap();
+        let specs = TopicSpecs::of(&config);
+        let stream = |name| TopicKind::of(config.stream(name).unwrap());
+        let kept = |spec: TopicSpec| spec.config.get(TOMBSTONE_RETENTION).cloned();
+        for kind in [TopicKind::Status, stream("details")] {
+            assert_eq!(kept(specs.of_tenant("t", kind)).as_deref(), Some("604800000"));
+        }
+        assert_eq!(kept(specs.of_tenant("t", stream("telemetry"))), None);
+        assert_eq!(kept(specs.standing("s", 1)), None);
+        let of_own: Vec<String> = specs.own().into_iter().filter(|spec| kept(spec.clone()).is_some()).map(|spec| spec.name).collect();
+        assert_eq!(of_own, ["sharecast.shares"]);
+
+        let found = |value: &str| [(TOMBSTONE_RETENTION.to_owned(), value.to_owned())].into();
+        let need = Need { spec: specs.of_tenant("t", TopicKind::Status), partitions_are_fixed: true };
+        assert_eq!(need.adjustment(&found("604800000")), None);
+        let adjustment = need.adjustment(&found("86400000")).unwrap();
+        assert_eq!((adjustment.found.as_str(), adjustment.wanted.as_str()), ("86400000", "604800000"));
+        let append = Need { spec: specs.of_tenant("t", stream("telemetry")), partitions_are_fixed: false };
+        assert_eq!(append.adjustment(&found("86400000")), None);
+    }
 }

@@ -14,6 +14,9 @@ const DEAD_LETTER_BYTES: usize = 16 << 20;
 /// A backfill's checkpoint has some hundred bytes for each tenant that got something.
 const CHECKPOINT_BYTES: usize = 16 << 20;
 
+/// How long a compacted topic keeps a tombstone.
+pub const TOMBSTONE_RETENTION: &str = "delete.retention.ms";
+
 /// The specifications of one configuration's topics.
 #[derive(Debug, Clone)]
 pub struct TopicSpecs {
@@ -35,7 +38,7 @@ impl TopicSpecs {
     /// The topics that are sharecast's own whatever the streams; not the control topic.
     pub fn own(&self) -> [TopicSpec; 5] {
         [
-            self.spec(&self.own.shares, 1, compacted()),
+            self.spec(&self.own.shares, 1, self.table()),
             self.spec(&self.own.dead_letters, 1, dead_letters()),
             self.spec(&self.own.state, 1, compacted()),
             self.spec(&self.own.invitations, 1, compacted()),
@@ -68,8 +71,8 @@ impl TopicSpecs {
     /// A tenant's topic.
     pub fn of_tenant(&self, topic: &str, kind: TopicKind) -> TopicSpec {
         match kind {
-            TopicKind::Status => self.spec(topic, 1, compacted()),
-            TopicKind::Upsert(_) => self.spec(topic, self.output.partitions, compacted()),
+            TopicKind::Status => self.spec(topic, 1, self.table()),
+            TopicKind::Upsert(_) => self.spec(topic, self.output.partitions, self.table()),
             TopicKind::Stream(_) => {
                 let mut config = as_the_input_says();
                 if let Some(retention) = self.output.retention {
@@ -78,6 +81,14 @@ impl TopicSpecs {
                 self.spec(topic, self.output.partitions, config)
             }
         }
+    }
+
+    /// Of a topic that others follow from where they left off: a reader that comes back must still find what was taken back. What the
+    /// engine keeps for itself is read from its beginning each time, and a mailer has no use for the tombstone of a mail that is gone.
+    fn table(&self) -> BTreeMap<String, String> {
+        let mut config = compacted();
+        config.insert(TOMBSTONE_RETENTION.to_owned(), self.output.tombstones.millis().to_string());
+        config
     }
 
     fn spec(&self, name: &str, partitions: i32, config: BTreeMap<String, String>) -> TopicSpec {

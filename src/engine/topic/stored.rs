@@ -58,6 +58,16 @@ pub fn backfill_prefix(group: &str) -> String {
 /// What the instances of reports begin with that are a backfill's; no engine's may.
 pub use crate::config::BACKFILL_INSTANCE;
 
+/// The key of the note that says which control event changed anything last.
+pub fn changed_key(group: &str) -> String {
+    format!("changed/{group}")
+}
+
+/// Its value: the event's offset.
+pub fn changed_value(last: Offset) -> String {
+    format!(r#"{{"offset":{last}}}"#)
+}
+
 /// What of the configuration shows in an upsert document besides its projection.
 pub fn document_form(provenance: ProvenanceForm) -> &'static str {
     match provenance {
@@ -86,6 +96,8 @@ mod tests {
         assert_eq!(epoch_key("g", &format!("{BACKFILL_INSTANCE}week-1")), "epoch/g/backfill-week-1");
         assert_eq!(backfill_key("g", "week-1"), "g/week-1");
         assert_eq!(backfill_partition_key("g", "week-1", 3), "g/week-1/3");
+        assert_eq!(changed_key("g"), "changed/g");
+        assert_eq!(changed_value(Offset(9)), r#"{"offset":9}"#);
     }
 
     #[test]

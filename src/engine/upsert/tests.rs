@@ -13,6 +13,7 @@ use crate::engine::topic::names::TopicNames;
 use crate::id::{AssetId, Epoch, ShareId, StreamName, StreamSet};
 use crate::record::decode::{Identity, ReadRules};
 use crate::record::mapping::{FieldSource, KeyFormat, Mapping};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::read_structured;
 use crate::share::table::{FoldRules, Outcome, ShareTable};
 use crate::sink_state::entry::Digest;
@@ -124,7 +125,7 @@ fn noted(upserts: &mut Upserts, view: &View, routes: &mut Routes, is_written: bo
 fn a_note_says_no_more_than_was_heard() {
     let (mut upserts, teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
-    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
+    let rules = FoldRules { streams: streams(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true };
     let mut table = ShareTable::new(rules);
     let mut fold = |offset| table.fold(Offset(offset), TimestampMs(offset), Err(crate::share::event::Unreadable(String::new())));
     fold(3);
@@ -148,7 +149,7 @@ fn a_note_says_no_more_than_was_heard() {
 fn a_partition_waits_for_the_graph_and_the_time_of_its_last_owner() {
     let (mut upserts, _teller) = upserts();
     let (mut desk, mut routes) = (Silent::default(), Routes::default());
-    let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
+    let rules = FoldRules { streams: streams(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true };
     let table = ShareTable::new(rules);
     loaded(&mut upserts, &mut desk);
     let late = TimestampMs(1_000).moment();
@@ -181,7 +182,8 @@ struct ChangeLog {
 
 impl ChangeLog {
     fn new(shares: &[&str], more: &str) -> Self {
-        let rules = FoldRules { streams: streams(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true };
+        let rules =
+            FoldRules { streams: streams(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true };
         let mut log = Self { table: ShareTable::new(rules), next: 0 };
         for share in shares {
             let what =

@@ -20,26 +20,27 @@ struct BracketLevel {
     conditionals: usize,
 }
 
-/// Checks a source, or returns why it is refused and at which byte.
-pub(super) fn check(source: &str) -> Result<(), InvalidCondition> {
+/// Checks a source, and returns how often it calls `has`; or why it is refused, and at which byte.
+pub(super) fn check(source: &str) -> Result<usize, InvalidCondition> {
     if source.len() > MAX_BYTES {
         return Err(InvalidCondition::new(format!("it has {} bytes: at most {MAX_BYTES} are read", source.len()), MAX_BYTES));
     }
     let levels = vec![BracketLevel::default()];
-    let mut scan = Scan { source: source.as_bytes(), at: 0, levels, asks_presence: false, last: LastToken::Operator };
+    let mut scan = Scan { source: source.as_bytes(), at: 0, levels, is_has: false, has_calls: 0, last: LastToken::Operator };
     while scan.at < scan.source.len() {
         scan.token()?;
         scan.check_depth()?;
     }
-    Ok(())
+    Ok(scan.has_calls)
 }
 
 struct Scan<'s> {
     source: &'s [u8],
     at: usize,
     levels: Vec<BracketLevel>,
-    /// Nothing but `has` and opening brackets since the last `has`.
-    asks_presence: bool,
+    /// The last word is `has`, and only blanks came since.
+    is_has: bool,
+    has_calls: usize,
     last: LastToken,
 }
 
@@ -70,13 +71,14 @@ impl Scan<'_> {
             [b'\'' | b'"', ..] => return self.string(0, false),
             [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..] => {
                 self.at += number_length(rest);
-                self.asks_presence = false;
+                self.is_has = false;
                 self.last = LastToken::Operand;
                 return Ok(());
             }
             _ => {}
         }
-        self.asks_presence &= rest[0] == b'(';
+        self.has_calls += usize::from(self.is_has && rest[0] == b'(');
+        self.is_has = false;
         self.sign(rest)?;
         let is_outermost = self.levels.len() == 1;
         let level = self.levels.last_mut().expect("one is always left");
@@ -150,10 +152,7 @@ impl Scan<'_> {
         {
             level.chain += 1;
         }
-        if word == b"has" && std::mem::replace(&mut self.asks_presence, true) {
-            return Err(InvalidCondition::new("has takes a member, such as has(record.a)", self.at));
-        }
-        self.asks_presence &= word == b"has";
+        self.is_has = word == b"has";
         self.last = if word == b"in" { LastToken::Operator } else { LastToken::Operand };
         self.at += length;
         Ok(())
@@ -161,7 +160,7 @@ impl Scan<'_> {
 
     /// A string from its quote, which comes after `prefix` bytes.
     fn string(&mut self, prefix: usize, is_raw: bool) -> Result<(), InvalidCondition> {
-        self.asks_presence = false;
+        self.is_has = false;
         self.last = LastToken::Operand;
         let start = self.at;
         let rest = &self.source[start + prefix..];

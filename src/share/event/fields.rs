@@ -1,10 +1,14 @@
 //! Reading the members of an event's data by name and type (docs/rules/events.md#event-data).
 
+use std::collections::BTreeMap;
+
 use rustc_hash::FxHashSet;
 
 use crate::document::{DocumentKind, Node};
-use crate::id::Offset;
+use crate::id::{Offset, StreamName};
 use crate::json::document::write;
+use crate::record::mapping::Mode;
+use crate::share::configuration::{PartnershipNeed, RULES};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::invitee;
 use crate::share::state::Permission;
@@ -130,6 +134,37 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Streams by name, each with its mode; of a name that is repeated the last counts.
+    pub(crate) fn modes(&self) -> Result<BTreeMap<StreamName, Mode>, Malformed> {
+        let modes = self.typed("streams", MODES, |node| {
+            let DocumentKind::Map(members) = &node.kind else { return None };
+            let mode = |name: &str| node.get(name).and_then(Node::as_str).and_then(Mode::parse);
+            members.iter().map(|member| Some((StreamName::parse(&member.name).ok()?, mode(&member.name)?))).collect()
+        })?;
+        modes.ok_or(Malformed { member: "streams", expected: MODES })
+    }
+
+    pub(crate) fn partnerships(&self) -> Result<Option<PartnershipNeed>, Malformed> {
+        self.typed("partnerships", NEEDS, |node| node.as_str().and_then(PartnershipNeed::parse))
+    }
+
+    /// Whether `unreadable` is `halt`.
+    pub(crate) fn unreadable(&self) -> Result<Option<bool>, Malformed> {
+        self.typed("unreadable", "\"halt\" or \"skip\"", |node| match node.as_str()? {
+            "halt" => Some(true),
+            "skip" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// The number of rules that this program knows.
+    pub(crate) fn rules(&self) -> Result<Option<u32>, Malformed> {
+        self.typed("rules", "a number of rules that this version knows", |node| match &node.kind {
+            DocumentKind::Number(text) => text.parse().ok().filter(|rules| (1..=RULES).contains(rules)),
+            _ => None,
+        })
+    }
+
     pub(crate) fn tenants(&self) -> Result<Option<[&'a str; 2]>, Malformed> {
         self.typed("tenants", TENANTS, |node| match node.as_list()? {
             [a, b] => Some([a.as_str()?, b.as_str()?]),
@@ -153,6 +188,8 @@ const TEXT: &str = "a string";
 const TEXTS: &str = "a list of strings";
 const OBJECT: &str = "an object";
 const OFFSET: &str = "a whole number of 0 or more";
+const MODES: &str = "an object of streams, each \"append\" or \"upsert\"";
+const NEEDS: &str = "\"required\", \"invited\" or \"open\"";
 const TENANTS: &str = "a list of two tenants' ids";
 
 /// What a field must be that is missing.
@@ -166,6 +203,7 @@ fn expected_of(name: &str) -> &'static str {
         "offset" => OFFSET,
         "note" => "a string that says why it is skipped",
         "cause" => CAUSES,
+        "partnerships" => NEEDS,
         "target_tenant" => "a tenant's id, unless there is an \"invitee\"",
         _ => TEXT,
     }

@@ -49,6 +49,8 @@ closed_set! {
     ShareExpired = "share.expired",
     /// `control.skipped`.
     ControlSkipped = "control.skipped",
+    /// `control.configured`.
+    ControlConfigured = "control.configured",
     /// `control.tick`.
     ControlTick = "control.tick",
 }
@@ -81,7 +83,8 @@ impl EventType {
             | Self::ShareUpdated
             | Self::PartnershipEnded
             | Self::TenantUpdated
-            | Self::ProfileRetired => true,
+            | Self::ProfileRetired
+            | Self::ControlConfigured => true,
             Self::PartnershipEstablished
             | Self::PartnershipOffered
             | Self::PartnershipAccepted
@@ -123,6 +126,7 @@ impl EventType {
             | Self::ShareResumed
             | Self::ShareExpired
             | Self::ControlSkipped
+            | Self::ControlConfigured
             | Self::ControlTick => false,
         }
     }
@@ -150,6 +154,7 @@ impl EventType {
             | Self::ShareResumed
             | Self::ShareExpired
             | Self::ControlSkipped
+            | Self::ControlConfigured
             | Self::ControlTick => false,
         }
     }

@@ -1,8 +1,12 @@
 //! What each event type's `data` says, typed (docs/rules/events.md#event-types, docs/rules/events.md#event-data,
 //! docs/rules/shares.md#order-of-checks).
 
+use std::collections::BTreeMap;
+
 use crate::document::Node;
-use crate::id::Offset;
+use crate::id::{Offset, StreamName};
+use crate::record::mapping::Mode;
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::Sender;
 use crate::share::event::fields::{CAUSES, Fields, Malformed};
 use crate::share::event::fingerprint::Fingerprint;
@@ -40,8 +44,23 @@ pub enum Data<'a> {
     Share(&'a str, ShareAction<'a>),
     /// `control.skipped`.
     Skip(Offset),
+    /// `control.configured`.
+    Configured(Configured),
     /// `control.tick`.
     Tick,
+}
+
+/// `control.configured`.
+#[derive(Debug)]
+pub struct Configured {
+    /// `streams`.
+    pub streams: BTreeMap<StreamName, Mode>,
+    /// `partnerships`.
+    pub partnerships: PartnershipNeed,
+    /// Whether `unreadable` is `halt`; absent is unchanged.
+    pub halts_on_unreadable: Option<bool>,
+    /// `rules`; absent is unchanged.
+    pub rules: Option<u32>,
 }
 
 /// `tenant.updated`.
@@ -205,6 +224,12 @@ pub fn read<'a>(kind: EventType, sender: Sender<'a>, data: &'a Node) -> Result<D
             fields.need("note", fields.text("note")?)?;
             Data::Skip(offset)
         }
+        EventType::ControlConfigured => Data::Configured(Configured {
+            streams: fields.modes()?,
+            partnerships: fields.need("partnerships", fields.partnerships()?)?,
+            halts_on_unreadable: fields.unreadable()?,
+            rules: fields.rules()?,
+        }),
         EventType::ControlTick => Data::Tick,
         _ => Data::Share(fields.need("share", fields.text("share")?)?, deed(kind, &fields)?),
     })

@@ -1,8 +1,9 @@
 //! What the rules ask of everything around a share.
 
-use crate::id::{StreamIndex, StreamSet};
+use crate::id::{Epoch, StreamName};
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::stream_lists::StreamNumber;
 use crate::time::TimestampMs;
 
 /// Who acts, as the table knows it.
@@ -22,16 +23,21 @@ pub(crate) trait RuleContext {
     fn is_suspended(&self, tenant: Option<TenantNumber>) -> bool;
     /// What lies between the two.
     fn bond(&self, owner: Option<TenantNumber>, target: Option<TenantNumber>) -> Bond;
+    /// Whether the acceptance of an invitation that was offered or sent again last at this epoch makes the two partners
+    /// (docs/rules/partnerships.md#partnerships-by-invitation).
+    fn makes_partners(&self, owner: TenantNumber, target: Option<TenantNumber>, invited_at: Epoch) -> bool;
     /// The configured stream of this name.
-    fn stream(&self, name: &str) -> Option<StreamIndex>;
-    /// The set of the streams that a share names.
-    fn streams_of(&self, share: &Share) -> StreamSet;
-    /// The list of the streams that a share names.
-    fn stream_order_of(&self, share: &Share) -> &[StreamIndex];
-    /// The owner's profile of this name and the streams it has sections for, if it is published and not retired.
-    fn profile(&self, owner: Option<TenantNumber>, name: &str) -> Option<(ProfileSlot, StreamSet)>;
-    /// The same of a profile that a share names.
-    fn sections(&self, slot: ProfileSlot) -> Option<StreamSet>;
+    fn stream(&self, name: &str) -> Option<StreamNumber>;
+    /// The name of a stream, configured or no longer.
+    fn stream_name(&self, stream: StreamNumber) -> &StreamName;
+    /// The streams that a share names.
+    fn streams_of(&self, share: &Share) -> &[StreamNumber];
+    /// The owner's profile of this name, if it is published and not retired.
+    fn profile(&self, owner: Option<TenantNumber>, name: &str) -> Option<ProfileSlot>;
+    /// Whether a profile that a share names is published and not retired.
+    fn is_published(&self, slot: ProfileSlot) -> bool;
+    /// Whether a profile has a section for a stream.
+    fn has_section(&self, slot: ProfileSlot, stream: StreamNumber) -> bool;
     /// The target's id of a share's asset.
     fn target_asset_of<'a>(&'a self, share: &'a Share) -> &'a str;
     /// Whether another live share feeds one of the streams of this place (docs/rules/shares.md#one-share-a-place).
@@ -43,7 +49,7 @@ pub(crate) trait RuleContext {
 pub(crate) struct TargetSlot<'a> {
     pub(crate) target: Option<TenantNumber>,
     pub(crate) asset: &'a str,
-    pub(crate) streams: StreamSet,
+    pub(crate) streams: &'a [StreamNumber],
 }
 
 /// What lies between two tenants (docs/rules/partnerships.md#who-may-share-with-whom).

@@ -8,12 +8,12 @@ pub(crate) mod record;
 
 use super::graph::ProfileSlot;
 use super::state::{ExpiryCause, Holders, Reason, State};
-use crate::id::{AssetId, ProfileName, StreamIndex, StreamName, StreamSet, TenantId};
+use crate::id::{AssetId, ProfileName, StreamName, TenantId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Acceptance, Offer, ShareAction, Update};
 use crate::share::lifecycle::context::{Actor, Party, RuleContext, TargetSlot};
 use crate::share::lifecycle::record::Share;
-use crate::share::stream_lists::set_of;
+use crate::share::stream_lists::StreamNumber;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// What follows from an event on a share.
@@ -22,12 +22,12 @@ pub(crate) enum Transition<'a> {
     /// The offer's clock starts again and stops at this moment, if there is one; an invitation has this code from now on, if there is
     /// one.
     Resend(Option<TimestampNs>, Option<CodeHash>),
-    /// It becomes ACTIVE.
-    Accept { target: Party<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamIndex>> },
+    /// It becomes ACTIVE, and before that owner and target partners, if that is needed and may be.
+    Accept { target: Party<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamNumber>>, makes_partners: bool },
     /// It ends now.
     End(State, Reason),
     /// Its fields change.
-    Update { update: &'a Update<'a>, streams: Option<Vec<StreamIndex>>, profile: Option<ProfileSlot> },
+    Update { update: &'a Update<'a>, streams: Option<Vec<StreamNumber>>, profile: Option<ProfileSlot> },
     /// Somebody holds a pause.
     Hold(Holders),
     /// These hold theirs no longer.
@@ -39,7 +39,7 @@ pub(crate) enum Transition<'a> {
 /// What an offer becomes if no rule is broken.
 #[derive(Debug)]
 pub(crate) struct Offered {
-    pub(crate) streams: Vec<StreamIndex>,
+    pub(crate) streams: Vec<StreamNumber>,
     pub(crate) profile: ProfileSlot,
     /// It is accepted in the same event.
     pub(crate) is_accepted: bool,
@@ -67,15 +67,14 @@ pub(crate) fn check_offer(
         return Err(Reason::NoPartnership);
     }
     let streams = resolve(&offer.streams, around)?;
-    let (profile, sections) = around.profile(owner.number, offer.profile).ok_or(Reason::UnknownProfile)?;
-    check_sections(&streams, sections)?;
+    let profile = around.profile(owner.number, offer.profile).ok_or(Reason::UnknownProfile)?;
+    check_sections(&streams, profile, around)?;
     let is_past = |moment: Option<TimestampNs>| moment.is_some_and(|m| m <= now.moment());
     if !is_window(offer.starts, offer.ends) || is_past(offer.ends) || is_past(offer.offer_expires) {
         return Err(Reason::InvalidWindow);
     }
     let is_accepted = bond.is_some_and(|bond| bond.is_automatic);
-    let place =
-        TargetSlot { target: target.and_then(|t| t.number), asset: offer.target_asset.unwrap_or(offer.asset), streams: set_of(&streams) };
+    let place = TargetSlot { target: target.and_then(|t| t.number), asset: offer.target_asset.unwrap_or(offer.asset), streams: &streams };
     if is_accepted && around.is_taken(place, None, now) {
         return Err(Reason::TargetInUse);
     }
@@ -230,13 +229,16 @@ fn accept<'a>(
     if around.is_suspended(Some(share.owner)) || around.is_suspended(target.number) {
         return Err(Reason::TenantSuspended);
     }
-    if share.target().is_none() && !around.bond(Some(share.owner), target.number).may_share {
+    let makes_partners = share.target().is_none() && !around.bond(Some(share.owner), target.number).may_share;
+    // Who may accept it by now has brought the code, or verified the address otherwise.
+    let may_begin = share.code_hash().is_some() && around.makes_partners(share.owner, target.number, share.invited_at());
+    if makes_partners && !may_begin {
         return Err(Reason::NoPartnership);
     }
     let offered = around.streams_of(share);
     let mut streams = None;
     if let Some(names) = &acceptance.streams {
-        if names.iter().any(|name| around.stream(name).is_none_or(|s| !offered.contains(s))) {
+        if names.iter().any(|name| !offered.iter().any(|stream| around.stream_name(*stream).as_str() == *name)) {
             return Err(Reason::MoreThanOffered);
         }
         streams = Some(resolve(names, around)?);
@@ -244,12 +246,12 @@ fn accept<'a>(
     let place = TargetSlot {
         target: target.number,
         asset: acceptance.target_asset.unwrap_or_else(|| around.target_asset_of(share)),
-        streams: streams.as_deref().map_or(offered, set_of),
+        streams: streams.as_deref().unwrap_or(offered),
     };
     if around.is_taken(place, Some(share), now) {
         return Err(Reason::TargetInUse);
     }
-    Ok(Transition::Accept { target, target_asset: acceptance.target_asset, streams })
+    Ok(Transition::Accept { target, target_asset: acceptance.target_asset, streams, makes_partners })
 }
 
 /// Who has the code that was sent to the invitee has the invitee's mail. The operator verifies the address otherwise
@@ -293,12 +295,12 @@ fn update<'a>(share: &Share, update: &'a Update<'a>, now: TimestampMs, around: &
     let streams = update.streams.as_deref().map(|names| resolve(names, around)).transpose()?;
     let mut profile = None;
     if streams.is_some() || update.profile.is_some() {
-        let (slot, sections) = match update.profile {
+        let slot = match update.profile {
             Some(name) => around.profile(Some(share.owner), name),
-            None => around.sections(share.profile).map(|sections| (share.profile, sections)),
+            None => Some(share.profile).filter(|slot| around.is_published(*slot)),
         }
         .ok_or(Reason::UnknownProfile)?;
-        check_sections(streams.as_deref().unwrap_or_else(|| around.stream_order_of(share)), sections)?;
+        check_sections(streams.as_deref().unwrap_or_else(|| around.streams_of(share)), slot, around)?;
         profile = Some(slot);
     }
     if !is_window(update.starts.unwrap_or(share.starts()), update.ends.unwrap_or(share.ends())) {
@@ -307,7 +309,7 @@ fn update<'a>(share: &Share, update: &'a Update<'a>, now: TimestampMs, around: &
     let place = TargetSlot {
         target: share.target(),
         asset: update.target_asset.unwrap_or_else(|| around.target_asset_of(share)),
-        streams: streams.as_deref().map_or_else(|| around.streams_of(share), set_of),
+        streams: streams.as_deref().unwrap_or_else(|| around.streams_of(share)),
     };
     if share.state.is_live() && around.is_taken(place, Some(share), now) {
         return Err(Reason::TargetInUse);
@@ -349,15 +351,15 @@ fn expire<'a>(share: &Share, cause: ExpiryCause, now: TimestampMs) -> Result<Tra
 }
 
 /// Names as configured streams; none at all is unknown too.
-fn resolve(names: &[&str], around: &impl RuleContext) -> Result<Vec<StreamIndex>, Reason> {
+fn resolve(names: &[&str], around: &impl RuleContext) -> Result<Vec<StreamNumber>, Reason> {
     if names.is_empty() {
         return Err(Reason::UnknownStream);
     }
     names.iter().map(|name| around.stream(name).ok_or(Reason::UnknownStream)).collect()
 }
 
-fn check_sections(streams: &[StreamIndex], sections: StreamSet) -> Result<(), Reason> {
-    if streams.iter().all(|s| sections.contains(*s)) { Ok(()) } else { Err(Reason::StreamNotInProfile) }
+fn check_sections(streams: &[StreamNumber], profile: ProfileSlot, around: &impl RuleContext) -> Result<(), Reason> {
+    if streams.iter().all(|stream| around.has_section(profile, *stream)) { Ok(()) } else { Err(Reason::StreamNotInProfile) }
 }
 
 /// `starts` before `ends`, where there are both (docs/rules/shares.md#windows).

@@ -76,6 +76,8 @@ pub(crate) struct Invitation {
     pub(crate) invitee: Box<str>,
     /// What the code must hash to that a tenant accepts with; only while the offer is open.
     pub(crate) code_hash: Option<CodeHash>,
+    /// The offset of the offer, or of the last event that sent it again.
+    pub(crate) invited_at: Epoch,
 }
 
 /// The ids of an offer as they were written, in rule or not.
@@ -290,8 +292,20 @@ impl Share {
         self.invitation()?.code_hash
     }
 
-    pub(crate) fn invite(&mut self, invitee: &str, code_hash: Option<CodeHash>) {
-        self.extra_mut().invitation = Some(Box::new(Invitation { invitee: invitee.into(), code_hash }));
+    pub(crate) fn invite(&mut self, invitee: &str, code_hash: Option<CodeHash>, invited_at: Epoch) {
+        self.extra_mut().invitation = Some(Box::new(Invitation { invitee: invitee.into(), code_hash, invited_at }));
+    }
+
+    /// When the invitee was invited last; before any event if nobody was.
+    pub(crate) fn invited_at(&self) -> Epoch {
+        self.invitation().map_or(Epoch::NONE, |invitation| invitation.invited_at)
+    }
+
+    /// The offer is sent again, if it is an invitation.
+    pub(crate) fn invite_again(&mut self, invited_at: Epoch) {
+        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+            invitation.invited_at = invited_at;
+        }
     }
 
     /// Another code counts, if it is an invitation.

@@ -53,6 +53,12 @@ impl<W: Write> Encoder<W> {
         self.out.flush()
     }
 
+    /// What was written to, with all that was written and no checksum.
+    pub(crate) fn into_inner(mut self) -> io::Result<W> {
+        self.flush()?;
+        Ok(self.out)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.sum.add(&self.buffer);
         self.out.write_all(&self.buffer)?;
@@ -89,6 +95,10 @@ impl<'a> Decoder<'a> {
             }
         }
         Err(SnapshotError::Damaged("a number does not end"))
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, SnapshotError> {
+        self.raw(1).map(|byte| byte[0])
     }
 
     pub(crate) fn small(&mut self) -> Result<u32, SnapshotError> {

@@ -2,6 +2,7 @@
 //!
 //! What can be derived is not in it: the graph, the indexes and the moments to come are built again.
 
+pub(crate) mod configuration;
 pub(crate) mod shares;
 pub(crate) mod parties;
 pub(crate) mod codec;
@@ -9,17 +10,20 @@ pub(crate) mod stored;
 
 use std::io::{self, Write};
 
+use sha2::{Digest, Sha256};
+
 use super::table::{FoldRules, ShareTable};
 use crate::id::{Epoch, Offset};
 use crate::share::event::kind::EventType;
 use crate::share::snapshot::codec::{Decoder, Encoder};
+use crate::share::snapshot::configuration::{read_configuration, write_configuration};
 use crate::share::snapshot::parties::{read_memory, read_profiles, read_tenants, write_memory, write_profiles, write_tenants};
 use crate::share::snapshot::shares::{read_shares, write_shares};
 use crate::time::TimestampMs;
 
 const MAGIC: &[u8; 8] = b"sharecst";
 /// Also counted up when a new version's fold judges events otherwise: what was folded by the old rules is folded again.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 
 /// Which log a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,9 @@ pub enum SnapshotError {
     /// Written under other rules of the fold: the table may be another one under today's.
     #[error("the snapshot was written under another configuration of {0}")]
     OtherRules(&'static str),
+    /// It is judged by rules that this version does not know.
+    #[error("the snapshot is judged by rules {0}, which this version does not know")]
+    NewerRules(u32),
     /// It skipped offsets that its writer could not read and this version perhaps can.
     #[error("the snapshot skipped offsets, and its writer did not know {0}")]
     FewerTypes(String),
@@ -78,8 +85,8 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     for kind in EventType::ALL {
         out.text(kind.name())?;
     }
-    write_rules(&table.rules, &mut out)?;
     out.signed(table.epoch().0)?;
+    write_configuration(table, &mut out)?;
     out.signed(table.control_time().0)?;
     out.number(table.skipped.len() as u64)?;
     for offset in &table.skipped {
@@ -92,12 +99,47 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     Ok(out.finish()?)
 }
 
+/// What tells two tables apart but for their epochs: a log that has more ticks, none of which moves control time, has the same.
+pub fn digest(table: &ShareTable) -> [u8; 32] {
+    let mut out = Encoder::new(Digesting::default());
+    let written = (|| -> io::Result<Digesting> {
+        write_configuration(table, &mut out)?;
+        out.signed(table.control_time().0)?;
+        for offsets in [table.skipped.as_slice(), table.unreadable_offsets()] {
+            out.number(offsets.len() as u64)?;
+            offsets.iter().try_for_each(|offset| out.signed(offset.0))?;
+        }
+        write_tenants(table, &mut out)?;
+        write_profiles(table, &mut out)?;
+        write_shares(table, &mut out)?;
+        write_memory(table, &mut out)?;
+        out.into_inner()
+    })();
+    written.unwrap_or_else(|error| unreachable!("a digest takes every byte: {error}")).0.finalize().into()
+}
+
+/// Digests what is written.
+#[derive(Default)]
+struct Digesting(Sha256);
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Reads a table into one that has folded nothing, and returns it. Folding on from `epoch` + 1 gives what never stopping would
 /// have given.
 pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<ShareTable, SnapshotError> {
     let mut table = empty;
-    let (mut from, types, epoch) = read_head(bytes, origin, &table.rules)?;
+    let (mut from, types, epoch) = read_head(bytes, origin)?;
     table.graph.epoch = epoch;
+    let streams = read_configuration(&mut table, &mut from)?;
     table.graph.control_time = TimestampMs(from.signed()?);
     for _ in 0..from.small()? {
         table.skipped.push(Offset(from.signed()?));
@@ -105,18 +147,20 @@ pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<
     check_types(&types, !table.skipped.is_empty())?;
     read_tenants(&mut table, &mut from)?;
     read_profiles(&mut table, &mut from)?;
-    read_shares(&mut table, &mut from)?;
+    read_shares(&mut table, &streams, &mut from)?;
     read_memory(&mut table, &mut from)?;
     if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
 }
 
 /// The epoch of a snapshot, as far as is known without reading its table.
 pub fn epoch_of(bytes: &[u8], origin: &SnapshotOrigin, rules: &FoldRules) -> Result<Epoch, SnapshotError> {
-    read_head(bytes, origin, rules).map(|(_, _, epoch)| epoch)
+    let (mut from, _, epoch) = read_head(bytes, origin)?;
+    read_configuration(&mut ShareTable::new(rules.clone()), &mut from)?;
+    Ok(epoch)
 }
 
 /// What stands before the table: the event types that the writer knew, and the epoch.
-fn read_head<'b>(bytes: &'b [u8], origin: &SnapshotOrigin, rules: &FoldRules) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
+fn read_head<'b>(bytes: &'b [u8], origin: &SnapshotOrigin) -> Result<(Decoder<'b>, Vec<&'b str>, Epoch), SnapshotError> {
     if !bytes.starts_with(MAGIC) {
         return Err(SnapshotError::Format);
     }
@@ -130,7 +174,6 @@ fn read_head<'b>(bytes: &'b [u8], origin: &SnapshotOrigin, rules: &FoldRules) ->
         return Err(SnapshotError::Foreign { cluster, topic });
     }
     let types = (0..from.small()?).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
-    read_rules(rules, &mut from)?;
     let epoch = Epoch(from.signed()?);
     Ok((from, types, epoch))
 }
@@ -144,31 +187,4 @@ fn check_types(written: &[&str], has_skipped: bool) -> Result<(), SnapshotError>
         Some(fewer) if has_skipped => Err(SnapshotError::FewerTypes(fewer.to_owned())),
         _ => Ok(()),
     }
-}
-
-fn write_rules<W: Write>(rules: &FoldRules, out: &mut Encoder<W>) -> io::Result<()> {
-    out.number(rules.streams.len() as u64)?;
-    for stream in rules.streams.iter() {
-        out.text(stream.name.as_str())?;
-    }
-    out.number(rules.partnerships_open.into())?;
-    out.raw(&rules.late_grace.nanos().to_le_bytes())?;
-    out.number(rules.halts_on_unreadable.into())
-}
-
-fn read_rules(rules: &FoldRules, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
-    let names = (0..from.small()?).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
-    if !names.into_iter().eq(rules.streams.iter().map(|stream| stream.name.as_str())) {
-        return Err(SnapshotError::OtherRules("streams"));
-    }
-    if from.number()? != u64::from(rules.partnerships_open) {
-        return Err(SnapshotError::OtherRules("partnerships"));
-    }
-    if from.raw(16)? != rules.late_grace.nanos().to_le_bytes() {
-        return Err(SnapshotError::OtherRules("late_grace"));
-    }
-    if from.number()? != u64::from(rules.halts_on_unreadable) {
-        return Err(SnapshotError::OtherRules("control.unreadable"));
-    }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::id::{InvalidId, ProfileName, StreamSet, TenantId};
+use crate::id::{Epoch, InvalidId, ProfileName, TenantId};
 use crate::json::document::parse;
 use crate::profile::spec::ProfileSpec;
 use crate::share::event::fingerprint::Fingerprint;
@@ -33,6 +33,7 @@ pub(crate) fn write_tenants<W: Write>(table: &ShareTable, out: &mut Encoder<W>) 
             Partnership::Active { auto_accept: false } => 3,
             Partnership::Active { auto_accept: true } => 4,
         })?;
+        out.signed(pair.ended_at.unwrap_or(Epoch::NONE).0)?;
     }
     Ok(())
 }
@@ -69,6 +70,7 @@ pub(crate) fn read_tenants(table: &mut ShareTable, from: &mut Decoder<'_>) -> Re
             4 => Partnership::Active { auto_accept: true },
             _ => return Err(SnapshotError::Damaged("an unknown partnership")),
         };
+        table.pairs.get_mut(number).ended_at = Some(Epoch(from.signed()?)).filter(|epoch| *epoch != Epoch::NONE);
     }
     Ok(())
 }
@@ -95,15 +97,8 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
         let spec =
             parse(text).ok().and_then(|node| ProfileSpec::read(&node).ok()).ok_or(SnapshotError::Damaged("a profile cannot be read"))?;
         let users = Default::default();
-        let profile = Published {
-            owner: Some(owner),
-            name: name.clone(),
-            sections: StreamSet::default(),
-            is_retired,
-            revision,
-            spec: text.into(),
-            users,
-        };
+        let profile =
+            Published { owner: Some(owner), name: name.clone(), sections: Box::default(), is_retired, revision, spec: text.into(), users };
         let slot = table.profiles.add(profile);
         if table.tenants.get_mut(owner).profiles.insert(name, slot).is_some() {
             return Err(SnapshotError::Damaged("a profile is there twice"));

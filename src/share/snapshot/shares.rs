@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::id::{AssetId, Epoch, ShareId, StreamIndex};
+use crate::id::{AssetId, Epoch, ShareId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::{Extra, NOTHING, Share, ShareNumber, Written};
@@ -13,6 +13,7 @@ use crate::share::snapshot::stored::{
     holders_code, holders_of, permission_code, permission_of, reason_code, reason_of, state_code, state_of,
 };
 use crate::share::state::State;
+use crate::share::stream_lists::StreamNumber;
 use crate::share::table::ShareTable;
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -21,8 +22,8 @@ const NANOS_PER_MILLI: i128 = 1_000_000;
 pub(crate) fn write_shares<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
     out.number(table.streams.iter().len() as u64)?;
     for list in table.streams.iter() {
-        let order: Vec<u8> = list.order.iter().map(|stream| stream.0).collect();
-        out.bytes(&order)?;
+        out.number(list.order.len() as u64)?;
+        list.order.iter().try_for_each(|stream| out.number(stream.0.into()))?;
     }
     out.number(table.assets.len().into())?;
     for (_, asset) in table.assets.iter() {
@@ -35,10 +36,12 @@ pub(crate) fn write_shares<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -
     Ok(())
 }
 
-pub(crate) fn read_shares(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+/// `streams` are the table's numbers of the snapshot's.
+pub(crate) fn read_shares(table: &mut ShareTable, streams: &[StreamNumber], from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
     for number in 0..from.small()? {
-        let order: Vec<StreamIndex> = from.bytes()?.iter().copied().map(StreamIndex).collect();
-        if order.iter().any(|stream| usize::from(stream.0) >= table.rules.streams.len()) || table.streams.number(&order) != number {
+        let stream = |number: u32| streams.get(number as usize).copied().ok_or(SnapshotError::Damaged("an unknown stream"));
+        let order = (0..from.small()?).map(|_| stream(from.small()?)).collect::<Result<Vec<_>, _>>()?;
+        if table.streams.number(&order) != number {
             return Err(SnapshotError::Damaged("a list of streams cannot be"));
         }
     }
@@ -123,6 +126,7 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
         out.text(text.unwrap_or_default())?;
     }
     out.bytes(share.code_hash().as_ref().map_or(&[], |hash| &hash.0))?;
+    out.signed(share.invited_at().0)?;
     out.number(extra.resent_at.is_some().into())?;
     out.signed(extra.resent_at.unwrap_or_default().0)?;
     out.number(extra.pauses.len() as u64)?;
@@ -214,9 +218,10 @@ fn read_extra(share: &mut Share, from: &mut Decoder<'_>) -> Result<(), SnapshotE
         [] => None,
         bytes => Some(CodeHash(bytes.try_into().map_err(|_| SnapshotError::Damaged("a code's hash cannot be"))?)),
     };
+    let invited_at = Epoch(from.signed()?);
     let (was_resent, resent_at) = (from.number()? != 0, TimestampMs(from.signed()?));
     if let Some(invitee) = invitee {
-        share.invite(invitee, code_hash);
+        share.invite(invitee, code_hash, invited_at);
     }
     let extra = share.extra_mut();
     (extra.label, extra.message) = (label.map(Into::into), message.map(Into::into));

@@ -260,7 +260,7 @@ impl ShareTable {
         if share.asset == NOTHING {
             return Presence::Absent;
         }
-        let streams = self.streams.get(share.streams).set;
+        let streams = self.streams.get(share.streams).read;
         match share.state {
             State::Pending => Presence::Quiet(streams, Inactive::Pending),
             State::Active => Presence::Granted(GrantState::Active),
@@ -332,7 +332,7 @@ impl ShareTable {
             revision: share.revision,
             target: target.id.clone(),
             target_asset: share.target_asset.clone().unwrap_or_else(|| self.assets[share.asset].clone()),
-            streams: self.streams.get(share.streams).set,
+            streams: self.streams.get(share.streams).read,
             profile: share.profile,
             permission: share.permission(),
             state,

@@ -1,8 +1,9 @@
 //! The fold of all control events.
 //!
-//! `change` carries a decided transition out; `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query` is what may
-//! be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
+//! `change` carries a decided transition out; `configuration`, `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query`
+//! is what may be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
 
+pub mod configuration;
 pub(crate) mod shares;
 pub(crate) mod partnerships;
 pub(crate) mod publication;
@@ -22,9 +23,10 @@ use super::graph::{ProfileSlot, ShareGraph};
 use super::state::Reason;
 use super::status::{Rejection, StatusDocument};
 use crate::document::Node;
-use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, StreamSet, TenantId};
+use crate::id::{AssetId, Epoch, EventId, Offset, ProfileName, ShareId, TenantId};
 use crate::profile::compile::Profile;
 use crate::record::mapping::Stream;
+use crate::share::configuration::{FoldConfiguration, PartnershipNeed};
 use crate::share::event::fields::Malformed;
 use crate::share::event::fingerprint::Fingerprint;
 use crate::share::event::kind::EventType;
@@ -35,19 +37,20 @@ use crate::share::lifecycle::context::Actor;
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::stream_lists::StreamLists;
 use crate::share::table::arena::ChunkedVec;
+use crate::share::table::configuration::LogOrigin;
 use crate::share::table::dedup::{EventDedup, EventRepeat};
 use crate::share::table::profiles::Profiles;
 use crate::share::table::schedule::Schedule;
 use crate::share::table::tenant::{Pairs, Tenants};
 use crate::time::{Period, TimestampMs};
 
-/// The configuration that the fold depends on.
+/// The local configuration that the fold depends on: `streams` as what is read here, the rest until the log names its own.
 #[derive(Debug, Clone)]
 pub struct FoldRules {
     /// The configured streams.
     pub streams: Arc<[Stream]>,
-    /// `partnerships: open`.
-    pub partnerships_open: bool,
+    /// `partnerships`.
+    pub partnerships: PartnershipNeed,
     /// `late_grace`: how long an expired share stays a grant.
     pub late_grace: Period,
     /// `control.unreadable: halt`.
@@ -82,6 +85,17 @@ pub enum Outcome {
     SetAside(Unreadable),
 }
 
+impl Outcome {
+    /// Whether a log without the record could give more than the log with it: an applied event may have taken something away, and what
+    /// could not be understood under `halt` holds everything back.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::Applied | Self::Unreadable(_) => true,
+            Self::Rejected(_) | Self::Repeated | Self::Tick | Self::SetAside(_) => false,
+        }
+    }
+}
+
 /// What follows from one control record; the shell carries it out.
 #[derive(Debug, Clone)]
 pub struct Folded {
@@ -103,6 +117,9 @@ pub struct Folded {
 #[derive(Debug)]
 pub struct ShareTable {
     pub(crate) rules: FoldRules,
+    /// By what the next event is judged.
+    pub(crate) configuration: FoldConfiguration,
+    pub(crate) origin: LogOrigin,
     /// The state after the last fold, changed in place where nobody holds a copy.
     pub(crate) graph: ShareGraph,
     pub(crate) tenants: Tenants,
@@ -129,14 +146,15 @@ pub struct ShareTable {
 impl ShareTable {
     /// An empty table at epoch -1.
     pub fn new(rules: FoldRules) -> Self {
-        let every_stream = rules.streams.iter().fold(StreamSet::default(), |set, stream| set.with(stream.index));
         let all = ProfileName::parse("all").unwrap_or_else(|e| unreachable!("{e}"));
         Self {
+            configuration: rules.configuration(),
+            origin: LogOrigin::default(),
             graph: ShareGraph::new(Arc::new(Profile::all(&rules.streams))),
             tenants: Tenants::default(),
             pairs: Pairs::default(),
-            profiles: Profiles::new(all, every_stream),
-            streams: StreamLists::default(),
+            profiles: Profiles::new(all),
+            streams: StreamLists::new(&rules.streams),
             assets: ChunkedVec::default(),
             shares: ChunkedVec::default(),
             by_id: Index::default(),
@@ -179,10 +197,14 @@ impl ShareTable {
             profile: None,
         };
         self.end_graces(&mut folded);
+        let is_tick = record.as_ref().is_ok_and(|event| EventType::parse(&event.kind) == Some(EventType::ControlTick));
         folded.outcome = match record {
             Ok(event) => self.fold_event(offset, &event, &mut folded),
             Err(why) => self.set_aside(offset, why),
         };
+        if !is_tick {
+            self.note_event();
+        }
         folded.touched.sort_by(|a, b| a.share.cmp(&b.share));
         folded.touched.dedup_by(|a, b| a.share == b.share);
         folded
@@ -207,6 +229,9 @@ impl ShareTable {
             && kind.is_unreadable_if_malformed()
         {
             return self.set_aside(offset, Unreadable(malformed.to_string()));
+        }
+        if data.as_ref().is_ok_and(|data| self.goes_back_in_rules(data)) {
+            return self.set_aside(offset, Unreadable("data: \"rules\" must not be below the number in force".to_owned()));
         }
         folded.kind = kind.name();
         match self.admit(kind, sender, event, data, folded) {
@@ -253,6 +278,7 @@ impl ShareTable {
     }
 
     fn apply(&mut self, kind: EventType, sender: Sender<'_>, data: &Data<'_>, folded: &mut Folded) -> Result<(), Reason> {
+        self.note_missed(data);
         match data {
             Data::Tenant(update) => self.update_tenant(update, folded),
             Data::Established(tenants, auto_accept) => self.establish(*tenants, *auto_accept),
@@ -269,13 +295,17 @@ impl ShareTable {
                 self.change_share(share, deed, actor, folded)
             }
             Data::Skip(offset) => self.skip(*offset),
+            Data::Configured(configured) => {
+                self.configure(configured);
+                Ok(())
+            }
             Data::Tick => Ok(()),
         }
     }
 
     /// Under `halt` the offset waits, under `skip` it is set aside (docs/rules/events.md#unreadable-records).
     fn set_aside(&mut self, offset: Offset, why: Unreadable) -> Outcome {
-        if self.rules.halts_on_unreadable {
+        if self.configuration.halts_on_unreadable {
             let waiting = &self.graph.waiting;
             self.graph.waiting = waiting.iter().copied().chain([offset]).collect();
             Outcome::Unreadable(why)
@@ -304,7 +334,7 @@ impl ShareTable {
 
 /// The operator may send everything, the engine and a tenant each what is theirs (docs/rules/events.md#senders).
 fn may_send(sender: Sender<'_>, kind: EventType) -> bool {
-    let is_engines = matches!(kind, EventType::ShareExpired | EventType::ControlTick);
+    let is_engines = matches!(kind, EventType::ShareExpired | EventType::ControlConfigured | EventType::ControlTick);
     let is_operators = matches!(kind, EventType::TenantUpdated | EventType::PartnershipEstablished | EventType::ControlSkipped);
     match sender {
         Sender::Operator => true,

@@ -57,6 +57,12 @@ impl ShareTable {
         Ok(())
     }
 
+    /// Who is invited and accepts becomes a partner (docs/rules/partnerships.md#partnerships-by-invitation).
+    pub(crate) fn make_partners(&mut self, owner: TenantNumber, target: TenantNumber) {
+        let pair = self.pairs.number(owner, target, &mut self.tenants);
+        self.pairs.get_mut(pair).partnership = Partnership::Active { auto_accept: false };
+    }
+
     /// The other partnership events; the first of `sides` acts.
     pub(crate) fn change_partnership(
         &mut self,
@@ -84,6 +90,7 @@ impl ShareTable {
         let (acting, _, pair) = self.pair(sides)?;
         self.pairs.get_mut(pair).partnership = becomes.unwrap_or(Partnership::OfferedBy(acting));
         if kind == EventType::PartnershipEnded && matches!(is, Partnership::Active { .. }) {
+            self.pairs.get_mut(pair).ended_at = Some(self.graph.epoch);
             for number in self.shares_of_pairs(&[pair]) {
                 self.cut(number, folded);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::{ProfileName, ShareId, StreamSet};
+use crate::id::{ProfileName, ShareId, StreamName};
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::TenantNumber;
 use crate::share::table::arena::ChunkedVec;
@@ -19,8 +19,8 @@ pub(crate) struct Published {
     /// None of the built-in one.
     pub(crate) owner: Option<TenantNumber>,
     pub(crate) name: ProfileName,
-    /// The configured streams it has sections for.
-    pub(crate) sections: StreamSet,
+    /// The streams it has sections for, configured or not; the built-in one has one for every stream.
+    pub(crate) sections: Box<[StreamName]>,
     pub(crate) is_retired: bool,
     /// 1 at the first publication, one more at each that said something else or came after a retirement.
     pub(crate) revision: u32,
@@ -30,13 +30,20 @@ pub(crate) struct Published {
     pub(crate) users: BTreeSet<ShareId>,
 }
 
+impl Published {
+    /// Whether it has a section for a stream.
+    pub(crate) fn has_section(&self, stream: &StreamName) -> bool {
+        self.owner.is_none() || self.sections.contains(stream)
+    }
+}
+
 impl Profiles {
-    pub(crate) fn new(all: ProfileName, every_stream: StreamSet) -> Self {
+    pub(crate) fn new(all: ProfileName) -> Self {
         let mut slots = ChunkedVec::default();
         slots.push(Published {
             owner: None,
             name: all,
-            sections: every_stream,
+            sections: Box::default(),
             is_retired: false,
             revision: 1,
             spec: Box::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::Node;
-use crate::id::{ProfileName, StreamName, StreamSet, TenantId};
+use crate::id::{ProfileName, StreamName, TenantId};
 use crate::json::document::write;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
@@ -34,7 +34,8 @@ impl ShareTable {
         if !read.sections().iter().all(|section| StreamName::is_valid(&section.stream)) {
             return Err(Reason::InvalidProfile);
         }
-        read.check_streams(&self.rules.streams).map_err(|_| Reason::InvalidProfile)?;
+        let mode = |stream: &str| self.configuration().streams.get(stream).copied();
+        read.check_modes(mode).map_err(|_| Reason::InvalidProfile)?;
         let mut text = Vec::new();
         write(spec, &mut text);
         let owner = self.tenants.number(&owner);
@@ -45,7 +46,7 @@ impl ShareTable {
                 let new = Published {
                     owner: Some(owner),
                     name: name.clone(),
-                    sections: StreamSet::default(),
+                    sections: Box::default(),
                     is_retired: true,
                     revision: 0,
                     spec,
@@ -87,8 +88,8 @@ impl ShareTable {
 
     /// Compiles a profile into the graph.
     pub(crate) fn show_profile(&mut self, slot: ProfileSlot, spec: &ProfileSpec) {
-        let named = self.rules.streams.iter().filter(|stream| spec.has_section(stream.name.as_str()));
-        self.profiles.get_mut(slot).sections = named.fold(StreamSet::default(), |set, stream| set.with(stream.index));
+        let sections = spec.sections().iter().filter_map(|section| StreamName::parse(&section.stream).ok());
+        self.profiles.get_mut(slot).sections = sections.collect();
         let compiled = Profile::compile(spec, &self.rules.streams);
         let Published { owner, name, revision, .. } = self.profiles.get(slot);
         let compiled = match owner {

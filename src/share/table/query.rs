@@ -3,6 +3,7 @@
 use std::ops::Bound;
 
 use crate::id::{Epoch, Offset, ShareId, StreamSet};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::graph::ProfileSlot;
 use crate::share::hash_index::hash_of;
@@ -10,6 +11,7 @@ use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
 use crate::share::table::schedule::Calendar;
+use crate::share::table::tenant::Partnership;
 use crate::share::table::{ShareTable, Touched};
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -59,6 +61,20 @@ impl<'t> ShareView<'t> {
     /// What the code hashes to that a tenant accepts this invitation with.
     pub fn code_hash(self) -> Option<CodeHash> {
         self.share.code_hash()
+    }
+
+    /// Whether its two tenants could share if a partnership were needed. Of an invitation there is no second one.
+    pub fn has_bound_parties(self) -> bool {
+        let Some(target) = self.share.target() else { return true };
+        let (is_family, partnership) = self.table.ties(self.share.owner, target);
+        is_family || matches!(partnership, Partnership::Active { .. })
+    }
+
+    /// Whether it is an invitation whose code would make partners, had no partnership of its owner ended since it was sent.
+    pub fn is_overtaken_invitation(self) -> bool {
+        let is_invited = self.table.configuration.partnerships == PartnershipNeed::Invited && self.share.code_hash().is_some();
+        let has_ended = |pair: &u32| self.table.pairs.get(*pair).ended_at.is_some_and(|ended_at| ended_at > self.share.invited_at());
+        is_invited && self.table.tenants.get(self.share.owner).pairs.iter().any(has_ended)
     }
 
     /// Its document as the status topics have it, `epoch` being the offset of the event that changed it last.
@@ -226,13 +242,7 @@ impl ShareTable {
             target_tenant: target.map(|number| self.tenants.get(number).id.as_str()),
             invitee: share.invitee().filter(|_| target.is_none()),
             target_asset: share.target_asset.as_ref().map(|id| id.as_str()).or(asset),
-            streams: self
-                .streams
-                .get(share.streams)
-                .order
-                .iter()
-                .map(|stream| self.rules.streams[stream.0 as usize].name.as_str())
-                .collect(),
+            streams: self.streams.get(share.streams).order.iter().map(|stream| self.streams.name(*stream).as_str()).collect(),
             profile: is_known.then(|| self.profiles.get(share.profile).name.as_str()),
             permission: share.permission(),
             starts: share.starts(),

@@ -1,7 +1,9 @@
 //! Offers, and what is done with shares: the rules of `lifecycle` asked, their answer carried out.
 
-use crate::id::{AssetId, ShareId, StreamIndex, StreamSet, TenantId};
+use crate::id::{AssetId, Epoch, ShareId, StreamName, TenantId};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::Sender;
+use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Offer, ShareAction, Update};
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle;
@@ -10,9 +12,10 @@ use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber,
 use crate::share::lifecycle::{Offered, Transition};
 use crate::share::state::{ExpiryCause, Holders, Reason, State};
 use crate::share::status::{Audience, Document, StatusDocument, StatusTopic};
+use crate::share::stream_lists::StreamNumber;
 use crate::share::table::tenant::Partnership;
 use crate::share::table::{Folded, ShareTable};
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 
 impl Share {
     /// It ends now, by somebody's will.
@@ -86,16 +89,14 @@ impl ShareTable {
         let number = self.find_share(id).ok_or(Reason::UnknownShare)?;
         let now = self.now();
         match lifecycle::decide(&self.shares[number.0], deed, actor, now, self)? {
-            Transition::Resend(expires, code) => self.change(number, folded, |share| {
-                if expires.is_some() {
-                    share.set_offer_expires(expires);
-                    share.extra_mut().resent_at = Some(now);
+            Transition::Resend(expires, code) => self.resend(number, expires, code, folded),
+            Transition::Accept { target, target_asset, streams, makes_partners } => {
+                let target = target.number.or_else(|| TenantId::parse(target.id).ok().map(|id| self.tenants.number(&id)));
+                if let Some(target) = target.filter(|_| makes_partners) {
+                    self.make_partners(self.shares[number.0].owner, target);
                 }
-                if let Some(code) = code {
-                    share.set_code_hash(code);
-                }
-            }),
-            Transition::Accept { target, target_asset, streams } => self.accept(number, target, target_asset, streams, folded),
+                self.accept(number, target, target_asset, streams, folded);
+            }
             Transition::End(state, reason) => self.change(number, folded, |share| share.end(state, reason, now)),
             Transition::Update { update, streams, profile } => {
                 let streams = streams.map(|order| self.streams.number(&order));
@@ -116,21 +117,34 @@ impl ShareTable {
         Ok(())
     }
 
+    fn resend(&mut self, number: ShareNumber, expires: Option<TimestampNs>, code: Option<CodeHash>, folded: &mut Folded) {
+        let (now, epoch) = (self.now(), self.graph.epoch);
+        self.change(number, folded, |share| {
+            if expires.is_some() {
+                share.set_offer_expires(expires);
+                share.extra_mut().resent_at = Some(now);
+            }
+            if let Some(code) = code {
+                share.set_code_hash(code);
+            }
+            share.invite_again(epoch);
+        });
+    }
+
     fn accept(
         &mut self,
         number: ShareNumber,
-        target: Party<'_>,
+        target: Option<TenantNumber>,
         target_asset: Option<&str>,
-        streams: Option<Vec<StreamIndex>>,
+        streams: Option<Vec<StreamNumber>>,
         folded: &mut Folded,
     ) {
         let now = self.now();
-        let bound = target.number.or_else(|| TenantId::parse(target.id).ok().map(|id| self.tenants.number(&id)));
         let streams = streams.map(|order| self.streams.number(&order));
         let target_asset = target_asset.map(|text| self.own_target_asset(number, text));
         self.change(number, folded, |share| {
             share.state = State::Active;
-            share.set_target(bound);
+            share.set_target(target);
             share.set_accepted_at(now);
             share.streams = streams.unwrap_or(share.streams);
             if let Some(target_asset) = target_asset {
@@ -188,7 +202,7 @@ impl ShareTable {
         share.set_target(target.map(|id| self.tenants.number(id)));
         share.streams = self.streams.number(&offered.streams);
         share.profile = offered.profile;
-        Self::fill(&mut share, offer);
+        self.fill(&mut share, offer);
         if offered.is_accepted {
             share.set_accepted_at(now);
         }
@@ -212,12 +226,12 @@ impl ShareTable {
         share.set_target(target.map(|id| self.tenants.number(id)));
         share.asset = self.asset_number(owner, offer.asset);
         share.target_asset = offer.target_asset.filter(|text| *text != offer.asset).and_then(|text| AssetId::parse(text).ok());
-        let known: Vec<StreamIndex> = offer.streams.iter().filter_map(|name| self.stream(name)).collect();
+        let known: Vec<StreamNumber> = offer.streams.iter().filter_map(|name| self.stream(name)).collect();
         share.streams = self.streams.number(&known);
-        if let Some((profile, _)) = self.profile(Some(owner), offer.profile) {
+        if let Some(profile) = self.profile(Some(owner), offer.profile) {
             share.profile = profile;
         }
-        Self::fill(&mut share, offer);
+        self.fill(&mut share, offer);
         let number = self.enter(share, folded);
         let offered = self.offered_document(&self.shares[number.0], offer);
         let value = offered.write(Audience::Owner, self.epoch());
@@ -251,7 +265,7 @@ impl ShareTable {
     }
 
     /// What an offer says besides ids.
-    fn fill(share: &mut Share, offer: &Offer<'_>) {
+    fn fill(&self, share: &mut Share, offer: &Offer<'_>) {
         share.set_permission(offer.permission);
         share.set_history(offer.history);
         share.set_label(offer.label);
@@ -259,7 +273,7 @@ impl ShareTable {
             share.extra_mut().message = Some(message.into());
         }
         if let Some(invitee) = offer.invitee {
-            share.invite(invitee, offer.code_hash.filter(|_| share.state == State::Pending));
+            share.invite(invitee, offer.code_hash.filter(|_| share.state == State::Pending), self.graph.epoch);
         }
         share.set_starts(offer.starts);
         share.set_ends(offer.ends);
@@ -276,6 +290,14 @@ impl ShareTable {
         let number = self.assets.push(id.clone());
         self.graph.asset_mut(owner, &id, number);
         number
+    }
+}
+
+impl ShareTable {
+    /// Whether the two are in one line of the tree, and their partnership.
+    pub(crate) fn ties(&self, owner: TenantNumber, target: TenantNumber) -> (bool, Partnership) {
+        let is_family = self.tenants.is_at_or_above(owner, target) || self.tenants.is_at_or_above(target, owner);
+        (is_family, self.pairs.find(owner, target).map_or(Partnership::None, |pair| pair.partnership))
     }
 }
 
@@ -299,36 +321,43 @@ impl RuleContext for ShareTable {
     }
 
     fn bond(&self, owner: Option<TenantNumber>, target: Option<TenantNumber>) -> Bond {
-        let is_open = self.rules.partnerships_open;
+        let is_open = self.configuration.partnerships == PartnershipNeed::Open;
         let Some((owner, target)) = owner.zip(target) else { return Bond { may_share: is_open, is_automatic: false } };
-        let is_family = self.tenants.is_at_or_above(owner, target) || self.tenants.is_at_or_above(target, owner);
-        let partnership = self.pairs.find(owner, target).map_or(Partnership::None, |pair| pair.partnership);
+        let (is_family, partnership) = self.ties(owner, target);
         Bond {
             may_share: is_open || is_family || matches!(partnership, Partnership::Active { .. }),
             is_automatic: is_family || partnership == Partnership::Active { auto_accept: true },
         }
     }
 
-    fn stream(&self, name: &str) -> Option<StreamIndex> {
-        self.rules.streams.iter().find(|stream| stream.name.as_str() == name).map(|stream| stream.index)
+    fn makes_partners(&self, owner: TenantNumber, target: Option<TenantNumber>, invited_at: Epoch) -> bool {
+        let ended_at = target.and_then(|target| self.pairs.find(owner, target)?.ended_at);
+        self.configuration.partnerships == PartnershipNeed::Invited && ended_at.is_none_or(|ended_at| ended_at < invited_at)
     }
 
-    fn streams_of(&self, share: &Share) -> StreamSet {
-        self.streams.get(share.streams).set
+    fn stream(&self, name: &str) -> Option<StreamNumber> {
+        self.streams.find(name)
     }
 
-    fn stream_order_of(&self, share: &Share) -> &[StreamIndex] {
+    fn stream_name(&self, stream: StreamNumber) -> &StreamName {
+        self.streams.name(stream)
+    }
+
+    fn streams_of(&self, share: &Share) -> &[StreamNumber] {
         &self.streams.get(share.streams).order
     }
 
-    fn profile(&self, owner: Option<TenantNumber>, name: &str) -> Option<(ProfileSlot, StreamSet)> {
+    fn profile(&self, owner: Option<TenantNumber>, name: &str) -> Option<ProfileSlot> {
         let slot = if name == "all" { ProfileSlot::ALL } else { *self.tenants.get(owner?).profiles.get(name)? };
-        self.sections(slot).map(|sections| (slot, sections))
+        self.is_published(slot).then_some(slot)
     }
 
-    fn sections(&self, slot: ProfileSlot) -> Option<StreamSet> {
-        let profile = self.profiles.get(slot);
-        (!profile.is_retired).then_some(profile.sections)
+    fn is_published(&self, slot: ProfileSlot) -> bool {
+        !self.profiles.get(slot).is_retired
+    }
+
+    fn has_section(&self, slot: ProfileSlot, stream: StreamNumber) -> bool {
+        self.profiles.get(slot).has_section(self.streams.name(stream))
     }
 
     fn target_asset_of<'a>(&'a self, share: &'a Share) -> &'a str {
@@ -341,7 +370,7 @@ impl RuleContext for ShareTable {
             let share = &self.shares[number];
             share.target() == Some(target)
                 && self.target_asset(share) == place.asset
-                && self.streams_of(share).meets(place.streams)
+                && self.streams.get(share.streams).meets(place.streams)
                 && !share.has_ended(now)
                 && except.is_none_or(|except| except.id != share.id)
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::id::{ProfileName, TenantId};
+use crate::id::{Epoch, ProfileName, TenantId};
 use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::{NOTHING, TenantNumber};
 use crate::share::table::arena::ChunkedVec;
@@ -86,6 +86,8 @@ pub(crate) struct Pair {
     /// Both, the smaller number first.
     pub(crate) tenants: [TenantNumber; 2],
     pub(crate) partnership: Partnership,
+    /// The offset of the event that ended their last partnership.
+    pub(crate) ended_at: Option<Epoch>,
     /// The first of the shares between the two, in either direction, that an end of the partnership would touch.
     pub(crate) first: u32,
 }
@@ -108,7 +110,7 @@ impl Pairs {
         if let Some(number) = self.numbers.get(&key) {
             return *number;
         }
-        let number = self.all.push(Pair { tenants: key, partnership: Partnership::None, first: NOTHING });
+        let number = self.all.push(Pair { tenants: key, partnership: Partnership::None, ended_at: None, first: NOTHING });
         self.numbers.insert(key, number);
         for tenant in key {
             tenants.get_mut(tenant).pairs.push(number);

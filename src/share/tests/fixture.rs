@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::id::{Offset, StreamIndex, StreamName};
 use crate::record::mapping::{FieldSource, Mapping, Mode, Stream};
+use crate::share::configuration::PartnershipNeed;
 use crate::share::event::read_structured;
 use crate::share::status::{Audience, StatusTopic};
 use crate::share::table::{FoldRules, Folded, Outcome, ShareTable};
@@ -19,7 +20,7 @@ pub(super) fn at(text: &str) -> TimestampNs {
     TimestampNs::parse_rfc3339(text).unwrap()
 }
 
-pub(in crate::share) fn rules() -> FoldRules {
+pub(crate) fn rules() -> FoldRules {
     let streams = [("telemetry", Mode::Append), ("details", Mode::Upsert), ("extras", Mode::Append)];
     let mapping = Mapping {
         tenant: FieldSource::Key,
@@ -38,16 +39,16 @@ pub(in crate::share) fn rules() -> FoldRules {
     };
     FoldRules {
         streams: streams.into_iter().enumerate().map(stream).collect(),
-        partnerships_open: false,
+        partnerships: PartnershipNeed::Required,
         late_grace: Period::parse("10m").unwrap(),
         halts_on_unreadable: true,
     }
 }
 
 /// One table, its log and its clock.
-pub(in crate::share) struct World {
-    pub(in crate::share) table: ShareTable,
-    pub(in crate::share) now: TimestampMs,
+pub(crate) struct World {
+    pub(crate) table: ShareTable,
+    pub(crate) now: TimestampMs,
     pub(super) next: i64,
     /// Everything that was folded.
     pub(super) log: Vec<(Offset, TimestampMs, Vec<u8>)>,
@@ -59,7 +60,7 @@ impl World {
     }
 
     /// Partners acme and zenith, acme's profile `hire` with both streams and `only-t` with telemetry.
-    pub(in crate::share) fn partners() -> Self {
+    pub(crate) fn partners() -> Self {
         let mut world = Self::new(rules());
         world.ok("operator", "partnership.established", r#"{"tenants":["acme","zenith"]}"#);
         world.ok("acme", "profile.published", r#"{"profile":"hire","spec":{"telemetry":{"include":["$"]},"details":{"include":["$"]}}}"#);
@@ -76,12 +77,12 @@ impl World {
     }
 
     /// The event `e<number>` of this sender, now.
-    pub(in crate::share) fn send(&mut self, sender: &str, kind: &str, data: &str) -> Folded {
+    pub(crate) fn send(&mut self, sender: &str, kind: &str, data: &str) -> Folded {
         let id = format!("e{}", self.next);
         self.send_as(&id, sender, kind, data)
     }
 
-    pub(super) fn send_as(&mut self, id: &str, sender: &str, kind: &str, data: &str) -> Folded {
+    pub(crate) fn send_as(&mut self, id: &str, sender: &str, kind: &str, data: &str) -> Folded {
         let source = match sender {
             "operator" | "sharecast" => format!("/{sender}"),
             tenant => format!("/tenants/{tenant}"),
@@ -90,7 +91,7 @@ impl World {
         self.fold(event.as_bytes())
     }
 
-    pub(super) fn fold(&mut self, event: &[u8]) -> Folded {
+    pub(crate) fn fold(&mut self, event: &[u8]) -> Folded {
         let folded = self.table.fold(Offset(self.next), self.now, read_structured(event));
         self.log.push((Offset(self.next), self.now, event.to_vec()));
         self.next += 1;
@@ -98,7 +99,7 @@ impl World {
     }
 
     /// Sends what must be taken.
-    pub(in crate::share) fn ok(&mut self, sender: &str, kind: &str, data: &str) -> Folded {
+    pub(crate) fn ok(&mut self, sender: &str, kind: &str, data: &str) -> Folded {
         let folded = self.send(sender, kind, data);
         assert_eq!(folded.outcome, Outcome::Applied, "{sender} {kind} {data}");
         folded
@@ -114,7 +115,7 @@ impl World {
     }
 
     /// An offer by acme to zenith of NW-7 under `hire`, with these members besides or instead: `"ends":"…"`.
-    pub(in crate::share) fn offer(&mut self, id: &str, members: &str) -> Value {
+    pub(crate) fn offer(&mut self, id: &str, members: &str) -> Value {
         let comma = if members.is_empty() { "" } else { "," };
         let data = format!(
             r#"{{"share":"{id}","asset":"NW-7","target_tenant":"zenith","streams":["telemetry","details"],"profile":"hire"{comma}{members}}}"#

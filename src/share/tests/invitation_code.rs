@@ -149,8 +149,8 @@ fn a_snapshot_keeps_the_code() {
 fn a_snapshot_of_the_format_before_is_refused() {
     let mut bytes = Vec::new();
     let mut out = Encoder::new(&mut bytes);
-    out.raw(b"sharecst").and_then(|()| out.number(3)).unwrap();
+    out.raw(b"sharecst").and_then(|()| out.number(4)).unwrap();
     out.finish().unwrap();
     let refused = snapshot::read(&bytes, &origin(), ShareTable::new(rules())).unwrap_err();
-    assert_eq!(refused.to_string(), "not a snapshot of format 4");
+    assert_eq!(refused.to_string(), "not a snapshot of format 5");
 }

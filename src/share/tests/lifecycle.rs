@@ -1,6 +1,7 @@
 //! The rules of a share's life and of what comes out, one test a rule.
 
 use crate::id::StreamIndex;
+use crate::share::configuration::PartnershipNeed;
 use crate::share::graph::GrantState;
 use crate::share::state::{ExpiryCause, State};
 use crate::share::table::FoldRules;
@@ -205,7 +206,7 @@ fn d18_the_tree_accepts_by_itself() {
         world.ok(sender, kind, &data);
         assert_eq!(world.state(id), state);
     }
-    let mut open = World::new(FoldRules { partnerships_open: true, ..rules() });
+    let mut open = World::new(FoldRules { partnerships: PartnershipNeed::Open, ..rules() });
     let (sender, kind, data) = offer("site", "other", "c");
     open.ok(sender, kind, &data);
     assert_eq!(open.state("c"), "PENDING");
@@ -411,7 +412,7 @@ fn offers_that_lapse_are_due() {
 
 #[test]
 fn no_grace_at_all_ends_at_once() {
-    let mut world = World::new(FoldRules { late_grace: Period::ZERO, partnerships_open: true, ..rules() });
+    let mut world = World::new(FoldRules { late_grace: Period::ZERO, partnerships: PartnershipNeed::Open, ..rules() });
     world.ok(
         "acme",
         "share.offered",

@@ -5,6 +5,8 @@ mod table;
 mod lifecycle;
 mod invitation_code;
 mod bulk;
+mod configuration;
+mod partners_by_invitation;
 mod random_log;
 mod fold_properties;
 mod list_properties;

@@ -75,6 +75,21 @@ fn code_hash(choice: usize) -> String {
     }
 }
 
+/// What the log is configured with, malformed now and then. It never halts, so that a snapshot can be written.
+fn configured(c: &[usize; 8]) -> String {
+    let streams = [
+        r#"{"telemetry":"append","details":"upsert"}"#,
+        r#"{"telemetry":"append","details":"upsert","faults":"append"}"#,
+        r#"{"details":"upsert"}"#,
+        r#"{"faults":"append","extras":"append","telemetry":"append"}"#,
+        r#"{"details":"table"}"#,
+    ];
+    let unreadable = pick(&["", r#","unreadable":"skip""#, r#","unreadable":"stop""#], c[6]);
+    let rules = pick(&["", "", "", r#","rules":1"#, r#","rules":2"#, r#","rules":0"#], c[7]);
+    let need = pick(&["required", "invited", "required", "open"], c[4]);
+    format!(r#"{{"streams":{},"partnerships":"{need}"{unreadable}{rules}}}"#, pick(&streams, c[3]))
+}
+
 /// An offer of a new share mostly, anything else on one of the shares offered last.
 fn event(step: &LogStep, id: usize, offers: &mut usize, now: TimestampMs) -> String {
     let c = &step.choice;
@@ -110,7 +125,8 @@ fn event(step: &LogStep, id: usize, offers: &mut usize, now: TimestampMs) -> Str
         50..=52 => "share.paused",
         53..=54 => "share.resumed",
         55..=57 => "share.expired",
-        58 => "control.tick",
+        58 if c[5].is_multiple_of(2) => "control.tick",
+        58 => "control.configured",
         _ => "control.skipped",
     };
     let data = match kind {
@@ -163,12 +179,13 @@ fn event(step: &LogStep, id: usize, offers: &mut usize, now: TimestampMs) -> Str
         "profile.retired" => format!(r#"{{"profile":"{profile}","owner":"{tenant}"}}"#),
         "control.skipped" => format!(r#"{{"offset":{},"note":"n"}}"#, c[4]),
         "control.tick" => "{}".to_owned(),
+        "control.configured" => configured(c),
         kind if kind.starts_with("partnership") => format!("{{{sides}}}"),
         _ => format!("{{{share}}}"),
     };
     let source = match (kind, step.sender) {
         ("share.expired", 0..=9) => "/sharecast".to_owned(),
-        ("tenant.updated" | "control.skipped" | "partnership.established", 0..=10) => "/operator".to_owned(),
+        ("tenant.updated" | "control.skipped" | "control.configured" | "partnership.established", 0..=10) => "/operator".to_owned(),
         ("profile.published" | "profile.retired", 0..=10) => "/operator".to_owned(),
         ("share.paused" | "share.resumed", sender) => ["/operator", "/tenants/a", "/tenants/b", "/tenants/c"][sender % 4].to_owned(),
         (_, 0..=8) => "/operator".to_owned(),
@@ -180,6 +197,14 @@ fn event(step: &LogStep, id: usize, offers: &mut usize, now: TimestampMs) -> Str
 
 pub(super) fn fold(table: &mut ShareTable, offset: usize, now: TimestampMs, event: &str) -> Folded {
     table.fold(Offset(offset as i64), now, read_structured(event.as_bytes()))
+}
+
+/// The log with its configuration named before everything else.
+pub(super) fn configured_log(steps: &[LogStep]) -> Vec<(TimestampMs, String)> {
+    let data = r#"{"streams":{"details":"upsert","extras":"append","telemetry":"append"},"partnerships":"required","unreadable":"skip"}"#;
+    let kind = "sharecast.control.configured.v1";
+    let first = format!(r#"{{"specversion":"1.0","id":"configured-0","source":"/sharecast","type":"{kind}","data":{data}}}"#);
+    [(minute(0), first)].into_iter().chain(log(steps).1).collect()
 }
 
 /// What stands before the random events: partners, and a profile for each owner.

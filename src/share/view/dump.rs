@@ -35,6 +35,11 @@ pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], va
     out
 }
 
+/// Whether a record is an event that the fold can understand.
+pub fn is_event(headers: &[(String, Vec<u8>)], value: Option<&[u8]>) -> bool {
+    read_record(headers, value).is_ok_and(|envelope| !is_set_aside(&envelope.kind, &envelope.source, &envelope.data))
+}
+
 /// Malformed data of an event that can take something away makes it unreadable (docs/rules/events.md#malformed-data).
 fn is_set_aside(kind: &str, source: &str, data: &Node) -> bool {
     match (EventType::parse(kind), Sender::parse(source)) {

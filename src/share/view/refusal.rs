@@ -3,7 +3,6 @@
 //! The sentence is for those who are about to write the event. What a tenant may not see of a share is not in it.
 
 use crate::document::Node;
-use crate::id::StreamSet;
 use crate::share::event::kind::EventType;
 use crate::share::lifecycle::context::RuleContext;
 use crate::share::state::{Reason, State};
@@ -100,6 +99,9 @@ pub fn explain(table: &ShareTable, attempt: &Attempt<'_>, reason: Reason) -> Str
         Reason::NotOwner => not_owner(attempt, document),
         Reason::NotTarget => not_target(attempt, document),
         Reason::NotOperator => format!("{}: leave --as out", reason.in_words()),
+        Reason::NoPartnership if share.is_some_and(ShareView::is_overtaken_invitation) => format!(
+            "{owner} and {target} ended their partnership after this invitation was sent: `share resend` by {owner} makes it good again"
+        ),
         Reason::NoPartnership => format!(
             "{owner} and {target} are neither partners nor in one line of the tenant tree: `partnership offer {target} --as {owner}` offers \
              a partnership, and {target} accepts it"
@@ -219,6 +221,7 @@ fn wrong_state(kind: EventType, document: Option<&Document<'_>>) -> String {
         | EventType::ProfilePublished
         | EventType::ProfileRetired
         | EventType::ControlSkipped
+        | EventType::ControlConfigured
         | EventType::ControlTick => Reason::WrongState.in_words(),
     };
     format!("it is {}: {needed}", standing(document))
@@ -291,19 +294,20 @@ fn unknown_profile(table: &ShareTable, attempt: &Attempt<'_>, owner: &str, docum
 
 fn stream_not_in_profile(table: &ShareTable, attempt: &Attempt<'_>, owner: &str, document: Option<&Document<'_>>) -> String {
     let profile = attempt.text("profile").or(document.and_then(|document| document.profile)).unwrap_or_default();
-    let slot = table.profile(table.tenant(owner), profile).map_or(StreamSet::default(), |(_, sections)| sections);
+    let slot = table.profile(table.tenant(owner), profile);
+    let has_section = |stream| slot.is_some_and(|slot| table.has_section(slot, stream));
     let streams = attempt.texts("streams");
     let streams = if streams.is_empty() { document.map(|document| document.streams.clone()).unwrap_or_default() } else { streams };
-    let lacks = |stream: &&str| table.stream(stream).is_none_or(|index| !slot.contains(index));
+    let lacks = |stream: &&str| table.stream(stream).is_none_or(|stream| !has_section(stream));
     let missing: Vec<&str> = streams.into_iter().filter(lacks).collect();
     let has: Vec<&str> =
-        table.rules().streams.iter().filter(|stream| slot.contains(stream.index)).map(|stream| stream.name.as_str()).collect();
+        table.configured_streams().filter(|stream| has_section(*stream)).map(|stream| table.stream_name(stream).as_str()).collect();
     format!("profile {profile} has no section for {}: it has {}", listed(&missing), listed(&has))
 }
 
 fn unknown_stream(table: &ShareTable, attempt: &Attempt<'_>) -> String {
     let unknown: Vec<&str> = attempt.texts("streams").into_iter().filter(|stream| table.stream(stream).is_none()).collect();
-    let known: Vec<&str> = table.rules().streams.iter().map(|stream| stream.name.as_str()).collect();
+    let known: Vec<&str> = table.configured_streams().map(|stream| table.stream_name(stream).as_str()).collect();
     let known = if known.is_empty() { "none is (-c FILE)".to_owned() } else { format!("there are {}", listed(&known)) };
     match unknown.as_slice() {
         [] => format!("no stream is named; {known}"),
@@ -380,6 +384,22 @@ mod tests {
         let mut out = Vec::new();
         crate::json::document::write(data, &mut out);
         out
+    }
+
+    #[test]
+    fn an_invitation_that_an_end_overtook_is_sent_again() {
+        let mut world = World::partners();
+        world.ok("operator", "control.configured", r#"{"streams":{"telemetry":"append"},"partnerships":"invited"}"#);
+        let hash = crate::share::event::invitation_code::CodeHash::of("k");
+        let data =
+            format!(r#"{{"share":"s1","asset":"A","invitee":"a@b.example","code_hash":"{hash}","streams":["telemetry"],"profile":"all"}}"#);
+        world.ok("acme", "share.offered", &data);
+        world.ok("acme", "partnership.ended", r#"{"partner":"zenith"}"#);
+        let words = said(&mut world, "zenith", "share.accepted", r#"{"share":"s1","code":"k"}"#);
+        assert!(words.contains("after this invitation was sent: `share resend` by acme"), "{words}");
+        let data = r#"{"share":"s2","asset":"A","target_tenant":"zenith","streams":["telemetry"],"profile":"all"}"#;
+        let words = said(&mut world, "acme", "share.offered", data);
+        assert!(words.contains("neither partners"), "{words}");
     }
 
     #[test]

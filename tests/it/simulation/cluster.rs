@@ -237,6 +237,9 @@ impl Cluster {
             inputs: &self.inputs,
             firsts: &self.firsts,
         };
+        for place in self.group.given.drain(..) {
+            self.model.samples.forget(place as usize, now);
+        }
         self.model.check(&committed)?;
         let visible_at = now + Duration::from_millis(self.commits % 40);
         for put in open.puts.iter().filter(|put| is_kept(&put.topic)) {

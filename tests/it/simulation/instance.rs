@@ -28,6 +28,7 @@ use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
 use sharecast::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
+use sharecast::share::configuration::PartnershipNeed;
 use sharecast::share::snapshot::SnapshotOrigin;
 use sharecast::share::table::{FoldRules, ShareTable};
 use sharecast::time::{Period, TimestampMs};
@@ -70,7 +71,7 @@ pub(super) fn stream(name: &str, mode: Mode, index: u8) -> Stream {
 }
 
 pub(super) fn fold_rules(streams: usize) -> FoldRules {
-    FoldRules { streams: self::streams(streams), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true }
+    FoldRules { streams: self::streams(streams), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true }
 }
 
 /// One process.
@@ -189,6 +190,7 @@ impl Instance {
             topics: None,
             snapshots: Some(SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1))),
             watch: None,
+            configuration: None,
             commands: self.asked.lock().unwrap_or_else(PoisonError::into_inner).take().expect("the only fold"),
             stop: Arc::default(),
         };

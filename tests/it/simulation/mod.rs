@@ -107,6 +107,7 @@ fn run(seed: u64) -> Result<Seen, String> {
     }
     cluster.model.waits = dice.hits(500);
     let waits = cluster.model.waits;
+    cluster.model.samples.is_on = dice.hits(500);
     let (instances, workers) = (1 + dice.below(2) as usize, 1 + dice.below(2) as usize);
     let sim = Simulation::new(seed, 1 + instances * actors_of(workers), cluster);
     let instances: Vec<Arc<Instance>> =

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sharecast::id::Offset;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{Batch, SourcePartition};
 
 use super::cluster::{INPUTS, Put, is_kept, source};
@@ -19,6 +20,11 @@ use super::{PARTITIONS, TARGETS};
 pub(super) const MAX_VIEW_AGE: Duration = Duration::from_secs(1);
 /// Longer values are refused by the topic of dead letters.
 pub(super) const LONGEST_LETTER: usize = 400;
+
+/// What every share shows: by a condition, not of each record.
+pub(super) const PROFILE: &str = r#"{"include":["$"],"when":"record.n % 7 != 0"}"#;
+/// The same, and of a share one record in each three seconds.
+pub(super) const SAMPLED: &str = r#"{"include":["$"],"when":"record.n % 7 != 0","sample":{"every":"3s"}}"#;
 
 /// One input record.
 #[derive(Debug, Clone)]
@@ -37,11 +43,21 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// A tenth of a second after that of the record before, and before all pauses.
+    fn timestamp(&self) -> TimestampMs {
+        TimestampMs(TIMESTAMP.0 - 60_000 + 100 * self.number as i64)
+    }
+
+    /// The shares' profile withholds it (`PROFILE`).
+    pub(super) fn is_withheld(&self) -> bool {
+        self.number.is_multiple_of(7)
+    }
+
     /// Hands it out, if it is there.
     pub(super) fn show(&self, source: SourcePartition, offset: i64, into: &mut Batch) {
         if !self.is_gone {
             let value = self.value.as_deref().map(str::as_bytes);
-            into.push(source, Offset(offset), TIMESTAMP, Some(self.key.as_bytes()), value, std::iter::empty());
+            into.push(source, Offset(offset), self.timestamp(), Some(self.key.as_bytes()), value, std::iter::empty());
         }
     }
 }
@@ -73,6 +89,7 @@ pub(super) struct Model {
     pub(super) grants: Vec<Grant>,
     /// Events that change what is released: offset, and when it was acknowledged.
     changes: Vec<(i64, Duration)>,
+    pub(super) samples: Samples,
     /// Topics that have ever been in trouble.
     pub(super) troubled: BTreeSet<String>,
     /// From where on targets are owed how much of a place.
@@ -83,6 +100,17 @@ pub(super) struct Model {
     pub(super) noted: u64,
     /// Upsert streams.
     pub(super) shelf: Shelf,
+}
+
+/// What was released last of what shares are sampled of, by place and share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Samples {
+    pub(super) is_on: bool,
+    last: BTreeMap<(usize, String), i64>,
+    /// Whoever owns the place knows it too. Of the others one more record may pass.
+    known: BTreeSet<(usize, String)>,
+    /// When each place was given to somebody last.
+    pub(super) given: BTreeMap<usize, Duration>,
 }
 
 /// A transaction that becomes visible.
@@ -109,12 +137,57 @@ impl Default for Model {
             waits: false,
             grants: Vec::new(),
             changes: Vec::new(),
+            samples: Samples::default(),
             troubled: BTreeSet::new(),
             owed: BTreeMap::new(),
             released: 0,
             diverted: 0,
             noted: 0,
             shelf: Shelf::default(),
+        }
+    }
+}
+
+impl Samples {
+    /// A record was released to these shares of those that it could be; whether that may be.
+    fn take(
+        &mut self,
+        &(place, _, input): &(usize, i64, &Input),
+        got: BTreeSet<&str>,
+        active: BTreeSet<&str>,
+        committed: &Committed<'_>,
+    ) -> bool {
+        if !self.is_on {
+            return got == active;
+        }
+        let period = |millis: i64| millis.div_euclid(3_000);
+        let time = input.timestamp().0;
+        let given = self.given.get(&place).copied();
+        let is_explained = active.iter().all(|share| {
+            let of = (place, (*share).to_owned());
+            let is_later = self.last.get(&of).is_none_or(|last| period(time) > period(*last));
+            if got.contains(share) && (is_later || !self.known.contains(&of)) {
+                // What was sent before the place was given away, its owner does not know; nor, after an answer that got lost, what
+                // was owed.
+                let next = committed.offsets.iter().find(|(p, ..)| *p == place).map(|(_, next, _)| *next);
+                let is_known = given.is_none_or(|given| given < committed.sent_at) && committed.before[place] != next;
+                self.last.insert(of.clone(), time);
+                if is_known {
+                    self.known.insert(of)
+                } else {
+                    self.known.remove(&of)
+                };
+                return true;
+            }
+            !got.contains(share) && !is_later
+        });
+        is_explained && got.is_subset(&active)
+    }
+
+    /// A place was given to somebody, who knows nothing of it.
+    pub(super) fn forget(&mut self, place: usize, at: Duration) {
+        if self.given.insert(place, at) != Some(at) {
+            self.known.retain(|(known, _)| *known != place);
         }
     }
 }
@@ -171,8 +244,10 @@ impl Model {
         self.grants.iter().find(|g| (g.target, g.revoked) == (target, None) && g.key_at(i64::MAX) == key)
     }
 
-    fn shares_at(&self, epoch: i64, asset: usize, target: usize) -> BTreeSet<&str> {
-        let is_active = |g: &&Grant| g.has_telemetry && (g.asset, g.target) == (asset, target) && g.is_active_at(epoch);
+    /// The shares that release the record to the target.
+    fn shares_at(&self, epoch: i64, input: &Input, target: usize) -> BTreeSet<&str> {
+        let is_active = |g: &&Grant| g.has_telemetry && (g.asset, g.target) == (input.asset, target) && g.is_active_at(epoch);
+        let is_active = |g: &&Grant| !input.is_withheld() && is_active(g);
         self.grants.iter().filter(is_active).map(|g| g.share.as_str()).collect()
     }
 
@@ -233,7 +308,8 @@ impl Model {
                 return Err(format!("no dead letter for {input:?}"));
             }
         }
-        self.check_view(committed, &due, &outcomes, epoch.flatten())
+        self.samples = self.check_view(committed, &due, &outcomes, epoch.flatten())?;
+        Ok(())
     }
 
     /// The records that the offsets of the transaction cover.
@@ -330,7 +406,7 @@ impl Model {
         due: &Due<'_>,
         outcomes: &BTreeMap<(u64, usize), Outcome>,
         epoch: Option<i64>,
-    ) -> Result<(), String> {
+    ) -> Result<Samples, String> {
         let oldest = self.oldest_view(committed.sent_at);
         if epoch.is_some_and(|epoch| epoch < oldest) {
             let age = self.max_view_age;
@@ -338,23 +414,28 @@ impl Model {
         }
         let nothing = Outcome::new();
         let got = |of: &(u64, usize)| outcomes.get(of).unwrap_or(&nothing).keys().map(String::as_str).collect::<BTreeSet<&str>>();
-        let unexplained = |epoch: i64| {
-            let mut readable = due.iter().filter(|(_, (_, _, input))| !input.is_unreadable);
-            readable.find(|(of, (_, _, input))| got(of) != self.shares_at(epoch, input.asset, of.1))
+        let explained = |epoch: i64| {
+            let mut samples = self.samples.clone();
+            for (of, place) in due.iter().filter(|(_, (_, _, input))| !input.is_unreadable) {
+                if !samples.take(place, got(of), self.shares_at(epoch, place.2, of.1), committed) {
+                    return Err((of, place));
+                }
+            }
+            Ok(samples)
         };
         if let Some(epoch) = epoch {
-            return match unexplained(epoch) {
-                None => Ok(()),
-                Some((of, place)) => Err(format!(
+            return match explained(epoch) {
+                Ok(samples) => Ok(samples),
+                Err((of, place)) => Err(format!(
                     "{place:?} led to {:?} at target {}, but epoch {epoch} has {:?}",
                     outcomes.get(of),
                     of.1,
-                    self.shares_at(epoch, place.2.asset, of.1)
+                    self.shares_at(epoch, place.2, of.1)
                 )),
             };
         }
-        if self.views(committed.sent_at).any(|epoch| unexplained(epoch).is_none()) {
-            return Ok(());
+        if let Some(samples) = self.views(committed.sent_at).find_map(|epoch| explained(epoch).ok()) {
+            return Ok(samples);
         }
         Err(format!("nothing was released of {due:?}, but every view since {oldest} releases something"))
     }

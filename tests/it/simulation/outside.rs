@@ -8,7 +8,7 @@ use sharecast::engine::control::timers::TICK_EVERY;
 
 use super::cluster::{ControlSlot, Faults, Topic};
 use super::instance::{Instance, actors_of};
-use super::model::{Grant, Input, LONGEST_LETTER, topic_of};
+use super::model::{Grant, Input, LONGEST_LETTER, PROFILE, SAMPLED, topic_of};
 use super::scheduler::{Simulation, World};
 use super::standing::{HELD, amiss, details_of};
 use super::{ASSETS, ONLY_AWAY, PARTITIONS, PATIENCE, RECORDS, TARGETS};
@@ -30,6 +30,11 @@ impl Outside {
         let mut world = self.sim.look();
         let late = if world.dice.hits(500) { world.dice.millis(0, 5_000) } else { Duration::ZERO };
         self.ticked_at = world.now + late - TICK_EVERY;
+        let spec = format!(
+            r#""profile":"seen","spec":{{"telemetry":{},"details":{PROFILE}}}"#,
+            if world.cluster.model.samples.is_on { SAMPLED } else { PROFILE }
+        );
+        self.tell(&mut world, "/tenants/nw", "profile.published", &spec);
         drop(world);
         loop {
             let wait = self.sim.look().dice.millis(5, 100);
@@ -186,7 +191,7 @@ impl Outside {
         let names: Vec<&str> =
             [(telemetry, "\"telemetry\""), (details, "\"details\"")].iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         let offer = format!(
-            r#""share":"{share}","asset":"a{asset}","target_tenant":"t{target}","target_asset":"{key}","streams":[{}],"profile":"all","history":true"#,
+            r#""share":"{share}","asset":"a{asset}","target_tenant":"t{target}","target_asset":"{key}","streams":[{}],"profile":"seen","history":true"#,
             names.join(",")
         );
         self.tell(world, "/tenants/nw", "share.offered", &offer);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cluster::{Cluster, INPUTS, Put, place_of};
-use super::model::{Committed, Model};
+use super::model::{Committed, Input, Model};
 use super::{PARTITIONS, TARGETS};
 
 /// The topic of standing entries.
@@ -91,7 +91,7 @@ impl Model {
         let offset = (committed.firsts[place]..next).find(|offset| committed.input(place, *offset).number == number);
         let offset = offset.ok_or(format!("{document} is written to {at:?} by partition {place}, whose offset is {next}"))?;
         let input = committed.input(place, offset);
-        if input.asset != grant.asset || input.is_unreadable || input.poison == Some(at.0) {
+        if input.asset != grant.asset || input.is_unreadable || input.is_withheld() || input.poison == Some(at.0) {
             return Err(format!("{document} is written to {at:?} of {input:?}"));
         }
         if let Some(other) = self.shelf.at.get(at).filter(|other| other.share != share) {
@@ -132,7 +132,7 @@ impl Model {
         let belongs = |epoch: i64| grant.is_active_at(epoch) && grant.key_at(epoch) == at.1;
         let mut read = (committed.firsts[place]..next).map(|offset| committed.input(place, offset));
         let current = read.rfind(|input| input.asset == grant.asset);
-        let is_there = current.is_some_and(|input| input.value.is_some() && !input.is_unreadable && !input.is_gone);
+        let is_there = current.is_some_and(|input| input.value.is_some() && !input.is_unreadable && !input.is_withheld() && !input.is_gone);
         if is_there && current.is_some_and(|input| input.poison != Some(at.0)) && self.views(committed.sent_at).all(belongs) {
             return Err(format!("a tombstone for {stood:?} at {at:?}, of {grant:?} with {current:?}"));
         }
@@ -147,7 +147,8 @@ pub(super) fn amiss(cluster: &Cluster) -> Option<String> {
     let last = |asset: usize| cluster.inputs.get(place(asset))?.iter().rfind(|input| input.asset == asset);
     let mut wanted = BTreeMap::new();
     for grant in cluster.model.grants.iter().filter(|grant| grant.is_active_at(i64::MAX) && grant.has_details) {
-        let there = last(grant.asset).filter(|input| input.value.is_some() && !input.is_unreadable && input.poison != Some(grant.target));
+        let is_shown = |input: &&Input| input.value.is_some() && !input.is_unreadable && !input.is_withheld();
+        let there = last(grant.asset).filter(is_shown).filter(|input| input.poison != Some(grant.target));
         if let Some(input) = there {
             let stands = Stands { number: input.number, share: grant.share.clone(), place: place(grant.asset) };
             wanted.insert((grant.target, grant.key_at(i64::MAX).to_owned()), stands);

@@ -1,6 +1,8 @@
 //! How snapshots spell what a share's life is told in. A number is for good: a variant that is renamed or moved keeps its own, and a
 //! new one gets the next.
 
+use crate::record::mapping::Mode;
+use crate::share::configuration::PartnershipNeed;
 use crate::share::state::{Holders, Permission, Reason, State};
 
 /// A state's number.
@@ -60,6 +62,23 @@ pub(crate) fn reason_code(reason: Reason) -> u8 {
     }
 }
 
+/// A mode's number.
+pub(crate) fn mode_code(mode: Mode) -> u8 {
+    match mode {
+        Mode::Append => 0,
+        Mode::Upsert => 1,
+    }
+}
+
+/// The number of a word of `partnerships`.
+pub(crate) fn need_code(need: PartnershipNeed) -> u8 {
+    match need {
+        PartnershipNeed::Required => 0,
+        PartnershipNeed::Open => 1,
+        PartnershipNeed::Invited => 2,
+    }
+}
+
 /// Who holds a pause: a bit each.
 const HOLDER_BITS: [(Holders, u8); 4] = [(Holders::OPERATOR, 1), (Holders::OWNER, 2), (Holders::SUSPENSION, 4), (Holders::TARGET, 8)];
 
@@ -76,6 +95,16 @@ pub(crate) fn state_of(code: u8) -> Option<State> {
 /// The permission of this number.
 pub(crate) fn permission_of(code: u8) -> Option<Permission> {
     Permission::ALL.into_iter().find(|permission| permission_code(*permission) == code)
+}
+
+/// The mode of this number.
+pub(crate) fn mode_of(code: u8) -> Option<Mode> {
+    Mode::ALL.into_iter().find(|mode| mode_code(*mode) == code)
+}
+
+/// The word of `partnerships` of this number.
+pub(crate) fn need_of(code: u8) -> Option<PartnershipNeed> {
+    PartnershipNeed::ALL.into_iter().find(|need| need_code(*need) == code)
 }
 
 /// The reason of this number.

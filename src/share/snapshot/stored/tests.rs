@@ -48,6 +48,9 @@ fn every_word_keeps_its_number() {
     for (number, word) in (0..).zip(reasons) {
         assert_eq!(reason_of(number).map(Reason::code), Some(word));
     }
+    assert_eq!([0, 1].map(|code| mode_of(code).map(Mode::word)), [Some("append"), Some("upsert")]);
+    assert_eq!([0, 1, 2].map(|code| need_of(code).map(PartnershipNeed::word)), [Some("required"), Some("open"), Some("invited")]);
+    assert_eq!((mode_of(2), need_of(3)), (None, None));
     assert_eq!((state_of(9), permission_of(3), reason_of(reasons.len() as u32)), (None, None, None));
     assert_eq!(State::ALL.len() + Permission::ALL.len() + Reason::ALL.len(), states.len() + 3 + reasons.len(), "each has a number here");
     for holder in [Holders::OPERATOR, Holders::OWNER, Holders::SUSPENSION, Holders::TARGET] {
@@ -96,6 +99,10 @@ fn world() -> World {
         r#"{{"share":"invited","asset":"A-9","invitee":"a@example.org","code_hash":"{hash}","streams":["telemetry"],"profile":"only-t"}}"#
     );
     world.ok("acme", "share.offered", &invited);
+    world.ok("operator", "partnership.established", r#"{"tenants":["acme","third"]}"#);
+    world.ok("third", "partnership.ended", r#"{"partner":"acme"}"#);
+    let data = r#"{"streams":{"telemetry":"append","faults":"append"},"partnerships":"invited"}"#;
+    world.ok("operator", "control.configured", data);
     world
 }
 
@@ -105,10 +112,11 @@ fn origin() -> SnapshotOrigin {
 
 /// The event types that the writer knew stand before this; there may be more of them by now.
 fn behind_types(bytes: &[u8]) -> &[u8] {
-    let streams = b"\x03\x09telemetry\x07details\x06extras";
-    let at = bytes.windows(streams.len()).position(|window| window == streams).unwrap();
+    // `late_grace`, whether there were events and began under the local configuration, and the first stream of that.
+    let streams = b"\x01\x01\x03\x07details\x01\x06extras\x00\x09telemetry\x00";
+    let at = bytes.windows(streams.len()).position(|window| window == streams);
     // The checksum is over the types too.
-    &bytes[at..bytes.len() - 8]
+    at.map_or(&[], |at| &bytes[at..bytes.len() - 8])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -116,24 +124,28 @@ fn hex(bytes: &[u8]) -> String {
     lines.join("\n")
 }
 
+fn bytes_of(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
 #[test]
-fn a_snapshot_has_the_layout_of_the_version_before_under_a_format_of_its_own() {
-    let written_before: Vec<u8> = {
-        let digits: Vec<u8> = include_str!("snapshot.hex").bytes().filter(u8::is_ascii_hexdigit).collect();
-        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
-    };
+fn a_snapshot_has_the_layout_of_its_format() {
+    let written_before = bytes_of(include_str!("snapshot.hex"));
     let world = world();
     let mut bytes = Vec::new();
     snapshot::write(&world.table, &origin(), &mut bytes).unwrap();
-    assert!(bytes.starts_with(b"sharecst\x04\x09cluster-1\x11sharecast.control"));
+    assert!(bytes.starts_with(b"sharecst\x05\x09cluster-1\x11sharecast.control"));
     assert_eq!(hex(behind_types(&bytes)), hex(behind_types(&written_before)), "the whole is\n{}", hex(&bytes));
-    // An older log may hold invitees that are judged otherwise now.
-    assert!(written_before.starts_with(b"sharecst\x03"));
-    assert!(
-        snapshot::read(&written_before, &origin(), ShareTable::new(rules())).is_err(),
-        "the version before judged some events otherwise"
-    );
     let read = snapshot::read(&bytes, &origin(), ShareTable::new(rules())).unwrap();
     let documents = |table: &ShareTable| table.shares().map(|share| share.to_json(Audience::Owner)).collect::<Vec<_>>();
     assert_eq!(documents(&read), documents(&world.table));
+}
+
+/// They hold neither the log's configuration nor when a partnership ended.
+#[test]
+fn a_snapshot_of_an_older_format_is_refused() {
+    let written = bytes_of(include_str!("format-3.hex"));
+    assert!(written.starts_with(b"sharecst\x03"));
+    assert!(matches!(snapshot::read(&written, &origin(), ShareTable::new(rules())), Err(snapshot::SnapshotError::Format)));
 }
