@@ -52,7 +52,12 @@ fn streams() -> Vec<Stream> {
 }
 
 fn fold_rules() -> FoldRules {
-    FoldRules { streams: streams().into(), partnerships_open: true, late_grace: Period::ZERO, halts_on_unreadable: true }
+    FoldRules {
+        streams: streams().into(),
+        partnerships: crate::share::configuration::PartnershipNeed::Open,
+        late_grace: Period::ZERO,
+        halts_on_unreadable: true,
+    }
 }
 
 fn release_rules() -> ReleaseRules {

@@ -50,7 +50,6 @@ pub fn read_lines<'l>(file: &'l str, bytes: &'l [u8]) -> impl Iterator<Item = Re
     let bad = move |number, what| BadLine { file: file.to_owned(), line: number + 1, what };
     lines(bytes).enumerate().map(move |(number, line)| reader.line(line).map_err(|what| bad(number, what)))
 }
-}
 
 fn read_line<'l>(line: &'l [u8], last: Option<(Offset, TimestampMs)>, scanner: &mut Scanner) -> Result<ReplayControlLine<'l>, Wrong> {
     scan(line, scanner, |_| {})?;

@@ -23,6 +23,9 @@ mod fixture;
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
+// Without transactions: nothing lost (docs/rules/exactly-once.md#at-least-once).
+#[cfg(feature = "io")]
+mod at_least_once;
 // Partitions change hands while answers of the brokers are late, missing, repeated or out of order.
 #[cfg(feature = "io")]
 mod handover;

@@ -1,4 +1,4 @@
-//! What a job notes of itself, as it stands in `sharecast.backfill` or beside the files that it writes (docs/backfill.md#resuming).
+//! What a job notes of itself, as it stands in `sharecast.backfill` or beside the files that it writes (docs/backfill.md#exactly-once).
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! A digest of all of a configuration that decides what a job writes: whoever resumes a job must decide as it began
-//! (docs/backfill.md#resuming).
+//! (docs/backfill.md#exactly-once).
 //!
 //! Its spelling is its own: another one would make every unfinished job another one.
 

@@ -1,5 +1,5 @@
 //! A job's records on their way to files, one a topic, lines as `replay` writes them; the checkpoint stands beside them
-//! (docs/backfill.md#files).
+//! (docs/backfill.md#exactly-once).
 //!
 //! Data reaches the disk before the checkpoint that covers it, and a file is named in a checkpoint before it is made. So whoever goes on
 //! cuts each file to the length that the checkpoint has, and touches nothing else.

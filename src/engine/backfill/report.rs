@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::clock::{BootTime, Clock};
+use crate::config::Delivery;
 use crate::engine::fence::epoch_report::{self, StateWriter};
 use crate::id::Epoch;
 use crate::live::Live;
@@ -111,7 +112,7 @@ impl<W: StateWriter> JobReporter<W> {
 
     fn report(&mut self, epoch: Epoch) -> Result<(), crate::transport::ProduceError> {
         let members = [(self.member.clone(), epoch)].into();
-        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall()))
+        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall(), Delivery::ExactlyOnce))
     }
 }
 

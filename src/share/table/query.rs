@@ -218,7 +218,7 @@ impl ShareTable {
     /// What an accepted share that is not over names: its profile and its streams.
     pub(crate) fn naming(&self, id: &str) -> Option<(ProfileSlot, StreamSet)> {
         let share = &self.shares[self.find_share(id)?.0];
-        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).set))
+        share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).read))
     }
 
     fn calendars(&self) -> [(&Calendar, MomentOf); 2] {

@@ -11,6 +11,7 @@ use sharecast::id::Offset;
 use sharecast::time::TimestampMs;
 use sharecast::transport::{Batch, SourcePartition};
 
+use super::at_least_once::Appeared;
 use super::cluster::{INPUTS, Put, is_kept, source};
 use super::reading::TIMESTAMP;
 use super::standing::Shelf;
@@ -86,6 +87,8 @@ pub(super) struct Model {
     pub(super) max_view_age: Duration,
     /// `on_route_failure: wait`.
     pub(super) waits: bool,
+    /// `delivery: at_least_once`.
+    pub(super) is_at_least_once: bool,
     pub(super) grants: Vec<Grant>,
     /// Events that change what is released: offset, and when it was acknowledged.
     changes: Vec<(i64, Duration)>,
@@ -100,6 +103,8 @@ pub(super) struct Model {
     pub(super) noted: u64,
     /// Upsert streams.
     pub(super) shelf: Shelf,
+    /// Without transactions: what has come out.
+    pub(super) appeared: Appeared,
 }
 
 /// What was released last of what shares are sampled of, by place and share.
@@ -124,17 +129,18 @@ pub(super) struct Committed<'a> {
 }
 
 /// Records by number, with place and offset.
-type Covered<'a> = BTreeMap<u64, (usize, i64, &'a Input)>;
+pub(super) type Covered<'a> = BTreeMap<u64, (usize, i64, &'a Input)>;
 /// What a record led to: share and whether it went to the dead letters with this reason.
 type Outcome = BTreeMap<String, Option<String>>;
 /// What is decided in a transaction: of a record for a target.
-type Due<'a> = BTreeMap<(u64, usize), (usize, i64, &'a Input)>;
+pub(super) type Due<'a> = BTreeMap<(u64, usize), (usize, i64, &'a Input)>;
 
 impl Default for Model {
     fn default() -> Self {
         Self {
             max_view_age: MAX_VIEW_AGE,
             waits: false,
+            is_at_least_once: false,
             grants: Vec::new(),
             changes: Vec::new(),
             samples: Samples::default(),
@@ -144,6 +150,7 @@ impl Default for Model {
             diverted: 0,
             noted: 0,
             shelf: Shelf::default(),
+            appeared: Appeared::default(),
         }
     }
 }
@@ -245,7 +252,7 @@ impl Model {
     }
 
     /// The shares that release the record to the target.
-    fn shares_at(&self, epoch: i64, input: &Input, target: usize) -> BTreeSet<&str> {
+    pub(super) fn shares_at(&self, epoch: i64, input: &Input, target: usize) -> BTreeSet<&str> {
         let is_active = |g: &&Grant| g.has_telemetry && (g.asset, g.target) == (input.asset, target) && g.is_active_at(epoch);
         let is_active = |g: &&Grant| !input.is_withheld() && is_active(g);
         self.grants.iter().filter(is_active).map(|g| g.share.as_str()).collect()
@@ -313,7 +320,7 @@ impl Model {
     }
 
     /// The records that the offsets of the transaction cover.
-    fn covered<'a>(&self, committed: &Committed<'a>) -> Result<Covered<'a>, String> {
+    pub(super) fn covered<'a>(&self, committed: &Committed<'a>) -> Result<Covered<'a>, String> {
         let mut covered = BTreeMap::new();
         let notes: Vec<&Put> = committed.puts.iter().filter(|put| put.name().starts_with("start/")).collect();
         for &(place, next, _) in committed.offsets {
@@ -342,7 +349,7 @@ impl Model {
     }
 
     /// What the transaction has to decide of append partitions, and what is owed from then on.
-    fn due<'a>(&mut self, committed: &Committed<'a>) -> Result<Due<'a>, String> {
+    pub(super) fn due<'a>(&mut self, committed: &Committed<'a>) -> Result<Due<'a>, String> {
         let mut notes: BTreeMap<(usize, usize), Option<i64>> = BTreeMap::new();
         for put in committed.puts.iter().filter(|put| put.name().starts_with("owed/")) {
             let name = put.name();
@@ -367,6 +374,8 @@ impl Model {
                 let from = was.or(committed.before[place]).unwrap_or(committed.firsts[place]);
                 let is = notes.get(&(place, target)).copied().unwrap_or(was);
                 let until = is.unwrap_or(next);
+                // What was decided once and is decided again may be owed now.
+                let until = if self.is_at_least_once { until.clamp(from, next.max(from)) } else { until };
                 if until < from || until > next {
                     return Err(format!("target {target} is owed {place} from {was:?}, then from {is:?}, with the offset at {next}"));
                 }
