@@ -86,6 +86,10 @@ mod restore;
 #[cfg(feature = "io")]
 mod provision;
 
+// Old records for those who may see them today: exactly once, and nothing that was taken back.
+#[cfg(feature = "io")]
+mod backfill;
+
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]
 mod simulation;

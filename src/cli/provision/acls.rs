@@ -13,6 +13,8 @@ pub(super) struct Principals {
     pub(super) engine: String,
     /// Runs the other commands: it may read and write every event.
     pub(super) operator: String,
+    /// Runs backfills.
+    pub(super) backfill: String,
     /// Reads the invitations.
     pub(super) mailer: String,
     /// Each tenant's data platform.
@@ -69,9 +71,13 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
     let mut sections = vec![
         AclSection { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
         AclSection {
-            title: format!("every command but run, {}: the operator's, and those that act for a tenant with --as", principals.operator),
+            title: format!(
+                "every command but run and backfill, {}: the operator's, and those that act for a tenant with --as",
+                principals.operator
+            ),
             grants: operator(config, &principals.operator),
         },
+        AclSection { title: format!("backfills, {}", principals.backfill), grants: backfill(config, &principals.backfill) },
         AclSection {
             title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
             grants: restore(config, &principals.operator),
@@ -134,6 +140,29 @@ fn engine(config: &Config, principal: &str) -> Vec<AclCall> {
     grants
 }
 
+/// `backfill` by the live log: it reads inputs and the control log, writes tenants' topics, and says how far it is.
+fn backfill(config: &Config, principal: &str) -> Vec<AclCall> {
+    let group = &config.kafka.group;
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    let own = [&config.topics.backfill, &config.topics.state, &config.topics.dead_letters].map(String::clone);
+    let mut grants = vec![
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
+        // Ticks, as an engine writes them: they prove that the log is the newest.
+        grant(principal, &["Read", "Write", "Describe"], "topic", std::slice::from_ref(&config.control.topic), AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &own, AclName::Exactly),
+        grant(principal, &["Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
+        // It looks at how far the live group is, and its readers name groups that they do not join.
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &[format!("{group}-")], AclName::Beginning),
+        grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-backfill-")], AclName::Beginning),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &own, AclName::Exactly));
+        grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), AclName::Beginning));
+    }
+    grants
+}
+
 /// Every command but `run`: those that act for a tenant (`--as`) too, for a tenant's own principal may never write events.
 fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     let group = &config.kafka.group;
@@ -184,6 +213,7 @@ mod tests {
         let principals = Principals {
             engine: "User:engine".into(),
             operator: "User:ops".into(),
+            backfill: "User:past".into(),
             mailer: "User:mail".into(),
             tenants: vec![(acme, "User:CN=acme platform".into())],
         };
@@ -211,8 +241,8 @@ mod tests {
         }
         assert_eq!(
             all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
-            3,
-            "the engine, the operator and a restore write"
+            4,
+            "the engine, backfills, the operator and a restore write"
         );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }

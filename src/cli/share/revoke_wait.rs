@@ -16,6 +16,9 @@
 //!   left before then sent its commit before, or as, the revoke was acknowledged.
 //! - While the group is changing, or empty, its list is not relied on.
 //!
+//! A backfill is no member of any group. It reports every five seconds, begins no transaction without a report that is younger than
+//! the hard bound, and takes its report back when it ends in order. So each job counts whose last report is younger than that.
+//!
 //! With `delivery: at_least_once` records have no transaction that a broker could abort, so there is no hard bound. A worker reports an
 //! epoch where nothing of it is on its way, so the reports of all members are what can be known; what a process that was stopped holds is
 //! not among it.
@@ -23,7 +26,7 @@
 //! What is certain is that no further *record* is released. A document that stands in an upsert topic is taken away by the same
 //! worker after it has seen the revoke, which may be a moment later.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
@@ -32,8 +35,8 @@ use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Delivery};
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::stored::epoch_prefix;
-use crate::id::Offset;
+use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
+use crate::id::{Epoch, Offset};
 use crate::kafka::{GroupMembers, KafkaSettings, ReadRecord, TopicReader};
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
@@ -65,7 +68,7 @@ pub(in crate::cli) fn wait(
     limit: Option<Duration>,
 ) -> Result<Quiescence, Failure> {
     let view_age = Duration::from_millis(config.fence.max_view_age.millis());
-    let bound = view_age + Duration::from_millis(config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
+    let bound = hard_bound(config);
     let over = acknowledged.after(bound);
     let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
     let left = || over.since(SystemClock.boot());
@@ -126,6 +129,12 @@ fn uncertain(why: &str) -> Failure {
     Failure::new(Exit::Failed, format!("the revoke stands, but it is not certain for every instance: {why}. {NO_BOUND} (see --timeout)"))
 }
 
+/// After this nothing can be committed any more that was decided before.
+fn hard_bound(config: &Config) -> Duration {
+    let millis = config.fence.max_view_age.millis() + config.kafka.transaction_timeout.millis();
+    Duration::from_millis(millis) + HARD_BOUND_EXTRA
+}
+
 /// When to stop watching.
 struct WatchEnds {
     /// Nothing is certain before.
@@ -178,13 +187,21 @@ fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardRep
     let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
     let ask = ends.bounded.since(SystemClock.boot());
     let mut state = TopicReader::open_within(&kafka, state, [0], ask).map_err(input_failure).map_err(unreadable)?;
-    let prefix = epoch_prefix(&kafka.group);
+    let (prefix, jobs) = (epoch_prefix(&kafka.group), epoch_key(&kafka.group, BACKFILL_INSTANCE));
+    let bound_ms = hard_bound(config).as_millis() as i64;
     let mut is_first = true;
     while SystemClock.boot() < ends.of(heard.delivery) {
         let hear = |record: ReadRecord<'_>| {
             let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
-            if let (true, Some(value)) = (is_report, record.value()) {
-                heard.report(epoch_report::read(value), epoch_report::delivery_of(value));
+            let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
+            match (job, record.value()) {
+                (Some(job), None) => heard.job_ended(&job),
+                (Some(job), Some(value)) => {
+                    let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
+                    heard.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
+                }
+                (None, Some(value)) if is_report => heard.report(epoch_report::read(value), epoch_report::delivery_of(value)),
+                (None, _) => {}
             }
         };
         // All that was reported before counts at once: it says whether there is a bound at all.
@@ -217,6 +234,8 @@ fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardRep
 struct HeardReports {
     reported: Members,
     seen: HashSet<String>,
+    /// Backfills that may still commit something, by name, each with the least epoch that it decides by.
+    jobs: BTreeMap<String, Epoch>,
     /// Members of processes whose records have no transactions.
     unbounded: HashSet<String>,
     /// As the configuration says here, until a member that was seen says otherwise of itself.
@@ -225,7 +244,7 @@ struct HeardReports {
 
 impl HeardReports {
     fn of(delivery: Delivery) -> Self {
-        Self { reported: Members::new(), seen: HashSet::new(), unbounded: HashSet::new(), delivery }
+        Self { reported: Members::new(), seen: HashSet::new(), jobs: BTreeMap::new(), unbounded: HashSet::new(), delivery }
     }
 
     fn report(&mut self, members: Members, delivery: Delivery) {
@@ -246,7 +265,23 @@ impl HeardReports {
         if !self.seen.is_disjoint(&self.unbounded) {
             self.delivery = Delivery::AtLeastOnce;
         }
-        is_stable && self.unreported(offset).next().is_none()
+        is_stable && self.unreported(offset).next().is_none() && self.unreported_jobs(offset).next().is_none()
+    }
+
+    /// A backfill has reported. An old report is of one that was killed, or is frozen and can commit nothing more.
+    fn job(&mut self, name: &str, members: Members, is_young: bool) {
+        match members.into_values().min().filter(|_| is_young) {
+            Some(epoch) => drop(self.jobs.insert(name.to_owned(), epoch)),
+            None => self.job_ended(name),
+        }
+    }
+
+    fn job_ended(&mut self, name: &str) {
+        self.jobs.remove(name);
+    }
+
+    fn unreported_jobs(&self, offset: Offset) -> impl Iterator<Item = &String> {
+        self.jobs.iter().filter(move |(_, epoch)| epoch.0 < offset.0).map(|(name, _)| name)
     }
 
     fn unreported(&self, offset: Offset) -> impl Iterator<Item = &String> {
@@ -267,6 +302,10 @@ impl HeardReports {
     fn missing(&self, is_stable: bool, offset: Offset, group: &str) -> String {
         let mut members: Vec<&str> = self.unreported(offset).map(String::as_str).collect();
         members.sort_unstable();
+        let jobs: Vec<&str> = self.unreported_jobs(offset).map(String::as_str).collect();
+        if members.is_empty() && !jobs.is_empty() {
+            return format!("these backfills have not reported the revoke: {}", jobs.join(", "));
+        }
         let more = if members.len() > MEMBERS_SHOWN { format!(" and {} more", members.len() - MEMBERS_SHOWN) } else { String::new() };
         match (is_stable, members.is_empty()) {
             (true, true) => "a view that was taken before the revoke may still be in use".to_owned(),
@@ -282,7 +321,24 @@ impl HeardReports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Epoch;
+
+    #[test]
+    fn a_backfill_counts_while_its_report_is_young() {
+        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        let group = || Some(vec!["a".to_owned()]);
+        heard.report([("a".to_owned(), Epoch(9))].into(), Delivery::ExactlyOnce);
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("old", [("backfill-old".to_owned(), Epoch(3))].into(), false);
+        assert!(heard.is_certain(group(), Offset(7)), "one that was killed long ago");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(6))].into(), true);
+        assert!(!heard.is_certain(group(), Offset(7)));
+        assert_eq!(heard.missing(true, Offset(7), "g"), "these backfills have not reported the revoke: week");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(7))].into(), true);
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("two", [("backfill-two".to_owned(), Epoch(6))].into(), true);
+        heard.job_ended("two");
+        assert!(heard.is_certain(group(), Offset(7)), "it has ended in order");
+    }
 
     #[test]
     fn everybody_seen_must_have_reported() {

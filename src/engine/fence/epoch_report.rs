@@ -19,7 +19,7 @@ use crate::id::Epoch;
 use crate::json::document;
 use crate::json::writer::object;
 use crate::live::Live;
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 use crate::transport::ProduceError;
 
 /// The epochs are looked at this often, and written at most once between two looks.
@@ -63,6 +63,9 @@ impl WorkerEpoch {
 pub trait StateWriter: Send {
     /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
+
+    /// Takes the fact back; returns once that is acknowledged.
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError>;
 }
 
 /// The reporter's thread.
@@ -123,7 +126,7 @@ const DELIVERY: &str = "delivery";
 const AT_LEAST_ONCE: &str = "at_least_once";
 
 /// A report's value.
-fn write(members: &Members, at: TimestampMs, delivery: Delivery) -> Vec<u8> {
+pub fn write(members: &Members, at: TimestampMs, delivery: Delivery) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
@@ -155,6 +158,12 @@ pub fn read(value: &[u8]) -> Members {
     };
     let members = node.get("members").map(Node::members).unwrap_or_default();
     members.iter().filter_map(|member| Some((member.name.clone(), epoch(&member.value)?))).collect()
+}
+
+/// When a report was made, by the clock of who made it.
+pub fn read_time(value: &[u8]) -> Option<TimestampMs> {
+    let node = document::parse(value).ok()?;
+    TimestampNs::parse_rfc3339(node.get("at")?.as_str()?).map(TimestampNs::millis)
 }
 
 #[cfg(test)]
@@ -206,6 +215,10 @@ mod tests {
         struct Nowhere;
         impl StateWriter for Nowhere {
             fn put(&mut self, _: &str, _: &[u8]) -> Result<(), ProduceError> {
+                Ok(())
+            }
+
+            fn take_back(&mut self, _: &str) -> Result<(), ProduceError> {
                 Ok(())
             }
         }

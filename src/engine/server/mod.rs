@@ -102,12 +102,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
     let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.epoch() }));
-    let limits = FenceLimits {
-        is_enabled: config.fence.is_enabled,
-        max_view_age: Duration::from_millis(config.fence.max_view_age.millis()),
-        max_tick_age: Duration::from_millis(config.fence.max_tick_age.millis()),
-        max_clock_skew: Duration::from_millis(config.fence.max_clock_skew.millis()),
-    };
+    let limits = FenceLimits::of(&config.fence);
     let fence = Arc::new(Mutex::new(Fence::new(limits, clock.boot())));
 
     // The control plane first: nothing flows before it has caught up.
@@ -137,7 +132,8 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         metrics: ControlMetrics,
         has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
-        snapshots,
+        snapshots: Some(snapshots),
+        watch: None,
         configuration: Some(ConfigurationWatch::new(
             config.fold_rules().configuration(),
             control_end,

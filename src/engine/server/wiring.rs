@@ -39,7 +39,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// For readers of the control topic: they fold more slowly than librdkafka fetches, and what it holds ready for them is
 /// memory for nothing. What the configuration says stays.
-pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
+pub(in crate::engine) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
     let mut kafka = kafka.clone();
     for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "16384")] {
         kafka.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
@@ -54,7 +54,11 @@ pub(super) fn control_source(config: &Config) -> InputTopic {
 /// So long a producer waits for its coordinator.
 const COORDINATED_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
+pub(in crate::engine) fn producer_maker(
+    kafka: &KafkaSettings,
+    transactional_id: String,
+    sources: Vec<InputTopic>,
+) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
     Box::new(move || KafkaProducer::start(&kafka, &transactional_id, &sources, COORDINATED_WITHIN).map_err(unmade))
 }
@@ -288,33 +292,33 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
 }
 
 /// A writer that is made when it is first needed and again after it failed.
-pub(super) struct ReopeningWriter {
+pub(in crate::engine) struct ReopeningWriter {
     settings: KafkaSettings,
     topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningWriter {
-    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
         Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 }
 
 /// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
-pub(super) struct ReopeningState {
+pub(in crate::engine) struct ReopeningState {
     settings: KafkaSettings,
     topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningState {
-    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
         Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 }
 
-impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
-    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+impl ReopeningState {
+    fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
@@ -323,12 +327,22 @@ impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
                 self.writer.insert(made)
             }
         };
-        writer.append_record(Some(key.as_bytes()), Some(value), &[]).map(drop).map_err(|error| {
+        writer.append_record(Some(key.as_bytes()), value, &[]).map(drop).map_err(|error| {
             if matches!(error, crate::kafka::WriteError::Fatal(_)) {
                 self.writer = None;
             }
             ProduceError::Abort(error.to_string())
         })
+    }
+}
+
+impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+        self.append(key, Some(value))
+    }
+
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError> {
+        self.append(key, None)
     }
 }
 
