@@ -53,16 +53,7 @@ fn streams() -> Vec<Stream> {
 }
 
 fn fold_rules() -> FoldRules {
-<<<<<<< HEAD:src/backfill/tests.rs
-    FoldRules {
-        streams: streams().into(),
-        partnerships: crate::share::configuration::PartnershipNeed::Open,
-        late_grace: Period::ZERO,
-        halts_on_unreadable: true,
-    }
-=======
     FoldRules { streams: streams().into(), partnerships: PartnershipNeed::Open, late_grace: Period::ZERO, halts_on_unreadable: true }
->>>>>>> past:src/backfill/tests/mod.rs
 }
 
 fn release_rules() -> ReleaseRules {

@@ -70,11 +70,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         }
         confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
-<<<<<<< HEAD
-    write(config, acting, &Done { run: &run, plan: &plan, how, times: &times }, is_first, until)
-=======
-    write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, until)
->>>>>>> past
+    write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, is_first, until)
 }
 
 /// What the lines come to; one that is refused stops all of them.
@@ -261,13 +257,8 @@ struct BulkDone<'d> {
     times: &'d [GivenTime],
 }
 
-<<<<<<< HEAD
-fn write(config: &Config, acting: &ActorArgs, done: &Done<'_>, is_first: bool, until: Until) -> Result<Exit, Failure> {
-    let Done { run, plan, .. } = *done;
-=======
-fn write(config: &Config, acting: &ActorArgs, done: &BulkDone<'_>, until: Until) -> Result<Exit, Failure> {
+fn write(config: &Config, acting: &ActorArgs, done: &BulkDone<'_>, is_first: bool, until: Until) -> Result<Exit, Failure> {
     let BulkDone { run, plan, .. } = *done;
->>>>>>> past
     let again = "what was written stays, and the same command writes the others".to_owned();
     let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
     // A person may have thought about it for a while.
