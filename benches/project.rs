@@ -6,6 +6,7 @@ use sharecast::json::document;
 use sharecast::json::path::Path;
 use sharecast::json::tape::Tape;
 use sharecast::profile::compile::Profile;
+use sharecast::profile::condition::ShareFacts;
 use sharecast::profile::parties::{Parties, Provenance};
 use sharecast::profile::project::Projector;
 use sharecast::profile::spec::ProfileSpec;
@@ -23,6 +24,9 @@ const SECTIONS: [&str; 4] = [
 
 const TRANSFORMS: &str = r#"{"include":["$.position","$.engine"],"transform":[{"paths":["$.position.lat","$.position.lon"],"round":3},
     {"path":"$.ts","truncate":"1m"},{"path":"$.engine.serial","mask":{"keep_last":4}},{"path":"$.position","rename":"location"}]}"#;
+
+const CONDITION: &str = r#"{"include":["$.position.lat","$.position.lon","$.engine","$.sensors[*].value","$.speed_kmh"],"exclude":["$.engine.ecu"],
+    "when":"record.ignition == true && record.engine.rpm > 600 && record.sensors.exists(s, s.name == 'boom')"}"#;
 
 fn profile(section: &str) -> Profile {
     let path = |text: &str| Path::parse(text).expect("a path");
@@ -88,6 +92,22 @@ fn bench(c: &mut Criterion) {
             let loaded = projector.load(black_box(RECORD.as_bytes())).is_ok();
             for (profile, target) in profiles.iter().zip(targets).take(if loaded { 4 } else { 0 }) {
                 project(&mut projector, profile, target, &mut out);
+            }
+            out.len()
+        })
+    });
+    // Against `fan_out_1`: what a condition costs the profiles that have one. Without one there is nothing to measure.
+    let conditional = profile(CONDITION);
+    let condition = conditional.section(StreamIndex(0)).and_then(|section| section.condition.clone()).expect("a condition");
+    let (owner, target) = ("northwind", targets[0]);
+    let (asset, target_asset) = ("NW-4711", "EX-2201");
+    let share = ShareFacts { id: "01JD8Z6TJ4V5", owner, target, asset, target_asset, permission: "view", label: None };
+    group.bench_function("fan_out_1_condition", |b| {
+        b.iter(|| {
+            out.clear();
+            let loaded = projector.load(black_box(RECORD.as_bytes())).is_ok();
+            if loaded && condition.holds(RECORD.as_bytes(), projector.tape(), &share) == Ok(true) {
+                project(&mut projector, &conditional, target, &mut out);
             }
             out.len()
         })

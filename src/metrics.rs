@@ -56,6 +56,13 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         MetricKind::Histogram,
         "From a cut's control time until this worker decides by a graph that has it.",
     ),
+    ("sharecast_backfill_records_in_total", MetricKind::Counter, "Input records that a backfill has decided, earlier runs of it included."),
+    ("sharecast_backfill_records_out_total", MetricKind::Counter, "Records that it has written and committed."),
+    ("sharecast_backfill_bytes_in_total", MetricKind::Counter, "Bytes of keys, values and headers that it has read in this run."),
+    ("sharecast_backfill_withheld_total", MetricKind::Counter, "Records that it has withheld because the live graph does."),
+    ("sharecast_backfill_lost_total", MetricKind::Counter, "Offsets that the input's retention has dropped before it could read them."),
+    ("sharecast_backfill_offsets_left", MetricKind::Gauge, "Offsets of its input that it has yet to look at; not a number for files."),
+    ("sharecast_backfill_waiting", MetricKind::Gauge, "1 while it waits for the fence, the cluster or its report."),
     ("sharecast_build_info", MetricKind::Gauge, "Always 1; the version is a label."),
 ];
 

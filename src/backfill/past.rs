@@ -56,6 +56,11 @@ impl Past {
         &self.table
     }
 
+    /// The table, for who folds it on without what was.
+    pub fn into_table(self) -> ShareTable {
+        self.table
+    }
+
     /// This moment of it, for the shares that fit.
     pub fn pin(&self, now: TimestampMs, filters: &ShareFilters) -> Pinned {
         let graph = if filters.fit_all() { self.table.graph() } else { self.table.graph_of(|share| filters.fit(share)) };

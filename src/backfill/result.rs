@@ -108,6 +108,8 @@ pub struct JobResult {
     pub counts: JobCounts,
     /// Shares whose part is not whole.
     pub stopped: Vec<StoppedShare>,
+    /// What else whoever reads the result must know.
+    pub warnings: Vec<String>,
 }
 
 impl JobResult {
@@ -142,6 +144,9 @@ impl JobResult {
                     });
                 }
             });
+            if !self.warnings.is_empty() {
+                out.texts("warnings", self.warnings.iter().map(String::as_str));
+            }
         })
     }
 }

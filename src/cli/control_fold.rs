@@ -132,6 +132,13 @@ impl ControlFold {
                 return Err(Failure::new(Exit::Unavailable, what).into());
             }
         }
+        if let [stream, more @ ..] = self.table.misjudged_streams() {
+            let and = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            tell!(
+                "warning: events before the log's first configuration name the stream {stream}{and}, which this configuration lacks: shares \
+                 that name it may be missing here"
+            );
+        }
         for offset in self.table.unreadable_offsets() {
             tell!(
                 "warning: control offset {offset} cannot be understood and waits for `sharecast control skip`: what it says is missing here"

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::cli::args::{ActorArgs, EventDraft, Format, GivenTime};
 use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
+use crate::cli::configure;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome;
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
@@ -91,6 +92,7 @@ pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlTopicComma
     match command {
         ControlTopicCommand::Skip { offset, note } => send(&config::load(files)?, acting, token(acting)?, args::skip(offset, &note)),
         ControlTopicCommand::Restore(restore) => restore::run(files, acting, &restore),
+        ControlTopicCommand::Configure(args) => configure::run(files, acting, &args),
     }
 }
 
@@ -130,14 +132,25 @@ struct Single<'s> {
     kind: EventType,
     draft: EventDraft,
     until: Until,
+    /// The log holds nothing but ticks.
+    is_first: bool,
+}
+
+/// The event of another sender than the one who acts.
+pub(super) fn send_as(config: &Config, acting: &ActorArgs, source: &str, draft: EventDraft) -> Result<Exit, Failure> {
+    send_from(config, acting, token(acting)?, source.to_owned(), draft)
+}
+
+fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraft) -> Result<Exit, Failure> {
+    send_from(config, acting, token, acting.source(), draft)
 }
 
 /// Checks, tries, writes and, with `--wait`, follows one event.
-fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraft) -> Result<Exit, Failure> {
+fn send_from(config: &Config, acting: &ActorArgs, token: WriteToken, source: String, draft: EventDraft) -> Result<Exit, Failure> {
     let kind = EventType::parse(&format!("sharecast.{}.v1", draft.kind)).ok_or_else(|| usage("the event's type is not known"))?;
     let id = acting.event_id.clone().unwrap_or_else(|| token.event_id());
     let until = Until::after(acting.patience()?);
-    let single = Single { config, acting, token, id, source: acting.source(), kind, draft, until };
+    let mut single = Single { config, acting, token, id, source, kind, draft, until, is_first: false };
     single.check()?;
     trial::reach_cluster(config, until)?;
     let is_written_untried = kind.is_written_untried(&single.draft.data);
@@ -145,7 +158,10 @@ fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraf
     let name = may_be_known.then_some((single.source.as_str(), single.id.as_str()));
     match trial::fold(config, until, is_written_untried, name) {
         Ok(Trial { first: Some(first), table }) => single.answer_repeat(&first, &table),
-        Ok(Trial { first: None, table }) => single.try_and_write(table),
+        Ok(Trial { first: None, table }) => {
+            single.is_first = table.has_only_ticks();
+            single.try_and_write(table)
+        }
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
             tell!("{warning}");
             single.write(&single.draft.data, How::Untried).map(|(exit, _)| exit)
@@ -231,7 +247,8 @@ impl Single<'_> {
     }
 
     fn write(&self, data: &Node, how: How) -> Result<(Exit, Offset), Failure> {
-        let events = Events { source: &self.source, kind: self.kind, all: vec![(self.id.as_str(), data)], again: self.again() };
+        let all = vec![(self.id.as_str(), data)];
+        let events = Events { source: &self.source, kind: self.kind, all, again: self.again(), is_first: self.is_first };
         let mut written = events.write(self.config, self.acting, self.until)?;
         let unreported = || Failure::new(Exit::Unavailable, "the write was not reported");
         let offset = written.offsets.pop().ok_or_else(unreported)?;
@@ -365,7 +382,7 @@ impl Single<'_> {
     }
 }
 
-fn print_line(mut line: Vec<u8>) -> io::Result<()> {
+pub(super) fn print_line(mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
     let mut out = io::stdout().lock();
     out.write_all(&line)?;

@@ -111,7 +111,7 @@ pub enum Command {
         #[command(subcommand)]
         command: args::Verb<party::args::ProfileLook, party::args::ProfileCommand>,
     },
-    /// Deal with the control topic: dump it, skip what cannot be understood
+    /// Deal with the control topic: dump it, skip what cannot be understood, name the configuration to it
     #[cfg(feature = "io")]
     Control {
         /// Who acts and what is printed.
@@ -180,6 +180,7 @@ mod tests {
             "sharecast profile show hire --version 2 --owner acme",
             "sharecast tenant list",
             "sharecast control dump",
+            "sharecast control configure --yes",
         ] {
             assert!(read(line).is_ok(), "{line}");
         }
@@ -213,6 +214,8 @@ mod tests {
 }
 #[cfg(feature = "io")]
 pub mod restore;
+#[cfg(feature = "io")]
+pub mod configure;
 pub mod share;
 pub mod party;
 #[cfg(feature = "io")]

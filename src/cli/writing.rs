@@ -11,6 +11,7 @@ use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
 use crate::share::event;
 use crate::share::event::kind::EventType;
+use crate::share::table::configuration::first_event;
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {
@@ -20,6 +21,8 @@ pub(super) struct Events<'e> {
     pub(super) all: Vec<(&'e str, &'e Node)>,
     /// How they are written again if nobody knows whether they were: said where that is so.
     pub(super) again: String,
+    /// The log holds nothing but ticks: its configuration is named before them.
+    pub(super) is_first: bool,
 }
 
 /// What became of them.
@@ -32,6 +35,11 @@ pub(super) struct WrittenEvents {
 }
 
 impl Events<'_> {
+    /// Whether the log's configuration is to be written before these, which do not name one themselves.
+    fn names_configuration(&self) -> bool {
+        self.is_first && self.kind != EventType::ControlConfigured
+    }
+
     /// Writes them by `until`; with `--wait` follows them.
     pub(super) fn write(&self, config: &Config, acting: &ActorArgs, until: Until) -> Result<WrittenEvents, Failure> {
         let (clock, kafka, shares) = (SystemClock, KafkaSettings::of(&config.kafka), &config.topics.shares);
@@ -39,8 +47,10 @@ impl Events<'_> {
             return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Ok(Vec::new()), acknowledged: clock.boot() });
         }
         let (now, full_name) = (clock.wall(), self.kind.full_name());
-        let events: Vec<Vec<u8>> =
-            self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data)).collect();
+        let first = self.names_configuration().then(|| first_event(&config.fold_rules().configuration(), now));
+        let prepended = first.iter().len();
+        let events = self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data));
+        let events: Vec<Vec<u8>> = first.into_iter().chain(events).collect();
         // Opened before the write, so that no answer can be missed.
         let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, shares, [0], until.left()).map_err(input_failure));
         if let Some(Err(failure)) = &reader
@@ -50,13 +60,14 @@ impl Events<'_> {
             return Err(Failure::new(failure.exit, what));
         }
         let mut writer = BulkWriter::open(&kafka, &config.control.topic, until.left()).map_err(client_failure)?;
-        let offsets = writer.append_all(&events).map_err(|unwritten| {
+        let mut offsets = writer.append_all(&events).map_err(|unwritten| {
             let what = if events.len() == 1 { unwritten.error.to_string() } else { unwritten.to_string() };
             match unwritten.error {
                 WriteError::Refused(_) => Failure::new(Exit::Configuration, what),
                 WriteError::Unknown(_) | WriteError::Fatal(_) => Failure::new(Exit::Unavailable, format!("{what}; {}", self.again)),
             }
         })?;
+        offsets.drain(..prepended);
         let acknowledged = clock.boot();
         let outcomes = match reader {
             None => Ok(vec![Delivered::Written; offsets.len()]),

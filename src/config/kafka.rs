@@ -73,6 +73,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, prefix: &str, 
     for key in ["kafka.group", "kafka.instance"] {
         check_name(root, key, findings);
     }
+    check_instance(root, around, findings);
     let config = KafkaConfig {
         bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
         group: text("kafka.group", prefix),
@@ -110,6 +111,24 @@ fn check_name(root: &ConfigValue, key: &str, findings: &mut Findings) {
             format!("`{key}` is part of names in Kafka"),
             "write at most 200 bytes without blanks or control characters",
         );
+    }
+}
+
+/// What a backfill reports stands beside what the instances of a group do, and begins so.
+pub const BACKFILL_INSTANCE: &str = "backfill-";
+
+fn check_instance(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) {
+    let written = root.at("kafka.instance").filter(|value| value.as_text().is_some());
+    let (name, what) = match written.and_then(ConfigValue::as_text) {
+        Some(name) => (name, "`kafka.instance` begins with `backfill-`, as the names of backfills do"),
+        None => (
+            around.host_name,
+            "the host's name, which `kafka.instance` is unless it is given, begins with `backfill-`, as those of backfills do",
+        ),
+    };
+    if name.starts_with(BACKFILL_INSTANCE) {
+        let spot = written.unwrap_or(root).spot;
+        findings.error(spot, what, "write another name: `share revoke --wait` tells engines and backfills apart by it");
     }
 }
 

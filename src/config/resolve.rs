@@ -10,7 +10,7 @@ use super::topics::NamedTopics;
 use super::written::{ConfigKind, ConfigValue, Findings};
 use super::{Config, ConfigEnv, ProvenanceForm, Secret};
 use crate::id::StreamName;
-use crate::record::mapping::{FieldSource, Stream};
+use crate::record::mapping::{FieldSource, Mode, Stream};
 use crate::share::configuration::PartnershipNeed;
 use crate::time::Period;
 
@@ -39,10 +39,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         max_record_bytes: engine::whole_or(root, "max_record_bytes", 1 << 20) as usize,
         provenance,
         provenance_permission: provenance_permission(root, provenance, findings),
-        delivery: match engine::word(root, "delivery") {
-            Some("at_least_once") => Delivery::AtLeastOnce,
-            _ => Delivery::ExactlyOnce,
-        },
+        delivery: delivery(root, &streams, findings),
         mask_secret: root.at("mask.secret").and_then(ConfigValue::as_text).map(|text| Secret(text.to_owned())),
         kafka,
         workers: engine::whole_or(root, "workers", 2) as usize,
@@ -59,6 +56,18 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         streams: streams.into(),
         starts: starts.into(),
     })
+}
+
+fn delivery(root: &ConfigValue, streams: &[Stream], findings: &mut Findings) -> Delivery {
+    let Some(("at_least_once", value)) = engine::word(root, "delivery").zip(root.at("delivery")) else { return Delivery::ExactlyOnce };
+    if streams.iter().all(|stream| stream.mode == Mode::Upsert) {
+        findings.warn(
+            value.spot,
+            "`delivery: at_least_once` changes nothing: it is for append streams, and there are none",
+            "leave the key out",
+        );
+    }
+    Delivery::AtLeastOnce
 }
 
 fn provenance_permission(root: &ConfigValue, provenance: ProvenanceForm, findings: &mut Findings) -> bool {
@@ -83,9 +92,6 @@ fn output(
     let replication = engine::whole_or(root, "output.replication", -1);
     if let (0, Some(value)) = (replication, root.at("output.replication")) {
         findings.error(value.spot, "`output.replication` cannot be 0", "write the number of replicas, or `-1` for the brokers' default");
-    }
-    if let (Some("at_least_once"), Some(value)) = (engine::word(root, "delivery"), root.at("delivery")) {
-        findings.warn(value.spot, "`delivery: at_least_once` is not in this version: `run` refuses it".to_owned(), "leave the key out");
     }
     Some(OutputConfig {
         is_auto_provisioned: engine::word(root, "output.provision") != Some("manual"),

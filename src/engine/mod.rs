@@ -4,7 +4,7 @@
 //! go; `worker` is the one loop and its transaction; `restore` reads besides the group, what a partition that came needs and what failed
 //! routes are owed; `upsert` keeps tables of documents; `control` folds the control topic, and `feed` is what it tells
 //! the others; `status` writes what became of it; `server` starts
-//! and ends all of them and says how they are.
+//! and ends all of them and says how they are; `backfill` is a job beside all that.
 
 pub mod feed;
 pub mod topic;
@@ -16,3 +16,4 @@ pub mod upsert;
 pub mod control;
 pub mod status;
 pub mod server;
+pub mod backfill;

@@ -1,4 +1,5 @@
-//! How far the group is behind its input, for the metrics: ends of partitions, and how old the next record is.
+//! How far the group is behind its input, for the metrics, and where a time lies in it: ends of partitions, how old the next record is,
+//! offsets by time.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, create, heard_elsewhere, watermarks};
+use super::client::{ClientError, Deadline, Logged, ask, create, heard_elsewhere, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::time::TimestampMs;
@@ -21,6 +22,34 @@ impl Backlog {
     /// Made once; each question waits for its answer.
     pub fn open(settings: &KafkaSettings) -> Result<Self, ClientError> {
         Ok(Self { consumer: create(&settings.consumer(&format!("{}-reader", settings.group), "read_committed"))? })
+    }
+
+    /// The same, which sees records of transactions too that are still open: their offsets count already.
+    pub fn open_uncommitted(settings: &KafkaSettings) -> Result<Self, ClientError> {
+        Ok(Self { consumer: create(&settings.consumer(&format!("{}-reader", settings.group), "read_uncommitted"))? })
+    }
+
+    /// By partition, the first offset whose record has this Kafka timestamp or a later one; none where all are older.
+    pub fn first_since(&self, topic: &str, partitions: i32, time: TimestampMs, wait: Duration) -> Result<Vec<Option<Offset>>, ClientError> {
+        // Below 0 the protocol means other things: no record is older.
+        let since = time.0.max(0);
+        let what = format_args!("the offsets of a time in {topic}");
+        let answer = ask(self.consumer.client(), heard_elsewhere, what, Deadline::after(wait), |left| {
+            let mut list = TopicPartitionList::with_capacity(partitions as usize);
+            for partition in 0..partitions {
+                list.add_partition_offset(topic, partition, Place::Offset(since))?;
+            }
+            let found = self.consumer.offsets_for_times(list, left)?;
+            let mut offsets = vec![None; partitions as usize];
+            for found in found.elements() {
+                found.error()?;
+                if let Place::Offset(offset) = found.offset() {
+                    offsets[found.partition() as usize] = Some(Offset(offset));
+                }
+            }
+            Ok(offsets)
+        });
+        answer.map_err(ClientError::from)
     }
 
     /// The offsets of the oldest record of a partition and after the newest.

@@ -38,13 +38,17 @@ pub struct InputTopic {
 }
 
 /// The generation of a group that a member saw last; sent with the offsets, it fences a zombie.
-pub struct KafkaMembership(pub(super) Arc<ConsumerGroupMetadata>);
+pub struct KafkaMembership {
+    pub(super) metadata: Arc<ConsumerGroupMetadata>,
+    /// The member itself: offsets that are no part of a transaction are committed through it, under its present generation.
+    pub(super) consumer: Arc<BaseConsumer<Logged>>,
+}
 
 /// A member of a consumer group by the classic protocol, cooperative-sticky, read committed.
 pub struct KafkaConsumer {
     // Above the consumer: it must be dropped first.
     queue: Queue,
-    consumer: BaseConsumer<Logged>,
+    consumer: Arc<BaseConsumer<Logged>>,
     sources: Vec<InputTopic>,
     /// What this member has.
     held: Vec<SourcePartition>,
@@ -79,7 +83,7 @@ impl KafkaConsumer {
         consumer.subscribe(&topics).map_err(|error| ClientError::of(&error))?;
         Ok(Self {
             queue,
-            consumer,
+            consumer: Arc::new(consumer),
             sources: sources.to_vec(),
             held: Vec::new(),
             waiting: Vec::new(),
@@ -144,7 +148,10 @@ impl KafkaConsumer {
             let new: Vec<SourcePartition> = partitions.iter().filter(|p| !self.held.contains(p)).copied().collect();
             self.waiting.extend(&new);
             self.held.extend(&new);
-            self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership(Arc::new(metadata)));
+            self.membership = self
+                .consumer
+                .group_metadata()
+                .map(|metadata| KafkaMembership { metadata: Arc::new(metadata), consumer: Arc::clone(&self.consumer) });
             changes.push(AssignmentChange::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();

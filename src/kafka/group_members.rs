@@ -13,6 +13,23 @@ pub struct GroupMembers {
     consumer: BaseConsumer<Logged>,
 }
 
+/// A member of a group, as its coordinator has it. `Display` names it for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its id.
+    pub id: String,
+    /// Its client's name.
+    pub client: String,
+    /// Where it connects from.
+    pub host: String,
+}
+
+impl std::fmt::Display for GroupMember {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.client, self.host.trim_start_matches('/'))
+    }
+}
+
 impl GroupMembers {
     /// For the groups of this cluster.
     pub fn open(settings: &KafkaSettings) -> Result<Self, ClientError> {
@@ -30,9 +47,18 @@ impl GroupMembers {
 
     /// Who is in `group`, in whatever state it is: the client's name and host of each.
     pub fn present(&self, group: &str, wait: Duration) -> Result<Vec<String>, ClientError> {
+        Ok(self.members(group, wait)?.iter().map(ToString::to_string).collect())
+    }
+
+    /// Who is in `group`, in whatever state it is.
+    pub fn members(&self, group: &str, wait: Duration) -> Result<Vec<GroupMember>, ClientError> {
         let groups = self.look(group, wait)?;
         let found = groups.groups().iter().find(|found| found.name() == group);
-        let member = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/'));
+        let member = |member: &GroupMemberInfo| GroupMember {
+            id: member.id().to_owned(),
+            client: member.client_id().to_owned(),
+            host: member.client_host().to_owned(),
+        };
         Ok(found.map(|found| found.members().iter().map(member).collect()).unwrap_or_default())
     }
 

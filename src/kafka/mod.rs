@@ -3,6 +3,7 @@
 //! In reading order: `settings` and `client` make clients (`client::failure` says what an error means, `client::log_lines` what of
 //! librdkafka's log is written), `native` holds what the safe API lacks; the rest is one file a client.
 
+mod acknowledged_producer;
 mod admin;
 mod alter_configs;
 mod archive;
@@ -16,6 +17,7 @@ mod group_members;
 mod mock;
 mod native;
 mod properties;
+mod record_sender;
 mod settings;
 mod topic_reader;
 mod transactional_producer;
@@ -23,6 +25,7 @@ mod writer;
 pub(crate) mod bounded_call;
 pub(crate) mod client;
 
+pub use acknowledged_producer::AcknowledgedProducer;
 pub use admin::{Admin, AdminError, ControlTopicCheck, Created, TopicShape, TopicSpec, control_topic};
 pub use archive::KafkaArchive;
 pub use backlog::Backlog;
@@ -32,7 +35,7 @@ pub use committed::{Committed, CommittedOffsets};
 pub use control_log::KafkaControlLog;
 pub use end_probe::KafkaEndProbe;
 pub use group_consumer::{InputTopic, KafkaConsumer, KafkaMembership};
-pub use group_members::GroupMembers;
+pub use group_members::{GroupMember, GroupMembers};
 pub use mock::MockKafka;
 pub use properties::takes_setting;
 pub use settings::KafkaSettings;

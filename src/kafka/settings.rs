@@ -119,13 +119,7 @@ impl KafkaSettings {
         let timeout_ms = self.transaction_timeout_ms();
         // A record that cannot be delivered is given up while there is time left to abort in order.
         let message_timeout_ms = timeout_ms - timeout_ms / 4;
-        let mut config = self.idempotent_producer();
-        // Each transaction is flushed before it is committed. Until then only full batches leave: what is due and cannot be sent,
-        // because others of its partition are in flight, would be polled for without a pause.
-        let is_linger = |key: &String| canonical(key) == canonical("linger.ms");
-        if !self.producer.keys().chain(self.client.keys()).any(is_linger) {
-            put(&mut config, "linger.ms", &message_timeout_ms.saturating_sub(1).min(LONGEST_LINGER_MS).to_string());
-        }
+        let mut config = self.flushed_producer(message_timeout_ms);
         for (key, value) in [
             ("transactional.id", transactional_id),
             ("transaction.timeout.ms", &timeout_ms.to_string()),
@@ -133,6 +127,33 @@ impl KafkaSettings {
             ("delivery.report.only.error", "true"),
         ] {
             put(&mut config, key, value);
+        }
+        config
+    }
+
+    /// Of a producer of batches that are flushed at their end, with acknowledgements instead of transactions.
+    pub(super) fn acknowledged_producer(&self) -> ClientConfig {
+        let mut config = self.flushed_producer(self.transaction_timeout_ms());
+        for (key, value) in [
+            // What is not acknowledged in time is given up by its owner, all of it together: were one record given up and the next one of
+            // its partition not, they would change places.
+            ("message.timeout.ms", "0"),
+            // Likewise after one that is refused: nothing that follows it may be taken.
+            ("enable.gapless.guarantee", "true"),
+            ("delivery.report.only.error", "true"),
+        ] {
+            put(&mut config, key, value);
+        }
+        config
+    }
+
+    /// Each batch is flushed at its end. Until then only full requests leave: what is due and cannot be sent, because others of its
+    /// partition are in flight, would be polled for without a pause.
+    fn flushed_producer(&self, timeout_ms: u64) -> ClientConfig {
+        let mut config = self.idempotent_producer();
+        let is_linger = |key: &String| canonical(key) == canonical("linger.ms");
+        if !self.producer.keys().chain(self.client.keys()).any(is_linger) {
+            put(&mut config, "linger.ms", &timeout_ms.saturating_sub(1).min(LONGEST_LINGER_MS).to_string());
         }
         config
     }
@@ -205,6 +226,7 @@ impl KafkaSettings {
             config
         };
         create::<BaseConsumer<Logged>>(&without_address(self.consumer("check", "read_committed")))?;
+        create::<BaseProducer<Logged>>(&without_address(self.acknowledged_producer()))?;
         create::<BaseProducer<Logged>>(&without_address(self.transactional_producer("check"))).map(drop)
     }
 }
@@ -247,7 +269,12 @@ mod tests {
             settings.producer.insert((*alias).to_owned(), "2".to_owned());
             settings.consumer.insert((*alias).to_owned(), "3".to_owned());
         }
-        for config in [settings.plain(), settings.consumer("g", "read_committed"), settings.transactional_producer("t")] {
+        for config in [
+            settings.plain(),
+            settings.consumer("g", "read_committed"),
+            settings.transactional_producer("t"),
+            settings.acknowledged_producer(),
+        ] {
             for (alias, name) in ALIASES {
                 assert_eq!(config.get(alias), None, "{alias}");
                 assert!(config.get(name).is_some(), "{name}");

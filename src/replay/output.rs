@@ -92,7 +92,8 @@ impl<'s> Outputs<'s> {
     }
 }
 
-fn write_record(key: &str, timestamp: TimestampMs, value: Option<&[u8]>, out: &mut Vec<u8>) {
+/// One record's line, without its end.
+pub(crate) fn write_record(key: &str, timestamp: TimestampMs, value: Option<&[u8]>, out: &mut Vec<u8>) {
     write_object(out, |out| {
         out.text("key", key);
         out.time("timestamp", timestamp.moment());

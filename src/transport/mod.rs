@@ -196,6 +196,10 @@ pub enum ProduceError {
 }
 
 /// One transactional producer. After `Fatal` or `Fenced` only dropping it is allowed.
+///
+/// With `delivery: at_least_once` one without transactions stands in its place: a record counts as soon as it is acknowledged, `commit`
+/// commits the offsets after that, and `abort` takes nothing back; but when it returns nothing of the batch is on its way any more. Whoever
+/// writes the same again after it keeps the order of what comes first.
 pub trait TransactionalProducer {
     /// As in `GroupConsumer`.
     type Membership;
@@ -219,6 +223,12 @@ pub trait TransactionalProducer {
     /// Waits until every queued record is acknowledged. All failed reports are answered, one of a kind a topic; purges name
     /// nobody, but where there is nothing else they are one `Abort`.
     fn drain(&mut self) -> Result<(), Vec<ProduceError>>;
+
+    /// What is put from here on are notes: they count together with the offsets, and not before all that was put until now. In a
+    /// transaction that is so by itself.
+    fn begin_notes(&mut self) -> Result<(), Vec<ProduceError>> {
+        Ok(())
+    }
 
     /// Adds the input offsets to go on from to the transaction, and their notes.
     fn send_offsets(&mut self, offsets: &[InputOffset], membership: &Self::Membership) -> Result<(), ProduceError>;

@@ -23,6 +23,9 @@ mod fixture;
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
+// Without transactions: nothing lost (docs/rules/exactly-once.md#at-least-once).
+#[cfg(feature = "io")]
+mod at_least_once;
 // Partitions change hands while answers of the brokers are late, missing, repeated or out of order.
 #[cfg(feature = "io")]
 mod handover;
@@ -46,6 +49,9 @@ mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]
 mod rights;
+// The log's own configuration, and processes that are configured otherwise.
+#[cfg(feature = "io")]
+mod configuration;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
@@ -79,6 +85,10 @@ mod restore;
 // Topics made by command, and snapshots on demand.
 #[cfg(feature = "io")]
 mod provision;
+
+// Old records for those who may see them today: exactly once, and nothing that was taken back.
+#[cfg(feature = "io")]
+mod backfill;
 
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]

@@ -209,4 +209,10 @@ fn what_is_printed_is_enough_for_every_documented_command_and_for_nobody_more() 
     let why = command(&guarded.config("acme"), &["share", "revoke", "s1", "--as", "northwind", "--timeout", "5s"]);
     assert!(!why.status.success(), "a tenant writes no event: {why:?}");
     engine.terminate();
+    let (dump, _) = guarded.operate(&["control", "dump"]);
+    let whole = file(guarded.dir.path(), "control.ndjson", &dump);
+    let older: String = dump.lines().take(dump.lines().count() / 2).map(|line| format!("{line}\n")).collect();
+    let older = file(guarded.dir.path(), "older.ndjson", &older);
+    guarded.operate(&["control", "restore", whole.to_str().unwrap(), "--topic", "sharecast.control.2"]);
+    guarded.operate(&["control", "restore", older.to_str().unwrap(), "--topic", "sharecast.control.3", "--accept-loss"]);
 }

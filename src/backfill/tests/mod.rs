@@ -337,7 +337,7 @@ fn a_result_is_one_json_object_and_counts_add_up() {
     let mut all = counts(3);
     [counts(2), counts(0), counts(4)].iter().for_each(|other| all.add(other));
     let (job, stopped) = (JobName::parse("june").unwrap(), Vec::new());
-    let result = JobResult { job, epoch: pinned.epoch(), now: pinned.now(), counts: all, stopped };
+    let result = JobResult { job, epoch: pinned.epoch(), now: pinned.now(), counts: all, stopped, warnings: Vec::new() };
     let bytes = result.counts.tenants.values().next().unwrap().bytes;
     assert_eq!(
         String::from_utf8(result.to_json()).unwrap(),

@@ -69,7 +69,7 @@ pub(super) fn run(config: &Config, job: &JobOptions, source: &FileJob, format: R
     if exit != Exit::Ok {
         return Ok(interrupted(exit, counts.read, out));
     }
-    let result = JobResult { job: source.name.clone(), epoch, now, counts, stopped: Vec::new() };
+    let result = JobResult { job: source.name.clone(), epoch, now, counts, stopped: Vec::new(), warnings: Vec::new() };
     output::exit(print_result(&result, format))
 }
 

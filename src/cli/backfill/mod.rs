@@ -1,7 +1,10 @@
 //! `sharecast backfill`: old records for those who may see them today (docs/rules/backfill.md).
 
 pub mod args;
+mod cluster;
+mod file_input;
 mod files;
+mod jobs;
 mod lines;
 pub(crate) mod progress;
 pub(crate) mod report;
@@ -22,8 +25,9 @@ pub fn run(files: &[PathBuf], args: &BackfillArgs) -> Result<Exit, Failure> {
     match args.resolve(&around)? {
         BackfillRequest::Run(job) => match &job.source {
             JobSource::Files(source) => files::run(&config, &job, source, args.format),
-            JobSource::LiveLog(_) => todo!(),
+            JobSource::LiveLog(live) => cluster::run(config, &job, live, args.format),
         },
-        BackfillRequest::List | BackfillRequest::Forget(_) => todo!(),
+        BackfillRequest::List => jobs::list(&config, args.format),
+        BackfillRequest::Forget(job) => jobs::forget(&config, &job),
     }
 }

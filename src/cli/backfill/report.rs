@@ -77,7 +77,8 @@ fn write_tables(result: &JobResult, out: &mut impl Write) -> io::Result<()> {
     let stopped = result.stopped.iter().map(|stopped| {
         [stopped.share.to_string(), stopped.reason.word().to_owned(), stopped.partition.to_string(), stopped.offset.to_string()].to_vec()
     });
-    write_if_any(&["STOPPED SHARE", "REASON", "PARTITION", "OFFSET"], stopped.collect(), out)
+    write_if_any(&["STOPPED SHARE", "REASON", "PARTITION", "OFFSET"], stopped.collect(), out)?;
+    result.warnings.iter().try_for_each(|warning| writeln!(out, "\nwarning: {warning}"))
 }
 
 fn write_if_any(headers: &[&str], rows: Vec<Vec<String>>, out: &mut impl Write) -> io::Result<()> {

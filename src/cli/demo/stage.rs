@@ -32,6 +32,7 @@ use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
 use crate::metrics;
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
+use crate::share::table::configuration::first_event;
 use crate::time::TimestampMs;
 use crate::topic::OwnTopics;
 
@@ -84,6 +85,7 @@ impl Stage {
         let config = configuration(&mock.bootstrap(), &folder.join("snapshot").display().to_string())?;
         make_topics(&mock, &config)?;
         let (kafka, control) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
+        let first = first_event(&config.fold_rules().configuration(), SystemClock.wall());
         let metrics = metrics::install().map_err(Halt::broken)?;
 
         let (listening, listens) = sync_channel(1);
@@ -105,7 +107,9 @@ impl Stage {
         let readers = read_topics(&kafka, &stop, &heard)?;
         let (fault, faults) = channel();
         let fleet = Fleet::start(&kafka, Arc::clone(&stop), fault)?;
-        let writer = EventWriter::open(&kafka, &control, PATIENCE).map_err(Halt::broken)?;
+        let mut writer = EventWriter::open(&kafka, &control, PATIENCE).map_err(Halt::broken)?;
+        // Where the engine was faster this is a repeat.
+        writer.append(&first).map_err(Halt::broken)?;
         Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
     }
 

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use crate::cli::args::{ActorArgs, EventData, EventDraft, tenant};
 use crate::cli::argument;
+use crate::cli::configure::ConfigureArgs;
 use crate::cli::restore::RestoreArgs;
 use crate::document::{DocumentKind, Node};
 use crate::id::TenantId;
@@ -233,6 +234,8 @@ pub enum ControlTopicCommand {
     },
     /// Make a new control topic of a dump, for engines that are stopped: the same shares at the same offsets and control times
     Restore(RestoreArgs),
+    /// Name the configuration (-c FILE) to the log, after a review: all that follows is judged by it, on every instance alike
+    Configure(ConfigureArgs),
 }
 
 /// The subcommands that look at the control topic.

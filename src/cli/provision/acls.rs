@@ -13,6 +13,8 @@ pub(super) struct Principals {
     pub(super) engine: String,
     /// Runs the other commands: it may read and write every event.
     pub(super) operator: String,
+    /// Runs backfills.
+    pub(super) backfill: String,
     /// Reads the invitations.
     pub(super) mailer: String,
     /// Each tenant's data platform.
@@ -69,8 +71,16 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
     let mut sections = vec![
         AclSection { title: format!("the engine, {}", principals.engine), grants: engine(config, &principals.engine) },
         AclSection {
-            title: format!("every command but run, {}: the operator's, and those that act for a tenant with --as", principals.operator),
+            title: format!(
+                "every command but run and backfill, {}: the operator's, and those that act for a tenant with --as",
+                principals.operator
+            ),
             grants: operator(config, &principals.operator),
+        },
+        AclSection { title: format!("backfills, {}", principals.backfill), grants: backfill(config, &principals.backfill) },
+        AclSection {
+            title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
+            grants: restore(config, &principals.operator),
         },
         AclSection {
             title: format!("the mailer, {}", principals.mailer),
@@ -124,6 +134,29 @@ fn engine(config: &Config, principal: &str) -> Vec<AclCall> {
     grants
 }
 
+/// `backfill` by the live log: it reads inputs and the control log, writes tenants' topics, and says how far it is.
+fn backfill(config: &Config, principal: &str) -> Vec<AclCall> {
+    let group = &config.kafka.group;
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    let own = [&config.topics.backfill, &config.topics.state, &config.topics.dead_letters].map(String::clone);
+    let mut grants = vec![
+        grant(principal, &["Read", "Describe", "DescribeConfigs"], "topic", &inputs, AclName::Exactly),
+        // Ticks, as an engine writes them: they prove that the log is the newest.
+        grant(principal, &["Read", "Write", "Describe"], "topic", std::slice::from_ref(&config.control.topic), AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe", "DescribeConfigs"], "topic", &own, AclName::Exactly),
+        grant(principal, &["Write", "Describe", "DescribeConfigs"], "topic", &tenant_prefixes(config), AclName::Beginning),
+        // It looks at how far the live group is, and its readers name groups that they do not join.
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &[format!("{group}-")], AclName::Beginning),
+        grant(principal, &["Write", "Describe"], "transactional-id", &[format!("{group}-backfill-")], AclName::Beginning),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &own, AclName::Exactly));
+        grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), AclName::Beginning));
+    }
+    grants
+}
+
 /// Every command but `run`: those that act for a tenant (`--as`) too, for a tenant's own principal may never write events.
 fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     let group = &config.kafka.group;
@@ -147,6 +180,19 @@ fn operator(config: &Config, principal: &str) -> Vec<AclCall> {
     ]
 }
 
+/// `control restore`: it makes and fills a new control topic, says from where on the status writer goes on, and after a loss takes
+/// documents back.
+fn restore(config: &Config, principal: &str) -> Vec<AclCall> {
+    let new = ["Create", "Read", "Write", "Describe", "DescribeConfigs", "AlterConfigs"];
+    let status = std::slice::from_ref(&config.topics.status_template().before);
+    vec![
+        grant(principal, &new, "topic", &[format!("{}.", config.control.topic)], AclName::Beginning),
+        grant(principal, &["Read", "Describe"], "group", &[format!("{}-status", config.kafka.group)], AclName::Exactly),
+        grant(principal, &["Write"], "topic", std::slice::from_ref(&config.topics.shares), AclName::Exactly),
+        grant(principal, &["Write"], "topic", status, AclName::Beginning),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +207,7 @@ mod tests {
         let principals = Principals {
             engine: "User:engine".into(),
             operator: "User:ops".into(),
+            backfill: "User:past".into(),
             mailer: "User:mail".into(),
             tenants: vec![(acme, "User:CN=acme platform".into())],
         };
@@ -186,7 +233,11 @@ mod tests {
         for hidden in hidden_topics(&config) {
             assert!(!own.contains(&hidden), "{hidden}");
         }
-        assert_eq!(all.iter().filter(|(_, commands)| commands.contains("Write")).count(), 2, "the engine and the operator write");
+        assert_eq!(
+            all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
+            4,
+            "the engine, backfills, the operator and a restore write"
+        );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }
 

@@ -40,6 +40,9 @@ pub struct Args {
     /// With --print-acls: who runs the other commands
     #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-operator")]
     operator: String,
+    /// With --print-acls: who runs backfills
+    #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-backfill")]
+    backfill: String,
     /// With --print-acls: who sends the invitations
     #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-mailer")]
     mailer: String,
@@ -262,6 +265,7 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
     let principals = Principals {
         engine: args.engine.clone(),
         operator: args.operator.clone(),
+        backfill: args.backfill.clone(),
         mailer: args.mailer.clone(),
         tenants: tenants.into_iter().map(|tenant| (tenant.clone(), principal(&tenant))).collect(),
     };

@@ -52,11 +52,14 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let until = Until::after(acting.patience()?);
     trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
-    let (plan, how) = match trial::fold(config, until, is_written_untried, None) {
-        Ok(trial) => (try_all(trial.table, &run, intents, of)?, How::Tried),
+    let (plan, how, is_first) = match trial::fold(config, until, is_written_untried, None) {
+        Ok(trial) => {
+            let is_first = trial.table.has_only_ticks();
+            (try_all(trial.table, &run, intents, of)?, How::Tried, is_first)
+        }
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
             tell!("{warning}");
-            (untried(&run, intents)?, How::Untried)
+            (untried(&run, intents)?, How::Untried, false)
         }
         Err(failure) => return Err(trial::unwritten(failure)),
     };
@@ -65,9 +68,9 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         if how == How::Tried {
             review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
         }
-        confirm(written, is_confirmed, is_answerable)?;
+        confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
-    write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, until)
+    write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, is_first, until)
 }
 
 /// What the lines come to; one that is refused stops all of them.
@@ -228,7 +231,7 @@ fn review(plan: &BulkPlan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()>
 }
 
 /// Asks a person, or takes `--yes` for the answer.
-fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), Failure> {
+pub(in crate::cli) fn confirm(question: &str, is_confirmed: bool, is_answerable: bool) -> Result<(), Failure> {
     if is_confirmed {
         return Ok(());
     }
@@ -237,7 +240,7 @@ fn confirm(count: usize, is_confirmed: bool, is_answerable: bool) -> Result<(), 
         return Err(Failure::new(Exit::Usage, what));
     }
     // Where it cannot be shown there is nobody to answer, which is no.
-    let _ = write!(io::stderr(), "Write {count} events? [y/N] ");
+    let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, format!("stdin: {error}")))?;
     match answer.trim() {
@@ -254,13 +257,13 @@ struct BulkDone<'d> {
     times: &'d [GivenTime],
 }
 
-fn write(config: &Config, acting: &ActorArgs, done: &BulkDone<'_>, until: Until) -> Result<Exit, Failure> {
+fn write(config: &Config, acting: &ActorArgs, done: &BulkDone<'_>, is_first: bool, until: Until) -> Result<Exit, Failure> {
     let BulkDone { run, plan, .. } = *done;
     let again = "what was written stays, and the same command writes the others".to_owned();
     let all = plan.to_write().map(|(row, id)| (id, &row.data)).collect();
     // A person may have thought about it for a while.
     let until = Until::after(acting.patience()?.max(until.left()));
-    let events = Events { source: run.source, kind: run.kind, all, again };
+    let events = Events { source: run.source, kind: run.kind, all, again, is_first };
     let WrittenEvents { offsets, outcomes, acknowledged } = events.write(config, acting, until)?;
     let outcomes = outcomes?;
     // Also of what was cut by an earlier run, whose wait may have been interrupted.

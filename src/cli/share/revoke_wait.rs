@@ -16,21 +16,28 @@
 //!   left before then sent its commit before, or as, the revoke was acknowledged.
 //! - While the group is changing, or empty, its list is not relied on.
 //!
+//! A backfill is no member of any group. It reports every five seconds, begins no transaction without a report that is younger than
+//! the hard bound, and takes its report back when it ends in order. So each job counts whose last report is younger than that.
+//!
+//! With `delivery: at_least_once` records have no transaction that a broker could abort, so there is no hard bound. A worker reports an
+//! epoch where nothing of it is on its way, so the reports of all members are what can be known; what a process that was stopped holds is
+//! not among it.
+//!
 //! What is certain is that no further *record* is released. A document that stands in an upsert topic is taken away by the same
 //! worker after it has seen the revoke, which may be a moment later.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::cli::outcome::Quiescence;
 use crate::clock::{BootTime, Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 use crate::engine::fence::epoch_report;
 use crate::engine::fence::epoch_report::Members;
-use crate::engine::topic::stored::epoch_prefix;
-use crate::id::Offset;
-use crate::kafka::{GroupMembers, KafkaSettings, TopicReader};
+use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
+use crate::id::{Epoch, Offset};
+use crate::kafka::{GroupMembers, KafkaSettings, ReadRecord, TopicReader};
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
@@ -44,6 +51,11 @@ const ASK: Duration = Duration::from_secs(2);
 
 /// A wait that is over by now is not worth a word.
 const SILENT: Duration = Duration::from_secs(2);
+/// So long reports are waited for where nothing else can end the wait, unless `--timeout` says otherwise.
+const UNBOUNDED_PATIENCE: Duration = Duration::from_secs(30);
+/// What nobody can promise without transactions.
+const NO_BOUND: &str =
+    "With `delivery: at_least_once` there is no hard bound: a process that was stopped may send what it held when it wakes";
 /// So many members that have not reported are named.
 const MEMBERS_SHOWN: usize = 5;
 
@@ -56,16 +68,38 @@ pub(in crate::cli) fn wait(
     limit: Option<Duration>,
 ) -> Result<Quiescence, Failure> {
     let view_age = Duration::from_millis(config.fence.max_view_age.millis());
-    let bound = view_age + Duration::from_millis(config.kafka.transaction_timeout.millis()) + HARD_BOUND_EXTRA;
+    let bound = hard_bound(config);
     let over = acknowledged.after(bound);
     let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
     let left = || over.since(SystemClock.boot());
     if !config.fence.is_enabled {
         tell!("warning: fence.enabled is false: an instance may decide by an old view for longer than this waits");
     }
-    tell!("revoked; waiting until it is certain for every instance, a frozen one too: {} s at most", left().as_millis().div_ceil(1000));
+    let ends = WatchEnds {
+        not_before: acknowledged.after(view_age),
+        bounded: given_up.unwrap_or(over),
+        unbounded: SystemClock.boot().after(limit.unwrap_or(UNBOUNDED_PATIENCE)),
+    };
+    let mut heard = HeardReports::of(config.delivery);
+    match heard.delivery {
+        Delivery::ExactlyOnce => {
+            let seconds = left().as_millis().div_ceil(1000);
+            tell!("revoked; waiting until it is certain for every instance, a frozen one too: {seconds} s at most");
+        }
+        Delivery::AtLeastOnce => tell!("revoked; waiting until every member has reported it. {NO_BOUND}"),
+    }
     let mut telling = Telling { begun: SystemClock.boot(), latest: String::new(), printed: String::new() };
-    let watched = watch(config, offset, acknowledged.after(view_age), given_up.unwrap_or(over), &mut telling);
+    let watched = watch(config, offset, &ends, &mut heard, &mut telling);
+    if heard.delivery == Delivery::AtLeastOnce {
+        return match watched {
+            Ok(true) => {
+                tell!("certain: {}. {NO_BOUND}", Quiescence::Reported.in_words());
+                Ok(Quiescence::Reported)
+            }
+            Ok(false) => Err(uncertain(&heard.missing_all(offset, &config.kafka.group))),
+            Err(why) => Err(uncertain(&why)),
+        };
+    }
     let is_reported = match watched {
         Ok(is_reported) => is_reported,
         Err(why) => {
@@ -90,6 +124,36 @@ pub(in crate::cli) fn wait(
     Ok(Quiescence::Bound)
 }
 
+/// The end of a wait that nothing but reports can end well.
+fn uncertain(why: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("the revoke stands, but it is not certain for every instance: {why}. {NO_BOUND} (see --timeout)"))
+}
+
+/// After this nothing can be committed any more that was decided before.
+fn hard_bound(config: &Config) -> Duration {
+    let millis = config.fence.max_view_age.millis() + config.kafka.transaction_timeout.millis();
+    Duration::from_millis(millis) + HARD_BOUND_EXTRA
+}
+
+/// When to stop watching.
+struct WatchEnds {
+    /// Nothing is certain before.
+    not_before: BootTime,
+    /// Where the hard bound holds.
+    bounded: BootTime,
+    /// Where there is none.
+    unbounded: BootTime,
+}
+
+impl WatchEnds {
+    fn of(&self, delivery: Delivery) -> BootTime {
+        match delivery {
+            Delivery::ExactlyOnce => self.bounded,
+            Delivery::AtLeastOnce => self.unbounded,
+        }
+    }
+}
+
 /// Says what a wait that grows long is about, each thing once.
 struct Telling {
     begun: BootTime,
@@ -109,64 +173,85 @@ impl Telling {
     }
 }
 
-/// Whether every member has reported before `over`; the error is why that cannot be learnt.
-fn watch(config: &Config, offset: Offset, not_before: BootTime, over: BootTime, telling: &mut Telling) -> Result<bool, String> {
+/// Whether every member has reported in time; the error is why that cannot be learnt.
+fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardReports, telling: &mut Telling) -> Result<bool, String> {
     let kafka = KafkaSettings::of(&config.kafka);
     let session = Duration::from_millis(kafka.session_timeout_ms());
     let needed = Duration::from_millis(kafka.transaction_timeout_ms()) + MARGIN;
     if !config.fence.is_enabled {
         return Err("fence.enabled is false: what members report says nothing".to_owned());
     }
-    if session < needed {
-        let (session, needed) = (session.as_millis(), needed.as_millis());
-        return Err(format!(
-            "session.timeout.ms is {session}: a silent member may leave the group before its transaction is aborted, so reports count from \
-             {needed} on only"
-        ));
-    }
-    let unreadable = |failure: Failure| {
-        format!("the reports in {} cannot be read ({failure}; `provision --print-acls` has what it takes)", config.topics.state)
-    };
+    let state = &config.topics.state;
+    let unreadable =
+        |failure: Failure| format!("the reports in {state} cannot be read ({failure}; `provision --print-acls` has what it takes)");
     let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
-    let ask = over.since(SystemClock.boot());
-    let mut state = TopicReader::open_within(&kafka, &config.topics.state, [0], ask).map_err(input_failure).map_err(unreadable)?;
-    let prefix = epoch_prefix(&kafka.group);
-    let mut heard = HeardReports::default();
-    while SystemClock.boot() < over {
-        state
-            .follow(LOOK, |record| {
-                let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
-                if let (true, Some(value)) = (is_report, record.value()) {
-                    heard.report(epoch_report::read(value));
+    let ask = ends.bounded.since(SystemClock.boot());
+    let mut state = TopicReader::open_within(&kafka, state, [0], ask).map_err(input_failure).map_err(unreadable)?;
+    let (prefix, jobs) = (epoch_prefix(&kafka.group), epoch_key(&kafka.group, BACKFILL_INSTANCE));
+    let bound_ms = hard_bound(config).as_millis() as i64;
+    let mut is_first = true;
+    while SystemClock.boot() < ends.of(heard.delivery) {
+        let hear = |record: ReadRecord<'_>| {
+            let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
+            let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
+            match (job, record.value()) {
+                (Some(job), None) => heard.job_ended(&job),
+                (Some(job), Some(value)) => {
+                    let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
+                    heard.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
                 }
-            })
-            .map_err(input_failure)
-            .map_err(unreadable)?;
+                (None, Some(value)) if is_report => heard.report(epoch_report::read(value), epoch_report::delivery_of(value)),
+                (None, _) => {}
+            }
+        };
+        // All that was reported before counts at once: it says whether there is a bound at all.
+        let read = if std::mem::take(&mut is_first) { state.read_to_end(ask, hear) } else { state.follow(LOOK, hear) };
+        read.map_err(input_failure).map_err(unreadable)?;
         let asked = SystemClock.boot();
-        match group.ask(&kafka.group, ASK.min(over.since(asked))) {
+        match group.ask(&kafka.group, ASK.min(ends.of(heard.delivery).since(asked))) {
             Ok(members) => {
                 let is_stable = members.is_some();
-                if heard.is_certain(members, offset) && asked >= not_before {
+                if heard.is_certain(members, offset) && asked >= ends.not_before {
                     return Ok(true);
                 }
-                telling.tell(heard.missing(is_stable, offset, &kafka.group), over);
+                if heard.delivery == Delivery::ExactlyOnce && session < needed {
+                    let (session, needed) = (session.as_millis(), needed.as_millis());
+                    return Err(format!(
+                        "session.timeout.ms is {session}: a silent member may leave the group before its transaction is aborted, so reports \
+                         count from {needed} on only"
+                    ));
+                }
+                telling.tell(heard.missing(is_stable, offset, &kafka.group), ends.of(heard.delivery));
             }
-            Err(error) => telling.tell(format!("who is in the group {} cannot be asked ({error})", kafka.group), over),
+            Err(error) => telling.tell(format!("who is in the group {} cannot be asked ({error})", kafka.group), ends.of(heard.delivery)),
         }
     }
     Ok(false)
 }
 
 /// What was reported, and who was seen in the group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct HeardReports {
     reported: Members,
     seen: HashSet<String>,
+    /// Backfills that may still commit something, by name, each with the least epoch that it decides by.
+    jobs: BTreeMap<String, Epoch>,
+    /// Members of processes whose records have no transactions.
+    unbounded: HashSet<String>,
+    /// As the configuration says here, until a member that was seen says otherwise of itself.
+    delivery: Delivery,
 }
 
 impl HeardReports {
-    fn report(&mut self, members: Members) {
+    fn of(delivery: Delivery) -> Self {
+        Self { reported: Members::new(), seen: HashSet::new(), jobs: BTreeMap::new(), unbounded: HashSet::new(), delivery }
+    }
+
+    fn report(&mut self, members: Members, delivery: Delivery) {
         for (member, epoch) in members {
+            if delivery == Delivery::AtLeastOnce {
+                self.unbounded.insert(member.clone());
+            }
             let known = self.reported.entry(member).or_insert(epoch);
             *known = (*known).max(epoch);
         }
@@ -177,17 +262,50 @@ impl HeardReports {
     fn is_certain(&mut self, members: Option<Vec<String>>, offset: Offset) -> bool {
         let is_stable = members.is_some();
         self.seen.extend(members.into_iter().flatten());
-        is_stable && self.unreported(offset).next().is_none()
+        if !self.seen.is_disjoint(&self.unbounded) {
+            self.delivery = Delivery::AtLeastOnce;
+        }
+        is_stable && self.unreported(offset).next().is_none() && self.unreported_jobs(offset).next().is_none()
+    }
+
+    /// A backfill has reported. An old report is of one that was killed, or is frozen and can commit nothing more.
+    fn job(&mut self, name: &str, members: Members, is_young: bool) {
+        match members.into_values().min().filter(|_| is_young) {
+            Some(epoch) => drop(self.jobs.insert(name.to_owned(), epoch)),
+            None => self.job_ended(name),
+        }
+    }
+
+    fn job_ended(&mut self, name: &str) {
+        self.jobs.remove(name);
+    }
+
+    fn unreported_jobs(&self, offset: Offset) -> impl Iterator<Item = &String> {
+        self.jobs.iter().filter(move |(_, epoch)| epoch.0 < offset.0).map(|(name, _)| name)
     }
 
     fn unreported(&self, offset: Offset) -> impl Iterator<Item = &String> {
         self.seen.iter().filter(move |member| self.reported.get(*member).is_none_or(|epoch| epoch.0 < offset.0))
     }
 
+    /// Every member that has not reported, by name, or why none is known.
+    fn missing_all(&self, offset: Offset, group: &str) -> String {
+        let mut members: Vec<&str> = self.unreported(offset).map(String::as_str).collect();
+        members.sort_unstable();
+        if members.is_empty() {
+            return self.missing(false, offset, group);
+        }
+        format!("of the group {group} these members have not reported the revoke: {}", members.join(", "))
+    }
+
     /// What is waited for, in words.
     fn missing(&self, is_stable: bool, offset: Offset, group: &str) -> String {
         let mut members: Vec<&str> = self.unreported(offset).map(String::as_str).collect();
         members.sort_unstable();
+        let jobs: Vec<&str> = self.unreported_jobs(offset).map(String::as_str).collect();
+        if members.is_empty() && !jobs.is_empty() {
+            return format!("these backfills have not reported the revoke: {}", jobs.join(", "));
+        }
         let more = if members.len() > MEMBERS_SHOWN { format!(" and {} more", members.len() - MEMBERS_SHOWN) } else { String::new() };
         match (is_stable, members.is_empty()) {
             (true, true) => "a view that was taken before the revoke may still be in use".to_owned(),
@@ -203,13 +321,32 @@ impl HeardReports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Epoch;
+
+    #[test]
+    fn a_backfill_counts_while_its_report_is_young() {
+        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        let group = || Some(vec!["a".to_owned()]);
+        heard.report([("a".to_owned(), Epoch(9))].into(), Delivery::ExactlyOnce);
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("old", [("backfill-old".to_owned(), Epoch(3))].into(), false);
+        assert!(heard.is_certain(group(), Offset(7)), "one that was killed long ago");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(6))].into(), true);
+        assert!(!heard.is_certain(group(), Offset(7)));
+        assert_eq!(heard.missing(true, Offset(7), "g"), "these backfills have not reported the revoke: week");
+        heard.job("week", [("backfill-week".to_owned(), Epoch(7))].into(), true);
+        assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("two", [("backfill-two".to_owned(), Epoch(6))].into(), true);
+        heard.job_ended("two");
+        assert!(heard.is_certain(group(), Offset(7)), "it has ended in order");
+    }
 
     #[test]
     fn everybody_seen_must_have_reported() {
         let group = |members: &[&str]| Some(members.iter().map(|member| (*member).to_owned()).collect::<Vec<_>>());
-        let report = |heard: &mut HeardReports, member: &str, epoch: i64| heard.report([(member.to_owned(), Epoch(epoch))].into());
-        let mut heard = HeardReports::default();
+        let report = |heard: &mut HeardReports, member: &str, epoch: i64| {
+            heard.report([(member.to_owned(), Epoch(epoch))].into(), Delivery::ExactlyOnce)
+        };
+        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
         assert!(!heard.is_certain(None, Offset(7)), "an empty group, or one that is changing");
         assert!(!heard.is_certain(group(&["a", "b"]), Offset(7)));
         report(&mut heard, "a", 7);
@@ -223,5 +360,20 @@ mod tests {
         assert!(heard.missing(false, Offset(7), "g").contains("is changing"));
         assert!(!heard.is_certain(None, Offset(7)));
         assert!(!heard.is_certain(group(&["a", "c"]), Offset(7)), "a new one");
+    }
+
+    #[test]
+    fn what_the_engines_say_of_their_delivery_counts_not_what_is_configured_here() {
+        let group = |members: &[&str]| Some(members.iter().map(|member| (*member).to_owned()).collect::<Vec<_>>());
+        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        heard.report([("gone".to_owned(), Epoch(3))].into(), Delivery::AtLeastOnce);
+        heard.report([("a".to_owned(), Epoch(3))].into(), Delivery::ExactlyOnce);
+        assert!(!heard.is_certain(group(&["a"]), Offset(7)));
+        assert_eq!(heard.delivery, Delivery::ExactlyOnce, "who is no member is of the past");
+        heard.report([("b".to_owned(), Epoch(3))].into(), Delivery::AtLeastOnce);
+        assert!(!heard.is_certain(group(&["b", "a"]), Offset(7)));
+        assert_eq!(heard.delivery, Delivery::AtLeastOnce);
+        assert_eq!(heard.missing_all(Offset(7), "g"), "of the group g these members have not reported the revoke: a, b");
+        assert!(HeardReports::of(Delivery::AtLeastOnce).missing_all(Offset(7), "g").contains("has no members"));
     }
 }

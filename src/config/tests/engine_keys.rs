@@ -7,8 +7,17 @@ use super::*;
 fn a_failed_routes_records_wait_unless_it_is_said_otherwise() {
     assert_eq!(load("").unwrap().output.on_route_failure, OnRouteFailure::Wait);
     assert_eq!(load("output: { on_route_failure: wait }").unwrap().output.on_route_failure, OnRouteFailure::Wait);
-    assert_eq!(load("delivery: at_least_once").unwrap().warnings.len(), 1);
     assert_eq!(load("output: { on_route_failure: dead_letter }").unwrap().output.on_route_failure, OnRouteFailure::DeadLetter);
+}
+
+#[test]
+fn at_least_once_is_for_append_streams() {
+    let delivery = |text: &str| load(text).map(|config| (config.delivery, config.warnings.len())).unwrap();
+    assert_eq!(delivery(""), (Delivery::ExactlyOnce, 0));
+    assert_eq!(delivery("delivery: at_least_once"), (Delivery::AtLeastOnce, 0));
+    let upsert = "streams: { d: { mode: upsert, topic: d, tenant: header:t, asset: key } }\n";
+    assert_eq!(delivery(&format!("{upsert}delivery: at_least_once")), (Delivery::AtLeastOnce, 1));
+    refuses("delivery: at_most_once", "`delivery` cannot be this text");
 }
 
 #[test]

@@ -44,6 +44,12 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Shares whose time has come, handed on at most this many at a time.
 const DUE_AT_ONCE: usize = 1_000;
 
+/// Sees every state of the shares, those too that pass between two publishes.
+pub trait FoldWatch: Send {
+    /// A record was folded into this table.
+    fn folded(&mut self, table: &ShareTable, folded: &Folded);
+}
+
 /// What the control thread needs from outside.
 pub struct ControlPlane<L> {
     /// The control topic, positioned behind what `table` has folded.
@@ -72,8 +78,10 @@ pub struct ControlPlane<L> {
     pub upserts: Vec<ChangeSender>,
     /// Told which topics grants need, if topics are provisioned.
     pub topics: Option<SyncSender<Vec<Touched>>>,
-    /// Where and how often snapshots are written.
-    pub snapshots: crate::engine::control::snapshot::SnapshotWriter,
+    /// Where and how often snapshots are written; none by who folds for a while only.
+    pub snapshots: Option<crate::engine::control::snapshot::SnapshotWriter>,
+    /// Shown each record that was folded, before the graph with it is published.
+    pub watch: Option<Box<dyn FoldWatch>>,
     /// Holds this process's configuration against the log's.
     pub configuration: Option<ConfigurationWatch>,
     /// Commands from others.
@@ -149,13 +157,21 @@ impl<L: ControlLog> ControlPlane<L> {
                         let now = self.now().moment();
                         let _ = reply.try_send(shares.iter().map(|share| self.table.end_of(share, now)).collect());
                     }
-                    ControlCommand::Snapshot => self.snapshots.write_now(&self.table),
+                    ControlCommand::Snapshot => self.write_snapshot(),
                 }
             }
-            self.snapshots.write_if_due(&self.table, self.clock.boot());
+            if let Some(snapshots) = &mut self.snapshots {
+                snapshots.write_if_due(&self.table, self.clock.boot());
+            }
         }
-        self.snapshots.write_now(&self.table);
+        self.write_snapshot();
         Ok(())
+    }
+
+    fn write_snapshot(&mut self) {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.write_now(&self.table);
+        }
     }
 
     /// One control record's way: read, folded, counted; what follows from it is handed on.
@@ -164,6 +180,9 @@ impl<L: ControlLog> ControlPlane<L> {
         let envelope = read(&record);
         let folded = self.table.fold(record.offset, self.control_time, envelope);
         self.metrics.folded(folded.kind, &folded.outcome);
+        if let Some(watch) = &mut self.watch {
+            watch.folded(&self.table, &folded);
+        }
         let is_cut = EventType::of_name(folded.kind).is_some_and(EventType::is_measured_as_cut);
         if matches!(folded.outcome, Outcome::Applied) && is_cut {
             self.newest_cut = Some(self.control_time);
@@ -389,7 +408,8 @@ mod tests {
             metrics: ControlMetrics,
             has_mask_secret: true,
             topics: None,
-            snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(0)),
+            snapshots: Some(SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(0))),
+            watch: None,
             configuration: None,
             commands: channel().1,
             stop,

@@ -13,12 +13,13 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::clock::Clock;
+use crate::config::Delivery;
 use crate::document::{DocumentKind, Node};
 use crate::id::Epoch;
 use crate::json::document;
 use crate::json::writer::object;
 use crate::live::Live;
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 use crate::transport::ProduceError;
 
 /// The epochs are looked at this often, and written at most once between two looks.
@@ -62,6 +63,9 @@ impl WorkerEpoch {
 pub trait StateWriter: Send {
     /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
+
+    /// Takes the fact back; returns once that is acknowledged.
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError>;
 }
 
 /// The reporter's thread.
@@ -74,6 +78,8 @@ pub struct Reporter<W> {
     pub writer: W,
     /// Of this process's report.
     pub key: String,
+    /// How its workers deliver append streams.
+    pub delivery: Delivery,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the process ends.
@@ -90,7 +96,7 @@ impl<W: StateWriter> Reporter<W> {
             if !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
                 continue;
             }
-            match self.writer.put(&self.key, &write(&said, self.clock.wall())) {
+            match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.delivery)) {
                 Ok(()) => reported = said,
                 Err(error) => debug!(%error, "what the workers decide by could not be reported"),
             }
@@ -115,18 +121,32 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
     !is_same || reported.values().min().is_none_or(|before| oldest > before && newest_change > *before)
 }
 
+/// What a report says of a process whose records have no transactions: for such there is no bound but its reports.
+const DELIVERY: &str = "delivery";
+const AT_LEAST_ONCE: &str = "at_least_once";
+
 /// A report's value.
-fn write(members: &Members, at: TimestampMs) -> Vec<u8> {
+pub fn write(members: &Members, at: TimestampMs, delivery: Delivery) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
         out.text("version", env!("CARGO_PKG_VERSION"));
+        if delivery == Delivery::AtLeastOnce {
+            out.text(DELIVERY, AT_LEAST_ONCE);
+        }
     })
 }
 
 /// The version that wrote a report; none of one that did not say so, and did not know `control.configured` either.
 pub fn version_of(value: &[u8]) -> Option<String> {
     document::parse(value).ok()?.get("version")?.as_str().map(str::to_owned)
+}
+
+/// How who made a report delivers.
+pub fn delivery_of(value: &[u8]) -> Delivery {
+    let node = document::parse(value).ok();
+    let word = node.as_ref().and_then(|node| node.get(DELIVERY)?.as_str());
+    if word == Some(AT_LEAST_ONCE) { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce }
 }
 
 /// Reads a report's value; what is none says nothing.
@@ -140,6 +160,12 @@ pub fn read(value: &[u8]) -> Members {
     members.iter().filter_map(|member| Some((member.name.clone(), epoch(&member.value)?))).collect()
 }
 
+/// When a report was made, by the clock of who made it.
+pub fn read_time(value: &[u8]) -> Option<TimestampMs> {
+    let node = document::parse(value).ok()?;
+    TimestampNs::parse_rfc3339(node.get("at")?.as_str()?).map(TimestampNs::millis)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,11 +177,16 @@ mod tests {
     #[test]
     fn a_report_is_read_as_it_was_written() {
         let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
-        assert_eq!(read(&write(&written, TimestampMs(0))), written);
-        let (version, report) = (env!("CARGO_PKG_VERSION"), String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0))).unwrap());
-        assert_eq!(report, format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}"}}"#));
-        assert_eq!(version_of(report.as_bytes()).as_deref(), Some(version));
+        assert_eq!(read(&write(&written, TimestampMs(0), Delivery::AtLeastOnce)), written);
+        let report = |delivery| String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0), delivery)).unwrap();
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}"}}"#);
+        assert_eq!(report(Delivery::ExactlyOnce), expected);
+        assert_eq!(version_of(expected.as_bytes()).as_deref(), Some(version));
         assert_eq!(version_of(br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#), None);
+        for delivery in [Delivery::ExactlyOnce, Delivery::AtLeastOnce] {
+            assert_eq!(delivery_of(report(delivery).as_bytes()), delivery);
+        }
         for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
             assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
         }
@@ -186,6 +217,10 @@ mod tests {
             fn put(&mut self, _: &str, _: &[u8]) -> Result<(), ProduceError> {
                 Ok(())
             }
+
+            fn take_back(&mut self, _: &str) -> Result<(), ProduceError> {
+                Ok(())
+            }
         }
         let reporter = Reporter {
             said,
@@ -197,6 +232,7 @@ mod tests {
             })),
             writer: Nowhere,
             key: crate::engine::topic::stored::epoch_key("g", "i"),
+            delivery: Delivery::ExactlyOnce,
             clock: Arc::new(crate::clock::SystemClock),
             stop: Arc::default(),
         };

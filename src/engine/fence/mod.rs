@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::BootTime;
+use crate::config::FenceConfig;
 use crate::id::Offset;
 use crate::live::View;
 use crate::time::TimestampMs;
@@ -31,6 +32,18 @@ pub struct FenceLimits {
     pub max_tick_age: Duration,
     /// `fence.max_clock_skew`: beyond it a warning is logged; the metric always shows the skew.
     pub max_clock_skew: Duration,
+}
+
+impl FenceLimits {
+    /// As configured.
+    pub fn of(config: &FenceConfig) -> Self {
+        Self {
+            is_enabled: config.is_enabled,
+            max_view_age: Duration::from_millis(config.max_view_age.millis()),
+            max_tick_age: Duration::from_millis(config.max_tick_age.millis()),
+            max_clock_skew: Duration::from_millis(config.max_clock_skew.millis()),
+        }
+    }
 }
 
 /// Why nothing may be decided now.

@@ -59,7 +59,8 @@ impl OwnedDeadLetter {
         }
     }
 
-    fn borrowed(&self) -> DeadLetter<'_> {
+    /// As `replay` and files have it.
+    pub fn borrowed(&self) -> DeadLetter<'_> {
         DeadLetter {
             topic: &self.topic,
             partition: self.partition,
@@ -74,9 +75,15 @@ impl OwnedDeadLetter {
 
     /// Queues the letter for the topic of dead letters, with its headers (docs/rules/dead-letters.md#format).
     pub fn put<P: TransactionalProducer>(&self, producer: &mut P, topic: &str) -> Result<(), ProduceError> {
+        self.put_with(producer, topic, &[])
+    }
+
+    /// The same with more headers after those of every letter.
+    pub fn put_with<P: TransactionalProducer>(&self, producer: &mut P, topic: &str, more: &[(&str, &[u8])]) -> Result<(), ProduceError> {
         let (partition, offset) = (self.partition.to_string(), self.offset.to_string());
         let letter = self.borrowed();
-        let headers = letter.headers(&partition, &offset).map(|(name, value)| (name, value.as_bytes()));
+        let own = letter.headers(&partition, &offset).map(|(name, value)| (name, value.as_bytes()));
+        let headers: Vec<(&str, &[u8])> = own.into_iter().chain(more.iter().copied()).collect();
         producer.put(Output {
             topic,
             partition: None,

@@ -163,6 +163,19 @@ impl Outbox {
         }
     }
 
+    /// The output that was pushed last.
+    pub fn last(&self) -> Option<Outgoing<'_>> {
+        self.slots.last().map(|slot| self.outgoing(slot))
+    }
+
+    /// Takes it out again.
+    pub fn pop(&mut self) {
+        if let Some(slot) = self.slots.pop() {
+            self.bytes.truncate(slot.key.0 as usize);
+            self.headers.truncate(slot.headers.0 as usize);
+        }
+    }
+
     /// Takes outputs out that `divert` turns into dead letters.
     pub fn divert(&mut self, mut divert: impl FnMut(Outgoing<'_>) -> Option<OwnedDeadLetter>) {
         let mut slots = std::mem::take(&mut self.slots);

@@ -27,7 +27,7 @@ use crate::engine::status::writer::StatusDocuments;
 use crate::engine::worker::settings::Overdue;
 
 use crate::clock::Clock;
-use crate::config::{Config, Delivery};
+use crate::config::Config;
 use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
 use crate::engine::control::timers::Timers;
@@ -37,7 +37,7 @@ use crate::engine::fence::probe::Prober;
 use crate::engine::server::lag::Monitor;
 use crate::engine::server::start::Prepared;
 use crate::engine::server::wiring::{
-    KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, control_settings, control_source, make_worker, maker, reopen,
+    KafkaProgress, ReopeningState, ReopeningWriter, UpsertParts, WorkerDuty, control_settings, control_source, maker, reopen, run_worker,
     status_producer,
 };
 use crate::engine::status::StatusWriter;
@@ -74,7 +74,6 @@ pub struct EngineInput {
 /// Runs the engine until `stop` is raised or a part fails for good.
 pub fn run(start: EngineInput) -> Result<(), RunError> {
     counters::begin();
-    refuse_what_is_missing(&start.config)?;
     warn_about(&start.config);
     let ending = Shutdown::new(Arc::clone(&start.stop));
     let mut threads = Threads::new(ending.clone());
@@ -103,12 +102,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
     let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.epoch() }));
-    let limits = FenceLimits {
-        is_enabled: config.fence.is_enabled,
-        max_view_age: Duration::from_millis(config.fence.max_view_age.millis()),
-        max_tick_age: Duration::from_millis(config.fence.max_tick_age.millis()),
-        max_clock_skew: Duration::from_millis(config.fence.max_clock_skew.millis()),
-    };
+    let limits = FenceLimits::of(&config.fence);
     let fence = Arc::new(Mutex::new(Fence::new(limits, clock.boot())));
 
     // The control plane first: nothing flows before it has caught up.
@@ -138,7 +132,8 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         metrics: ControlMetrics,
         has_mask_secret: config.mask_secret.is_some(),
         topics: (config.output.is_auto_provisioned && !topics_are_given).then_some(touched),
-        snapshots,
+        snapshots: Some(snapshots),
+        watch: None,
         configuration: Some(ConfigurationWatch::new(
             config.fold_rules().configuration(),
             control_end,
@@ -239,13 +234,12 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
             Ok(())
         });
     }
-    for number in 0..config.workers {
-        let upserts = hearings.pop().map(|hearing| UpsertParts { hearing, commands: commands.clone(), gates: Arc::clone(&gates) });
+    let duties = WorkerDuty::of(&config);
+    for (number, duty) in duties.iter().copied().enumerate() {
+        let hearing = if duty.has_upserts() { hearings.pop() } else { None };
+        let upserts = hearing.map(|hearing| UpsertParts { hearing, commands: commands.clone(), gates: Arc::clone(&gates) });
         let (config, kafka, names, shared) = (config.clone(), kafka.clone(), names.clone(), shared.clone());
-        threads.spawn("worker", move || {
-            let worker = make_worker(number, &config, &kafka, names, shared, upserts, !topics_are_given)?;
-            worker.run().map_err(RunError::from)
-        });
+        threads.spawn("worker", move || run_worker((number, duty), &config, &kafka, names, shared, upserts, !topics_are_given));
     }
 
     if !topics_are_given {
@@ -254,6 +248,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
             live: Arc::clone(&live),
             writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
+            delivery: config.delivery,
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
@@ -266,17 +261,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));
     }
 
-    readiness.begins(EngineHealth { fence, live, clock, stop, workers: config.workers, producers, assigned, overdue, differs });
-    Ok(())
-}
-
-/// What the configuration may say, and `replay` has no use for, but this version does not do.
-fn refuse_what_is_missing(config: &Config) -> Result<(), RunError> {
-    if config.delivery == Delivery::AtLeastOnce {
-        return Err(RunError::Configuration(
-            "`delivery: at_least_once` is not in this version, which delivers exactly once; leave the key out".into(),
-        ));
-    }
+    readiness.begins(EngineHealth { fence, live, clock, stop, workers: duties.len(), producers, assigned, overdue, differs });
     Ok(())
 }
 

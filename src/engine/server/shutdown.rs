@@ -82,40 +82,40 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
+    pub(in crate::engine) fn new(stop: Arc<AtomicBool>) -> Self {
         Self { stop, cause: Arc::default() }
     }
 
     /// Raised when the process ends.
-    pub(super) fn stop(&self) -> Arc<AtomicBool> {
+    pub(in crate::engine) fn stop(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
     /// Why it ended, if anything failed.
-    pub(super) fn result(&self) -> Result<(), RunError> {
+    pub(in crate::engine) fn result(&self) -> Result<(), RunError> {
         self.cause.lock().expect("only set").take().map_or(Ok(()), Err)
     }
 
     /// Ends the process for this reason; the first one counts.
-    pub(super) fn because(&self, cause: RunError) {
-        error!(%cause, "the engine ends");
+    pub(in crate::engine) fn because(&self, cause: RunError) {
+        error!(%cause, "the process ends");
         self.cause.lock().expect("only set").get_or_insert(cause);
         self.stop.store(true, Ordering::Relaxed);
     }
 }
 
 /// The engine's threads; one that fails ends the process.
-pub(super) struct Threads {
+pub(in crate::engine) struct Threads {
     ending: Shutdown,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    pub(super) fn new(ending: Shutdown) -> Self {
+    pub(in crate::engine) fn new(ending: Shutdown) -> Self {
         Self { ending, handles: Vec::new() }
     }
 
-    pub(super) fn spawn(&mut self, name: &str, body: impl FnOnce() -> Result<(), RunError> + Send + 'static) {
+    pub(in crate::engine) fn spawn(&mut self, name: &str, body: impl FnOnce() -> Result<(), RunError> + Send + 'static) {
         let ending = self.ending.clone();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             // A part that panics must not leave the others releasing records behind its back.
@@ -131,7 +131,7 @@ impl Threads {
         }
     }
 
-    pub(super) fn join(self) {
+    pub(in crate::engine) fn join(self) {
         for handle in self.handles {
             let _ = handle.join();
         }

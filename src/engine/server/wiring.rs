@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use crate::config::{Config, OnRouteFailure, ProvenanceForm};
+use crate::config::{Config, Delivery, OnRouteFailure, ProvenanceForm};
 use crate::decide::Decider;
 use crate::engine::control::snapshot;
 use crate::engine::feed::{ChangeReceiver, ControlCommand};
@@ -24,12 +24,13 @@ use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::engine::worker::{MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
-    ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog, KafkaProducer, KafkaSettings,
+    AcknowledgedProducer, ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog,
+    KafkaMembership, KafkaProducer, KafkaSettings,
 };
-use crate::record::mapping::Stream;
+use crate::record::mapping::{Mode, Stream};
 use crate::share::snapshot::SnapshotOrigin;
 use crate::share::table::ShareTable;
-use crate::transport::{ConsumeError, ProduceError};
+use crate::transport::{ConsumeError, ProduceError, TransactionalProducer};
 
 /// So long a start waits for the status writer's position, which only spares work.
 const STATUS_POSITION_WAIT: Duration = Duration::from_secs(2);
@@ -38,7 +39,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// For readers of the control topic: they fold more slowly than librdkafka fetches, and what it holds ready for them is
 /// memory for nothing. What the configuration says stays.
-pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
+pub(in crate::engine) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
     let mut kafka = kafka.clone();
     for (key, value) in [("queued.min.messages", "10000"), ("queued.max.messages.kbytes", "16384")] {
         kafka.consumer.entry(key.to_owned()).or_insert_with(|| value.to_owned());
@@ -49,15 +50,30 @@ pub(super) fn control_settings(kafka: &KafkaSettings) -> KafkaSettings {
 pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
-pub(super) fn producer_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<KafkaProducer> {
+
+/// So long a producer waits for its coordinator.
+const COORDINATED_WITHIN: Duration = Duration::from_secs(60);
+
+pub(in crate::engine) fn producer_maker(
+    kafka: &KafkaSettings,
+    transactional_id: String,
+    sources: Vec<InputTopic>,
+) -> MakeProducer<KafkaProducer> {
     let kafka = kafka.clone();
-    Box::new(move || {
-        KafkaProducer::start(&kafka, &transactional_id, &sources, Duration::from_secs(60)).map_err(|error| match error {
-            ClientError::Unavailable(reason) => ProduceError::Abort(reason),
-            refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
-            other => ProduceError::Fatal(other.to_string()),
-        })
-    })
+    Box::new(move || KafkaProducer::start(&kafka, &transactional_id, &sources, COORDINATED_WITHIN).map_err(unmade))
+}
+
+fn acknowledged_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<AcknowledgedProducer> {
+    let kafka = kafka.clone();
+    Box::new(move || AcknowledgedProducer::start(&kafka, &transactional_id, &sources, COORDINATED_WITHIN).map_err(unmade))
+}
+
+fn unmade(error: ClientError) -> ProduceError {
+    match error {
+        ClientError::Unavailable(reason) => ProduceError::Abort(reason),
+        refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
+        other => ProduceError::Fatal(other.to_string()),
+    }
 }
 
 pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer<KafkaProducer> {
@@ -82,30 +98,101 @@ pub(super) fn reopen(kafka: &KafkaSettings, config: &Config, origin: SnapshotOri
     })
 }
 
-pub(super) fn make_worker(
-    number: usize,
+/// Which streams a worker takes its records from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkerDuty {
+    /// All, in transactions.
+    Everything,
+    /// Append streams, without transactions.
+    Append,
+    /// Upsert streams, in transactions.
+    Upserts,
+}
+
+impl WorkerDuty {
+    /// The workers that this configuration wants. Streams of two kinds of delivery never share a worker: a batch of one would wait for
+    /// a transaction of the other. All workers are members of one group.
+    pub(super) fn of(config: &Config) -> Vec<Self> {
+        let kinds = match config.delivery {
+            Delivery::ExactlyOnce => vec![Self::Everything],
+            Delivery::AtLeastOnce => vec![Self::Append, Self::Upserts],
+        };
+        let kinds = kinds.into_iter().filter(|duty| config.streams.iter().any(|stream| duty.takes(stream)));
+        kinds.flat_map(|duty| std::iter::repeat_n(duty, config.workers)).collect()
+    }
+
+    fn takes(self, stream: &Stream) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Append => stream.mode == Mode::Append,
+            Self::Upserts => stream.mode == Mode::Upsert,
+        }
+    }
+
+    /// Whether it may hold partitions of upsert streams.
+    pub(super) fn has_upserts(self) -> bool {
+        self != Self::Append
+    }
+}
+
+/// One worker's whole life.
+pub(super) fn run_worker(
+    (number, duty): (usize, WorkerDuty),
     config: &Config,
     kafka: &KafkaSettings,
     names: TopicNames,
     shared: Shared,
     upserts: Option<UpsertParts>,
     keeps_notes: bool,
-) -> Result<Worker<KafkaConsumer, KafkaProducer>, RunError> {
-    let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
-    let sources: Vec<InputTopic> =
-        config.streams.iter().map(|stream| InputTopic { stream: stream.index, topic: stream.topic.clone() }).collect();
+) -> Result<(), RunError> {
+    let streams = config.streams.iter().filter(|stream| duty.takes(stream));
+    let sources: Vec<InputTopic> = streams.map(|stream| InputTopic { stream: stream.index, topic: stream.topic.clone() }).collect();
     let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
+    let parts = WorkerParts { transactional_id: transactional_id.clone(), sources: sources.clone(), names, shared, upserts, keeps_notes };
+    // The producer first: it fences a predecessor of this name before this member takes partitions.
+    match duty {
+        WorkerDuty::Everything | WorkerDuty::Upserts => {
+            let make = producer_maker(kafka, transactional_id, sources);
+            make_worker(config, kafka, Delivery::ExactlyOnce, parts, make)?.run()?;
+        }
+        WorkerDuty::Append => {
+            let make = acknowledged_maker(kafka, transactional_id, sources);
+            make_worker(config, kafka, Delivery::AtLeastOnce, parts, make)?.run()?;
+        }
+    }
+    Ok(())
+}
+
+struct WorkerParts {
+    transactional_id: String,
+    /// What it reads.
+    sources: Vec<InputTopic>,
+    names: TopicNames,
+    shared: Shared,
+    upserts: Option<UpsertParts>,
+    keeps_notes: bool,
+}
+
+fn make_worker<P: TransactionalProducer<Membership = KafkaMembership>>(
+    config: &Config,
+    kafka: &KafkaSettings,
+    delivery: Delivery,
+    WorkerParts { transactional_id, sources, names, shared, upserts, keeps_notes }: WorkerParts,
+    make_producer: MakeProducer<P>,
+) -> Result<Worker<KafkaConsumer, P>, RunError> {
+    let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
     let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
     let settings = WorkerSettings {
         group: kafka.group.clone(),
-        transactional_id: transactional_id.clone(),
+        transactional_id,
         streams: Arc::clone(&config.streams),
         starts: Arc::clone(&config.starts),
         interval: Duration::from_millis(config.batch.interval.millis()),
         max_records: config.batch.max_records,
         max_routes: config.batch.max_routes,
         standing: config.streams.iter().map(|stream| names.own.standing(&stream.name)).collect(),
+        delivery,
         names: names.clone(),
         waits,
         passes_headers: config.output.headers.clone(),
@@ -113,8 +200,6 @@ pub(super) fn make_worker(
         has_permission_header: config.shows_permission(),
         held_for: Duration::from_millis(kafka.transaction_timeout_ms()) + BESIDE_TRANSACTION,
     };
-    // The producer first: it fences a predecessor of this name before this member takes partitions.
-    let make_producer = producer_maker(kafka, transactional_id, sources.clone());
     let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
     let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
     let upserts = upserts.map(|parts| make_upserts(config, names, parts));
@@ -207,33 +292,33 @@ pub(super) fn maker(provisioner: &Arc<Provisioner>, topics_are_given: bool) -> A
 }
 
 /// A writer that is made when it is first needed and again after it failed.
-pub(super) struct ReopeningWriter {
+pub(in crate::engine) struct ReopeningWriter {
     settings: KafkaSettings,
     topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningWriter {
-    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
         Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 }
 
 /// A writer of single facts to `sharecast.state`, made when it is first needed and again after it failed.
-pub(super) struct ReopeningState {
+pub(in crate::engine) struct ReopeningState {
     settings: KafkaSettings,
     topic: String,
     writer: Option<EventWriter>,
 }
 
 impl ReopeningState {
-    pub(super) fn new(settings: &KafkaSettings, topic: &str) -> Self {
+    pub(in crate::engine) fn new(settings: &KafkaSettings, topic: &str) -> Self {
         Self { settings: settings.clone(), topic: topic.to_owned(), writer: None }
     }
 }
 
-impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
-    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+impl ReopeningState {
+    fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             None => {
@@ -242,12 +327,22 @@ impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
                 self.writer.insert(made)
             }
         };
-        writer.append_record(Some(key.as_bytes()), Some(value), &[]).map(drop).map_err(|error| {
+        writer.append_record(Some(key.as_bytes()), value, &[]).map(drop).map_err(|error| {
             if matches!(error, crate::kafka::WriteError::Fatal(_)) {
                 self.writer = None;
             }
             ProduceError::Abort(error.to_string())
         })
+    }
+}
+
+impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
+        self.append(key, Some(value))
+    }
+
+    fn take_back(&mut self, key: &str) -> Result<(), ProduceError> {
+        self.append(key, None)
     }
 }
 

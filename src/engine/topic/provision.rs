@@ -40,6 +40,11 @@ impl Provisioner {
         Ok(())
     }
 
+    /// Creates those of the engine's own topics that a backfill needs, if they are missing.
+    pub fn make_for_backfills(&self) -> Result<(), AdminError> {
+        self.admin.lock().expect("no panic while creating").create(&self.specs.of_backfills()).map(drop)
+    }
+
     /// Creates what is stored in upsert streams' topics, each with as many partitions as the stream's input.
     pub fn make_standing(&self, topics: &[(String, i32)]) -> Result<(), AdminError> {
         let specs: Vec<_> = topics.iter().map(|(name, partitions)| self.specs.standing(name, *partitions)).collect();

@@ -79,7 +79,7 @@ pub type InputPartitions<'a> = &'a dyn Fn(&str) -> Option<i32>;
 pub fn needs(config: &Config, table: &ShareTable, partitions_of: InputPartitions<'_>) -> Vec<Need> {
     let specs = TopicSpecs::of(config);
     let names = TopicNames::of(config);
-    let is_fixed = |name: &str| [&names.own.shares, &names.own.state].iter().any(|fixed| *fixed == name);
+    let is_fixed = |name: &str| [&names.own.shares, &names.own.state, &names.own.backfill].iter().any(|fixed| *fixed == name);
     let own = specs.own().into_iter().map(|spec| Need { partitions_are_fixed: is_fixed(&spec.name), spec });
     let upserts = config.streams.iter().filter(|stream| stream.mode == Mode::Upsert);
     let standing = upserts.filter_map(|stream| Some(specs.standing(&names.own.standing(&stream.name), partitions_of(&stream.topic)?)));

@@ -11,6 +11,9 @@ use crate::topic::OwnTopics;
 /// A dead letter holds a whole input record besides its headers; inputs may be larger than a topic's default megabyte.
 const DEAD_LETTER_BYTES: usize = 16 << 20;
 
+/// A backfill's checkpoint has some hundred bytes for each tenant that got something.
+const CHECKPOINT_BYTES: usize = 16 << 20;
+
 /// How long a compacted topic keeps a tombstone.
 pub const TOMBSTONE_RETENTION: &str = "delete.retention.ms";
 
@@ -33,18 +36,31 @@ impl TopicSpecs {
     }
 
     /// The topics that are sharecast's own whatever the streams; not the control topic.
-    pub fn own(&self) -> [TopicSpec; 4] {
+    pub fn own(&self) -> [TopicSpec; 5] {
         [
             self.spec(&self.own.shares, 1, self.table()),
             self.spec(&self.own.dead_letters, 1, dead_letters()),
             self.spec(&self.own.state, 1, compacted()),
             self.spec(&self.own.invitations, 1, compacted()),
+            self.backfill(),
         ]
     }
 
     /// The mailer's topic.
     pub fn invitations(&self) -> TopicSpec {
         self.spec(&self.own.invitations, 1, compacted())
+    }
+
+    /// Where backfills note how far they have come.
+    pub fn backfill(&self) -> TopicSpec {
+        // What a partition's records came to is listed by tenant there.
+        let config = compacted().into_iter().chain([("max.message.bytes".to_owned(), CHECKPOINT_BYTES.to_string())]).collect();
+        self.spec(&self.own.backfill, 1, config)
+    }
+
+    /// What a backfill needs besides tenants' topics.
+    pub fn of_backfills(&self) -> [TopicSpec; 3] {
+        [self.spec(&self.own.dead_letters, 1, dead_letters()), self.spec(&self.own.state, 1, compacted()), self.backfill()]
     }
 
     /// What is stored in an upsert stream's outputs, written to the number of the input's partition: as many as the input has.

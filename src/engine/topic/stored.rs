@@ -40,6 +40,24 @@ pub fn epoch_key(group: &str, instance: &str) -> String {
     format!("{}{instance}", epoch_prefix(group))
 }
 
+/// The key of a backfill's entry in `sharecast.backfill`.
+pub fn backfill_key(group: &str, job: &str) -> String {
+    format!("{}{job}", backfill_prefix(group))
+}
+
+/// The key of its checkpoint of one input partition.
+pub fn backfill_partition_key(group: &str, job: &str, partition: i32) -> String {
+    format!("{}{job}/{partition}", backfill_prefix(group))
+}
+
+/// What the keys begin with of all backfills of a group.
+pub fn backfill_prefix(group: &str) -> String {
+    format!("{group}/")
+}
+
+/// What the instances of reports begin with that are a backfill's; no engine's may.
+pub use crate::config::BACKFILL_INSTANCE;
+
 /// The key of the note that says which control event changed anything last.
 pub fn changed_key(group: &str) -> String {
     format!("changed/{group}")
@@ -75,6 +93,9 @@ mod tests {
         assert_eq!(owed_value(&acme, Offset(8)), r#"{"tenant":"acme","from":8}"#);
         assert_eq!(epoch_prefix("g"), "epoch/g/");
         assert_eq!(epoch_key("g", "engine-1"), "epoch/g/engine-1");
+        assert_eq!(epoch_key("g", &format!("{BACKFILL_INSTANCE}week-1")), "epoch/g/backfill-week-1");
+        assert_eq!(backfill_key("g", "week-1"), "g/week-1");
+        assert_eq!(backfill_partition_key("g", "week-1", 3), "g/week-1/3");
         assert_eq!(changed_key("g"), "changed/g");
         assert_eq!(changed_value(Offset(9)), r#"{"offset":9}"#);
     }

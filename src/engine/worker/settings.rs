@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::config::Delivery;
 use crate::engine::fence::epoch_report::WorkerEpochs;
 use crate::engine::fence::{Closed, Fence};
 use crate::engine::output::lookup::TopicMaker;
@@ -34,6 +35,8 @@ pub struct WorkerSettings {
     pub max_routes: usize,
     /// `sharecast.standing.<stream>`, by stream.
     pub standing: Arc<[String]>,
+    /// Whether outputs are in a transaction with their offsets, and can be taken back until its commit.
+    pub delivery: Delivery,
     /// Names of output topics.
     pub names: TopicNames,
     /// `on_route_failure: wait`: what a failed route does not take is owed. Otherwise it becomes a dead letter.

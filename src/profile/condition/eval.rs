@@ -5,17 +5,18 @@
 
 use std::cmp::Ordering;
 
+use super::elements::{Element, Elements};
 use super::expr::{Arithmetic, Expr, ListLiteral, MemberOf, Relation, TextTest};
-use super::value::{List, Text, Value, compare_numbers, number};
+use super::value::{CelValue, List, Text, compare_numbers, number};
 use super::{ConditionError, ShareFacts};
-use crate::json::tape::{Children, NodeIndex, NodeKind, Tape};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 
 /// The steps that every evaluation has.
 const FREE_STEPS: u64 = 1_000_000;
 /// The steps that it has besides for each byte of the record.
 const STEPS_PER_BYTE: u64 = 16;
 
-type Outcome<'a> = Result<Value<'a>, ConditionError>;
+type Evaluated<'a> = Result<CelValue<'a>, ConditionError>;
 
 /// One evaluation.
 pub(super) struct Evaluation<'a> {
@@ -23,7 +24,7 @@ pub(super) struct Evaluation<'a> {
     tape: &'a Tape,
     share: &'a ShareFacts<'a>,
     /// What the name stands for that the `all` or `exists` around binds.
-    element: Option<Value<'a>>,
+    element: Option<CelValue<'a>>,
     steps_left: u64,
 }
 
@@ -34,60 +35,60 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The stack that a level takes is what bounds how deep a condition can be, so each kind of node is in a function of its own.
-    pub(super) fn value(&mut self, expr: &'a Expr) -> Outcome<'a> {
+    pub(super) fn value(&mut self, expr: &'a Expr) -> Evaluated<'a> {
         self.spend(1)?;
         match expr {
-            Expr::Null => Ok(Value::Null),
-            Expr::Bool(value) => Ok(Value::Bool(*value)),
-            Expr::Int(value) => Ok(Value::Int(*value)),
-            Expr::Double(value) => Ok(Value::Double(*value)),
-            Expr::String(text) => Ok(Value::String(Text::Borrowed(text))),
+            Expr::Null => Ok(CelValue::Null),
+            Expr::Bool(value) => Ok(CelValue::Bool(*value)),
+            Expr::Int(value) => Ok(CelValue::Int(*value)),
+            Expr::Double(value) => Ok(CelValue::Double(*value)),
+            Expr::String(text) => Ok(CelValue::String(Text::Borrowed(text))),
             Expr::List(list) => self.list(list),
             Expr::Record => Ok(self.at(NodeIndex::ROOT)),
-            Expr::Share => Ok(Value::Share),
-            Expr::Element => Ok(self.element.clone().unwrap_or(Value::Null)),
+            Expr::Share => Ok(CelValue::Share),
+            Expr::Element => Ok(self.element.clone().unwrap_or(CelValue::Null)),
             Expr::Member(of, name) => self.member_of(of, name),
             Expr::Has(of, name) => self.has(of, name),
             Expr::Index(pair) => self.index(pair),
-            Expr::Not(of) => self.boolean(of).map(|value| Value::Bool(!value)),
+            Expr::Not(of) => self.boolean(of).map(|value| CelValue::Bool(!value)),
             Expr::Negate(of) => self.negated(of),
             Expr::Arithmetic(operator, pair) => self.arithmetic(*operator, pair),
             Expr::Ordered(relation, pair) => self.ordered(*relation, pair),
-            Expr::Equal(pair) => self.are_equal(pair).map(Value::Bool),
-            Expr::Unequal(pair) => self.are_equal(pair).map(|are_equal| Value::Bool(!are_equal)),
-            Expr::In(pair) => self.is_in(pair).map(Value::Bool),
-            Expr::And(pair) => self.joined(pair, false).map(Value::Bool),
-            Expr::Or(pair) => self.joined(pair, true).map(Value::Bool),
+            Expr::Equal(pair) => self.are_equal(pair).map(CelValue::Bool),
+            Expr::Unequal(pair) => self.are_equal(pair).map(|are_equal| CelValue::Bool(!are_equal)),
+            Expr::In(pair) => self.is_in(pair).map(CelValue::Bool),
+            Expr::And(pair) => self.joined(pair, false).map(CelValue::Bool),
+            Expr::Or(pair) => self.joined(pair, true).map(CelValue::Bool),
             Expr::If(parts) => self.chosen(parts),
             Expr::Size(of) => self.size(of),
             Expr::Text(test, pair) => self.text_test(*test, pair),
-            Expr::All(pair) => self.quantified(pair, false).map(Value::Bool),
-            Expr::Exists(pair) => self.quantified(pair, true).map(Value::Bool),
+            Expr::All(pair) => self.quantified(pair, false).map(CelValue::Bool),
+            Expr::Exists(pair) => self.quantified(pair, true).map(CelValue::Bool),
         }
     }
 
-    fn member_of(&mut self, of: &'a Expr, name: &MemberOf) -> Outcome<'a> {
+    fn member_of(&mut self, of: &'a Expr, name: &MemberOf) -> Evaluated<'a> {
         let of = self.value(of)?;
         self.member(&of, name)?.ok_or(ConditionError::Missing)
     }
 
-    fn has(&mut self, of: &'a Expr, name: &MemberOf) -> Outcome<'a> {
+    fn has(&mut self, of: &'a Expr, name: &MemberOf) -> Evaluated<'a> {
         let of = self.value(of)?;
-        Ok(Value::Bool(self.member(&of, name)?.is_some()))
+        Ok(CelValue::Bool(self.member(&of, name)?.is_some()))
     }
 
-    fn negated(&mut self, of: &'a Expr) -> Outcome<'a> {
+    fn negated(&mut self, of: &'a Expr) -> Evaluated<'a> {
         match self.value(of)? {
-            Value::Int(value) => value.checked_neg().map(Value::Int).ok_or(ConditionError::Overflow),
-            Value::Double(value) => Ok(Value::Double(-value)),
+            CelValue::Int(value) => value.checked_neg().map(CelValue::Int).ok_or(ConditionError::Overflow),
+            CelValue::Double(value) => Ok(CelValue::Double(-value)),
             _ => Err(ConditionError::Types),
         }
     }
 
-    fn ordered(&mut self, relation: Relation, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn ordered(&mut self, relation: Relation, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (left, right) = self.both(pair)?;
         let order = self.order(&left, &right)?;
-        Ok(Value::Bool(match relation {
+        Ok(CelValue::Bool(match relation {
             Relation::Less => order == Ordering::Less,
             Relation::LessOrEqual => order != Ordering::Greater,
             Relation::Greater => order == Ordering::Greater,
@@ -100,28 +101,28 @@ impl<'a> Evaluation<'a> {
         self.equal(&left, &right)
     }
 
-    fn chosen(&mut self, (condition, then, otherwise): &'a (Expr, Expr, Expr)) -> Outcome<'a> {
+    fn chosen(&mut self, (condition, then, otherwise): &'a (Expr, Expr, Expr)) -> Evaluated<'a> {
         if self.boolean(condition)? { self.value(then) } else { self.value(otherwise) }
     }
 
-    fn text_test(&mut self, test: TextTest, pair: &'a (Expr, Expr)) -> Outcome<'a> {
-        let (Value::String(text), Value::String(wanted)) = self.both(pair)? else { return Err(ConditionError::Types) };
+    fn text_test(&mut self, test: TextTest, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
+        let (CelValue::String(text), CelValue::String(wanted)) = self.both(pair)? else { return Err(ConditionError::Types) };
         let (text, wanted) = (text.as_str(), wanted.as_str());
         self.spend_on(text.len() + wanted.len())?;
-        Ok(Value::Bool(match test {
+        Ok(CelValue::Bool(match test {
             TextTest::StartsWith => text.starts_with(wanted),
             TextTest::EndsWith => text.ends_with(wanted),
             TextTest::Contains => text.contains(wanted),
         }))
     }
 
-    fn both(&mut self, (left, right): &'a (Expr, Expr)) -> Result<(Value<'a>, Value<'a>), ConditionError> {
+    fn both(&mut self, (left, right): &'a (Expr, Expr)) -> Result<(CelValue<'a>, CelValue<'a>), ConditionError> {
         Ok((self.value(left)?, self.value(right)?))
     }
 
     fn boolean(&mut self, expr: &'a Expr) -> Result<bool, ConditionError> {
         match self.value(expr)? {
-            Value::Bool(value) => Ok(value),
+            CelValue::Bool(value) => Ok(value),
             _ => Err(ConditionError::Types),
         }
     }
@@ -143,7 +144,7 @@ impl<'a> Evaluation<'a> {
         let list = self.value(list)?;
         let mut outcome = Ok(!decider);
         for element in self.elements(&list)? {
-            self.element = Some(element.value(self)?);
+            self.element = Some(self.element_value(element)?);
             match self.boolean(body) {
                 Ok(found) if found == decider => {
                     self.element = None;
@@ -157,30 +158,30 @@ impl<'a> Evaluation<'a> {
     }
 
     /// A value of the record.
-    fn at(&self, node: NodeIndex) -> Value<'a> {
+    fn at(&self, node: NodeIndex) -> CelValue<'a> {
         match self.tape.kind(node) {
-            NodeKind::Null => Value::Null,
-            NodeKind::True => Value::Bool(true),
-            NodeKind::False => Value::Bool(false),
+            NodeKind::Null => CelValue::Null,
+            NodeKind::True => CelValue::Bool(true),
+            NodeKind::False => CelValue::Bool(false),
             NodeKind::Number => number(self.tape.raw(self.text, node)),
-            NodeKind::String => Value::String(self.tape.string_text(self.text, node).unwrap_or_default().into()),
-            NodeKind::Array => Value::List(List::Of(node)),
-            NodeKind::Object => Value::Map(node),
+            NodeKind::String => CelValue::String(self.tape.string_text(self.text, node).unwrap_or_default().into()),
+            NodeKind::Array => CelValue::List(List::Of(node)),
+            NodeKind::Object => CelValue::Map(node),
         }
     }
 
-    fn list(&mut self, list: &'a ListLiteral) -> Outcome<'a> {
+    fn list(&mut self, list: &'a ListLiteral) -> Evaluated<'a> {
         if list.is_constant {
-            return Ok(Value::List(List::Literals(&list.items)));
+            return Ok(CelValue::List(List::Literals(&list.items)));
         }
         let items = list.items.iter().map(|item| self.value(item)).collect::<Result<_, _>>()?;
-        Ok(Value::List(List::Made(items)))
+        Ok(CelValue::List(List::Made(items)))
     }
 
     /// The last member of this name; an error of what has no members.
-    fn member(&mut self, of: &Value<'a>, name: &MemberOf) -> Result<Option<Value<'a>>, ConditionError> {
+    fn member(&mut self, of: &CelValue<'a>, name: &MemberOf) -> Result<Option<CelValue<'a>>, ConditionError> {
         match of {
-            Value::Map(node) => {
+            CelValue::Map(node) => {
                 let mut found = None;
                 let mut children = self.tape.children(*node);
                 while let Some((child, entry)) = children.next_entry() {
@@ -191,19 +192,19 @@ impl<'a> Evaluation<'a> {
                 }
                 Ok(found.map(|child| self.at(child)))
             }
-            Value::Share => Ok(self.share.member(&name.name)),
+            CelValue::Share => Ok(self.share.member(&name.name)),
             _ => Err(ConditionError::Types),
         }
     }
 
-    fn index(&mut self, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn index(&mut self, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (of, index) = self.both(pair)?;
         self.element_at(&of, &index)
     }
 
-    fn element_at(&mut self, of: &Value<'a>, index: &Value<'a>) -> Outcome<'a> {
+    fn element_at(&mut self, of: &CelValue<'a>, index: &CelValue<'a>) -> Evaluated<'a> {
         match (of, index) {
-            (Value::List(list), Value::Int(_) | Value::Double(_)) => {
+            (CelValue::List(list), CelValue::Int(_) | CelValue::Double(_)) => {
                 let at = whole(index).ok_or(ConditionError::Missing)?;
                 let found = match list {
                     List::Of(node) => {
@@ -215,23 +216,23 @@ impl<'a> Evaluation<'a> {
                 };
                 found.ok_or(ConditionError::Missing)
             }
-            (Value::Map(_) | Value::Share, Value::String(name)) => {
+            (CelValue::Map(_) | CelValue::Share, CelValue::String(name)) => {
                 self.spend_on(name.as_str().len())?;
                 self.member(of, &MemberOf::new(name.as_str()))?.ok_or(ConditionError::Missing)
             }
-            (Value::Map(_) | Value::Share, _) => Err(ConditionError::Missing),
+            (CelValue::Map(_) | CelValue::Share, _) => Err(ConditionError::Missing),
             _ => Err(ConditionError::Types),
         }
     }
 
-    fn arithmetic(&mut self, operator: Arithmetic, pair: &'a (Expr, Expr)) -> Outcome<'a> {
+    fn arithmetic(&mut self, operator: Arithmetic, pair: &'a (Expr, Expr)) -> Evaluated<'a> {
         let (left, right) = self.both(pair)?;
         self.computed(operator, left, right)
     }
 
-    fn computed(&mut self, operator: Arithmetic, left: Value<'a>, right: Value<'a>) -> Outcome<'a> {
+    fn computed(&mut self, operator: Arithmetic, left: CelValue<'a>, right: CelValue<'a>) -> Evaluated<'a> {
         match (left, right) {
-            (Value::Int(left), Value::Int(right)) => {
+            (CelValue::Int(left), CelValue::Int(right)) => {
                 let made = match operator {
                     Arithmetic::Add => left.checked_add(right),
                     Arithmetic::Subtract => left.checked_sub(right),
@@ -240,9 +241,9 @@ impl<'a> Evaluation<'a> {
                     Arithmetic::Divide => left.checked_div(right),
                     Arithmetic::Modulo => left.checked_rem(right),
                 };
-                made.map(Value::Int).ok_or(ConditionError::Overflow)
+                made.map(CelValue::Int).ok_or(ConditionError::Overflow)
             }
-            (Value::Double(left), Value::Double(right)) => {
+            (CelValue::Double(left), CelValue::Double(right)) => {
                 let made = match operator {
                     Arithmetic::Add => left + right,
                     Arithmetic::Subtract => left - right,
@@ -251,55 +252,55 @@ impl<'a> Evaluation<'a> {
                     Arithmetic::Divide => left / right,
                     Arithmetic::Modulo => return Err(ConditionError::Types),
                 };
-                if made.is_finite() { Ok(Value::Double(made)) } else { Err(ConditionError::Overflow) }
+                if made.is_finite() { Ok(CelValue::Double(made)) } else { Err(ConditionError::Overflow) }
             }
-            (Value::String(left), Value::String(right)) if operator == Arithmetic::Add => {
+            (CelValue::String(left), CelValue::String(right)) if operator == Arithmetic::Add => {
                 let (left, right) = (left.as_str(), right.as_str());
                 self.spend((left.len() + right.len()) as u64)?;
-                Ok(Value::String(Text::Made([left, right].concat().into())))
+                Ok(CelValue::String(Text::Made([left, right].concat().into())))
             }
-            (left @ Value::List(_), right @ Value::List(_)) if operator == Arithmetic::Add => {
+            (left @ CelValue::List(_), right @ CelValue::List(_)) if operator == Arithmetic::Add => {
                 let mut items = Vec::new();
                 for list in [&left, &right] {
                     for element in self.elements(list)? {
                         self.spend(STEPS_PER_BYTE)?;
-                        items.push(element.value(self)?);
+                        items.push(self.element_value(element)?);
                     }
                 }
-                Ok(Value::List(List::Made(items.into())))
+                Ok(CelValue::List(List::Made(items.into())))
             }
             _ => Err(ConditionError::Types),
         }
     }
 
-    fn order(&mut self, left: &Value<'a>, right: &Value<'a>) -> Result<Ordering, ConditionError> {
+    fn order(&mut self, left: &CelValue<'a>, right: &CelValue<'a>) -> Result<Ordering, ConditionError> {
         match (left, right) {
-            (Value::String(left), Value::String(right)) => {
+            (CelValue::String(left), CelValue::String(right)) => {
                 self.spend_on(left.as_str().len().min(right.as_str().len()))?;
                 Ok(left.as_str().cmp(right.as_str()))
             }
-            (Value::Bool(left), Value::Bool(right)) => Ok(left.cmp(right)),
+            (CelValue::Bool(left), CelValue::Bool(right)) => Ok(left.cmp(right)),
             _ => compare_numbers(left, right).ok_or(ConditionError::Types),
         }
     }
 
     /// Values of different types are not equal, but for numbers.
-    fn equal(&mut self, left: &Value<'a>, right: &Value<'a>) -> Result<bool, ConditionError> {
+    fn equal(&mut self, left: &CelValue<'a>, right: &CelValue<'a>) -> Result<bool, ConditionError> {
         self.spend(1)?;
         match (left, right) {
-            (Value::Null, Value::Null) => Ok(true),
-            (Value::Bool(left), Value::Bool(right)) => Ok(left == right),
-            (Value::String(left), Value::String(right)) => {
+            (CelValue::Null, CelValue::Null) => Ok(true),
+            (CelValue::Bool(left), CelValue::Bool(right)) => Ok(left == right),
+            (CelValue::String(left), CelValue::String(right)) => {
                 let (left, right) = (left.as_str(), right.as_str());
                 self.spend_on(left.len().min(right.len()))?;
                 Ok(left == right)
             }
-            (Value::List(_), Value::List(_)) => {
+            (CelValue::List(_), CelValue::List(_)) => {
                 let (mut left, mut right) = (self.elements(left)?, self.elements(right)?);
                 loop {
                     match (left.next(), right.next()) {
                         (Some(left), Some(right)) => {
-                            let (left, right) = (left.value(self)?, right.value(self)?);
+                            let (left, right) = (self.element_value(left)?, self.element_value(right)?);
                             if !self.equal(&left, &right)? {
                                 return Ok(false);
                             }
@@ -309,7 +310,7 @@ impl<'a> Evaluation<'a> {
                     }
                 }
             }
-            (Value::Map(_) | Value::Share, Value::Map(_) | Value::Share) => {
+            (CelValue::Map(_) | CelValue::Share, CelValue::Map(_) | CelValue::Share) => {
                 let (left, right) = (self.members(left)?, self.members(right)?);
                 if left.len() != right.len() {
                     return Ok(false);
@@ -330,63 +331,63 @@ impl<'a> Evaluation<'a> {
         self.contains(&of, &item)
     }
 
-    fn contains(&mut self, of: &Value<'a>, item: &Value<'a>) -> Result<bool, ConditionError> {
+    fn contains(&mut self, of: &CelValue<'a>, item: &CelValue<'a>) -> Result<bool, ConditionError> {
         match (of, item) {
-            (Value::List(_), _) => {
+            (CelValue::List(_), _) => {
                 for element in self.elements(of)? {
-                    let element = element.value(self)?;
+                    let element = self.element_value(element)?;
                     if self.equal(item, &element)? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
-            (Value::Map(_) | Value::Share, Value::String(name)) => {
+            (CelValue::Map(_) | CelValue::Share, CelValue::String(name)) => {
                 self.spend_on(name.as_str().len())?;
                 Ok(self.member(of, &MemberOf::new(name.as_str()))?.is_some())
             }
             // Names of members are strings.
-            (Value::Map(_) | Value::Share, _) => Ok(false),
+            (CelValue::Map(_) | CelValue::Share, _) => Ok(false),
             _ => Err(ConditionError::Types),
         }
     }
 
-    fn size(&mut self, of: &'a Expr) -> Outcome<'a> {
+    fn size(&mut self, of: &'a Expr) -> Evaluated<'a> {
         let of = self.value(of)?;
         self.size_of(&of)
     }
 
-    fn size_of(&mut self, of: &Value<'a>) -> Outcome<'a> {
+    fn size_of(&mut self, of: &CelValue<'a>) -> Evaluated<'a> {
         let size = match of {
-            Value::String(text) => {
+            CelValue::String(text) => {
                 self.spend_on(text.as_str().len())?;
                 text.as_str().chars().count()
             }
-            Value::List(List::Literals(items)) => items.len(),
-            Value::List(List::Made(items)) => items.len(),
-            Value::List(List::Of(node)) => {
+            CelValue::List(List::Literals(items)) => items.len(),
+            CelValue::List(List::Made(items)) => items.len(),
+            CelValue::List(List::Of(node)) => {
                 let size = self.tape.children(*node).count();
                 self.spend(size as u64)?;
                 size
             }
-            Value::Map(_) | Value::Share => self.members(of)?.len(),
+            CelValue::Map(_) | CelValue::Share => self.members(of)?.len(),
             _ => return Err(ConditionError::Types),
         };
-        i64::try_from(size).map(Value::Int).map_err(|_| ConditionError::Overflow)
+        i64::try_from(size).map(CelValue::Int).map_err(|_| ConditionError::Overflow)
     }
 
     /// The members of a map by name, of a repeated name the last.
-    fn members(&mut self, of: &Value<'a>) -> Result<Vec<(Text<'a>, Value<'a>)>, ConditionError> {
-        let mut members: Vec<(Text<'a>, Value<'a>)> = Vec::new();
+    fn members(&mut self, of: &CelValue<'a>) -> Result<Vec<(Text<'a>, CelValue<'a>)>, ConditionError> {
+        let mut members: Vec<(Text<'a>, CelValue<'a>)> = Vec::new();
         match of {
-            Value::Map(node) => {
+            CelValue::Map(node) => {
                 for child in self.tape.children(*node) {
                     // They are sorted.
                     self.spend(STEPS_PER_BYTE)?;
                     members.push((self.tape.name_text(self.text, child).into(), self.at(child)));
                 }
             }
-            Value::Share => members.extend(self.share.members().map(|(name, value)| (Text::Borrowed(name), value))),
+            CelValue::Share => members.extend(self.share.members().map(|(name, value)| (Text::Borrowed(name), value))),
             _ => return Err(ConditionError::Types),
         }
         // The sort is stable, so that the last of a name comes first from behind.
@@ -396,14 +397,24 @@ impl<'a> Evaluation<'a> {
         Ok(members)
     }
 
+    fn element_value(&mut self, element: Element<'a>) -> Evaluated<'a> {
+        self.spend(1)?;
+        match element {
+            Element::Node(node) => Ok(self.at(node)),
+            Element::Name(node) => Ok(CelValue::String(self.tape.name_text(self.text, node).into())),
+            Element::Literal(expr) => self.value(expr),
+            Element::Made(value) => Ok(value),
+        }
+    }
+
     /// The elements of a list, or the names of a map's members, a repeated one again.
-    fn elements(&mut self, of: &Value<'a>) -> Result<Elements<'a>, ConditionError> {
+    fn elements(&mut self, of: &CelValue<'a>) -> Result<Elements<'a>, ConditionError> {
         Ok(match of {
-            Value::List(List::Of(node)) => Elements::Values(self.tape.children(*node)),
-            Value::List(List::Literals(items)) => Elements::Literals(items.iter()),
-            Value::List(List::Made(items)) => Elements::Made(std::rc::Rc::clone(items), 0),
-            Value::Map(node) => Elements::Names(self.tape.children(*node)),
-            Value::Share => Elements::Facts(0),
+            CelValue::List(List::Of(node)) => Elements::Values(self.tape.children(*node)),
+            CelValue::List(List::Literals(items)) => Elements::Literals(items.iter()),
+            CelValue::List(List::Made(items)) => Elements::Made(std::rc::Rc::clone(items), 0),
+            CelValue::Map(node) => Elements::Names(self.tape.children(*node)),
+            CelValue::Share => Elements::Facts(0),
             _ => return Err(ConditionError::Types),
         })
     }
@@ -428,60 +439,11 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-/// What a loop goes through, without a list being made of it.
-enum Elements<'a> {
-    Values(Children<'a>),
-    Names(Children<'a>),
-    Literals(std::slice::Iter<'a, Expr>),
-    Made(std::rc::Rc<[Value<'a>]>, usize),
-    Facts(usize),
-}
-
-/// One element, not looked at yet.
-enum Element<'a> {
-    Value(NodeIndex),
-    Name(NodeIndex),
-    Literal(&'a Expr),
-    Made(Value<'a>),
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = Element<'a>;
-
-    fn next(&mut self) -> Option<Element<'a>> {
-        match self {
-            Self::Values(children) => children.next().map(Element::Value),
-            Self::Names(children) => children.next().map(Element::Name),
-            Self::Literals(items) => items.next().map(Element::Literal),
-            Self::Made(items, at) => {
-                *at += 1;
-                items.get(*at - 1).cloned().map(Element::Made)
-            }
-            Self::Facts(at) => {
-                *at += 1;
-                ShareFacts::NAMES.get(*at - 1).map(|name| Element::Made(Value::String(Text::Borrowed(name))))
-            }
-        }
-    }
-}
-
-impl<'a> Element<'a> {
-    fn value(self, evaluation: &mut Evaluation<'a>) -> Outcome<'a> {
-        evaluation.spend(1)?;
-        match self {
-            Self::Value(node) => Ok(evaluation.at(node)),
-            Self::Name(node) => Ok(Value::String(evaluation.tape.name_text(evaluation.text, node).into())),
-            Self::Literal(expr) => evaluation.value(expr),
-            Self::Made(value) => Ok(value),
-        }
-    }
-}
-
 /// A number that is whole and not negative.
-fn whole(value: &Value<'_>) -> Option<usize> {
+fn whole(value: &CelValue<'_>) -> Option<usize> {
     match value {
-        Value::Int(value) => usize::try_from(*value).ok(),
-        Value::Double(value) if value.trunc() == *value && (0.0..4e15).contains(value) => Some(*value as usize),
+        CelValue::Int(value) => usize::try_from(*value).ok(),
+        CelValue::Double(value) if value.trunc() == *value && (0.0..4e15).contains(value) => Some(*value as usize),
         _ => None,
     }
 }

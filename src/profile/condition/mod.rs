@@ -3,6 +3,7 @@
 //! `scan` bounds a source before it is parsed, `syntax` reads it into the tree of `expr`, and `eval` evaluates that. The library
 //! that parses has no part in what a condition means.
 
+mod elements;
 mod eval;
 mod expr;
 mod scan;
@@ -13,7 +14,7 @@ mod tests;
 
 use self::eval::Evaluation;
 use self::expr::Expr;
-use self::value::{Text, Value};
+use self::value::{CelValue, Text};
 use crate::json::tape::Tape;
 
 /// Why a source is no condition.
@@ -77,14 +78,14 @@ pub struct ShareFacts<'a> {
 impl<'a> ShareFacts<'a> {
     const NAMES: [&'static str; 7] = ["id", "owner", "target", "asset", "target_asset", "permission", "label"];
 
-    fn member(&self, name: &str) -> Option<Value<'a>> {
+    fn member(&self, name: &str) -> Option<CelValue<'a>> {
         self.members().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    fn members(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'a> {
+    fn members(&self) -> impl Iterator<Item = (&'static str, CelValue<'a>)> + use<'a> {
         let Self { id, owner, target, asset, target_asset, permission, label } = *self;
         let values = [Some(id), Some(owner), Some(target), Some(asset), Some(target_asset), Some(permission), label];
-        let value = |text: Option<&'a str>| text.map_or(Value::Null, |text| Value::String(Text::Borrowed(text)));
+        let value = |text: Option<&'a str>| text.map_or(CelValue::Null, |text| CelValue::String(Text::Borrowed(text)));
         Self::NAMES.into_iter().zip(values.map(value))
     }
 }
@@ -111,7 +112,7 @@ impl Condition {
     /// error too.
     pub fn holds(&self, text: &[u8], tape: &Tape, share: &ShareFacts<'_>) -> Result<bool, ConditionError> {
         match Evaluation::new(text, tape, share).value(&self.expr)? {
-            Value::Bool(holds) => Ok(holds),
+            CelValue::Bool(holds) => Ok(holds),
             _ => Err(ConditionError::NotBoolean),
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn read(source: &str) -> Result<Expr, InvalidCondition> {
     let has_calls = scan::check(source)?;
     let parser = PrattParser::default().max_recursion_depth(2 * MAX_BRACKETS as u16).error_recovery_limit(0);
     let parsed = parser.parse(source).map_err(|errors| not_cel(source, errors))?;
-    let mut reader = Reader { element: None, presences: 0 };
+    let mut reader = TreeReader { element: None, presences: 0 };
     let expr = reader.expr(&parsed)?;
     // `has(has(record.a))` becomes the tree of `has(record.a)`.
     if reader.presences != has_calls {
@@ -39,14 +39,14 @@ fn not_cel(source: &str, errors: cel::ParseErrors) -> InvalidCondition {
 }
 
 /// Recursion is bounded by the depth that the scan allows.
-struct Reader<'p> {
+struct TreeReader<'p> {
     /// The name bound by the `all` or `exists` around what is read.
     element: Option<&'p str>,
     /// How many members were asked for by `has`.
     presences: usize,
 }
 
-impl<'p> Reader<'p> {
+impl<'p> TreeReader<'p> {
     fn expr(&mut self, parsed: &'p IdedExpr) -> Result<Expr, InvalidCondition> {
         match &parsed.expr {
             Parsed::Literal(literal) => read_literal(literal),

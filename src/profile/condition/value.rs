@@ -9,7 +9,7 @@ use crate::json::tape::NodeIndex;
 
 /// One value. Doubles are always finite.
 #[derive(Debug, Clone)]
-pub(super) enum Value<'a> {
+pub(super) enum CelValue<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -54,16 +54,16 @@ pub(super) enum List<'a> {
     Of(NodeIndex),
     /// Literals of the source.
     Literals(&'a [Expr]),
-    Made(Rc<[Value<'a>]>),
+    Made(Rc<[CelValue<'a>]>),
 }
 
 /// Compares two numbers by what they are, not by what one becomes in the other's type; none if one of them is no number.
-pub(super) fn compare_numbers(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
+pub(super) fn compare_numbers(a: &CelValue<'_>, b: &CelValue<'_>) -> Option<Ordering> {
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
-        (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
-        (Value::Int(a), Value::Double(b)) => Some(compare_mixed(*a, *b)),
-        (Value::Double(a), Value::Int(b)) => Some(compare_mixed(*b, *a).reverse()),
+        (CelValue::Int(a), CelValue::Int(b)) => Some(a.cmp(b)),
+        (CelValue::Double(a), CelValue::Double(b)) => a.partial_cmp(b),
+        (CelValue::Int(a), CelValue::Double(b)) => Some(compare_mixed(*a, *b)),
+        (CelValue::Double(a), CelValue::Int(b)) => Some(compare_mixed(*b, *a).reverse()),
         _ => None,
     }
 }
@@ -91,13 +91,13 @@ fn compare_mixed(int: i64, double: f64) -> Ordering {
 }
 
 /// A number of JSON: an int where it is written as one and fits 64 bits, a double otherwise.
-pub(super) fn number<'a>(raw: &[u8]) -> Value<'a> {
+pub(super) fn number<'a>(raw: &[u8]) -> CelValue<'a> {
     let text = std::str::from_utf8(raw).unwrap_or_default();
     let is_whole = raw.iter().all(|b| b.is_ascii_digit() || *b == b'-');
     match is_whole.then(|| text.parse().ok()).flatten() {
-        Some(int) => Value::Int(int),
+        Some(int) => CelValue::Int(int),
         // What is not finite was refused as JSON.
-        None => Value::Double(text.parse().unwrap_or_default()),
+        None => CelValue::Double(text.parse().unwrap_or_default()),
     }
 }
 
@@ -122,18 +122,18 @@ mod tests {
             (0, 5e-324, Ordering::Less),
             (i64::MAX, 1e308, Ordering::Less),
         ] {
-            assert_eq!(compare_numbers(&Value::Int(int), &Value::Double(double)), Some(expected), "{int} {double}");
-            assert_eq!(compare_numbers(&Value::Double(double), &Value::Int(int)), Some(expected.reverse()), "{double} {int}");
+            assert_eq!(compare_numbers(&CelValue::Int(int), &CelValue::Double(double)), Some(expected), "{int} {double}");
+            assert_eq!(compare_numbers(&CelValue::Double(double), &CelValue::Int(int)), Some(expected.reverse()), "{double} {int}");
         }
     }
 
     #[test]
     fn numbers_of_json_are_ints_where_they_are_written_so() {
-        assert!(matches!(number(b"-0"), Value::Int(0)));
-        assert!(matches!(number(b"9223372036854775807"), Value::Int(i64::MAX)));
-        assert!(matches!(number(b"-9223372036854775808"), Value::Int(i64::MIN)));
-        assert!(matches!(number(b"9223372036854775808"), Value::Double(d) if d == ABOVE_INTS));
-        assert!(matches!(number(b"1.0"), Value::Double(d) if d == 1.0));
-        assert!(matches!(number(b"1e2"), Value::Double(d) if d == 100.0));
+        assert!(matches!(number(b"-0"), CelValue::Int(0)));
+        assert!(matches!(number(b"9223372036854775807"), CelValue::Int(i64::MAX)));
+        assert!(matches!(number(b"-9223372036854775808"), CelValue::Int(i64::MIN)));
+        assert!(matches!(number(b"9223372036854775808"), CelValue::Double(d) if d == ABOVE_INTS));
+        assert!(matches!(number(b"1.0"), CelValue::Double(d) if d == 1.0));
+        assert!(matches!(number(b"1e2"), CelValue::Double(d) if d == 100.0));
     }
 }

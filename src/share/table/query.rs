@@ -11,6 +11,7 @@ use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
 use crate::share::table::schedule::Calendar;
+use crate::share::table::tenant::Partnership;
 use crate::share::table::{ShareTable, Touched};
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -60,6 +61,13 @@ impl<'t> ShareView<'t> {
     /// What the code hashes to that a tenant accepts this invitation with.
     pub fn code_hash(self) -> Option<CodeHash> {
         self.share.code_hash()
+    }
+
+    /// Whether its two tenants could share if a partnership were needed. Of an invitation there is no second one.
+    pub fn has_bound_parties(self) -> bool {
+        let Some(target) = self.share.target() else { return true };
+        let (is_family, partnership) = self.table.ties(self.share.owner, target);
+        is_family || matches!(partnership, Partnership::Active { .. })
     }
 
     /// Whether it is an invitation whose code would make partners, had no partnership of its owner ended since it was sent.

@@ -293,6 +293,14 @@ impl ShareTable {
     }
 }
 
+impl ShareTable {
+    /// Whether the two are in one line of the tree, and their partnership.
+    pub(crate) fn ties(&self, owner: TenantNumber, target: TenantNumber) -> (bool, Partnership) {
+        let is_family = self.tenants.is_at_or_above(owner, target) || self.tenants.is_at_or_above(target, owner);
+        (is_family, self.pairs.find(owner, target).map_or(Partnership::None, |pair| pair.partnership))
+    }
+}
+
 fn written(offer: &Offer<'_>) -> Written {
     Written {
         asset: offer.asset.into(),
@@ -315,8 +323,7 @@ impl RuleContext for ShareTable {
     fn bond(&self, owner: Option<TenantNumber>, target: Option<TenantNumber>) -> Bond {
         let is_open = self.configuration.partnerships == PartnershipNeed::Open;
         let Some((owner, target)) = owner.zip(target) else { return Bond { may_share: is_open, is_automatic: false } };
-        let is_family = self.tenants.is_at_or_above(owner, target) || self.tenants.is_at_or_above(target, owner);
-        let partnership = self.pairs.find(owner, target).map_or(Partnership::None, |pair| pair.partnership);
+        let (is_family, partnership) = self.ties(owner, target);
         Bond {
             may_share: is_open || is_family || matches!(partnership, Partnership::Active { .. }),
             is_automatic: is_family || partnership == Partnership::Active { auto_accept: true },

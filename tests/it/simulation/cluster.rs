@@ -111,6 +111,8 @@ pub(super) struct Cluster {
     pub(super) kept: BTreeMap<(String, i32), Vec<Kept>>,
     pub(super) group: Group,
     pub(super) producers: BTreeMap<String, Producer>,
+    /// Without transactions: when the batch under way was begun, by name.
+    pub(super) begun: BTreeMap<String, Duration>,
     pub(super) topics: BTreeMap<String, Topic>,
     pub(super) control: Vec<ControlSlot>,
     pub(super) notes: BTreeSet<String>,
@@ -135,6 +137,7 @@ impl Cluster {
             kept: BTreeMap::new(),
             group: Group::new(count as i32),
             producers: BTreeMap::new(),
+            begun: BTreeMap::new(),
             topics: BTreeMap::new(),
             control: Vec::new(),
             notes: BTreeSet::new(),
@@ -237,7 +240,13 @@ impl Cluster {
             inputs: &self.inputs,
             firsts: &self.firsts,
         };
-        self.model.check(&committed)?;
+        for place in self.group.given.drain(..) {
+            self.model.samples.forget(place as usize, now);
+        }
+        match self.begun.get(name) {
+            Some(begun) => self.model.check_appeared(&committed, *begun)?,
+            None => self.model.check(&committed)?,
+        }
         let visible_at = now + Duration::from_millis(self.commits % 40);
         for put in open.puts.iter().filter(|put| is_kept(&put.topic)) {
             let key = put.key.clone().unwrap_or_default();
@@ -251,6 +260,18 @@ impl Cluster {
         for (place, next, note) in open.offsets {
             self.committed[place] = Some(next);
             self.beside[place] = note;
+        }
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// Commits offsets of a batch that was begun then, and is acknowledged.
+    pub(super) fn commit_offsets(&mut self, offsets: Vec<(usize, i64, String)>, begun: Duration) -> Result<(), String> {
+        let committed =
+            Committed { puts: &[], offsets: &offsets, sent_at: begun, before: &self.committed, inputs: &self.inputs, firsts: &self.firsts };
+        self.model.check_appeared(&committed, begun)?;
+        for (place, next, _) in offsets {
+            self.committed[place] = Some(next);
         }
         self.commits += 1;
         Ok(())

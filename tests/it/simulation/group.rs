@@ -34,6 +34,8 @@ pub(super) struct Group {
     next_member: u64,
     is_rebalancing: bool,
     partitions: i32,
+    /// Partitions that a member was given, for those who ask.
+    pub(super) given: Vec<i32>,
 }
 
 impl Group {
@@ -130,6 +132,7 @@ impl Group {
             let revoked: Vec<i32> = member.owned.iter().copied().skip(quota).collect();
             let room = quota.saturating_sub(member.owned.len());
             let given = free.split_off(free.len() - room.min(free.len()));
+            self.given.extend(&given);
             if !revoked.is_empty() {
                 member.told.push_back(Told::Revoked(revoked));
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sharecast::clock::BootTime;
-use sharecast::config::{OutputTemplate, TenantLabels};
+use sharecast::config::{Delivery, OutputTemplate, TenantLabels};
 use sharecast::decide::{Decider, ReleaseRules};
 use sharecast::engine::control::ControlPlane;
 use sharecast::engine::control::metrics::ControlMetrics;
@@ -35,6 +35,7 @@ use sharecast::time::{Period, TimestampMs};
 use sharecast::topic::OwnTopics;
 use sharecast::transport::{ProduceError, Start};
 
+use super::at_least_once::Acknowledged;
 use super::clients::{Control, Given, Probe};
 use super::cluster::INPUTS;
 use super::consumer::{Consumer, Relay};
@@ -100,7 +101,7 @@ impl Instance {
         sim: &Arc<Simulation>,
         number: usize,
         (workers, streams): (usize, usize),
-        (waits, is_fenced): (bool, bool),
+        (waits, is_fenced, delivery): (bool, bool, Delivery),
         dice: &mut Dice,
     ) -> Self {
         let limits = FenceLimits {
@@ -135,6 +136,7 @@ impl Instance {
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new(), STANDING.to_owned()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() },
+            delivery,
             waits,
             passes_headers: Vec::new(),
             has_provenance_headers: false,
@@ -188,7 +190,8 @@ impl Instance {
             metrics: ControlMetrics,
             has_mask_secret: true,
             topics: None,
-            snapshots: SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1)),
+            snapshots: Some(SnapshotWriter::new(nowhere, Duration::MAX, origin, BootTime::default(), Epoch(-1))),
+            watch: None,
             configuration: None,
             commands: self.asked.lock().unwrap_or_else(PoisonError::into_inner).take().expect("the only fold"),
             stop: Arc::default(),
@@ -244,11 +247,20 @@ impl Instance {
         let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
         let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
-        let make = Box::new(move || Producer::start(&sim, &name));
         let shared = Shared { stop, ..self.shared.clone() };
         let (upserts, relay) = self.upserts(number, &rules, &settings.names).unzip();
         let desk = Box::new(self.readers[number].desk());
-        Worker::new(settings, shared, || Ok(Consumer::join(&other, relay)), make, Decider::new(rules, None), desk, upserts, metrics)?.run()
+        let (join, decider) = (|| Ok(Consumer::join(&other, relay)), Decider::new(rules, None));
+        match settings.delivery {
+            Delivery::ExactlyOnce => {
+                let make = Box::new(move || Producer::start(&sim, &name));
+                Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
+            }
+            Delivery::AtLeastOnce => {
+                let make = Box::new(move || Acknowledged::start(&sim, &name));
+                Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
+            }
+        }
     }
 
     /// A worker's upsert streams, with what brings them the fold's words.

@@ -3,6 +3,7 @@
 //!
 //! `SHARECAST_SEED=<n>` runs one seed again and shows the engine's log, `SHARECAST_RUNS=<n>` so many from the first on.
 
+mod at_least_once;
 mod clients;
 mod cluster;
 mod consumer;
@@ -18,6 +19,7 @@ mod standing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::config::Delivery;
 use sharecast::id::StreamIndex;
 
 use cluster::{Cluster, Faults, Topic};
@@ -49,6 +51,7 @@ struct Seen {
     tombstones: u64,
     passed: u64,
     misled: u64,
+    repeated: u64,
 }
 
 #[test]
@@ -56,12 +59,26 @@ fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() 
     let mut sum = Seen::default();
     let seeds = seeds();
     for &seed in &seeds {
-        let seen = run(seed).unwrap_or_else(|what| panic!("{what}\nrun it again with SHARECAST_SEED={seed}"));
+        let seen = run(seed, Delivery::ExactlyOnce).unwrap_or_else(|what| panic!("{what}\nrun it again with SHARECAST_SEED={seed}"));
         sum = sum.and(&seen);
     }
     println!("{sum:?}");
     let is_much =
         sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10;
+    assert!(is_much || seeds.len() < 100, "the runs did next to nothing: {sum:?}");
+}
+
+/// Upsert streams have workers of their own then, which are those of the other test.
+#[test]
+fn without_transactions_nothing_is_lost_and_what_comes_first_comes_in_order_and_by_a_fresh_view() {
+    let mut sum = Seen::default();
+    let seeds = seeds();
+    for &seed in &seeds {
+        let seen = run(seed, Delivery::AtLeastOnce).unwrap_or_else(|what| panic!("{what}\nrun it again with SHARECAST_SEED={seed}"));
+        sum = sum.and(&seen);
+    }
+    println!("{sum:?}");
+    let is_much = sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.repeated > 100;
     assert!(is_much || seeds.len() < 100, "the runs did next to nothing: {sum:?}");
 }
 
@@ -76,6 +93,7 @@ impl Seen {
             tombstones: self.tombstones + other.tombstones,
             passed: self.passed + other.passed,
             misled: self.misled + other.misled,
+            repeated: self.repeated + other.repeated,
         }
     }
 }
@@ -93,9 +111,9 @@ fn seeds() -> Vec<u64> {
 }
 
 /// Runs one seed; the error says what must not be.
-fn run(seed: u64) -> Result<Seen, String> {
+fn run(seed: u64, delivery: Delivery) -> Result<Seen, String> {
     let mut dice = Dice::new(seed.wrapping_add(1 << 40));
-    let streams = if dice.hits(500) { 2 } else { 1 };
+    let streams = if dice.hits(500) && delivery == Delivery::ExactlyOnce { 2 } else { 1 };
     let mut cluster = Cluster::new(streams, faults(&mut dice), &mut dice);
     for topic in [topic_of(ONLY_AWAY), details_of(ONLY_AWAY)] {
         cluster.topics.insert(topic, Topic { since: Some(Duration::ZERO), ..Topic::default() });
@@ -106,11 +124,14 @@ fn run(seed: u64) -> Result<Seen, String> {
         (cluster.model.max_view_age, cluster.faults.freeze) = (Duration::MAX, 40);
     }
     cluster.model.waits = dice.hits(500);
+    cluster.model.is_at_least_once = delivery == Delivery::AtLeastOnce;
     let waits = cluster.model.waits;
+    cluster.model.samples.is_on = dice.hits(500);
     let (instances, workers) = (1 + dice.below(2) as usize, 1 + dice.below(2) as usize);
     let sim = Simulation::new(seed, 1 + instances * actors_of(workers), cluster);
-    let instances: Vec<Arc<Instance>> =
-        (0..instances).map(|number| Arc::new(Instance::new(&sim, number, (workers, streams), (waits, is_fenced), &mut dice))).collect();
+    let instances: Vec<Arc<Instance>> = (0..instances)
+        .map(|number| Arc::new(Instance::new(&sim, number, (workers, streams), (waits, is_fenced, delivery), &mut dice)))
+        .collect();
     std::thread::scope(|scope| {
         let mut actor = 0;
         let mut act = |body: Box<dyn FnOnce() + Send>| {
@@ -155,6 +176,7 @@ fn run(seed: u64) -> Result<Seen, String> {
             tombstones: model.shelf.tombstones,
             passed: model.shelf.passed,
             misled: world.cluster.misled,
+            repeated: model.appeared.repeated,
         }),
     }
 }

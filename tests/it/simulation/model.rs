@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sharecast::id::Offset;
+use sharecast::time::TimestampMs;
 use sharecast::transport::{Batch, SourcePartition};
 
+use super::at_least_once::Appeared;
 use super::cluster::{INPUTS, Put, is_kept, source};
 use super::reading::TIMESTAMP;
 use super::standing::Shelf;
@@ -22,6 +24,8 @@ pub(super) const LONGEST_LETTER: usize = 400;
 
 /// What every share shows: by a condition, not of each record.
 pub(super) const PROFILE: &str = r#"{"include":["$"],"when":"record.n % 7 != 0"}"#;
+/// The same, and of a share one record in each three seconds.
+pub(super) const SAMPLED: &str = r#"{"include":["$"],"when":"record.n % 7 != 0","sample":{"every":"3s"}}"#;
 
 /// One input record.
 #[derive(Debug, Clone)]
@@ -40,6 +44,11 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// A tenth of a second after that of the record before, and before all pauses.
+    fn timestamp(&self) -> TimestampMs {
+        TimestampMs(TIMESTAMP.0 - 60_000 + 100 * self.number as i64)
+    }
+
     /// The shares' profile withholds it (`PROFILE`).
     pub(super) fn is_withheld(&self) -> bool {
         self.number.is_multiple_of(7)
@@ -49,7 +58,7 @@ impl Input {
     pub(super) fn show(&self, source: SourcePartition, offset: i64, into: &mut Batch) {
         if !self.is_gone {
             let value = self.value.as_deref().map(str::as_bytes);
-            into.push(source, Offset(offset), TIMESTAMP, Some(self.key.as_bytes()), value, std::iter::empty());
+            into.push(source, Offset(offset), self.timestamp(), Some(self.key.as_bytes()), value, std::iter::empty());
         }
     }
 }
@@ -78,9 +87,12 @@ pub(super) struct Model {
     pub(super) max_view_age: Duration,
     /// `on_route_failure: wait`.
     pub(super) waits: bool,
+    /// `delivery: at_least_once`.
+    pub(super) is_at_least_once: bool,
     pub(super) grants: Vec<Grant>,
     /// Events that change what is released: offset, and when it was acknowledged.
     changes: Vec<(i64, Duration)>,
+    pub(super) samples: Samples,
     /// Topics that have ever been in trouble.
     pub(super) troubled: BTreeSet<String>,
     /// From where on targets are owed how much of a place.
@@ -91,6 +103,19 @@ pub(super) struct Model {
     pub(super) noted: u64,
     /// Upsert streams.
     pub(super) shelf: Shelf,
+    /// Without transactions: what has come out.
+    pub(super) appeared: Appeared,
+}
+
+/// What was released last of what shares are sampled of, by place and share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Samples {
+    pub(super) is_on: bool,
+    last: BTreeMap<(usize, String), i64>,
+    /// Whoever owns the place knows it too. Of the others one more record may pass.
+    known: BTreeSet<(usize, String)>,
+    /// When each place was given to somebody last.
+    pub(super) given: BTreeMap<usize, Duration>,
 }
 
 /// A transaction that becomes visible.
@@ -104,25 +129,72 @@ pub(super) struct Committed<'a> {
 }
 
 /// Records by number, with place and offset.
-type Covered<'a> = BTreeMap<u64, (usize, i64, &'a Input)>;
+pub(super) type Covered<'a> = BTreeMap<u64, (usize, i64, &'a Input)>;
 /// What a record led to: share and whether it went to the dead letters with this reason.
 type Outcome = BTreeMap<String, Option<String>>;
 /// What is decided in a transaction: of a record for a target.
-type Due<'a> = BTreeMap<(u64, usize), (usize, i64, &'a Input)>;
+pub(super) type Due<'a> = BTreeMap<(u64, usize), (usize, i64, &'a Input)>;
 
 impl Default for Model {
     fn default() -> Self {
         Self {
             max_view_age: MAX_VIEW_AGE,
             waits: false,
+            is_at_least_once: false,
             grants: Vec::new(),
             changes: Vec::new(),
+            samples: Samples::default(),
             troubled: BTreeSet::new(),
             owed: BTreeMap::new(),
             released: 0,
             diverted: 0,
             noted: 0,
             shelf: Shelf::default(),
+            appeared: Appeared::default(),
+        }
+    }
+}
+
+impl Samples {
+    /// A record was released to these shares of those that it could be; whether that may be.
+    fn take(
+        &mut self,
+        &(place, _, input): &(usize, i64, &Input),
+        got: BTreeSet<&str>,
+        active: BTreeSet<&str>,
+        committed: &Committed<'_>,
+    ) -> bool {
+        if !self.is_on {
+            return got == active;
+        }
+        let period = |millis: i64| millis.div_euclid(3_000);
+        let time = input.timestamp().0;
+        let given = self.given.get(&place).copied();
+        let is_explained = active.iter().all(|share| {
+            let of = (place, (*share).to_owned());
+            let is_later = self.last.get(&of).is_none_or(|last| period(time) > period(*last));
+            if got.contains(share) && (is_later || !self.known.contains(&of)) {
+                // What was sent before the place was given away, its owner does not know; nor, after an answer that got lost, what
+                // was owed.
+                let next = committed.offsets.iter().find(|(p, ..)| *p == place).map(|(_, next, _)| *next);
+                let is_known = given.is_none_or(|given| given < committed.sent_at) && committed.before[place] != next;
+                self.last.insert(of.clone(), time);
+                if is_known {
+                    self.known.insert(of)
+                } else {
+                    self.known.remove(&of)
+                };
+                return true;
+            }
+            !got.contains(share) && !is_later
+        });
+        is_explained && got.is_subset(&active)
+    }
+
+    /// A place was given to somebody, who knows nothing of it.
+    pub(super) fn forget(&mut self, place: usize, at: Duration) {
+        if self.given.insert(place, at) != Some(at) {
+            self.known.retain(|(known, _)| *known != place);
         }
     }
 }
@@ -180,7 +252,7 @@ impl Model {
     }
 
     /// The shares that release the record to the target.
-    fn shares_at(&self, epoch: i64, input: &Input, target: usize) -> BTreeSet<&str> {
+    pub(super) fn shares_at(&self, epoch: i64, input: &Input, target: usize) -> BTreeSet<&str> {
         let is_active = |g: &&Grant| g.has_telemetry && (g.asset, g.target) == (input.asset, target) && g.is_active_at(epoch);
         let is_active = |g: &&Grant| !input.is_withheld() && is_active(g);
         self.grants.iter().filter(is_active).map(|g| g.share.as_str()).collect()
@@ -243,11 +315,12 @@ impl Model {
                 return Err(format!("no dead letter for {input:?}"));
             }
         }
-        self.check_view(committed, &due, &outcomes, epoch.flatten())
+        self.samples = self.check_view(committed, &due, &outcomes, epoch.flatten())?;
+        Ok(())
     }
 
     /// The records that the offsets of the transaction cover.
-    fn covered<'a>(&self, committed: &Committed<'a>) -> Result<Covered<'a>, String> {
+    pub(super) fn covered<'a>(&self, committed: &Committed<'a>) -> Result<Covered<'a>, String> {
         let mut covered = BTreeMap::new();
         let notes: Vec<&Put> = committed.puts.iter().filter(|put| put.name().starts_with("start/")).collect();
         for &(place, next, _) in committed.offsets {
@@ -276,7 +349,7 @@ impl Model {
     }
 
     /// What the transaction has to decide of append partitions, and what is owed from then on.
-    fn due<'a>(&mut self, committed: &Committed<'a>) -> Result<Due<'a>, String> {
+    pub(super) fn due<'a>(&mut self, committed: &Committed<'a>) -> Result<Due<'a>, String> {
         let mut notes: BTreeMap<(usize, usize), Option<i64>> = BTreeMap::new();
         for put in committed.puts.iter().filter(|put| put.name().starts_with("owed/")) {
             let name = put.name();
@@ -301,6 +374,8 @@ impl Model {
                 let from = was.or(committed.before[place]).unwrap_or(committed.firsts[place]);
                 let is = notes.get(&(place, target)).copied().unwrap_or(was);
                 let until = is.unwrap_or(next);
+                // What was decided once and is decided again may be owed now.
+                let until = if self.is_at_least_once { until.clamp(from, next.max(from)) } else { until };
                 if until < from || until > next {
                     return Err(format!("target {target} is owed {place} from {was:?}, then from {is:?}, with the offset at {next}"));
                 }
@@ -340,7 +415,7 @@ impl Model {
         due: &Due<'_>,
         outcomes: &BTreeMap<(u64, usize), Outcome>,
         epoch: Option<i64>,
-    ) -> Result<(), String> {
+    ) -> Result<Samples, String> {
         let oldest = self.oldest_view(committed.sent_at);
         if epoch.is_some_and(|epoch| epoch < oldest) {
             let age = self.max_view_age;
@@ -348,14 +423,19 @@ impl Model {
         }
         let nothing = Outcome::new();
         let got = |of: &(u64, usize)| outcomes.get(of).unwrap_or(&nothing).keys().map(String::as_str).collect::<BTreeSet<&str>>();
-        let unexplained = |epoch: i64| {
-            let mut readable = due.iter().filter(|(_, (_, _, input))| !input.is_unreadable);
-            readable.find(|(of, (_, _, input))| got(of) != self.shares_at(epoch, input, of.1))
+        let explained = |epoch: i64| {
+            let mut samples = self.samples.clone();
+            for (of, place) in due.iter().filter(|(_, (_, _, input))| !input.is_unreadable) {
+                if !samples.take(place, got(of), self.shares_at(epoch, place.2, of.1), committed) {
+                    return Err((of, place));
+                }
+            }
+            Ok(samples)
         };
         if let Some(epoch) = epoch {
-            return match unexplained(epoch) {
-                None => Ok(()),
-                Some((of, place)) => Err(format!(
+            return match explained(epoch) {
+                Ok(samples) => Ok(samples),
+                Err((of, place)) => Err(format!(
                     "{place:?} led to {:?} at target {}, but epoch {epoch} has {:?}",
                     outcomes.get(of),
                     of.1,
@@ -363,8 +443,8 @@ impl Model {
                 )),
             };
         }
-        if self.views(committed.sent_at).any(|epoch| unexplained(epoch).is_none()) {
-            return Ok(());
+        if let Some(samples) = self.views(committed.sent_at).find_map(|epoch| explained(epoch).ok()) {
+            return Ok(samples);
         }
         Err(format!("nothing was released of {due:?}, but every view since {oldest} releases something"))
     }

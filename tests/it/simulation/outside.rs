@@ -8,7 +8,7 @@ use sharecast::engine::control::timers::TICK_EVERY;
 
 use super::cluster::{ControlSlot, Faults, Topic};
 use super::instance::{Instance, actors_of};
-use super::model::{Grant, Input, LONGEST_LETTER, PROFILE, topic_of};
+use super::model::{Grant, Input, LONGEST_LETTER, PROFILE, SAMPLED, topic_of};
 use super::scheduler::{Simulation, World};
 use super::standing::{HELD, amiss, details_of};
 use super::{ASSETS, ONLY_AWAY, PARTITIONS, PATIENCE, RECORDS, TARGETS};
@@ -30,7 +30,10 @@ impl Outside {
         let mut world = self.sim.look();
         let late = if world.dice.hits(500) { world.dice.millis(0, 5_000) } else { Duration::ZERO };
         self.ticked_at = world.now + late - TICK_EVERY;
-        let spec = format!(r#""profile":"seen","spec":{{"telemetry":{PROFILE},"details":{PROFILE}}}"#);
+        let spec = format!(
+            r#""profile":"seen","spec":{{"telemetry":{},"details":{PROFILE}}}"#,
+            if world.cluster.model.samples.is_on { SAMPLED } else { PROFILE }
+        );
         self.tell(&mut world, "/tenants/nw", "profile.published", &spec);
         drop(world);
         loop {

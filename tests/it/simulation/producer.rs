@@ -62,6 +62,15 @@ impl Producer {
         })
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A topic is written to only after a look at it.
+    pub(super) fn must_be_seen(&self, topic: &str) {
+        assert!(topic.starts_with("sharecast.") || self.seen.contains(topic), "{topic} was not looked at");
+    }
+
     fn turn(&mut self, state: State) {
         self.state = state;
         IS_IN_TRANSACTION.set(matches!(state, State::Open | State::Failed));
@@ -88,7 +97,7 @@ impl Producer {
     }
 
     /// Why this record is not taken.
-    fn refusal(&self, world: &mut World, output: &Output<'_>) -> Option<ProduceError> {
+    pub(super) fn refusal(&self, world: &mut World, output: &Output<'_>) -> Option<ProduceError> {
         let topic = output.topic.to_owned();
         let is_own = topic.starts_with("sharecast.");
         if !is_own && world.cluster.is_broken(&topic, world.now) {
@@ -142,7 +151,7 @@ impl TransactionalProducer for Producer {
 
     fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError> {
         assert!(matches!(self.state, State::Open), "put when {:?}", self.state);
-        assert!(output.topic.starts_with("sharecast.") || self.seen.contains(output.topic), "{} was not looked at", output.topic);
+        self.must_be_seen(output.topic);
         let sim = Arc::clone(&self.sim);
         let mut world = sim.look();
         if world.dice.hits(30) {

@@ -175,5 +175,5 @@ pub(super) fn keep_gates(sim: &Arc<Simulation>, gates: &Gates, stream: StreamInd
     }
 }
 
-/// The timestamp of all input records.
+/// Input records have one a little before it.
 pub(super) const TIMESTAMP: TimestampMs = TimestampMs(1_767_225_600_000);

@@ -1,6 +1,7 @@
 //! What a transaction writes: outputs, documents, what is owed, dead letters, notes, and the offsets that cover all of it.
 
 use crate::clock::BootTime;
+use crate::config::Delivery;
 use crate::engine::output::outbox::BatchBudget;
 use crate::engine::output::route::RouteIndex;
 use crate::engine::restore::redelivery::ClaimChange;
@@ -9,15 +10,23 @@ use crate::engine::upsert::Upserts;
 use crate::engine::worker::error::{TxError, TxStage};
 use crate::engine::worker::output::OutputSide;
 use crate::id::Offset;
+use crate::live::View;
 use crate::transport::{Output, SourcePartition, TransactionalProducer};
+
+/// Without a transaction the fence is asked again after so many outputs.
+const FENCE_EVERY: usize = 256;
 
 /// Kafka's record batch around a document, at most.
 const AROUND_UPSERT: usize = 120;
 
 impl<P: TransactionalProducer> OutputSide<P> {
     /// Outputs of append streams.
-    pub(in crate::engine::worker) fn put_outputs(&mut self, now: BootTime) -> Result<(), TxError> {
-        for output in self.draft.outbox.iter() {
+    pub(in crate::engine::worker) fn put_outputs(&mut self, view: &View, now: BootTime) -> Result<(), TxError> {
+        for (count, output) in self.draft.outbox.iter().enumerate() {
+            // A client whose queue is full makes its user wait.
+            if self.settings.delivery == Delivery::AtLeastOnce && count % FENCE_EVERY == FENCE_EVERY - 1 {
+                self.shared.check_fence(view).map_err(TxError::Aged)?;
+            }
             let limit = self.routes.limit_at(output.route, now);
             make_room(&mut self.producer, &mut self.budget, output.route, output.batch_bytes().1, limit)?;
             let sent = Output {
@@ -56,8 +65,22 @@ impl<P: TransactionalProducer> OutputSide<P> {
         Ok(())
     }
 
+    /// What is noted: which routes are owed what, and which partitions are begun.
+    pub(in crate::engine::worker) fn put_notes(
+        &mut self,
+        owed: &[ClaimChange],
+        begun: &[(SourcePartition, Offset)],
+    ) -> Result<(), TxError> {
+        if owed.is_empty() && begun.is_empty() {
+            return Ok(());
+        }
+        self.producer.begin_notes().map_err(TxError::Reports)?;
+        self.put_owed(owed)?;
+        self.put_begun(begun)
+    }
+
     /// What routes are owed from now on.
-    pub(in crate::engine::worker) fn put_owed(&mut self, changes: &[ClaimChange]) -> Result<(), TxError> {
+    fn put_owed(&mut self, changes: &[ClaimChange]) -> Result<(), TxError> {
         for change in changes {
             let stream = &self.settings.streams[usize::from(change.partition.stream.0)];
             let tenant = &self.routes.get(change.route).tenant;
@@ -76,7 +99,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     }
 
     /// Notes of partitions that are begun.
-    pub(in crate::engine::worker) fn put_begun(&mut self, begun: &[(SourcePartition, Offset)]) -> Result<(), TxError> {
+    fn put_begun(&mut self, begun: &[(SourcePartition, Offset)]) -> Result<(), TxError> {
         for &(partition, offset) in begun {
             let (key, value) = note_of(&self.settings.group, &self.settings.streams, partition, offset);
             self.put_state(&key, Some(&value))?;

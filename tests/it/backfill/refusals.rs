@@ -1,0 +1,77 @@
+//! What is refused before anything is written, and what is said of jobs.
+
+use super::past::{Past, result};
+use crate::broker::shared;
+use crate::instance::{output, run};
+
+fn world() -> Past<'static> {
+    let past = Past::new(shared(), 1);
+    past.world.partners("o", "x");
+    past.world.share("o", "a0", "x");
+    past.feed_assets(&["a0"], 1, 60);
+    past
+}
+
+#[test]
+fn a_topic_that_deletes_what_is_written_is_named_and_refused() {
+    let past = world();
+    past.world.make_output("x", &[("retention.ms", "60000")]);
+    let output = past.run("--yes --job short --rate 0");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains(&past.world.output("x")) && told.contains("retention.ms=60000"), "{told}");
+    assert!(past.read(&past.world.output("x")).is_empty());
+    past.run_to("--yes --job short --rate 0 --allow-expiring", 0);
+    assert_eq!(past.read(&past.world.output("x")).len(), 60);
+}
+
+#[test]
+fn jobs_are_named_once_resumed_as_they_were_begun_listed_and_forgotten() {
+    let past = world();
+    let config = past.config();
+    past.run_to("--rate 0 --job named", 64);
+    past.run_to("--yes --rate 0 --job named --resume", 64);
+    let printed = result(&past.run_to("--yes --rate 0 --job named -o json", 0));
+    assert_eq!(printed["released"].as_u64(), Some(60));
+    past.run_to("--yes --rate 0 --job named", 64);
+    let other = past.run("--yes --rate 0 --job named --resume --slack 2h");
+    let told = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(other.status.code() == Some(64) && told.contains("slack was"), "{told}");
+    let listed = result(&run(&config, "backfill --list -o json", 0));
+    assert_eq!((&listed[0]["job"], &listed[0]["state"], &listed[0]["released"]), (&"named".into(), &"done".into(), &60.into()));
+    run(&config, "backfill --forget named", 0);
+    run(&config, "backfill --forget named", 64);
+    assert_eq!(result(&run(&config, "backfill --list -o json", 0)), serde_json::json!([]));
+}
+
+#[test]
+fn a_job_of_nothing_says_so_and_a_running_one_is_not_forgotten() {
+    let past = world();
+    let nothing = past.run("--yes --rate 0 --job nothing --target nobody");
+    let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
+    assert!(nothing.status.success() && told.contains("releases nothing"), "{told}");
+    let running = past.start("--yes --job runs --rate 5/s");
+    past.await_count("x", 1);
+    let refused = output(&past.config(), "backfill --forget runs");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && told.contains("is running"), "{told}");
+    running.kill();
+}
+
+#[test]
+fn a_failed_topic_stops_the_job_or_is_skipped_and_counted() {
+    let mut past = world();
+    past.world.partners("o", "y");
+    past.world.share("o", "a0", "y");
+    past.world.set_more(&format!("output: {{ topic: 'out-{}.{{tenant}}.{{stream}}', provision: manual }}\n", past.world.name));
+    past.world.make_output("y", &[]);
+    let config = past.config();
+    run(&config, "provision", 0);
+    past.world.cluster.admin().delete(&[&past.world.output("x")]).unwrap();
+    let stopped = past.run("--yes --rate 0 --job fails");
+    let told = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert!(stopped.status.code() == Some(1) && told.contains(&past.world.output("x")) && told.contains("--resume"), "{told}");
+    let printed = past.run_to("--yes --rate 0 --job fails --resume --skip-failed-routes -o json", 1);
+    assert!(printed.contains("did not get 60 records"), "{printed}");
+    assert_eq!(past.read(&past.world.output("y")).len(), 60);
+}
