@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn other_faults_are_shown_where_they_stand() {
         let what = read_profile("p.yaml", "t:\n  when: record.speed > 1 &&& record.x\n", None).unwrap_err();
-        assert!(what.starts_with("p.yaml:2:27: when, character 19: "), "{what}");
+        assert!(what.starts_with("p.yaml:2:28: when, character 20: "), "{what}");
         let config = Config::load(&[], &crate::config::ConfigEnv::none()).unwrap();
         let sampled = "telemetry: { sample: { every: 30s } }\ndetails: { sample: { every: 30s } }\n";
         let what = read_profile("p.yaml", sampled, Some(&config)).unwrap_err();

@@ -8,6 +8,7 @@ use crate::cli::args::{ActorArgs, EventDraft, Format, GivenTime};
 use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
 use crate::cli::configure;
+use crate::cli::configure::{ConfigureOrder, Reviewed};
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome;
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
@@ -92,7 +93,13 @@ pub fn control(files: &[PathBuf], acting: &ActorArgs, command: ControlTopicComma
     match command {
         ControlTopicCommand::Skip { offset, note } => send(&config::load(files)?, acting, token(acting)?, args::skip(offset, &note)),
         ControlTopicCommand::Restore(restore) => restore::run(files, acting, &restore),
-        ControlTopicCommand::Configure(args) => configure::run(files, acting, &args),
+        ControlTopicCommand::Configure(args) => match configure::review(files, acting, &args)? {
+            Reviewed::AlreadySo(exit) => Ok(exit),
+            Reviewed::Write(order) => {
+                let ConfigureOrder { config, acting, source, draft } = *order;
+                send_from(&config, &acting, token(&acting)?, source, draft)
+            }
+        },
     }
 }
 
@@ -134,11 +141,6 @@ struct Single<'s> {
     until: Until,
     /// The log holds nothing but ticks.
     is_first: bool,
-}
-
-/// The event of another sender than the one who acts.
-pub(super) fn send_as(config: &Config, acting: &ActorArgs, source: &str, draft: EventDraft) -> Result<Exit, Failure> {
-    send_from(config, acting, token(acting)?, source.to_owned(), draft)
 }
 
 fn send(config: &Config, acting: &ActorArgs, token: WriteToken, draft: EventDraft) -> Result<Exit, Failure> {
@@ -382,7 +384,7 @@ impl Single<'_> {
     }
 }
 
-pub(super) fn print_line(mut line: Vec<u8>) -> io::Result<()> {
+fn print_line(mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
     let mut out = io::stdout().lock();
     out.write_all(&line)?;

@@ -14,8 +14,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{ClientError, Deadline, Logged};
 use super::group_consumer::{InputTopic, KafkaMembership};
-use super::record_sender::RecordSender;
 use super::settings::KafkaSettings;
+use super::transactional_producer::record_sender::RecordSender;
 use super::transactional_producer::{KafkaProducer, offset_list};
 use crate::kafka::bounded_call::BoundedCall;
 use crate::kafka::client::failure;

@@ -17,7 +17,6 @@ mod group_members;
 mod mock;
 mod native;
 mod properties;
-mod record_sender;
 mod settings;
 mod topic_reader;
 mod transactional_producer;

@@ -1,5 +1,7 @@
 //! A worker's producer: `transport::TransactionalProducer`.
 
+pub(super) mod record_sender;
+
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
+use self::record_sender::RecordSender;
 use super::client::{ClientError, Deadline, Logged, unanswered};
 use super::group_consumer::{InputTopic, KafkaMembership};
-use super::record_sender::RecordSender;
 use super::settings::KafkaSettings;
 use crate::kafka::bounded_call::{BoundedCall, GivenUp};
 use crate::kafka::client::failure;

@@ -83,7 +83,8 @@ fn killed_again_and_again_it_loses_nothing_and_documents_stay_exact() {
     check(&world.cluster.read(&world.output("t")), count);
     assert_eq!(world.cluster.read(&documents).len(), 1, "a document that has not changed is not written again");
 
-    // Certain by what every member reports, of both kinds.
+    // Certain by what every member reports, of both kinds and of both processes; so the group is stable after it.
+    let other = world.start_ready("b");
     let revoked = output(&config, &format!("share revoke {details} --as {o} --wait"));
     let said = String::from_utf8_lossy(&revoked.stderr).into_owned();
     assert!(
@@ -92,7 +93,6 @@ fn killed_again_and_again_it_loses_nothing_and_documents_stay_exact() {
     );
     await_that("the tombstone", || world.cluster.read(&documents).last().is_some_and(|record| record.value.is_none()));
     // Whoever is stopped has not reported, and nothing else makes it certain.
-    let other = world.start_ready("b");
     other.signal("STOP");
     let waited = output(&config, &format!("share revoke {telemetry} --as {o} --wait --timeout 4s"));
     other.signal("CONT");

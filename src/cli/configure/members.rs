@@ -26,7 +26,7 @@ impl fmt::Display for OldMember {
 }
 
 /// What members report: by id, whether the report says a version, which those that know the type do.
-type Reported = BTreeMap<String, bool>;
+type ReportedVersions = BTreeMap<String, bool>;
 
 /// The members of the group of workers that are too old, or may be.
 pub(super) fn old_members(config: &Config, patience: Duration) -> Result<Vec<OldMember>, Failure> {
@@ -43,14 +43,14 @@ pub(super) fn old_members(config: &Config, patience: Duration) -> Result<Vec<Old
     Ok(too_old(&present, &reports(config, &kafka, patience).map_err(failed)?))
 }
 
-fn reports(config: &Config, kafka: &KafkaSettings, patience: Duration) -> Result<Reported, Failure> {
+fn reports(config: &Config, kafka: &KafkaSettings, patience: Duration) -> Result<ReportedVersions, Failure> {
     let prefix = epoch_prefix(&kafka.group);
     // The newest of each process: a member that has gone matters to nobody.
     let mut by_key: BTreeMap<Vec<u8>, Vec<(String, bool)>> = BTreeMap::new();
     let mut reader = match TopicReader::open_within(kafka, &config.topics.state, [0], patience) {
         Ok(reader) => reader,
         // No engine has run here, or it may not be read: then nothing is known of anybody.
-        Err(ConsumeError::Refused(_)) => return Ok(Reported::new()),
+        Err(ConsumeError::Refused(_)) => return Ok(ReportedVersions::new()),
         Err(error) => return Err(input_failure(error)),
     };
     reader
@@ -64,7 +64,7 @@ fn reports(config: &Config, kafka: &KafkaSettings, patience: Duration) -> Result
     Ok(by_key.into_values().flatten().collect())
 }
 
-fn too_old(present: &[GroupMember], reported: &Reported) -> Vec<OldMember> {
+fn too_old(present: &[GroupMember], reported: &ReportedVersions) -> Vec<OldMember> {
     let old = present.iter().filter(|member| reported.get(&member.id) != Some(&true));
     let named: BTreeSet<(String, bool)> = old.map(|member| (member.to_string(), reported.contains_key(&member.id))).collect();
     named.into_iter().map(|(name, has_reported)| OldMember { name, has_reported }).collect()
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn who_reports_no_version_is_too_old_and_so_is_who_reports_nothing() {
         let member = |id: &str| GroupMember { id: id.to_owned(), client: format!("client-{id}"), host: "/10.0.0.1".to_owned() };
-        let reported: Reported = [("a".to_owned(), true), ("b".to_owned(), false), ("gone".to_owned(), false)].into();
+        let reported: ReportedVersions = [("a".to_owned(), true), ("b".to_owned(), false), ("gone".to_owned(), false)].into();
         let found: Vec<String> = too_old(&["a", "b", "c"].map(member), &reported).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use crate::cli::args::{ActorArgs, EventDraft, Format};
 use crate::cli::config;
 use crate::cli::configure::members::{OldMember, old_members};
-use crate::cli::event;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::output::{PrintError, exit};
 use crate::cli::share::bulk::confirm;
@@ -33,8 +32,28 @@ pub struct ConfigureArgs {
     yes: bool,
 }
 
-/// Runs the command.
-pub fn run(files: &[PathBuf], acting: &ActorArgs, args: &ConfigureArgs) -> Result<Exit, Failure> {
+/// What the command comes to once it was reviewed and confirmed.
+pub enum Reviewed {
+    /// The log says all of it already, which is told.
+    AlreadySo(Exit),
+    /// This is to be written.
+    Write(Box<ConfigureOrder>),
+}
+
+/// The event to be written.
+pub struct ConfigureOrder {
+    /// By this configuration.
+    pub config: Config,
+    /// As it was asked for, or under the id of the first event of all.
+    pub acting: ActorArgs,
+    /// From whom.
+    pub source: String,
+    /// The event.
+    pub draft: EventDraft,
+}
+
+/// Folds the log, shows who loses what, and asks.
+pub fn review(files: &[PathBuf], acting: &ActorArgs, args: &ConfigureArgs) -> Result<Reviewed, Failure> {
     if acting.actor.is_some() {
         return Err(Failure::new(Exit::Usage, "the control topic is the operator's: leave --as out"));
     }
@@ -46,15 +65,16 @@ pub fn run(files: &[PathBuf], acting: &ActorArgs, args: &ConfigureArgs) -> Resul
     // Nobody has written anything yet: this is what whoever writes first writes.
     let is_first = table.has_only_ticks();
     if !is_first && !ask(&config, &table, &wanted, args, until)? {
-        return already_so(acting.output);
+        return already_so(acting.output).map(Reviewed::AlreadySo);
     }
     let data = data_of(&wanted);
     let draft = EventDraft { kind: EventType::ControlConfigured.name(), data, share: None, times: Vec::new() };
-    if is_first {
-        let acting = ActorArgs { event_id: Some(FIRST_ID.to_owned()), repeat: None, ..acting.clone() };
-        return event::send_as(&config, &acting, "/sharecast", draft);
-    }
-    event::send_as(&config, acting, &acting.source(), draft)
+    let (acting, source) = if is_first {
+        (ActorArgs { event_id: Some(FIRST_ID.to_owned()), repeat: None, ..acting.clone() }, "/sharecast".to_owned())
+    } else {
+        (acting.clone(), acting.source())
+    };
+    Ok(Reviewed::Write(Box::new(ConfigureOrder { config, acting, source, draft })))
 }
 
 /// Shows the review and asks where there is something to confirm. False where the log says all of it already.
@@ -93,7 +113,7 @@ fn show(review: &ConfigurationReview, old: &[OldMember], config: &Config) -> io:
 }
 
 fn already_so(format: Format) -> Result<Exit, Failure> {
-    let line = match format {
+    let mut line = match format {
         Format::Table => b"control.configured already so".to_vec(),
         Format::Json | Format::Ndjson => object(|out| {
             out.text("type", EventType::ControlConfigured.name());
@@ -101,5 +121,6 @@ fn already_so(format: Format) -> Result<Exit, Failure> {
         }),
     };
     tell!("the log names this configuration already; nothing was written");
-    exit(event::print_line(line).map_err(PrintError::from))
+    line.push(b'\n');
+    exit(io::stdout().lock().write_all(&line).map_err(PrintError::from))
 }

@@ -85,7 +85,13 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
         AclSection {
             title: format!("the mailer, {}", principals.mailer),
             grants: vec![
-                grant(&principals.mailer, &["Read", "Describe"], "topic", &[config.topics.invitations.clone()], AclName::Exactly),
+                grant(
+                    &principals.mailer,
+                    &["Read", "Describe"],
+                    "topic",
+                    std::slice::from_ref(&config.topics.invitations),
+                    AclName::Exactly,
+                ),
                 grant(&principals.mailer, &["Read"], "group", &[format!("{}-mailer", config.topics.prefix())], AclName::Exactly),
             ],
         },

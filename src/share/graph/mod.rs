@@ -97,21 +97,28 @@ type Pause = (TimestampMs, TimestampMs);
 
 /// What few grants have, so that one without takes one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RareFacts(Option<Box<(Box<[Pause]>, Option<Label>)>>);
+pub struct RareFacts(Option<Box<RareFactsHeld>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RareFactsHeld {
+    pauses: Box<[Pause]>,
+    label: Option<Label>,
+}
 
 impl RareFacts {
     pub(crate) fn new(pauses: &[Pause], label: Option<&Label>) -> Self {
-        Self((!pauses.is_empty() || label.is_some()).then(|| Box::new((pauses.into(), label.cloned()))))
+        let has_any = !pauses.is_empty() || label.is_some();
+        Self(has_any.then(|| Box::new(RareFactsHeld { pauses: pauses.into(), label: label.cloned() })))
     }
 
     /// Past pauses, in order: event times in them are never released.
     pub fn pauses(&self) -> &[(TimestampMs, TimestampMs)] {
-        self.0.as_deref().map_or(&[], |(pauses, _)| pauses)
+        self.0.as_deref().map_or(&[], |held| &held.pauses)
     }
 
     /// The name that the share has for its target.
     pub fn label(&self) -> Option<&str> {
-        self.0.as_deref().and_then(|(_, label)| label.as_deref())
+        self.0.as_deref()?.label.as_deref()
     }
 }
 

@@ -9,9 +9,9 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
-use super::client::{ClientError, Deadline, Logged, create};
-use super::native::{EventKind, Queue, Topics, flush};
 use crate::kafka::client::failure;
+use crate::kafka::client::{ClientError, Deadline, Logged, create};
+use crate::kafka::native::{EventKind, Queue, Topics, flush};
 use crate::transport::{Output, ProduceError};
 
 /// How long one wait for acknowledgements may be before reports of failures are looked at, in milliseconds.
@@ -21,27 +21,27 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(50);
 const FLUSH_LOOK: Duration = Duration::from_millis(1);
 
 /// A producer's client with what it has queued.
-pub(super) struct RecordSender {
+pub(in crate::kafka) struct RecordSender {
     // Above the producer: these must be dropped first.
     queue: Queue,
     topics: Topics,
-    pub(super) producer: Arc<BaseProducer<Logged>>,
+    pub(in crate::kafka) producer: Arc<BaseProducer<Logged>>,
     /// Of everything that waits for the cluster.
     limit: Duration,
     /// Since they were taken last, in the order of their reports.
-    pub(super) failures: Vec<ProduceError>,
+    pub(in crate::kafka) failures: Vec<ProduceError>,
     /// Since `clear` records were given up without being at fault themselves.
-    pub(super) has_purged: bool,
+    pub(in crate::kafka) has_purged: bool,
     /// What is given up now was not acknowledged in time, and its topic is to be named.
     names_purged: bool,
     /// From then on a fencing is a transaction's age; none without transactions.
-    pub(super) expires: Option<Deadline>,
+    pub(in crate::kafka) expires: Option<Deadline>,
     /// Of the topic looked at last.
-    pub(super) partitions_seen: Option<usize>,
+    pub(in crate::kafka) partitions_seen: Option<usize>,
 }
 
 impl RecordSender {
-    pub(super) fn start(config: &ClientConfig, limit: Duration) -> Result<Self, ClientError> {
+    pub(in crate::kafka) fn start(config: &ClientConfig, limit: Duration) -> Result<Self, ClientError> {
         let producer: BaseProducer<Logged> = create(config)?;
         let queue = Queue::of_producer(producer.client()).ok_or_else(|| ClientError::Settings("the producer has no queue".to_owned()))?;
         Ok(Self {
@@ -58,14 +58,14 @@ impl RecordSender {
     }
 
     /// What was reported is of no interest any more.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::kafka) fn clear(&mut self) {
         self.serve();
         self.failures.clear();
         self.has_purged = false;
     }
 
     /// Serves what librdkafka has to say, without waiting.
-    pub(super) fn serve(&mut self) {
+    pub(in crate::kafka) fn serve(&mut self) {
         while let Some(event) = self.queue.poll(Duration::ZERO) {
             match event.kind() {
                 EventKind::Reports => event.failed_reports(|topic, code| {
@@ -91,14 +91,14 @@ impl RecordSender {
     }
 
     /// Why the client is of no further use; none while it is.
-    pub(super) fn fatal(&self) -> Option<ProduceError> {
+    pub(in crate::kafka) fn fatal(&self) -> Option<ProduceError> {
         let (code, words) = self.producer.client().fatal_error()?;
         Some(self.judge(if failure::is_fencing(code) { ProduceError::Fenced(words) } else { ProduceError::Fatal(words) }))
     }
 
     /// A transaction older than its time-out is aborted by the coordinator, which fences its producer as another one of the
     /// same name would: that is no sign of another one.
-    pub(super) fn judge(&self, error: ProduceError) -> ProduceError {
+    pub(in crate::kafka) fn judge(&self, error: ProduceError) -> ProduceError {
         judge(self.expires, error)
     }
 
@@ -106,7 +106,7 @@ impl RecordSender {
     ///
     /// While more than five records of a partition are in flight librdkafka sends no other of it, and polls without a pause for as
     /// long as others are due. A flush makes all of them due, so one that brings nothing is followed by a pause.
-    pub(super) fn await_acknowledgements(&mut self) {
+    pub(in crate::kafka) fn await_acknowledgements(&mut self) {
         let before = self.producer.in_flight_count();
         flush(self.producer.client(), FLUSH_SLICE_MS);
         self.serve();
@@ -118,12 +118,12 @@ impl RecordSender {
     }
 
     /// Whether a record waits for its acknowledgement.
-    pub(super) fn has_queued(&self) -> bool {
+    pub(in crate::kafka) fn has_queued(&self) -> bool {
         self.producer.in_flight_count() > 0
     }
 
     /// As `TransactionalProducer` wants it.
-    pub(super) fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
+    pub(in crate::kafka) fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
         self.serve();
         self.partitions_seen = None;
         let answer = self.producer.client().fetch_metadata(Some(topic), self.limit);
@@ -151,7 +151,7 @@ impl RecordSender {
     }
 
     /// Queues a record. That the client has failed is no error of this one: it is given up with the others, and `fatal` tells.
-    pub(super) fn put(&mut self, output: &Output<'_>) -> Result<(), ProduceError> {
+    pub(in crate::kafka) fn put(&mut self, output: &Output<'_>) -> Result<(), ProduceError> {
         let mut deadline = None;
         loop {
             let code = match self.topics.produce(self.producer.client(), output)? {
@@ -176,7 +176,7 @@ impl RecordSender {
 
     /// Waits until nothing waits for an acknowledgement any more. Each record is acknowledged or fails within message.timeout.ms, so this
     /// comes to an end by itself; where that is unlimited, what is not acknowledged by `until` is given up and its topics are named.
-    pub(super) fn settle(&mut self, until: Option<Deadline>) {
+    pub(in crate::kafka) fn settle(&mut self, until: Option<Deadline>) {
         self.serve();
         while self.has_queued() {
             if until.is_some_and(Deadline::has_passed) && !self.names_purged {
@@ -188,7 +188,7 @@ impl RecordSender {
     }
 
     /// Gives up what was not sent yet, and waits for the rest until then.
-    pub(super) fn give_up_unsent(&mut self, until: Deadline) {
+    pub(in crate::kafka) fn give_up_unsent(&mut self, until: Deadline) {
         self.purge(PurgeConfig::default().queue());
         while self.has_queued() && !until.has_passed() {
             self.await_acknowledgements();
@@ -201,7 +201,7 @@ impl RecordSender {
     }
 
     /// The reports of what failed. A purge names nobody, but what was purged is missing: that must not pass for success.
-    pub(super) fn outcome(&mut self) -> Result<(), Vec<ProduceError>> {
+    pub(in crate::kafka) fn outcome(&mut self) -> Result<(), Vec<ProduceError>> {
         if self.failures.is_empty() && self.has_purged {
             self.failures.push(ProduceError::Abort("records were given up because others had failed".to_owned()));
         }
