@@ -12,7 +12,7 @@ use crate::engine::backfill::job::Job;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
-use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::output::route::{RouteIndex, RouteMarks, Routes};
 use crate::live::View;
 use crate::profile::condition::ConditionError;
 use crate::profile::sample::SampleState;
@@ -27,7 +27,7 @@ const JOB_HEADER: &str = "ce_sharebackfill";
 
 /// What topics have refused for themselves, learned from transactions that failed.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
+pub(super) struct RefusedOutputs {
     /// Outputs that become dead letters.
     pub(super) outputs: Vec<(RecordOrigin, RouteIndex, String)>,
     /// Records whose dead letters go without their bytes.
@@ -44,26 +44,6 @@ pub(super) struct PartDraft {
     marks: RouteMarks,
 }
 
-/// Which routes a part has met, without clearing a list for each.
-#[derive(Debug, Default)]
-struct RouteMarks {
-    generation: u64,
-    met: Vec<u64>,
-    count: usize,
-}
-
-impl RouteMarks {
-    fn meet(&mut self, RouteIndex(index): RouteIndex) {
-        let index = index as usize;
-        if self.met.len() <= index {
-            self.met.resize(index + 1, 0);
-        }
-        if std::mem::replace(&mut self.met[index], self.generation) != self.generation {
-            self.count += 1;
-        }
-    }
-}
-
 /// A part's outputs take no more memory than this.
 const MAX_OUTBOX_BYTES: usize = 64 << 20;
 
@@ -73,28 +53,27 @@ impl PartDraft {
         self.outbox.clear();
         self.counts = PartitionCounts::default();
         self.stopped.clear();
-        self.marks.generation += 1;
-        self.marks.count = 0;
+        self.marks.begin();
     }
 
     /// Whether another record fits.
     pub(super) fn has_room(&self, max_routes: usize) -> bool {
-        self.marks.count < max_routes && self.outbox.bytes() < MAX_OUTBOX_BYTES
+        self.marks.count() < max_routes && self.outbox.bytes() < MAX_OUTBOX_BYTES
     }
 }
 
 /// What all records of a part are decided by.
-pub(super) struct Deciding<'a> {
+pub(super) struct PartContext<'a> {
     pub(super) job: &'a Job,
     pub(super) view: &'a View,
     /// The live graph's now.
     pub(super) now: TimestampNs,
-    pub(super) refused: &'a Refused,
+    pub(super) refused: &'a RefusedOutputs,
     /// The most bytes that a topic takes in one batch, where that is known.
     pub(super) limit_of: &'a dyn Fn(&str) -> Option<usize>,
 }
 
-impl Deciding<'_> {
+impl PartContext<'_> {
     /// Decides one record; what follows from it is in the draft.
     pub(super) fn decide(
         &self,
@@ -107,7 +86,7 @@ impl Deciding<'_> {
         let settings = &self.job.settings;
         let origin = RecordOrigin { source: record.source, offset: record.offset };
         let passed = passed_headers(&settings.passes_headers, record);
-        let mut sink = PartSink { deciding: self, samples, routes, draft, origin, passed };
+        let mut sink = PartSink { context: self, samples, routes, draft, origin, passed };
         let input = InputRecord { key: record.key, headers: record.headers.iter(), timestamp: record.timestamp, value: record.value };
         match decider.append(&settings.stream, input, &self.job.pinned, &mut sink) {
             Ok(()) => {}
@@ -122,7 +101,7 @@ impl Deciding<'_> {
 }
 
 struct PartSink<'s, 'a> {
-    deciding: &'s Deciding<'a>,
+    context: &'s PartContext<'a>,
     samples: &'s mut SampleState,
     routes: &'s mut Routes,
     draft: &'s mut PartDraft,
@@ -134,7 +113,7 @@ struct PartSink<'s, 'a> {
 impl PartSink<'_, '_> {
     /// Why the live graph withholds what the pinned one has released.
     fn refusal(&self, past: &PastRelease<'_>) -> Option<LiveRefusal> {
-        let Deciding { job, view, now, .. } = self.deciding;
+        let PartContext { job, view, now, .. } = self.context;
         if let Some(refusal) = job.cuts.refusal(past) {
             return Some(refusal);
         }
@@ -147,7 +126,7 @@ impl PartSink<'_, '_> {
     }
 
     fn set_aside(&mut self, mut letter: OwnedDeadLetter) {
-        if self.deciding.refused.stripped.contains(&self.origin) {
+        if self.context.refused.stripped.contains(&self.origin) {
             letter.strip();
         }
         self.draft.counts.job.count_dead(letter.reason);
@@ -155,7 +134,7 @@ impl PartSink<'_, '_> {
     }
 
     fn refuse(&mut self, past: &PastRelease<'_>, message: String) {
-        let settings = &self.deciding.job.settings;
+        let settings = &self.context.job.settings;
         self.set_aside(OwnedDeadLetter {
             topic: settings.stream.topic.clone(),
             partition: self.origin.source.partition,
@@ -169,7 +148,7 @@ impl PartSink<'_, '_> {
     }
 
     fn push_headers(&mut self, past: &PastRelease<'_>) {
-        let settings = &self.deciding.job.settings;
+        let settings = &self.context.job.settings;
         let outbox = &mut self.draft.outbox;
         for (name, value) in &self.passed {
             outbox.push_header(name, value);
@@ -189,7 +168,7 @@ impl PastDecisions for PartSink<'_, '_> {
     type Error = Infallible;
 
     fn released(&mut self, past: PastRelease<'_>) -> Result<(), Infallible> {
-        let job = self.deciding.job;
+        let job = self.context.job;
         let grant = past.release.grant;
         if job.stops.contains(&grant.share) || self.draft.stopped.iter().any(|stopped| stopped.share == grant.share) {
             self.draft.counts.withheld += 1;
@@ -206,7 +185,7 @@ impl PastDecisions for PartSink<'_, '_> {
             *self.draft.counts.skipped.entry(self.routes.get(route).topic.clone()).or_default() += 1;
             return Ok(());
         }
-        if let Some((_, _, why)) = self.deciding.refused.outputs.iter().find(|(origin, index, _)| (*origin, *index) == (self.origin, route))
+        if let Some((_, _, why)) = self.context.refused.outputs.iter().find(|(origin, index, _)| (*origin, *index) == (self.origin, route))
         {
             let message = format!("refused by {}: {why}", self.routes.get(route).topic);
             self.refuse(&past, message);
@@ -215,7 +194,7 @@ impl PastDecisions for PartSink<'_, '_> {
         self.draft.outbox.push(route, self.origin, grant.target_asset.as_str().as_bytes(), past.release.value, past.release.timestamp);
         self.push_headers(&past);
         let topic = &self.routes.get(route).topic;
-        if let Some(limit) = (self.deciding.limit_of)(topic)
+        if let Some(limit) = (self.context.limit_of)(topic)
             && self.draft.outbox.last().is_some_and(|output| output.batch_bytes().0 > limit)
         {
             let message = format!("{topic} takes no such record: it is larger than its max.message.bytes, uncompressed");

@@ -34,12 +34,12 @@ pub struct Estimate {
 }
 
 #[derive(Default)]
-struct Sample {
+struct EstimateSink {
     counts: JobCounts,
     samples: SampleState,
 }
 
-impl PastDecisions for Sample {
+impl PastDecisions for EstimateSink {
     type Error = Infallible;
 
     fn released(&mut self, release: PastRelease<'_>) -> Result<(), Infallible> {
@@ -69,7 +69,7 @@ pub fn estimate(
     let Some(all) = prepared.offsets() else { return Ok(None) };
     let filled: Vec<usize> = (0..ranges.len()).filter(|partition| !ranges[*partition].is_empty()).collect();
     let step = filled.len().div_ceil(PARTITIONS).max(1);
-    let (mut sample, mut read, mut bytes, mut offsets) = (Sample::default(), 0, 0, 0);
+    let (mut sample, mut read, mut bytes, mut offsets) = (EstimateSink::default(), 0, 0, 0);
     for partition in filled.into_iter().step_by(step) {
         let range = ranges[partition];
         let mut batch = Batch::default();

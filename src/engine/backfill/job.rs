@@ -11,7 +11,7 @@ use crate::config::OutputTemplate;
 use crate::decide::ReleaseRules;
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionCounts};
 use crate::engine::backfill::cuts::Cuts;
-use crate::engine::backfill::pace::Pace;
+use crate::engine::backfill::rate_limiter::RateLimiter;
 use crate::engine::backfill::report::JobEpochs;
 use crate::engine::backfill::stops::Stops;
 use crate::engine::fence::{Closed, Fence};
@@ -87,7 +87,7 @@ pub struct Job {
     /// What its workers decide by, for those who wait for a revoke; none for a job that writes no topic.
     pub epochs: Option<Arc<JobEpochs>>,
     /// How fast it reads.
-    pub pace: Arc<Pace>,
+    pub rate_limiter: Arc<RateLimiter>,
     /// How far it is.
     pub progress: JobProgress,
     /// Time.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{debug, info};
 
 use crate::clock::Clock;
-use crate::engine::backfill::pace::{Backlogged, Pace, is_falling_behind};
+use crate::engine::backfill::rate_limiter::{Backlogged, RateLimiter, is_falling_behind};
 use crate::kafka::{Backlog, ClientError, CommittedOffsets, GroupMembers, KafkaSettings};
 
 /// Between two looks.
@@ -24,7 +24,7 @@ pub struct LagWatch {
     /// Each input topic with its number of partitions.
     pub inputs: Vec<(String, i32)>,
     /// What is slowed down.
-    pub pace: Arc<Pace>,
+    pub rate_limiter: Arc<RateLimiter>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the job is over.
@@ -50,12 +50,12 @@ impl LagWatch {
             });
             if let Some((earlier, at)) = before {
                 let is_slower = seen.is_some_and(|seen| is_falling_behind(earlier, seen, now.since(at)));
-                if let Some(part) = self.pace.adjust(is_slower) {
+                if let Some(part) = self.rate_limiter.adjust(is_slower) {
                     let why = if is_slower { "the live group's lag grows" } else { "the live group keeps up again" };
                     info!(part, "{why}: another part of --rate is in force");
                 }
             } else if seen.is_none() {
-                self.pace.adjust(false);
+                self.rate_limiter.adjust(false);
             }
             before = seen.map(|seen| (seen, now));
             let next = now.after(EVERY);

@@ -13,22 +13,22 @@ use crate::backfill::options::LiveInput;
 use crate::backfill::past::Pinned;
 use crate::backfill::result::{JobResult, StoppedShare};
 use crate::config::{Config, ProvenanceForm, Secret};
+use crate::engine::backfill::checkpoint::store::JobStore;
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionCounts, PartitionEntry};
 use crate::engine::backfill::copy::Copier;
-use crate::engine::backfill::expiry::expiring;
-use crate::engine::backfill::folder_output::{FolderJobOutput, JobFolder};
+use crate::engine::backfill::input::window::InputRange;
 use crate::engine::backfill::input::{JobInput, TopicInput};
 use crate::engine::backfill::job::{Job, JobEnd, JobProgress, JobSettings, ProgressSeen};
-use crate::engine::backfill::kafka_output::{KafkaJobOutput, MakeJobProducer};
 use crate::engine::backfill::lag::LagWatch;
-use crate::engine::backfill::output::{JobOutput, Nowhere};
-use crate::engine::backfill::pace::Pace;
+use crate::engine::backfill::output::expiry::expiring;
+use crate::engine::backfill::output::folder::{FolderPartWriter, JobFolder};
+use crate::engine::backfill::output::kafka::{KafkaPartWriter, MakeJobProducer};
+use crate::engine::backfill::output::{Nowhere, PartWriter};
 use crate::engine::backfill::plane::{Follow, LivePlane};
 use crate::engine::backfill::prepare::{JobError, JobRequest, PreparedJob, check_start};
+use crate::engine::backfill::rate_limiter::RateLimiter;
 use crate::engine::backfill::report::JobReporter;
 use crate::engine::backfill::stops::Stops;
-use crate::engine::backfill::store::JobStore;
-use crate::engine::backfill::window::InputRange;
 use crate::engine::output::lookup::{TopicKind, TopicMaker};
 use crate::engine::server::shutdown::{RunError, Shutdown, Threads};
 use crate::engine::server::wiring::{ReopeningState, producer_maker};
@@ -97,7 +97,7 @@ pub fn run(request: &JobRequest, prepared: PreparedJob, files: MakeInput<'_>, te
         stops: Stops::of(stopped),
         failed: Mutex::default(),
         epochs: request.writes_topics().then(Arc::default),
-        pace: Arc::new(Pace::new(request.job.rate)),
+        rate_limiter: Arc::new(RateLimiter::new(request.job.rate)),
         progress: JobProgress::default(),
         clock: Arc::clone(&request.clock),
         stop: Arc::clone(&request.stop),
@@ -207,7 +207,7 @@ fn make_topics(
 }
 
 /// Why a job is refused whose targets delete what it writes.
-pub fn refusal_of_expiring(found: &[crate::engine::backfill::expiry::ExpiringTopic]) -> String {
+pub fn refusal_of_expiring(found: &[crate::engine::backfill::output::expiry::ExpiringTopic]) -> String {
     let named: Vec<String> = found.iter().map(|topic| format!("{} ({})", topic.topic, topic.setting)).collect();
     format!(
         "these topics would delete what the job writes, for Kafka deletes by the records' own time: {}. Raise retention.ms there \
@@ -242,7 +242,7 @@ impl Beside<'_> {
     }
 
     /// Lets the workers copy all partitions, one after the other each; the first that ends for good ends all.
-    fn copy_all<O: JobOutput>(
+    fn copy_all<O: PartWriter>(
         &self,
         output: impl Fn() -> O + Sync,
         files: MakeInput<'_>,
@@ -296,7 +296,7 @@ impl Beside<'_> {
         let watch = LagWatch {
             kafka: self.request.kafka.clone(),
             inputs: self.inputs.clone(),
-            pace: Arc::clone(&self.job.pace),
+            rate_limiter: Arc::clone(&self.job.rate_limiter),
             clock: Arc::clone(&self.job.clock),
             done: Arc::clone(self.over),
         };
@@ -317,7 +317,7 @@ fn copy_to_topics(
     let make: MakeJobProducer<KafkaProducer> = Arc::new(move |id| producer_maker(&kafka, id.to_owned(), Vec::new())());
     let store = Arc::new(Mutex::new(store));
     let maker = Arc::clone(provisioner) as Arc<dyn TopicMaker>;
-    let output = || KafkaJobOutput::new(job, Arc::clone(&make), &store, &maker);
+    let output = || KafkaPartWriter::new(job, Arc::clone(&make), &store, &maker);
     take_over_all(beside, &output)?;
     // Of this one nobody else is the owner from here on: what is noted is all that will be.
     let mut first = output();
@@ -370,7 +370,7 @@ fn await_report(job: &Job) -> Result<(), JobEnd> {
 }
 
 /// Takes every partition's name over before anything that is noted is read: whoever ran the job can commit nothing more.
-fn take_over_all<'j>(beside: &Beside<'j>, output: &(impl Fn() -> KafkaJobOutput<'j, KafkaProducer> + Sync)) -> Result<(), JobError> {
+fn take_over_all<'j>(beside: &Beside<'j>, output: &(impl Fn() -> KafkaPartWriter<'j, KafkaProducer> + Sync)) -> Result<(), JobError> {
     let next = AtomicUsize::new(0);
     let count = beside.job.entry.ranges.len();
     let take = || -> Result<(), JobEnd> {
@@ -405,7 +405,7 @@ fn read_again(beside: &Beside<'_>, store: &Mutex<JobStore>) -> Result<(), JobErr
 }
 
 /// Writes the job's entry; what does not answer is tried again.
-fn write_entry(job: &Job, output: &mut KafkaJobOutput<'_, KafkaProducer>, entry: &JobEntry) -> Result<(), JobError> {
+fn write_entry(job: &Job, output: &mut KafkaPartWriter<'_, KafkaProducer>, entry: &JobEntry) -> Result<(), JobError> {
     use crate::transport::ProduceError;
     let json = entry.to_json();
     loop {
@@ -445,7 +445,7 @@ fn copy_elsewhere(
                 None => JobFolder::begin(&out.path, request.name.as_str(), &job.entry_with(&[]))?,
             };
             let folder = Arc::new(folder);
-            let copied = beside.copy_all(|| FolderJobOutput::new(job, &folder), files, tell).map_err(JobError::from);
+            let copied = beside.copy_all(|| FolderPartWriter::new(job, &folder), files, tell).map_err(JobError::from);
             copied.and_then(|()| {
                 let entry = JobEntry { is_done: true, ..job.entry_with(&job.stops.list()) };
                 folder.write_entry(&entry).map_err(JobError::from)

@@ -182,6 +182,39 @@ impl Routes {
     }
 }
 
+/// Which routes a transaction has met, without clearing a list for each.
+#[derive(Debug, Default)]
+pub struct RouteMarks {
+    generation: u64,
+    /// The generation in which each route was last met.
+    met: Vec<u64>,
+    count: usize,
+}
+
+impl RouteMarks {
+    /// None is met.
+    pub fn begin(&mut self) {
+        self.generation += 1;
+        self.count = 0;
+    }
+
+    /// This one is.
+    pub fn meet(&mut self, RouteIndex(index): RouteIndex) {
+        let index = index as usize;
+        if self.met.len() <= index {
+            self.met.resize(index + 1, 0);
+        }
+        if std::mem::replace(&mut self.met[index], self.generation) != self.generation {
+            self.count += 1;
+        }
+    }
+
+    /// How many are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

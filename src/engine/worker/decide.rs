@@ -8,7 +8,7 @@ use crate::engine::output::condition_errors::ConditionErrors;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::headers::{passed_headers, provenance_headers};
 use crate::engine::output::outbox::{Outbox, RecordOrigin};
-use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::output::route::{RouteIndex, RouteMarks, Routes};
 use crate::engine::upsert::Now;
 use crate::engine::worker::samples::WorkerSamples;
 use crate::engine::worker::settings::WorkerSettings;
@@ -39,31 +39,6 @@ pub(super) struct TxDraft {
     /// The one record that it is about, if it is only one.
     pub(super) sole_record: Option<RecordOrigin>,
     marks: RouteMarks,
-}
-
-/// Which routes one transaction has met, without clearing a list for each.
-#[derive(Debug, Default)]
-struct RouteMarks {
-    generation: u64,
-    /// The generation in which each route was last met.
-    met: Vec<u64>,
-    count: usize,
-}
-
-impl RouteMarks {
-    fn begin(&mut self) {
-        self.generation += 1;
-        self.count = 0;
-    }
-
-    fn meet(&mut self, index: usize) {
-        if self.met.len() <= index {
-            self.met.resize(index + 1, 0);
-        }
-        if std::mem::replace(&mut self.met[index], self.generation) != self.generation {
-            self.count += 1;
-        }
-    }
 }
 
 /// The decisions of one transaction.
@@ -171,7 +146,7 @@ impl<'a> Deciding<'a> {
 
     /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.
     pub(super) fn has_room(&self) -> bool {
-        self.sink.marks.count < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
+        self.sink.marks.count() < self.max_routes && self.sink.outbox.bytes() < MAX_OUTBOX_BYTES
     }
 
     /// What is decided from here on does not go to these routes, which are owed what came before.
@@ -245,7 +220,7 @@ impl Decisions for Sink<'_> {
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
         let route = self.route_of(&release);
-        self.marks.meet(route.0 as usize);
+        self.marks.meet(route);
         self.outbox.push(route, self.origin, release.grant.target_asset.as_str().as_bytes(), release.value, release.timestamp);
         for (name, value) in &self.passed {
             self.outbox.push_header(name, value);

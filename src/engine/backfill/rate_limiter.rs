@@ -14,25 +14,25 @@ const PART_OF_A_SECOND: f64 = 0.25;
 /// The rate is not halved below this part of what was asked for.
 const LEAST_PART: f64 = 1.0 / 64.0;
 
-/// The pace that all workers of a job share.
+/// Limits how fast all workers of a job read together.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     rate: Rate,
-    state: Mutex<PaceState>,
+    state: Mutex<RateLimiterState>,
 }
 
 #[derive(Debug)]
-struct PaceState {
+struct RateLimiterState {
     /// The part of the rate in force: 1 or a power of a half.
     part: f64,
     /// When what was read is paid for.
     free_at: BootTime,
 }
 
-impl Pace {
+impl RateLimiter {
     /// At this rate.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, state: Mutex::new(PaceState { part: 1.0, free_at: BootTime::default() }) }
+        Self { rate, state: Mutex::new(RateLimiterState { part: 1.0, free_at: BootTime::default() }) }
     }
 
     /// How long nothing may be read from now on.
@@ -70,8 +70,8 @@ impl Pace {
         (std::mem::replace(&mut state.part, part) != part).then_some(part)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, PaceState> {
-        self.state.lock().expect("the pace is never left half changed")
+    fn state(&self) -> std::sync::MutexGuard<'_, RateLimiterState> {
+        self.state.lock().expect("the limit is never left half changed")
     }
 }
 
@@ -101,30 +101,30 @@ mod tests {
 
     #[test]
     fn what_is_read_is_paid_for_before_more_is_read() {
-        let pace = Pace::new(Rate::Bytes(1_000_000));
-        assert_eq!(pace.wait(at(100)), Duration::ZERO);
-        assert_eq!(pace.batch_limit(), (usize::MAX, 250_000));
-        pace.read(10, 250_000, at(100));
-        assert_eq!(pace.wait(at(100)), Duration::from_millis(250));
-        pace.read(10, 250_000, at(200));
-        assert_eq!(pace.wait(at(200)), Duration::from_millis(400), "two workers share it");
-        assert_eq!(pace.wait(at(700)), Duration::ZERO);
-        pace.read(1, 500_000, at(2_000));
-        assert_eq!(pace.wait(at(2_000)), Duration::from_millis(500), "what was not used is not saved");
-        assert_eq!(Pace::new(Rate::Unlimited).batch_limit(), (usize::MAX, usize::MAX));
-        assert_eq!(Pace::new(Rate::Records(2)).batch_limit(), (1, usize::MAX));
+        let limiter = RateLimiter::new(Rate::Bytes(1_000_000));
+        assert_eq!(limiter.wait(at(100)), Duration::ZERO);
+        assert_eq!(limiter.batch_limit(), (usize::MAX, 250_000));
+        limiter.read(10, 250_000, at(100));
+        assert_eq!(limiter.wait(at(100)), Duration::from_millis(250));
+        limiter.read(10, 250_000, at(200));
+        assert_eq!(limiter.wait(at(200)), Duration::from_millis(400), "two workers share it");
+        assert_eq!(limiter.wait(at(700)), Duration::ZERO);
+        limiter.read(1, 500_000, at(2_000));
+        assert_eq!(limiter.wait(at(2_000)), Duration::from_millis(500), "what was not used is not saved");
+        assert_eq!(RateLimiter::new(Rate::Unlimited).batch_limit(), (usize::MAX, usize::MAX));
+        assert_eq!(RateLimiter::new(Rate::Records(2)).batch_limit(), (1, usize::MAX));
     }
 
     #[test]
     fn it_is_halved_while_others_fall_behind_and_doubled_back() {
-        let pace = Pace::new(Rate::Records(1_000));
-        assert_eq!((pace.adjust(false), pace.adjust(true), pace.adjust(true)), (None, Some(0.5), Some(0.25)));
-        assert_eq!(pace.batch_limit().0, 62);
-        pace.read(125, 1, at(0));
-        assert_eq!(pace.wait(at(0)), Duration::from_millis(500));
-        assert_eq!((pace.adjust(false), pace.adjust(false), pace.adjust(false)), (Some(0.5), Some(1.0), None));
-        (0..20).for_each(|_| _ = pace.adjust(true));
-        assert!(pace.batch_limit().0 >= 1);
+        let limiter = RateLimiter::new(Rate::Records(1_000));
+        assert_eq!((limiter.adjust(false), limiter.adjust(true), limiter.adjust(true)), (None, Some(0.5), Some(0.25)));
+        assert_eq!(limiter.batch_limit().0, 62);
+        limiter.read(125, 1, at(0));
+        assert_eq!(limiter.wait(at(0)), Duration::from_millis(500));
+        assert_eq!((limiter.adjust(false), limiter.adjust(false), limiter.adjust(false)), (Some(0.5), Some(1.0), None));
+        (0..20).for_each(|_| _ = limiter.adjust(true));
+        assert!(limiter.batch_limit().0 >= 1);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::engine::backfill::checkpoint::PartitionEntry;
+use crate::engine::backfill::checkpoint::store::JobStore;
 use crate::engine::backfill::job::{Job, JobEnd};
-use crate::engine::backfill::output::{JobOutput, Part};
-use crate::engine::backfill::store::JobStore;
+use crate::engine::backfill::output::{Part, PartWriter};
 use crate::engine::output::lookup::{self, LookupError, TopicKind, TopicMaker, TopicQuery};
 use crate::engine::output::outbox::BatchBudget;
 use crate::engine::output::route::{RouteIndex, Routes};
@@ -32,7 +32,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 pub type MakeJobProducer<P> = Arc<dyn Fn(&str) -> Result<P, ProduceError> + Send + Sync>;
 
 /// One worker's side to Kafka.
-pub struct KafkaJobOutput<'j, P> {
+pub struct KafkaPartWriter<'j, P> {
     job: &'j Job,
     make_producer: MakeJobProducer<P>,
     store: Arc<Mutex<JobStore>>,
@@ -43,7 +43,7 @@ pub struct KafkaJobOutput<'j, P> {
     limits: BTreeMap<String, usize>,
 }
 
-impl<'j, P: TransactionalProducer> KafkaJobOutput<'j, P> {
+impl<'j, P: TransactionalProducer> KafkaPartWriter<'j, P> {
     /// With no partition yet.
     pub fn new(job: &'j Job, make_producer: MakeJobProducer<P>, store: &Arc<Mutex<JobStore>>, topic_maker: &Arc<dyn TopicMaker>) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl<'j, P: TransactionalProducer> KafkaJobOutput<'j, P> {
     }
 }
 
-impl<P: TransactionalProducer> JobOutput for KafkaJobOutput<'_, P> {
+impl<P: TransactionalProducer> PartWriter for KafkaPartWriter<'_, P> {
     fn open(&mut self, partition: i32) -> Result<PartitionEntry, JobEnd> {
         self.take_over(partition)?;
         let mut store = self.store.lock().expect("the store is read again after an error");
@@ -184,7 +184,7 @@ impl<P: TransactionalProducer> JobOutput for KafkaJobOutput<'_, P> {
     }
 }
 
-impl<P: TransactionalProducer> KafkaJobOutput<'_, P> {
+impl<P: TransactionalProducer> KafkaPartWriter<'_, P> {
     /// librdkafka batches as if each topic took as much as the largest, so it may be the batch that was refused.
     fn learn_limits(&mut self, errors: &[ProduceError]) {
         for error in errors {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use crate::document::{DocumentKind, Node};
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionEntry};
 use crate::engine::backfill::job::{Job, JobEnd};
-use crate::engine::backfill::output::{JobOutput, Part};
+use crate::engine::backfill::output::{Part, PartWriter};
 use crate::engine::output::lookup::LookupError;
 use crate::engine::output::route::{RouteIndex, Routes};
 use crate::engine::worker::error::{TxError, TxStage};
@@ -262,19 +262,19 @@ fn read_state(text: &[u8]) -> Option<FolderState> {
 }
 
 /// One worker's side to a folder.
-pub struct FolderJobOutput<'j> {
+pub struct FolderPartWriter<'j> {
     job: &'j Job,
     folder: Arc<JobFolder>,
 }
 
-impl<'j> FolderJobOutput<'j> {
+impl<'j> FolderPartWriter<'j> {
     /// Of this folder.
     pub fn new(job: &'j Job, folder: &Arc<JobFolder>) -> Self {
         Self { job, folder: Arc::clone(folder) }
     }
 }
 
-impl JobOutput for FolderJobOutput<'_> {
+impl PartWriter for FolderPartWriter<'_> {
     fn open(&mut self, partition: i32) -> Result<PartitionEntry, JobEnd> {
         let noted = self.folder.state().partitions.get(&partition).cloned();
         Ok(noted.unwrap_or_else(|| PartitionEntry::beginning(self.job.entry.ranges[partition as usize])))
@@ -303,7 +303,7 @@ impl JobOutput for FolderJobOutput<'_> {
 mod tests {
     use super::*;
     use crate::engine::backfill::checkpoint::{JobIdentity, PartitionCounts};
-    use crate::engine::backfill::window::InputRange;
+    use crate::engine::backfill::input::window::InputRange;
     use crate::engine::output::outbox::{Outbox, RecordOrigin};
     use crate::id::{Epoch, Offset, StreamIndex, TenantId};
     use crate::time::TimestampMs;

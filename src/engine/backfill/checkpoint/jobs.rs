@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::engine::backfill::store::{JobStore, StoredJob};
+use crate::engine::backfill::checkpoint::store::{JobStore, StoredJob};
 use crate::engine::fence::epoch_report;
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, backfill_key, backfill_partition_key, epoch_key};
 use crate::id::JobName;

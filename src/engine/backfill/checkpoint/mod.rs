@@ -1,11 +1,15 @@
 //! What a job notes of itself, as it stands in `sharecast.backfill` or beside the files that it writes (docs/backfill.md#exactly-once).
 
+pub mod store;
+pub mod digest;
+pub mod jobs;
+
 use std::collections::BTreeMap;
 
 use crate::backfill::live::LiveRefusal;
 use crate::backfill::result::{JobCounts, StoppedShare, TenantTotals};
 use crate::document::{DocumentKind, Node};
-use crate::engine::backfill::window::InputRange;
+use crate::engine::backfill::input::window::InputRange;
 use crate::id::{Epoch, Offset, ShareId, TenantId};
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object, write_array};

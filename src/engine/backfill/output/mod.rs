@@ -1,5 +1,9 @@
 //! Where a job's records go, one part after the other, each together with the checkpoint after it.
 
+pub mod expiry;
+pub mod folder;
+pub mod kafka;
+
 use crate::engine::backfill::checkpoint::PartitionEntry;
 use crate::engine::backfill::job::JobEnd;
 use crate::engine::fence::Closed;
@@ -28,7 +32,7 @@ pub struct Part<'p> {
 }
 
 /// Writes one worker's parts.
-pub trait JobOutput {
+pub trait PartWriter {
     /// Takes a partition over from whoever had it, and returns how far it has come.
     fn open(&mut self, partition: i32) -> Result<PartitionEntry, JobEnd>;
 
@@ -45,10 +49,10 @@ pub trait JobOutput {
 /// Writes nothing: a job that is only tried.
 pub struct Nowhere {
     /// By partition, where it begins.
-    pub ranges: Vec<super::window::InputRange>,
+    pub ranges: Vec<super::input::window::InputRange>,
 }
 
-impl JobOutput for Nowhere {
+impl PartWriter for Nowhere {
     fn open(&mut self, partition: i32) -> Result<PartitionEntry, JobEnd> {
         Ok(PartitionEntry::beginning(self.ranges[partition as usize]))
     }

@@ -1,5 +1,7 @@
 //! What a job reads, one partition after the other: the stream's topic besides any group, or files of one record a line.
 
+pub mod window;
+
 use std::time::Duration;
 
 use tracing::warn;
