@@ -219,7 +219,7 @@ pub(crate) fn meets_condition(
 pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
     let permission = shown_permission(grant, rules);
     let share = grant.share.as_str();
-    rules.shows_provenance.then(|| Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
+    rules.shows_provenance.then_some(Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
 }
 
 /// The permission as provenance shows it; none where it does not.

@@ -99,7 +99,7 @@ fn shown_at(log: &[LogEvent], share: &str, until: TimestampMs) -> Option<String>
     if document["profile"] == "all" {
         return Some("xyz".to_owned());
     }
-    let profile = table.profiles().find(|profile| Value::from(profile.name) == document["profile"] && !profile.is_retired)?;
+    let profile = table.profiles().find(|profile| document["profile"] == profile.name && !profile.is_retired)?;
     let spec: Value = serde_json::from_slice(profile.spec).unwrap();
     let include = spec.get("telemetry")?["include"].as_array()?.iter().map(|path| path.as_str().unwrap()[2..].to_owned());
     Some(include.collect())

@@ -88,7 +88,7 @@ fn quiet(log: &LogConfig) -> LogConfig {
         LogLevel::Info => LogLevel::Warn,
         level => level,
     };
-    LogConfig { level, ..log.clone() }
+    LogConfig { level, ..*log }
 }
 
 fn name(start: &JobStart) -> Result<JobName, Failure> {

@@ -11,6 +11,7 @@ use crate::backfill::past::{Past, Pinned};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::backfill::cuts::{CutWatch, Cuts};
+use crate::engine::control::configuration::{ConfigurationWatch, check_start};
 use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::control::timers::Timers;
 use crate::engine::control::{ControlPlane, read};
@@ -33,6 +34,8 @@ pub struct FoldedLog {
     pub past: Past,
     /// The newest tick in it: its offset and its time.
     pub newest_tick: Option<(Offset, TimestampMs)>,
+    /// Where the log ended when the fold began.
+    pub end: Offset,
 }
 
 /// So long one poll waits for the first record.
@@ -41,7 +44,7 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 const ASK: Duration = Duration::from_secs(30);
 
 /// Folds the log up to its end as it is now, or up to this epoch; none where `stop` is raised before. While a record that cannot be
-/// understood waits for its skip, that is waited for.
+/// understood waits for its skip, that is waited for. A log that ends with another configuration is refused.
 pub fn fold(config: &Config, kafka: &KafkaSettings, up_to: Option<Epoch>, stop: &AtomicBool) -> Result<Option<FoldedLog>, RunError> {
     let topic = &config.control.topic;
     let bounds = KafkaEndProbe::open(kafka, topic, ASK)?.ask()?;
@@ -66,7 +69,10 @@ pub fn fold(config: &Config, kafka: &KafkaSettings, up_to: Option<Epoch>, stop: 
         let waiting = past.table().unreadable_offsets().first().copied();
         let is_whole = up_to.map_or(position >= bounds.end && waiting.is_none(), |epoch| position.0 > epoch.0);
         if is_whole {
-            return Ok(Some(FoldedLog { past, newest_tick }));
+            if up_to.is_none() {
+                check_start(past.table(), &config.fold_rules().configuration()).map_err(RunError::from)?;
+            }
+            return Ok(Some(FoldedLog { past, newest_tick, end: bounds.end }));
         }
         if position >= bounds.end && waiting != told {
             told = waiting;
@@ -100,6 +106,8 @@ pub struct LivePlane {
     pub fence: Arc<Mutex<Fence>>,
     /// What was taken from shares since the pinned epoch.
     pub cuts: Arc<Cuts>,
+    /// Where the log ended when the job began.
+    pub end: Offset,
     /// Nobody tells the timers of shares whose time has come: that is the status writer's.
     _due: Sender<DueShares>,
 }
@@ -124,7 +132,7 @@ impl LivePlane {
     /// Follows the log from where it was folded to, which is the pinned epoch.
     pub(in crate::engine) fn start(follow: Follow<'_>, log: FoldedLog, pinned: &Pinned, threads: &mut Threads) -> Result<Self, RunError> {
         let Follow { config, kafka, instance, is_dry_run, clock, stop } = follow;
-        let table = log.past.into_table();
+        let (end, table) = (log.end, log.past.into_table());
         let (control_time, first) = (table.control_time(), Offset(table.epoch().0 + 1));
         let newest_change = table.epoch();
         let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change }));
@@ -153,7 +161,8 @@ impl LivePlane {
             has_mask_secret: config.mask_secret.is_some(),
             topics: None,
             snapshots: None,
-            configuration: None,
+            // A job that goes on was folded up to its own epoch: what the log has been configured with since counts as well.
+            configuration: Some(ConfigurationWatch::without_writer(config.fold_rules().configuration(), end)),
             watch: Some(Box::new(CutWatch::new(pinned.graph().clone(), &cuts))),
             commands: asked,
             stop: Arc::clone(&stop),
@@ -184,6 +193,6 @@ impl LivePlane {
                 Ok(())
             });
         }
-        Ok(Self { live, fence, cuts, _due })
+        Ok(Self { live, fence, cuts, end, _due })
     }
 }

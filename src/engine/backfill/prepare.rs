@@ -13,7 +13,7 @@ use crate::config::{Config, OutputTemplate};
 use crate::engine::backfill::checkpoint::digest;
 use crate::engine::backfill::checkpoint::store::JobStore;
 use crate::engine::backfill::checkpoint::{JobEntry, JobIdentity};
-use crate::engine::backfill::input::window::{self, InputRange};
+use crate::engine::backfill::input::window::{self, InputRange, InputWindow};
 use crate::engine::backfill::job::JobEnd;
 use crate::engine::backfill::output::expiry::{ExpiringTopic, expiring};
 use crate::engine::backfill::output::folder::{FolderError, JobFolder};
@@ -199,7 +199,7 @@ pub fn prepare(request: &JobRequest) -> Result<Option<PreparedJob>, JobError> {
     let now = noted.as_ref().map_or(request.clock.wall().max(log.past.table().control_time()), |entry| entry.now);
     let pinned = log.past.pin(now, &request.options.filters);
     // A job that goes on keeps its offsets, whatever the input holds by now.
-    let (ranges, begins_late) = ranges(request, &inputs)?;
+    let InputWindow { ranges, begins_late } = ranges(request, &inputs)?;
     let targets = targets(request, &pinned);
     let age_ms = now.0 - request.options.window.from().millis().0;
     let expiring = if request.writes_topics() {
@@ -286,11 +286,11 @@ fn input_topics(config: &Config, admin: &Admin) -> Result<Vec<(String, i32)>, Ru
 }
 
 /// What is to be read of each partition, and which of them begin late.
-fn ranges(request: &JobRequest, inputs: &[(String, i32)]) -> Result<(Vec<InputRange>, Vec<(i32, TimestampMs)>), JobError> {
+fn ranges(request: &JobRequest, inputs: &[(String, i32)]) -> Result<InputWindow, JobError> {
     let slack = match &request.job.input {
         // A file ends where it ends.
         LiveInput::Files(files) => {
-            return Ok((files.iter().map(|_| InputRange::WHOLE_FILE).collect(), Vec::new()));
+            return Ok(InputWindow { ranges: files.iter().map(|_| InputRange::WHOLE_FILE).collect(), begins_late: Vec::new() });
         }
         LiveInput::Topic { slack } => i64::try_from(slack.millis()).unwrap_or(i64::MAX),
     };
@@ -305,8 +305,7 @@ fn ranges(request: &JobRequest, inputs: &[(String, i32)]) -> Result<(Vec<InputRa
     let backlog = Backlog::open_uncommitted(&request.kafka).map_err(RunError::from)?;
     let (from, to) = (request.options.window.from().millis(), request.options.window.to().millis());
     let (first, last) = (TimestampMs(from.0.saturating_sub(slack)), TimestampMs(to.0.saturating_add(slack).saturating_add(1)));
-    let found = window::ask(&backlog, topic, *partitions, first, last, from).map_err(RunError::from)?;
-    Ok((found.ranges, found.begins_late))
+    Ok(window::ask(&backlog, topic, *partitions, first, last, from).map_err(RunError::from)?)
 }
 
 /// Who may get something, and in which topics.

@@ -35,7 +35,7 @@ use crate::engine::server::wiring::{ReopeningState, producer_maker};
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key};
 use crate::engine::worker::error::TxError;
-use crate::id::StreamIndex;
+use crate::id::{Offset, StreamIndex};
 use crate::kafka::{Admin, KafkaProducer};
 use crate::transport::ConsumeError;
 
@@ -69,9 +69,6 @@ pub type TellProgress<'t> = &'t mut dyn FnMut(&ProgressSeen, Option<u64>);
 pub fn run(request: &JobRequest, prepared: PreparedJob, files: MakeInput<'_>, tell: TellProgress<'_>) -> Result<JobOutcome, JobError> {
     let PreparedJob { mut entry, pinned, log, targets, inputs, store, folder, provisioner, .. } = prepared;
     let (offsets, age_ms) = (InputRange::sum(&entry.ranges), entry.now.0 - request.options.window.from().millis().0);
-    if request.writes_topics() {
-        make_topics(request, &provisioner, &targets, age_ms)?;
-    }
     let cut_off = Arc::new(AtomicBool::new(false));
     let ending = Shutdown::new(Arc::clone(&cut_off));
     let mut threads = Threads::new(ending.clone());
@@ -105,16 +102,31 @@ pub fn run(request: &JobRequest, prepared: PreparedJob, files: MakeInput<'_>, te
     };
     let over = Arc::new(AtomicBool::new(false));
     let beside = Beside { request, job: &job, inputs, over: &over };
-    let copied = match (store, folder) {
-        (Some(store), _) => copy_to_topics(&beside, store, &provisioner, files, (tell, offsets)),
+    let copied = await_log(&job, plane.end).map_err(JobError::from).and_then(|()| match (store, folder) {
+        (Some(store), _) => {
+            make_topics(request, &provisioner, &targets, age_ms)?;
+            copy_to_topics(&beside, store, &provisioner, files, (tell, offsets))
+        }
         (None, folder) => copy_elsewhere(&beside, folder, files, (tell, offsets)),
-    };
+    });
     cut_off.store(true, Ordering::Relaxed);
     threads.join();
     // A log that can be followed no more is why the workers were stopped.
     ending.result()?;
     copied?;
     Ok(outcome(request, &job))
+}
+
+/// Nothing is taken over or written before the log is folded to where it ended: till then it is not known whether it allows this
+/// configuration.
+fn await_log(job: &Job, end: Offset) -> Result<(), JobEnd> {
+    while job.live.load().position < end {
+        if job.is_stopping() {
+            return Err(JobEnd::Interrupted);
+        }
+        job.clock.sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// A job that was done before: what came of it.
@@ -346,7 +358,7 @@ fn copy_to_topics(
             write_entry(job, &mut first, &job.entry_with(&[]))?;
         }
         drop(first);
-        beside.copy_all(&output, files, tell)?;
+        beside.copy_all(output, files, tell)?;
         let mut last = output();
         last.take_over(0)?;
         let entry = JobEntry { is_done: true, ..job.entry_with(&job.stops.list()) };

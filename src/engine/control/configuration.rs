@@ -34,7 +34,8 @@ pub struct ConfigurationWatch {
     local: FoldConfiguration,
     /// The log's end when the process began.
     start: Offset,
-    writer: Box<dyn ControlWriter + Send>,
+    /// None of a process that names no configuration to an empty log.
+    writer: Option<Box<dyn ControlWriter + Send>>,
     state: ConfigurationState,
     phase: Phase,
 }
@@ -53,7 +54,13 @@ enum Phase {
 impl ConfigurationWatch {
     /// Compares with `local`; to a log without events it is written by `writer`.
     pub fn new(local: FoldConfiguration, start: Offset, writer: Box<dyn ControlWriter + Send>, state: ConfigurationState) -> Self {
-        Self { local, start, writer, state, phase: Phase::Starting { not_before: None, has_written: false } }
+        Self { writer: Some(writer), state, ..Self::without_writer(local, start) }
+    }
+
+    /// Compares with `local`, and leaves a log without events as it is.
+    pub fn without_writer(local: FoldConfiguration, start: Offset) -> Self {
+        let phase = Phase::Starting { not_before: None, has_written: false };
+        Self { local, start, writer: None, state: ConfigurationState::default(), phase }
     }
 
     /// Looks at what is folded up to `position`.
@@ -73,11 +80,11 @@ impl ConfigurationWatch {
     /// Whoever writes first to a log names its configuration. Of several that begin at once the first one's counts.
     fn write_first(&mut self, clock: &dyn Clock) {
         let now = clock.boot();
-        let Phase::Starting { not_before, has_written: false } = self.phase else { return };
+        let (Phase::Starting { not_before, has_written: false }, Some(writer)) = (&self.phase, &mut self.writer) else { return };
         if not_before.is_some_and(|not_before| now < not_before) {
             return;
         }
-        let has_written = match self.writer.append(&first_event(&self.local, clock.wall())) {
+        let has_written = match writer.append(&first_event(&self.local, clock.wall())) {
             Ok(offset) => {
                 info!(offset = offset.0, "the control log is empty: this configuration was named to it");
                 true
@@ -96,9 +103,7 @@ impl ConfigurationWatch {
             info!("the control log names no configuration: this one counts. `sharecast control configure -c FILE` names it");
             return Ok(());
         }
-        check_beginning(table)?;
-        let gaps = table.configuration().gaps(&self.local);
-        if gaps.is_empty() { Ok(()) } else { Err(ControlError::Configuration(in_words(&gaps))) }
+        check_start(table, &self.local)
     }
 
     fn compare(&mut self, table: &ShareTable) -> Result<(), ControlError> {
@@ -115,6 +120,17 @@ impl ConfigurationWatch {
         *self.state.lock().expect("only replaced") = words;
         Ok(())
     }
+}
+
+/// Whether a process that is configured as `local` may begin by what the log says up to its end. One that names no configuration
+/// allows every one.
+pub fn check_start(table: &ShareTable, local: &FoldConfiguration) -> Result<(), ControlError> {
+    if table.configured_at().is_none() {
+        return Ok(());
+    }
+    check_beginning(table)?;
+    let gaps = table.configuration().gaps(local);
+    if gaps.is_empty() { Ok(()) } else { Err(ControlError::Configuration(in_words(&gaps))) }
 }
 
 fn in_words(gaps: &[impl ToString]) -> String {

@@ -168,10 +168,7 @@ impl Model<'_> {
     }
 
     fn new_name(&self, chain: &[ReferenceStep<'_>]) -> Option<String> {
-        self.actions(chain)
-            .into_iter()
-            .filter_map(|action| if let Action::Rename(name) = action { Some(name.clone()) } else { None })
-            .last()
+        self.actions(chain).into_iter().rev().find_map(|action| if let Action::Rename(name) = action { Some(name.clone()) } else { None })
     }
 
     /// The id that a value becomes, and whether the mapping itself names it.

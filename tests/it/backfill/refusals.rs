@@ -2,7 +2,7 @@
 
 use super::past::{Past, result};
 use crate::broker::shared;
-use crate::instance::{output, run};
+use crate::instance::{command, output, run};
 
 fn world() -> Past<'static> {
     let past = Past::new(shared(), 1);
@@ -56,6 +56,38 @@ fn a_job_of_nothing_says_so_and_a_running_one_is_not_forgotten() {
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(1) && told.contains("is running"), "{told}");
     running.kill();
+}
+
+#[test]
+fn a_job_that_is_configured_otherwise_than_the_log_neither_begins_nor_goes_on() {
+    let mut past = world();
+    let first = past.config();
+    run(&first, "control configure --yes", 0);
+    let begun = past.start("--yes --job begun --rate 5/s");
+    past.await_count("x", 1);
+    begun.kill();
+
+    past.world.set_more("workers: 2\npartnerships: open\n");
+    let second = past.world.config("second");
+    let refused = |config: &std::path::Path, more: &str| {
+        let arguments = past.arguments(more);
+        let output = command(config, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{told}");
+        assert!(told.contains("the configuration is not the control log's") && told.contains("`partnerships: "), "{told}");
+    };
+    refused(&second, "--yes --job other --rate 0");
+    refused(&second, "--dry-run --rate 0");
+
+    // What the log has been configured with since counts for a job that goes on, though it decides as it was begun.
+    run(&second, "control configure --yes", 0);
+    let before = past.read(&past.world.output("x")).len();
+    refused(&first, "--yes --job begun --rate 0 --resume");
+    assert_eq!(past.read(&past.world.output("x")).len(), before);
+    let arguments = past.arguments("--yes --job begun --rate 0 --resume");
+    let resumed = command(&second, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:#?}");
+    assert_eq!(past.read(&past.world.output("x")).len(), 60);
 }
 
 #[test]
