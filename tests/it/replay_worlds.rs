@@ -95,7 +95,6 @@ fn run(world: &Path, how: &Run, out: &Path) -> Exit {
         Command::Replay(args) => replay::run(&config, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => backfill::run(&config, &args),
-        #[cfg(feature = "io")]
         _ => panic!("{} has options of another command", how.args),
     };
     done.unwrap_or_else(|failure| failure.exit)
