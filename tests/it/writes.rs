@@ -300,5 +300,7 @@ fn the_repeat_of_an_acceptance_by_code_finds_its_share() {
     assert!(done(&config, &accept(&invited.code().to_uppercase())).starts_with("share.accepted written"));
     assert!(done(&config, &accept(&invited.code())).starts_with(&format!("share.accepted applied before  share {share}  ACTIVE")));
     refused(&config, &accept("abcdefghijklmnopqrstuvwxyz"), 1, &["id_reused: "]);
-    assert_eq!(log(&world).len(), 2);
+    let events = log(&world);
+    let of = |kind: &str| events.iter().filter(|event| event.contains(&format!("sharecast.{kind}.v1"))).count();
+    assert_eq!((events.len(), of("control.configured"), of("share.offered"), of("share.accepted")), (3, 1, 1, 1));
 }
