@@ -20,6 +20,8 @@ pub(super) struct FileInput<'s> {
     /// Bytes of the files, as they lie there, that all workers have read.
     taken: Arc<AtomicU64>,
     reading: Option<Reading<'s>>,
+    /// What came of standard input is gone: it is read once.
+    has_read_standard_input: bool,
 }
 
 struct Reading<'s> {
@@ -34,7 +36,7 @@ struct Reading<'s> {
 impl<'s> FileInput<'s> {
     /// Reads nothing yet.
     pub(super) fn new(stream: &'s Stream, files: &'s [InputFile], taken: &Arc<AtomicU64>) -> Self {
-        Self { stream, files, taken: Arc::clone(taken), reading: None }
+        Self { stream, files, taken: Arc::clone(taken), reading: None, has_read_standard_input: false }
     }
 
     /// Whether there was a line; `into` gets it.
@@ -65,7 +67,13 @@ impl<'s> FileInput<'s> {
 
 impl JobInput for FileInput<'_> {
     fn turn_to(&mut self, partition: i32, from: Offset) -> Result<Offset, InputError> {
-        let file = LineFile::open(&self.files[partition as usize]).map_err(|failure| InputError::Refused(failure.message))?;
+        let file = &self.files[partition as usize];
+        if *file == InputFile::StandardInput && std::mem::replace(&mut self.has_read_standard_input, true) {
+            return Err(InputError::Refused(
+                "standard input cannot be read again; what was written stays, so run the job from a file".to_owned(),
+            ));
+        }
+        let file = LineFile::open(file).map_err(|failure| InputError::Refused(failure.message))?;
         let reader = InputReader::new(self.stream);
         self.reading = Some(Reading { file, reader, partition, offset: Offset(0), counted: 0 });
         // A line without a time has that of the one before it, so what is passed over is read too.

@@ -19,17 +19,20 @@ enum ClosingAct {
     Cancel,
     /// Its offer has lapsed: it cannot be cancelled any more, nor accepted.
     Expire,
+    /// It is over by its time, but late records may still come.
+    Revoke,
 }
 
 impl ClosingAct {
     /// None of a share that is over, or that the operator has paused already.
-    fn of(state: State, paused_by: Holders, has_lapsed: bool) -> Option<Self> {
+    fn of(state: State, paused_by: Holders, has_lapsed: bool, lingers: bool) -> Option<Self> {
         match state {
             State::Active => Some(Self::Pause),
             State::Paused => (!paused_by.meets(Holders::OPERATOR)).then_some(Self::Pause),
             State::Pending if has_lapsed => Some(Self::Expire),
             State::Pending => Some(Self::Cancel),
-            State::Failed | State::Declined | State::Cancelled | State::Expired | State::Revoked | State::Left => None,
+            State::Expired => lingers.then_some(Self::Revoke),
+            State::Failed | State::Declined | State::Cancelled | State::Revoked | State::Left => None,
         }
     }
 
@@ -38,12 +41,13 @@ impl ClosingAct {
             Self::Pause => EventType::SharePaused,
             Self::Cancel => EventType::ShareCancelled,
             Self::Expire => EventType::ShareExpired,
+            Self::Revoke => EventType::ShareRevoked,
         }
     }
 
     fn data(self, share: &str, note: &str) -> Node {
         let more = match self {
-            Self::Pause | Self::Cancel => ("note", note),
+            Self::Pause | Self::Cancel | Self::Revoke => ("note", note),
             Self::Expire => ("cause", "offer"),
         };
         let member = |(name, value): (&str, &str)| Member {
@@ -64,6 +68,8 @@ pub(super) struct Closing {
     pub(super) paused: u64,
     /// How many offers are over.
     pub(super) cancelled: u64,
+    /// How many shares whose time was over get no late records any more.
+    pub(super) revoked: u64,
     /// The shares that were ACTIVE: those that `share resume` may be for.
     pub(super) were_active: Vec<String>,
 }
@@ -80,7 +86,7 @@ pub(super) fn close<E: From<String>>(
     let open = table.shares().filter_map(|share| {
         let document = share.document();
         let has_lapsed = document.offer_expires.is_some_and(|lapses| lapses <= now.moment());
-        let act = ClosingAct::of(document.state, document.paused_by, has_lapsed)?;
+        let act = ClosingAct::of(document.state, document.paused_by, has_lapsed, share.lingers())?;
         Some((share.id().as_str().to_owned(), document.state, act))
     });
     let open: Vec<(String, State, ClosingAct)> = open.collect();
@@ -95,6 +101,7 @@ pub(super) fn close<E: From<String>>(
         match act {
             ClosingAct::Pause => closing.paused += 1,
             ClosingAct::Cancel | ClosingAct::Expire => closing.cancelled += 1,
+            ClosingAct::Revoke => closing.revoked += 1,
         }
         if state == State::Active {
             closing.were_active.push(share);
@@ -107,6 +114,8 @@ pub(super) fn close<E: From<String>>(
 mod tests {
     use super::*;
     use crate::config::{Config, ConfigEnv};
+    use crate::share::table::FoldRules;
+    use crate::time::Period;
 
     fn fold(table: &mut ShareTable, second: i64, source: &str, kind: &str, data: &str) {
         let offset = table.epoch().0 + 1;
@@ -123,7 +132,8 @@ mod tests {
     #[test]
     fn nothing_stays_open_and_every_pause_stays_whose_it_was() {
         let config = Config::load(&[], &ConfigEnv::none()).unwrap();
-        let mut table = ShareTable::for_documents(config.fold_rules());
+        let rules = FoldRules { late_grace: Period::parse("1h").unwrap(), ..config.fold_rules() };
+        let mut table = ShareTable::for_documents(rules);
         fold(&mut table, 0, "/operator", "partnership.established", r#"{"tenants":["o","t"]}"#);
         let offer = |table: &mut ShareTable, share: &str, more: &str| {
             let data =
@@ -137,6 +147,9 @@ mod tests {
         fold(&mut table, 3, "/tenants/o", "share.paused", r#"{"share":"theirs"}"#);
         fold(&mut table, 3, "/operator", "share.paused", r#"{"share":"ours"}"#);
         fold(&mut table, 3, "/tenants/o", "share.revoked", r#"{"share":"over"}"#);
+        offer(&mut table, "late", r#","ends":"1970-01-01T00:00:04Z""#);
+        fold(&mut table, 2, "/tenants/t", "share.accepted", r#"{"share":"late"}"#);
+        fold(&mut table, 5, "/sharecast", "share.expired", r#"{"share":"late","cause":"access"}"#);
         offer(&mut table, "pending", "");
         offer(&mut table, "lapsed", r#","offer_expires":"1970-01-01T00:00:30Z""#);
         let first = Offset(table.epoch().0 + 5);
@@ -146,14 +159,15 @@ mod tests {
             Ok::<String, String>(format!("c{ids}"))
         };
         let closing = close(&mut table, first, TimestampMs(60_000), "why", &mut new_id).unwrap();
-        assert_eq!((closing.paused, closing.cancelled, closing.events.len()), (2, 2, 4));
+        assert_eq!((closing.paused, closing.cancelled, closing.revoked, closing.events.len()), (2, 2, 1, 5));
+        assert_eq!(state(&table, "late").0, State::Revoked, "late records were to come");
         assert_eq!(closing.were_active, ["active"]);
         assert_eq!(state(&table, "active"), (State::Paused, Holders::OPERATOR));
         assert_eq!(state(&table, "theirs"), (State::Paused, Holders::OPERATOR.with(Holders::OWNER)));
         assert_eq!(state(&table, "ours"), (State::Paused, Holders::OPERATOR));
         assert_eq!(state(&table, "over").0, State::Revoked);
         assert_eq!((state(&table, "pending").0, state(&table, "lapsed").0), (State::Cancelled, State::Expired));
-        assert_eq!(table.epoch().0, first.0 + 3);
+        assert_eq!(table.epoch().0, first.0 + 4);
         let again = close(&mut table, Offset(99), TimestampMs(60_000), "why", new_id).unwrap();
         assert_eq!(again, Closing::default(), "nothing is open any more");
     }

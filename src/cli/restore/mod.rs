@@ -303,6 +303,7 @@ impl Restored {
             if let Some(closing) = &self.closing {
                 out.number("paused", closing.paused);
                 out.number("cancelled", closing.cancelled);
+                out.number("revoked", closing.revoked);
                 out.number("amended", self.amended);
                 out.texts("were_active", closing.were_active.iter().map(String::as_str));
             }

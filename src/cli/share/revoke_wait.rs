@@ -38,6 +38,7 @@ use crate::engine::fence::epoch_report::Members;
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
 use crate::id::{Epoch, Offset};
 use crate::kafka::{GroupMembers, KafkaSettings, ReadRecord, TopicReader};
+use crate::transport::ConsumeError;
 
 /// What the hard bound adds to the time-outs (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
@@ -58,6 +59,8 @@ const NO_BOUND: &str =
     "With `delivery: at_least_once` there is no hard bound: a process that was stopped may send what it held when it wakes";
 /// So many members that have not reported are named.
 const MEMBERS_SHOWN: usize = 5;
+/// Before the answer the reports are read to their end; no longer at once.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Waits until no record can come any more that the revoke at `offset`, acknowledged then, forbids. With a `limit` no longer than
 /// that, and then the answer is what it was still waiting for.
@@ -191,19 +194,7 @@ fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardRep
     let bound_ms = hard_bound(config).as_millis() as i64;
     let mut is_first = true;
     while SystemClock.boot() < ends.of(heard.delivery) {
-        let hear = |record: ReadRecord<'_>| {
-            let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
-            let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
-            match (job, record.value()) {
-                (Some(job), None) => heard.job_ended(&job),
-                (Some(job), Some(value)) => {
-                    let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
-                    heard.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
-                }
-                (None, Some(value)) if is_report => heard.report(epoch_report::read(value), epoch_report::delivery_of(value)),
-                (None, _) => {}
-            }
-        };
+        let hear = |record: ReadRecord<'_>| heard.hear(&record, &prefix, &jobs, bound_ms);
         // All that was reported before counts at once: it says whether there is a bound at all.
         let read = if std::mem::take(&mut is_first) { state.read_to_end(ask, hear) } else { state.follow(LOOK, hear) };
         read.map_err(input_failure).map_err(unreadable)?;
@@ -212,7 +203,13 @@ fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardRep
             Ok(members) => {
                 let is_stable = members.is_some();
                 if heard.is_certain(members, offset) && asked >= ends.not_before {
-                    return Ok(true);
+                    // A report of a job that began before may lie after what an open transaction holds back.
+                    let hear = |record: ReadRecord<'_>| heard.hear(&record, &prefix, &jobs, bound_ms);
+                    match state.catch_up(CATCH_UP_WITHIN, hear) {
+                        Ok(()) if heard.is_certain(Some(Vec::new()), offset) => return Ok(true),
+                        Ok(()) | Err(ConsumeError::Unavailable(_)) => {}
+                        Err(error) => return Err(unreadable(input_failure(error))),
+                    }
                 }
                 if heard.delivery == Delivery::ExactlyOnce && session < needed {
                     let (session, needed) = (session.as_millis(), needed.as_millis());
@@ -245,6 +242,21 @@ struct HeardReports {
 impl HeardReports {
     fn of(delivery: Delivery) -> Self {
         Self { reported: Members::new(), seen: HashSet::new(), jobs: BTreeMap::new(), unbounded: HashSet::new(), delivery }
+    }
+
+    /// Takes in a record of the state topic. A job's report that is older than the hard bound is of one that can commit nothing more.
+    fn hear(&mut self, record: &ReadRecord<'_>, prefix: &str, jobs: &str, bound_ms: i64) {
+        let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
+        let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
+        match (job, record.value()) {
+            (Some(job), None) => self.job_ended(&job),
+            (Some(job), Some(value)) => {
+                let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
+                self.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
+            }
+            (None, Some(value)) if is_report => self.report(epoch_report::read(value), epoch_report::delivery_of(value)),
+            (None, _) => {}
+        }
     }
 
     fn report(&mut self, members: Members, delivery: Delivery) {

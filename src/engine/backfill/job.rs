@@ -96,6 +96,8 @@ pub struct Job {
     pub stop: Arc<AtomicBool>,
     /// Raised when the live log can be followed no more.
     pub is_cut_off: Arc<AtomicBool>,
+    /// A worker has ended while a commit of its may still be on its way.
+    pub has_unsure_commits: AtomicBool,
 }
 
 impl Job {

@@ -202,7 +202,7 @@ pub fn prepare(request: &JobRequest) -> Result<Option<PreparedJob>, JobError> {
     let InputWindow { ranges, begins_late } = ranges(request, &inputs)?;
     let targets = targets(request, &pinned);
     let age_ms = now.0 - request.options.window.from().millis().0;
-    let expiring = if request.writes_topics() {
+    let expiring = if request.job.output.is_kafka() {
         expiring(&admin, targets.iter().map(|(_, topic)| topic.as_str()), age_ms).map_err(RunError::from)?
     } else {
         Vec::new()

@@ -81,8 +81,8 @@ pub struct JobReporter<W> {
     pub clock: Arc<dyn Clock>,
     /// Raised when the job is over.
     pub done: Arc<AtomicBool>,
-    /// Another process runs the job now: the report is that one's.
-    pub is_taken_over: Arc<AtomicBool>,
+    /// The report stays until it is old: another process runs the job now, or a commit is still on its way.
+    pub is_left: Arc<AtomicBool>,
 }
 
 impl<W: StateWriter> JobReporter<W> {
@@ -102,7 +102,7 @@ impl<W: StateWriter> JobReporter<W> {
             }
             self.clock.sleep(LOOK);
         }
-        if self.is_taken_over.load(Ordering::Relaxed) {
+        if self.is_left.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.writer.take_back(&self.key) {

@@ -99,6 +99,7 @@ pub fn run(request: &JobRequest, prepared: PreparedJob, files: MakeInput<'_>, te
         clock: Arc::clone(&request.clock),
         stop: Arc::clone(&request.stop),
         is_cut_off: Arc::clone(&cut_off),
+        has_unsure_commits: AtomicBool::new(false),
     };
     let over = Arc::new(AtomicBool::new(false));
     let beside = Beside { request, job: &job, inputs, over: &over };
@@ -335,9 +336,18 @@ fn copy_to_topics(
     let mut first = output();
     first.take_over(0)?;
     read_again(beside, &store)?;
-    let is_noted = store.lock().expect("read as a whole").job(request.name.as_str()).entry.is_some();
+    let noted = store.lock().expect("read as a whole").job(request.name.as_str()).entry;
+    let is_noted = noted.is_some();
+    if let Some(noted) = noted {
+        if noted.is_done {
+            let what = format!("another process has finished job {} meanwhile; --resume says what came of it", request.name);
+            return Err(JobEnd::Refused(what).into());
+        }
+        // Whoever ran it before may have stopped shares since it was looked at first.
+        job.stops.take_noted(noted.stopped);
+    }
     let mut threads = Vec::new();
-    let is_taken_over = Arc::new(AtomicBool::new(false));
+    let is_left = Arc::new(AtomicBool::new(false));
     if let Some(epochs) = &job.epochs {
         let member = format!("{BACKFILL_INSTANCE}{}", request.name);
         let reporter = JobReporter {
@@ -348,7 +358,7 @@ fn copy_to_topics(
             member,
             clock: Arc::clone(&job.clock),
             done: Arc::clone(over),
-            is_taken_over: Arc::clone(&is_taken_over),
+            is_left: Arc::clone(&is_left),
         };
         threads.extend(std::thread::Builder::new().name("report".to_owned()).spawn(move || reporter.run()));
     }
@@ -364,7 +374,9 @@ fn copy_to_topics(
         let entry = JobEntry { is_done: true, ..job.entry_with(&job.stops.list()) };
         write_entry(job, &mut last, &entry)
     });
-    is_taken_over.store(matches!(done, Err(JobError::Ended(JobEnd::Fenced { .. }))), Ordering::Relaxed);
+    // A commit that is still on its way decides by an old view, and another process has a report of its own: neither is taken away.
+    let is_fenced = matches!(done, Err(JobError::Ended(JobEnd::Fenced { .. })));
+    is_left.store(is_fenced || job.has_unsure_commits.load(Ordering::Relaxed), Ordering::Relaxed);
     over.store(true, Ordering::Relaxed);
     threads.into_iter().for_each(|thread| drop(thread.join()));
     done

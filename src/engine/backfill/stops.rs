@@ -41,6 +41,19 @@ impl Stops {
         Self { is_any: AtomicBool::new(noted > 0), shares: RwLock::new(shares), list: Mutex::new(StopList { stopped, noted }) }
     }
 
+    /// Knows those of an entry that was read later, too.
+    pub fn take_noted(&self, noted: Vec<StoppedShare>) {
+        let mut list = self.list.lock().expect("the list is never left half changed");
+        for stopped in noted {
+            if self.shares.write().expect("only inserted into").insert(stopped.share.clone()) {
+                let at = list.noted;
+                list.stopped.insert(at, stopped);
+                list.noted += 1;
+                self.is_any.store(true, Ordering::Release);
+            }
+        }
+    }
+
     /// Whether the share gets nothing more.
     pub fn contains(&self, share: &ShareId) -> bool {
         self.is_any.load(Ordering::Acquire) && self.shares.read().expect("only inserted into").contains(share)
@@ -84,6 +97,14 @@ mod tests {
 
     fn stopped(share: &str) -> StoppedShare {
         StoppedShare { share: ShareId::parse(share).unwrap(), reason: LiveRefusal::Gone, partition: 0, offset: Offset(7) }
+    }
+
+    #[test]
+    fn what_another_process_noted_meanwhile_is_kept() {
+        let stops = Stops::of(vec![stopped("a")]);
+        stops.take_noted(vec![stopped("a"), stopped("b")]);
+        assert!(stops.contains(&ShareId::parse("b").unwrap()) && stops.note(&[]).is_none());
+        assert_eq!(stops.note(&[stopped("c")]).unwrap().stopped(), [stopped("a"), stopped("b"), stopped("c")]);
     }
 
     #[test]

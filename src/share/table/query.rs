@@ -48,6 +48,11 @@ impl<'t> ShareView<'t> {
         self.table.document(self.share)
     }
 
+    /// Whether it is EXPIRED and late records may still come (docs/rules/release.md#shares-that-count).
+    pub fn lingers(self) -> bool {
+        self.share.lingers()
+    }
+
     /// Its revision.
     pub fn revision(self) -> u32 {
         self.share.revision

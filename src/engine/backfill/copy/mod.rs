@@ -8,6 +8,7 @@ mod recovery;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
@@ -71,6 +72,8 @@ pub struct Copier<'j, O> {
     /// What this worker says it decides by.
     epoch: Option<Arc<JobWorkerEpoch>>,
     wrote_at: BootTime,
+    /// A commit was given up, and what came of it has not been read since.
+    is_unsure: bool,
 }
 
 impl<'j, O: PartWriter> Copier<'j, O> {
@@ -92,6 +95,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
             pause: FIRST_PAUSE,
             epoch,
             wrote_at: job.clock.boot(),
+            is_unsure: false,
         }
     }
 
@@ -99,6 +103,8 @@ impl<'j, O: PartWriter> Copier<'j, O> {
     pub fn copy(&mut self, partition: i32) -> Result<(), JobEnd> {
         loop {
             let entry = self.output.open(partition)?;
+            // What was on its way is decided by now.
+            self.is_unsure = false;
             // What the producer before had seen of topics this one has not.
             self.routes.forget_seen();
             self.batch.clear();
@@ -107,6 +113,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
                 Ok(()) => return Ok(()),
                 Err(CopyError::Ended(end)) => return Err(end),
                 Err(CopyError::Unsure(reason)) => {
+                    self.is_unsure = true;
                     warn!(reason, partition, "the checkpoint is read again");
                     self.rest()?;
                 }
@@ -116,7 +123,9 @@ impl<'j, O: PartWriter> Copier<'j, O> {
 
     /// It writes nothing more.
     pub fn is_done(self) -> O {
-        if let Some(epoch) = &self.epoch {
+        if self.is_unsure {
+            self.job.has_unsure_commits.store(true, Ordering::Relaxed);
+        } else if let Some(epoch) = &self.epoch {
             epoch.is_done();
         }
         self.output
@@ -141,7 +150,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
     }
 
     /// Lets time pass until more may be read.
-    fn await_pace(&mut self) -> Result<(), JobEnd> {
+    pub(super) fn await_pace(&mut self) -> Result<(), JobEnd> {
         loop {
             self.say_epoch();
             if self.job.is_stopping() {

@@ -104,9 +104,7 @@ impl<O: PartWriter> Copier<'_, O> {
         let mut cursor = InputCursor { partition, position: from, end: to, is_lost: true };
         let mut passed = PartitionEntry { offset: from, counts: Default::default(), is_done: false };
         while !cursor.is_at_end() {
-            if self.job.is_stopping() {
-                return Err(JobEnd::Interrupted.into());
-            }
+            self.await_pace()?;
             self.gather(&mut cursor, &mut passed)?;
             let view = self.job.live.load();
             // A part has no room for some batches.

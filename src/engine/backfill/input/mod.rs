@@ -119,18 +119,22 @@ impl JobInput for TopicInput {
         };
         let source = SourcePartition { stream: self.stream, partition };
         let before = into.len();
-        let next = archive.read(wait, room, source, into)?;
+        let read = archive.read(wait, room, source, into);
         let first = into.iter().nth(before).map(|first| first.offset);
-        if let Some(first) = first.filter(|_| self.is_turned) {
+        // Where nothing came, the client may have passed markers, or records.
+        let reached = first.or_else(|| read.as_ref().ok().copied());
+        if let Some(reached) = reached.filter(|reached| self.is_turned && (first.is_some() || *reached > from)) {
             // librdkafka may begin too far when a leader has just changed (docs/librdkafka.md).
-            if first > from && self.holds_record(partition, from, first)? {
-                warn!(topic = self.topic, partition, from = from.0, first = first.0, "records were passed over; they are read again");
+            let passed_over = if reached > from { self.holds_record(partition, from, reached) } else { Ok(false) };
+            if !matches!(passed_over, Ok(false)) {
                 into.retain_records(|_, offset| offset < from);
                 self.archive = None;
+                passed_over?;
+                warn!(topic = self.topic, partition, from = from.0, reached = reached.0, "records were passed over; they are read again");
                 return Err(InputError::Unavailable("the client began too far".to_owned()));
             }
             self.is_turned = false;
         }
-        Ok(Some(next))
+        Ok(Some(read?))
     }
 }

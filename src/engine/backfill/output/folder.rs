@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::document::{DocumentKind, Node};
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionEntry};
@@ -106,6 +106,8 @@ impl JobFolder {
             _ => FolderError::Io { path: file.clone(), error },
         })?;
         let lock = lock(path)?;
+        // Whoever held it may have written since.
+        let text = fs::read(&file).unwrap_or(text);
         let state = read_state(&text).ok_or_else(|| FolderError::Wrong(format!("{}: no checkpoint", file.display())))?;
         if state.job != job {
             let what = format!("{}: this is the folder of job {}, not of {job}", path.display(), state.job);
@@ -133,8 +135,7 @@ impl JobFolder {
         self.state().partitions.clone()
     }
 
-    fn write(&self, part: &Part<'_>) -> Result<(), FolderError> {
-        let mut state = self.state();
+    fn write(&self, part: &Part<'_>, mut state: MutexGuard<'_, FolderState>) -> Result<(), FolderError> {
         if state.is_broken {
             return Err(FolderError::Wrong("an earlier part could not be written".to_owned()));
         }
@@ -162,7 +163,7 @@ impl JobFolder {
         Ok(())
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, FolderState> {
+    fn state(&self) -> MutexGuard<'_, FolderState> {
         self.state.lock().expect("the state is replaced as a whole")
     }
 }
@@ -289,13 +290,15 @@ impl PartWriter for FolderPartWriter<'_> {
     }
 
     fn write(&mut self, part: &Part<'_>) -> Result<(), TxError> {
+        // Others may write for long before it is this part's turn.
+        let state = self.folder.state();
         (part.is_fresh)().map_err(TxError::Aged)?;
         // What the disk does not take ends the job; the next run cuts off what is left of the part.
         let broken = |error: FolderError| {
             let route = ProduceError::Route { topic: self.folder.path.display().to_string(), reason: error.to_string() };
             TxError::Failed(route, TxStage::Write)
         };
-        self.folder.write(part).map_err(broken)
+        self.folder.write(part, state).map_err(broken)
     }
 }
 
@@ -337,7 +340,7 @@ mod tests {
             dead_letters: "sharecast.dead-letters",
             is_fresh: &|| Ok(()),
         };
-        folder.write(&part)
+        folder.write(&part, folder.state())
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a transaction writes: outputs, documents, what is owed, dead letters, notes, and the offsets that cover all of it.
 
+use std::time::Duration;
+
 use crate::clock::BootTime;
 use crate::config::Delivery;
 use crate::engine::output::outbox::BatchBudget;
@@ -13,8 +15,8 @@ use crate::id::Offset;
 use crate::live::View;
 use crate::transport::{Output, SourcePartition, TransactionalProducer};
 
-/// Without a transaction the fence is asked again after so many outputs.
-const FENCE_EVERY: usize = 256;
+/// Without a transaction the fence is asked again after so long.
+const FENCE_EVERY: Duration = Duration::from_millis(50);
 
 /// Kafka's record batch around a document, at most.
 const AROUND_UPSERT: usize = 120;
@@ -22,13 +24,15 @@ const AROUND_UPSERT: usize = 120;
 impl<P: TransactionalProducer> OutputSide<P> {
     /// Outputs of append streams.
     pub(in crate::engine::worker) fn put_outputs(&mut self, view: &View, now: BootTime) -> Result<(), TxError> {
-        for (count, output) in self.draft.outbox.iter().enumerate() {
-            // A client whose queue is full makes its user wait.
-            if self.settings.delivery == Delivery::AtLeastOnce && count % FENCE_EVERY == FENCE_EVERY - 1 {
-                self.shared.check_fence(view).map_err(TxError::Aged)?;
-            }
+        let mut asked = self.shared.clock.boot();
+        for output in self.draft.outbox.iter() {
             let limit = self.routes.limit_at(output.route, now);
             make_room(&mut self.producer, &mut self.budget, output.route, output.batch_bytes().1, limit)?;
+            // Making room, and a client whose queue is full, take as long as a topic takes to answer.
+            if self.settings.delivery == Delivery::AtLeastOnce && self.shared.clock.boot().since(asked) >= FENCE_EVERY {
+                self.shared.check_fence(view).map_err(TxError::Aged)?;
+                asked = self.shared.clock.boot();
+            }
             let sent = Output {
                 topic: &self.routes.get(output.route).topic,
                 partition: None,
