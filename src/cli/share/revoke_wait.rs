@@ -282,9 +282,11 @@ impl HeardReports {
 
     /// A backfill has reported. An old report is of one that was killed, or is frozen and can commit nothing more.
     fn job(&mut self, name: &str, members: Members, is_young: bool) {
-        match members.into_values().min().filter(|_| is_young) {
-            Some(epoch) => drop(self.jobs.insert(name.to_owned(), epoch)),
-            None => self.job_ended(name),
+        // What cannot be read says nothing of how far the job is.
+        let epoch = members.into_values().min().unwrap_or(Epoch::NONE);
+        match is_young {
+            true => drop(self.jobs.insert(name.to_owned(), epoch)),
+            false => self.job_ended(name),
         }
     }
 
@@ -347,6 +349,9 @@ mod tests {
         assert_eq!(heard.missing(true, Offset(7), "g"), "these backfills have not reported the revoke: week");
         heard.job("week", [("backfill-week".to_owned(), Epoch(7))].into(), true);
         assert!(heard.is_certain(group(), Offset(7)));
+        heard.job("newer", Members::new(), true);
+        assert!(!heard.is_certain(group(), Offset(7)), "a report that cannot be read is no end");
+        heard.job_ended("newer");
         heard.job("two", [("backfill-two".to_owned(), Epoch(6))].into(), true);
         heard.job_ended("two");
         assert!(heard.is_certain(group(), Offset(7)), "it has ended in order");

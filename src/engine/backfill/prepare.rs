@@ -186,7 +186,7 @@ pub fn prepare(request: &JobRequest) -> Result<Option<PreparedJob>, JobError> {
     let provisioner = Arc::new(Provisioner::new(Admin::open(kafka, ASK).map_err(RunError::from)?, TopicSpecs::of(config)));
     let store = if request.writes_topics() { Some(open_store(request, &admin, &provisioner)?) } else { None };
     let (folder, noted) = match (&store, request.folder()) {
-        (Some(store), _) => (None, store.job(request.name.as_str()).entry),
+        (Some(store), _) => (None, store.job(request.name.as_str()).map_err(RunError::from)?.entry),
         (None, Some(out)) if request.is_resumed() => {
             let (folder, entry) = JobFolder::resume(&out.path, request.name.as_str())?;
             (Some(folder), Some(entry))
@@ -232,7 +232,7 @@ fn open_store(request: &JobRequest, admin: &Admin, provisioner: &Provisioner) ->
     }
     let mut store = JobStore::open(kafka, topic).map_err(RunError::from)?;
     look(&mut store, FIRST_LOOK)?;
-    if request.is_resumed() && store.job(request.name.as_str()).entry.is_none() {
+    if request.is_resumed() && store.job(request.name.as_str()).map_err(RunError::from)?.entry.is_none() {
         look(&mut store, LAST_LOOK)?;
     }
     Ok(store)

@@ -133,7 +133,7 @@ fn await_log(job: &Job, end: Offset) -> Result<(), JobEnd> {
 /// A job that was done before: what came of it.
 pub fn result_of(request: &JobRequest, prepared: &PreparedJob) -> JobOutcome {
     let partitions: Vec<PartitionEntry> = match (&prepared.store, &prepared.folder) {
-        (Some(store), _) => store.job(request.name.as_str()).partitions.into_values().collect(),
+        (Some(store), _) => store.jobs().get(request.name.as_str()).map_or_else(Vec::new, |job| job.partitions.values().cloned().collect()),
         (None, Some(folder)) => folder.partitions().into_values().collect(),
         (None, None) => Vec::new(),
     };
@@ -336,7 +336,7 @@ fn copy_to_topics(
     let mut first = output();
     first.take_over(0)?;
     read_again(beside, &store)?;
-    let noted = store.lock().expect("read as a whole").job(request.name.as_str()).entry;
+    let noted = store.lock().expect("read as a whole").job(request.name.as_str()).map_err(RunError::from)?.entry;
     let is_noted = noted.is_some();
     if let Some(noted) = noted {
         if noted.is_done {
@@ -420,7 +420,10 @@ fn read_again(beside: &Beside<'_>, store: &Mutex<JobStore>) -> Result<(), JobErr
     let mut store = store.lock().expect("read as a whole");
     while !beside.job.is_stopping() {
         match store.catch_up(CHECKPOINTS_WITHIN) {
-            Ok(()) => return check_start(beside.request, store.job(beside.request.name.as_str()).entry.as_ref()),
+            Ok(()) => {
+                let noted = store.job(beside.request.name.as_str()).map_err(RunError::from)?;
+                return check_start(beside.request, noted.entry.as_ref());
+            }
             Err(ConsumeError::Unavailable(reason)) => warn!(reason, "waiting for the checkpoints"),
             Err(error) => return Err(RunError::from(error).into()),
         }

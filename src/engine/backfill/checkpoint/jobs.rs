@@ -55,7 +55,8 @@ fn reports(config: &Config, kafka: &KafkaSettings) -> Result<BTreeMap<String, Ti
     as_it_stands(state.read_to_end(WAIT, |record| {
         let name = record.key().and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.strip_prefix(prefix.as_str()));
         let Some(name) = name else { return };
-        match record.value().and_then(epoch_report::read_time) {
+        // A report that cannot be read was made all the same.
+        match record.value().map(|value| epoch_report::read_time(value).unwrap_or(record.timestamp())) {
             Some(at) => drop(reported.insert(name.to_owned(), at)),
             None => drop(reported.remove(name)),
         }
@@ -76,7 +77,11 @@ pub fn forget(config: &Config, kafka: &KafkaSettings, job: &JobName, stored: &St
         EventWriter::open(kafka, &config.topics.backfill, ACKNOWLEDGED_WITHIN).map_err(|error| WriteError::Refused(error.to_string()))?;
     let name = job.as_str();
     // The entry last: as long as it is there, so is the job.
-    let keys = stored.partitions.keys().map(|partition| backfill_partition_key(&kafka.group, name, *partition));
+    let keys = stored
+        .partitions
+        .keys()
+        .chain(stored.unreadable.iter().flatten())
+        .map(|partition| backfill_partition_key(&kafka.group, name, *partition));
     for key in keys.chain([backfill_key(&kafka.group, name)]) {
         writer.append_record(Some(key.as_bytes()), None, &[])?;
     }

@@ -99,7 +99,7 @@ impl JobFolder {
     /// Takes the folder of a job that is to go on, and cuts off what its checkpoint does not cover.
     pub fn resume(path: &Path, job: &str) -> Result<(Self, JobEntry), FolderError> {
         let file = path.join(CHECKPOINT);
-        let text = fs::read(&file).map_err(|error| match error.kind() {
+        fs::metadata(&file).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 FolderError::Wrong(format!("{}: no backfill has written here; name the folder of job {job}", path.display()))
             }
@@ -107,7 +107,7 @@ impl JobFolder {
         })?;
         let lock = lock(path)?;
         // Whoever held it may have written since.
-        let text = fs::read(&file).unwrap_or(text);
+        let text = fs::read(&file).map_err(failed(&file))?;
         let state = read_state(&text).ok_or_else(|| FolderError::Wrong(format!("{}: no checkpoint", file.display())))?;
         if state.job != job {
             let what = format!("{}: this is the folder of job {}, not of {job}", path.display(), state.job);

@@ -148,13 +148,14 @@ impl<P: TransactionalProducer> PartWriter for KafkaPartWriter<'_, P> {
         let mut store = self.store.lock().expect("the store is read again after an error");
         while !self.job.is_stopping() {
             match store.catch_up(CHECKPOINT_WAIT) {
-                // Without it each partition would begin again.
-                Ok(()) if store.job(self.job.settings.name.as_str()).entry.is_none() => {
-                    return Err(JobEnd::Refused("the job was forgotten while it ran; what it wrote stays".to_owned()));
-                }
                 Ok(()) => {
-                    let noted = store.partition(self.job.settings.name.as_str(), partition);
-                    return Ok(noted.unwrap_or_else(|| PartitionEntry::beginning(self.job.entry.ranges[partition as usize])));
+                    let mut noted = store.job(self.job.settings.name.as_str()).map_err(|error| JobEnd::Refused(error.to_string()))?;
+                    // Without it each partition would begin again.
+                    if noted.entry.is_none() {
+                        return Err(JobEnd::Refused("the job was forgotten while it ran; what it wrote stays".to_owned()));
+                    }
+                    let beginning = || PartitionEntry::beginning(self.job.entry.ranges[partition as usize]);
+                    return Ok(noted.partitions.remove(&partition).unwrap_or_else(beginning));
                 }
                 Err(ConsumeError::Unavailable(reason)) => warn!(reason, "waiting for the checkpoints"),
                 Err(error) => return Err(JobEnd::Refused(error.to_string())),
