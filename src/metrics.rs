@@ -157,6 +157,7 @@ mod tests {
             "docs/data-platforms.md",
             "docker/alerts.yml",
             "docker/alerts_test.yml",
+            "docker/grafana/sharecast.json",
         ] {
             for name in named(&read(path), "") {
                 assert!(known().contains(base(&name)), "{path}: {name}");
