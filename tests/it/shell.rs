@@ -66,7 +66,7 @@ fn commands_and_ids_of_the_local_snapshot_are_completed() {
     assert_eq!(after(&["share", "show", "s"]), ["s-17"]);
     assert_eq!(after(&["share", "offer", "--asset", "N"]), ["NW-7"]);
     assert_eq!(after(&["share", "offer", "--profile", "hi"]), ["hire-partner"]);
-    assert_eq!(after(&["share", "offer", "--stream", "tele"]), ["telemetry"]);
+    assert_eq!(after(&["backfill", "--stream", "tele"]), ["telemetry"]);
 }
 
 #[test]
