@@ -39,7 +39,7 @@ pub fn shown(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Vec<Shown
     }
     root.merge(written);
     let mut keys = Vec::new();
-    collect(&root, &mut Vec::new(), &findings, &mut keys);
+    collect(&root, &mut Vec::new(), &KeySources { findings: &findings, env: around.env }, &mut keys);
     follow(&config, &mut keys);
     Ok(keys)
 }
@@ -58,22 +58,45 @@ fn follow(config: &Config, keys: &mut [ShownKey]) {
     }
 }
 
-fn collect(value: &ConfigValue, path: &mut Vec<String>, findings: &Findings, keys: &mut Vec<ShownKey>) {
+/// Where values come from.
+struct KeySources<'a> {
+    findings: &'a Findings,
+    env: &'a [(String, String)],
+}
+
+impl KeySources<'_> {
+    fn origin(&self, value: &ConfigValue) -> String {
+        let name = &self.findings.sources[value.spot.source].name;
+        match value.spot.place {
+            Some(place) if name != DEFAULT => format!("{name}:{}", place.line),
+            _ => name.clone(),
+        }
+    }
+
+    /// Whether the value is the text of a variable of its own, with nothing put into it.
+    fn is_plain_override(&self, value: &ConfigValue) -> bool {
+        let name = &self.findings.sources[value.spot.source].name;
+        let of = |(variable, _): &&(String, String)| name.strip_prefix(super::overrides::SOURCE) == Some(variable);
+        self.env.iter().find(of).is_some_and(|(_, text)| !text.contains("${"))
+    }
+}
+
+fn collect(value: &ConfigValue, path: &mut Vec<String>, from: &KeySources<'_>, keys: &mut Vec<ShownKey>) {
     if let ConfigKind::Map(entries) = &value.kind
         && !entries.is_empty()
     {
         for entry in entries {
             path.push(entry.name.clone());
-            collect(&entry.value, path, findings, keys);
+            collect(&entry.value, path, from, keys);
             path.pop();
         }
         return;
     }
-    let value_shown = if is_secret(value, path) { HIDDEN.to_owned() } else { json(value) };
-    keys.push(ShownKey { path: path.clone(), value: value_shown, origin: origin(value, findings) });
+    let value_shown = if is_secret(value, path, from) { HIDDEN.to_owned() } else { json(value) };
+    keys.push(ShownKey { path: path.clone(), value: value_shown, origin: from.origin(value) });
 }
 
-fn is_secret(value: &ConfigValue, path: &[String]) -> bool {
+fn is_secret(value: &ConfigValue, path: &[String], from: &KeySources<'_>) -> bool {
     let is_written = !matches!(value.kind, ConfigKind::Null | ConfigKind::Map(_));
     let is_named_so = match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["kafka", "client" | "consumer" | "producer", name] => looks_secret(name),
@@ -81,7 +104,7 @@ fn is_secret(value: &ConfigValue, path: &[String]) -> bool {
         [.., name] => is_secret_name(name),
         [] => false,
     };
-    is_written && (is_named_so || is_substituted(value))
+    is_written && (is_named_so || is_substituted(value) && !from.is_plain_override(value))
 }
 
 /// What was put in from elsewhere may be a secret whatever its name.
@@ -112,14 +135,6 @@ fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     write_string(text, &mut out);
     String::from_utf8_lossy(&out).into_owned()
-}
-
-fn origin(value: &ConfigValue, findings: &Findings) -> String {
-    let name = &findings.sources[value.spot.source].name;
-    match value.spot.place {
-        Some(place) if name != DEFAULT => format!("{name}:{}", place.line),
-        _ => name.clone(),
-    }
 }
 
 #[cfg(test)]
@@ -162,6 +177,9 @@ mod tests {
         let keys = of(text, &[("HOST", "hunter2")]);
         assert!(!format!("{keys:?}").contains("hunter2"), "{keys:#?}");
         assert_eq!(row(&keys, "mask.secret").0, HIDDEN);
+        let keys = of("", &[("SHARECAST__KAFKA__BOOTSTRAP", "${env:HOST}:1"), ("SHARECAST__MASK__SECRET", "hunter2"), ("HOST", "hunter2")]);
+        assert!(!format!("{keys:?}").contains("hunter2"), "{keys:#?}");
+        assert_eq!(row(&of("", &[("SHARECAST__KAFKA__BOOTSTRAP", "k:1")]), "kafka.bootstrap").0, "\"k:1\"");
         assert_eq!(row(&of("", &[]), "mask.secret").0, "null", "there is none, and that may be seen");
     }
 }
