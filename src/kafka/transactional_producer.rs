@@ -128,6 +128,10 @@ impl TransactionalProducer for KafkaProducer {
         is_given_up.then(|| self.records.fatal()).flatten().map_or(Ok(()), Err)
     }
 
+    fn partitions_put(&self) -> Option<u32> {
+        self.records.partitions_put()
+    }
+
     fn drain(&mut self) -> Result<(), Vec<ProduceError>> {
         self.records.settle(None);
         if let Some(fatal) = self.records.fatal() {

@@ -220,6 +220,12 @@ pub trait TransactionalProducer {
     /// earlier one has failed the transaction is told by `drain`.
     fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError>;
 
+    /// How many partitions the topic of the record put last has, as its client sees it; none where it has chosen none for that record
+    /// yet, or is not asked to.
+    fn partitions_put(&self) -> Option<u32> {
+        None
+    }
+
     /// Waits until every queued record is acknowledged. All failed reports are answered, one of a kind a topic; purges name
     /// nobody, but where there is nothing else they are one `Abort`.
     fn drain(&mut self) -> Result<(), Vec<ProduceError>>;

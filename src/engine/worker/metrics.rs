@@ -122,13 +122,13 @@ impl WorkerMetrics {
     }
 
     fn count_outputs(&mut self, outbox: &Outbox, routes: &Routes) {
-        for output in outbox.iter() {
-            self.count(output.route, output.key.len() + output.value.len(), routes);
+        for lane in outbox.lanes() {
+            self.count(lane.route(), lane.count() as u64, lane.bytes(), routes);
         }
         self.flush();
     }
 
-    fn count(&mut self, route: RouteIndex, bytes: usize, routes: &Routes) {
+    fn count(&mut self, route: RouteIndex, records: u64, bytes: usize, routes: &Routes) {
         let index = route.0 as usize;
         while self.by_route.len() <= index {
             let route = routes.get(RouteIndex(self.by_route.len() as u32));
@@ -141,7 +141,7 @@ impl WorkerMetrics {
             });
         }
         let pending = &mut self.by_route[index].pending;
-        pending.0 += 1;
+        pending.0 += records;
         pending.1 += bytes as u64;
     }
 
@@ -183,7 +183,7 @@ impl WorkerMetrics {
     /// Documents and tombstones of upsert streams were committed.
     pub fn upserted<'w>(&mut self, writes: impl Iterator<Item = (&'w Write, Bytes<'w>)>, routes: &Routes) {
         for (write, bytes) in writes {
-            self.count(write.route, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
+            self.count(write.route, 1, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
         }
         self.flush();
     }

@@ -152,7 +152,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// The transaction was committed: the routes that it wrote to answer.
     pub(super) fn committed(&mut self, catch_up: &CatchUp, graph: &ShareGraph) {
         self.samples.commit(graph);
-        self.routes.answered(self.draft.outbox.iter().map(|output| output.route));
+        self.routes.answered(self.draft.outbox.routes());
         if let Some(upserts) = catch_up.upserts() {
             self.routes.answered(upserts.routes());
         }
