@@ -15,7 +15,7 @@ use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::position::{AfterGap, IsFirst, Judged};
 use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
-use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition};
+use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, Record, SourcePartition};
 
 /// What a worker reads.
 pub(super) struct InputSide<C> {
@@ -24,6 +24,8 @@ pub(super) struct InputSide<C> {
     consumer: C,
     /// Records read and not committed, in the order they came. Of partitions this worker owns alone.
     batch: Batch,
+    /// Those that came after a full batch. Empty while that is.
+    next: Batch,
     /// Partitions begun for the first time whose note and first offset the next transaction commits.
     begun: Vec<(SourcePartition, Offset)>,
     /// Partitions without committed offset that are still to be begun.
@@ -43,6 +45,7 @@ impl<C: GroupConsumer> InputSide<C> {
             shared,
             consumer,
             batch: Batch::default(),
+            next: Batch::default(),
             begun: Vec::new(),
             unbegun: Vec::new(),
             awaits_assign: false,
@@ -51,9 +54,26 @@ impl<C: GroupConsumer> InputSide<C> {
         }
     }
 
-    /// Records in hand.
-    pub(super) fn batch(&self) -> &Batch {
-        &self.batch
+    /// Records of the batch in hand.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.batch.iter()
+    }
+
+    /// Records of the batch that follows after this many: the rest of this one, or the next.
+    pub(super) fn records_behind(&self, count: usize) -> impl Iterator<Item = Record<'_>> {
+        let has_rest = count < self.batch.len();
+        let (batch, skipped) = if has_rest { (&self.batch, count) } else { (&self.next, 0) };
+        batch.iter().skip(skipped)
+    }
+
+    /// Whether after this many records of the batch another one waits that takes no more.
+    pub(super) fn has_batch_behind(&self, count: usize) -> bool {
+        count < self.batch.len() || self.holds_enough(&self.next)
+    }
+
+    /// How many records are in hand.
+    pub(super) fn len(&self) -> usize {
+        self.batch.len() + self.next.len()
     }
 
     /// Partitions whose first offset the next transaction commits.
@@ -66,14 +86,24 @@ impl<C: GroupConsumer> InputSide<C> {
         self.batch.is_empty() && self.begun.is_empty()
     }
 
-    /// Whether the batch takes no more records.
+    /// Whether neither the batch nor the next one takes any more records.
     pub(super) fn is_full(&self) -> bool {
-        self.batch.len() >= self.settings.max_records || self.batch.bytes() >= Batch::MAX_BYTES
+        self.holds_enough(&self.batch) && self.holds_enough(&self.next)
+    }
+
+    fn holds_enough(&self, batch: &Batch) -> bool {
+        batch.len() >= self.settings.max_records || batch.bytes() >= Batch::MAX_BYTES
+    }
+
+    /// Whether what comes belongs to the next batch.
+    fn fills_next(&self) -> bool {
+        !self.next.is_empty() || self.holds_enough(&self.batch)
     }
 
     /// How many records a poll may bring, one at least.
     pub(super) fn room(&self) -> usize {
-        self.settings.max_records.saturating_sub(self.batch.len()).max(1)
+        let filled = if self.fills_next() { &self.next } else { &self.batch };
+        self.settings.max_records.saturating_sub(filled.len()).max(1)
     }
 
     /// The group's word that this member may commit.
@@ -105,10 +135,12 @@ impl<C: GroupConsumer> InputSide<C> {
         metrics: &WorkerMetrics,
     ) -> Result<Vec<AssignmentChange>, WorkerError> {
         let mut changes = Vec::new();
-        let before = self.batch.len();
-        let polled = self.consumer.poll(wait, room, &mut self.batch, &mut changes);
+        let fills_next = self.fills_next();
+        let filled = if fills_next { &mut self.next } else { &mut self.batch };
+        let before = filled.len();
+        let polled = self.consumer.poll(wait, room, filled, &mut changes);
         // What was appended is older than every change, and stays on an error.
-        self.check_positions(before, restorer, metrics)?;
+        self.check_positions(fills_next, before, restorer, metrics)?;
         match polled {
             Ok(()) => Ok(changes),
             Err(ConsumeError::Unavailable(reason)) => {
@@ -119,11 +151,18 @@ impl<C: GroupConsumer> InputSide<C> {
         }
     }
 
-    /// Holds the records of the batch from this place on against where their partitions are read, and drops those that are out of
+    /// Holds the records of the batch, or of the next one, from this place on against where their partitions are read, and drops those that are out of
     /// place.
-    fn check_positions(&mut self, from: usize, restorer: &mut dyn Restore, metrics: &WorkerMetrics) -> Result<(), WorkerError> {
+    fn check_positions(
+        &mut self,
+        is_next: bool,
+        from: usize,
+        restorer: &mut dyn Restore,
+        metrics: &WorkerMetrics,
+    ) -> Result<(), WorkerError> {
         let now = self.shared.clock.boot();
-        let Self { handover, batch, shared, .. } = self;
+        let Self { handover, batch, next, shared, .. } = self;
+        let batch = if is_next { next } else { batch };
         let (mut dropped, mut held) = (Vec::new(), Vec::new());
         for (place, record) in batch.iter().enumerate().skip(from) {
             let looks = || !shared.compacted.is(record.source.stream);
@@ -167,6 +206,8 @@ impl<C: GroupConsumer> InputSide<C> {
         self.unbegun.retain(|p| !partitions.contains(p));
         self.begun.retain(|(p, _)| !partitions.contains(p));
         self.batch.retain(|p| !partitions.contains(&p));
+        self.next.retain(|p| !partitions.contains(&p));
+        self.advance();
         self.handover.positions().leave(partitions);
     }
 
@@ -202,12 +243,21 @@ impl<C: GroupConsumer> InputSide<C> {
     /// A transaction with this many records of the batch was committed. Returns the partitions that it began.
     pub(super) fn committed(&mut self, count: usize) -> Vec<(SourcePartition, Offset)> {
         self.batch.drop_front(count);
+        self.advance();
         std::mem::take(&mut self.begun)
+    }
+
+    /// After the batch comes the next one.
+    fn advance(&mut self) {
+        if self.batch.is_empty() {
+            std::mem::swap(&mut self.batch, &mut self.next);
+        }
     }
 
     /// What is in hand may be committed already: these partitions are held until they have been read again.
     pub(super) fn forget(&mut self, partitions: &[SourcePartition]) -> Result<(), WorkerError> {
         self.batch.clear();
+        self.next.clear();
         self.unbegun.clear();
         self.begun.clear();
         partitions.iter().try_for_each(|partition| self.hold(*partition))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::live::Live;
 use sharecast::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 use super::clients::{IS_IN_TRANSACTION, millis};
@@ -118,8 +119,8 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    pub(super) fn start(sim: &Arc<Simulation>, name: &str) -> Result<Self, ProduceError> {
-        let notes = Producer::start(sim, name)?;
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str, live: &Arc<Live>) -> Result<Self, ProduceError> {
+        let notes = Producer::start(sim, name, live)?;
         Ok(Self {
             sim: Arc::clone(sim),
             notes,

@@ -132,6 +132,7 @@ impl Instance {
             streams: self::streams(streams),
             starts: vec![Start::Earliest; streams].into(),
             interval: dice.millis(10, 150),
+            enough_records: 1 + dice.below(30) as usize,
             max_records: 1 + dice.below(40) as usize,
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new(), STANDING.to_owned()].into(),
@@ -247,17 +248,17 @@ impl Instance {
         let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
         let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
-        let shared = Shared { stop, ..self.shared.clone() };
+        let (shared, live) = (Shared { stop, ..self.shared.clone() }, Arc::clone(&self.shared.live));
         let (upserts, relay) = self.upserts(number, &rules, &settings.names).unzip();
         let desk = Box::new(self.readers[number].desk());
         let (join, decider) = (|| Ok(Consumer::join(&other, relay)), Decider::new(rules, None));
         match settings.delivery {
             Delivery::ExactlyOnce => {
-                let make = Box::new(move || Producer::start(&sim, &name));
+                let make = Box::new(move || Producer::start(&sim, &name, &live));
                 Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
             }
             Delivery::AtLeastOnce => {
-                let make = Box::new(move || Acknowledged::start(&sim, &name));
+                let make = Box::new(move || Acknowledged::start(&sim, &name, &live));
                 Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
             }
         }

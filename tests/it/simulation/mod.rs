@@ -50,6 +50,7 @@ struct Seen {
     documents: u64,
     tombstones: u64,
     passed: u64,
+    outrun: u64,
     misled: u64,
     repeated: u64,
 }
@@ -64,7 +65,7 @@ fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() 
     }
     println!("{sum:?}");
     let is_much =
-        sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10;
+        sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10 && sum.outrun > 10;
     assert!(is_much || seeds.len() < 100, "the runs did next to nothing: {sum:?}");
 }
 
@@ -92,6 +93,7 @@ impl Seen {
             documents: self.documents + other.documents,
             tombstones: self.tombstones + other.tombstones,
             passed: self.passed + other.passed,
+            outrun: self.outrun + other.outrun,
             misled: self.misled + other.misled,
             repeated: self.repeated + other.repeated,
         }
@@ -176,6 +178,7 @@ fn run(seed: u64, delivery: Delivery) -> Result<Seen, String> {
             documents: model.shelf.documents,
             tombstones: model.shelf.tombstones,
             passed: model.shelf.passed,
+            outrun: world.cluster.outrun,
             misled: world.cluster.misled,
             repeated: model.appeared.repeated,
         }),
