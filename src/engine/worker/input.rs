@@ -68,7 +68,7 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Whether after this many records of the batch another one waits that takes no more.
     pub(super) fn has_batch_behind(&self, count: usize) -> bool {
-        count < self.batch.len() || self.holds_enough(&self.next)
+        count < self.batch.len() || self.takes_no_more(&self.next)
     }
 
     /// How many records are in hand.
@@ -88,16 +88,26 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Whether neither the batch nor the next one takes any more records.
     pub(super) fn is_full(&self) -> bool {
-        self.holds_enough(&self.batch) && self.holds_enough(&self.next)
+        self.takes_no_more(&self.batch) && self.takes_no_more(&self.next)
     }
 
-    fn holds_enough(&self, batch: &Batch) -> bool {
+    /// Whether the records in hand wait for no others.
+    pub(super) fn is_enough(&self) -> bool {
+        self.len() >= self.enough_records() || self.takes_no_more(&self.batch)
+    }
+
+    /// So many records are worth a transaction.
+    pub(super) fn enough_records(&self) -> usize {
+        self.settings.enough_records.min(self.settings.max_records)
+    }
+
+    fn takes_no_more(&self, batch: &Batch) -> bool {
         batch.len() >= self.settings.max_records || batch.bytes() >= Batch::MAX_BYTES
     }
 
     /// Whether what comes belongs to the next batch.
     fn fills_next(&self) -> bool {
-        !self.next.is_empty() || self.holds_enough(&self.batch)
+        !self.next.is_empty() || self.takes_no_more(&self.batch)
     }
 
     /// How many records a poll may bring, one at least.

@@ -28,12 +28,12 @@ where
         loop {
             let (now, before) = (self.shared.clock.boot(), self.input.len());
             let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.settings.interval };
-            let wait = if before >= self.settings.enough_records { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
+            let wait = if self.input.is_enough() { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
             self.poll(wait, self.input.room())?;
             let (now, in_hand) = (self.shared.clock.boot(), self.input.len());
             let until = *until.get_or_insert(now.after(self.settings.interval));
-            let has_waited = in_hand >= self.settings.enough_records || now >= until;
-            let more_waits = in_hand >= before + self.settings.enough_records;
+            let has_waited = self.input.is_enough() || now >= until;
+            let more_waits = in_hand >= before + self.input.enough_records();
             if in_hand == 0 || self.input.is_full() || has_waited && !more_waits || self.shared.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::engine::fence::epoch_report::WorkerEpochs;
 use sharecast::live::Live;
 use sharecast::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
@@ -119,8 +120,8 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    pub(super) fn start(sim: &Arc<Simulation>, name: &str, live: &Arc<Live>) -> Result<Self, ProduceError> {
-        let notes = Producer::start(sim, name, live)?;
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str, of_worker: (&Arc<Live>, &WorkerEpochs)) -> Result<Self, ProduceError> {
+        let notes = Producer::start(sim, name, of_worker)?;
         Ok(Self {
             sim: Arc::clone(sim),
             notes,

@@ -36,7 +36,7 @@ const TARGETS: usize = 4;
 /// This target's topic is there from the beginning and at times without a leader, nothing worse: none of its records may be set aside.
 const ONLY_AWAY: usize = 0;
 /// Input records of one run.
-const RECORDS: u64 = 250;
+const RECORDS: u64 = 350;
 /// After the last fault everything must be done within this.
 const PATIENCE: Duration = Duration::from_secs(400);
 

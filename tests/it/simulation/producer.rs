@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::engine::fence::epoch_report::WorkerEpochs;
 use sharecast::live::Live;
 use sharecast::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
@@ -36,13 +37,15 @@ pub(super) struct Producer {
     queued_bytes: usize,
     /// What the worker decides by.
     live: Arc<Live>,
+    /// What it says of that.
+    said: WorkerEpochs,
     /// Of the newest graph when the transaction was begun, if no other thread can have run since that could be loaded for it.
     newest_epoch: Option<i64>,
     has_looked: bool,
 }
 
 impl Producer {
-    pub(super) fn start(sim: &Arc<Simulation>, name: &str, live: &Arc<Live>) -> Result<Self, ProduceError> {
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str, (live, said): (&Arc<Live>, &WorkerEpochs)) -> Result<Self, ProduceError> {
         let mut world = sim.pass(millis(5));
         let unanswered = world.cluster.faults.unavailable;
         if world.dice.hits(unanswered * 3) {
@@ -66,15 +69,22 @@ impl Producer {
             reports: Vec::new(),
             queued_bytes: 0,
             live: Arc::clone(live),
+            said: Arc::clone(said),
             newest_epoch: None,
             has_looked: false,
         })
     }
 
-    /// Whether the transaction was decided before the newest graph of its beginning was published: ahead of it.
-    fn is_outrun(&self, puts: &[Put]) -> bool {
+    /// Whether the transaction was decided before the newest graph of its beginning was published: ahead of it. Nothing may be in it of
+    /// an older graph than the worker says.
+    fn is_outrun(&self, puts: &[Put]) -> Result<bool, String> {
         let epoch_of = |put: &Put| serde_json::from_slice::<serde_json::Value>(put.value.as_deref()?).ok()?["_share"]["epoch"].as_i64();
-        self.newest_epoch.is_some_and(|newest| puts.iter().filter_map(epoch_of).any(|epoch| epoch < newest))
+        let said = self.said.lock().expect("only pushed to").iter().map(|said| said.min_epoch().0).max();
+        match puts.iter().filter_map(epoch_of).min() {
+            Some(epoch) if said.is_some_and(|said| epoch < said) => Err(format!("written by graph {epoch}, but {said:?} was reported")),
+            Some(epoch) => Ok(self.newest_epoch.is_some_and(|newest| epoch < newest)),
+            None => Ok(false),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -254,8 +264,11 @@ impl TransactionalProducer for Producer {
         let mut world = sim.pass(millis(1));
         self.fault(&mut world)?;
         world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("sent offsets").commit_sent = Some(sent_at);
-        let is_outrun = world.cluster.producers[&self.name].open.as_ref().is_some_and(|open| self.is_outrun(&open.puts));
-        world.cluster.outrun += u64::from(is_outrun);
+        let open = world.cluster.producers[&self.name].open.as_ref();
+        match open.map_or(Ok(false), |open| self.is_outrun(&open.puts)) {
+            Ok(is_outrun) => world.cluster.outrun += u64::from(is_outrun),
+            Err(what) => world.fail(what),
+        }
         let lost = world.cluster.faults.lost_commit;
         if world.dice.hits(lost) {
             self.turn(State::Dead);
