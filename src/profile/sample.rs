@@ -164,7 +164,10 @@ mod tests {
         state.commit();
         state.advance();
         state.rollback();
-        assert!(!state.passes(&of("s"), at(1), SECOND) && state.passes(&of("s"), at(1000), SECOND), "the first is released, the second not");
+        assert!(
+            !state.passes(&of("s"), at(1), SECOND) && state.passes(&of("s"), at(1000), SECOND),
+            "the first is released, the second not"
+        );
         assert!(state.passes_ahead(&of("s"), at(2000), SECOND));
         state.rollback();
         assert!(state.passes(&of("s"), at(1000), SECOND), "what is aborted takes with it what was decided ahead");

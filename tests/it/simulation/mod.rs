@@ -64,8 +64,13 @@ fn whatever_goes_wrong_each_record_goes_out_once_in_order_and_by_a_fresh_view() 
         sum = sum.and(&seen);
     }
     println!("{sum:?}");
-    let is_much =
-        sum.misled > 100 && sum.released > 100 && sum.noted > 100 && sum.documents > 100 && sum.tombstones > 100 && sum.passed > 10 && sum.outrun > 10;
+    let is_much = sum.misled > 100
+        && sum.released > 100
+        && sum.noted > 100
+        && sum.documents > 100
+        && sum.tombstones > 100
+        && sum.passed > 10
+        && sum.outrun > 10;
     assert!(is_much || seeds.len() < 100, "the runs did next to nothing: {sum:?}");
 }
 

@@ -107,7 +107,13 @@ impl<P: TransactionalProducer> OutputSide<P> {
     }
 
     /// Begins to decide the records of the next transaction. The one under way stays as it is.
-    pub(super) fn decide_ahead<'a>(&'a mut self, decider: &'a mut Decider, view: &'a View, now: TimestampMs, boot: BootTime) -> Deciding<'a> {
+    pub(super) fn decide_ahead<'a>(
+        &'a mut self,
+        decider: &'a mut Decider,
+        view: &'a View,
+        now: TimestampMs,
+        boot: BootTime,
+    ) -> Deciding<'a> {
         self.samples.begin_ahead();
         Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.next)
     }
