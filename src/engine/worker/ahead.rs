@@ -39,14 +39,14 @@ where
             return;
         }
         let (now, started) = (self.now(&view), self.shared.clock.boot());
-        let Self { input, output, catch_up, decider, pace, .. } = self;
+        let Self { input, output, decider, pace, .. } = self;
         let mut deciding = output.decide_ahead(decider, &view, now, started);
         let mut count = 0;
-        for record in input.records_behind(older.count).take(pace.batch_limit()) {
+        for record in input.gathered().records_behind(older.count).take(pace.batch_limit()) {
             if !deciding.has_room() {
                 break;
             }
-            catch_up.decide(&record, &mut deciding);
+            deciding.decide(&record);
             count += 1;
         }
         let tally = deciding.finish();
@@ -56,10 +56,10 @@ where
     /// Where few records wait they are better joined by those that come while this batch is written.
     fn goes_ahead(&self, older: &DecidedBatch, view: &View) -> bool {
         let Self { input, output, catch_up, pace, shared, .. } = self;
-        input.has_batch_behind(older.count)
+        input.gathered().has_batch_behind(older.count)
             && pace.goes_ahead(shared.time_left(&older.view), shared.time_left(view))
             && catch_up.is_at_rest(view, output.routes(), shared.clock.boot())
-            && !catch_up.has_upserts(input.records_behind(older.count))
+            && !catch_up.has_upserts(input.gathered().records_behind(older.count))
     }
 
     /// The batch that was decided ahead, if there is one and its view is fresh still.

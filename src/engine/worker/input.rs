@@ -10,22 +10,21 @@ use tracing::{debug, error, info, warn};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{Gap, GapContent, RestoreRequest};
 use crate::engine::worker::error::WorkerError;
+use crate::engine::worker::gathered::Gathered;
 use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::position::{AfterGap, IsFirst, Judged};
 use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
-use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, Record, SourcePartition};
+use crate::transport::{AssignmentChange, ConsumeError, GroupConsumer, SourcePartition};
 
 /// What a worker reads.
 pub(super) struct InputSide<C> {
     settings: Arc<WorkerSettings>,
     shared: Shared,
     consumer: C,
-    /// Records read and not committed, in the order they came. Of partitions this worker owns alone.
-    batch: Batch,
-    /// Those that came after a full batch. Empty while that is.
-    next: Batch,
+    /// Records read and not committed. Of partitions this worker owns alone.
+    gathered: Gathered,
     /// Partitions begun for the first time whose note and first offset the next transaction commits.
     begun: Vec<(SourcePartition, Offset)>,
     /// Partitions without committed offset that are still to be begun.
@@ -41,11 +40,10 @@ impl<C: GroupConsumer> InputSide<C> {
     pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, consumer: C) -> Self {
         let handover = Handover::new(&shared.overdue);
         Self {
+            gathered: Gathered::new(settings.max_records, settings.enough_records),
             settings,
             shared,
             consumer,
-            batch: Batch::default(),
-            next: Batch::default(),
             begun: Vec::new(),
             unbegun: Vec::new(),
             awaits_assign: false,
@@ -54,26 +52,9 @@ impl<C: GroupConsumer> InputSide<C> {
         }
     }
 
-    /// Records of the batch in hand.
-    pub(super) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.batch.iter()
-    }
-
-    /// Records of the batch that follows after this many: the rest of this one, or the next.
-    pub(super) fn records_behind(&self, count: usize) -> impl Iterator<Item = Record<'_>> {
-        let has_rest = count < self.batch.len();
-        let (batch, skipped) = if has_rest { (&self.batch, count) } else { (&self.next, 0) };
-        batch.iter().skip(skipped)
-    }
-
-    /// Whether after this many records of the batch another one waits that takes no more.
-    pub(super) fn has_batch_behind(&self, count: usize) -> bool {
-        count < self.batch.len() || self.takes_no_more(&self.next)
-    }
-
-    /// How many records are in hand.
-    pub(super) fn len(&self) -> usize {
-        self.batch.len() + self.next.len()
+    /// Records in hand.
+    pub(super) fn gathered(&self) -> &Gathered {
+        &self.gathered
     }
 
     /// Partitions whose first offset the next transaction commits.
@@ -83,37 +64,7 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Whether a transaction has nothing of this side to commit.
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.begun.is_empty()
-    }
-
-    /// Whether neither the batch nor the next one takes any more records.
-    pub(super) fn is_full(&self) -> bool {
-        self.takes_no_more(&self.batch) && self.takes_no_more(&self.next)
-    }
-
-    /// Whether the records in hand wait for no others.
-    pub(super) fn is_enough(&self) -> bool {
-        self.len() >= self.enough_records() || self.takes_no_more(&self.batch)
-    }
-
-    /// So many records are worth a transaction.
-    pub(super) fn enough_records(&self) -> usize {
-        self.settings.enough_records.min(self.settings.max_records)
-    }
-
-    fn takes_no_more(&self, batch: &Batch) -> bool {
-        batch.len() >= self.settings.max_records || batch.bytes() >= Batch::MAX_BYTES
-    }
-
-    /// Whether what comes belongs to the next batch.
-    fn fills_next(&self) -> bool {
-        !self.next.is_empty() || self.takes_no_more(&self.batch)
-    }
-
-    /// How many records a poll may bring, one at least.
-    pub(super) fn room(&self) -> usize {
-        let filled = if self.fills_next() { &self.next } else { &self.batch };
-        self.settings.max_records.saturating_sub(filled.len()).max(1)
+        self.gathered.is_empty() && self.begun.is_empty()
     }
 
     /// The group's word that this member may commit.
@@ -145,8 +96,8 @@ impl<C: GroupConsumer> InputSide<C> {
         metrics: &WorkerMetrics,
     ) -> Result<Vec<AssignmentChange>, WorkerError> {
         let mut changes = Vec::new();
-        let fills_next = self.fills_next();
-        let filled = if fills_next { &mut self.next } else { &mut self.batch };
+        let fills_next = self.gathered.fills_next();
+        let filled = self.gathered.part_mut(fills_next);
         let before = filled.len();
         let polled = self.consumer.poll(wait, room, filled, &mut changes);
         // What was appended is older than every change, and stays on an error.
@@ -161,8 +112,8 @@ impl<C: GroupConsumer> InputSide<C> {
         }
     }
 
-    /// Holds the records of the batch, or of the next one, from this place on against where their partitions are read, and drops those that are out of
-    /// place.
+    /// Holds the records of the batch, or of the next one, from this place on against where their partitions are read, and drops those
+    /// that are out of place.
     fn check_positions(
         &mut self,
         is_next: bool,
@@ -171,8 +122,8 @@ impl<C: GroupConsumer> InputSide<C> {
         metrics: &WorkerMetrics,
     ) -> Result<(), WorkerError> {
         let now = self.shared.clock.boot();
-        let Self { handover, batch, next, shared, .. } = self;
-        let batch = if is_next { next } else { batch };
+        let Self { handover, gathered, shared, .. } = self;
+        let batch = gathered.part_mut(is_next);
         let (mut dropped, mut held) = (Vec::new(), Vec::new());
         for (place, record) in batch.iter().enumerate().skip(from) {
             let looks = || !shared.compacted.is(record.source.stream);
@@ -215,9 +166,7 @@ impl<C: GroupConsumer> InputSide<C> {
         self.shared.held.lock().expect("only copied").retain(|p| !partitions.contains(p));
         self.unbegun.retain(|p| !partitions.contains(p));
         self.begun.retain(|(p, _)| !partitions.contains(p));
-        self.batch.retain(|p| !partitions.contains(&p));
-        self.next.retain(|p| !partitions.contains(&p));
-        self.advance();
+        self.gathered.leave(partitions);
         self.handover.positions().leave(partitions);
     }
 
@@ -252,22 +201,13 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// A transaction with this many records of the batch was committed. Returns the partitions that it began.
     pub(super) fn committed(&mut self, count: usize) -> Vec<(SourcePartition, Offset)> {
-        self.batch.drop_front(count);
-        self.advance();
+        self.gathered.drop_front(count);
         std::mem::take(&mut self.begun)
-    }
-
-    /// After the batch comes the next one.
-    fn advance(&mut self) {
-        if self.batch.is_empty() {
-            std::mem::swap(&mut self.batch, &mut self.next);
-        }
     }
 
     /// What is in hand may be committed already: these partitions are held until they have been read again.
     pub(super) fn forget(&mut self, partitions: &[SourcePartition]) -> Result<(), WorkerError> {
-        self.batch.clear();
-        self.next.clear();
+        self.gathered.clear();
         self.unbegun.clear();
         self.begun.clear();
         partitions.iter().try_for_each(|partition| self.hold(*partition))

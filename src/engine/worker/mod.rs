@@ -7,6 +7,7 @@
 
 mod poll;
 mod ahead;
+mod gathered;
 mod recovery;
 mod input;
 mod output;
@@ -178,13 +179,13 @@ where
         let Self { input, output, catch_up, decider, .. } = self;
         let (limit, max_routes) = (self.pace.batch_limit(), self.settings.max_routes);
         let mut deciding = output.decide(decider, &view, now, started);
-        catch_up.begin(input.records().take(limit), &mut deciding);
+        catch_up.begin(input.gathered().records().take(limit), &mut deciding);
         let again = catch_up.decide_again(&mut deciding, limit);
         deciding.note_owed(catch_up.still_owed());
         // Alone means alone: which record a topic refuses can be told then.
         let limit = if limit == 1 && again > 0 { 0 } else { limit };
         let mut count = 0;
-        for record in input.records().take(limit) {
+        for record in input.gathered().records().take(limit) {
             if !deciding.has_room() || !catch_up.has_room_for(&record, max_routes) {
                 break;
             }
@@ -219,7 +220,7 @@ where
     /// What is counted of a batch, once it is committed.
     fn count(&mut self, DecidedBatch { view, now, started, count, tally, .. }: &DecidedBatch) {
         let took = self.shared.clock.boot().since(*started);
-        let records = self.input.records().take(*count);
+        let records = self.input.gathered().records().take(*count);
         self.metrics.committed(self.output.outbox(), self.output.routes(), records, tally, (*now, took));
         self.metrics.condition_errors(tally, &view.graph);
         if let Some(upserts) = self.catch_up.upserts() {

@@ -24,17 +24,17 @@ where
     /// its price. What waits after a full batch is the next one. Membership changes take effect at once.
     pub(super) fn gather(&mut self) -> Result<(), WorkerError> {
         // A batch that is decided, or was kept after an abort, has waited long enough.
-        let mut until = (self.input.len() > 0).then(|| self.shared.clock.boot());
+        let mut until = (!self.input.gathered().is_empty()).then(|| self.shared.clock.boot());
         loop {
-            let (now, before) = (self.shared.clock.boot(), self.input.len());
+            let (now, before) = (self.shared.clock.boot(), self.input.gathered().len());
             let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.settings.interval };
-            let wait = if self.input.is_enough() { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
-            self.poll(wait, self.input.room())?;
-            let (now, in_hand) = (self.shared.clock.boot(), self.input.len());
+            let wait = if self.input.gathered().is_enough() { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
+            self.poll(wait, self.input.gathered().room())?;
+            let (now, in_hand) = (self.shared.clock.boot(), self.input.gathered().len());
             let until = *until.get_or_insert(now.after(self.settings.interval));
-            let has_waited = self.input.is_enough() || now >= until;
-            let more_waits = in_hand >= before + self.input.enough_records();
-            if in_hand == 0 || self.input.is_full() || has_waited && !more_waits || self.shared.stop.load(Ordering::Relaxed) {
+            let has_waited = self.input.gathered().is_enough() || now >= until;
+            let more_waits = self.input.gathered().shows_more(in_hand.saturating_sub(before));
+            if in_hand == 0 || self.input.gathered().is_full() || has_waited && !more_waits || self.shared.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
