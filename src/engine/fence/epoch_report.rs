@@ -53,6 +53,11 @@ impl WorkerEpoch {
         self.epoch.store(epoch.0, Ordering::Release);
     }
 
+    /// By no older graph than this it decides.
+    pub fn min_epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
     /// It is this member of the group now.
     pub fn is_member(&self, id: Option<String>) {
         *self.member.lock().expect("only replaced") = id;
@@ -107,7 +112,7 @@ impl<W: StateWriter> Reporter<W> {
         let said = self.said.lock().expect("only pushed to");
         let of_worker = |saying: &Arc<WorkerEpoch>| {
             // The epoch first: it may have been said under an older id, but by the same worker.
-            let epoch = Epoch(saying.epoch.load(Ordering::Acquire));
+            let epoch = saying.min_epoch();
             Some((saying.member.lock().expect("only replaced").clone()?, epoch))
         };
         said.iter().filter_map(of_worker).collect()

@@ -122,7 +122,7 @@ impl Sink<'_> {
 const MAX_OUTBOX_BYTES: usize = 256 << 20;
 
 impl<'a> Deciding<'a> {
-    /// Empties the draft and begins with the first record.
+    /// Empties the draft and begins with the first record. `samples` has begun.
     pub(super) fn begin(
         decider: &'a mut Decider,
         view: &'a View,
@@ -132,7 +132,6 @@ impl<'a> Deciding<'a> {
         samples: &'a mut WorkerSamples,
         draft: &'a mut TxDraft,
     ) -> Self {
-        samples.begin();
         let TxDraft { outbox, offsets, sole_record, marks } = draft;
         outbox.clear();
         marks.begin();
