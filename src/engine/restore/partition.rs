@@ -73,13 +73,19 @@ impl RestoreContext {
     ) {
         let ticket = job.ticket();
         let &Assignment { partition, life, .. } = ticket;
+        if let RestoreRequest::Notes(ticket) = job {
+            while !self.read_notes(vec![ticket.clone()], archive, tell).is_empty() {
+                rest();
+            }
+            return;
+        }
         let mut tell = |what| tell(RestoreEvent { partition, life, what });
         let archive = &mut Watched { archive, progress: &ticket.progress };
         loop {
             let done = match job {
                 RestoreRequest::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
                 RestoreRequest::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
-                RestoreRequest::Notes(_) => self.read_notes(ticket, archive, &mut tell),
+                RestoreRequest::Notes(_) => Ok(()),
                 RestoreRequest::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
                 RestoreRequest::Gap(_, gap) => self.look_into(ticket, *gap, archive, &mut tell),
             };
@@ -259,6 +265,14 @@ struct Watched<'a, A> {
 impl<A: Archive> Archive for Watched<'_, A> {
     fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
         self.archive.committed(topic, partition)
+    }
+
+    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<(Offset, Vec<u8>)>, ConsumeError>> {
+        self.archive.committed_of_each(partitions)
+    }
+
+    fn rest(&mut self) {
+        self.archive.rest();
     }
 
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {

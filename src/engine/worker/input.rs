@@ -177,25 +177,26 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Begins partitions that have no committed offset. A cluster that does not answer is asked again at the next poll.
     pub(super) fn begin_partitions(&mut self) -> Result<(), WorkerError> {
-        while let Some(&partition) = self.unbegun.last() {
-            match self.begin_partition(partition) {
-                Ok(()) => drop(self.unbegun.pop()),
-                Err(WorkerError::Input(ConsumeError::Unavailable(reason))) => {
-                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
-                    return Ok(());
+        if self.unbegun.is_empty() {
+            return Ok(());
+        }
+        let start_of = |partition: &SourcePartition| (*partition, self.settings.starts[usize::from(partition.stream.0)]);
+        let asked: Vec<_> = self.unbegun.drain(..).map(|partition| start_of(&partition)).collect();
+        let answers = self.consumer.first_of_each(&asked);
+        for ((partition, start), answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Ok(first) => {
+                    let topic = self.settings.topic_of(partition);
+                    info!(topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
+                    self.begun.push((partition, first));
                 }
-                Err(other) => return Err(other),
+                Err(ConsumeError::Unavailable(reason)) => {
+                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
+                    self.unbegun.push(partition);
+                }
+                Err(other) => return Err(WorkerError::Input(other)),
             }
         }
-        Ok(())
-    }
-
-    fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), WorkerError> {
-        let stream = &self.settings.streams[usize::from(partition.stream.0)];
-        let start = self.settings.starts[usize::from(partition.stream.0)];
-        let first = self.consumer.first(partition, start).map_err(WorkerError::Input)?;
-        info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
-        self.begun.push((partition, first));
         Ok(())
     }
 

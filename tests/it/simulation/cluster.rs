@@ -17,7 +17,7 @@ use super::scheduler::Dice;
 pub(super) const INPUTS: [&str; 2] = ["raw", "raw-details"];
 
 /// `transaction.timeout.ms`.
-const TRANSACTION: Duration = Duration::from_secs(15);
+const TRANSACTION: Duration = Duration::from_secs(10);
 /// A decided commit that nobody hears of is complete then.
 const COMPLETED_AFTER: Duration = Duration::from_secs(3);
 
