@@ -206,13 +206,13 @@ impl RestoreContext {
             deleted_at: None,
         };
         let view = self.live.load();
-        let grants = view.graph.asset(found.owner.as_str(), found.asset.as_str()).map_or(&[][..], |shares| &shares.grants);
-        if let Some(grant) = grants.iter().find(|grant| grant.share == found.share) {
+        let shares = view.graph.asset(found.owner.as_str(), found.asset.as_str());
+        if let Some(grant) = shares.and_then(|shares| shares.grant(found.share.as_str())) {
             found.share = grant.share.clone();
-            if grant.target == found.stood.target {
+            if *grant.target == found.stood.target {
                 found.stood.target = grant.target.clone();
             }
-            if grant.target_asset == found.stood.key {
+            if *grant.target_asset == found.stood.key {
                 found.stood.key = grant.target_asset.clone();
             }
         }
@@ -240,7 +240,7 @@ impl RestoreContext {
             let identity = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete());
             let is_shared = identity
                 .and_then(|id| view.graph.asset(id.tenant, id.asset))
-                .is_some_and(|shares| shares.grants.iter().any(|grant| grant.streams.contains(stream.index)));
+                .is_some_and(|shares| shares.grants().any(|grant| grant.streams.contains(stream.index)));
             if is_shared && record.value.is_some() {
                 copy(&record, &mut records);
             }
