@@ -1,0 +1,2 @@
+def run(options, cells, who):
+    raise SystemExit("not yet")
