@@ -81,7 +81,8 @@ class Filled:
             old.unlink()
         make = kafka.wire.create_topics
         make([self.input, self.empty], INPUT_PARTITIONS, kafka.replication)
-        make([self.shares], 1, kafka.replication, {"cleanup.policy": "compact"})
+        make([self.shares], 1, kafka.replication, {
+            "cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"})
         make([f"{self.prefix}.control"], 1, kafka.replication, {
             "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "message.timestamp.type": "LogAppendTime"})
         kafka.produce(self.input, input_lines(cell, count))

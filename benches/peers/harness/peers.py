@@ -70,7 +70,7 @@ def _go(folder):
 
 def _java(folder, main, *options):
     target = PEERS / folder / "target"
-    return lambda run: ["java", "-Xms1g", "-Xmx2g", "-XX:+UseParallelGC", *options, "-cp", f"{target}/classes:{target}/libs/*", main]
+    return lambda run: ["java", "-Xms1g", "-Xmx2g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *options, "-cp", f"{target}/classes:{target}/libs/*", main]
 
 
 def _pass_through(_run):

@@ -156,7 +156,7 @@ final class Projection {
         }
         byte[] ready = names.get(name);
         if (ready == null) {
-            byte[] json = Streaming.quoted(name);
+            byte[] json = Pass.quoted(name);
             ready = Arrays.copyOf(json, json.length + 1);
             ready[json.length] = ':';
             names.put(name, ready);
