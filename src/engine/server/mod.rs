@@ -34,7 +34,7 @@ use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
 use crate::engine::control::timers::Timers;
 use crate::engine::feed;
-use crate::engine::fence::epoch_report::{Reporter, WorkerEpochs};
+use crate::engine::fence::epoch_report::{CommitTerms, Reporter, WorkerEpochs};
 use crate::engine::fence::probe::Prober;
 use crate::engine::server::lag::Monitor;
 use crate::engine::server::start::Prepared;
@@ -250,7 +250,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
             live: Arc::clone(&live),
             writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
-            delivery: config.delivery,
+            terms: CommitTerms::of(&config),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
