@@ -3,10 +3,6 @@
 pub mod argument;
 pub mod check;
 #[cfg(feature = "io")]
-pub mod completion;
-#[cfg(feature = "io")]
-pub mod config_show;
-#[cfg(feature = "io")]
 pub mod backfill;
 #[cfg(feature = "io")]
 pub mod demo;
@@ -22,7 +18,7 @@ pub mod run;
 #[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
-pub mod version;
+pub mod shell;
 #[cfg(feature = "io")]
 mod trial;
 #[cfg(feature = "io")]
@@ -43,7 +39,7 @@ use exit::{Exit, tell};
 
 /// Gives each tenant a clean Kafka topic of what others share with it.
 #[derive(Debug, Parser)]
-#[command(name = "sharecast", version = version::text(), propagate_version = true, arg_required_else_help = true)]
+#[command(name = "sharecast", version = shell::version::text(), propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
     /// A configuration file; given again, a later file overrides an earlier one key by key. Without it: the file that SHARECAST_CONFIG
     /// names, else ./sharecast.yaml, else /etc/sharecast/sharecast.yaml, else the defaults
@@ -65,14 +61,14 @@ pub enum Command {
     Config {
         /// What to do.
         #[command(subcommand)]
-        command: config_show::ConfigCommand,
+        command: config::show::ConfigCommand,
     },
     /// Print a script by which a shell completes commands and ids
     #[cfg(feature = "io")]
-    Completions(completion::CompletionsArgs),
+    Completions(shell::completion::CompletionsArgs),
     /// Print the manual
     #[cfg(feature = "io")]
-    Man(completion::ManArgs),
+    Man(shell::completion::ManArgs),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
     /// Give old records to those who may see them today, from the stream's topic or from files

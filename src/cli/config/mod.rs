@@ -1,5 +1,8 @@
 //! From the files of `-c` and the environment to a configuration.
 
+#[cfg(feature = "io")]
+pub mod show;
+
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure, tell};
