@@ -11,6 +11,9 @@ use crate::document::yaml;
 const PREFIX: &str = "SHARECAST__";
 const ONE_UNDERSCORE: &str = "SHARECAST_";
 
+/// What the name of a source begins with that is a variable.
+pub(super) const SOURCE: &str = "environment variable ";
+
 /// Lays every override on top of what the files say, in the order of their names.
 pub(super) fn apply(root: &mut ConfigValue, env: &[(String, String)], findings: &mut Findings) {
     let mut overrides: Vec<_> = env.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
@@ -20,7 +23,7 @@ pub(super) fn apply(root: &mut ConfigValue, env: &[(String, String)], findings: 
     }
     let mut setters: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for (variable, text) in overrides {
-        let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+        let source = findings.add_source(format!("{SOURCE}{variable}"), None, Secrets::default());
         let spot = Spot { source, place: None };
         let names = key_names(&variable[PREFIX.len()..]);
         if names.iter().any(String::is_empty) {
@@ -51,7 +54,7 @@ fn warn_of_one_underscore(variable: &str, findings: &mut Findings) {
         return;
     };
     let behind = rest.strip_prefix(&spelled(key)).map(|rest| rest.replacen('_', "__", 1)).unwrap_or_default();
-    let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+    let source = findings.add_source(format!("{SOURCE}{variable}"), None, Secrets::default());
     let right = format!("{PREFIX}{}{behind}", key.replace('.', "__")).to_ascii_uppercase();
     findings.warn(Spot { source, place: None }, "this changes nothing: two underscores stand between keys", format!("write `{right}`"));
 }

@@ -67,6 +67,9 @@ mod commands;
 // What a command that writes refuses, writes untried, and repeats.
 #[cfg(feature = "io")]
 mod writes;
+// What a shell and a person at it get without a cluster.
+#[cfg(feature = "io")]
+mod shell;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
 mod cli_query;
