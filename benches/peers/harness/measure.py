@@ -78,7 +78,7 @@ class Sampler:
         done = sum(self.run.kafka.wire.committed(self.run.group, self.run.input, INPUT_PARTITIONS).values())
         return done, cpu_seconds(self.process.pid), time.monotonic()
 
-    def until(self, records, seconds, nothing_for=60):
+    def until(self, records, seconds, nothing_for=240):
         """Returns the first sample with so many records, or that of a record committed after so many seconds."""
         begun = last = time.monotonic()
         before = None
