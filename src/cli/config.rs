@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure};
-use crate::config::{Config, ConfigEnv};
+use crate::config::{Config, ConfigEnv, OwnStreams};
 
 /// Reads the files and the environment; whatever is wrong with them is exit 78. No file at all is the standard
 /// configuration.
 pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
+    load_with(files, None)
+}
+
+/// The same with other streams, where they are given, in place of those that the files name.
+pub fn load_with(files: &[PathBuf], streams: Option<OwnStreams<'_>>) -> Result<Config, Failure> {
     let texts = files.iter().map(|file| Ok((name_of(file), read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
     let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let env: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
@@ -17,7 +22,7 @@ pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
         host_name: &host_name(),
         takes_setting: &takes_setting,
     };
-    Config::load(&files, &around).map_err(|errors| Failure::new(Exit::Configuration, errors))
+    Config::load_with(&files, streams, &around).map_err(|errors| Failure::new(Exit::Configuration, errors))
 }
 
 #[cfg(feature = "io")]
