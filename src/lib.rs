@@ -20,6 +20,9 @@ pub mod replay;
 pub mod transport;
 pub mod config;
 pub mod backfill;
+pub mod scenario;
+pub mod schema;
+pub mod contract;
 
 #[cfg(feature = "io")]
 pub mod clock;

@@ -29,6 +29,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Man(args) => cli::shell::completion::man(&args),
         Command::Replay(args) => cli::replay::run(files, &args),
+        Command::Test(args) => cli::test::run(files, &args),
+        Command::Schema(args) => cli::schema::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Contract(args) => cli::contract::run(files, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]

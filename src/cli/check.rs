@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::critical;
 use super::exit::{Exit, Failure};
 use crate::cli::config;
 use crate::cli::config::name_of;
@@ -35,11 +36,15 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     };
     print(&mut out, &text)?;
     for file in &args.profiles {
-        match check_profile(file, config.as_ref().ok()) {
-            Ok(sections) => {
+        match load_profile(file, config.as_ref().ok()).map(|(_, spec)| spec) {
+            Ok(spec) => {
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
-                print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?;
+                let critical = config.as_ref().map(|config| critical::of_profile(config, &spec)).unwrap_or_default();
+                let name = name_of(file);
+                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {line}\n")).collect::<String>())?;
+                let sections: Vec<_> = spec.sections().iter().map(|section| section.stream.clone()).collect();
+                print(&mut out, &describe_profile(&name, &sections, config.as_ref().ok()))?;
             }
             Err(what) => {
                 print(&mut out, &format!("{what}\n"))?;
@@ -97,12 +102,6 @@ fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) ->
         text += &format!("warning: {name}: no stream `{section}` is configured: nothing uses its section\n");
     }
     text + &format!("{name}: ok ({})\n", sections.join(", "))
-}
-
-/// Returns the streams of the profile, or what is wrong with it.
-fn check_profile(file: &Path, config: Option<&Config>) -> Result<Vec<String>, String> {
-    let (_, spec) = load_profile(file, config)?;
-    Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())
 }
 
 /// A profile's file as it is written and as it is understood, or what is wrong with it; with a configuration also for its streams.

@@ -2,6 +2,7 @@
 
 pub mod argument;
 pub mod check;
+mod critical;
 #[cfg(feature = "io")]
 pub mod backfill;
 #[cfg(feature = "io")]
@@ -13,6 +14,10 @@ mod outcome;
 #[cfg(feature = "io")]
 mod random;
 pub mod replay;
+mod glob;
+mod junit;
+pub mod schema;
+pub mod test;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
@@ -28,6 +33,8 @@ pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod output;
 pub mod config;
+#[cfg(feature = "io")]
+pub mod contract;
 #[cfg(feature = "io")]
 pub(crate) mod control_fold;
 
@@ -71,6 +78,13 @@ pub enum Command {
     Man(shell::completion::ManArgs),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
+    /// Run test files: who shares what, records, and what each tenant is to get
+    Test(test::TestArgs),
+    /// Print a JSON Schema of what people write, or an AsyncAPI document of a configuration's topics
+    Schema(schema::SchemaArgs),
+    /// What may arrive in a tenant's topics, member by member
+    #[cfg(feature = "io")]
+    Contract(contract::ContractArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),

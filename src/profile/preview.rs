@@ -182,14 +182,15 @@ fn text(steps: &[PathStep]) -> String {
     for step in steps {
         match step {
             PathStep::Element => text.push_str("[*]"),
-            PathStep::Name(name) if is_plain(name) => {
-                text.push('.');
-                text.push_str(name);
-            }
-            PathStep::Name(name) => text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))),
+            PathStep::Name(name) => text.push_str(&step_text(name)),
         }
     }
     text
+}
+
+/// A name as a path has it after its parent.
+pub(crate) fn step_text(name: &str) -> String {
+    if is_plain(name) { format!(".{name}") } else { format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")) }
 }
 
 fn is_plain(name: &str) -> bool {

@@ -170,6 +170,9 @@ pub enum ProfileCommand {
         /// Whose profile it is, if the operator publishes
         #[arg(long, value_parser = tenant)]
         owner: Option<TenantId>,
+        /// Do not ask where it lets out members that the configuration marks as critical
+        #[arg(long)]
+        yes: bool,
     },
     /// Retire a profile: shares that use it release nothing until it is published again
     Retire {
