@@ -22,6 +22,10 @@ fn main() -> ExitCode {
         Command::Check(args) => cli::check::run(files, &args),
         Command::Replay(args) => cli::replay::run(files, &args),
         #[cfg(feature = "io")]
+        Command::Explain(args) => cli::explain::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Project(args) => cli::project::run(files, &args),
+        #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),

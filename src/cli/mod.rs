@@ -6,6 +6,10 @@ pub mod check;
 pub mod backfill;
 #[cfg(feature = "io")]
 pub mod demo;
+#[cfg(feature = "io")]
+pub mod explain;
+#[cfg(feature = "io")]
+pub mod project;
 pub mod exit;
 pub mod logging;
 #[cfg(feature = "io")]
@@ -13,6 +17,7 @@ mod outcome;
 #[cfg(feature = "io")]
 mod random;
 pub mod replay;
+mod sample;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
@@ -56,6 +61,12 @@ pub enum Command {
     Check(check::Args),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
+    /// Say why a record did or did not flow, or what would be: each share, the rule that decided, each member
+    #[cfg(feature = "io")]
+    Explain(explain::args::ExplainArgs),
+    /// Show what a profile shows of one record: no share, no target, the owner's ids stay
+    #[cfg(feature = "io")]
+    Project(project::ProjectArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),
