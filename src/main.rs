@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Explain(args) => cli::explain::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Project(args) => cli::project::run(files, &args),
+        Command::Project(args) => cli::explain::project::run(files, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]

@@ -41,13 +41,14 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     };
     print(&mut out, &text)?;
     for file in &args.profiles {
-        match check_profile(file, config.as_ref().ok()) {
-            Ok(sections) => {
+        match load_profile(file, config.as_ref().ok()).map(|written| written.spec) {
+            Ok(spec) => {
+                let sections: Vec<String> = spec.sections().iter().map(|section| section.stream.clone()).collect();
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
                 print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?;
                 if let Ok(config) = &config {
-                    print(&mut out, &hold_against_samples(config, file, &args.samples)?)?;
+                    print(&mut out, &hold_against_samples(config, &name_of(file), &spec, &args.samples)?)?;
                 }
             }
             Err(what) => {
@@ -106,12 +107,6 @@ fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) ->
         text += &format!("warning: {name}: no stream `{section}` is configured: nothing uses its section\n");
     }
     text + &format!("{name}: ok ({})\n", sections.join(", "))
-}
-
-/// Returns the streams of the profile, or what is wrong with it.
-fn check_profile(file: &Path, config: Option<&Config>) -> Result<Vec<String>, String> {
-    let WrittenProfile { spec, .. } = load_profile(file, config)?;
-    Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())
 }
 
 /// A profile's file.

@@ -8,8 +8,6 @@ pub mod backfill;
 pub mod demo;
 #[cfg(feature = "io")]
 pub mod explain;
-#[cfg(feature = "io")]
-pub mod project;
 pub mod exit;
 pub mod logging;
 #[cfg(feature = "io")]
@@ -66,7 +64,7 @@ pub enum Command {
     Explain(explain::args::ExplainArgs),
     /// Show what a profile shows of one record: no share, no target, the owner's ids stay
     #[cfg(feature = "io")]
-    Project(project::ProjectArgs),
+    Project(explain::project::ProjectArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),

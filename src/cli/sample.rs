@@ -1,8 +1,7 @@
 //! `check --sample`: a profile's file held against records.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::cli::check::load_profile;
 use crate::cli::config::name_of;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Secret};
@@ -10,21 +9,21 @@ use crate::explain::members::ProfileText;
 use crate::explain::record::WholeRecord;
 use crate::explain::sample::ProfileSample;
 use crate::profile::compile::Profile;
+use crate::profile::spec::ProfileSpec;
 use crate::replay::input::{InputLine, InputReader};
 use crate::replay::line::lines;
 
 /// What the samples of the streams that a profile has sections for show of it, a line each. A line that cannot be read is exit 65; what
 /// is found is a hint and no failure.
-pub(super) fn hold_against_samples(config: &Config, file: &Path, samples: &[(String, PathBuf)]) -> Result<String, Failure> {
+pub(super) fn hold_against_samples(config: &Config, name: &str, spec: &ProfileSpec, samples: &[(String, PathBuf)]) -> Result<String, Failure> {
     let mut found = String::new();
-    let Ok(written) = load_profile(file, Some(config)) else { return Ok(found) };
-    let (name, profile) = (name_of(file), Profile::compile(&written.spec, &config.streams));
-    let text = ProfileText::of_file(written.spec.clone());
+    let profile = Profile::compile(spec, &config.streams);
+    let text = ProfileText::of_file(spec.clone());
     for (stream, sample) in samples {
         let stream = config
             .stream(stream)
             .ok_or_else(|| Failure::new(Exit::Usage, format!("--sample {stream}: no stream of this name is configured")))?;
-        let (Some(section), Some(projection)) = (written.spec.section(stream.name.as_str()), profile.section(stream.index)) else {
+        let (Some(section), Some(projection)) = (spec.section(stream.name.as_str()), profile.section(stream.index)) else {
             found += &format!("{name}: no section for {}: nothing of {} was looked at\n", stream.name, name_of(sample));
             continue;
         };

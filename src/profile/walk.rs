@@ -6,7 +6,7 @@ mod renamed;
 pub(crate) mod witness;
 
 use self::plan::{Plan, Selection};
-use self::witness::{Fate, Witness};
+use self::witness::{ValueFate, Witness};
 use super::action::Action;
 use super::compile::Projection;
 use super::mask::MaskKeys;
@@ -94,7 +94,7 @@ impl<'a, W: Witness> Walk<'a, W> {
         let mut is_empty = true;
         for child in self.tape.children(node) {
             if self.is_share_member(node, child) {
-                self.witness.note(child, Fate::ShareMember);
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let plan = self.plan(child, active.clone(), in_object, selection);
@@ -107,7 +107,7 @@ impl<'a, W: Witness> Walk<'a, W> {
     /// Writes a member or element as planned, a comma before it unless it is the first; false if it is not shown.
     fn element(&mut self, child: NodeIndex, plan: &Plan, in_object: bool, is_first: bool) -> bool {
         if !self.may_show(child, plan) {
-            self.witness.note(child, Fate::NotSelected);
+            self.witness.note(child, ValueFate::NotSelected);
             return false;
         }
         let mark = self.template.mark();
@@ -163,7 +163,7 @@ impl<'a, W: Witness> Walk<'a, W> {
         }
         if !self.tape.kind(node).is_container() {
             self.template.copy(self.text, self.tape.span(node));
-            self.witness.note(node, Fate::Kept);
+            self.witness.note(node, ValueFate::Kept);
             return true;
         }
         self.container(node, plan)
@@ -174,12 +174,12 @@ impl<'a, W: Witness> Walk<'a, W> {
         let is_selected = plan.selection.is_selected();
         if is_selected && plan.below.are_only(Rules::INCLUDES) {
             self.copy_value(node);
-            self.witness.note(node, Fate::Kept);
+            self.witness.note(node, ValueFate::Kept);
             return true;
         }
         let end = self.tape.span(node).end;
         // What comes of the values inside is noted after it.
-        self.witness.note(node, if is_selected { Fate::Kept } else { Fate::NotSelected });
+        self.witness.note(node, if is_selected { ValueFate::Kept } else { ValueFate::NotSelected });
         let shows_inside = self.members(node, plan.active.clone(), plan.selection);
         self.template.copy(self.text, end - 1..end);
         shows_inside || is_selected
@@ -191,7 +191,7 @@ impl<'a, W: Witness> Walk<'a, W> {
         if is_shown {
             self.template.slot(self.text, plan.rules.meet(Rules::ANY_ASSET));
         }
-        self.witness.note(node, if is_shown { Fate::Identity } else { Fate::NotSelected });
+        self.witness.note(node, if is_shown { ValueFate::Identity } else { ValueFate::NotSelected });
         is_shown
     }
 
@@ -201,7 +201,7 @@ impl<'a, W: Witness> Walk<'a, W> {
             return true;
         }
         let (mark, noted) = (self.template.mark(), self.witness.mark());
-        self.witness.note(node, Fate::NotSelected);
+        self.witness.note(node, ValueFate::NotSelected);
         let shows_inside = self.members(node, plan.active.clone(), plan.selection);
         self.template.restore(mark);
         if shows_inside {
@@ -242,7 +242,7 @@ impl<'a, W: Witness> Walk<'a, W> {
             match value::apply(action, kind, json, &mut means, next_value) {
                 Some(made) => kind = made,
                 None => {
-                    self.witness.note(node, Fate::Dropped { transform: index });
+                    self.witness.note(node, ValueFate::Dropped { transform: index });
                     return false;
                 }
             }
@@ -250,7 +250,7 @@ impl<'a, W: Witness> Walk<'a, W> {
             json = value;
         }
         self.template.json(self.text, json);
-        self.witness.note(node, Fate::Changed { transforms: &transforms[plan.transforms.clone()] });
+        self.witness.note(node, ValueFate::Changed { transforms: &transforms[plan.transforms.clone()] });
         true
     }
 }

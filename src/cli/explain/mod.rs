@@ -1,13 +1,14 @@
-//! `sharecast explain`: why a record did or did not flow, or what would be (docs/explain.md).
+//! `sharecast explain`: why a record did or did not flow, or what would be (docs/operators.md#why-did-a-record-not-flow).
 
 pub mod args;
+pub mod project;
 mod then;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use self::args::ExplainArgs;
-use self::then::{Then, fold_file, fold_log};
+use self::then::{PointInLog, fold_file, fold_log};
 use crate::cli::args::Format;
 use crate::cli::config::{self, name_of};
 use crate::cli::exit::{Exit, Failure};
@@ -107,7 +108,7 @@ impl<'c> Question<'c> {
             QuestionSubject::Stored(_) | QuestionSubject::WouldBe { .. } => (None, None),
         };
         let at = self.at.or(written_at).or(default_at.filter(|_| args.control.is_some()));
-        let then = Then { epoch: args.epoch.map(Offset), at };
+        let then = PointInLog { epoch: args.epoch.map(Offset), at };
         let (table, last) = match &args.control {
             Some(file) => fold_file(config, file, then)?,
             None => (fold_log(config, args.timeout, then)?, self.clock),

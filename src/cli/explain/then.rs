@@ -14,14 +14,14 @@ use crate::time::TimestampMs;
 
 /// Up to where the log counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Then {
+pub(super) struct PointInLog {
     /// The last offset that is in.
     pub(super) epoch: Option<Offset>,
     /// The last control time that is in. An epoch that is named alone decides about the shares.
     pub(super) at: Option<TimestampMs>,
 }
 
-impl Then {
+impl PointInLog {
     fn has(self, offset: Offset, time: TimestampMs) -> bool {
         match (self.epoch, self.at) {
             (Some(epoch), _) => offset <= epoch,
@@ -32,7 +32,7 @@ impl Then {
 }
 
 /// Folds the cluster's control topic.
-pub(super) fn fold_log(config: &Config, patience: Duration, then: Then) -> Result<ShareTable, Failure> {
+pub(super) fn fold_log(config: &Config, patience: Duration, then: PointInLog) -> Result<ShareTable, Failure> {
     let mut fold = ControlFold::open(config, patience, then.epoch.map_or(StartFrom::Whole, StartFrom::WholeBelow))?;
     while let (None, Some(at)) = (then.epoch, then.at)
         && fold.table.control_time() > at
@@ -53,16 +53,15 @@ pub(super) fn fold_log(config: &Config, patience: Duration, then: Then) -> Resul
     Ok(fold.table)
 }
 
-/// Folds a file of control events. Returns the time of the last that counts, too.
-pub(super) fn fold_file(config: &Config, file: &Path, then: Then) -> Result<(ShareTable, TimestampMs), Failure> {
+/// Folds a file of control events. Returns the time of the last line, too: an epoch is about the shares alone.
+pub(super) fn fold_file(config: &Config, file: &Path, then: PointInLog) -> Result<(ShareTable, TimestampMs), Failure> {
     let bytes = std::fs::read(file).map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", file.display())))?;
     let mut table = ShareTable::new(config.fold_rules());
     let (mut time, mut last) = (TimestampMs(0), Offset(-1));
     for line in read_lines(&name_of(file), &bytes) {
         let line = line.map_err(|bad| Failure::new(Exit::BadData, bad))?;
-        last = line.offset;
+        (last, time) = (line.offset, time.max(line.time));
         if then.has(line.offset, line.time) {
-            time = time.max(line.time);
             table.fold(line.offset, line.time, line.record);
         }
     }
@@ -73,7 +72,7 @@ pub(super) fn fold_file(config: &Config, file: &Path, then: Then) -> Result<(Sha
     Ok((table, time))
 }
 
-fn check_epoch(then: Then, last: Offset) -> Result<(), Failure> {
+fn check_epoch(then: PointInLog, last: Offset) -> Result<(), Failure> {
     match then.epoch {
         Some(epoch) if epoch > last => {
             Err(Failure::new(Exit::Usage, format!("--epoch {epoch}: the last control record is at offset {last}; name one up to that")))

@@ -2,7 +2,7 @@
 
 use super::Walk;
 use super::plan::Selection;
-use super::witness::{Fate, Witness};
+use super::witness::{ValueFate, Witness};
 use crate::json::tape::{NodeIndex, NodeKind, TapeEntry};
 use crate::profile::trie::Rules;
 use std::ops::Range;
@@ -21,7 +21,7 @@ impl<W: Witness> Walk<'_, W> {
         let mut children = self.tape.children(node);
         while let Some((child, entry)) = children.next_entry() {
             if is_root && self.is_share_name(entry) {
-                self.witness.note(child, Fate::ShareMember);
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let Some(next) = trie.named_child(trie_node, self.text, entry) else {
@@ -48,7 +48,7 @@ impl<W: Witness> Walk<'_, W> {
         if is_shown {
             self.copy_member(child, entry, is_first);
         }
-        self.witness.note(child, if is_shown { Fate::Kept } else { Fate::NotSelected });
+        self.witness.note(child, if is_shown { ValueFate::Kept } else { ValueFate::NotSelected });
         is_shown
     }
 

@@ -2,7 +2,7 @@
 //! docs/rules/profiles.md#renames).
 
 use super::plan::Selection;
-use super::witness::{Fate, Witness};
+use super::witness::{ValueFate, Witness};
 use super::{RenameArrival, RenamedMember, Walk};
 use crate::json::tape::NodeIndex;
 use crate::profile::template::Mark;
@@ -18,7 +18,7 @@ impl<'a, W: Witness> Walk<'a, W> {
         let start = self.template.mark();
         for child in self.tape.children(node) {
             if self.is_share_member(node, child) {
-                self.witness.note(child, Fate::ShareMember);
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let plan = self.plan(child, active.clone(), true, selection);
@@ -26,7 +26,7 @@ impl<'a, W: Witness> Walk<'a, W> {
             let from = self.template.mark();
             let may_show = self.may_show(child, &plan);
             if !may_show {
-                self.witness.note(child, Fate::NotSelected);
+                self.witness.note(child, ValueFate::NotSelected);
             }
             let is_shown = may_show && {
                 match rename {
@@ -96,7 +96,7 @@ impl<'a, W: Witness> Walk<'a, W> {
                     self.witness.renamed(piece.member, rename);
                 }
             } else {
-                self.witness.note(piece.member, Fate::Overtaken { rename: self.overtaker(piece, arrivals) });
+                self.witness.note(piece.member, ValueFate::Overtaken { rename: self.overtaker(piece, arrivals) });
             }
         }
         let shows_something = !end.is_at(&start);

@@ -4,7 +4,7 @@ use crate::json::tape::{NodeIndex, Tape};
 
 /// What becomes of a value, and of all inside it of which nothing else is noted after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate<'t> {
+pub(crate) enum ValueFate<'t> {
     /// It leaves as it is.
     Kept,
     /// It leaves as what these transforms, by their places in the projection, make of it.
@@ -27,7 +27,7 @@ pub(crate) trait Witness {
     type Mark;
 
     /// Notes what becomes of a value.
-    fn note(&mut self, node: NodeIndex, fate: Fate<'_>);
+    fn note(&mut self, node: NodeIndex, fate: ValueFate<'_>);
 
     /// Notes that a value leaves under a name that a transform gives.
     fn renamed(&mut self, node: NodeIndex, rename: u32);
@@ -43,7 +43,7 @@ impl Witness for () {
     type Mark = ();
 
     #[inline(always)]
-    fn note(&mut self, _: NodeIndex, _: Fate<'_>) {}
+    fn note(&mut self, _: NodeIndex, _: ValueFate<'_>) {}
 
     #[inline(always)]
     fn renamed(&mut self, _: NodeIndex, _: u32) {}
@@ -62,7 +62,7 @@ pub(crate) struct RecordTrace {
     renames: Vec<(NodeIndex, u32)>,
 }
 
-/// As `Fate`, owned.
+/// As `ValueFate`, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoredFate {
     Kept,
@@ -77,15 +77,15 @@ pub(crate) enum StoredFate {
 impl Witness for &mut RecordTrace {
     type Mark = (usize, usize);
 
-    fn note(&mut self, node: NodeIndex, fate: Fate<'_>) {
+    fn note(&mut self, node: NodeIndex, fate: ValueFate<'_>) {
         let fate = match fate {
-            Fate::Kept => StoredFate::Kept,
-            Fate::Changed { transforms } => StoredFate::Changed(transforms.to_vec()),
-            Fate::Identity => StoredFate::Identity,
-            Fate::NotSelected => StoredFate::NotSelected,
-            Fate::Dropped { transform } => StoredFate::Dropped(transform),
-            Fate::Overtaken { rename } => StoredFate::Overtaken(rename),
-            Fate::ShareMember => StoredFate::ShareMember,
+            ValueFate::Kept => StoredFate::Kept,
+            ValueFate::Changed { transforms } => StoredFate::Changed(transforms.to_vec()),
+            ValueFate::Identity => StoredFate::Identity,
+            ValueFate::NotSelected => StoredFate::NotSelected,
+            ValueFate::Dropped { transform } => StoredFate::Dropped(transform),
+            ValueFate::Overtaken { rename } => StoredFate::Overtaken(rename),
+            ValueFate::ShareMember => StoredFate::ShareMember,
         };
         self.steps.push((node, fate));
     }
