@@ -16,6 +16,7 @@ pub mod share;
 pub mod release;
 pub mod decide;
 pub mod sink_state;
+pub mod explain;
 pub mod replay;
 pub mod transport;
 pub mod config;

@@ -34,6 +34,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Contract(args) => cli::contract::run(files, &args),
         #[cfg(feature = "io")]
+        Command::Explain(args) => cli::explain::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Project(args) => cli::explain::project::run(files, &args),
+        #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),

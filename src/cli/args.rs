@@ -125,6 +125,7 @@ impl GivenTime {
             TimeOption::From => "from",
             TimeOption::To => "to",
             TimeOption::At => "at",
+            TimeOption::Time => "time",
         };
         let time = TimeArgument::read(given, now, option).map_err(|error| Failure::new(Exit::Usage, error))?;
         Ok(Self { member, time })

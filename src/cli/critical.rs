@@ -17,7 +17,7 @@ fn of_section(config: &Config, stream: &str, section: Option<&Section>) -> Vec<S
 }
 
 #[cfg(feature = "io")]
-pub(in crate::cli) use asking::{confirm, of_event, of_events};
+pub(in crate::cli) use asking::{confirm, name, of_event, of_events};
 
 /// What is asked where something is written.
 #[cfg(feature = "io")]
@@ -78,12 +78,17 @@ mod asking {
         lines.into_iter().collect()
     }
 
+    /// Names what leaves.
+    pub(in crate::cli) fn name(lines: &[String]) {
+        lines.iter().for_each(|line| tell!("critical: {line}"));
+    }
+
     /// Names what leaves, and asks a person; `--yes` is the answer too. Without a terminal and without it nothing is written.
     pub(in crate::cli) fn confirm(lines: &[String], is_confirmed: bool) -> Result<(), Failure> {
         if lines.is_empty() {
             return Ok(());
         }
-        lines.iter().for_each(|line| tell!("critical: {line}"));
+        name(lines);
         bulk::confirm("Members that are marked as critical leave. Write it?", is_confirmed, io::stdin().is_terminal())
     }
 }

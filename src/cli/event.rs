@@ -16,6 +16,7 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
 use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::party::publish_preview;
 use crate::cli::random::random;
 use crate::cli::restore;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
@@ -37,6 +38,7 @@ use crate::share::bulk::ids::Run;
 use crate::share::bulk::input::{InputRef, Named};
 use crate::share::bulk::{BulkPlan, Intent, Planned, Row};
 use crate::share::event::Sender;
+use crate::share::event::fields::LONGEST_SOURCE;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
 use crate::share::event::write_token::WriteToken;
@@ -79,15 +81,31 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     owner_of(acting, owner.as_ref(), "whose profile is it?")?;
     let config = config::load(files)?;
     let draft = match command {
-        ProfileCommand::Publish { name, file, owner, yes } => {
-            let (spec, sections) = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
+        ProfileCommand::Publish { name, file, owner, yes, preview, search } => {
+            let written = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
-            critical::confirm(&critical::of_profile(&config, &sections), yes)?;
-            args::publish(name, owner.as_ref(), spec)
+            let critical = critical::of_profile(&config, &written.spec);
+            if preview {
+                critical::name(&critical);
+                return publish_preview::run(&config, acting, &name, owner.as_ref(), written, search);
+            }
+            critical::confirm(&critical, yes)?;
+            args::publish(name, owner.as_ref(), written.node, kept_source(&written.text))
         }
         ProfileCommand::Retire { name, owner } => args::retire(name, owner.as_ref()),
     };
     send(&config, acting, token(acting)?, draft)
+}
+
+/// The text of a profile as its event carries it: `explain` names lines of it. One that is too long goes without.
+fn kept_source(text: &str) -> Option<&str> {
+    if text.len() > LONGEST_SOURCE {
+        tell!(
+            "warning: the file has {} bytes, more than the {LONGEST_SOURCE} that are kept of a profile's text: `explain` will name no lines",
+            text.len()
+        );
+    }
+    Some(text).filter(|text| text.len() <= LONGEST_SOURCE)
 }
 
 /// `sharecast control …`.

@@ -7,6 +7,8 @@ mod critical;
 pub mod backfill;
 #[cfg(feature = "io")]
 pub mod demo;
+#[cfg(feature = "io")]
+pub mod explain;
 pub mod exit;
 pub mod logging;
 #[cfg(feature = "io")]
@@ -18,6 +20,7 @@ mod glob;
 mod junit;
 pub mod schema;
 pub mod test;
+mod sample;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
@@ -85,6 +88,12 @@ pub enum Command {
     /// What may arrive in a tenant's topics, member by member
     #[cfg(feature = "io")]
     Contract(contract::ContractArgs),
+    /// Say why a record did or did not flow, or what would be: each share, the rule that decided, each member
+    #[cfg(feature = "io")]
+    Explain(explain::args::ExplainArgs),
+    /// Show what a profile shows of one record: no share, no target, the owner's ids stay
+    #[cfg(feature = "io")]
+    Project(explain::project::ProjectArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),

@@ -160,8 +160,8 @@ impl TestFile {
             return Err(self.diagnostic(text, node.place, what));
         }
         let read_profile = |file: &str| {
-            let (spec, sections) = load_profile(&self.beside(file), None)?;
-            Ok((spec, sections))
+            let written = load_profile(&self.beside(file), None)?;
+            Ok((written.node, written.spec))
         };
         let scenario = Scenario::read(node, &read_profile).map_err(wrong)?;
         let streams = scenario.streams.as_ref().map(|streams| OwnStreams { file: &self.name, text, streams });

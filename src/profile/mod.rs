@@ -14,6 +14,6 @@ pub mod spec;
 mod template;
 mod trie;
 mod value;
-mod walk;
+pub(crate) mod walk;
 #[cfg(test)]
 mod tests;

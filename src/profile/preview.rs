@@ -182,7 +182,7 @@ fn text(steps: &[PathStep]) -> String {
     for step in steps {
         match step {
             PathStep::Element => text.push_str("[*]"),
-            PathStep::Name(name) => text.push_str(&step_text(name)),
+            PathStep::Name(name) => push_name(&mut text, name),
         }
     }
     text
@@ -190,7 +190,19 @@ fn text(steps: &[PathStep]) -> String {
 
 /// A name as a path has it after its parent.
 pub(crate) fn step_text(name: &str) -> String {
-    if is_plain(name) { format!(".{name}") } else { format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")) }
+    let mut text = String::new();
+    push_name(&mut text, name);
+    text
+}
+
+/// Appends a name to a path, as profiles write it.
+pub(crate) fn push_name(text: &mut String, name: &str) {
+    if is_plain(name) {
+        text.push('.');
+        text.push_str(name);
+    } else {
+        text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")));
+    }
 }
 
 fn is_plain(name: &str) -> bool {

@@ -265,7 +265,7 @@ fn draft_of(line: &str) -> Result<(ActorArgs, EventDraft), Halt> {
         }
         Command::Profile { acting, command: Verb::Write(ProfileCommand::Publish { name, file, owner, .. }) } => {
             let spec = profiles::spec(&file).map_err(wrong)?;
-            Ok((acting, args::publish(name, owner.as_ref(), spec)))
+            Ok((acting, args::publish(name, owner.as_ref(), spec, profiles::source(&file).as_deref())))
         }
         other => Err(wrong(format!("the demo has no use for {other:?}"))),
     }

@@ -163,7 +163,7 @@ fn intent(named: Named, of: ListOf, kind: EventType, data: &EventData, takes_tar
 }
 
 /// A list's bytes; `-` is standard input.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().read_to_end(&mut bytes).map(drop)

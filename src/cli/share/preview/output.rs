@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use super::Shown;
 use crate::cli::args::Format;
 use crate::cli::output::{print_table, print_values, shown};
-use crate::cli::share::record_search::RecordRef;
 use crate::cli::share::would_be::Projected;
 use crate::document::Node;
+use crate::explain::RecordPlace;
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object};
 use crate::profile::condition::ConditionError;
@@ -55,7 +55,7 @@ impl StreamView {
 
 /// A record, and what `run` would make of it.
 pub(super) struct PreviewedRecord {
-    pub(super) place: Option<RecordRef>,
+    pub(super) place: Option<RecordPlace>,
     pub(super) fate: PreviewFate,
 }
 
