@@ -47,7 +47,7 @@ pub struct InputRecord<'r, H> {
 #[derive(Debug, Clone, Copy)]
 pub struct Release<'a> {
     /// The grant it is released under: its target tenant names the route, its target asset is the key.
-    pub grant: &'a Grant,
+    pub grant: &'a Grant<'a>,
     /// The stream.
     pub stream: StreamIndex,
     /// The epoch of the graph that decided.
@@ -86,7 +86,7 @@ pub trait Decisions {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum UnreadStep<'g> {
     /// As `Decisions::considers`.
-    Considers(&'g Grant),
+    Considers(&'g Grant<'g>),
     /// As `Decisions::compared`.
     Compared(Suppressed, Comparison),
     /// As `Decisions::suppressed`.
@@ -97,7 +97,7 @@ pub(crate) enum UnreadStep<'g> {
 #[derive(Debug, Clone, Copy)]
 pub struct SampleCandidate<'a> {
     /// The grant that it would be released under.
-    pub grant: &'a Grant,
+    pub grant: &'a Grant<'a>,
     /// The stream.
     pub stream: StreamIndex,
     /// Whose record it is.
@@ -177,7 +177,8 @@ impl Decider {
         let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
-        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
+        for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
+            let grant = &grant;
             decisions.considers(grant);
             let mut compared = |rule, comparison| decisions.compared(rule, comparison);
             let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace, &mut compared);
@@ -238,7 +239,7 @@ pub(crate) fn meets_condition(
 }
 
 /// What `_share` says of a grant, if it is in the value at all.
-pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
+pub fn provenance<'g>(grant: &Grant<'g>, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
     let permission = shown_permission(grant, rules);
     let share = grant.share.as_str();
     rules.shows_provenance.then_some(Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
@@ -266,22 +267,22 @@ pub(crate) fn is_worth_reading(
     step: &mut impl FnMut(UnreadStep<'_>),
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
-    let naming = || shares.grants.iter().filter(|grant| grant.streams.contains(stream));
-    if naming().any(|grant| release::counts(grant, now, late_grace)) {
+    let naming = || shares.grants().filter(|grant| grant.streams.contains(stream));
+    if naming().any(|grant| release::counts(&grant, now, late_grace)) {
         return true;
     }
     count_quiet(shares, stream, &mut |reason, count| step(UnreadStep::Suppressed(reason, count)));
     for grant in naming() {
-        step(UnreadStep::Considers(grant));
+        step(UnreadStep::Considers(&grant));
         let mut compared = |rule, comparison| step(UnreadStep::Compared(rule, comparison));
-        let reason = release::uncounted(grant, now, late_grace, &mut compared);
+        let reason = release::uncounted(&grant, now, late_grace, &mut compared);
         step(UnreadStep::Suppressed(reason, 1));
     }
     false
 }
 
-pub(crate) fn count_quiet(shares: &AssetShares, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
-    for quiet in shares.quiet.iter().filter(|quiet| quiet.stream == stream) {
+pub(crate) fn count_quiet(shares: AssetShares<'_>, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
+    for quiet in shares.quiet().iter().filter(|quiet| quiet.stream == stream) {
         for (reason, count) in [(Suppressed::Pending, quiet.pending), (Suppressed::Ended, quiet.ended)] {
             if count > 0 {
                 suppress(reason, count);

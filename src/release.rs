@@ -212,6 +212,8 @@ fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period, compared
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::id::{AssetId, ShareId, StreamSet, TenantId};
     use crate::share::graph::{ProfileSlot, RareFacts};
@@ -221,12 +223,16 @@ mod tests {
         TimestampMs(millis).moment()
     }
 
-    fn grant() -> Grant {
+    static IDS: LazyLock<(ShareId, TenantId, AssetId)> =
+        LazyLock::new(|| (ShareId::parse("s1").unwrap(), TenantId::parse("acme").unwrap(), AssetId::parse("A").unwrap()));
+
+    fn grant() -> Grant<'static> {
+        let (share, target, target_asset) = &*IDS;
         Grant {
-            share: ShareId::parse("s1").unwrap(),
+            share,
             revision: 1,
-            target: TenantId::parse("acme").unwrap(),
-            target_asset: AssetId::parse("A").unwrap(),
+            target,
+            target_asset,
             streams: StreamSet(1),
             profile: ProfileSlot(0),
             permission: Permission::View,
@@ -235,7 +241,7 @@ mod tests {
             granted_from: Some(at(100)).into(),
             starts: None.into(),
             ends: Some(at(200)).into(),
-            rare: RareFacts::new(&[(TimestampMs(120), TimestampMs(130))], None),
+            rare: RareFacts::new(const { &[(TimestampMs(120), TimestampMs(130))] }, None),
         }
     }
 

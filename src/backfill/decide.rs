@@ -131,7 +131,8 @@ impl BackfillDecider {
         decode::not_after(t, now.after(self.rules.read.max_future)).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         decide::count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
-        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
+        for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
+            let grant = &grant;
             let today = release::release(grant, graph, stream.index, t, now, late_grace, &mut release::unseen);
             let both = today.and_then(|today| projection(&mut self.restricted, today, grant, pinned, stream, t));
             let selected = both.and_then(|projection| {

@@ -3,6 +3,10 @@
 pub mod argument;
 pub mod check;
 #[cfg(feature = "io")]
+pub mod completion;
+#[cfg(feature = "io")]
+pub mod config_show;
+#[cfg(feature = "io")]
 pub mod backfill;
 #[cfg(feature = "io")]
 pub mod demo;
@@ -21,6 +25,7 @@ pub mod run;
 #[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
+pub mod version;
 #[cfg(feature = "io")]
 mod trial;
 #[cfg(feature = "io")]
@@ -41,9 +46,10 @@ use exit::{Exit, tell};
 
 /// Gives each tenant a clean Kafka topic of what others share with it.
 #[derive(Debug, Parser)]
-#[command(name = "sharecast", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "sharecast", version = version::text(), propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// A configuration file; given again, a later file overrides an earlier one key by key
+    /// A configuration file; given again, a later file overrides an earlier one key by key. Without it: the file that SHARECAST_CONFIG
+    /// names, else ./sharecast.yaml, else /etc/sharecast/sharecast.yaml, else the defaults
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     pub config: Vec<PathBuf>,
     /// What to do.
@@ -57,6 +63,19 @@ pub struct Cli {
 pub enum Command {
     /// Check the configuration and profile files
     Check(check::Args),
+    /// Show the configuration as it counts
+    #[cfg(feature = "io")]
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: config_show::ConfigCommand,
+    },
+    /// Print a script by which a shell completes commands and ids
+    #[cfg(feature = "io")]
+    Completions(completion::CompletionsArgs),
+    /// Print the manual
+    #[cfg(feature = "io")]
+    Man(completion::ManArgs),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
     /// Say why a record did or did not flow, or what would be: each share, the rule that decided, each member

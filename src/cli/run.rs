@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
-use crate::cli::{config, logging};
+use crate::cli::{config, logging, version};
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::engine::server;
 use crate::engine::server::EngineInput;
 use crate::engine::server::shutdown::RunError;
@@ -17,8 +18,9 @@ use crate::metrics;
 
 /// Runs the engine until a signal or a failure ends it.
 pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
-    let config = config::load(files)?;
+    let config = config::load_silently(files)?;
     logging::init(&config.log);
+    announce(&config, &config::found(files));
     let start = EngineInput {
         kafka: KafkaSettings::of(&config.kafka),
         clock: Arc::new(SystemClock),
@@ -36,6 +38,23 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })
+}
+
+/// One line by which a log says what begins here.
+fn announce(config: &Config, files: &[PathBuf]) {
+    let files: Vec<String> = files.iter().map(|file| config::name_of(file)).collect();
+    let streams: Vec<String> = config.streams.iter().map(|stream| format!("{} <- {}", stream.name, stream.topic)).collect();
+    tracing::info!(
+        version = version::text(),
+        configuration = if files.is_empty() { "defaults".to_owned() } else { files.join(", ") },
+        bootstrap = config.kafka.bootstrap,
+        group = config.kafka.group,
+        instance = config.kafka.instance,
+        streams = streams.join(", "),
+        workers = config.workers,
+        http = %config.http_listen,
+        "sharecast begins"
+    );
 }
 
 /// Raised by the first SIGTERM, SIGINT or SIGHUP; a second one aborts the process. A SIGHUP that was ignored when the process was

@@ -11,6 +11,7 @@ mod overrides;
 mod resolve;
 mod secrets;
 mod shape;
+pub mod shown;
 mod streams;
 mod substitute;
 mod text;
@@ -143,21 +144,27 @@ impl Config {
     /// Everything that is wrong, with its place and what to write instead.
     pub fn load(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Self, ConfigErrors> {
         let mut findings = written::Findings::default();
-        let mut root = written::ConfigValue::empty(findings.add_source("the configuration".into(), None, Default::default()));
-        for (name, text) in files {
-            if let Some(mut value) = text::read_source(name, text, around, &mut findings) {
-                kafka::spelling::fold_names(&mut value, &mut findings);
-                root.merge(value);
-            }
-        }
-        overrides::apply(&mut root, around.env, &mut findings);
-        substitute::substitute(&mut root, around, &mut findings);
+        let mut root = Self::merged(files, around, &mut findings);
         shape::check(&mut root, &mut findings);
         let resolved = resolve::resolve(&root, around, &mut findings);
         let warnings = findings.finish()?;
         // Whatever keeps a value from being resolved has been noted as an error, so that this is never reached without one.
         let missing = || ConfigErrors(vec![Diagnostic::without_place("the configuration", "cannot be resolved".into(), String::new())]);
         resolved.map(|config| Self { warnings, ..config }).ok_or_else(missing)
+    }
+
+    /// All files and the environment in one tree, as they were written.
+    fn merged(files: &[(&str, &str)], around: &ConfigEnv<'_>, findings: &mut written::Findings) -> written::ConfigValue {
+        let mut root = written::ConfigValue::empty(findings.add_source("the configuration".into(), None, Default::default()));
+        for (name, text) in files {
+            if let Some(mut value) = text::read_source(name, text, around, findings) {
+                kafka::spelling::fold_names(&mut value, findings);
+                root.merge(value);
+            }
+        }
+        overrides::apply(&mut root, around.env, findings);
+        substitute::substitute(&mut root, around, findings);
+        root
     }
 
     /// What the fold depends on.

@@ -16,7 +16,7 @@ use crate::record::decode::{self, Identity};
 use crate::record::mapping::{Mode, Stream};
 use crate::release::compared::Comparison;
 use crate::release::{self, Suppressed, decision_time};
-use crate::share::graph::{Grant, ShareGraph};
+use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::share::state::State;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
@@ -294,6 +294,7 @@ impl DecisionListener {
         };
         let Some(identity) = outer.complete() else { return None };
         for grant in naming(graph, identity, stream.index) {
+            let grant = &grant;
             self.considers(grant);
             let now = decision_time(clock, graph);
             let wanted = wanted_noting(grant, graph, stream.index, now, &mut |rule, comparison| self.compared(rule, comparison));
@@ -331,6 +332,7 @@ impl DecisionListener {
             return;
         }
         for grant in naming(graph, identity, stream.index) {
+            let grant = &grant;
             self.considers(grant);
             let mut compared = |rule, comparison| self.compared(rule, comparison);
             let projection = match stream.mode {
@@ -353,9 +355,9 @@ impl DecisionListener {
     }
 }
 
-fn naming<'g>(graph: &'g ShareGraph, identity: Identity<'_>, stream: StreamIndex) -> impl Iterator<Item = &'g Grant> {
+fn naming<'g>(graph: &'g ShareGraph, identity: Identity<'_>, stream: StreamIndex) -> impl Iterator<Item = Grant<'g>> {
     let shares = graph.asset(identity.tenant, identity.asset);
-    shares.into_iter().flat_map(|shares| &shares.grants).filter(move |grant| grant.streams.contains(stream))
+    shares.into_iter().flat_map(AssetShares::grants).filter(move |grant| grant.streams.contains(stream))
 }
 
 impl Decisions for DecisionListener {

@@ -137,7 +137,7 @@ impl TopicReader {
         let mut probe: Option<KafkaEndProbe> = None;
         for (partition, bounds) in &mut self.partitions {
             if let Some(probe) = &mut probe {
-                probe.turn_to(*partition);
+                probe.turn_to(&self.topic, *partition);
             } else {
                 let made = KafkaEndProbe::of_partition(&self.settings, &self.topic, *partition, self.ask);
                 probe = Some(made.map_err(|error| ConsumeError::Fatal(error.to_string()))?);

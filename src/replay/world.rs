@@ -208,7 +208,7 @@ impl Decisions for ReplayWriter<'_, '_> {
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
         let grant = release.grant;
-        self.outputs.record(&grant.target, release.stream, grant.target_asset.as_str(), release.timestamp, Some(release.value));
+        self.outputs.record(grant.target, release.stream, grant.target_asset.as_str(), release.timestamp, Some(release.value));
         Ok(())
     }
 

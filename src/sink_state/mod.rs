@@ -45,7 +45,6 @@ pub(crate) fn wanted_noting<'g>(
 }
 
 /// The grant of a share of this asset, as far as the graph holds it.
-pub fn grant_of<'g>(graph: &'g ShareGraph, identity: crate::record::decode::Identity<'_>, share: &str) -> Option<&'g Grant> {
-    let grants = &graph.asset(identity.tenant, identity.asset)?.grants;
-    grants.binary_search_by(|grant| grant.share.as_str().cmp(share)).ok().map(|found| &grants[found])
+pub fn grant_of<'g>(graph: &'g ShareGraph, identity: crate::record::decode::Identity<'_>, share: &str) -> Option<Grant<'g>> {
+    graph.asset(identity.tenant, identity.asset)?.grant(share)
 }

@@ -18,8 +18,9 @@ use crate::record::decode;
 use crate::record::decode::Identity;
 use crate::record::mapping::{Mode, Stream};
 use crate::release::{Suppressed, decision_time, meets_condition};
-use crate::share::graph::{Grant, GrantState, ProfileSlot, RareFacts, ShareGraph};
-use crate::share::state::Permission;
+use crate::share::graph::{Grant, ProfileSlot, ShareGraph};
+use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::state::{Permission, State};
 use crate::sink_state::wanted;
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -131,11 +132,13 @@ impl WouldBe {
         let loading = &mut projector;
         let text = decode::load(input.value, &rules.read, move |text| loading.load(text))?;
         let graph = self.graph();
-        let Some(projection) = wanted(&self.grant(), &graph, stream.index, decision_time(clock, &graph)) else {
+        let identity = Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() };
+        let grant = graph.asset(identity.tenant, identity.asset).and_then(|shares| shares.grant("preview"));
+        let now = decision_time(clock, &graph);
+        let Some((grant, projection)) = grant.and_then(|grant| Some((grant, wanted(&grant, &graph, stream.index, now)?))) else {
             return Ok(WantedRecord::Withheld);
         };
-        let identity = Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() };
-        match meets_condition(projection, &self.grant(), identity, text, projector.tape()) {
+        match meets_condition(projection, &grant, identity, text, projector.tape()) {
             Ok(true) => {}
             Ok(false) => return Ok(WantedRecord::Filtered(None)),
             Err(error) => return Ok(WantedRecord::Filtered(Some(error))),
@@ -146,31 +149,21 @@ impl WouldBe {
         Ok(WantedRecord::Projected(Projected { value, timestamp: record.timestamp }))
     }
 
-    fn grant(&self) -> Grant {
-        Grant {
-            share: ShareId::parse("preview").unwrap_or_else(|_| unreachable!("it is a share id")),
-            revision: 1,
-            target: self.target.clone(),
-            target_asset: self.target_asset.clone(),
-            streams: self.streams,
-            profile: ProfileSlot::ALL,
-            permission: self.permission,
-            state: GrantState::Active,
-            is_suspended: false,
-            // The record was there before the share: it stands for those that will come.
-            granted_from: None.into(),
-            starts: self.starts.into(),
-            ends: self.ends.into(),
-            rare: RareFacts::new(&[], self.label.as_ref()),
-        }
-    }
-
     /// The share alone, its profile in the place of the built-in one.
     fn graph(&self) -> ShareGraph {
-        let mut graph = ShareGraph::new(Arc::clone(&self.profile));
+        let id = ShareId::parse("preview").unwrap_or_else(|_| unreachable!("it is a share id"));
+        // Nobody has accepted it: the record was there before the share, and stands for those that will come.
+        let mut share = Share::new(id, TenantNumber(0), State::Active, self.control_time);
+        share.set_target(Some(TenantNumber(1)));
+        share.target_asset = Some(self.target_asset.clone());
+        share.profile = ProfileSlot::ALL;
+        share.set_permission(self.permission);
+        share.set_starts(self.starts);
+        share.set_ends(self.ends);
+        share.set_label(self.label.as_deref());
+        let mut graph = ShareGraph::of_one(Arc::clone(&self.profile), [&self.owner, &self.target], &self.asset, self.streams, share);
         graph.epoch = Epoch(0);
         graph.control_time = self.control_time;
-        graph.asset_mut(&self.owner, &self.asset, 0).shares.put(self.grant());
         graph
     }
 }

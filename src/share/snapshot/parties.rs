@@ -11,7 +11,7 @@ use crate::share::lifecycle::record::TenantNumber;
 use crate::share::snapshot::SnapshotError;
 use crate::share::snapshot::codec::{Decoder, Encoder};
 use crate::share::table::ShareTable;
-use crate::share::table::dedup::DedupEntry;
+use crate::share::table::dedup::{DedupEntry, EventDedup};
 use crate::share::table::profiles::Published;
 use crate::share::table::tenant::Partnership;
 use crate::time::TimestampMs;
@@ -21,7 +21,7 @@ pub(crate) fn write_tenants<W: Write>(table: &ShareTable, out: &mut Encoder<W>) 
     for (_, tenant) in table.tenants.iter() {
         out.text(tenant.id.as_str())?;
         out.number(tenant.parent.map_or(0, |parent| u64::from(parent.0) + 1))?;
-        out.number(tenant.is_suspended.into())?;
+        out.number(tenant.is_suspended().into())?;
     }
     out.number(table.pairs.len().into())?;
     for pair in table.pairs.iter() {
@@ -48,7 +48,7 @@ pub(crate) fn read_tenants(table: &mut ShareTable, from: &mut Decoder<'_>) -> Re
             return Err(SnapshotError::Damaged("a tenant is there twice"));
         }
         parents.push(from.small()?);
-        table.tenants.get_mut(TenantNumber(number)).is_suspended = from.number()? != 0;
+        table.tenants.set_suspended(TenantNumber(number), from.number()? != 0);
     }
     for (number, parent) in (0..).map(TenantNumber).zip(parents) {
         let parent = parent.checked_sub(1).map(|parent| tenant(parent, count)).transpose()?;
@@ -153,14 +153,16 @@ pub(crate) fn write_memory<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -
 
 pub(crate) fn read_memory(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
     let mut last = 0i64;
+    let mut entries = Vec::new();
     for _ in 0..from.number()? {
         let mut words = [0; 3];
         for word in &mut words {
             *word = from.raw(8)?.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
         last = last.wrapping_add(from.signed()?);
-        table.memory.restore(DedupEntry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: TimestampMs(last) });
+        entries.push(DedupEntry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: TimestampMs(last) });
     }
+    table.memory = EventDedup::of(entries);
     Ok(())
 }
 

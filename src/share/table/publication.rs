@@ -1,6 +1,5 @@
 //! Profiles published and retired (docs/rules/profiles.md#publishing).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::Node;
@@ -9,7 +8,8 @@ use crate::json::document::write;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
 use crate::share::event::Sender;
-use crate::share::graph::ProfileSlot;
+use crate::share::profile_slot::ProfileSlot;
+use crate::share::sorted_set::SortedSet;
 use crate::share::state::Reason;
 use crate::share::table::profiles::Published;
 use crate::share::table::{Folded, ShareTable};
@@ -43,7 +43,7 @@ impl ShareTable {
         let slot = match self.tenants.get(owner).profiles.get(&name) {
             Some(slot) => *slot,
             None => {
-                let (spec, users) = (Box::default(), BTreeSet::new());
+                let (spec, users) = (Box::default(), SortedSet::default());
                 let new = Published {
                     owner: Some(owner),
                     name: name.clone(),
