@@ -273,10 +273,9 @@ pub(crate) fn is_worth_reading(
     }
     count_quiet(shares, stream, &mut |reason, count| step(UnreadStep::Suppressed(reason, count)));
     for grant in naming() {
-        let grant = &grant;
-        step(UnreadStep::Considers(grant));
+        step(UnreadStep::Considers(&grant));
         let mut compared = |rule, comparison| step(UnreadStep::Compared(rule, comparison));
-        let reason = release::uncounted(grant, now, late_grace, &mut compared);
+        let reason = release::uncounted(&grant, now, late_grace, &mut compared);
         step(UnreadStep::Suppressed(reason, 1));
     }
     false

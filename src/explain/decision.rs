@@ -16,7 +16,7 @@ use crate::record::decode::{self, Identity};
 use crate::record::mapping::{Mode, Stream};
 use crate::release::compared::Comparison;
 use crate::release::{self, Suppressed, decision_time};
-use crate::share::graph::{Grant, ShareGraph};
+use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::share::state::State;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
@@ -357,7 +357,7 @@ impl DecisionListener {
 
 fn naming<'g>(graph: &'g ShareGraph, identity: Identity<'_>, stream: StreamIndex) -> impl Iterator<Item = Grant<'g>> {
     let shares = graph.asset(identity.tenant, identity.asset);
-    shares.into_iter().flat_map(|shares| shares.grants()).filter(move |grant| grant.streams.contains(stream))
+    shares.into_iter().flat_map(AssetShares::grants).filter(move |grant| grant.streams.contains(stream))
 }
 
 impl Decisions for DecisionListener {

@@ -177,7 +177,8 @@ impl ShareTable {
     /// The shares of an asset, by share id, each with whether it names a stream that is read here. Every share is looked at.
     pub fn shares_of_asset(&self, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'_>, bool)> {
         let Some(owner) = self.tenants.find(owner) else { return Vec::new() };
-        let is_of = |share: &Share| share.owner == owner && self.graph.assets.get(share.asset).is_some_and(|known| known.id.as_str() == asset);
+        let is_of =
+            |share: &Share| share.owner == owner && self.graph.assets.get(share.asset).is_some_and(|known| known.id.as_str() == asset);
         let names = |share: &Share| self.streams.get(share.streams).read.contains(stream);
         let shares = self.graph.shares.iter().map(|(_, share)| share).filter(|share| is_of(share));
         let mut found: Vec<_> = shares.map(|share| (ShareView { table: self, share }, names(share))).collect();
