@@ -22,9 +22,9 @@ fn main() -> ExitCode {
         Command::Check(args) => cli::check::run(files, &args),
         Command::Replay(args) => cli::replay::run(files, &args),
         Command::Test(args) => cli::test::run(files, &args),
-        Command::Schema(args) => cli::schema::run(files, &args),
+        Command::Schema(args) => cli::contract::schema::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Contract(args) => cli::contract::run(files, &args),
+        Command::Contract(args) => cli::contract::reader::run(files, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]

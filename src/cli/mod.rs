@@ -14,9 +14,6 @@ mod outcome;
 #[cfg(feature = "io")]
 mod random;
 pub mod replay;
-mod glob;
-mod junit;
-pub mod schema;
 pub mod test;
 #[cfg(feature = "io")]
 pub mod run;
@@ -32,7 +29,6 @@ pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod output;
 pub mod config;
-#[cfg(feature = "io")]
 pub mod contract;
 #[cfg(feature = "io")]
 pub(crate) mod control_fold;
@@ -66,10 +62,10 @@ pub enum Command {
     /// Run test files: who shares what, records, and what each tenant is to get
     Test(test::TestArgs),
     /// Print a JSON Schema of what people write, or an AsyncAPI document of a configuration's topics
-    Schema(schema::SchemaArgs),
+    Schema(contract::schema::SchemaArgs),
     /// What may arrive in a tenant's topics, member by member
     #[cfg(feature = "io")]
-    Contract(contract::ContractArgs),
+    Contract(contract::reader::ContractArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),
