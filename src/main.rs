@@ -30,9 +30,9 @@ fn main() -> ExitCode {
         Command::Man(args) => cli::shell::completion::man(&args),
         Command::Replay(args) => cli::replay::run(files, &args),
         Command::Test(args) => cli::test::run(files, &args),
-        Command::Schema(args) => cli::schema::run(files, &args),
+        Command::Schema(args) => cli::contract::schema::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Contract(args) => cli::contract::run(files, &args),
+        Command::Contract(args) => cli::contract::reader::run(files, &args),
         #[cfg(feature = "io")]
         Command::Explain(args) => cli::explain::run(files, &args),
         #[cfg(feature = "io")]

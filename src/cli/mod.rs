@@ -16,9 +16,6 @@ mod outcome;
 #[cfg(feature = "io")]
 mod random;
 pub mod replay;
-mod glob;
-mod junit;
-pub mod schema;
 pub mod test;
 mod sample;
 #[cfg(feature = "io")]
@@ -36,7 +33,6 @@ pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod output;
 pub mod config;
-#[cfg(feature = "io")]
 pub mod contract;
 #[cfg(feature = "io")]
 pub(crate) mod control_fold;
@@ -84,10 +80,10 @@ pub enum Command {
     /// Run test files: who shares what, records, and what each tenant is to get
     Test(test::TestArgs),
     /// Print a JSON Schema of what people write, or an AsyncAPI document of a configuration's topics
-    Schema(schema::SchemaArgs),
+    Schema(contract::schema::SchemaArgs),
     /// What may arrive in a tenant's topics, member by member
     #[cfg(feature = "io")]
-    Contract(contract::ContractArgs),
+    Contract(contract::reader::ContractArgs),
     /// Say why a record did or did not flow, or what would be: each share, the rule that decided, each member
     #[cfg(feature = "io")]
     Explain(explain::args::ExplainArgs),

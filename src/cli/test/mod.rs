@@ -1,5 +1,9 @@
 //! `sharecast test`: what leaves, held against what is expected, without Kafka (docs/testing-profiles.md).
 
+mod glob;
+mod junit;
+
+use self::junit::{Case, CaseResult};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
@@ -8,8 +12,6 @@ use std::path::{Path, PathBuf};
 use crate::cli::check::load_profile;
 use crate::cli::config::{load, load_with, name_of};
 use crate::cli::exit::{Exit, Failure, shown, tell};
-use crate::cli::glob;
-use crate::cli::junit::{self, Case, CaseResult};
 use crate::config::diagnostic::{Diagnostic, Secrets};
 use crate::config::{OwnStreams, read_document};
 use crate::document::{DocumentKind, Node, TextPosition};
