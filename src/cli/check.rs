@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::critical;
 use super::exit::{Exit, Failure};
 use crate::cli::config;
 use crate::cli::config::name_of;
 use crate::cli::replay::read_input;
 use crate::cli::sample::hold_against_samples;
+use crate::cli::share::critical;
 use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
 use crate::document::{DocumentKind, Node, TextPosition};

@@ -2,7 +2,6 @@
 
 pub mod argument;
 pub mod check;
-mod critical;
 #[cfg(feature = "io")]
 pub mod backfill;
 #[cfg(feature = "io")]

@@ -15,7 +15,12 @@ use crate::replay::line::lines;
 
 /// What the samples of the streams that a profile has sections for show of it, a line each. A line that cannot be read is exit 65; what
 /// is found is a hint and no failure.
-pub(super) fn hold_against_samples(config: &Config, name: &str, spec: &ProfileSpec, samples: &[(String, PathBuf)]) -> Result<String, Failure> {
+pub(super) fn hold_against_samples(
+    config: &Config,
+    name: &str,
+    spec: &ProfileSpec,
+    samples: &[(String, PathBuf)],
+) -> Result<String, Failure> {
     let mut found = String::new();
     let profile = Profile::compile(spec, &config.streams);
     let text = ProfileText::of_file(spec.clone());

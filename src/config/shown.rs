@@ -34,7 +34,8 @@ pub fn shown(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Vec<Shown
     let written = Config::merged(files, None, around, &mut findings);
     let mut root = Config::merged(&[(DEFAULT, STANDARD)], None, &ConfigEnv::none(), &mut findings);
     // As soon as one stream is named, only those that are named exist.
-    if let (ConfigKind::Map(entries), true) = (&mut root.kind, written.get("streams").is_some_and(|streams| !streams.entries().is_empty())) {
+    if let (ConfigKind::Map(entries), true) = (&mut root.kind, written.get("streams").is_some_and(|streams| !streams.entries().is_empty()))
+    {
         entries.retain(|entry| entry.name != "streams");
     }
     root.merge(written);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::run::{Mismatch, RecordFate};
 use super::{ExpectedOutput, ExpectedValue, Scenario};
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::json::decimal::Decimal;
@@ -10,6 +9,30 @@ use crate::json::document::write;
 use crate::json::path::{Path, Selected};
 use crate::json::tape::Tape;
 use crate::replay::StepCause;
+
+/// One thing that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Where the test file says otherwise.
+    pub place: TextPosition,
+    /// What it is.
+    pub what: String,
+    /// The difference, line by line: `-` is expected, `+` is what came.
+    pub diff: Vec<String>,
+    /// Why it came, or did not.
+    pub why: Vec<String>,
+}
+
+/// What became of a record.
+#[derive(Debug, Default)]
+pub(super) struct RecordFate {
+    /// The outputs that it made.
+    pub(super) outputs: usize,
+    /// Why shares did not get it, in words.
+    pub(super) withheld: Vec<String>,
+    /// Why it is a dead letter.
+    pub(super) dead: Option<String>,
+}
 
 /// A record that came out.
 #[derive(Debug)]
@@ -32,7 +55,7 @@ impl ActualOutput {
 }
 
 /// One tenant's records of one stream.
-pub(super) struct Comparison<'c> {
+pub(super) struct OutputComparison<'c> {
     pub(super) scenario: &'c Scenario,
     pub(super) tenant: &'c str,
     pub(super) stream: &'c str,
@@ -51,7 +74,7 @@ struct ValueDifference {
     came: bool,
 }
 
-impl Comparison<'_> {
+impl OutputComparison<'_> {
     /// Both in their order. Where one side has more, what fits later is skipped to.
     pub(super) fn run(&self, expected: &[&ExpectedOutput], actual: &[ActualOutput], found: &mut Vec<Mismatch>) {
         let fits = |e: usize, a: usize| differences(expected[e], &actual[a]).is_empty();

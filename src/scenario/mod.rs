@@ -1,7 +1,7 @@
 //! A test of sharing: a world, records under a virtual clock, and what each tenant is to get (docs/testing-profiles.md). Pure: the
 //! records are decided by `replay`, and nothing here has a rule of its own.
 
-mod compare;
+pub mod compare;
 pub mod example;
 pub mod keys;
 mod read;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{ActualOutput, Comparison};
+use super::compare::{ActualOutput, Mismatch, OutputComparison, RecordFate};
 use super::world::WorldLog;
 use super::{Expectation, Scenario, ScenarioError, ScenarioRecord};
 use crate::document::{Node, TextPosition};
@@ -10,30 +10,6 @@ use crate::id::TenantId;
 use crate::json::document;
 use crate::record::mapping::Stream;
 use crate::replay::{Control, Input, ReplayStep, Settings, StepCause, replay_steps};
-
-/// One thing that is not as expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Where the test file says otherwise.
-    pub place: TextPosition,
-    /// What it is.
-    pub what: String,
-    /// The difference, line by line: `-` is expected, `+` is what came.
-    pub diff: Vec<String>,
-    /// Why it came, or did not.
-    pub why: Vec<String>,
-}
-
-/// What became of a record.
-#[derive(Debug, Default)]
-pub(super) struct RecordFate {
-    /// The outputs that it made.
-    pub(super) outputs: usize,
-    /// Why shares did not get it, in words.
-    pub(super) withheld: Vec<String>,
-    /// Why it is a dead letter.
-    pub(super) dead: Option<String>,
-}
 
 impl Scenario {
     /// Returns all that is not as expected; nothing if the test passes.
@@ -79,7 +55,7 @@ impl Scenario {
         for ((tenant, stream), expected) in routes {
             let expectation = self.expectations.iter().find(|expectation| expectation.tenant == tenant);
             let outputs = seen.outputs.get(&(tenant.to_owned(), stream.to_owned())).unwrap_or(&nothing);
-            let comparison = Comparison {
+            let comparison = OutputComparison {
                 scenario: self,
                 tenant,
                 stream,

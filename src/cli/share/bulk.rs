@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
 use crate::cli::argument::hint;
-use crate::cli::critical;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
 use crate::cli::share::args::Lines;
+use crate::cli::share::critical;
 use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
 use crate::cli::trial;

@@ -16,7 +16,7 @@ use crate::config::diagnostic::{Diagnostic, Secrets};
 use crate::config::{OwnStreams, read_document};
 use crate::document::{DocumentKind, Node, TextPosition};
 use crate::replay::Settings;
-use crate::scenario::run::Mismatch;
+use crate::scenario::compare::Mismatch;
 use crate::scenario::{Scenario, ScenarioError, example};
 use crate::schema::Described;
 

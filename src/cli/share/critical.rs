@@ -6,7 +6,7 @@ use crate::profile::critical::critical_members;
 use crate::profile::spec::{ProfileSpec, Section};
 
 /// What a profile lets out of the members that the configuration marks as critical, a line for each, in the order of the streams.
-pub(super) fn of_profile(config: &Config, spec: &ProfileSpec) -> Vec<String> {
+pub(in crate::cli) fn of_profile(config: &Config, spec: &ProfileSpec) -> Vec<String> {
     config.streams.iter().flat_map(|stream| of_section(config, stream.name.as_str(), spec.section(stream.name.as_str()))).collect()
 }
 
