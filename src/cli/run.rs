@@ -75,10 +75,14 @@ pub(in crate::cli) fn on_signal(first: impl Fn(Exit) + Send + 'static) -> Result
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be caught: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     let ignores_hangup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()));
+    // Before this returns: a signal that comes next is heard.
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup()).map_err(failed)?) };
+    drop(entered);
     let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
-            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
-            let mut hangup = if ignores_hangup { None } else { signal(SignalKind::hangup()).ok() };
             let mut is_first = true;
             loop {
                 let hung_up = async {
