@@ -21,6 +21,9 @@ pub mod replay;
 pub mod transport;
 pub mod config;
 pub mod backfill;
+pub mod scenario;
+pub mod schema;
+pub mod contract;
 
 #[cfg(feature = "io")]
 pub mod clock;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::critical;
 use super::exit::{Exit, Failure};
 use crate::cli::config;
 use crate::cli::config::name_of;
@@ -43,12 +44,15 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     for file in &args.profiles {
         match load_profile(file, config.as_ref().ok()).map(|written| written.spec) {
             Ok(spec) => {
-                let sections: Vec<String> = spec.sections().iter().map(|section| section.stream.clone()).collect();
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
-                print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?;
+                let critical = config.as_ref().map(|config| critical::of_profile(config, &spec)).unwrap_or_default();
+                let name = name_of(file);
+                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {line}\n")).collect::<String>())?;
+                let sections: Vec<_> = spec.sections().iter().map(|section| section.stream.clone()).collect();
+                print(&mut out, &describe_profile(&name, &sections, config.as_ref().ok()))?;
                 if let Ok(config) = &config {
-                    print(&mut out, &hold_against_samples(config, &name_of(file), &spec, &args.samples)?)?;
+                    print(&mut out, &hold_against_samples(config, &name, &spec, &args.samples)?)?;
                 }
             }
             Err(what) => {

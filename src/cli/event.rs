@@ -9,6 +9,7 @@ use crate::cli::check::{load_profile, profile_doubts};
 use crate::cli::config;
 use crate::cli::configure;
 use crate::cli::configure::{ConfigureOrder, Reviewed};
+use crate::cli::critical;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome;
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
@@ -80,12 +81,15 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     owner_of(acting, owner.as_ref(), "whose profile is it?")?;
     let config = config::load(files)?;
     let draft = match command {
-        ProfileCommand::Publish { name, file, owner, preview, search } => {
+        ProfileCommand::Publish { name, file, owner, yes, preview, search } => {
             let written = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
+            let critical = critical::of_profile(&config, &written.spec);
             if preview {
+                critical::name(&critical);
                 return publish_preview::run(&config, acting, &name, owner.as_ref(), written, search);
             }
+            critical::confirm(&critical, yes)?;
             args::publish(name, owner.as_ref(), written.node, kept_source(&written.text))
         }
         ProfileCommand::Retire { name, owner } => args::retire(name, owner.as_ref()),
@@ -224,6 +228,7 @@ impl Single<'_> {
             let asset = data.get("asset").and_then(Node::as_str).unwrap_or_default().to_owned();
             warn_of_csv(&[Named { place: InputRef::Argument, id: asset, target_asset: None }]);
         }
+        let critical = critical::of_event(self.config, self.kind, &self.source, &data, &table);
         let run = Run { source: &self.source, kind: self.kind, batch: None };
         let mut plan = BulkPlan::make_one(table, now, &run, &self.id, Intent { named, data });
         if let Some(refusal) = plan.refusals.first() {
@@ -233,6 +238,9 @@ impl Single<'_> {
             tell!("note: the asset is shared with, or offered to, the same target already, by another share");
         }
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
+        if matches!(row.step, Planned::Write { .. }) {
+            critical::confirm(&critical, self.draft.is_confirmed)?;
+        }
         match (&row.step, invitation) {
             (Planned::AlreadySo | Planned::WrittenBefore, _) => self.answer_already_so(&row),
             (Planned::Write { .. }, None) => {

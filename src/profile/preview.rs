@@ -188,6 +188,13 @@ fn text(steps: &[PathStep]) -> String {
     text
 }
 
+/// A name as a path has it after its parent.
+pub(crate) fn step_text(name: &str) -> String {
+    let mut text = String::new();
+    push_name(&mut text, name);
+    text
+}
+
 /// Appends a name to a path, as profiles write it.
 pub(crate) fn push_name(text: &mut String, name: &str) {
     if is_plain(name) {

@@ -128,8 +128,10 @@ impl ProfileSpec {
     }
 }
 
-const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
-const PATH_KEYS: [&str; 2] = ["path", "paths"];
+/// Keys of a section.
+pub const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
+/// Keys of a transform that name paths.
+pub const PATH_KEYS: [&str; 2] = ["path", "paths"];
 
 closed_set! {
     /// The name of a transform's action.
@@ -347,7 +349,7 @@ fn last_members(members: &[Member]) -> Vec<&Member> {
     last
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest =
         known.iter().map(|key| (strsim::damerau_levenshtein(name, key), key)).min().filter(|(distance, key)| *distance <= key.len() / 2);
     match nearest {

@@ -27,8 +27,7 @@ class Watcher(threading.Thread):
     def __init__(self, kafka, topic, note, is_busy):
         super().__init__(daemon=True)
         self.note = note
-        command = ["kcat", "-C", "-b", kafka.bootstrap, "-t", topic, "-o", "end", "-q", "-f", "%k %T\n", "-X", "isolation.level=read_committed",
-                   "-X", "fetch.queue.backoff.ms=1"]
+        command = ["kcat", "-C", "-b", kafka.bootstrap, "-t", topic, "-o", "end", "-q", "-f", "%k %T\n", "-X", "isolation.level=read_committed"]
         # Unbuffered where lines are few; where they are many a full buffer never waits long.
         self.process = subprocess.Popen(command + ([] if is_busy else ["-u"]), stdout=subprocess.PIPE)
         self.start()
@@ -209,7 +208,7 @@ def run(options, _cells, who):
         for name in who:
             def write(result, name=name):
                 result["peer"] = name
-                with open(WORK / "results.jsonl", "a", encoding="utf-8") as file:
+                with open(WORK / "latency.jsonl", "a", encoding="utf-8") as file:
                     file.write(json.dumps(result) + "\n")
                 print(f"{name:18} {result['question']:34} p50 {result['p50_ms']:7.0f} p99 {result['p99_ms']:7.0f} ms, {result['count']:,} seen"
                       f"{result.get('note', '')}", file=sys.stderr, flush=True)

@@ -78,7 +78,7 @@ class Sampler:
         done = sum(self.run.kafka.wire.committed(self.run.group, self.run.input, INPUT_PARTITIONS).values())
         return done, cpu_seconds(self.process.pid), time.monotonic()
 
-    def until(self, records, seconds, nothing_for=60):
+    def until(self, records, seconds, nothing_for=240):
         """Returns the first sample with so many records, or that of a record committed after so many seconds."""
         begun = last = time.monotonic()
         before = None
@@ -134,8 +134,8 @@ def measure(run, plan, expected):
         process = run.peer.start(run, log)
         try:
             sampler = Sampler(run, process)
-            first = sampler.until(plan.prime, plan.prime_seconds)
-            last = sampler.until(min(plan.records, first[0] + plan.measured), plan.measure_seconds)
+            first = sampler.until(plan.prime, min(plan.prime_seconds, run.peer.prime_seconds))
+            last = sampler.until(min(plan.records, first[0] + plan.measured), min(plan.measure_seconds, run.peer.measure_seconds))
             if last[0] <= first[0]:
                 raise RuntimeError(f"{run.name}: nothing was left to measure; give more --records")
             rest = sampler.until(plan.records, plan.rest_seconds) if last[0] < plan.records and plan.rest_seconds else last
@@ -148,7 +148,7 @@ def measure(run, plan, expected):
     shutil.rmtree(run.state, ignore_errors=True)
     records, cpu, wall = (last[n] - first[n] for n in range(3))
     return {"cell": run.cell.name, "peer": run.peer.name, "delivery": run.delivery, "records": records,
-            "us": cpu / records * 1e6, "records_s": records / wall, "resident_mib": resident, "whole": is_whole, **found}
+            "us": cpu / records * 1e6, "records_s": records / wall, "resident_mib": resident, "primed": first[0], "early": first[0] < plan.prime, "whole": is_whole, **found}
 
 
 def _resident_mib(pid):

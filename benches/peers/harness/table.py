@@ -51,6 +51,8 @@ def cpu(runs):
         if not any(name == peer.name for name, _ in figures):
             continue
         rows.append(f"| {peer.title} | {' | '.join(_cell(figures, peer.name, cell) for cell in cells)} |")
+    if any("†" in row for row in rows):
+        rows.append("\n† Fewer records before the measured part than were asked for: it was too slow for them.")
     return "\n".join(rows)
 
 
@@ -63,7 +65,8 @@ def _cell(figures, peer, cell):
     ratio = f" ({us / median(result['us'] for result in base):.2f}x)" if base and peer != "sharecast" else ""
     # What wrote something else than it should is no measurement of the job.
     wrong = " **wrong**" if any(result.get("different") for result in own) else ""
-    return f"{us:.1f}{ratio}{wrong}"
+    early = " †" if any(result.get("early") for result in own) else ""
+    return f"{us:.1f}{ratio}{early}{wrong}"
 
 
 def latency(runs):

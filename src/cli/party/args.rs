@@ -170,6 +170,9 @@ pub enum ProfileCommand {
         /// Whose profile it is, if the operator publishes
         #[arg(long, value_parser = tenant)]
         owner: Option<TenantId>,
+        /// Do not ask where it lets out members that the configuration marks as critical
+        #[arg(long)]
+        yes: bool,
         /// Show which shares and targets would gain or lose which members, on the newest records of their assets, and write nothing
         #[arg(long)]
         preview: bool,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
 use crate::cli::argument::hint;
+use crate::cli::critical;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
@@ -52,9 +53,11 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let until = Until::after(acting.patience()?);
     trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
+    let mut critical = Vec::new();
     let (plan, how, is_first) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => {
             let is_first = trial.table.has_only_ticks();
+            critical = critical::of_events(config, kind, &source, &intents, &trial.table);
             (try_all(trial.table, &run, intents, of)?, How::Tried, is_first)
         }
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
@@ -68,6 +71,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         if how == How::Tried {
             review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
         }
+        critical.iter().for_each(|line| tell!("critical: {line}"));
         confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
     write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, is_first, until)

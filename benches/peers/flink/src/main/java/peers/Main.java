@@ -1,6 +1,7 @@
 package peers;
 
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import java.util.Properties;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.state.MapStateDescriptor;
@@ -9,6 +10,7 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.tuple.Tuple3;
 import org.apache.flink.api.java.tuple.Tuple4;
+import org.apache.flink.configuration.Configuration;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
@@ -35,7 +37,8 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] args) throws Exception {
-        StreamExecutionEnvironment flink = StreamExecutionEnvironment.createLocalEnvironment(Integer.parseInt(env("PEERS_PARALLEL")));
+        Configuration local = Configuration.fromMap(Map.of("jobmanager.bind-host", "127.0.0.1", "taskmanager.bind-host", "127.0.0.1"));
+        StreamExecutionEnvironment flink = StreamExecutionEnvironment.createLocalEnvironment(Integer.parseInt(env("PEERS_PARALLEL")), local);
         flink.getConfig().enableObjectReuse();
         flink.enableCheckpointing(1000);
         DataStream<Tuple3<String, Long, byte[]>> records = flink.fromSource(source(env("PEERS_INPUT")), WatermarkStrategy.noWatermarks(), "records", IN);
