@@ -159,7 +159,8 @@ impl MemberLister<'_> {
             StoredFate::ShareMember => told(MemberOutcome::Withheld, "_share", None, None),
             StoredFate::Kept | StoredFate::NotSelected => {
                 let is_kept = *of.fate == StoredFate::Kept;
-                if let (true, Some(rename)) = (is_kept, of.rename) {
+                // A container that no path selects leaves with what does inside it.
+                if let Some(rename) = of.rename {
                     return placed(MemberOutcome::Changed, self.path_of(rename, node), Some(self.word(rename).to_owned()));
                 }
                 let (include, exclude) = (self.selecting(&self.section.include), self.selecting(&self.section.exclude));
