@@ -12,7 +12,7 @@ use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
-use crate::release::compared::Comparison;
+use crate::release::compared::RuleComparison;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -79,7 +79,7 @@ pub trait Decisions {
     fn considers(&mut self, _: &Grant) {}
 
     /// What was compared for it, with the reason that the rule gives. Nothing is made of it unless somebody asks why.
-    fn compared(&mut self, _: Suppressed, _: Comparison) {}
+    fn compared(&mut self, _: Suppressed, _: RuleComparison) {}
 }
 
 /// A step on the way to not reading a value.
@@ -88,7 +88,7 @@ pub(crate) enum UnreadStep<'g> {
     /// As `Decisions::considers`.
     Considers(&'g Grant<'g>),
     /// As `Decisions::compared`.
-    Compared(Suppressed, Comparison),
+    Compared(Suppressed, RuleComparison),
     /// As `Decisions::suppressed`.
     Suppressed(Suppressed, u32),
 }

@@ -4,7 +4,7 @@
 
 pub mod compared;
 
-use self::compared::{ComparedTerm, Comparison};
+use self::compared::{ComparedTerm, RuleComparison};
 use crate::id::StreamIndex;
 use crate::json::tape::Tape;
 use crate::profile::compile::Projection;
@@ -54,14 +54,14 @@ pub fn counts(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool {
 
 /// Takes what a decision compares and makes nothing of it.
 #[inline(always)]
-pub(crate) fn unseen(_: Suppressed, _: Comparison) {}
+pub(crate) fn unseen(_: Suppressed, _: RuleComparison) {}
 
 /// Why a share that does not count withholds a record whose event time nobody looks at: rule 1 fails, or it comes too late.
 pub(crate) fn uncounted(
     grant: &Grant,
     now: TimestampNs,
     late_grace: Period,
-    compared: &mut impl FnMut(Suppressed, Comparison),
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
 ) -> Suppressed {
     if is_paused(grant, compared) {
         return Suppressed::Paused;
@@ -79,7 +79,7 @@ pub fn release<'g>(
     t: TimestampNs,
     now: TimestampNs,
     late_grace: Period,
-    compared: &mut impl FnMut(Suppressed, Comparison),
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
 ) -> Result<&'g Projection, Suppressed> {
     entitlement(grant, t, now, late_grace, compared)?;
     projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)
@@ -97,27 +97,27 @@ fn entitlement(
     t: TimestampNs,
     now: TimestampNs,
     late_grace: Period,
-    compared: &mut impl FnMut(Suppressed, Comparison),
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
 ) -> Result<(), Suppressed> {
     // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same.
     if is_paused(grant, compared) {
         return Err(Suppressed::Paused);
     }
-    let mut before = |left, right| noted(Comparison::before(left, right), Suppressed::BeforeWindow, compared);
+    let mut before = |left, right| noted(RuleComparison::before(left, right), Suppressed::BeforeWindow, compared);
     if grant.granted_from.get().is_some_and(|from| before(ComparedTerm::EventTime(t), ComparedTerm::GrantedFrom(from)))
         || grant.starts.get().is_some_and(|starts| before(ComparedTerm::Now(now), ComparedTerm::Starts(starts)))
     {
         return Err(Suppressed::BeforeWindow);
     }
     let mut is_over =
-        |ends| !noted(Comparison::before(ComparedTerm::EventTime(t), ComparedTerm::Ends(ends)), Suppressed::AfterWindow, compared);
+        |ends| !noted(RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::Ends(ends)), Suppressed::AfterWindow, compared);
     if grant.ends.get().is_some_and(&mut is_over) || !is_within_grace(grant, now, late_grace, compared) {
         return Err(Suppressed::AfterWindow);
     }
     let covers = |from: TimestampMs, to: TimestampMs| from.moment() <= t && t < to.moment();
     if let Some(&(from, to)) = grant.rare.pauses().iter().find(|(from, to)| covers(*from, *to)) {
-        compared(Suppressed::Paused, Comparison::before(ComparedTerm::EventTime(t), ComparedTerm::PausedFrom(from.moment())).0);
-        compared(Suppressed::Paused, Comparison::before(ComparedTerm::EventTime(t), ComparedTerm::ResumedAt(to.moment())).0);
+        compared(Suppressed::Paused, RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::PausedFrom(from.moment())).0);
+        compared(Suppressed::Paused, RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::ResumedAt(to.moment())).0);
         return Err(Suppressed::Paused);
     }
     Ok(())
@@ -125,17 +125,17 @@ fn entitlement(
 
 /// Whether the share is paused, or one of the two tenants is suspended.
 #[inline(always)]
-fn is_paused(grant: &Grant, compared: &mut impl FnMut(Suppressed, Comparison)) -> bool {
-    compared(Suppressed::Paused, Comparison::equal(ComparedTerm::State(grant.state)));
+fn is_paused(grant: &Grant, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
+    compared(Suppressed::Paused, RuleComparison::equal(ComparedTerm::State(grant.state)));
     if grant.is_suspended {
-        compared(Suppressed::Paused, Comparison::equal(ComparedTerm::Suspended));
+        compared(Suppressed::Paused, RuleComparison::equal(ComparedTerm::Suspended));
     }
     grant.state == GrantState::Paused || grant.is_suspended
 }
 
 /// Whether the first of two times is the earlier one, once the comparison was handed over.
 #[inline(always)]
-fn noted((comparison, is_so): (Comparison, bool), rule: Suppressed, compared: &mut impl FnMut(Suppressed, Comparison)) -> bool {
+fn noted((comparison, is_so): (RuleComparison, bool), rule: Suppressed, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
     compared(rule, comparison);
     is_so
 }
@@ -183,11 +183,11 @@ pub fn is_in_force(grant: &Grant, now: TimestampNs) -> bool {
 
 /// The same; `compared` takes each comparison that was made, with the reason that its rule gives.
 #[inline(always)]
-pub(crate) fn force(grant: &Grant, now: TimestampNs, compared: &mut impl FnMut(Suppressed, Comparison)) -> Result<(), Suppressed> {
+pub(crate) fn force(grant: &Grant, now: TimestampNs, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> Result<(), Suppressed> {
     if is_paused(grant, compared) {
         return Err(Suppressed::Paused);
     }
-    let mut before = |rule, left, right| noted(Comparison::before(left, right), rule, compared);
+    let mut before = |rule, left, right| noted(RuleComparison::before(left, right), rule, compared);
     if grant.starts.get().is_some_and(|starts| before(Suppressed::BeforeWindow, ComparedTerm::Now(now), ComparedTerm::Starts(starts))) {
         return Err(Suppressed::BeforeWindow);
     }
@@ -203,10 +203,10 @@ pub(crate) fn force(grant: &Grant, now: TimestampNs, compared: &mut impl FnMut(S
 }
 
 #[inline(always)]
-fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period, compared: &mut impl FnMut(Suppressed, Comparison)) -> bool {
+fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
     grant.ends.get().is_none_or(|ends| {
         let last = if late_grace == Period::ZERO { ComparedTerm::Ends(ends) } else { ComparedTerm::EndsAndGrace(ends.after(late_grace)) };
-        noted(Comparison::before(ComparedTerm::Now(now), last), Suppressed::AfterWindow, compared)
+        noted(RuleComparison::before(ComparedTerm::Now(now), last), Suppressed::AfterWindow, compared)
     })
 }
 

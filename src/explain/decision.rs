@@ -14,7 +14,7 @@ use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity};
 use crate::record::mapping::{Mode, Stream};
-use crate::release::compared::Comparison;
+use crate::release::compared::RuleComparison;
 use crate::release::{self, Suppressed, decision_time};
 use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::share::state::State;
@@ -168,7 +168,7 @@ fn tell_quiet(share: ShareView<'_>, answer: &mut ShareExplanation) {
 #[derive(Debug)]
 struct ConsideredGrant {
     share: ShareId,
-    compared: Vec<(Suppressed, Comparison)>,
+    compared: Vec<(Suppressed, RuleComparison)>,
     sample: Option<(Period, TimestampNs)>,
     condition_error: Option<ConditionError>,
     answer: Option<Result<Vec<u8>, Suppressed>>,
@@ -234,7 +234,7 @@ fn period(every: Period) -> String {
 }
 
 impl ComparedValues {
-    fn of(comparison: &Comparison) -> Self {
+    fn of(comparison: &RuleComparison) -> Self {
         let (left, right) = comparison.sides();
         Self { left, op: comparison.sign.word(), right }
     }
@@ -375,7 +375,7 @@ impl Decisions for DecisionListener {
         });
     }
 
-    fn compared(&mut self, rule: Suppressed, comparison: Comparison) {
+    fn compared(&mut self, rule: Suppressed, comparison: RuleComparison) {
         if let Some(last) = self.grants.last_mut() {
             last.compared.push((rule, comparison));
         }

@@ -6,6 +6,7 @@ use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use crate::profile::preview::push_name;
 use crate::profile::spec::{Placed, ProfileSpec, Section};
 use crate::profile::walk::witness::{NodeFate, RecordTrace, StoredFate};
+use crate::share::event::payload::is_same;
 use crate::share::table::query::ProfileView;
 
 closed_set! {
@@ -49,16 +50,13 @@ impl ProfileText {
     /// Of a published profile. A source that says something else than what was published has no places to name.
     pub fn of(profile: &ProfileView<'_>) -> Self {
         let read = |node: &Node| ProfileSpec::read(node).ok();
-        let is_spec = |node: &Node| {
-            let mut text = Vec::new();
-            document::write(node, &mut text);
-            text == profile.spec
-        };
+        let spec = document::parse(profile.spec).ok();
+        let is_spec = |node: &Node| spec.as_ref().is_some_and(|spec| is_same(node, spec));
         let source = profile.source.and_then(|source| document::parse(source.as_bytes()).ok().or_else(|| yaml::parse(source).ok()));
         if let Some(sections) = source.filter(is_spec).as_ref().and_then(read) {
             return Self { sections: Some(sections), has_places: true };
         }
-        Self { sections: document::parse(profile.spec).ok().as_ref().and_then(read), has_places: false }
+        Self { sections: spec.as_ref().and_then(read), has_places: false }
     }
 
     /// Of a file that was read.
@@ -161,7 +159,8 @@ impl MemberLister<'_> {
             StoredFate::ShareMember => told(MemberOutcome::Withheld, "_share", None, None),
             StoredFate::Kept | StoredFate::NotSelected => {
                 let is_kept = *of.fate == StoredFate::Kept;
-                if let (true, Some(rename)) = (is_kept, of.rename) {
+                // A container that no path selects leaves with what does inside it.
+                if let Some(rename) = of.rename {
                     return placed(MemberOutcome::Changed, self.path_of(rename, node), Some(self.word(rename).to_owned()));
                 }
                 let (include, exclude) = (self.selecting(&self.section.include), self.selecting(&self.section.exclude));

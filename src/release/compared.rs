@@ -47,7 +47,7 @@ closed_set! {
 
 /// What was found to be so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Comparison {
+pub struct RuleComparison {
     /// One side.
     pub left: ComparedTerm,
     /// How it lies to the other.
@@ -56,7 +56,7 @@ pub struct Comparison {
     pub right: Option<ComparedTerm>,
 }
 
-impl Comparison {
+impl RuleComparison {
     /// Compares two times: what is so, and whether it is that `left` lies before `right`.
     #[inline(always)]
     pub(super) fn before(left: ComparedTerm, right: ComparedTerm) -> (Self, bool) {

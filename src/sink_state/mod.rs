@@ -20,7 +20,7 @@ use crate::id::StreamIndex;
 use crate::profile::compile::Projection;
 use crate::release;
 use crate::release::Suppressed;
-use crate::release::compared::Comparison;
+use crate::release::compared::RuleComparison;
 use crate::share::graph::{Grant, ShareGraph};
 use crate::time::TimestampNs;
 
@@ -38,7 +38,7 @@ pub(crate) fn wanted_noting<'g>(
     graph: &'g ShareGraph,
     stream: StreamIndex,
     now: TimestampNs,
-    compared: &mut impl FnMut(Suppressed, Comparison),
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
 ) -> Result<&'g Projection, Suppressed> {
     release::force(grant, now, compared)?;
     release::projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)

@@ -305,7 +305,7 @@ fn the_answer_as_data_has_its_members_in_order() {
         r#"{"path":"$.tenant","outcome":"changed","by":"identity","action":"target_id"},"#,
         r#"{"path":"$.asset","outcome":"changed","by":"identity","action":"target_id"},"#,
         r#"{"path":"$.ts","outcome":"kept","by":"time"},"#,
-        r#"{"path":"$.pos","outcome":"kept","by":"$.pos","line":1,"column":25},"#,
+        r#"{"path":"$.pos","outcome":"kept","by":"$.pos","line":1,"column":24},"#,
         r#"{"path":"$.x","outcome":"withheld","by":"not included","line":1,"column":14}]}]}"#
     );
     assert_eq!(json, expected);
