@@ -12,6 +12,7 @@ use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
+use crate::release::compared::Comparison;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -73,6 +74,23 @@ pub trait Decisions {
 
     /// The condition of the grant's profile has no value of the record, which is suppressed.
     fn condition_failed(&mut self, grant: &Grant, error: ConditionError);
+
+    /// This grant, which names the stream, is decided about next; one answer follows, `released` or `suppressed`.
+    fn considers(&mut self, _: &Grant) {}
+
+    /// What was compared for it, with the reason that the rule gives. Nothing is made of it unless somebody asks why.
+    fn compared(&mut self, _: Suppressed, _: Comparison) {}
+}
+
+/// A step on the way to not reading a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum UnreadStep<'g> {
+    /// As `Decisions::considers`.
+    Considers(&'g Grant<'g>),
+    /// As `Decisions::compared`.
+    Compared(Suppressed, Comparison),
+    /// As `Decisions::suppressed`.
+    Suppressed(Suppressed, u32),
 }
 
 /// A record that `sample` may leave out.
@@ -143,8 +161,10 @@ impl Decider {
         let now = release::decision_time(clock, graph);
         let outer = decode::outer_identity(stream, record.key, record.headers).map_err(Stopped::Unreadable)?;
         if let Some(identity) = outer.complete()
-            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |reason, count| {
-                decisions.suppressed(reason, count)
+            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |step| match step {
+                UnreadStep::Considers(grant) => decisions.considers(grant),
+                UnreadStep::Compared(rule, comparison) => decisions.compared(rule, comparison),
+                UnreadStep::Suppressed(reason, count) => decisions.suppressed(reason, count),
             })
         {
             return Ok(());
@@ -159,7 +179,9 @@ impl Decider {
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
             let grant = &grant;
-            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace);
+            decisions.considers(grant);
+            let mut compared = |rule, comparison| decisions.compared(rule, comparison);
+            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace, &mut compared);
             let selected = released.and_then(|projection| {
                 let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };
                 select(projection, grant, identity, (text, self.projector.tape()), decisions, candidate).map(|()| projection)
@@ -242,17 +264,19 @@ pub(crate) fn is_worth_reading(
     graph: &ShareGraph,
     now: TimestampNs,
     late_grace: Period,
-    suppress: &mut impl FnMut(Suppressed, u32),
+    step: &mut impl FnMut(UnreadStep<'_>),
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
     let naming = || shares.grants().filter(|grant| grant.streams.contains(stream));
     if naming().any(|grant| release::counts(&grant, now, late_grace)) {
         return true;
     }
-    count_quiet(shares, stream, suppress);
+    count_quiet(shares, stream, &mut |reason, count| step(UnreadStep::Suppressed(reason, count)));
     for grant in naming() {
-        let is_paused = grant.state == crate::share::graph::GrantState::Paused || grant.is_suspended;
-        suppress(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
+        step(UnreadStep::Considers(&grant));
+        let mut compared = |rule, comparison| step(UnreadStep::Compared(rule, comparison));
+        let reason = release::uncounted(&grant, now, late_grace, &mut compared);
+        step(UnreadStep::Suppressed(reason, 1));
     }
     false
 }

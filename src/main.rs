@@ -14,7 +14,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     #[cfg(feature = "io")]
-    cli::completion::complete_if_asked();
+    cli::shell::completion::complete_if_asked();
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
@@ -23,12 +23,20 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Check(args) => cli::check::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Config { command } => cli::config_show::run(files, &command),
+        Command::Config { command } => cli::config::show::run(files, &command),
         #[cfg(feature = "io")]
-        Command::Completions(args) => cli::completion::completions(&args),
+        Command::Completions(args) => cli::shell::completion::completions(&args),
         #[cfg(feature = "io")]
-        Command::Man(args) => cli::completion::man(&args),
+        Command::Man(args) => cli::shell::completion::man(&args),
         Command::Replay(args) => cli::replay::run(files, &args),
+        Command::Test(args) => cli::test::run(files, &args),
+        Command::Schema(args) => cli::contract::schema::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Contract(args) => cli::contract::reader::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Explain(args) => cli::explain::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Project(args) => cli::explain::project::run(files, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]

@@ -57,7 +57,8 @@ pub fn still_releases(
     let then = release.release.grant;
     let stream = release.release.stream;
     let grant = find(live, release).ok_or(LiveRefusal::Gone)?;
-    let projection = release::release(&grant, live, stream, release.t, now, late_grace).map_err(LiveRefusal::Suppressed)?;
+    let projection =
+        release::release(&grant, live, stream, release.t, now, late_grace, &mut release::unseen).map_err(LiveRefusal::Suppressed)?;
     is_unchanged(&grant, live, then, pinned)?;
     // The text of the condition is the pinned one; what it sees of the share may have changed.
     match release::meets_condition(projection, &grant, release.identity, release.record.0, release.record.1) {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
-use crate::cli::{config, logging, version};
+use crate::cli::shell::version;
+use crate::cli::{config, logging};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::server;

@@ -31,10 +31,11 @@ const DEFAULT: &str = "default";
 pub fn shown(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Vec<ShownKey>, ConfigErrors> {
     let config = Config::load(files, around)?;
     let mut findings = Findings::default();
-    let written = Config::merged(files, around, &mut findings);
-    let mut root = Config::merged(&[(DEFAULT, STANDARD)], &ConfigEnv::none(), &mut findings);
+    let written = Config::merged(files, None, around, &mut findings);
+    let mut root = Config::merged(&[(DEFAULT, STANDARD)], None, &ConfigEnv::none(), &mut findings);
     // As soon as one stream is named, only those that are named exist.
-    if let (ConfigKind::Map(entries), true) = (&mut root.kind, written.get("streams").is_some_and(|streams| !streams.entries().is_empty())) {
+    if let (ConfigKind::Map(entries), true) = (&mut root.kind, written.get("streams").is_some_and(|streams| !streams.entries().is_empty()))
+    {
         entries.retain(|entry| entry.name != "streams");
     }
     root.merge(written);

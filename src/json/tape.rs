@@ -208,6 +208,11 @@ impl Tape {
         }
     }
 
+    /// The place after the last value inside this one.
+    pub(crate) fn end_of(&self, node: NodeIndex) -> NodeIndex {
+        NodeIndex(self.entry(node).next)
+    }
+
     #[inline(always)]
     pub(crate) fn entry(&self, node: NodeIndex) -> &TapeEntry {
         &self.entries[node.0 as usize]

@@ -200,7 +200,8 @@ impl TopicReader {
         Ok(())
     }
 
-    fn is_at_end(&self) -> Result<bool, ConsumeError> {
+    /// Whether all was read up to the end seen last.
+    pub fn is_at_end(&self) -> Result<bool, ConsumeError> {
         let positions = self.consumer.position().map_err(|error| failure::of_input_call(&error))?;
         Ok(self.partitions.iter().all(|(partition, bounds)| {
             let position = match positions.find_partition(&self.topic, *partition).map(|found| found.offset()) {

@@ -4,6 +4,7 @@ use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::{Parties, Provenance};
 use super::template::Template;
+use super::walk::witness::RecordTrace;
 use super::walk::{Scratch, Walk};
 use crate::json::error::InvalidJson;
 use crate::json::path::Selected;
@@ -70,6 +71,14 @@ impl Projector {
         &outcome.steps
     }
 
+    /// What becomes of each value of the loaded record where `projection` shows it: by the walk that writes it.
+    pub(crate) fn trace(&mut self, text: &[u8], projection: &Projection, parties: &Parties<'_>) -> RecordTrace {
+        let (mut trace, mut template) = (RecordTrace::default(), Template::default());
+        let Self { tape, keys, scratch, .. } = self;
+        Walk { text, tape, projection, parties, keys, template: &mut template, scratch, witness: &mut trace }.run();
+        trace
+    }
+
     /// Where in `outcomes` stands what `projection` makes of the loaded record for these parties.
     fn outcome(&mut self, text: &[u8], projection: &Projection, parties: &Parties<'_>) -> usize {
         let known = self.outcomes[..self.made].iter().position(|outcome| outcome.projection == projection.id);
@@ -87,7 +96,7 @@ impl Projector {
         outcome.projection = projection.id;
         outcome.template.clear();
         let template = &mut outcome.template;
-        Walk { text, tape: &self.tape, projection, parties, keys: &mut self.keys, template, scratch: &mut self.scratch }.run();
+        Walk { text, tape: &self.tape, projection, parties, keys: &mut self.keys, template, scratch: &mut self.scratch, witness: () }.run();
         note_steps(text, &self.tape, projection, &mut outcome.steps);
         at
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sharecast::config::{Config, ConfigEnv};
 use sharecast::id::StreamIndex;
@@ -35,8 +36,9 @@ fn settings(cluster: &Cluster, text: &str) -> KafkaSettings {
 fn write_with_all(settings: &KafkaSettings, topic: &str) {
     // What compression does not make smaller is written as it is.
     let value = "na".repeat(2000);
-    let output =
-        Output { topic, partition: None, key: Some(b"k"), timestamp: TimestampMs(77), value: Some(value.as_bytes()), headers: &[] };
+    // A record from long ago, and one of now after it, would be in segments of their own.
+    let timestamp = TimestampMs(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64);
+    let output = Output { topic, partition: None, key: Some(b"k"), timestamp, value: Some(value.as_bytes()), headers: &[] };
     let sources = [InputTopic { stream: StreamIndex(0), topic: topic.to_owned() }];
 
     let mut exactly_once = KafkaProducer::start(settings, &unique("t"), &sources, PATIENCE).unwrap();
@@ -65,14 +67,12 @@ fn codecs(cluster: &Cluster, topics: &[String]) -> BTreeMap<String, Vec<String>>
         .unwrap();
     assert!(dumped.status.success(), "{dumped:?}");
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut topic = String::new();
-    for line in String::from_utf8_lossy(&dumped.stdout).lines() {
-        if let Some(path) = line.strip_prefix("Dumping ") {
-            topic = topics.iter().find(|topic| path.contains(&format!("/{topic}-0/"))).cloned().unwrap_or_default();
-        }
-        let is_of_records = line.starts_with("baseOffset: ") && line.contains("isControl: false");
-        if let Some((_, rest)) = line.split_once("compresscodec: ").filter(|_| is_of_records) {
-            found.entry(topic.clone()).or_default().push(rest.split(' ').next().unwrap().to_lowercase());
+    let text = String::from_utf8_lossy(&dumped.stdout);
+    for file in text.split("Dumping ").skip(1) {
+        let topic = topics.iter().find(|topic| file.lines().next().unwrap().contains(&format!("/{topic}-0/"))).unwrap();
+        for batch in file.split("baseOffset: ").skip(1).filter(|batch| batch.contains("isControl: false")) {
+            let (_, codec) = batch.split_once("compresscodec: ").unwrap();
+            found.entry(topic.clone()).or_default().push(codec.split(' ').next().unwrap().to_lowercase());
         }
     }
     found

@@ -73,6 +73,9 @@ mod shell;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
 mod cli_query;
+// What a live run did, and why.
+#[cfg(feature = "io")]
+mod explained;
 // What a look shows and refuses.
 #[cfg(feature = "io")]
 mod looking;

@@ -161,7 +161,9 @@ fn gather(consumer: &BaseConsumer) -> Vec<BorrowedMessage<'_>> {
 
 /// Puts each output of the piece, partition by partition, and empties it.
 fn put(
-    piece: &mut Vec<(u32, usize)>, batch: &[BorrowedMessage<'_>], producer: &BaseProducer<DefaultProducerContext>,
+    piece: &mut Vec<(u32, usize)>,
+    batch: &[BorrowedMessage<'_>],
+    producer: &BaseProducer<DefaultProducerContext>,
     topics: &[*mut rd::RDKafkaTopic],
 ) {
     piece.sort_unstable();
@@ -170,7 +172,10 @@ fn put(
         let (key, value) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
         let partition = i32::try_from(route % PARTITIONS).expect("four partitions");
         let mut arguments = [
-            argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT, rd::rd_kafka_vu_s__bindgen_ty_1 { rkt: topics[(route / PARTITIONS) as usize] }),
+            argument(
+                rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_RKT,
+                rd::rd_kafka_vu_s__bindgen_ty_1 { rkt: topics[(route / PARTITIONS) as usize] },
+            ),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_PARTITION, rd::rd_kafka_vu_s__bindgen_ty_1 { i32_: partition }),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS, rd::rd_kafka_vu_s__bindgen_ty_1 { i: rd::RD_KAFKA_MSG_F_COPY }),
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_KEY, memory(key)),

@@ -4,6 +4,7 @@
 pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod bulk;
+pub(crate) mod critical;
 #[cfg(feature = "io")]
 pub(crate) mod preview;
 #[cfg(feature = "io")]

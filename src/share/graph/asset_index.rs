@@ -13,15 +13,15 @@ const LAST_SHIFT: u32 = 30;
 /// branches above it, and the branches only where a clone holds them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AssetIndex {
-    root: TrieNode,
+    root: IndexNode,
 }
 
 /// The nodes at one depth agree in the first bits of their tags.
 #[derive(Debug, Clone, Default)]
-enum TrieNode {
+enum IndexNode {
     #[default]
     Empty,
-    Branch(Arc<[TrieNode; BRANCHES]>),
+    Branch(Arc<[IndexNode; BRANCHES]>),
     /// Entries in order: the upper half of the hash, then the number. A run never changes: another one takes its place.
     Run(Arc<[u64]>),
 }
@@ -33,9 +33,9 @@ impl AssetIndex {
         let (mut node, mut shift) = (&self.root, 0);
         loop {
             match node {
-                TrieNode::Empty => return None,
-                TrieNode::Branch(nodes) => node = &nodes[branch_of(tag, shift)],
-                TrieNode::Run(run) => {
+                IndexNode::Empty => return None,
+                IndexNode::Branch(nodes) => node = &nodes[branch_of(tag, shift)],
+                IndexNode::Run(run) => {
                     let alike = run[first_of(run, tag, shift)..].iter().take_while(|entry| tag_of(**entry) == tag);
                     return alike.map(|entry| *entry as u32).find(|number| is(*number));
                 }
@@ -49,15 +49,15 @@ impl AssetIndex {
         let entry = entry(hash, number);
         let tag = tag_of(entry);
         let (mut node, mut shift) = (&mut self.root, 0);
-        while let TrieNode::Branch(nodes) = node {
+        while let IndexNode::Branch(nodes) = node {
             node = &mut Arc::make_mut(nodes)[branch_of(tag, shift)];
             shift += BITS;
         }
-        let run: &[u64] = if let TrieNode::Run(run) = node { run } else { &[] };
+        let run: &[u64] = if let IndexNode::Run(run) = node { run } else { &[] };
         let (before, behind) = run.split_at(run.partition_point(|known| *known < entry));
         // An exact size, so that it is one copy.
         let with = before.iter().chain([&entry]).chain(behind).copied();
-        *node = if run.len() < MOST { TrieNode::Run(with.collect()) } else { built(&with.collect::<Vec<_>>(), shift) };
+        *node = if run.len() < MOST { IndexNode::Run(with.collect()) } else { built(&with.collect::<Vec<_>>(), shift) };
     }
 
     /// The index of all these entries.
@@ -73,15 +73,15 @@ pub(crate) fn entry(hash: u64, number: u32) -> u64 {
 }
 
 /// The node of sorted entries that agree in the bits before `shift`.
-fn built(entries: &[u64], shift: u32) -> TrieNode {
+fn built(entries: &[u64], shift: u32) -> IndexNode {
     if entries.is_empty() {
-        return TrieNode::Empty;
+        return IndexNode::Empty;
     }
     if entries.len() <= MOST || shift >= LAST_SHIFT {
-        return TrieNode::Run(entries.into());
+        return IndexNode::Run(entries.into());
     }
     let mut rest = entries;
-    TrieNode::Branch(Arc::new(std::array::from_fn(|branch| {
+    IndexNode::Branch(Arc::new(std::array::from_fn(|branch| {
         let (own, behind) = rest.split_at(rest.partition_point(|entry| branch_of(tag_of(*entry), shift) <= branch));
         rest = behind;
         built(own, shift + BITS)

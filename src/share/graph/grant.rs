@@ -94,6 +94,7 @@ impl<'g> Grant<'g> {
         let share = &graph.shares[number];
         let owner = &graph.tenants[share.owner.0];
         let target = &graph.tenants[share.target().unwrap_or(share.owner).0];
+        let [granted_from, starts, ends] = share.window();
         Self {
             share: &share.id,
             revision: share.revision,
@@ -104,9 +105,9 @@ impl<'g> Grant<'g> {
             permission: share.permission(),
             state: GrantState::of(share).unwrap_or_else(|| unreachable!("an asset's grants are grants")),
             is_suspended: owner.is_suspended || target.is_suspended,
-            granted_from: share.granted_from().into(),
-            starts: share.starts().into(),
-            ends: share.ends().into(),
+            granted_from,
+            starts,
+            ends,
             rare: RareFacts::new(share.pauses(), share.shared_label()),
         }
     }

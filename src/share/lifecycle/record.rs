@@ -6,7 +6,7 @@ use crate::id::{AssetId, Epoch, Label, ShareId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, Holders, Permission, Reason, State};
-use crate::time::{TimestampMs, TimestampNs};
+use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 
 /// A tenant's number in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +19,9 @@ pub(crate) struct ShareNumber(pub(crate) u32);
 /// The number of nothing.
 pub(crate) const NOTHING: u32 = u32::MAX;
 const NANOS_PER_MILLI: i128 = 1_000_000;
+/// The first and the last millisecond of the years 1 to 9999.
+const FIRST_MILLIS: i64 = -62_135_596_800_000;
+const LAST_MILLIS: i64 = 253_402_300_799_999;
 
 /// One share. Times are to the millisecond; their finer digits are in `Extra`.
 #[derive(Debug, Clone)]
@@ -157,7 +160,7 @@ impl Share {
     }
 
     pub(crate) fn offered_at(&self) -> TimestampMs {
-        self.time(Time::OfferedAt).unwrap_or_else(|| TimestampNs::FIRST.millis())
+        self.time(Time::OfferedAt).unwrap_or(TimestampMs(FIRST_MILLIS))
     }
 
     pub(crate) fn accepted_at(&self) -> Option<TimestampMs> {
@@ -249,6 +252,17 @@ impl Share {
     pub(crate) fn granted_from(&self) -> Option<TimestampNs> {
         let accepted = self.accepted_at()?.moment();
         if self.has_history() { self.starts() } else { Some(self.starts().map_or(accepted, |starts| starts.max(accepted))) }
+    }
+
+    /// `granted_from`, `starts` and `ends` as a grant has them, read for every record.
+    pub(crate) fn window(&self) -> [MaybeMoment; 3] {
+        let nanos = self.extra().map_or([0; 3], |extra| extra.fine);
+        let starts = self.time(Time::Starts).map(|at| (at, nanos[Time::Starts as usize]));
+        let granted_from = self.accepted_at().and_then(|accepted| {
+            if self.has_history() { starts } else { Some(starts.map_or((accepted, 0), |starts| starts.max((accepted, 0)))) }
+        });
+        let moment = |parts: Option<(TimestampMs, u32)>| MaybeMoment::of(parts.map(|(at, _)| at), parts.map_or(0, |(_, nanos)| nanos));
+        [moment(granted_from), moment(starts), MaybeMoment::of(self.time(Time::Ends), nanos[Time::Ends as usize])]
     }
 
     /// In every final state control time, but of an EXPIRED share the moment that was reached.
@@ -400,13 +414,12 @@ impl Share {
     fn time(&self, of: Time) -> Option<TimestampMs> {
         let [a, b, c, d, e, f] = self.times[of as usize];
         let after = u64::from_le_bytes([a, b, c, d, e, f, self.late >> of as u8 & 1, 0]);
-        after.checked_sub(1).map(|after| TimestampMs(TimestampNs::FIRST.millis().0 + after as i64))
+        after.checked_sub(1).map(|after| TimestampMs(FIRST_MILLIS + after as i64))
     }
 
     /// A time out of the years 1 to 9999 is the nearest in them: no text of an event says one, and no document could.
     fn set_time(&mut self, of: Time, at: Option<TimestampMs>) {
-        let (first, last) = (TimestampNs::FIRST.millis().0, TimestampNs::LAST.millis().0);
-        let after = at.map_or(0, |at| at.0.clamp(first, last) - first + 1);
+        let after = at.map_or(0, |at| at.0.clamp(FIRST_MILLIS, LAST_MILLIS) - FIRST_MILLIS + 1);
         let [a, b, c, d, e, f, late, _] = after.to_le_bytes();
         self.times[of as usize] = [a, b, c, d, e, f];
         self.late = self.late & !(1 << of as u8) | (late & 1) << of as u8;
@@ -420,6 +433,7 @@ mod tests {
     #[test]
     fn every_time_that_there_can_be_comes_back() {
         let (first, last) = (TimestampNs::FIRST, TimestampNs::LAST);
+        assert_eq!((first.millis().0, last.millis().0), (FIRST_MILLIS, LAST_MILLIS));
         let some = [first, TimestampMs(-1).moment(), TimestampMs(0).moment(), TimestampMs(1_767_225_600_123).moment(), last];
         for moment in some {
             let mut share = Share::new(ShareId::VACANT, TenantNumber(0), State::Active, moment.millis());

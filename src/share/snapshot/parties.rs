@@ -6,6 +6,7 @@ use crate::id::{Epoch, InvalidId, ProfileName, TenantId};
 use crate::json::document::parse;
 use crate::profile::spec::ProfileSpec;
 use crate::share::event::fingerprint::Fingerprint;
+use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::TenantNumber;
 use crate::share::snapshot::SnapshotError;
 use crate::share::snapshot::codec::{Decoder, Encoder};
@@ -97,8 +98,9 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
         let spec =
             parse(text).ok().and_then(|node| ProfileSpec::read(&node).ok()).ok_or(SnapshotError::Damaged("a profile cannot be read"))?;
         let users = Default::default();
+        let (sections, spec_text) = (Box::default(), text.into());
         let profile =
-            Published { owner: Some(owner), name: name.clone(), sections: Box::default(), is_retired, revision, spec: text.into(), users };
+            Published { owner: Some(owner), name: name.clone(), sections, is_retired, revision, spec: spec_text, source: None, users };
         let slot = table.profiles.add(profile);
         if table.tenants.get_mut(owner).profiles.insert(name, slot).is_some() {
             return Err(SnapshotError::Damaged("a profile is there twice"));
@@ -107,6 +109,31 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
         if is_retired {
             table.graph.set_profile(slot, None);
         }
+    }
+    Ok(())
+}
+
+/// The texts that profiles were written as. Without any nothing is written, so that a version that knows none reads it too.
+pub(crate) fn write_sources<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
+    let sources = || table.profiles.iter().filter_map(|(slot, profile)| Some((slot, profile.source.as_deref()?)));
+    if sources().next().is_none() {
+        return Ok(());
+    }
+    out.number(sources().count() as u64)?;
+    sources().try_for_each(|(slot, source)| {
+        out.number(slot.0.into())?;
+        out.text(source)
+    })
+}
+
+pub(crate) fn read_sources(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+    if from.is_at_end() {
+        return Ok(());
+    }
+    for _ in 0..from.small()? {
+        let slot = within(from.small()?, table.profiles.len())?;
+        let source = from.text()?;
+        table.profiles.get_mut(ProfileSlot(slot)).source = Some(source.into());
     }
     Ok(())
 }

@@ -280,8 +280,8 @@ impl ShareTable {
             Data::Tenant(update) => self.update_tenant(update, folded),
             Data::Established(tenants, auto_accept) => self.establish(*tenants, *auto_accept),
             Data::Partnership { sides, auto_accept } => self.change_partnership(kind, *sides, *auto_accept, folded),
-            Data::Profile { profile, owner, spec: Some(spec) } => self.publish(sender, *owner, profile, spec, folded),
-            Data::Profile { profile, owner, spec: None } => self.retire(sender, *owner, profile, folded),
+            Data::Profile { profile, owner, spec: Some(spec), source } => self.publish(sender, *owner, profile, spec, *source, folded),
+            Data::Profile { profile, owner, spec: None, .. } => self.retire(sender, *owner, profile, folded),
             Data::Offer(offer) => self.offer(sender, offer, folded),
             Data::Share(share, deed) => {
                 let actor = match sender {

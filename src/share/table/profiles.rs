@@ -25,6 +25,8 @@ pub(crate) struct Published {
     pub(crate) revision: u32,
     /// `spec` as it was published last, JSON without whitespace.
     pub(crate) spec: Box<[u8]>,
+    /// The text that `spec` was written as, of the last publication. It has no part in what is decided.
+    pub(crate) source: Option<Box<str>>,
     /// The live shares that use it; not known of the built-in one, which never changes.
     pub(crate) users: SortedSet<ShareNumber>,
 }
@@ -46,6 +48,7 @@ impl Profiles {
             is_retired: false,
             revision: 1,
             spec: Box::default(),
+            source: None,
             users: SortedSet::default(),
         });
         Self { slots }

@@ -22,6 +22,7 @@ impl ShareTable {
         owner: Option<&str>,
         name: &str,
         spec: &Node,
+        source: Option<&str>,
         folded: &mut Folded,
     ) -> Result<(), Reason> {
         let owner = owner_of(sender, owner)?;
@@ -50,6 +51,7 @@ impl ShareTable {
                     is_retired: true,
                     revision: 0,
                     spec,
+                    source: None,
                     users,
                 };
                 let slot = self.profiles.add(new);
@@ -58,6 +60,7 @@ impl ShareTable {
             }
         };
         let profile = self.profiles.get_mut(slot);
+        profile.source = source.map(Into::into);
         if profile.is_retired || *profile.spec != *text {
             profile.is_retired = false;
             profile.revision += 1;

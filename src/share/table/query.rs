@@ -1,6 +1,6 @@
 //! What the table answers about its shares, profiles and the moments to come.
 
-use crate::id::{Epoch, Offset, ShareId, StreamSet};
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::hash_index::hash_of;
@@ -8,6 +8,7 @@ use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
+use crate::share::table::profiles::Published;
 use crate::share::table::schedule::Calendar;
 use crate::share::table::tenant::Partnership;
 use crate::share::table::{ShareTable, Touched};
@@ -49,6 +50,16 @@ impl<'t> ShareView<'t> {
     /// Whether it is EXPIRED and late records may still come (docs/rules/release.md#shares-that-count).
     pub fn lingers(self) -> bool {
         self.share.lingers()
+    }
+
+    /// Whether the graph has nothing of it but that it is there: its offer is open, or it is over.
+    pub fn is_quiet(self) -> bool {
+        !(self.share.state.is_live() || self.share.lingers())
+    }
+
+    /// The profile that it names.
+    pub fn profile(self) -> ProfileSlot {
+        self.share.profile
     }
 
     /// Its revision.
@@ -101,6 +112,8 @@ pub struct ProfileView<'t> {
     pub revision: u32,
     /// `spec` as it was published last, JSON.
     pub spec: &'t [u8],
+    /// The text that `spec` was written as, if the event brought one.
+    pub source: Option<&'t str>,
 }
 
 impl ShareTable {
@@ -141,14 +154,36 @@ impl ShareTable {
 
     /// Every profile that was ever published, in the order of their slots; not the built-in one.
     pub fn profiles(&self) -> impl Iterator<Item = ProfileView<'_>> {
-        self.profiles.iter().map(|(slot, profile)| ProfileView {
+        self.profiles.iter().map(|(slot, profile)| self.view_of(slot, profile))
+    }
+
+    /// The profile in a slot, the built-in one too; that has no owner and no text.
+    pub fn profile_in(&self, slot: ProfileSlot) -> Option<ProfileView<'_>> {
+        (slot.0 < self.profiles.len()).then(|| self.view_of(slot, self.profiles.get(slot)))
+    }
+
+    fn view_of<'t>(&'t self, slot: ProfileSlot, profile: &'t Published) -> ProfileView<'t> {
+        ProfileView {
             owner: profile.owner.map_or("", |owner| self.tenants.get(owner).id.as_str()),
             name: profile.name.as_str(),
             slot,
             is_retired: profile.is_retired,
             revision: profile.revision,
             spec: &profile.spec,
-        })
+            source: profile.source.as_deref(),
+        }
+    }
+
+    /// The shares of an asset, by share id, each with whether it names a stream that is read here. Every share is looked at.
+    pub fn shares_of_asset(&self, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'_>, bool)> {
+        let Some(owner) = self.tenants.find(owner) else { return Vec::new() };
+        let is_of =
+            |share: &Share| share.owner == owner && self.graph.assets.get(share.asset).is_some_and(|known| known.id.as_str() == asset);
+        let names = |share: &Share| self.streams.get(share.streams).read.contains(stream);
+        let shares = self.graph.shares.iter().map(|(_, share)| share).filter(|share| is_of(share));
+        let mut found: Vec<_> = shares.map(|share| (ShareView { table: self, share }, names(share))).collect();
+        found.sort_by(|(a, _), (b, _)| a.id().cmp(b.id()));
+        found
     }
 
     /// The next `starts` or `ends` of a live share after `now`, for upsert streams.

@@ -28,12 +28,12 @@ const MAX_SNAPSHOT_BYTES: u64 = 64 << 20;
 pub struct CompletionsArgs {
     /// The shell that is to read it
     #[arg(value_enum)]
-    shell: Shell,
+    shell: ShellName,
 }
 
 /// Shells that can be told how to complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Shell {
+enum ShellName {
     Bash,
     Elvish,
     Fish,
@@ -41,7 +41,7 @@ enum Shell {
     Zsh,
 }
 
-impl Shell {
+impl ShellName {
     fn name(self) -> &'static str {
         match self {
             Self::Bash => "bash",

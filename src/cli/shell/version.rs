@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 /// Version, commit and librdkafka.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let commit = option_env!("SHARECAST_COMMIT").map_or_else(|| "a build without its commit".to_owned(), |commit| format!("commit {commit}"));
+    let commit =
+        option_env!("SHARECAST_COMMIT").map_or_else(|| "a build without its commit".to_owned(), |commit| format!("commit {commit}"));
     format!("{} ({commit}, {})", env!("CARGO_PKG_VERSION"), client())
 });
 

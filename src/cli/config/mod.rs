@@ -1,9 +1,12 @@
 //! From the files of `-c` and the environment to a configuration.
 
+#[cfg(feature = "io")]
+pub mod show;
+
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure, tell};
-use crate::config::{Config, ConfigEnv, ConfigErrors};
+use crate::config::{Config, ConfigEnv, ConfigErrors, OwnStreams};
 
 /// The file to read where the command line names none.
 const VARIABLE: &str = "SHARECAST_CONFIG";
@@ -27,6 +30,12 @@ fn tell_found(files: &[PathBuf]) {
 /// The same, without a word on stderr.
 pub fn load_silently(files: &[PathBuf]) -> Result<Config, Failure> {
     with_texts(files, Config::load)
+}
+
+/// As `load`, with other streams, where they are given, in place of those that the files name.
+pub fn load_with(files: &[PathBuf], streams: Option<OwnStreams<'_>>) -> Result<Config, Failure> {
+    tell_found(files);
+    with_texts(files, |files, around| Config::load_with(files, streams, around))
 }
 
 /// Every key as it counts.
