@@ -10,7 +10,7 @@ use crate::cli::config;
 use crate::cli::configure::members::{OldMember, old_members};
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::output::{PrintError, exit};
-use crate::cli::share::bulk::confirm;
+use crate::cli::share::confirm::confirm;
 use crate::cli::trial;
 use crate::cli::trial::Until;
 use crate::config::Config;

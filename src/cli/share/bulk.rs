@@ -10,6 +10,7 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
 use crate::cli::share::args::Lines;
+use crate::cli::share::confirm::confirm;
 use crate::cli::share::critical;
 use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
@@ -232,25 +233,6 @@ fn review(plan: &BulkPlan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()>
     }
     writeln!(out)?;
     out.flush()
-}
-
-/// Asks a person, or takes `--yes` for the answer.
-pub(in crate::cli) fn confirm(question: &str, is_confirmed: bool, is_answerable: bool) -> Result<(), Failure> {
-    if is_confirmed {
-        return Ok(());
-    }
-    if !is_answerable {
-        let what = "nothing was written: standard input is no terminal to ask for confirmation on; --yes writes without asking";
-        return Err(Failure::new(Exit::Usage, what));
-    }
-    // Where it cannot be shown there is nobody to answer, which is no.
-    let _ = write!(io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, format!("stdin: {error}")))?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failed, "nothing was written")),
-    }
 }
 
 /// What is done.

@@ -27,7 +27,7 @@ mod asking {
 
     use super::*;
     use crate::cli::exit::{Failure, tell};
-    use crate::cli::share::bulk;
+    use crate::cli::share::confirm;
     use crate::document::Node;
     use crate::json::document;
     use crate::share::bulk::Intent;
@@ -89,6 +89,6 @@ mod asking {
             return Ok(());
         }
         name(lines);
-        bulk::confirm("Members that are marked as critical leave. Write it?", is_confirmed, io::stdin().is_terminal())
+        confirm::confirm("Members that are marked as critical leave. Write it?", is_confirmed, io::stdin().is_terminal())
     }
 }

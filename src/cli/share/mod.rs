@@ -4,6 +4,8 @@
 pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod bulk;
+#[cfg(feature = "io")]
+pub(in crate::cli) mod confirm;
 pub(crate) mod critical;
 #[cfg(feature = "io")]
 pub(crate) mod preview;
