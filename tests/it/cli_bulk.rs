@@ -291,6 +291,6 @@ fn a_revoke_waits_for_offsets_that_are_pending_where_members_may_leave_too_early
     assert!(told(&waited).contains(&format!("offsets of {} partition 1 are pending", world.input)), "{waited:?}");
     gone.abort_transaction(PATIENCE).unwrap();
     let certain = revoke(&shares[1]);
-    assert!(certain.contains("already_so") && certain.ends_with("certain: reported\n"), "{certain}");
+    assert!(certain.contains("already so") && certain.ends_with("certain: reported\n"), "{certain}");
     engine.terminate();
 }
