@@ -229,7 +229,7 @@ impl ConsideredGrant {
 fn period(every: Period) -> String {
     let millis = every.millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
+    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
     unit.map_or_else(|| format!("{millis}ms"), |(unit, size)| format!("{}{unit}", millis / size))
 }
 
@@ -292,7 +292,7 @@ impl DecisionListener {
                 Err(refusal) => return Some(refusal),
             },
         };
-        let Some(identity) = outer.complete() else { return None };
+        let identity = outer.complete()?;
         for grant in naming(graph, identity, stream.index) {
             let grant = &grant;
             self.considers(grant);

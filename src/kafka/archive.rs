@@ -14,7 +14,7 @@ use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
-use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, SourcePartition};
+use crate::transport::{Archive, Batch, CommittedNote, ConsumeError, EndProbe, LogBounds, SourcePartition};
 
 /// The longest wait for one question to the cluster.
 const ASK: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl KafkaArchive {
         probe.ask()
     }
 
-    fn asked(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<(Offset, Vec<u8>)>>, ConsumeError> {
+    fn asked(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<CommittedNote>>, ConsumeError> {
         let answers = self.committed.ask(partitions, wait).map_err(|error| match error {
             ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
             error => ConsumeError::Refused(error.to_string()),

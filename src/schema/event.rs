@@ -89,10 +89,10 @@ fn data(kind: EventType) -> Node {
     let fields = data_of(kind);
     let schema = |field: &&'static str| {
         let own = field_schema(field);
-        (member(*field), if is_needed(&field) { own } else { super::any_of([own, of_type("null")]) })
+        (member(field), if is_needed(&field) { own } else { super::any_of([own, of_type("null")]) })
     };
     let all: Vec<(&str, Node)> = fields.iter().map(schema).collect();
-    let required: Vec<&str> = fields.iter().filter(is_needed).map(|field| member(*field)).collect();
+    let required: Vec<&str> = fields.iter().filter(is_needed).map(|field| member(field)).collect();
     let mut members = vec![("type", text("object")), ("properties", map(all)), ("required", texts(required))];
     if kind == EventType::ShareOffered {
         members.push(("anyOf", list([map([("required", texts(["target_tenant"]))]), map([("required", texts(["invitee"]))])])));

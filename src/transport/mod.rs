@@ -105,14 +105,17 @@ pub trait GroupConsumer {
     fn has_begun(&self, partition: SourcePartition) -> bool;
 }
 
+/// A committed offset with the note beside it.
+pub type CommittedNote = (Offset, Vec<u8>);
+
 /// Reads partitions besides the group: what upsert streams need to know of their own past. One thread owns it.
 pub trait Archive {
     /// What the group has committed for a partition of an input, read committed, with the note beside it: with a transaction
     /// still open on it the answer is `Unavailable`, never an old one.
-    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError>;
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<CommittedNote>, ConsumeError>;
 
     /// The same of several partitions, in their order, in as few questions as it takes. One that has no answer yet holds no other up.
-    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<(Offset, Vec<u8>)>, ConsumeError>> {
+    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<CommittedNote>, ConsumeError>> {
         partitions.iter().map(|(topic, partition)| self.committed(topic, *partition)).collect()
     }
 

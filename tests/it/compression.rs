@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use sharecast::clock::{Clock, SystemClock};
 use sharecast::config::{Config, ConfigEnv};
 use sharecast::id::StreamIndex;
 use sharecast::kafka::{AcknowledgedProducer, BulkWriter, EventWriter, InputTopic, KafkaProducer, KafkaSettings, takes_setting};
-use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE, unique};
@@ -37,7 +36,7 @@ fn write_with_all(settings: &KafkaSettings, topic: &str) {
     // What compression does not make smaller is written as it is.
     let value = "na".repeat(2000);
     // A record from long ago, and one of now after it, would be in segments of their own.
-    let timestamp = TimestampMs(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64);
+    let timestamp = SystemClock.wall();
     let output = Output { topic, partition: None, key: Some(b"k"), timestamp, value: Some(value.as_bytes()), headers: &[] };
     let sources = [InputTopic { stream: StreamIndex(0), topic: topic.to_owned() }];
 

@@ -86,7 +86,7 @@ impl ShareGraph {
     }
 
     /// The graph of one share that releases something: of the first of these tenants, to the second.
-    #[cfg(any(feature = "io", test))]
+    #[cfg(feature = "io")]
     pub(crate) fn of_one(all: Arc<Profile>, tenants: [&TenantId; 2], asset: &crate::id::AssetId, streams: StreamSet, share: Share) -> Self {
         let mut graph = Self::new(all);
         for id in tenants {
