@@ -35,5 +35,7 @@ pub mod metrics;
 pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
+#[cfg(feature = "io")]
+pub mod access;
 
 pub mod cli;
