@@ -1,7 +1,7 @@
 //! Finding numbered things by a hash of what they are, in few bytes each.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 const PARTS: usize = 256;
 const EMPTY: u64 = u64::MAX;
@@ -9,10 +9,11 @@ const EMPTY: u64 = u64::MAX;
 /// Numbers by hash. The things themselves are elsewhere: the caller says which candidate it means.
 ///
 /// In many small tables, so that growing one is never a pause: each slot is 8 bytes, the low half of the hash and
-/// the number, which is below `u32::MAX`.
-#[derive(Debug)]
+/// the number, which is below `u32::MAX`. A clone costs one reference count; a change copies one part, and nothing where no clone
+/// holds it.
+#[derive(Debug, Clone)]
 pub(crate) struct Index {
-    parts: Box<[HashPart]>,
+    parts: Arc<[Arc<HashPart>; PARTS]>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -68,7 +69,8 @@ fn half_word(bytes: &[u8]) -> u64 {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { parts: vec![HashPart::default(); PARTS].into() }
+        let empty = Arc::new(HashPart::default());
+        Self { parts: Arc::new(std::array::from_fn(|_| Arc::clone(&empty))) }
     }
 }
 
@@ -89,7 +91,7 @@ impl Index {
 
     /// Adds a number; it is not in it yet.
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
-        let part = &mut self.parts[part_of(hash)];
+        let part = self.part_mut(hash);
         if part.slots.len() * 7 <= (part.used + 1) * 8 {
             part.grow();
         }
@@ -99,7 +101,7 @@ impl Index {
 
     /// Removes a number that was inserted under this hash.
     pub(crate) fn remove(&mut self, hash: u64, number: u32) {
-        let part = &mut self.parts[part_of(hash)];
+        let part = self.part_mut(hash);
         let gone = slot(hash as u32, number);
         let capacity = part.slots.len();
         if capacity == 0 {
@@ -128,6 +130,10 @@ impl Index {
         }
         part.slots[at] = EMPTY;
     }
+
+    fn part_mut(&mut self, hash: u64) -> &mut HashPart {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.parts)[part_of(hash)])
+    }
 }
 
 /// What an index is made of at once: the numbers by part, so that each part is filled while it is in the cache.
@@ -151,7 +157,8 @@ impl IndexBuilder {
     /// The index of them all, or two of one hash that `is_same` says are one thing.
     pub(crate) fn build(self, is_same: impl Fn(u32, u32) -> bool) -> Result<Index, [u32; 2]> {
         let mut index = Index::default();
-        for (part, slots) in index.parts.iter_mut().zip(self.parts) {
+        for (part, slots) in Arc::make_mut(&mut index.parts).iter_mut().zip(self.parts) {
+            let part = Arc::make_mut(part);
             part.used = slots.len();
             // As full as parts are that grew.
             part.slots = vec![EMPTY; if slots.is_empty() { 0 } else { (slots.len() * 10 / 7).max(8) }];

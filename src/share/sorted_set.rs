@@ -1,36 +1,49 @@
 //! A sorted set of small things in little memory: no pointer and no vacancy for each.
 
+use std::sync::Arc;
+
 /// So many on a run, and so many runs on a shelf. Small in tests, so that they part.
 const MOST: usize = if cfg!(test) { 4 } else { 128 };
 
-/// Things in order, each once. Whoever adds at the end leaves full runs, whoever adds anywhere leaves them three quarters full.
+/// Runs of things; none of them is empty.
+type Shelf<T> = Vec<Arc<Vec<T>>>;
+
+/// Things in order, each once. Whoever adds at the end leaves full runs, whoever adds anywhere leaves them three quarters full. A clone
+/// costs one reference count; a change copies one run, its shelf and the list of shelves, and nothing where no clone holds them.
 #[derive(Debug)]
 pub(crate) struct SortedSet<T> {
-    /// Shelves of runs of things; none of them is empty.
-    shelves: Vec<Vec<Vec<T>>>,
+    /// None of them is empty.
+    shelves: Arc<Vec<Arc<Shelf<T>>>>,
 }
 
 impl<T> Default for SortedSet<T> {
     fn default() -> Self {
-        Self { shelves: Vec::new() }
+        Self { shelves: Arc::default() }
+    }
+}
+
+impl<T> Clone for SortedSet<T> {
+    fn clone(&self) -> Self {
+        Self { shelves: Arc::clone(&self.shelves) }
     }
 }
 
 impl<T: Ord + Copy> SortedSet<T> {
     /// Those of a sorted list.
     pub(crate) fn of_sorted(sorted: &[T]) -> Self {
-        let shelf = |things: &[T]| things.chunks(MOST).map(<[T]>::to_vec).collect();
-        Self { shelves: sorted.chunks(MOST * MOST).map(shelf).collect() }
+        let shelf = |things: &[T]| Arc::new(things.chunks(MOST).map(|run| Arc::new(run.to_vec())).collect());
+        Self { shelves: Arc::new(sorted.chunks(MOST * MOST).map(shelf).collect()) }
     }
 
     /// Adds a thing if it is not in it.
     pub(crate) fn insert(&mut self, thing: T) {
         let Some((shelf, run)) = self.run_of(thing) else {
-            self.shelves.push(vec![vec![thing]]);
+            Arc::make_mut(&mut self.shelves).push(Arc::new(vec![Arc::new(vec![thing])]));
             return;
         };
-        let runs = &mut self.shelves[shelf];
-        let things = &mut runs[run];
+        let shelves = Arc::make_mut(&mut self.shelves);
+        let runs = Arc::make_mut(&mut shelves[shelf]);
+        let things = Arc::make_mut(&mut runs[run]);
         let Err(at) = things.binary_search(&thing) else { return };
         if things.len() < MOST {
             things.insert(at, thing);
@@ -42,19 +55,20 @@ impl<T: Ord + Copy> SortedSet<T> {
         let (part, at) = if at >= keeps { (&mut behind, at - keeps) } else { (&mut *things, at) };
         part.insert(at, thing);
         things.shrink_to(keeps + keeps / 4);
-        runs.insert(run + 1, behind);
+        runs.insert(run + 1, Arc::new(behind));
         if runs.len() > MOST {
             let keeps = if run + 2 == runs.len() { MOST } else { MOST / 2 };
             let behind = runs.split_off(keeps);
-            self.shelves.insert(shelf + 1, behind);
+            shelves.insert(shelf + 1, Arc::new(behind));
         }
     }
 
     /// Takes a thing out if it is in it.
     pub(crate) fn remove(&mut self, thing: T) {
         let Some((shelf, run)) = self.run_of(thing) else { return };
-        let runs = &mut self.shelves[shelf];
-        let things = &mut runs[run];
+        let shelves = Arc::make_mut(&mut self.shelves);
+        let runs = Arc::make_mut(&mut shelves[shelf]);
+        let things = Arc::make_mut(&mut runs[run]);
         let Ok(at) = things.binary_search(&thing) else { return };
         things.remove(at);
         if things.len() < things.capacity() / 4 {
@@ -63,7 +77,7 @@ impl<T: Ord + Copy> SortedSet<T> {
         if things.is_empty() {
             runs.remove(run);
             if runs.is_empty() {
-                self.shelves.remove(shelf);
+                shelves.remove(shelf);
             }
         }
     }
@@ -73,12 +87,12 @@ impl<T: Ord + Copy> SortedSet<T> {
         let (shelf, run) = self.run_of(first).unwrap_or_default();
         let rest = self.shelves.get(shelf..).unwrap_or_default();
         let runs = rest.iter().enumerate().flat_map(move |(at, runs)| &runs[if at == 0 { run } else { 0 }..]);
-        runs.flatten().copied().skip_while(move |thing| *thing < first)
+        runs.flat_map(|run| run.iter()).copied().skip_while(move |thing| *thing < first)
     }
 
     /// All, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
-        self.shelves.iter().flatten().flatten().copied()
+        self.shelves.iter().flat_map(|runs| runs.iter()).flat_map(|run| run.iter()).copied()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,7 +101,7 @@ impl<T: Ord + Copy> SortedSet<T> {
 
     /// The run that a thing is on, or belongs on.
     fn run_of(&self, thing: T) -> Option<(usize, usize)> {
-        let begins_by = |run: &Vec<T>| run.first().is_some_and(|first| *first <= thing);
+        let begins_by = |run: &Arc<Vec<T>>| run.first().is_some_and(|first| *first <= thing);
         let shelf = self.shelves.partition_point(|runs| runs.first().is_some_and(begins_by)).saturating_sub(1);
         let run = self.shelves.get(shelf)?.partition_point(begins_by).saturating_sub(1);
         Some((shelf, run))
@@ -107,6 +121,7 @@ mod tests {
         fn is_a_sorted_set(steps in prop::collection::vec((0u32..200, 0u8..4), 1..600), sorted in prop::collection::btree_set(0u32..400, 0..100)) {
             let mut set = SortedSet::of_sorted(&sorted.iter().copied().collect::<Vec<_>>());
             let mut model = sorted;
+            let (kept, was) = (set.clone(), model.clone());
             for (thing, what) in steps {
                 match what {
                     0 => { set.remove(thing); model.remove(&thing); }
@@ -117,8 +132,9 @@ mod tests {
                 prop_assert!(set.from(thing).eq(model.range(thing..).copied()));
                 prop_assert_eq!(set.is_empty(), model.is_empty());
                 prop_assert!(set.shelves.iter().all(|runs| (1..=MOST).contains(&runs.len())));
-                prop_assert!(set.shelves.iter().flatten().all(|run| (1..=MOST).contains(&run.len())));
+                prop_assert!(set.shelves.iter().flat_map(|runs| runs.iter()).all(|run| (1..=MOST).contains(&run.len())));
             }
+            prop_assert!(kept.iter().eq(was), "a copy stays as it was");
         }
 
         #[test]

@@ -1,17 +1,20 @@
 //! The streams that shares name, by number. The numbers are the table's own: a share may name a stream that only others read.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::id::{StreamIndex, StreamName, StreamSet};
 use crate::record::mapping::Stream;
 use crate::share::paged_vec::PagedVec;
+use crate::share::table::arena::ChunkedVec;
 
 /// A stream's number in one table. Those that this process reads come first, by their index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct StreamNumber(pub(crate) u32);
 
 /// Every stream that was ever configured, and every list of them that some share names, each once.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct StreamLists {
     /// By number; none is ever removed.
     names: Vec<StreamName>,
@@ -19,14 +22,15 @@ pub(crate) struct StreamLists {
     read: usize,
     /// Those that the configuration in force names.
     configured: Vec<StreamNumber>,
-    lists: Vec<StreamList>,
+    lists: ChunkedVec<StreamList>,
     /// `read` of each list, for graphs.
     read_of: PagedVec<StreamSet, 16>,
-    numbers: FxHashMap<Box<[StreamNumber]>, u32>,
+    /// Shared with clones until one of them gets a new list.
+    numbers: Arc<FxHashMap<Box<[StreamNumber]>, u32>>,
 }
 
 /// One list of streams, none twice.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StreamList {
     /// As it was named.
     pub(crate) order: Box<[StreamNumber]>,
@@ -81,17 +85,17 @@ impl StreamLists {
         if let Some(number) = self.numbers.get(order) {
             return *number;
         }
-        let number = self.lists.len() as u32;
+        let number = self.lists.len();
         let is_read = |stream: &&StreamNumber| (stream.0 as usize) < self.read;
         let read = order.iter().filter(is_read).fold(StreamSet::default(), |set, stream| set.with(StreamIndex(stream.0 as u8)));
         self.read_of.push(read);
         self.lists.push(StreamList { order: order.into(), read });
-        self.numbers.insert(order.into(), number);
+        Arc::make_mut(&mut self.numbers).insert(order.into(), number);
         number
     }
 
     pub(crate) fn get(&self, number: u32) -> &StreamList {
-        &self.lists[number as usize]
+        &self.lists[number]
     }
 
     /// Those streams of each list that are read here.
@@ -99,8 +103,13 @@ impl StreamLists {
         self.read_of.clone()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &StreamList> {
-        self.lists.iter()
+    /// How many lists there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.lists.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &StreamList> {
+        self.lists.iter().map(|(_, list)| list)
     }
 }
 

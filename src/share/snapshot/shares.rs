@@ -22,7 +22,7 @@ use crate::time::{TimestampMs, TimestampNs};
 const NANOS_PER_MILLI: i128 = 1_000_000;
 
 pub(crate) fn write_shares<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
-    out.number(table.streams.iter().len() as u64)?;
+    out.number(u64::from(table.streams.len()))?;
     for list in table.streams.iter() {
         out.number(list.order.len() as u64)?;
         list.order.iter().try_for_each(|stream| out.number(stream.0.into()))?;
@@ -167,7 +167,7 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
     let revision = from.small()?;
     let changed_at = Epoch(from.signed()?);
     let owner = tenant(from.small()?, table.tenants.len())?;
-    let streams = within(from.small()?, table.streams.iter().len() as u32)?;
+    let streams = within(from.small()?, table.streams.len())?;
     let mut share = Share::new(id, owner, state, TimestampMs(from.signed()?));
     share.set_permission(permission_of(permission).ok_or(SnapshotError::Damaged("an unknown permission"))?);
     share.set_holders(holders_of(holders));

@@ -1,6 +1,7 @@
 //! The events that are remembered, so that the same one again changes nothing (docs/rules/events.md#repeats).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::share::event::fingerprint::Fingerprint;
 use crate::share::hash_index::{Index, IndexBuilder};
@@ -25,9 +26,10 @@ pub(crate) enum EventRepeat {
 }
 
 /// The remembered events in order of control time, in chunks so that growing moves none of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct EventDedup {
-    chunks: VecDeque<Vec<DedupEntry>>,
+    /// Shared with clones; a change copies one.
+    chunks: VecDeque<Arc<Vec<DedupEntry>>>,
     /// How many there are.
     len: usize,
     /// How many of the first chunk are cleared away.
@@ -78,10 +80,10 @@ impl EventDedup {
         }
         let number = wrap(self.first.wrapping_add(self.len as u32));
         if (self.cleared + self.len).is_multiple_of(CHUNK) {
-            self.chunks.push_back(Vec::with_capacity(if self.len == 0 { 4 } else { CHUNK }));
+            self.chunks.push_back(Arc::new(Vec::with_capacity(if self.len == 0 { 4 } else { CHUNK })));
         }
         if let Some(chunk) = self.chunks.back_mut() {
-            chunk.push(entry);
+            Arc::make_mut(chunk).push(entry);
             self.len += 1;
         }
         self.index.insert(name[0], number);
@@ -96,7 +98,7 @@ impl EventDedup {
         let is_same = |a: u32, b: u32| entries[a as usize].event.name == entries[b as usize].event.name;
         match builder.build(is_same) {
             Ok(index) => {
-                let chunks = entries.chunks(CHUNK).map(<[DedupEntry]>::to_vec).collect();
+                let chunks = entries.chunks(CHUNK).map(|chunk| Arc::new(chunk.to_vec())).collect();
                 Self { chunks, len: entries.len(), cleared: 0, first: 0, index }
             }
             // An event that was forgotten and came again, before the first was cleared away.
@@ -110,7 +112,7 @@ impl EventDedup {
 
     /// The entries, oldest first; some may be forgotten already.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &DedupEntry> {
-        self.chunks.iter().flatten().skip(self.cleared)
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).skip(self.cleared)
     }
 
     pub(crate) fn len(&self) -> usize {

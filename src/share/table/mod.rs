@@ -114,8 +114,9 @@ pub struct Folded {
     pub profile: Option<ProfileSlot>,
 }
 
-/// The fold. One owner changes it; `graph` hands out immutable states of it.
-#[derive(Debug)]
+/// The fold. One owner changes it; `graph` hands out immutable states of it. A clone shares everything that grows with the shares, so
+/// that it costs some thousand reference counts at a million of them: whoever tries an event folds it onto a clone.
+#[derive(Debug, Clone)]
 pub struct ShareTable {
     pub(crate) rules: FoldRules,
     /// By what the next event is judged.

@@ -1,5 +1,7 @@
 //! The profiles that owners have published.
 
+use std::sync::Arc;
+
 use crate::id::{ProfileName, StreamName};
 use crate::share::lifecycle::record::{ShareNumber, TenantNumber};
 use crate::share::profile_slot::ProfileSlot;
@@ -7,13 +9,13 @@ use crate::share::sorted_set::SortedSet;
 use crate::share::table::arena::ChunkedVec;
 
 /// Every profile that was ever published, by slot. The first slot is the built-in `all`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Profiles {
     slots: ChunkedVec<Published>,
 }
 
 /// One profile.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Published {
     /// None of the built-in one.
     pub(crate) owner: Option<TenantNumber>,
@@ -24,9 +26,9 @@ pub(crate) struct Published {
     /// 1 at the first publication, one more at each that said something else or came after a retirement.
     pub(crate) revision: u32,
     /// `spec` as it was published last, JSON without whitespace.
-    pub(crate) spec: Box<[u8]>,
+    pub(crate) spec: Arc<[u8]>,
     /// The text that `spec` was written as, of the last publication. It has no part in what is decided.
-    pub(crate) source: Option<Box<str>>,
+    pub(crate) source: Option<Arc<str>>,
     /// The live shares that use it; not known of the built-in one, which never changes.
     pub(crate) users: SortedSet<ShareNumber>,
 }
@@ -47,7 +49,7 @@ impl Profiles {
             sections: Box::default(),
             is_retired: false,
             revision: 1,
-            spec: Box::default(),
+            spec: Arc::default(),
             source: None,
             users: SortedSet::default(),
         });

@@ -43,7 +43,7 @@ impl ShareTable {
         let slot = match self.tenants.get(owner).profiles.get(&name) {
             Some(slot) => *slot,
             None => {
-                let (spec, users) = (Box::default(), SortedSet::default());
+                let (spec, users) = (Arc::default(), SortedSet::default());
                 let new = Published {
                     owner: Some(owner),
                     name: name.clone(),

@@ -5,7 +5,7 @@ use crate::share::sorted_set::SortedSet;
 use crate::time::TimestampMs;
 
 /// Shares by the millisecond of a moment. The finer digits are with the share: who asks compares those.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Calendar(SortedSet<Awaited>);
 
 /// 12 bytes: millions of these wait.
@@ -17,7 +17,7 @@ pub(crate) struct Awaited {
 }
 
 /// What is awaited.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Schedule {
     /// `offer_expires` of PENDING shares.
     pub(crate) offers: Calendar,

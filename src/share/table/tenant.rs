@@ -1,6 +1,7 @@
 //! Tenants, their tree, and what lies between two of them (docs/rules/partnerships.md#the-tenant-tree).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -12,16 +13,17 @@ use crate::share::profile_slot::ProfileSlot;
 use crate::share::table::arena::ChunkedVec;
 
 /// Everybody of whom anything is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tenants {
     all: ChunkedVec<Tenant>,
     /// What graphs know of the same tenants.
     facts: PagedVec<TenantFacts, 16>,
-    numbers: FxHashMap<TenantId, TenantNumber>,
+    /// Shared with clones until one of them gets a new tenant.
+    numbers: Arc<FxHashMap<TenantId, TenantNumber>>,
 }
 
 /// One tenant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     pub(crate) parent: Option<TenantNumber>,
@@ -51,7 +53,7 @@ impl Tenants {
         let tenant = Tenant { id: id.clone(), parent: None, is_suspended: false, pairs: Vec::new(), profiles: BTreeMap::new() };
         self.facts.push(TenantFacts { id: Some(id.clone()), is_suspended: false });
         let number = TenantNumber(self.all.push(tenant));
-        self.numbers.insert(id.clone(), number);
+        Arc::make_mut(&mut self.numbers).insert(id.clone(), number);
         number
     }
 
@@ -103,7 +105,7 @@ pub(crate) enum Partnership {
 }
 
 /// Two tenants that have to do with each other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pair {
     /// Both, the smaller number first.
     pub(crate) tenants: [TenantNumber; 2],
@@ -115,10 +117,11 @@ pub(crate) struct Pair {
 }
 
 /// All pairs, by number and by their tenants.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Pairs {
     all: ChunkedVec<Pair>,
-    numbers: FxHashMap<[TenantNumber; 2], u32>,
+    /// Shared with clones until one of them gets a new pair.
+    numbers: Arc<FxHashMap<[TenantNumber; 2], u32>>,
 }
 
 impl Pairs {
@@ -133,7 +136,7 @@ impl Pairs {
             return *number;
         }
         let number = self.all.push(Pair { tenants: key, partnership: Partnership::None, ended_at: None, first: NOTHING });
-        self.numbers.insert(key, number);
+        Arc::make_mut(&mut self.numbers).insert(key, number);
         for tenant in key {
             tenants.get_mut(tenant).pairs.push(number);
         }
