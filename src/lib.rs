@@ -40,4 +40,7 @@ pub mod engine;
 #[cfg(feature = "io")]
 pub mod access;
 
+#[cfg(feature = "io")]
+pub mod console;
+
 pub mod cli;

@@ -2,6 +2,7 @@
 //!
 //! A token is one of a file's, of which only the SHA-256 is kept, or a signed one of an identity provider.
 
+pub mod session;
 pub mod tokens;
 
 use std::fmt;

@@ -1,0 +1,244 @@
+//! How a share stands, in the words of the console: more than its state, for what was written is not yet what happens.
+
+use crate::console::parts::{Badge, Tone};
+use crate::share::state::{Holders, State};
+use crate::share::status::Document;
+use crate::time::{TimestampMs, TimestampNs};
+
+/// What is known of the engines and of a target's topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flowing {
+    /// An engine decides with the share, and writes to its topics.
+    Established,
+    /// Not yet, and why.
+    Waits(String),
+}
+
+/// Whether what was stopped can still come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// A record may still be on its way.
+    NotYet,
+    /// None can come since then, at the latest.
+    Since(TimestampMs),
+}
+
+/// How a share stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SharingStatus {
+    Pending,
+    /// The offer's time is over.
+    OfferOver,
+    Establishing(String),
+    /// Accepted, and its time has not come.
+    Scheduled(TimestampNs),
+    Active,
+    Paused(Holders),
+    /// Access is over by its time.
+    Ended(Option<TimestampNs>),
+    Stopping,
+    Stopped(Option<TimestampMs>),
+    Left,
+    Declined,
+    Cancelled,
+    Failed(&'static str),
+}
+
+impl SharingStatus {
+    /// Of a share at `now`.
+    pub(crate) fn of(document: &Document<'_>, now: TimestampNs, flowing: &Flowing, certainty: Certainty) -> Self {
+        let is_past = |at: Option<TimestampNs>| at.is_some_and(|at| at <= now);
+        match document.state {
+            State::Pending if is_past(document.offer_expires) => Self::OfferOver,
+            State::Pending => Self::Pending,
+            State::Active | State::Paused if is_past(document.ends) => Self::Ended(document.ends),
+            State::Paused => Self::Paused(document.paused_by),
+            State::Active => match (document.starts.filter(|starts| *starts > now), flowing) {
+                (Some(starts), _) => Self::Scheduled(starts),
+                (None, Flowing::Established) => Self::Active,
+                (None, Flowing::Waits(why)) => Self::Establishing(why.clone()),
+            },
+            State::Expired if document.accepted_at.is_none() => Self::OfferOver,
+            State::Expired => Self::Ended(document.ended_at),
+            State::Revoked => match certainty {
+                Certainty::NotYet => Self::Stopping,
+                Certainty::Since(at) => Self::Stopped(Some(at)),
+            },
+            State::Left => Self::Left,
+            State::Declined => Self::Declined,
+            State::Cancelled => Self::Cancelled,
+            State::Failed => Self::Failed(document.reason.map_or("", crate::share::state::Reason::in_words)),
+        }
+    }
+
+    /// Whether the share is neither open nor live any more.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Pending | Self::Establishing(_) | Self::Scheduled(_) | Self::Active | Self::Paused(_) | Self::Stopping => false,
+            Self::OfferOver | Self::Ended(_) | Self::Stopped(_) | Self::Left | Self::Declined | Self::Cancelled | Self::Failed(_) => true,
+        }
+    }
+
+    /// As it is shown.
+    pub(crate) fn badge(&self) -> Badge {
+        match self {
+            Self::Pending => Badge::new("Pending", "○", Tone::Info),
+            Self::OfferOver => Badge::new("Expired", "◇", Tone::Over),
+            Self::Establishing(why) => Badge::new("Being established", "◐", Tone::Wait).with(why.clone()),
+            Self::Scheduled(_) => Badge::new("Starts later", "◔", Tone::Info),
+            Self::Active => Badge::new("Active", "●", Tone::Good),
+            Self::Paused(holders) => {
+                let by: Vec<&str> = holders.words().map(|word| if word == "suspension" { "a suspended tenant" } else { word }).collect();
+                Badge::new("Paused", "‖", Tone::Wait).with(format!("by {}", by.join(", ")))
+            }
+            Self::Ended(_) => Badge::new("Ended", "■", Tone::Over),
+            Self::Stopping => Badge::new("Stopping", "◧", Tone::Wait).with("a record may still be on its way"),
+            Self::Stopped(_) => Badge::new("Stopped", "■", Tone::Over),
+            Self::Left => Badge::new("Left", "◁", Tone::Over),
+            Self::Declined => Badge::new("Declined", "✕", Tone::Bad),
+            Self::Cancelled => Badge::new("Cancelled", "⊘", Tone::Over),
+            Self::Failed(why) => Badge::new("Failed", "▲", Tone::Bad).with(*why),
+        }
+    }
+}
+
+/// What became of an invitation, in the words of the cards and the lists: an acceptance stays one, whatever became of the share since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum InvitationOutcome {
+    Pending,
+    Accepted,
+    Declined,
+    Expired,
+    Cancelled,
+}
+
+impl InvitationOutcome {
+    pub(crate) const ALL: [Self; 5] = [Self::Pending, Self::Accepted, Self::Declined, Self::Expired, Self::Cancelled];
+
+    /// Of an invitation at `now`; none of a FAILED one, which nobody was sent.
+    pub(crate) fn of(document: &Document<'_>, now: TimestampNs) -> Option<Self> {
+        let has_lapsed = document.offer_expires.is_some_and(|at| at <= now);
+        match document.state {
+            State::Failed => None,
+            _ if document.accepted_at.is_some() => Some(Self::Accepted),
+            State::Pending if has_lapsed => Some(Self::Expired),
+            State::Pending => Some(Self::Pending),
+            State::Declined => Some(Self::Declined),
+            State::Expired => Some(Self::Expired),
+            State::Cancelled | State::Revoked => Some(Self::Cancelled),
+            State::Active | State::Paused | State::Left => Some(Self::Accepted),
+        }
+    }
+
+    /// In addresses.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub(crate) fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.code() == code)
+    }
+
+    pub(crate) fn badge(self) -> Badge {
+        match self {
+            Self::Pending => Badge::new("Pending", "○", Tone::Info),
+            Self::Accepted => Badge::new("Accepted", "●", Tone::Good),
+            Self::Declined => Badge::new("Declined", "✕", Tone::Bad),
+            Self::Expired => Badge::new("Expired", "◇", Tone::Over),
+            Self::Cancelled => Badge::new("Cancelled", "⊘", Tone::Over),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use maud::Render;
+
+    use super::*;
+    use crate::share::state::{Permission, Reason};
+
+    fn document(state: State) -> Document<'static> {
+        Document {
+            share: "s",
+            owner: "o",
+            asset: Some("A"),
+            label: None,
+            target_tenant: Some("t"),
+            invitee: None,
+            target_asset: Some("A"),
+            streams: vec!["telemetry"],
+            profile: Some("all"),
+            permission: Permission::View,
+            starts: None,
+            ends: None,
+            offer_expires: None,
+            history: false,
+            message: None,
+            state,
+            paused_by: Holders::OWNER,
+            reason: Some(Reason::UnknownProfile),
+            revision: 1,
+            offered_at: TimestampMs(0),
+            accepted_at: None,
+            ended_at: None,
+            granted_from: None,
+        }
+    }
+
+    fn status(document: &Document<'_>) -> SharingStatus {
+        SharingStatus::of(document, TimestampMs(10).moment(), &Flowing::Established, Certainty::NotYet)
+    }
+
+    #[test]
+    fn every_state_has_a_word_a_shape_and_a_colour() {
+        for state in State::ALL {
+            let text = status(&document(state)).badge().render().into_string();
+            let word = text.split("</span>").nth(1).unwrap().split('<').next().unwrap();
+            assert!(!word.trim().is_empty(), "{state:?}: {text}");
+            assert!(text.contains(r#"aria-hidden="true""#) && text.contains(r#"class="badge "#), "{state:?}: {text}");
+        }
+        // Which differ where the states do, in the word and in the shape.
+        let of = |state| status(&document(state)).badge();
+        let all: Vec<Badge> = [State::Pending, State::Active, State::Paused, State::Declined, State::Revoked, State::Failed].map(of).into();
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| other.word != one.word && other.shape != one.shape), "{one:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_not_yet_what_happens() {
+        let active = document(State::Active);
+        let waits = Flowing::Waits("no engine has reported it".to_owned());
+        let of = |flowing| SharingStatus::of(&active, TimestampMs(10).moment(), flowing, Certainty::NotYet);
+        assert_eq!((of(&Flowing::Established).badge().word, of(&waits).badge().word), ("Active", "Being established"));
+        let revoked = document(State::Revoked);
+        let of = |certainty| SharingStatus::of(&revoked, TimestampMs(10).moment(), &Flowing::Established, certainty).badge().word;
+        assert_eq!((of(Certainty::NotYet), of(Certainty::Since(TimestampMs(9)))), ("Stopping", "Stopped"));
+    }
+
+    #[test]
+    fn a_time_that_has_passed_counts_before_an_event_records_it() {
+        let over = Some(TimestampMs(10).moment());
+        assert_eq!(status(&Document { offer_expires: over, ..document(State::Pending) }).badge().word, "Expired");
+        assert_eq!(status(&Document { ends: over, ..document(State::Active) }).badge().word, "Ended");
+        let later = Some(TimestampMs(11).moment());
+        assert_eq!(status(&Document { starts: later, ends: later, ..document(State::Active) }).badge().word, "Starts later");
+        let lapsed = Document { offer_expires: over, ..document(State::Pending) };
+        assert_eq!(InvitationOutcome::of(&lapsed, TimestampMs(10).moment()), Some(InvitationOutcome::Expired));
+    }
+
+    #[test]
+    fn an_accepted_invitation_stays_accepted() {
+        let accepted = Document { accepted_at: Some(TimestampMs(5)), ..document(State::Revoked) };
+        assert_eq!(InvitationOutcome::of(&accepted, TimestampMs(10).moment()), Some(InvitationOutcome::Accepted));
+        let ended = document(State::Cancelled);
+        assert_eq!(InvitationOutcome::of(&ended, TimestampMs(10).moment()), Some(InvitationOutcome::Cancelled));
+        assert_eq!(InvitationOutcome::of(&document(State::Failed), TimestampMs(10).moment()), None);
+    }
+}
