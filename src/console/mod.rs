@@ -8,3 +8,5 @@ mod pages;
 mod parts;
 mod shell;
 mod status;
+#[cfg(test)]
+mod tests;
