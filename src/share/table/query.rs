@@ -77,6 +77,11 @@ impl<'t> ShareView<'t> {
         self.share.code_hash()
     }
 
+    /// The address of an invitation, after it was accepted too. The owner and the operator alone are shown it.
+    pub fn invited_address(self) -> Option<&'t str> {
+        self.share.invitee()
+    }
+
     /// Whether its two tenants could share if a partnership were needed. Of an invitation there is no second one.
     pub fn has_bound_parties(self) -> bool {
         let Some(target) = self.share.target() else { return true };
@@ -140,6 +145,10 @@ impl ShareTable {
     /// The share of this id.
     pub fn share(&self, id: &str) -> Option<ShareView<'_>> {
         self.find_share(id).map(|number| ShareView { table: self, share: &self.graph.shares[number.0] })
+    }
+
+    pub(crate) fn view_of_share<'t>(&'t self, share: &'t Share) -> ShareView<'t> {
+        ShareView { table: self, share }
     }
 
     /// Every share, in the order they were offered.

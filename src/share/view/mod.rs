@@ -1,6 +1,7 @@
 //! What people and mailers are shown of the shares: lists, histories, dumps of the log, mails, why an event is refused, and
 //! what a configuration changes.
 
+pub mod by_tenant;
 pub mod list;
 pub mod history;
 pub mod dump;
