@@ -37,5 +37,7 @@ pub mod listener;
 pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
+#[cfg(feature = "io")]
+pub mod access;
 
 pub mod cli;

@@ -56,7 +56,7 @@ pub struct IdentityScratch {
 
 /// One of the two ids that a record has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum FieldRole {
     Tenant,
     Asset,
 }
@@ -73,13 +73,13 @@ pub fn outer_identity<'r>(
     }
     // A mapping that uses the key has met `missing_key` by now, so that the empty default is never taken apart.
     let key = key.unwrap_or_default();
-    let tenant = outer_id(Role::Tenant, mapping, key, headers.clone())?;
-    let asset = outer_id(Role::Asset, mapping, key, headers)?;
+    let tenant = outer_id(FieldRole::Tenant, mapping, key, headers.clone())?;
+    let asset = outer_id(FieldRole::Asset, mapping, key, headers)?;
     Ok(OuterIdentity { tenant, asset })
 }
 
 fn outer_id<'r>(
-    role: Role,
+    role: FieldRole,
     mapping: &Mapping,
     key: &'r [u8],
     headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>,
@@ -94,20 +94,20 @@ fn outer_id<'r>(
     if role.is_valid(text) { Ok(Some(text)) } else { Err(role.invalid()) }
 }
 
-fn key_field<'r>(role: Role, mapping: &Mapping, key: &'r [u8]) -> Result<&'r str, Refusal> {
+fn key_field<'r>(role: FieldRole, mapping: &Mapping, key: &'r [u8]) -> Result<&'r str, Refusal> {
     let fields: KeyFields<'r> = std::str::from_utf8(key)
         .ok()
         .and_then(|key| mapping.key_format.as_ref()?.split(key))
         .ok_or(Refusal::new(DeadLetterReason::InvalidId, "the key does not fit key_format"))?;
     let field = match role {
-        Role::Tenant => fields.tenant,
-        Role::Asset => fields.asset,
+        FieldRole::Tenant => fields.tenant,
+        FieldRole::Asset => fields.asset,
     };
     field.ok_or(role.invalid())
 }
 
 /// The one header of this name. A header without a value gives no id.
-fn the_header<'r>(role: Role, name: &[u8], headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>) -> Result<&'r [u8], Refusal> {
+fn the_header<'r>(role: FieldRole, name: &[u8], headers: impl Iterator<Item = (&'r [u8], Option<&'r [u8]>)>) -> Result<&'r [u8], Refusal> {
     let mut of_that_name = headers.filter(|(header, _)| *header == name).map(|(_, value)| value);
     let first = of_that_name.next().ok_or(role.missing())?;
     if of_that_name.next().is_some() {
@@ -141,14 +141,14 @@ pub fn identity<'r>(
     tape: &Tape,
     scratch: &'r mut IdentityScratch,
 ) -> Result<Identity<'r>, Refusal> {
-    let tenant = value_node(Role::Tenant, &stream.mapping, text, tape)?;
-    let asset = value_node(Role::Asset, &stream.mapping, text, tape)?;
-    let tenant = value_id(Role::Tenant, outer.tenant, tenant, text, tape, &mut scratch.tenant)?;
-    let asset = value_id(Role::Asset, outer.asset, asset, text, tape, &mut scratch.asset)?;
+    let tenant = value_node(FieldRole::Tenant, &stream.mapping, text, tape)?;
+    let asset = value_node(FieldRole::Asset, &stream.mapping, text, tape)?;
+    let tenant = value_id(FieldRole::Tenant, outer.tenant, tenant, text, tape, &mut scratch.tenant)?;
+    let asset = value_id(FieldRole::Asset, outer.asset, asset, text, tape, &mut scratch.asset)?;
     Ok(Identity { tenant, asset })
 }
 
-fn value_node(role: Role, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result<Option<NodeIndex>, Refusal> {
+fn value_node(role: FieldRole, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result<Option<NodeIndex>, Refusal> {
     let FieldSource::Path(path) = role.source(mapping) else { return Ok(None) };
     match the_node(path, text, tape) {
         Selected::Nothing => Err(role.missing()),
@@ -158,7 +158,7 @@ fn value_node(role: Role, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result
 }
 
 fn value_id<'r>(
-    role: Role,
+    role: FieldRole,
     outer: Option<&'r str>,
     node: Option<NodeIndex>,
     text: &'r [u8],
@@ -224,7 +224,7 @@ fn the_node(path: &Path, text: &[u8], tape: &Tape) -> Selected {
     }
 }
 
-impl Role {
+impl FieldRole {
     fn source(self, mapping: &Mapping) -> &FieldSource {
         match self {
             Self::Tenant => &mapping.tenant,

@@ -63,7 +63,7 @@ pub(crate) struct Bond {
 
 /// A target that the table may not have met yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Party<'a> {
+pub(crate) struct PartyRef<'a> {
     pub(crate) id: &'a str,
     pub(crate) number: Option<TenantNumber>,
 }

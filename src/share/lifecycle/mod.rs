@@ -11,7 +11,7 @@ use super::state::{ExpiryCause, Holders, Reason, State};
 use crate::id::{AssetId, ProfileName, StreamName, TenantId};
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Acceptance, Offer, ShareAction, Update};
-use crate::share::lifecycle::context::{Actor, Party, RuleContext, TargetSlot};
+use crate::share::lifecycle::context::{Actor, PartyRef, RuleContext, TargetSlot};
 use crate::share::lifecycle::record::Share;
 use crate::share::stream_lists::StreamNumber;
 use crate::time::{TimestampMs, TimestampNs};
@@ -23,7 +23,7 @@ pub(crate) enum Transition<'a> {
     /// one.
     Resend(Option<TimestampNs>, Option<CodeHash>),
     /// It becomes ACTIVE, and before that owner and target partners, if that is needed and may be.
-    Accept { target: Party<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamNumber>>, makes_partners: bool },
+    Accept { target: PartyRef<'a>, target_asset: Option<&'a str>, streams: Option<Vec<StreamNumber>>, makes_partners: bool },
     /// It ends now.
     End(State, Reason),
     /// Its fields change.
@@ -48,8 +48,8 @@ pub(crate) struct Offered {
 /// The rules of an offer that is not rejected; the reason makes it FAILED.
 pub(crate) fn check_offer(
     offer: &Offer<'_>,
-    owner: Party<'_>,
-    target: Option<Party<'_>>,
+    owner: PartyRef<'_>,
+    target: Option<PartyRef<'_>>,
     now: TimestampMs,
     around: &impl RuleContext,
 ) -> Result<Offered, Reason> {
@@ -265,12 +265,17 @@ fn check_code(share: &Share, acceptance: &Acceptance<'_>, actor: Actor<'_>) -> R
 }
 
 /// Who becomes, or already is, the target. An invitee's owner passes here and fails as `self_share`.
-fn accepting<'a>(share: &Share, acceptance: &'a Acceptance<'a>, actor: Actor<'a>, around: &impl RuleContext) -> Result<Party<'a>, Reason> {
-    let named = acceptance.target_tenant.map(|id| Party { id, number: around.tenant(id) });
+fn accepting<'a>(
+    share: &Share,
+    acceptance: &'a Acceptance<'a>,
+    actor: Actor<'a>,
+    around: &impl RuleContext,
+) -> Result<PartyRef<'a>, Reason> {
+    let named = acceptance.target_tenant.map(|id| PartyRef { id, number: around.tenant(id) });
     let target = match (actor, share.target()) {
         (Actor::Operator, None) if share.is_invitation() => named.ok_or(Reason::NotTarget)?,
-        (Actor::Operator, bound) => named.unwrap_or(Party { id: "", number: bound }),
-        (Actor::Tenant(id, number), _) => Party { id, number },
+        (Actor::Operator, bound) => named.unwrap_or(PartyRef { id: "", number: bound }),
+        (Actor::Tenant(id, number), _) => PartyRef { id, number },
         (Actor::Engine, _) => return Err(Reason::NotTarget),
     };
     // Of an offer that is no invitation, the owner is never the target, and an id out of rule names nobody.

@@ -7,7 +7,7 @@ use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Offer, ShareAction, Update};
 use crate::share::graph::asset::Asset;
 use crate::share::lifecycle;
-use crate::share::lifecycle::context::{Actor, Bond, Party, RuleContext, TargetSlot};
+use crate::share::lifecycle::context::{Actor, Bond, PartyRef, RuleContext, TargetSlot};
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber, Written};
 use crate::share::lifecycle::{Offered, Transition};
 use crate::share::profile_slot::ProfileSlot;
@@ -175,8 +175,8 @@ impl ShareTable {
         if self.find_share(id.as_str()).is_some() {
             return Err(Reason::DuplicateShare);
         }
-        let owner_party = Party { id: owner.as_str(), number: self.tenants.find(owner.as_str()) };
-        let target = offer.target_tenant.map(|id| Party { id, number: self.tenants.find(id) });
+        let owner_party = PartyRef { id: owner.as_str(), number: self.tenants.find(owner.as_str()) };
+        let target = offer.target_tenant.map(|id| PartyRef { id, number: self.tenants.find(id) });
         let decided = lifecycle::check_offer(offer, owner_party, target, self.now(), self);
         let target = offer.target_tenant.and_then(|id| TenantId::parse(id).ok());
         let owner = self.tenants.number(&owner);
