@@ -62,6 +62,11 @@ impl<'t> ShareView<'t> {
         self.share.profile
     }
 
+    /// Where it is in its life.
+    pub fn state(self) -> State {
+        self.share.state
+    }
+
     /// Its revision.
     pub fn revision(self) -> u32 {
         self.share.revision
@@ -154,6 +159,17 @@ impl ShareTable {
     /// Every share, in the order they were offered.
     pub fn shares(&self) -> impl Iterator<Item = ShareView<'_>> {
         self.graph.shares.iter().map(|(_, share)| ShareView { table: self, share })
+    }
+
+    /// How many shares there are.
+    pub fn share_count(&self) -> u32 {
+        self.graph.shares.len()
+    }
+
+    /// The slot of a profile that this tenant has published, retired or not.
+    pub fn profile_slot(&self, owner: &str, name: &str) -> Option<ProfileSlot> {
+        let owner = self.tenants.find(owner)?;
+        self.tenants.get(owner).profiles.get(name).copied()
     }
 
     /// How many shares are in each state.

@@ -71,7 +71,13 @@ impl SharesByTenant {
     }
 
     /// A tenant's shares on this side, both if none is named: the newest offer first, those that were offered before `before`.
-    pub(crate) fn newest_first(&self, table: &ShareTable, tenant: &TenantId, side: Option<Side>, before: ShareNumber) -> impl Iterator<Item = ShareNumber> {
+    pub(crate) fn newest_first<'s>(
+        &'s self,
+        table: &ShareTable,
+        tenant: &TenantId,
+        side: Option<Side>,
+        before: ShareNumber,
+    ) -> impl Iterator<Item = ShareNumber> + use<'s> {
         let lists = table.tenants.find(tenant.as_str()).and_then(|tenant| self.tenants.get(tenant.0));
         let owned = lists.filter(|_| side != Some(Side::Target)).map(|lists| lists.owned.before(before));
         let received = lists.filter(|_| side != Some(Side::Owner)).map(|lists| lists.received.before(before));

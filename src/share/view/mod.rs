@@ -3,6 +3,7 @@
 
 pub mod by_tenant;
 pub mod list;
+pub mod search;
 pub mod history;
 pub mod dump;
 pub mod mail;
