@@ -20,6 +20,7 @@ pub mod explain;
 pub mod replay;
 pub mod transport;
 pub mod config;
+pub mod disclosure;
 pub mod backfill;
 pub mod scenario;
 pub mod schema;
@@ -37,6 +38,10 @@ pub mod listener;
 pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
+#[cfg(feature = "io")]
+pub mod writing;
+#[cfg(feature = "io")]
+pub mod serve;
 #[cfg(feature = "io")]
 pub mod access;
 

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Run => cli::run::run(files),
         #[cfg(feature = "io")]
+        Command::Serve => cli::serve::run(files),
+        #[cfg(feature = "io")]
         Command::Provision(args) => cli::provision::run(files, &args),
         #[cfg(feature = "io")]
         Command::Snapshot(args) => cli::snapshot::run(files, &args),

@@ -8,9 +8,9 @@ use crate::cli::config;
 use crate::cli::config::name_of;
 use crate::cli::replay::read_input;
 use crate::cli::sample::hold_against_samples;
-use crate::cli::share::critical;
 use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
+use crate::disclosure;
 use crate::document::{DocumentKind, Node, TextPosition};
 use crate::json;
 #[cfg(feature = "io")]
@@ -46,9 +46,9 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
             Ok(spec) => {
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
-                let critical = config.as_ref().map(|config| critical::of_profile(config, &spec)).unwrap_or_default();
+                let critical = config.as_ref().map(|config| disclosure::of_profile(config, &spec)).unwrap_or_default();
                 let name = name_of(file);
-                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {line}\n")).collect::<String>())?;
+                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {}\n", super::exit::shown(line))).collect::<String>())?;
                 let sections: Vec<_> = spec.sections().iter().map(|section| section.stream.clone()).collect();
                 print(&mut out, &describe_profile(&name, &sections, config.as_ref().ok()))?;
                 if let Ok(config) = &config {

@@ -22,7 +22,6 @@ use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::bulk::warn_of_csv;
 use crate::cli::share::critical;
 use crate::cli::share::invitation_mail;
-use crate::cli::share::invitation_mail::InvitationMail;
 use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
 use crate::cli::time_argument::TimeArgument;
@@ -31,6 +30,7 @@ use crate::cli::trial::{FirstAnswer, Trial, Until};
 use crate::cli::writing::Events;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::Config;
+use crate::disclosure;
 use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::share::bulk;
@@ -46,6 +46,8 @@ use crate::share::state::Reason;
 use crate::share::table;
 use crate::share::table::ShareTable;
 use crate::time::TimestampNs;
+use crate::writing::invitation;
+use crate::writing::invitation::Invitation;
 
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &ActorArgs, command: ShareCommand) -> Result<Exit, Failure> {
@@ -84,7 +86,7 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
         ProfileCommand::Publish { name, file, owner, yes, preview, search } => {
             let written = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
-            let critical = critical::of_profile(&config, &written.spec);
+            let critical = disclosure::of_profile(&config, &written.spec);
             if preview {
                 critical::name(&critical);
                 return publish_preview::run(&config, acting, &name, owner.as_ref(), written, search);
@@ -214,21 +216,21 @@ impl Single<'_> {
         let now = SystemClock.wall().max(table.control_time());
         let mut data = self.draft.data.clone();
         if !self.kind.is_of_share() {
-            bulk::try_event(table, now, &self.source, &self.id, self.kind, &data).map_err(|why| self.refused(&why))?;
+            bulk::try_event(table, now, &self.source, &self.id, self.kind, &data).map_err(|why| self.refused(&why.in_words()))?;
             return self.write(&data, How::Tried).map(|(exit, _)| exit);
         }
-        invitation_mail::settle_code(&mut data, &table);
-        let invitation = InvitationMail::of(self.kind, &data, &table, self.token.code());
+        invitation::settle_code(&mut data, &table);
+        let invitation = Invitation::of(self.kind, &data, &table, self.token.code());
         if invitation.is_some() {
             // The trial must see what is written; the mailer's topic is made only for what is not refused.
-            InvitationMail::put_hash(&mut data, &self.token.code());
+            Invitation::put_hash(&mut data, &self.token.code());
         }
         let named = Named { place: InputRef::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
         if self.kind == EventType::ShareOffered {
             let asset = data.get("asset").and_then(Node::as_str).unwrap_or_default().to_owned();
             warn_of_csv(&[Named { place: InputRef::Argument, id: asset, target_asset: None }]);
         }
-        let critical = critical::of_event(self.config, self.kind, &self.source, &data, &table);
+        let critical = disclosure::of_event(self.config, self.kind, &self.source, &data, &table);
         let run = Run { source: &self.source, kind: self.kind, batch: None };
         let mut plan = BulkPlan::make_one(table, now, &run, &self.id, Intent { named, data });
         if let Some(refusal) = plan.refusals.first() {
@@ -251,9 +253,9 @@ impl Single<'_> {
                 Ok(exit)
             }
             (Planned::Write { .. }, Some(invitation)) => {
-                invitation.prepare(self.config, self.until)?;
+                invitation_mail::prepare(self.config, self.until)?;
                 let (exit, _) = self.write(&row.data, How::Tried)?;
-                let delivered = invitation.deliver(self.config, self.acting)?;
+                let delivered = invitation_mail::deliver(&invitation, self.config, self.acting)?;
                 Ok(if exit == Exit::Ok { delivered } else { exit })
             }
         }
@@ -368,11 +370,11 @@ impl Single<'_> {
         };
         let exit = self.answer(first.offset, &outcome, How::Before, &self.times_of(first), SystemClock.boot())?;
         // Only the write's own bits give its code again.
-        let invitation = InvitationMail::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
+        let invitation = Invitation::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
         match invitation {
             Some(invitation) if exit == Exit::Ok && invitation.is_of(&first.data) && invitation.is_open(table) => {
-                invitation.prepare(self.config, self.until)?;
-                invitation.deliver(self.config, self.acting)
+                invitation_mail::prepare(self.config, self.until)?;
+                invitation_mail::deliver(&invitation, self.config, self.acting)
             }
             _ => Ok(exit),
         }
@@ -403,7 +405,7 @@ impl Single<'_> {
             data
         };
         let mut own = self.draft.data.clone();
-        invitation_mail::type_code_as(&mut own, &first.data);
+        invitation::type_code_as(&mut own, &first.data);
         first.kind == self.kind.full_name() && payload::is_same(&kept(&first.data), &kept(&own))
     }
 }

@@ -20,6 +20,8 @@ mod sample;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
+pub mod serve;
+#[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
 pub mod shell;
@@ -98,6 +100,9 @@ pub enum Command {
     /// Run the engine beside a Kafka cluster
     #[cfg(feature = "io")]
     Run,
+    /// Serve the API and the console
+    #[cfg(feature = "io")]
+    Serve,
     /// Make the topics that are missing, and say what is wrong with those that are there
     #[cfg(feature = "io")]
     Provision(provision::Args),

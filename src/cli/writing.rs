@@ -9,9 +9,8 @@ use crate::config::Config;
 use crate::document::Node;
 use crate::id::Offset;
 use crate::kafka::{BulkWriter, KafkaSettings, TopicReader, WriteError};
-use crate::share::event;
 use crate::share::event::kind::EventType;
-use crate::share::table::configuration::first_event;
+use crate::writing::events::{EventBatch, EventRecords};
 
 /// Events of one type and sender.
 pub(super) struct Events<'e> {
@@ -35,22 +34,15 @@ pub(super) struct WrittenEvents {
 }
 
 impl Events<'_> {
-    /// Whether the log's configuration is to be written before these, which do not name one themselves.
-    fn names_configuration(&self) -> bool {
-        self.is_first && self.kind != EventType::ControlConfigured
-    }
-
     /// Writes them by `until`; with `--wait` follows them.
     pub(super) fn write(&self, config: &Config, acting: &ActorArgs, until: Until) -> Result<WrittenEvents, Failure> {
         let (clock, kafka, shares) = (SystemClock, KafkaSettings::of(&config.kafka), &config.topics.shares);
         if self.all.is_empty() {
             return Ok(WrittenEvents { offsets: Vec::new(), outcomes: Ok(Vec::new()), acknowledged: clock.boot() });
         }
-        let (now, full_name) = (clock.wall(), self.kind.full_name());
-        let first = self.names_configuration().then(|| first_event(&config.fold_rules().configuration(), now));
-        let prepended = first.iter().len();
-        let events = self.all.iter().map(|(id, data)| event::write_structured(id, self.source, &full_name, now, data));
-        let events: Vec<Vec<u8>> = first.into_iter().chain(events).collect();
+        let first = self.is_first.then(|| config.fold_rules().configuration());
+        let batch = EventBatch { source: self.source, kind: self.kind, actor: None, all: self.all.clone(), first };
+        let EventRecords { values: events, prepended } = batch.records(clock.wall());
         // Opened before the write, so that no answer can be missed.
         let reader = acting.wait.then(|| TopicReader::open_at_end_within(&kafka, shares, [0], until.left()).map_err(input_failure));
         if let Some(Err(failure)) = &reader

@@ -197,13 +197,18 @@ fn written_text<'v>(root: &'v ConfigValue, key: &str) -> Option<(&'v ConfigValue
 
 /// Resolves `http.listen`.
 pub(super) fn http_listen(root: &ConfigValue, findings: &mut Findings) -> SocketAddr {
-    let standard = SocketAddr::from(([127, 0, 0, 1], 9464));
-    let Some((value, text)) = written_text(root, "http.listen") else { return standard };
+    address(root, "http.listen", SocketAddr::from(([127, 0, 0, 1], 9464)), findings)
+}
+
+/// Resolves an address to listen on.
+pub(super) fn address(root: &ConfigValue, key: &str, standard: SocketAddr, findings: &mut Findings) -> SocketAddr {
+    let Some((value, text)) = written_text(root, key) else { return standard };
     text.parse().unwrap_or_else(|_| {
+        let port = standard.port();
         findings.error(
             value.spot,
-            "`http.listen` is no address with a port",
-            "write for example `127.0.0.1:9464`, `0.0.0.0:9464` or `[::1]:9464`",
+            format!("`{key}` is no address with a port"),
+            format!("write for example `127.0.0.1:{port}`, `0.0.0.0:{port}` or `[::1]:{port}`"),
         );
         standard
     })

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads the environment, a file or a clock: what they say is passed in.
 
+pub mod api;
 pub mod diagnostic;
 mod engine;
 pub mod kafka;
@@ -24,6 +25,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub use api::{ApiConfig, ApiLimits, AuthConfig, DirectoryConfig, JwtConfig};
 pub use diagnostic::{ConfigErrors, Diagnostic};
 pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
 pub use kafka::spelling::Taken;
@@ -86,6 +88,8 @@ pub struct Config {
     pub snapshot: SnapshotConfig,
     /// Where `/metrics`, `/livez` and `/readyz` are served.
     pub http_listen: std::net::SocketAddr,
+    /// The API and the console.
+    pub api: ApiConfig,
     /// Which tenants have a metric label of their own.
     pub tenant_labels: TenantLabels,
     /// Logs.

@@ -1,5 +1,6 @@
 //! From what was written to a `Config`.
 
+use super::api;
 use super::engine::{self, Delivery};
 use super::kafka;
 use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
@@ -56,6 +57,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         output: output?,
         snapshot: engine::snapshot(root),
         http_listen: engine::http_listen(root, findings),
+        api: api::resolve(root, &streams, findings),
         tenant_labels: engine::tenant_labels(root, findings),
         log: engine::log(root),
         warnings: Vec::new(),

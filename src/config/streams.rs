@@ -211,7 +211,7 @@ fn critical(list: Option<&ConfigValue>, findings: &mut Findings) -> Option<Vec<C
 }
 
 /// A path, its errors pointing at the offending character.
-fn path_at(value: &ConfigValue, findings: &mut Findings) -> Option<Path> {
+pub(super) fn path_at(value: &ConfigValue, findings: &mut Findings) -> Option<Path> {
     let text = value.as_text()?;
     match Path::parse(text) {
         Ok(path) if path.is_root() => {

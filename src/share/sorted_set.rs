@@ -90,6 +90,15 @@ impl<T: Ord + Copy> SortedSet<T> {
         runs.flat_map(|run| run.iter()).copied().skip_while(move |thing| *thing < first)
     }
 
+    /// Those before this one, the last of them first.
+    #[cfg_attr(not(feature = "io"), allow(dead_code))]
+    pub(crate) fn before(&self, end: T) -> impl Iterator<Item = T> {
+        let (shelf, run) = self.run_of(end).unwrap_or_default();
+        let shelves = &self.shelves[..self.shelves.len().min(shelf + 1)];
+        let runs = shelves.iter().enumerate().rev().flat_map(move |(at, runs)| runs[..if at == shelf { run + 1 } else { runs.len() }].iter().rev());
+        runs.flat_map(|run| run.iter().rev()).copied().skip_while(move |thing| *thing >= end)
+    }
+
     /// All, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
         self.shelves.iter().flat_map(|runs| runs.iter()).flat_map(|run| run.iter()).copied()
@@ -130,6 +139,7 @@ mod tests {
                 }
                 prop_assert!(set.iter().eq(model.iter().copied()));
                 prop_assert!(set.from(thing).eq(model.range(thing..).copied()));
+                prop_assert!(set.before(thing).eq(model.range(..thing).rev().copied()));
                 prop_assert_eq!(set.is_empty(), model.is_empty());
                 prop_assert!(set.shelves.iter().all(|runs| (1..=MOST).contains(&runs.len())));
                 prop_assert!(set.shelves.iter().flat_map(|runs| runs.iter()).all(|run| (1..=MOST).contains(&run.len())));

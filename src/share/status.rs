@@ -88,6 +88,12 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
+    /// The document as this audience sees it, and no more.
+    #[must_use]
+    pub fn seen_by(self, audience: Audience) -> Self {
+        Self { asset: self.asset_for(audience), invitee: self.invitee_for(audience), ..self }
+    }
+
     /// `asset`, where the audience may see it.
     pub fn asset_for(&self, audience: Audience) -> Option<&'a str> {
         self.asset.filter(|_| audience == Audience::Owner)

@@ -94,7 +94,7 @@ pub(super) fn close<E: From<String>>(
     for (at, (share, state, act)) in (first.0..).map(Offset).zip(open) {
         let (id, source, kind, data) = (new_id()?, "/operator", act.kind().full_name(), act.data(&share, note));
         closing.events.push(event::write_structured(&id, source, &kind, now, &data));
-        let folded = table.fold(at, now, Ok(Envelope { id, source: source.to_owned(), kind, data }));
+        let folded = table.fold(at, now, Ok(Envelope { id, source: source.to_owned(), kind, actor: None, data }));
         if folded.outcome != Outcome::Applied {
             return Err(E::from(format!("share {share} cannot be closed: {:?}", folded.outcome)));
         }

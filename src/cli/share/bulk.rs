@@ -19,6 +19,7 @@ use crate::cli::trial::Until;
 use crate::cli::writing::{Events, WrittenEvents};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::disclosure;
 use crate::id::{AssetId, Offset, ShareId};
 use crate::share::bulk::ids::Run;
 use crate::share::bulk::input;
@@ -58,7 +59,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let (plan, how, is_first) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => {
             let is_first = trial.table.has_only_ticks();
-            critical = critical::of_events(config, kind, &source, &intents, &trial.table);
+            critical = disclosure::of_events(config, kind, &source, &intents, &trial.table);
             (try_all(trial.table, &run, intents, of)?, How::Tried, is_first)
         }
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
@@ -72,7 +73,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         if how == How::Tried {
             review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
         }
-        critical.iter().for_each(|line| tell!("critical: {line}"));
+        critical::name(&critical);
         confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
     write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, is_first, until)

@@ -6,6 +6,7 @@ pub mod args;
 pub(crate) mod bulk;
 #[cfg(feature = "io")]
 pub(in crate::cli) mod confirm;
+#[cfg(feature = "io")]
 pub(crate) mod critical;
 #[cfg(feature = "io")]
 pub(crate) mod preview;

@@ -125,24 +125,47 @@ pub struct LineRefusal {
 impl LineRefusal {
     /// Why, with the reason's code if it is a rule.
     pub fn in_words(&self) -> String {
-        match &self.why {
-            Why::Rule(reason) => format!("{}: {}", reason.code(), self.said),
-            Why::Twice(_) | Why::Malformed(_) => self.said.clone(),
-        }
+        in_words(&self.why, &self.said)
+    }
+}
+
+/// Why an event would be refused, and the same in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRefusal {
+    /// Why.
+    pub why: Why,
+    /// What was found, and what to do.
+    pub said: String,
+}
+
+impl EventRefusal {
+    /// Why, with the reason's code if it is a rule.
+    pub fn in_words(&self) -> String {
+        in_words(&self.why, &self.said)
+    }
+}
+
+fn in_words(why: &Why, said: &str) -> String {
+    match why {
+        Why::Rule(reason) => format!("{}: {said}", reason.code()),
+        Why::Twice(_) | Why::Malformed(_) => said.to_owned(),
     }
 }
 
 /// Tries an event that is not about a share on the table, which is then of no further use; why it would be refused.
-pub fn try_event(mut table: ShareTable, now: TimestampMs, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), String> {
-    let envelope = Envelope { id: id.to_owned(), source: source.to_owned(), kind: kind.full_name(), data: data.clone() };
+pub fn try_event(mut table: ShareTable, now: TimestampMs, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), EventRefusal> {
+    let envelope = Envelope { id: id.to_owned(), source: source.to_owned(), kind: kind.full_name(), actor: None, data: data.clone() };
     match table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope)).outcome {
         Outcome::Applied | Outcome::Repeated | Outcome::Tick => Ok(()),
         Outcome::Rejected(code) => {
             let reason = Reason::of_code(code).unwrap_or(Reason::InvalidEvent);
             let attempt = refusal::Attempt { source, kind, data, now };
-            Err(format!("{code}: {}", refusal::explain(&table, &attempt, reason)))
+            Err(EventRefusal { why: Why::Rule(reason), said: refusal::explain(&table, &attempt, reason) })
         }
-        Outcome::Unreadable(why) | Outcome::SetAside(why) => Err(format!("the event would not be understood: {why}")),
+        Outcome::Unreadable(why) | Outcome::SetAside(why) => {
+            let said = format!("the event would not be understood: {why}");
+            Err(EventRefusal { why: Why::Malformed(why.0), said })
+        }
     }
 }
 
@@ -178,6 +201,26 @@ impl BulkPlan {
                     places.insert(intent.named.id.clone(), intent.named.place.clone());
                     try_line(&mut table, now, run, &intent.named, intent.data, &name)
                 }
+            };
+            match step {
+                Ok(row) => plan.rows.push(row),
+                Err((why, said)) => plan.refusals.push(LineRefusal { named: intent.named, why, said }),
+            }
+        }
+        plan
+    }
+
+    /// The same of events that have ids of their own, each with its line: they are new, for a repeat is not tried again.
+    pub fn make_named(mut table: ShareTable, now: TimestampMs, run: &Run<'_>, intents: Vec<(Intent, String)>) -> Self {
+        let mut plan = Self::default();
+        let mut shares = HashSet::with_capacity(intents.len());
+        for (intent, event) in intents {
+            let name = |_: &Node, _: u32, attempt: u32| Some(event.clone()).filter(|_| attempt == 0);
+            let share = intent.data.get("share").and_then(Node::as_str).map(str::to_owned);
+            let step = if share.is_some_and(|share| !shares.insert(share)) {
+                Err((Why::Twice(InputRef::Argument), "it is named twice".to_owned()))
+            } else {
+                try_line(&mut table, now, run, &intent.named, intent.data, &name)
             };
             match step {
                 Ok(row) => plan.rows.push(row),
@@ -336,7 +379,7 @@ fn try_line(
     let revision = before.filter(|_| !is_offered).map_or(0, ShareView::revision);
     for attempt in 0..ATTEMPTS {
         let Some(event) = name(&data, revision, attempt) else { break };
-        let envelope = Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), data: data.clone() };
+        let envelope = Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), actor: None, data: data.clone() };
         let folded = table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope));
         let share = |table: &ShareTable| table.share(&id).map(|share| share.document().state);
         match folded.outcome {

@@ -25,8 +25,18 @@ pub struct Envelope {
     pub source: String,
     /// `type` as written.
     pub kind: String,
+    /// `actor`: the person or program that acted. It has no part in the fold.
+    pub actor: Option<String>,
     /// `data`.
     pub data: Node,
+}
+
+/// The longest name of an actor, in bytes.
+pub const LONGEST_ACTOR: usize = 256;
+
+/// What is no such name is passed over.
+fn is_actor(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_ACTOR
 }
 
 /// Why a control record cannot be understood, in words without payload.
@@ -114,12 +124,13 @@ pub fn read_structured(bytes: &[u8]) -> Result<Envelope, Unreadable> {
 pub fn read_binary(headers: &[(String, Vec<u8>)], value: &[u8]) -> Result<Envelope, Unreadable> {
     let text = |name: &str| header(headers, name).and_then(|bytes| std::str::from_utf8(bytes).ok()).map(str::to_owned);
     let attributes = [text("ce_specversion"), text("ce_id"), text("ce_source"), text("ce_type")];
+    let actor = text("ce_actor");
     let data = match parse(value) {
         Ok(node) => Some(node),
         Err(_) if value.is_empty() => None,
         Err(e) => return Err(unreadable(&format!("data is no JSON that is read: {e}"))),
     };
-    check(attributes, data)
+    check(attributes, actor, data)
 }
 
 /// Reads a line of a control file, without its line end. The error is of a line that is no JSON that is read: of it neither `time`
@@ -151,6 +162,11 @@ pub fn read_line(line: &[u8]) -> Result<ControlLine, InvalidJson> {
 
 /// Writes an event in structured mode. `kind` is the whole type.
 pub fn write_structured(id: &str, source: &str, kind: &str, time: TimestampMs, data: &Node) -> Vec<u8> {
+    write_structured_by(id, source, kind, time, None, data)
+}
+
+/// The same with the person or program that acts for the source: a name for histories, of at most `LONGEST_ACTOR` bytes.
+pub fn write_structured_by(id: &str, source: &str, kind: &str, time: TimestampMs, actor: Option<&str>, data: &Node) -> Vec<u8> {
     object(|out| {
         out.text("specversion", "1.0");
         out.text("id", id);
@@ -158,6 +174,7 @@ pub fn write_structured(id: &str, source: &str, kind: &str, time: TimestampMs, d
         out.text("type", kind);
         out.time("time", time.moment());
         out.text("datacontenttype", "application/json");
+        out.text_if("actor", actor.filter(|actor| is_actor(actor)));
         write(data, out.member("data"));
     })
 }
@@ -168,8 +185,9 @@ fn read_node(mut node: Node) -> Result<Envelope, Unreadable> {
     }
     let text = |name: &str| node.get(name).and_then(Node::as_str).map(str::to_owned);
     let attributes = [text("specversion"), text("id"), text("source"), text("type")];
+    let actor = text("actor");
     let data = take(&mut node, "data");
-    check(attributes, data)
+    check(attributes, actor, data)
 }
 
 /// The last member of this name, moved out.
@@ -179,7 +197,7 @@ fn take(node: &mut Node, name: &str) -> Option<Node> {
     Some(members.swap_remove(at).value)
 }
 
-fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node>) -> Result<Envelope, Unreadable> {
+fn check([specversion, id, source, kind]: [Option<String>; 4], actor: Option<String>, data: Option<Node>) -> Result<Envelope, Unreadable> {
     if specversion.as_deref() != Some("1.0") {
         return Err(unreadable("\"specversion\" must be \"1.0\""));
     }
@@ -196,7 +214,7 @@ fn check([specversion, id, source, kind]: [Option<String>; 4], data: Option<Node
         Some(node) if node.is_null() => empty_data(known)?,
         Some(_) => return Err(unreadable("\"data\" must be an object")),
     };
-    Ok(Envelope { id, source, kind, data })
+    Ok(Envelope { id, source, kind, actor: actor.filter(|actor| is_actor(actor)), data })
 }
 
 /// Only a tick's `data` may be left out.

@@ -304,7 +304,7 @@ impl Share {
 
     /// Whether it is still for an invitee.
     pub(crate) fn is_invitation(&self) -> bool {
-        self.invitation().is_some()
+        self.invitation().is_some() && self.target == NOTHING
     }
 
     fn invitation(&self) -> Option<&Invitation> {
@@ -312,10 +312,10 @@ impl Share {
     }
 
     fn invitation_mut(&mut self) -> Option<&mut Invitation> {
-        if self.is_invitation() { self.extra_mut().invitation.as_deref_mut() } else { None }
+        if self.invitation().is_some() { self.extra_mut().invitation.as_deref_mut() } else { None }
     }
 
-    /// Whom it is for until somebody accepts.
+    /// Whom it is for until somebody accepts, and whom it was for after that.
     pub(crate) fn invitee(&self) -> Option<&str> {
         Some(&self.invitation()?.invitee)
     }
@@ -351,12 +351,6 @@ impl Share {
     pub(crate) fn forget_code(&mut self) {
         if let Some(invitation) = self.invitation_mut() {
             invitation.code_hash = None;
-        }
-    }
-
-    pub(crate) fn forget_invitation(&mut self) {
-        if self.is_invitation() {
-            self.extra_mut().invitation = None;
         }
     }
 

@@ -5,7 +5,7 @@ use crate::json::writer::object;
 use crate::profile::spec::ProfileSpec;
 use crate::share::lifecycle::record::TenantNumber;
 use crate::share::table::ShareTable;
-use crate::share::table::tenant::Partnership;
+use crate::share::table::tenant::{Pair, Partnership};
 
 /// A tenant of which anything is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +60,44 @@ impl ShareTable {
 
     /// Every partnership, by its tenants.
     pub fn partnerships(&self) -> Vec<PartnershipView<'_>> {
-        let id = |number| self.tenants.get(number).id.as_str();
-        let view = |pair: &crate::share::table::tenant::Pair| {
-            let bond = match pair.partnership {
-                Partnership::None => return None,
-                Partnership::OfferedBy(by) => Bonded::OfferedBy(id(by)),
-                Partnership::Active { auto_accept } => Bonded::Active { auto_accept },
-            };
-            let mut tenants = pair.tenants.map(id);
-            tenants.sort_unstable();
-            Some(PartnershipView { tenants, bond })
-        };
-        let mut all: Vec<_> = self.pairs.iter().filter_map(view).collect();
-        all.sort_unstable_by(|a, b| a.tenants.cmp(&b.tenants));
-        all
+        sorted(self.pairs.iter().filter_map(|pair| self.partnership_view(pair)))
     }
+
+    /// Those of one tenant.
+    pub fn partnerships_of(&self, tenant: &str) -> Vec<PartnershipView<'_>> {
+        let pairs = self.tenants.find(tenant).map(|number| self.tenants.get(number).pairs.as_slice()).unwrap_or_default();
+        sorted(pairs.iter().filter_map(|pair| self.partnership_view(self.pairs.get(*pair))))
+    }
+
+    /// The one between two tenants.
+    pub fn partnership_between(&self, a: &str, b: &str) -> Option<PartnershipView<'_>> {
+        self.partnership_view(self.pairs.find(self.tenants.find(a)?, self.tenants.find(b)?)?)
+    }
+
+    /// The tenants with which one has, or had, a partnership, or of which it sees a share.
+    pub fn counterparts_of(&self, tenant: &str) -> Vec<&str> {
+        let Some(own) = self.tenants.find(tenant) else { return Vec::new() };
+        let pairs = self.tenants.get(own).pairs.iter().map(|pair| self.pairs.get(*pair).tenants);
+        pairs.flatten().filter(|number| *number != own).map(|number| self.tenants.get(number).id.as_str()).collect()
+    }
+
+    fn partnership_view(&self, pair: &Pair) -> Option<PartnershipView<'_>> {
+        let id = |number| self.tenants.get(number).id.as_str();
+        let bond = match pair.partnership {
+            Partnership::None => return None,
+            Partnership::OfferedBy(by) => Bonded::OfferedBy(id(by)),
+            Partnership::Active { auto_accept } => Bonded::Active { auto_accept },
+        };
+        let mut tenants = pair.tenants.map(id);
+        tenants.sort_unstable();
+        Some(PartnershipView { tenants, bond })
+    }
+}
+
+fn sorted<'t>(views: impl Iterator<Item = PartnershipView<'t>>) -> Vec<PartnershipView<'t>> {
+    let mut all: Vec<_> = views.collect();
+    all.sort_unstable_by(|a, b| a.tenants.cmp(&b.tenants));
+    all
 }
 
 impl ShareTable {

@@ -62,6 +62,11 @@ impl<'t> ShareView<'t> {
         self.share.profile
     }
 
+    /// Where it is in its life.
+    pub fn state(self) -> State {
+        self.share.state
+    }
+
     /// Its revision.
     pub fn revision(self) -> u32 {
         self.share.revision
@@ -75,6 +80,11 @@ impl<'t> ShareView<'t> {
     /// What the code hashes to that a tenant accepts this invitation with.
     pub fn code_hash(self) -> Option<CodeHash> {
         self.share.code_hash()
+    }
+
+    /// The address of an invitation, after it was accepted too. The owner and the operator alone are shown it.
+    pub fn invited_address(self) -> Option<&'t str> {
+        self.share.invitee()
     }
 
     /// Whether its two tenants could share if a partnership were needed. Of an invitation there is no second one.
@@ -142,9 +152,24 @@ impl ShareTable {
         self.find_share(id).map(|number| ShareView { table: self, share: &self.graph.shares[number.0] })
     }
 
+    pub(crate) fn view_of_share<'t>(&'t self, share: &'t Share) -> ShareView<'t> {
+        ShareView { table: self, share }
+    }
+
     /// Every share, in the order they were offered.
     pub fn shares(&self) -> impl Iterator<Item = ShareView<'_>> {
         self.graph.shares.iter().map(|(_, share)| ShareView { table: self, share })
+    }
+
+    /// How many shares there are.
+    pub fn share_count(&self) -> u32 {
+        self.graph.shares.len()
+    }
+
+    /// The slot of a profile that this tenant has published, retired or not.
+    pub fn profile_slot(&self, owner: &str, name: &str) -> Option<ProfileSlot> {
+        let owner = self.tenants.find(owner)?;
+        self.tenants.get(owner).profiles.get(name).copied()
     }
 
     /// How many shares are in each state.

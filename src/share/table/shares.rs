@@ -151,7 +151,7 @@ impl ShareTable {
             if let Some(target_asset) = target_asset {
                 share.target_asset = target_asset;
             }
-            share.forget_invitation();
+            share.forget_code();
         });
     }
 

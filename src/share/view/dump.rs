@@ -9,7 +9,7 @@ use crate::json::document::{parse, write};
 use crate::json::writer::object;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
-use crate::share::event::{Sender, Unreadable, is_structured, read_record, write_structured};
+use crate::share::event::{Sender, Unreadable, is_structured, read_record, write_structured_by};
 use crate::time::TimestampMs;
 
 /// The line of one record, without its line end. `time` is its control time: the largest timestamp up to it.
@@ -24,7 +24,7 @@ pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], va
     };
     let whole = match value.filter(|_| is_structured(headers)) {
         Some(value) => parse(value),
-        None => parse(&write_structured(&envelope.id, &envelope.source, &envelope.kind, time, &envelope.data)),
+        None => parse(&write_structured_by(&envelope.id, &envelope.source, &envelope.kind, time, envelope.actor.as_deref(), &envelope.data)),
     };
     let Ok(Node { kind: DocumentKind::Map(mut members), place }) = whole else { return raw(offset, time, value.unwrap_or_default()) };
     members.retain(|member| member.name != "time" && member.name != "offset");

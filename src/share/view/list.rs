@@ -148,7 +148,7 @@ impl Stats {
         stats
     }
 
-    fn count(&mut self, state: State) {
+    pub(crate) fn count(&mut self, state: State) {
         self.total += 1;
         *match state {
             State::Pending => &mut self.pending,

@@ -1,7 +1,9 @@
 //! What people and mailers are shown of the shares: lists, histories, dumps of the log, mails, why an event is refused, and
 //! what a configuration changes.
 
+pub mod by_tenant;
 pub mod list;
+pub mod search;
 pub mod history;
 pub mod dump;
 pub mod mail;

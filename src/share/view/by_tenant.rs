@@ -1,0 +1,131 @@
+//! Which shares each tenant has to do with, so that whoever lists its own looks at nobody else's.
+
+use crate::id::TenantId;
+use crate::share::lifecycle::record::ShareNumber;
+use crate::share::paged_vec::PagedVec;
+use crate::share::sorted_set::SortedSet;
+use crate::share::table::ShareTable;
+use crate::share::table::query::ShareView;
+
+/// Of which side of its shares a tenant asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Those that it owns.
+    Owner,
+    /// Those that it is the target of.
+    Target,
+}
+
+/// The shares of each tenant by number, that is in the order they were offered. A clone costs one reference count.
+#[derive(Debug, Clone, Default)]
+pub struct SharesByTenant {
+    /// By the tenant's number.
+    tenants: PagedVec<SharesOfTenant, 16>,
+    /// How many of the table's shares are in it.
+    known: u32,
+}
+
+#[derive(Debug, Clone, Default)]
+struct SharesOfTenant {
+    owned: SortedSet<ShareNumber>,
+    /// Not those that it owns too: of these it is the owner.
+    received: SortedSet<ShareNumber>,
+}
+
+impl SharesByTenant {
+    /// Those of a table.
+    pub fn of(table: &ShareTable) -> Self {
+        let mut lists = Self::default();
+        lists.take_new(table);
+        lists
+    }
+
+    /// Takes in the shares that the table has got since. To be called after each record that was folded, with the shares whose
+    /// documents it changed: an invitation has a target only when it is accepted.
+    pub fn follow<'s>(&mut self, table: &ShareTable, changed: impl Iterator<Item = &'s str>) {
+        self.take_new(table);
+        changed.filter_map(|id| table.find_share(id)).for_each(|number| self.take_target(table, number));
+    }
+
+    fn take_new(&mut self, table: &ShareTable) {
+        for number in self.known..table.graph.shares.len() {
+            let owner = table.graph.shares[number].owner.0;
+            self.of_number(owner).owned.insert(ShareNumber(number));
+            self.take_target(table, ShareNumber(number));
+        }
+        self.known = table.graph.shares.len();
+    }
+
+    fn take_target(&mut self, table: &ShareTable, number: ShareNumber) {
+        let share = &table.graph.shares[number.0];
+        if let Some(target) = share.target().filter(|target| *target != share.owner) {
+            self.of_number(target.0).received.insert(number);
+        }
+    }
+
+    fn of_number(&mut self, tenant: u32) -> &mut SharesOfTenant {
+        while self.tenants.len() <= tenant {
+            self.tenants.push(SharesOfTenant::default());
+        }
+        &mut self.tenants[tenant]
+    }
+
+    /// A tenant's shares on this side, both if none is named: the newest offer first, those that were offered before `before`.
+    pub(crate) fn newest_first<'s>(
+        &'s self,
+        table: &ShareTable,
+        tenant: &TenantId,
+        side: Option<Side>,
+        before: ShareNumber,
+    ) -> impl Iterator<Item = ShareNumber> + use<'s> {
+        let lists = table.tenants.find(tenant.as_str()).and_then(|tenant| self.tenants.get(tenant.0));
+        let owned = lists.filter(|_| side != Some(Side::Target)).map(|lists| lists.owned.before(before));
+        let received = lists.filter(|_| side != Some(Side::Owner)).map(|lists| lists.received.before(before));
+        merged(owned.into_iter().flatten(), received.into_iter().flatten())
+    }
+}
+
+/// Two falling sequences as one.
+fn merged(a: impl Iterator<Item = ShareNumber>, b: impl Iterator<Item = ShareNumber>) -> impl Iterator<Item = ShareNumber> {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || if a.peek() >= b.peek() { a.next() } else { b.next() })
+}
+
+impl ShareTable {
+    /// The share of this number.
+    pub(crate) fn share_at(&self, number: ShareNumber) -> ShareView<'_> {
+        self.view_of_share(&self.graph.shares[number.0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::share::tests::fixture::World;
+
+    fn ids(world: &World, lists: &SharesByTenant, tenant: &str, side: Option<Side>, before: u32) -> Vec<String> {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let found = lists.newest_first(&world.table, &tenant, side, ShareNumber(before));
+        found.map(|number| world.table.share_at(number).id().to_string()).collect()
+    }
+
+    #[test]
+    fn a_tenant_has_what_it_owns_and_what_it_receives_the_newest_first() {
+        let mut world = World::partners();
+        let offer = |share: &str, to: &str| format!(r#"{{"share":"{share}","asset":"A-{share}",{to},"streams":["telemetry"],"profile":"all"}}"#);
+        let mut lists = SharesByTenant::default();
+        world.ok("acme", "share.offered", &offer("s1", r#""target_tenant":"zenith""#));
+        world.ok("zenith", "share.offered", &offer("s2", r#""target_tenant":"acme""#));
+        world.ok("acme", "share.offered", &offer("s3", r#""invitee":"a@b.example""#));
+        lists.follow(&world.table, std::iter::empty());
+        assert_eq!(ids(&world, &lists, "acme", None, u32::MAX), ["s3", "s2", "s1"]);
+        assert_eq!(ids(&world, &lists, "acme", None, 2), ["s2", "s1"]);
+        assert_eq!(ids(&world, &lists, "acme", Some(Side::Owner), u32::MAX), ["s3", "s1"]);
+        assert_eq!(ids(&world, &lists, "zenith", Some(Side::Target), u32::MAX), ["s1"]);
+        assert_eq!(ids(&world, &lists, "nobody", None, u32::MAX), [""; 0]);
+        world.ok("zenith", "share.accepted", r#"{"share":"s3"}"#);
+        lists.follow(&world.table, ["s3", "s3"].into_iter());
+        assert_eq!(ids(&world, &lists, "zenith", None, u32::MAX), ["s3", "s2", "s1"]);
+        assert_eq!(ids(&world, &SharesByTenant::of(&world.table), "zenith", None, u32::MAX), ["s3", "s2", "s1"]);
+    }
+}
