@@ -12,6 +12,8 @@ pub(crate) mod freshness;
 pub(crate) mod fold;
 pub(crate) mod append;
 pub mod view;
+pub mod problem;
+pub mod write;
 pub mod state;
 pub mod rest;
 pub mod server;

@@ -33,6 +33,8 @@ pub struct Serve {
     pub(super) recent: Arc<Mutex<RecentEvents>>,
     pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
     pub(super) appender: Appender,
+    /// The mailer's topic was seen.
+    pub(super) has_mail_topic: AtomicBool,
     stop: Arc<AtomicBool>,
 }
 
@@ -56,6 +58,7 @@ impl Serve {
             recent: Arc::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             appender: Appender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
+            has_mail_topic: AtomicBool::new(false),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
             config,
