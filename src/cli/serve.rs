@@ -7,6 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::run::stop_on_signal;
 use crate::cli::{config, logging};
 use crate::clock::SystemClock;
+use crate::console;
 use crate::serve::rest;
 use crate::serve::server;
 use crate::serve::server::{ServeError, ServeInput};
@@ -16,7 +17,7 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     let config = config::load_silently(files)?;
     logging::init(&config.log);
     let input = ServeInput { config, clock: Arc::new(SystemClock), stop: stop_on_signal()?, listening: None };
-    server::run(input, rest::router).map(|()| Exit::Ok).map_err(|error| {
+    server::run(input, |serve| rest::router(Arc::clone(&serve)).merge(console::router(serve))).map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
             ServeError::Configuration(_) => Exit::Configuration,
             ServeError::Failed(_) => Exit::Failed,

@@ -8,14 +8,14 @@ use crate::access::{Caller, Party};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Secret};
 use crate::console::engines::Engines;
+use crate::console::names;
 use crate::console::model::{AssetNames, ProfileChoice, ShownShare};
 use crate::console::pages::invitations::OfferChoices;
 use crate::console::pages::visibility::BatchLine;
 use crate::console::parts::Choice;
+use crate::console::signing_in;
 use crate::console::status::{Certainty, Flowing, SharingStatus};
-use crate::document::Node;
 use crate::json::document;
-use crate::json::writer::{ObjectWriter, object};
 use crate::profile::spec::ProfileSpec;
 use crate::serve::Serve;
 use crate::serve::view::{CallerView, SeenShare, ShareQuery};
@@ -70,7 +70,7 @@ impl Desk {
     pub(crate) fn session(&self, cookie: Option<&str>) -> Option<Session> {
         let now = SystemClock.wall();
         let session = cookie.and_then(|cookie| self.key.open(cookie, now));
-        session.filter(|session| self.serve.is_still_good(session)).or_else(|| self.serve.nobody_signs_in().then(|| self.everybody(now)))
+        session.filter(|session| signing_in::is_still_good(&self.serve, session)).or_else(|| signing_in::is_open(&self.serve).then(|| self.everybody(now)))
     }
 
     fn everybody(&self, now: TimestampMs) -> Session {
@@ -81,14 +81,13 @@ impl Desk {
     /// A new session of who brought a good token.
     pub(crate) fn sign_in(&self, token: &str) -> Option<Session> {
         let now = SystemClock.wall();
-        let (caller, holder) = self.serve.who_signs_in(token)?;
+        let (caller, holder) = signing_in::who(&self.serve, token)?;
         Some(Session { caller, holder, expires: TimestampMs(now.0 + SESSION_MS), nonce: self.random() })
     }
 
     /// What the directory knows of an asset, for its owner and the operator.
     pub(crate) fn names(&self, owner: &str, asset: &str) -> AssetNames {
-        let (name, reference) = self.serve.names_of(owner, asset);
-        AssetNames { name, reference }
+        names::of(&self.serve, owner, asset)
     }
 
     pub(crate) fn waiting_offers(&self, view: &CallerView) -> usize {
@@ -158,12 +157,7 @@ impl Desk {
 
     /// Every asset of the owner that is known: by the directory, or by its shares.
     pub(crate) fn assets(&self, view: &CallerView, owner: &str, search: &str) -> BTreeMap<String, AssetNames> {
-        let mut all: BTreeMap<String, AssetNames> = self
-            .serve
-            .directory_of(owner, search, LOOKED_AT)
-            .into_iter()
-            .map(|(asset, name, reference)| (asset, AssetNames { name, reference }))
-            .collect();
+        let mut all: BTreeMap<String, AssetNames> = names::all(&self.serve, owner, search, LOOKED_AT);
         let filter =
             ShareFilter { owners: vec![owner.to_owned()], search: Some(search.to_owned()).filter(|text| !text.is_empty()), ..ShareFilter::default() };
         let query = ShareQuery { side: view.tenant().map(|_| Side::Owner), invited: None, filter };
@@ -204,11 +198,6 @@ impl Desk {
     pub(crate) fn batch(&self, key: &str) -> Option<Vec<BatchLine>> {
         self.batches.lock().expect("it is only added to").iter().find(|(known, _)| known == key).map(|(_, lines)| lines.clone())
     }
-}
-
-/// The data of an event.
-pub(crate) fn data(fill: impl FnOnce(&mut ObjectWriter<'_>)) -> Node {
-    document::parse(&object(fill)).unwrap_or_else(|_| unreachable!("the writer writes JSON"))
 }
 
 const DAY: i128 = 86_400_000_000_000;

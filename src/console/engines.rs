@@ -165,7 +165,7 @@ impl Engines {
             return waits("no engine has reported yet that it decides with it".to_owned());
         }
         let Some(target) = share.target_tenant else { return Flowing::Established };
-        let missing = share.streams.iter().map(|stream| config.output.topic(target, stream)).find(|topic| !reports.topics.contains(topic));
+        let missing = share.streams.iter().map(|stream| config.output.topics.topic(target, stream)).find(|topic| !reports.topics.contains(topic));
         if let Some(topic) = missing {
             return waits(format!("the topic {topic} is not there yet"));
         }

@@ -1,6 +1,7 @@
 //! What pages show of shares and assets: copies of what the caller's view holds, and nothing else.
 
 use crate::console::status::SharingStatus;
+use crate::share::state::Reason;
 use crate::share::status::{Audience, Document};
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -40,6 +41,9 @@ pub(crate) struct ShownShare {
     pub(crate) message: Option<String>,
     pub(crate) offered_at: TimestampMs,
     pub(crate) accepted_at: Option<TimestampMs>,
+    pub(crate) ended_at: Option<TimestampNs>,
+    /// Who ended it, where its reason says so.
+    pub(crate) ended_by: Option<String>,
     pub(crate) status: SharingStatus,
     /// Whether the one who looks is its owner, or the operator.
     pub(crate) is_own: bool,
@@ -63,7 +67,7 @@ impl ShownShare {
             label: text(document.label),
             target: text(document.target_tenant),
             invitee: text(document.invitee_for(audience)),
-            target_asset: text(document.target_asset).filter(|id| is_own || document.asset != Some(id.as_str()) || document.accepted_at.is_some()),
+            target_asset: text(document.target_asset),
             streams: document.streams.iter().map(|stream| (*stream).to_owned()).collect(),
             profile: document.profile.unwrap_or_default().to_owned(),
             profile_revision: None,
@@ -74,6 +78,13 @@ impl ShownShare {
             message: text(document.message),
             offered_at: document.offered_at,
             accepted_at: document.accepted_at,
+            ended_at: document.ended_at,
+            ended_by: match document.reason {
+                Some(Reason::ByOperator) => Some("the operator".to_owned()),
+                Some(Reason::ByTarget) => text(document.target_tenant),
+                Some(Reason::PartnershipEnded) => Some("the end of the partnership".to_owned()),
+                _ => None,
+            },
             status,
             is_own,
             revision: document.revision,

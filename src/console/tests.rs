@@ -52,6 +52,8 @@ fn share(number: usize, status: SharingStatus) -> ShownShare {
         message: text(),
         offered_at: TimestampMs(1_770_000_000_000),
         accepted_at: Some(TimestampMs(1_770_000_000_000)),
+        ended_at: None,
+        ended_by: None,
         status,
         is_own: true,
         revision: 2,

@@ -12,6 +12,8 @@ pub(crate) mod freshness;
 pub(crate) mod fold;
 pub(crate) mod append;
 pub mod view;
+pub(crate) mod explain;
+pub(crate) mod invitation;
 pub mod problem;
 pub mod write;
 pub mod state;

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::console::model::query;
 use crate::console::pages::leaves::{LeavingExample, members};
+use crate::console::pages::sharing::critical_ticks;
 use crate::console::parts::{Badge, Choice, FieldOf, FormSeal, Tone, empty, head};
 
 /// One profile of the list.
@@ -65,6 +66,8 @@ pub(crate) struct ProfileEditor {
     pub(crate) asset: String,
     pub(crate) assets: Vec<Choice>,
     pub(crate) error: Option<String>,
+    /// Members that are marked critical, to be ticked before it is published.
+    pub(crate) ticks: Vec<String>,
     pub(crate) shares: usize,
     pub(crate) may_write: bool,
     pub(crate) is_operator: bool,
@@ -108,8 +111,9 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
                 }
                 div.stack.tight id="preview" aria-live="polite" { (rendered(preview)) }
             }
+            (critical_ticks(&editor.ticks, None))
             div.row {
-                button formaction=(format!("/profiles/show")) { "Evaluate" }
+                button formaction="/profiles/show" formnovalidate { "Evaluate" }
                 @if editor.may_write {
                     @if editor.is_operator { (FieldOf { name: "owner", label: "Owner", value: &editor.owner, is_required: true, ..FieldOf::default() }.text()) }
                     @else if !editor.owner.is_empty() { input type="hidden" name="owner" value=(editor.owner); }
