@@ -8,6 +8,7 @@ mod engine;
 pub mod kafka;
 pub mod keys;
 pub mod output;
+pub mod profile_text;
 mod overrides;
 mod resolve;
 mod secrets;

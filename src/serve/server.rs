@@ -15,6 +15,7 @@ use crate::listener;
 use crate::listener::ClientLimits;
 use crate::serve::Serve;
 use crate::serve::fold::FoldError;
+use crate::serve::state::StartError;
 
 /// What `serve` and `demo` hand the process.
 pub struct ServeInput {
@@ -71,7 +72,10 @@ pub fn run(input: ServeInput, routes: impl FnOnce(Arc<Serve>) -> Router) -> Resu
         *result.lock().expect("it is only set") = folded;
         stopping.store(true, Ordering::Relaxed);
     })
-    .map_err(failed)?;
+    .map_err(|error| match error {
+        StartError::Admission(what) => ServeError::Configuration(what),
+        StartError::Thread(error) => failed(error),
+    })?;
     let router = routes(Arc::clone(&serve));
     info!(%address, "the API listens");
     // Nobody may be waiting to be told.

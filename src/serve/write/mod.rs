@@ -7,7 +7,7 @@ pub(crate) mod mails;
 
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::access::{Caller, Party};
 use crate::clock::BootTime;
@@ -21,7 +21,10 @@ use crate::serve::write::trial::{PreparedRow, PreparedStep, Trial, WriteTrial};
 use crate::share::state::{Reason, State};
 use crate::share::status::Audience;
 use crate::share::table::Outcome;
+use crate::writing::certainty;
+use crate::writing::certainty::Quiescence;
 use crate::writing::events::EventBatch;
+use crate::writing::invitation;
 use crate::writing::random::random;
 
 /// `source` of a caller's events.
@@ -154,6 +157,38 @@ impl Serve {
         });
         let rows = rows.collect();
         WriteReceipt { epoch: folded.max(view.epoch()), newest, acknowledged, rows }
+    }
+}
+
+impl Serve {
+    /// The share that waits for this code; of an acceptance that is repeated under its key, the share that it accepted.
+    ///
+    /// # Errors
+    /// Why no share does, in a sentence.
+    pub fn share_of_code(&self, caller: &Caller, code: &str, key: Option<&str>) -> Result<String, &'static str> {
+        let state = self.published.load();
+        invitation::share_of_code(&state.table, code).map(|share| share.id().to_string()).or_else(|why| {
+            let source = source_of(caller);
+            let key = key.and_then(|key| WriteKey::given(key).ok()).ok_or(why)?;
+            let secret = self.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
+            let event = key.token(secret, &source, 0).event_id();
+            let recent = self.recent.lock().expect("it is only added to");
+            let known = recent.find(&source, &event).and_then(|known| known.documents.as_ref());
+            known.map(|documents| documents.share.to_string()).ok_or(why)
+        })
+    }
+
+    /// Waits until no record can come any more that the revoke at this epoch forbids; how that is known.
+    ///
+    /// # Errors
+    /// It is not certain within the hard bound, or where there is none in time.
+    pub async fn certain(self: &Arc<Self>, revoke: Epoch, acknowledged: BootTime) -> Result<&'static str, Problem> {
+        let serve = Arc::clone(self);
+        let waited = tokio::task::spawn_blocking(move || {
+            certainty::wait(&serve.config, Offset(revoke.0), acknowledged, None, &|line| debug!(epoch = revoke.0, "{line}"))
+        });
+        let waited = waited.await.map_err(|error| Problem::new(500, format!("waiting broke: {error}")))?;
+        waited.map(Quiescence::word).map_err(|uncertain| Problem::unavailable(uncertain.0))
     }
 }
 
