@@ -113,10 +113,9 @@ mod tests {
     #[test]
     fn a_session_is_read_by_its_own_key_until_it_ends() {
         let key = SessionKey::of(b"secret");
-        for session in [
-            session(),
-            Session { caller: Caller { who: Party::Operator, role: Role::Viewer, name: None }, holder: None, ..session() },
-        ] {
+        for session in
+            [session(), Session { caller: Caller { who: Party::Operator, role: Role::Viewer, name: None }, holder: None, ..session() }]
+        {
             let cookie = key.seal(&session);
             assert_eq!(key.open(&cookie, TimestampMs(999)), Some(session));
             assert_eq!(key.open(&cookie, TimestampMs(1000)), None, "it is over");

@@ -47,7 +47,11 @@ pub(crate) struct Reply {
 /// What an answer holds.
 #[derive(Debug)]
 pub(crate) enum ReplyBody {
-    Page { title: String, place: PagePlace, body: Markup },
+    Page {
+        title: String,
+        place: PagePlace,
+        body: Markup,
+    },
     /// A part of a page.
     Fragment(Markup),
     Nothing,
@@ -81,7 +85,7 @@ impl Ask {
     /// Reads a request.
     pub(crate) fn read(desk: &Desk, method: Method, path: &str, query: &str, headers: HeaderMap, body: &Bytes) -> Self {
         let cookie = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let session = desk.session(cookies::value(&cookie, cookies::SESSION));
+        let session = desk.session(cookies::value(&cookie, cookies::SESSION), &headers);
         let visit = cookies::value(&cookie, cookies::VISIT).filter(|visit| visit.len() == 26).map(str::to_owned);
         let is_new_visit = session.is_none() && visit.is_none();
         let nonce = session.as_ref().map(|session| session.nonce.clone()).or(visit).unwrap_or_else(|| desk.random());

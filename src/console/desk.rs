@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use axum::http::HeaderMap;
+
 use crate::access::session::{SESSION_MS, Session, SessionKey};
-use crate::access::{Caller, Party};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Secret};
+use crate::config::{AuthConfig, Config, Secret};
 use crate::console::engines::Engines;
-use crate::console::names;
 use crate::console::model::{AssetNames, ProfileChoice, ShownShare};
+use crate::console::names;
 use crate::console::pages::invitations::OfferChoices;
 use crate::console::pages::visibility::BatchLine;
 use crate::console::parts::Choice;
@@ -66,16 +67,15 @@ impl Desk {
         WriteToken::new(crate::writing::random::random().expect("the system gives random bits")).event_id()
     }
 
-    /// The session of a cookie, if it is still good; without any the operator's where everybody is.
-    pub(crate) fn session(&self, cookie: Option<&str>) -> Option<Session> {
+    /// The session of a cookie, if it is still good; where nobody signs in, that of whoever is here.
+    pub(crate) fn session(&self, cookie: Option<&str>, headers: &HeaderMap) -> Option<Session> {
         let now = SystemClock.wall();
-        let session = cookie.and_then(|cookie| self.key.open(cookie, now));
-        session.filter(|session| signing_in::is_still_good(&self.serve, session)).or_else(|| signing_in::is_open(&self.serve).then(|| self.everybody(now)))
-    }
-
-    fn everybody(&self, now: TimestampMs) -> Session {
-        let caller = Caller { who: Party::Operator, role: crate::access::Role::Admin, name: None };
-        Session { caller, holder: None, expires: TimestampMs(now.0 + SESSION_MS), nonce: "everybody".to_owned() }
+        if let Some(caller) = signing_in::everybody(&self.serve, headers) {
+            return Some(Session { caller, holder: None, expires: TimestampMs(now.0 + SESSION_MS), nonce: "everybody".to_owned() });
+        }
+        let is_open = matches!(self.config().api.auth, AuthConfig::Nobody);
+        let session = cookie.and_then(|cookie| self.key.open(cookie, now)).filter(|_| !is_open);
+        session.filter(|session| signing_in::is_still_good(&self.serve, session))
     }
 
     /// A new session of who brought a good token.
@@ -151,20 +151,25 @@ impl Desk {
             let streams = view.streams().into_iter().filter(has).map(str::to_owned).collect();
             ProfileChoice { name: profile.name.to_owned(), revision: Some(profile.revision), streams }
         };
-        let all = ProfileChoice { name: "all".to_owned(), revision: None, streams: view.streams().into_iter().map(str::to_owned).collect() };
+        let all =
+            ProfileChoice { name: "all".to_owned(), revision: None, streams: view.streams().into_iter().map(str::to_owned).collect() };
         own.map(choice).chain([all]).collect()
     }
 
     /// Every asset of the owner that is known: by the directory, or by its shares.
     pub(crate) fn assets(&self, view: &CallerView, owner: &str, search: &str) -> BTreeMap<String, AssetNames> {
         let mut all: BTreeMap<String, AssetNames> = names::all(&self.serve, owner, search, LOOKED_AT);
-        let filter =
-            ShareFilter { owners: vec![owner.to_owned()], search: Some(search.to_owned()).filter(|text| !text.is_empty()), ..ShareFilter::default() };
+        let filter = ShareFilter {
+            owners: vec![owner.to_owned()],
+            search: Some(search.to_owned()).filter(|text| !text.is_empty()),
+            ..ShareFilter::default()
+        };
         let query = ShareQuery { side: view.tenant().map(|_| Side::Owner), invited: None, filter };
         let page = view.shares(&query, None, LOOKED_AT);
         for share in page.iter().flat_map(|page| &page.shares) {
             let document = share.document();
-            if let Some(asset) = document.asset_for(share.audience()).filter(|_| document.owner == owner && document.state != State::Failed) {
+            if let Some(asset) = document.asset_for(share.audience()).filter(|_| document.owner == owner && document.state != State::Failed)
+            {
                 all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
             }
         }

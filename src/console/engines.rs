@@ -139,7 +139,8 @@ impl Engines {
             }
             if SystemClock.boot() >= topics_at {
                 topics_at = SystemClock.boot().after(TOPICS_EVERY);
-                let names: BTreeSet<String> = admin.topics().map_err(|error| error.to_string())?.into_iter().map(|topic| topic.name).collect();
+                let names: BTreeSet<String> =
+                    admin.topics().map_err(|error| error.to_string())?.into_iter().map(|topic| topic.name).collect();
                 if self.reports.lock().expect("it is only replaced").topics != names {
                     self.update(|reports| reports.topics.clone_from(&names));
                 }
@@ -165,12 +166,17 @@ impl Engines {
             return waits("no engine has reported yet that it decides with it".to_owned());
         }
         let Some(target) = share.target_tenant else { return Flowing::Established };
-        let missing = share.streams.iter().map(|stream| config.output.topics.topic(target, stream)).find(|topic| !reports.topics.contains(topic));
+        let missing =
+            share.streams.iter().map(|stream| config.output.topics.topic(target, stream)).find(|topic| !reports.topics.contains(topic));
         if let Some(topic) = missing {
             return waits(format!("the topic {topic} is not there yet"));
         }
         let is_owed = reports.owed.values().any(|(rest, _)| rest.rsplit('/').next() == Some(target));
-        if is_owed { waits(format!("a topic of {target} does not take records at the moment; what it is owed waits")) } else { Flowing::Established }
+        if is_owed {
+            waits(format!("a topic of {target} does not take records at the moment; what it is owed waits"))
+        } else {
+            Flowing::Established
+        }
     }
 
     /// Whether a record of a stopped share can still come: none can after the hard bound, whatever an engine was doing.
@@ -190,7 +196,10 @@ impl Engines {
     pub(crate) fn members(&self) -> Vec<EngineRow> {
         let reports = self.reports.lock().expect("it is only replaced");
         let of = |(members, at): &(BTreeMap<String, Epoch>, Option<TimestampMs>)| {
-            members.iter().map(|(member, epoch)| EngineRow { member: member.clone(), epoch: epoch.0, at: at.map(TimestampMs::moment) }).collect::<Vec<_>>()
+            members
+                .iter()
+                .map(|(member, epoch)| EngineRow { member: member.clone(), epoch: epoch.0, at: at.map(TimestampMs::moment) })
+                .collect::<Vec<_>>()
         };
         reports.members.values().flat_map(of).collect()
     }

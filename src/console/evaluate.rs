@@ -66,15 +66,18 @@ pub(crate) fn evaluate(
     let parties = Parties { owner: asked.owner, target: asked.target, target_asset: asked.target_asset };
     let trace = projector.trace(bytes, projection, &parties);
     let found = members(bytes, projector.tape(), &trace, text, &stream);
-    shown.members = found.into_iter().map(|member| LeavingMember {
-        path: member.path,
-        outcome: member.outcome,
-        by: match member.action {
-            Some(action) => format!("{action}, by {}", member.by),
-            None => member.by,
-        },
-        line: member.place.map(|place| place.line as usize),
-    }).collect();
+    shown.members = found
+        .into_iter()
+        .map(|member| LeavingMember {
+            path: member.path,
+            outcome: member.outcome,
+            by: match member.action {
+                Some(action) => format!("{action}, by {}", member.by),
+                None => member.by,
+            },
+            line: member.place.map(|place| place.line as usize),
+        })
+        .collect();
     match projection.condition.as_ref().map(|condition| condition.holds(bytes, projector.tape(), &facts)) {
         None | Some(Ok(true)) => {
             let mut out = Vec::new();
@@ -82,7 +85,9 @@ pub(crate) fn evaluate(
             shown.after = Some(pretty(&out));
         }
         Some(Ok(false)) => shown.note = Some("The profile's condition is not true of this record, so nothing of it leaves.".to_owned()),
-        Some(Err(error)) => shown.note = Some(format!("The profile's condition has no value for this record ({error}), so nothing leaves.")),
+        Some(Err(error)) => {
+            shown.note = Some(format!("The profile's condition has no value for this record ({error}), so nothing leaves."))
+        }
     }
     shown
 }
@@ -114,7 +119,10 @@ pub(crate) fn read_profile(source: &str) -> Result<(crate::document::Node, Profi
         Err(error) => return Err((Some(error.place.line as usize), error.what)),
     };
     if node.is_null() {
-        return Err((None, "There is nothing yet. Begin with a stream and what leaves of it, as `telemetry: { include: [$.position] }`.".to_owned()));
+        return Err((
+            None,
+            "There is nothing yet. Begin with a stream and what leaves of it, as `telemetry: { include: [$.position] }`.".to_owned(),
+        ));
     }
     let spec = ProfileSpec::read(&node).map_err(|error| (Some(error.place.line as usize), error.what))?;
     Ok((node, spec))

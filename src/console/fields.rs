@@ -79,7 +79,10 @@ mod tests {
     fn forms_are_read_as_browsers_write_them() {
         let fields = Fields::read("a=1+2&a=%C3%A9&b&c=%&d=%4&e=%zz&s=x&s=y&s=x&t=+z+");
         assert_eq!(fields.text("a"), "é");
-        assert_eq!((fields.text("b"), fields.text("c"), fields.text("d"), fields.text("e")), (String::new(), "%".into(), "%4".into(), "%zz".into()));
+        assert_eq!(
+            (fields.text("b"), fields.text("c"), fields.text("d"), fields.text("e")),
+            (String::new(), "%".into(), "%4".into(), "%zz".into())
+        );
         assert_eq!(fields.all("s"), ["x", "y"]);
         assert_eq!((fields.text("t"), fields.raw("t")), ("z".into(), " z "));
         assert!(fields.has("b") && !fields.has("z"));

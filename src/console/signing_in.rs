@@ -1,34 +1,33 @@
-//! Whose a token is, and whether a session is still good.
+//! Whose a token is, and whether a session is still good: as the API judges it.
 
 use std::sync::Arc;
 
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
+
 use crate::access::session::Session;
-use crate::access::{Caller, TokenHash, Tokens};
+use crate::access::{Caller, TokenHash};
 use crate::config::AuthConfig;
 use crate::serve::Serve;
 
-/// Whether everybody who reaches this server is the operator.
-pub(crate) fn is_open(serve: &Arc<Serve>) -> bool {
-    matches!(serve.config().api.auth, AuthConfig::Nobody)
+/// Who everybody is that reaches this server with these headers, where nobody signs in.
+pub(crate) fn everybody(serve: &Arc<Serve>, headers: &HeaderMap) -> Option<Caller> {
+    let is_open = matches!(serve.config().api.auth, AuthConfig::Nobody);
+    if is_open { serve.admit(headers).ok() } else { None }
 }
 
 /// Who brings this token.
 pub(crate) fn who(serve: &Arc<Serve>, token: &str) -> Option<(Caller, Option<TokenHash>)> {
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).ok()?);
+    let caller = serve.admit(&headers).ok()?;
     let hash = TokenHash::of(token);
-    tokens(serve)?.holder(&hash).map(|caller| (caller, Some(hash)))
+    // Of a token that an identity provider signed there is no list in which it could be looked up again.
+    let holder = serve.holder(&hash).map(|_| hash);
+    Some((caller, holder))
 }
 
 /// A session ends with its token, and when its holder may do other things.
 pub(crate) fn is_still_good(serve: &Arc<Serve>, session: &Session) -> bool {
-    match (&session.holder, tokens(serve)) {
-        (Some(holder), Some(tokens)) => tokens.holder(holder).as_ref() == Some(&session.caller),
-        (Some(_), None) => false,
-        (None, _) => true,
-    }
-}
-
-fn tokens(serve: &Arc<Serve>) -> Option<Tokens> {
-    let AuthConfig::Tokens(Some(path)) = &serve.config().api.auth else { return None };
-    let text = std::fs::read_to_string(path).ok()?;
-    Tokens::parse(&path.display().to_string(), &text).ok()
+    session.holder.as_ref().is_none_or(|holder| serve.holder(holder).as_ref() == Some(&session.caller))
 }

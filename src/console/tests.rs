@@ -91,8 +91,14 @@ fn invitation_page(rows: usize) -> Markup {
         email: format!("{HOSTILE}{number}@example.com"),
         outcome: InvitationOutcome::Pending,
     };
-    let history =
-        vec![HistoryLine { offset: 1, at: TimestampMs(0), share: "s".to_owned(), what: HOSTILE.to_owned(), by: HOSTILE.to_owned(), outcome: "done".to_owned() }];
+    let history = vec![HistoryLine {
+        offset: 1,
+        at: TimestampMs(0),
+        share: "s".to_owned(),
+        what: HOSTILE.to_owned(),
+        by: HOSTILE.to_owned(),
+        outcome: "done".to_owned(),
+    }];
     invitations::invitations(&InvitationPage {
         asked: InvitationQuery { search: HOSTILE.to_owned(), permission: HOSTILE.to_owned(), ..InvitationQuery::default() },
         counts: [rows, 0, 0, 0, 0],

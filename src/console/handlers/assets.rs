@@ -45,7 +45,11 @@ fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str) -> Vec<Asse
             .into_iter()
             .map(|(asset, names)| (asset.clone(), AssetRow { owner: owner.clone(), asset, names, from: None, active: 0, pending: 0 }))
             .collect();
-        let filter = ShareFilter { owners: vec![owner.clone()], states: vec![State::Pending, State::Active, State::Paused], ..ShareFilter::default() };
+        let filter = ShareFilter {
+            owners: vec![owner.clone()],
+            states: vec![State::Pending, State::Active, State::Paused],
+            ..ShareFilter::default()
+        };
         let side = view.tenant().map(|_| Side::Owner);
         let page = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
         for share in page.iter().flat_map(|page| &page.shares) {

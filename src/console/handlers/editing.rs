@@ -93,7 +93,11 @@ fn plan(share: &ShownShare, edit: &mut ShareEdit) -> EditPlan {
         (data, changed) = (data.clearable("starts", Some(starts.as_deref())), true);
     }
     if edit.until != before.until {
-        say("the end", if before.until.is_empty() { "for good" } else { &before.until }, if edit.until.is_empty() { "for good" } else { &edit.until });
+        say(
+            "the end",
+            if before.until.is_empty() { "for good" } else { &before.until },
+            if edit.until.is_empty() { "for good" } else { &edit.until },
+        );
         (data, changed) = (data.clearable("ends", Some(until.as_deref())), true);
     }
     let is_pending = share.accepted_at.is_none();
@@ -225,7 +229,11 @@ async fn another_target(
     }
     let kind = if is_pending { EventType::ShareCancelled } else { EventType::ShareRevoked };
     let data = DataBuilder::default().text("share", &share.share).build();
-    let ended = desk.serve.view(ask.caller()).share(&share.share).is_some_and(|share| !matches!(share.document().state, State::Pending | State::Active | State::Paused));
+    let ended = desk
+        .serve
+        .view(ask.caller())
+        .share(&share.share)
+        .is_some_and(|share| !matches!(share.document().state, State::Pending | State::Active | State::Paused));
     if !ended {
         let end = WriteOrder::one(kind, &share.share, data);
         desk.serve.write(ask.caller(), end, Some(&format!("{key}.end"))).await.and_then(WriteReceipt::single)?;

@@ -84,6 +84,8 @@ pub(crate) async fn accept(desk: &Arc<Desk>, ask: &Ask, _view: &CallerView) -> R
             let body = accept_of(&offer, &as_whom, Some(&acceptance), &ask.seal(desk), &code);
             Ok(Reply::page("Accept an invitation", PagePlace::Elsewhere, body))
         }
-        LinkState::Unknown | LinkState::Gone(_) => Err(Problem::malformed("This invitation is no longer open. Ask whoever invited you to send a new one.")),
+        LinkState::Unknown | LinkState::Gone(_) => {
+            Err(Problem::malformed("This invitation is no longer open. Ask whoever invited you to send a new one."))
+        }
     }
 }

@@ -43,8 +43,11 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let side = view.tenant().map(|_| Side::Owner);
     let now = desk.now(view);
     let page = view.shares(&ShareQuery { side, invited: Some(true), filter }, None, LOOKED_AT);
-    let found: Vec<(SeenShare<'_>, InvitationOutcome)> =
-        page.iter().flat_map(|page| &page.shares).filter_map(|share| Some((*share, InvitationOutcome::of(&share.document(), now)?))).collect();
+    let found: Vec<(SeenShare<'_>, InvitationOutcome)> = page
+        .iter()
+        .flat_map(|page| &page.shares)
+        .filter_map(|share| Some((*share, InvitationOutcome::of(&share.document(), now)?)))
+        .collect();
     let mut counts = [0; 5];
     for (_, outcome) in &found {
         let at = InvitationOutcome::ALL.iter().position(|one| one == outcome).unwrap_or_default();
@@ -121,7 +124,11 @@ fn show(desk: &Desk, ask: &Ask, view: &CallerView, form: &InviteForm) -> Reply {
 
 pub(crate) async fn invite(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     let mut form = typed(ask);
-    let needed = [("asset", &form.asset, "Say which asset."), ("email", &form.email, "Write the address."), ("profile", &form.profile, "Choose one.")];
+    let needed = [
+        ("asset", &form.asset, "Say which asset."),
+        ("email", &form.email, "Write the address."),
+        ("profile", &form.profile, "Choose one."),
+    ];
     let mut errors: Vec<(&'static str, String)> =
         needed.into_iter().filter(|(_, value, _)| value.is_empty()).map(|(field, _, what)| (field, what.to_owned())).collect();
     if form.streams.is_empty() {
@@ -152,10 +159,17 @@ pub(crate) async fn invite(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Re
         .build();
     let order = WriteOrder::one(EventType::ShareOffered, &form.asset, data).confirmed(!ask.fields.all("critical").is_empty());
     match desk.serve.write(ask.caller(), order, ask.key()).await.and_then(WriteReceipt::single) {
-        Ok(row) => Ok(Reply::see(format!("/invitations{}", crate::console::model::query(&[("done", "invited"), ("on", row.share.as_deref().unwrap_or_default())])))),
+        Ok(row) => Ok(Reply::see(format!(
+            "/invitations{}",
+            crate::console::model::query(&[("done", "invited"), ("on", row.share.as_deref().unwrap_or_default())])
+        ))),
         Err(problem) => {
             form.critical.clone_from(&problem.critical);
-            let what = if problem.critical.is_empty() { sentence(&problem) } else { "Members that are marked critical would leave. Tick each.".to_owned() };
+            let what = if problem.critical.is_empty() {
+                sentence(&problem)
+            } else {
+                "Members that are marked critical would leave. Tick each.".to_owned()
+            };
             let field = match (problem.member.as_deref(), problem.reason) {
                 _ if !problem.critical.is_empty() => "critical",
                 (Some(member), _) if member.contains("invitee") => "email",

@@ -35,12 +35,48 @@ use crate::serve::view::CallerView;
 
 /// Every address of the console.
 const ADDRESSES: &[&str] = &[
-    "/", "/sign-in", "/sign-out", "/theme", "/live", "/static/{file}", "/assets", "/assets/sharing", "/assets/stop", "/assets/leaves",
-    "/assets/why", "/assets/invitations", "/assets/history", "/invitations", "/invitations/invite", "/invitations/resend",
-    "/invitations/cancel", "/visibility", "/visibility/review", "/visibility/edit", "/visibility/results", "/visibility/remove",
-    "/visibility/remove/review", "/incoming", "/incoming/share", "/incoming/accept", "/incoming/decline", "/incoming/leave",
-    "/partnerships", "/partnerships/offer", "/partnerships/accept", "/partnerships/decline", "/partnerships/end", "/profiles",
-    "/profiles/edit", "/profiles/show", "/profiles/render", "/profiles/retire", "/tenants", "/health", "/health/skip", "/invitation",
+    "/",
+    "/sign-in",
+    "/sign-out",
+    "/theme",
+    "/live",
+    "/static/{file}",
+    "/assets",
+    "/assets/sharing",
+    "/assets/stop",
+    "/assets/leaves",
+    "/assets/why",
+    "/assets/invitations",
+    "/assets/history",
+    "/invitations",
+    "/invitations/invite",
+    "/invitations/resend",
+    "/invitations/cancel",
+    "/visibility",
+    "/visibility/review",
+    "/visibility/edit",
+    "/visibility/results",
+    "/visibility/remove",
+    "/visibility/remove/review",
+    "/incoming",
+    "/incoming/share",
+    "/incoming/accept",
+    "/incoming/decline",
+    "/incoming/leave",
+    "/partnerships",
+    "/partnerships/offer",
+    "/partnerships/accept",
+    "/partnerships/decline",
+    "/partnerships/end",
+    "/profiles",
+    "/profiles/edit",
+    "/profiles/show",
+    "/profiles/render",
+    "/profiles/retire",
+    "/tenants",
+    "/health",
+    "/health/skip",
+    "/invitation",
     "/invitation/accept",
 ];
 
@@ -184,7 +220,12 @@ fn said(desk: &Desk, ask: &Ask, view: &CallerView) -> Option<Markup> {
         ("", _) => return None,
         ("stopped", Some(share)) => {
             let asset = share.asset.clone().unwrap_or_default();
-            let pairs = [("to", share.receiver()), ("asset", &asset), ("owner", &ask.owner_in_address().unwrap_or_default()), ("profile", &share.profile)];
+            let pairs = [
+                ("to", share.receiver()),
+                ("asset", &asset),
+                ("owner", &ask.owner_in_address().unwrap_or_default()),
+                ("profile", &share.profile),
+            ];
             let again = html! { a.button href={ "/visibility" (query(&pairs)) } { "Share it again" } };
             (format!("Sharing {} with {} is stopped.", share.machine(), share.receiver()), ask.may_write().then_some(again))
         }

@@ -48,7 +48,9 @@ pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, error: Option<Stri
     let ending = rows.iter().find(|row| row.partner == end && (of.is_empty() || row.own == of)).cloned();
     let lead = match view.partnership_need() {
         PartnershipNeed::Required => "Partners can offer each other the data of their assets.",
-        PartnershipNeed::Invited => "Partners can offer each other the data of their assets. Who accepts an invitation by e-mail becomes a partner by it.",
+        PartnershipNeed::Invited => {
+            "Partners can offer each other the data of their assets. Who accepts an invitation by e-mail becomes a partner by it."
+        }
         PartnershipNeed::Open => "Everybody can offer to everybody here. A partnership can accept offers by itself.",
     };
     let page = PartnershipPage {

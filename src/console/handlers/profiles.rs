@@ -45,7 +45,12 @@ pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
             name: profile.name.to_owned(),
             revision: profile.revision,
             is_retired: profile.is_retired,
-            streams: view.streams().into_iter().filter(|stream| spec.as_ref().is_some_and(|spec| spec.has_section(stream))).map(str::to_owned).collect(),
+            streams: view
+                .streams()
+                .into_iter()
+                .filter(|stream| spec.as_ref().is_some_and(|spec| spec.has_section(stream)))
+                .map(str::to_owned)
+                .collect(),
             shares: uses(view, profile.owner, profile.name),
         }
     };
@@ -61,14 +66,14 @@ fn editor(desk: &Desk, ask: &Ask, view: &CallerView) -> ProfileEditor {
     let owner = ask.owner().unwrap_or_default();
     let name = ask.fields.text("name");
     let published = view.profile(&owner, &name);
-    let text = |profile: &crate::share::table::query::ProfileView<'_>| {
-        profile.source.map_or_else(|| pretty(profile.spec), str::to_owned)
-    };
+    let text = |profile: &crate::share::table::query::ProfileView<'_>| profile.source.map_or_else(|| pretty(profile.spec), str::to_owned);
     let streams: Vec<String> = view.streams().into_iter().map(str::to_owned).collect();
     let wanted = ask.fields.text("stream");
-    let stream = streams.iter().find(|stream| **stream == wanted).or(streams.iter().find(|stream| *stream == "telemetry")).or(streams.first());
+    let stream =
+        streams.iter().find(|stream| **stream == wanted).or(streams.iter().find(|stream| *stream == "telemetry")).or(streams.first());
     let assets = desk.assets(view, &owner, "");
-    let asset = Some(ask.fields.text("asset")).filter(|asset| !asset.is_empty()).or_else(|| assets.keys().next().cloned()).unwrap_or_default();
+    let asset =
+        Some(ask.fields.text("asset")).filter(|asset| !asset.is_empty()).or_else(|| assets.keys().next().cloned()).unwrap_or_default();
     let source = match (ask.fields.has("source"), &published) {
         (true, _) => ask.fields.raw("source").to_owned(),
         (false, Some(profile)) => text(profile),
@@ -102,13 +107,16 @@ fn preview(desk: &Desk, owner: &str, editor: &ProfileEditor) -> EditorPreview {
     let config = desk.config();
     let Some(stream) = config.stream(&editor.stream) else { return EditorPreview::NoRecord("There is no such stream.".to_owned()) };
     if editor.record.trim().is_empty() {
-        return EditorPreview::NoRecord("Paste a record on the left, or choose an asset that has reported: what would leave of it shows here as you type.".to_owned());
+        return EditorPreview::NoRecord(
+            "Paste a record on the left, or choose an asset that has reported: what would leave of it shows here as you type.".to_owned(),
+        );
     }
     let record = WholeRecord::of_value(editor.record.trim().as_bytes().to_vec(), stream, owner, &editor.asset, TimestampMs(0));
     let compiled = Profile::compile(&spec, &config.streams);
     let critical = disclosure::of_profile(config, &spec);
     let text = ProfileText::of_file(spec);
-    let asked = EvaluatedRecord { stream, record: &record, at: None, owner, asset: &editor.asset, target: "target", target_asset: "their-id" };
+    let asked =
+        EvaluatedRecord { stream, record: &record, at: None, owner, asset: &editor.asset, target: "target", target_asset: "their-id" };
     let example = evaluate(asked, &editor.name, compiled.section(stream.index), &text, config.mask_secret.as_ref().map(Secret::expose));
     EditorPreview::Shown { example, critical }
 }

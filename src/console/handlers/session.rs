@@ -39,7 +39,12 @@ pub(crate) fn sign_in_page(desk: &Desk, ask: &Ask) -> Reply {
 pub(crate) fn sign_in(desk: &Arc<Desk>, ask: &Ask) -> Result<Reply, Problem> {
     let (to, code) = (ask.fields.text("to"), ask.fields.text("code"));
     let Some(session) = desk.sign_in(ask.fields.raw("token").trim()) else {
-        let body = sign_in::sign_in(&ask.csrf(desk), own_address(&to), &code, Some("This token is not known here. Check that all of it was pasted."));
+        let body = sign_in::sign_in(
+            &ask.csrf(desk),
+            own_address(&to),
+            &code,
+            Some("This token is not known here. Check that all of it was pasted."),
+        );
         return Ok(Reply::page("Sign in", PagePlace::Elsewhere, body).status(StatusCode::UNAUTHORIZED));
     };
     let cookie = cookies::set(cookies::SESSION, &desk.key.seal(&session), Some(SESSION_MS / 1000), desk.is_https);
@@ -67,7 +72,8 @@ pub(crate) fn static_file(path: &str, asked: &HeaderMap) -> Response<Body> {
     let kept = HeaderValue::from_static("public, max-age=31536000, immutable");
     match file {
         Some(file) => {
-            let takes = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
+            let takes =
+                asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type));
             headers.insert(header::CACHE_CONTROL, kept);
@@ -96,7 +102,8 @@ pub(crate) fn live(desk: &Arc<Desk>, ask: &Ask) -> Response<Body> {
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         return response;
     };
-    let before = ask.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or_else(|| ask.fields.text("after").parse().ok());
+    let before =
+        ask.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or_else(|| ask.fields.text("after").parse().ok());
     let follow = Follow {
         epochs: desk.serve.epochs(),
         reports: desk.engines.changes(),

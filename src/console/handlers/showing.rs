@@ -27,15 +27,13 @@ use crate::serve::view::CallerView;
 pub(crate) async fn newest_of(desk: &Arc<Desk>, stream: &Stream, owner: &str, asset: &str) -> Result<Option<NewestRecord>, Problem> {
     let (desk, stream, owner, asset) = (Arc::clone(desk), stream.clone(), owner.to_owned(), asset.to_owned());
     let found = tokio::task::spawn_blocking(move || newest(desk.config(), &stream, &owner, &asset)).await;
-    found.map_err(|error| Problem::new(500, error.to_string()))?.map_err(|error| Problem::unavailable(format!("the newest record cannot be read: {error}")))
+    found
+        .map_err(|error| Problem::new(500, error.to_string()))?
+        .map_err(|error| Problem::unavailable(format!("the newest record cannot be read: {error}")))
 }
 
 /// What a profile lets out of the newest record of an asset, stream by stream.
-pub(crate) async fn examples(
-    desk: &Arc<Desk>,
-    view: &CallerView,
-    subject: &ShownShare,
-) -> Result<Vec<LeavingExample>, Problem> {
+pub(crate) async fn examples(desk: &Arc<Desk>, view: &CallerView, subject: &ShownShare) -> Result<Vec<LeavingExample>, Problem> {
     let config = desk.config();
     let (owner, asset) = (subject.owner.as_str(), subject.asset.as_deref().unwrap_or_default());
     let published = view.profile(owner, &subject.profile);
@@ -59,12 +57,15 @@ pub(crate) async fn examples(
                 before: None,
                 after: None,
                 members: Vec::new(),
-                note: Some(format!("No record of {asset} was found among the newest of {name}. Once it reports, what leaves is shown here.")),
+                note: Some(format!(
+                    "No record of {asset} was found among the newest of {name}. Once it reports, what leaves is shown here."
+                )),
             });
             continue;
         };
         let target_asset = subject.target_asset.as_deref().unwrap_or(asset);
-        let record = EvaluatedRecord { stream, record: &found.record, at: found.at, owner, asset, target: subject.receiver(), target_asset };
+        let record =
+            EvaluatedRecord { stream, record: &found.record, at: found.at, owner, asset, target: subject.receiver(), target_asset };
         let secret = config.mask_secret.as_ref().map(Secret::expose);
         all.push(evaluate(record, &line, compiled.section(stream.index), &text, secret));
     }
@@ -91,7 +92,8 @@ pub(crate) async fn why(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resul
     let name = share.streams.iter().find(|stream| **stream == wanted).or(share.streams.first()).cloned().unwrap_or_default();
     let Some(stream) = desk.config().stream(&name) else { return Err(Problem::not_there()) };
     let found = newest_of(desk, stream, &share.owner, &head.asset).await?;
-    let explanation = view.explain(desk.config(), stream, found.as_ref().map(|found| (&found.record, found.place)), &share.owner, &head.asset);
+    let explanation =
+        view.explain(desk.config(), stream, found.as_ref().map(|found| (&found.record, found.place)), &share.owner, &head.asset);
     let own = explanation.shares.iter().find(|explained| explained.share == share.share);
     let mut answer = answered(&name, &explanation, own, &share);
     answer.has_record = found.is_some();
@@ -156,13 +158,30 @@ fn because(reason: &str, share: &ShownShare) -> (&'static str, String) {
     let to = share.receiver();
     match reason {
         "pending" => ("nobody has accepted the offer yet", format!("{to} has to accept it.")),
-        "paused" => ("the share is paused, or was when the record was true", "Whoever paused it resumes it; of a suspended tenant that is the operator.".to_owned()),
+        "paused" => (
+            "the share is paused, or was when the record was true",
+            "Whoever paused it resumes it; of a suspended tenant that is the operator.".to_owned(),
+        ),
         "ended" => ("the share is over", "Offer it again.".to_owned()),
-        "before_window" => ("the record was true before the share began", "Let the share begin earlier, or wait for newer records.".to_owned()),
-        "after_window" => ("the record was true after the share's end, or the share has ended", "Edit the share and give it a later end, or offer it again.".to_owned()),
-        "profile_missing" => ("the sharing profile is retired, or has no section for this stream", "Publish the profile again, with a section for the stream.".to_owned()),
-        "filtered" => ("the profile's condition is not true of the record", "Change the condition `when` of the profile, or wait for a record of which it is true.".to_owned()),
-        "sampled" => ("the profile lets only some records through, and not this one", "Wait for the next, or change `sample` in the profile.".to_owned()),
+        "before_window" => {
+            ("the record was true before the share began", "Let the share begin earlier, or wait for newer records.".to_owned())
+        }
+        "after_window" => (
+            "the record was true after the share's end, or the share has ended",
+            "Edit the share and give it a later end, or offer it again.".to_owned(),
+        ),
+        "profile_missing" => (
+            "the sharing profile is retired, or has no section for this stream",
+            "Publish the profile again, with a section for the stream.".to_owned(),
+        ),
+        "filtered" => (
+            "the profile's condition is not true of the record",
+            "Change the condition `when` of the profile, or wait for a record of which it is true.".to_owned(),
+        ),
+        "sampled" => (
+            "the profile lets only some records through, and not this one",
+            "Wait for the next, or change `sample` in the profile.".to_owned(),
+        ),
         "deleted" => ("the document was deleted", "Write it again.".to_owned()),
         _ => ("a rule withholds it", "Ask whoever runs this installation.".to_owned()),
     }
@@ -187,7 +206,11 @@ pub(crate) fn moments(share: &ShownShare) -> Vec<HistoryLine> {
         by: by.to_owned(),
         outcome: share.status.badge().word.to_owned(),
     };
-    let offered = if share.invitee.is_some() { format!("invited {}", share.invitee.as_deref().unwrap_or_default()) } else { format!("offered to {}", share.receiver()) };
+    let offered = if share.invitee.is_some() {
+        format!("invited {}", share.invitee.as_deref().unwrap_or_default())
+    } else {
+        format!("offered to {}", share.receiver())
+    };
     let mut all = vec![line(0, share.offered_at, offered, &share.owner)];
     if let Some(at) = share.accepted_at {
         all.push(line(1, at, "accepted".to_owned(), share.target.as_deref().unwrap_or("the receiver")));
@@ -196,7 +219,9 @@ pub(crate) fn moments(share: &ShownShare) -> Vec<HistoryLine> {
         let (what, by) = match share.status {
             crate::console::status::SharingStatus::Left => ("left", share.receiver()),
             crate::console::status::SharingStatus::Declined => ("declined", share.receiver()),
-            crate::console::status::SharingStatus::Ended(_) | crate::console::status::SharingStatus::OfferOver => ("ended by its time", "its time"),
+            crate::console::status::SharingStatus::Ended(_) | crate::console::status::SharingStatus::OfferOver => {
+                ("ended by its time", "its time")
+            }
             _ => ("ended", share.ended_by.as_deref().unwrap_or(&share.owner)),
         };
         all.push(line(2, at.millis(), what.to_owned(), by));

@@ -14,7 +14,8 @@ use crate::console::handlers::sentence;
 use crate::console::handlers::showing::examples;
 use crate::console::model::{ShownShare, query};
 use crate::console::pages::visibility::{
-    AccountTie, BatchLine, BatchResult, OfferReview, RemovePage, ShareForm, VisibilityPage, remove as remove_of, results as results_of, share as share_of,
+    AccountTie, BatchLine, BatchResult, OfferReview, RemovePage, ShareForm, VisibilityPage, remove as remove_of, results as results_of,
+    share as share_of,
 };
 use crate::console::shell::PagePlace;
 use crate::document::Node;
@@ -237,11 +238,17 @@ pub(crate) async fn confirm(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> R
             form.errors.push(("critical", "Tick each member, or go back and choose another profile.".to_owned()));
             return Ok(show(desk, ask, view, form, Some(review.clone())));
         }
-        let orders = form.assets.iter().map(|asset| (asset.clone(), WriteOrder::one(EventType::ShareOffered, asset, offer(ask, &form, asset)).confirmed(true)));
+        let orders = form
+            .assets
+            .iter()
+            .map(|asset| (asset.clone(), WriteOrder::one(EventType::ShareOffered, asset, offer(ask, &form, asset)).confirmed(true)));
         let lines = write_all(desk, ask, &key, orders.collect()).await;
         desk.keep_batch(&format!("{}{key}", owner_key(ask)), lines);
     }
-    Ok(Reply::see(format!("/visibility/results{}", query(&[("batch", &key), ("to", &form.to), ("owner", &form.owner), ("profile", &form.profile)]))))
+    Ok(Reply::see(format!(
+        "/visibility/results{}",
+        query(&[("batch", &key), ("to", &form.to), ("owner", &form.owner), ("profile", &form.profile)])
+    )))
 }
 
 /// Batches of one caller are not another's.
@@ -266,9 +273,9 @@ async fn write_all(desk: &Arc<Desk>, ask: &Ask, key: &str, orders: Vec<(String, 
 
 pub(crate) fn results(desk: &Desk, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     let key = ask.fields.text("batch");
-    let lines = desk.batch(&format!("{}{key}", owner_key(ask))).ok_or_else(|| {
-        Problem::new(404, "What became of this batch is no longer kept here. Each asset's page shows its shares.")
-    })?;
+    let lines = desk
+        .batch(&format!("{}{key}", owner_key(ask)))
+        .ok_or_else(|| Problem::new(404, "What became of this batch is no longer kept here. Each asset's page shows its shares."))?;
     let (to, is_removal) = (ask.fields.text("to"), ask.fields.has("removed"));
     let with_status = |mut line: BatchLine| {
         line.status = view.share(&line.share).map(|share| desk.status(share, view).badge());
@@ -366,5 +373,8 @@ pub(crate) async fn remove(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Re
         desk.keep_batch(&kept, lines);
     }
     let to = ask.fields.text("to");
-    Ok(Reply::see(format!("/visibility/results{}", query(&[("batch", &key), ("to", &to), ("owner", &ask.fields.text("owner")), ("removed", "1")]))))
+    Ok(Reply::see(format!(
+        "/visibility/results{}",
+        query(&[("batch", &key), ("to", &to), ("owner", &ask.fields.text("owner")), ("removed", "1")])
+    )))
 }

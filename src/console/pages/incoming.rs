@@ -158,7 +158,8 @@ fn received(page: &IncomingPage, share: &ShownShare) -> Markup {
 pub(crate) fn share(share: &ShownShare, examples: &[LeavingExample], may_write: bool) -> Markup {
     let title = share.target_asset.as_deref().unwrap_or("A machine");
     let is_open = !share.status.is_over() && share.status != SharingStatus::Stopping;
-    let actions = (may_write && is_open).then(|| html! { a.button.danger href={ "/incoming/leave" (query(&[("share", &share.share)])) } { "Leave…" } });
+    let actions = (may_write && is_open)
+        .then(|| html! { a.button.danger href={ "/incoming/leave" (query(&[("share", &share.share)])) } { "Leave…" } });
     html! {
         nav.crumb aria-label="Above" { a href="/incoming" { "Incoming" } }
         (head(html! { (title) " " span.mark { "from " (share.owner) } }, None, actions))

@@ -20,7 +20,11 @@ pub(crate) enum LinkState {
 /// Before anything: who, what, until when, and one button.
 pub(crate) fn opened(state: &LinkState, code: &str, csrf: &str) -> Markup {
     match state {
-        LinkState::Unknown => typed(code, csrf, (!code.is_empty()).then_some("No open invitation has this code. A newer mail may have come, or it was used already.")),
+        LinkState::Unknown => typed(
+            code,
+            csrf,
+            (!code.is_empty()).then_some("No open invitation has this code. A newer mail may have come, or it was used already."),
+        ),
         LinkState::Gone(why) => html! {
             div.stack {
                 h1 { "This invitation is no longer open" }
@@ -51,7 +55,15 @@ pub(crate) fn opened(state: &LinkState, code: &str, csrf: &str) -> Markup {
 }
 
 fn typed(code: &str, csrf: &str, error: Option<&str>) -> Markup {
-    let field = FieldOf { name: "code", label: "Code", value: code, hint: Some("26 letters and digits, from the mail"), error, is_required: true, ..FieldOf::default() };
+    let field = FieldOf {
+        name: "code",
+        label: "Code",
+        value: code,
+        hint: Some("26 letters and digits, from the mail"),
+        error,
+        is_required: true,
+        ..FieldOf::default()
+    };
     html! {
         div.stack {
             h1 { "Open an invitation" }

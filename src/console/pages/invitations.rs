@@ -208,7 +208,10 @@ fn side(page: &InvitationPage, panel: &InvitationPanel) -> Markup {
     let close = page.asked.here("");
     let asset = share.asset.as_deref().unwrap_or_default();
     let mut known = vec![
-        ("Asset", html! { a href=(asset_address(panel.owner.as_deref(), asset, "sharing")) { (asset) } " " span.muted { (share.names.line()) } }),
+        (
+            "Asset",
+            html! { a href=(asset_address(panel.owner.as_deref(), asset, "sharing")) { (asset) } " " span.muted { (share.names.line()) } },
+        ),
         ("Email", html! { (id(email)) }),
         ("Status", html! { (outcome.badge()) }),
         ("Gets", html! { (share.streams.join(", ")) }),
@@ -294,8 +297,7 @@ pub(crate) fn invite(form: &InviteForm, choices: &OfferChoices, seal: &FormSeal)
     let error = |name: &str| form.errors.iter().find(|(field, _)| *field == name).map(|(_, what)| what.as_str());
     let field = |name: &'static str, label: &'static str| FieldOf { name, label, error: error(name), ..FieldOf::default() };
     let streams: Vec<Choice> = choices.streams.iter().map(Choice::plain).collect();
-    let profiles: Vec<Choice> =
-        std::iter::once(Choice::new("", "Choose one")).chain(choices.profiles.iter().map(profile_choice)).collect();
+    let profiles: Vec<Choice> = std::iter::once(Choice::new("", "Choose one")).chain(choices.profiles.iter().map(profile_choice)).collect();
     let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();
     html! {
         nav.crumb aria-label="Above" { a href="/invitations" { "Asset invitations" } }

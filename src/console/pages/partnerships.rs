@@ -85,9 +85,11 @@ pub(crate) fn partnerships(page: &PartnershipPage) -> Markup {
 
 fn line(page: &PartnershipPage, row: &PartnerRow) -> Markup {
     let key = |verb: &str| page.seal.for_form(&format!("{verb}{}{}", row.own, row.partner));
-    let pair = || html! {
-        input type="hidden" name="tenant" value=(row.own);
-        input type="hidden" name="partner" value=(row.partner);
+    let pair = || {
+        html! {
+            input type="hidden" name="tenant" value=(row.own);
+            input type="hidden" name="partner" value=(row.partner);
+        }
     };
     html! {
         tr data-row={ (row.own) " " (row.partner) } {

@@ -77,10 +77,16 @@ pub(crate) struct ProfileEditor {
 #[derive(Debug, Clone)]
 pub(crate) enum EditorPreview {
     /// The text is no profile: where, and why.
-    Broken { line: Option<usize>, what: String },
+    Broken {
+        line: Option<usize>,
+        what: String,
+    },
     /// It says something, and there is no record to show it on.
     NoRecord(String),
-    Shown { example: LeavingExample, critical: Vec<String> },
+    Shown {
+        example: LeavingExample,
+        critical: Vec<String>,
+    },
 }
 
 /// The page.

@@ -111,7 +111,8 @@ fn was_just_stopped(share: &ShownShare) -> bool {
 fn nothing(page: &SharingPage, section: &SharingSection) -> Markup {
     let words = format!("Nobody gets the {} of {}", section.stream, page.head.asset);
     let pairs = [("asset", page.head.asset.as_str()), ("owner", page.head.owner.as_deref().unwrap_or_default())];
-    let action = page.head.may_write.then(|| html! { a.button.primary href={ "/visibility" (query(&pairs)) } { "Share " (page.head.asset) } });
+    let action =
+        page.head.may_write.then(|| html! { a.button.primary href={ "/visibility" (query(&pairs)) } { "Share " (page.head.asset) } });
     empty(&words, "Share it with a partner, under a sharing profile that says which members leave.", action)
 }
 
@@ -159,7 +160,13 @@ fn actions(page: &SharingPage, section: &SharingSection, share: &ShownShare) -> 
 
 fn edit_form(page: &SharingPage, edit: &ShareEdit) -> Markup {
     let error = |name: &str| edit.errors.iter().find(|(field, _)| *field == name).map(|(_, what)| what.as_str());
-    let field = |name: &'static str, label: &'static str, value: &'static str| FieldOf { name, label, value, error: error(name), ..FieldOf::default() };
+    let field = |name: &'static str, label: &'static str, value: &'static str| FieldOf {
+        name,
+        label,
+        value,
+        error: error(name),
+        ..FieldOf::default()
+    };
     let profiles: Vec<Choice> = page.profiles.iter().map(profile_choice).collect();
     let partners: Vec<Choice> = page.partners.iter().map(Choice::plain).collect();
     let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();

@@ -370,7 +370,14 @@ pub(crate) struct RemovePage {
 /// Remove visibility.
 pub(crate) fn remove(page: &RemovePage) -> Markup {
     let partners: Vec<Choice> = page.partners.iter().map(Choice::plain).collect();
-    let account = FieldOf { name: "to", label: "Account", value: &page.to, hint: Some("who shall get no more"), is_required: true, ..FieldOf::default() };
+    let account = FieldOf {
+        name: "to",
+        label: "Account",
+        value: &page.to,
+        hint: Some("who shall get no more"),
+        is_required: true,
+        ..FieldOf::default()
+    };
     let account = html! {
         form.row method="get" action="/visibility/remove" {
             @if page.is_operator { (FieldOf { name: "owner", label: "Owner", value: &page.owner, is_required: true, ..FieldOf::default() }.text()) }
