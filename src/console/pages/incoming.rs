@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::console::model::{ShownShare, query};
 use crate::console::pages::leaves::{LeavingExample, example};
 use crate::console::parts::moment::window;
-use crate::console::parts::{Badge, Choice, FieldOf, FormSeal, Tone, empty, facts, head, id, minute, second};
+use crate::console::parts::{Choice, FieldOf, FormSeal, empty, facts, head, id, minute, second};
 use crate::console::status::SharingStatus;
 
 /// What was typed into an acceptance, and what is wrong with it.
@@ -194,9 +194,4 @@ pub(crate) fn leave(share: &ShownShare, seal: &FormSeal, error: Option<&str>) ->
             div.row { button.danger.firm autofocus { "Leave what " (share.owner) " shares as " (own) } a.button data-close href="/incoming" { "Keep it" } }
         } }
     }
-}
-
-/// The state of an offer that can no longer be answered.
-pub(crate) fn offer_gone() -> Badge {
-    Badge::new("No longer open", "◇", Tone::Over)
 }

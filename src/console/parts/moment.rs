@@ -13,12 +13,6 @@ fn date(text: &str) -> String {
     format!("{} {month} {}", number(8..10), text.get(0..4).unwrap_or_default())
 }
 
-/// A day: of what is long ago or far away.
-pub(crate) fn day(at: TimestampNs) -> Markup {
-    let text = at.to_string();
-    html! { time datetime=(text) data-form="day" title=(text) { (date(&text)) } }
-}
-
 /// To the minute; midnight is left out.
 pub(crate) fn minute(at: TimestampNs) -> Markup {
     let text = at.to_string();
