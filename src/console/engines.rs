@@ -135,7 +135,7 @@ impl Engines {
             });
             followed.map_err(|error| error.to_string())?;
             if !heard.is_empty() {
-                self.update(|reports| heard.iter().for_each(|(key, value)| drop(hear(reports, key, value.as_deref()))));
+                self.update(|reports| { for (key, value) in &heard { hear(reports, key, value.as_deref()); } });
             }
             if SystemClock.boot() >= topics_at {
                 topics_at = SystemClock.boot().after(TOPICS_EVERY);

@@ -2,7 +2,7 @@
 
 use crate::console::pages::leaves::{LeavingExample, LeavingMember};
 use crate::document::yaml;
-use crate::explain::members::{MemberOutcome, ProfileText, members};
+use crate::explain::members::{ProfileText, members};
 use crate::explain::record::WholeRecord;
 use crate::json::document;
 use crate::profile::compile::Projection;
@@ -89,14 +89,6 @@ pub(crate) fn evaluate(
             shown.note = Some(format!("The profile's condition has no value for this record ({error}), so nothing leaves."))
         }
     }
-    shown
-}
-
-/// What a target may see of it: no line, no rule, nothing that is withheld, not the record as it came.
-pub(crate) fn for_target(mut shown: LeavingExample) -> LeavingExample {
-    shown.before = None;
-    shown.members.retain(|member| member.outcome != MemberOutcome::Withheld);
-    shown.members.iter_mut().for_each(|member| (member.by, member.line) = (String::new(), None));
     shown
 }
 
