@@ -39,6 +39,8 @@ pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
 #[cfg(feature = "io")]
+pub mod inspect;
+#[cfg(feature = "io")]
 pub mod writing;
 #[cfg(feature = "io")]
 pub mod serve;

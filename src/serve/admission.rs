@@ -85,6 +85,14 @@ impl Admission {
         }
     }
 
+    /// Whether this token is still this caller's.
+    pub(super) fn still_admits(&self, token: &TokenHash, caller: &Caller) -> bool {
+        match self {
+            Self::Tokens(file) => file.tokens.load().holder(token).as_ref() == Some(caller),
+            Self::Nobody => true,
+        }
+    }
+
     /// Who holds a token of this hash; a session keeps no more.
     pub(super) fn holder(&self, hash: &TokenHash) -> Option<Caller> {
         match self {

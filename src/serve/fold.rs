@@ -78,6 +78,7 @@ impl Folding {
         let mut control_time = table.control_time();
         let mut records = Vec::new();
         self.publish(&table, &by_tenant);
+        self.recent.lock().expect("it is only added to").begins_after(table.epoch());
         self.freshness.folded(Offset(table.epoch().0 + 1));
         while !self.stop.load(Ordering::Relaxed) {
             let polled = log.poll(POLL_WAIT, &mut records);
@@ -119,7 +120,11 @@ impl Folding {
             let outcome = EventOutcome { offset: record.offset, outcome: folded.outcome.clone(), documents };
             self.recent.lock().expect("it is only added to").note(&event.source, &event.id, outcome);
         }
-        FoldedChange::of(Epoch(record.offset.0), event.as_ref(), &folded).map(Arc::new)
+        let change = FoldedChange::of(Epoch(record.offset.0), event.as_ref(), &folded)?;
+        if let Some(parties) = &change.parties {
+            self.recent.lock().expect("it is only added to").note_parties(change.epoch, parties.clone());
+        }
+        Some(Arc::new(change))
     }
 
     fn publish(&self, table: &ShareTable, by_tenant: &SharesByTenant) {

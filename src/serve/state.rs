@@ -15,11 +15,14 @@ use crate::kafka::KafkaSettings;
 use crate::serve::admission::{Admission, RequestLimits};
 use crate::serve::append::Appender;
 use crate::serve::changes::FoldedChange;
+use crate::serve::directory::{Directory, DirectoryReader};
 use crate::serve::fold::{FoldError, Folding};
 use crate::serve::freshness::Freshness;
+use crate::serve::look::{FoundRecords, LOOKERS};
 use crate::serve::problem::Problem;
 use crate::serve::published::{NotFolded, Publication, PublishedShares};
 use crate::serve::recent::RecentEvents;
+use crate::serve::rest::request::AdmittedToken;
 use crate::serve::view::CallerView;
 use crate::share::table::ShareTable;
 use crate::share::view::by_tenant::SharesByTenant;
@@ -54,6 +57,10 @@ pub struct Serve {
     pub(super) has_mail_topic: AtomicBool,
     /// Who reads the log again.
     pub(super) log_turns: Arc<Semaphore>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) found_records: FoundRecords,
+    /// Who looks at records.
+    pub(super) look_turns: Arc<Semaphore>,
     admission: Admission,
     request_limits: RequestLimits,
     stop: Arc<AtomicBool>,
@@ -80,6 +87,9 @@ impl Serve {
             changes: broadcast::channel(CHANGES_KEPT).0,
             appender: Appender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
             has_mail_topic: AtomicBool::new(false),
+            directory: Arc::default(),
+            found_records: FoundRecords::default(),
+            look_turns: Arc::new(Semaphore::new(LOOKERS)),
             log_turns: Arc::new(Semaphore::new(LOG_READERS)),
             admission: Admission::open(&config.api.auth).map_err(StartError::Admission)?,
             request_limits: RequestLimits::default(),
@@ -96,9 +106,11 @@ impl Serve {
             freshness: Arc::clone(&serve.freshness),
             recent: Arc::clone(&serve.recent),
             changes: serve.changes.clone(),
-            clock,
-            stop,
+            clock: Arc::clone(&clock),
+            stop: Arc::clone(&stop),
         };
+        let directory = DirectoryReader { config: Arc::clone(&serve.config), directory: Arc::clone(&serve.directory), clock, stop };
+        std::thread::Builder::new().name("directory".into()).spawn(move || directory.run())?;
         std::thread::Builder::new().name("fold".into()).spawn(move || ended(folding.run()))?;
         Ok(Arc::new(serve))
     }
@@ -108,15 +120,15 @@ impl Serve {
         &self.config
     }
 
-    /// Who asks with these headers, counted against what it may ask a second.
+    /// Who asks with these headers, and by which token, counted against what it may ask a second.
     ///
     /// # Errors
     /// 401, 403 or 429.
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    pub fn admit(&self, headers: &HeaderMap) -> Result<(Caller, TokenHash), Problem> {
         let admitted = self.admission.admit(headers)?;
         let taken = self.request_limits.take(&admitted.counted_as, self.config.api.limits.requests, self.clock.boot());
         match taken {
-            Ok(()) => Ok(admitted.caller),
+            Ok(()) => Ok((admitted.caller, admitted.counted_as)),
             Err(seconds) => {
                 let what = format!("a token has {} requests a second (`api.limits.requests`)", self.config.api.limits.requests);
                 Err(Problem { retry_after: Some(seconds), ..Problem::new(429, what) })
@@ -127,6 +139,11 @@ impl Serve {
     /// Who holds the token of this hash: a session keeps no more of a token.
     pub fn holder(&self, token: &TokenHash) -> Option<Caller> {
         self.admission.holder(token)
+    }
+
+    /// Whether a request that was let in by this token would be let in now.
+    pub(super) fn still_admits(&self, token: &AdmittedToken, caller: &Caller) -> bool {
+        !self.is_stopping() && self.admission.still_admits(&token.0, caller)
     }
 
     /// Reads the file of tokens again.

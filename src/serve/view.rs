@@ -113,6 +113,14 @@ impl CallerView {
         Some(SharePage { shares, has_more })
     }
 
+    /// All that are looked for, the newest offer first.
+    pub(super) fn all_of<'v, 'q>(&'v self, query: &'q ShareQuery) -> impl Iterator<Item = SeenShare<'v>> + use<'v, 'q>
+    where
+        'v: 'q,
+    {
+        self.found(query, ShareNumber(u32::MAX))
+    }
+
     /// How many there are of each kind, of those that are looked for.
     pub fn stats(&self, query: &ShareQuery) -> Stats {
         let mut stats = Stats::default();

@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 /// The most that it may say.
 const LONGEST_PAGE: usize = 1000;
 /// The longest text that is looked for, in bytes.
-const LONGEST_SEARCH: usize = 256;
+pub(super) const LONGEST_SEARCH: usize = 256;
 /// So much of the signature is in a cursor.
 const TAG: usize = 16;
 

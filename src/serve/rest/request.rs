@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::info;
 
-use crate::access::Caller;
+use crate::access::{Caller, TokenHash};
 use crate::id::Epoch;
 use crate::serve::Serve;
 use crate::serve::problem::Problem;
@@ -20,6 +20,18 @@ use crate::serve::write::source_of;
 
 /// The header with the epoch that an answer is of.
 pub(crate) const EPOCH: &str = "x-sharecast-epoch";
+
+/// By which token a request was let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdmittedToken(pub(crate) TokenHash);
+
+impl FromRequestParts<Arc<Serve>> for AdmittedToken {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Serve>) -> Result<Self, Response> {
+        parts.extensions.get().copied().ok_or_else(|| problem(&Problem::new(401, "who asks is not known")))
+    }
+}
 
 /// A request that was let in.
 pub(crate) struct Asked {
@@ -124,10 +136,11 @@ pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request,
     let begun = serve.clock.boot();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let admitted = serve.admit(request.headers());
-    let who = admitted.as_ref().map(|caller| (source_of(caller), caller.name.clone())).ok();
+    let who = admitted.as_ref().map(|(caller, _)| (source_of(caller), caller.name.clone())).ok();
     let response = match admitted {
-        Ok(caller) => {
+        Ok((caller, token)) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(AdmittedToken(token));
             serve.answer(request, next).await
         }
         Err(refused) => problem(&refused),

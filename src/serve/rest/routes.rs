@@ -17,7 +17,7 @@ use utoipa::{Path, ToSchema};
 
 use crate::serve::Serve;
 use crate::serve::rest::documents::ProblemDocument;
-use crate::serve::rest::{batch, invitations, partnerships, profiles, request, shares, tenants};
+use crate::serve::rest::{assets, batch, events, invitations, looking, partnerships, profiles, request, shares, tenants};
 
 /// Where all of them begin.
 pub const ROOT: &str = "/api/v1";
@@ -82,6 +82,13 @@ fn all() -> Vec<ApiRoute> {
         post profiles::publish_profile __path_publish_profile,
         get profiles::show_profile __path_show_profile,
         post profiles::retire_profile __path_retire_profile,
+        post looking::render_draft __path_render_draft,
+        post looking::render_profile __path_render_profile,
+        post looking::preview_publication __path_preview_publication,
+        get assets::list_assets __path_list_assets,
+        post looking::preview __path_preview,
+        get looking::explain __path_explain,
+        get events::events __path_events,
     ]
 }
 

@@ -119,6 +119,14 @@ impl Serve {
         Ok((trial, key))
     }
 
+    /// Tries an order of which nothing is to be written.
+    pub(super) fn try_here(&self, caller: &Caller, order: WriteOrder) -> Result<Trial, Problem> {
+        let key = WriteKey::random(random().map_err(|error| Problem::new(500, format!("no random bits: {error}")))?);
+        let secret = self.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
+        let (view, source, now) = (self.view(caller), source_of(caller), self.clock.wall());
+        WriteTrial { config: &self.config, view: &view, source: &source, key: &key, secret, now }.run(order)
+    }
+
     /// What became of each row.
     fn receipt(&self, caller: &Caller, source: &str, trial: &Trial, folded: Epoch, acknowledged: BootTime) -> WriteReceipt {
         let view = self.view(caller);

@@ -39,8 +39,8 @@ pub(super) struct WriteTrial<'t> {
 /// What an order comes to. If anything is refused, nothing is to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Trial {
-    pub(super) rows: Vec<PreparedRow>,
-    pub(super) refusals: Vec<ItemProblem>,
+    pub(in crate::serve) rows: Vec<PreparedRow>,
+    pub(in crate::serve) refusals: Vec<ItemProblem>,
     /// Members that leave and are marked as critical.
     pub(super) critical: Vec<String>,
     /// The log holds nothing but ticks: its configuration is named first.
@@ -63,7 +63,7 @@ pub(crate) struct PreparedRow {
     /// Whom it invites.
     pub(super) invitation: Option<Invitation>,
     /// What the share was before, and is after it; of events on shares that were tried.
-    pub(super) change: Option<RowChange>,
+    pub(in crate::serve) change: Option<RowChange>,
 }
 
 /// What an item comes to.
@@ -82,7 +82,7 @@ pub(crate) enum PreparedStep {
 pub(crate) struct RowChange {
     /// None of a share that it makes.
     pub(super) before: Option<State>,
-    pub(super) after: Option<State>,
+    pub(in crate::serve) after: Option<State>,
     /// In words, with the reason.
     pub(super) standing: String,
     pub(super) owner: String,

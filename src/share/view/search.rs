@@ -127,7 +127,7 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
 }
 
 /// Whether a text has this one, which is in lower case, in upper or lower case.
-fn has(text: &str, lower: &str) -> bool {
+pub(crate) fn has(text: &str, lower: &str) -> bool {
     if !text.is_ascii() {
         return text.to_lowercase().contains(lower);
     }

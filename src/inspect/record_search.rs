@@ -3,14 +3,13 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::explain::RecordPlace;
 use crate::explain::record::{WholeRecord, whose};
 use crate::id::Offset;
 use crate::json::tape::Tape;
-use crate::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader};
+use crate::kafka::{Admin, ClientError, KafkaSettings, ReadRecord, TopicReader};
 use crate::record::mapping::{Mode, Stream};
 use crate::transport::{ConsumeError, LogBounds};
 
@@ -19,43 +18,75 @@ const ONE_POLL: Duration = Duration::from_millis(100);
 
 /// A record to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) struct FoundRecord {
+pub struct FoundRecord {
     /// None of one that was given by hand.
-    pub(in crate::cli) place: Option<RecordPlace>,
-    pub(in crate::cli) record: WholeRecord,
+    pub place: Option<RecordPlace>,
+    /// The record.
+    pub record: WholeRecord,
 }
 
 /// What is looked for.
-pub(in crate::cli) struct Search<'s> {
-    pub(in crate::cli) config: &'s Config,
-    pub(in crate::cli) stream: &'s Stream,
-    pub(in crate::cli) owner: &'s str,
-    pub(in crate::cli) asset: &'s str,
-    /// How many of the newest records of each partition are looked at. Of an upsert stream, whose current document may be as old as
-    /// the topic, all are.
-    pub(in crate::cli) newest: u32,
-    pub(in crate::cli) patience: Duration,
+pub struct Search<'s> {
+    /// How the cluster is reached.
+    pub config: &'s Config,
+    /// In the input of this stream.
+    pub stream: &'s Stream,
+    /// Whose asset it is.
+    pub owner: &'s str,
+    /// The asset, in its owner's words.
+    pub asset: &'s str,
+    /// How many of the newest records of each partition are looked at.
+    pub newest: u32,
+    /// Of an upsert stream, whose current document may be as old as the topic, all are.
+    pub searches_all_documents: bool,
+    /// How long the cluster is waited for.
+    pub patience: Duration,
+}
+
+/// Why records could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The stream's topic is not there.
+    #[error("{topic}, the input of {stream}, is not there")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+        /// The stream.
+        stream: String,
+    },
+    /// No record is at the place that was named, and why.
+    #[error("{0}")]
+    NoRecord(String),
+    /// It was not there in time.
+    #[error("{0}")]
+    Late(String),
+    /// A client could not be made, or the cluster does not answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The topic could not be read.
+    #[error(transparent)]
+    Input(#[from] ConsumeError),
 }
 
 impl Search<'_> {
     /// The newest record of the asset by its Kafka timestamp, read committed, whether `run` could read it or not; in an upsert stream
     /// the current document. None where there is none, or the document was deleted. Of what cannot be read and names its asset in the
     /// value nobody knows whose it is: it is passed over.
-    pub(in crate::cli) fn newest(&self) -> Result<Option<FoundRecord>, Failure> {
+    ///
+    /// # Errors
+    /// It cannot be looked for.
+    pub fn newest(&self) -> Result<Option<FoundRecord>, LookError> {
         let kafka = KafkaSettings::of(&self.config.kafka);
         let topic = &self.stream.topic;
-        let shape = Admin::open(&kafka, self.patience).and_then(|admin| admin.topic(topic)).map_err(client_failure)?;
-        let Some(shape) = shape else {
-            tell!("warning: {topic}, the input of {}, is not there", self.stream.name);
-            return Ok(None);
-        };
+        let shape = Admin::open(&kafka, self.patience).and_then(|admin| admin.topic(topic))?;
+        let no_topic = || LookError::NoTopic { topic: topic.clone(), stream: self.stream.name.to_string() };
+        let shape = shape.ok_or_else(no_topic)?;
         let (mode, newest) = (self.stream.mode, i64::from(self.newest));
         let first = |start: Offset, end: Offset| match mode {
-            Mode::Append => Offset(start.0.max(end.0 - newest)),
-            Mode::Upsert => start,
+            Mode::Upsert if self.searches_all_documents => start,
+            Mode::Append | Mode::Upsert => Offset(start.0.max(end.0 - newest)),
         };
-        let mut reader =
-            TopicReader::open_from(&kafka, topic, 0..shape.partitions, |bounds| first(bounds.start, bounds.end)).map_err(input_failure)?;
+        let mut reader = TopicReader::open_from(&kafka, topic, 0..shape.partitions, |bounds| first(bounds.start, bounds.end))?;
         let (rules, mut tape) = (self.config.release_rules().read, Tape::default());
         let mut newest: Option<(RecordPlace, WholeRecord)> = None;
         reader
@@ -76,22 +107,23 @@ impl Search<'_> {
                         newest = Some((place, record));
                     }
                 }
-            })
-            .map_err(input_failure)?;
+            })?;
         let is_deleted = |record: &WholeRecord| mode == Mode::Upsert && record.value.is_none();
         Ok(newest.filter(|(_, record)| !is_deleted(record)).map(|(place, record)| FoundRecord { place: Some(place), record }))
     }
 }
 
 /// The record at one place of a stream's topic.
-pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: Duration) -> Result<WholeRecord, Failure> {
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: Duration) -> Result<WholeRecord, LookError> {
     let RecordPlace { partition, offset } = *place;
     let missing = |why: String| {
-        let what = format!("{} partition {partition} offset {offset}: {why}", stream.topic);
-        Failure::new(Exit::Usage, what)
+        LookError::NoRecord(format!("{} partition {partition} offset {offset}: {why}", stream.topic))
     };
     let kafka = KafkaSettings::of(&config.kafka);
-    let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(&stream.topic)).map_err(client_failure)?;
+    let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(&stream.topic))?;
     match shape {
         None => return Err(missing("the topic is not there".to_owned())),
         Some(shape) if partition >= shape.partitions => {
@@ -104,7 +136,7 @@ pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPl
         bounds.set((known.start, known.end));
         offset.clamp(known.start, known.end)
     };
-    let mut reader = TopicReader::open_from(&kafka, &stream.topic, [partition], first).map_err(input_failure)?;
+    let mut reader = TopicReader::open_from(&kafka, &stream.topic, [partition], first)?;
     let (start, end) = bounds.get();
     if offset < start || offset >= end {
         return Err(missing(format!("there are offsets {start} to {}: older ones are deleted, later ones not yet written", end.0 - 1)));
@@ -119,10 +151,10 @@ pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPl
         });
         match read {
             Ok(()) | Err(ConsumeError::Unavailable(_)) => {}
-            Err(error) => return Err(input_failure(error)),
+            Err(error) => return Err(error.into()),
         }
         // Nothing but markers of transactions may be left up to the end.
-        if found.is_none() && reader.is_at_end().map_err(input_failure)? {
+        if found.is_none() && reader.is_at_end()? {
             break;
         }
     }
@@ -131,13 +163,13 @@ pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPl
         Some(_) => {
             Err(missing("no record is there: it was compacted away, taken back with its transaction, or is a marker of one".to_owned()))
         }
-        None if reader.is_at_end().map_err(input_failure)? => {
+        None if reader.is_at_end()? => {
             Err(missing("no record is there: it was taken back with its transaction, or is a marker of one".to_owned()))
         }
-        None => Err(Failure::new(
-            Exit::Unavailable,
-            format!("{} partition {partition} could not be read to offset {offset} in time", stream.topic),
-        )),
+        None => {
+            let what = format!("{} partition {partition} could not be read to offset {offset} in time", stream.topic);
+            Err(LookError::Late(what))
+        }
     }
 }
 
