@@ -46,6 +46,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Serve => cli::serve::run(files),
         #[cfg(feature = "io")]
+        Command::Mailer(args) => cli::mailer::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Token { command } => cli::token::run(files, &command),
+        #[cfg(feature = "io")]
         Command::Provision(args) => cli::provision::run(files, &args),
         #[cfg(feature = "io")]
         Command::Snapshot(args) => cli::snapshot::run(files, &args),

@@ -22,6 +22,10 @@ pub mod run;
 #[cfg(feature = "io")]
 pub mod serve;
 #[cfg(feature = "io")]
+pub mod mailer;
+#[cfg(feature = "io")]
+pub mod token;
+#[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
 pub mod shell;
@@ -103,6 +107,16 @@ pub enum Command {
     /// Serve the API and the console
     #[cfg(feature = "io")]
     Serve,
+    /// Send a mail for each invitation
+    #[cfg(feature = "io")]
+    Mailer(mailer::MailerArgs),
+    /// Make, revoke and list the tokens by which callers of the API and the console are known
+    #[cfg(feature = "io")]
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Make the topics that are missing, and say what is wrong with those that are there
     #[cfg(feature = "io")]
     Provision(provision::Args),

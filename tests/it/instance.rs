@@ -56,9 +56,16 @@ pub(crate) struct Instance {
 impl Instance {
     /// Runs the engine with this configuration.
     pub(crate) fn start(config: &Path) -> Self {
+        Self::start_as(config, &["run"], &[])
+    }
+
+    /// Runs another command that goes on until it is told to end.
+    pub(crate) fn start_as(config: &Path, words: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["run", "-c"])
+            .args(words)
+            .arg("-c")
             .arg(config)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

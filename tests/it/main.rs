@@ -85,6 +85,9 @@ mod cli_bulk;
 // Codes, mails, and permissions that are shown (docs/rules/shares.md).
 #[cfg(feature = "io")]
 mod invitations;
+// Mails to those who are invited (docs/mail.md).
+#[cfg(feature = "io")]
+mod mails;
 // Every command in the README and in docs/ is run.
 #[cfg(feature = "io")]
 mod documented;
