@@ -175,6 +175,7 @@ impl<S: MailSender> Post<S> {
                     AssignmentChange::Revoked(partitions) => {
                         if !partitions.is_empty() {
                             (is_mine, turn) = (false, None);
+                            show(0, 0);
                         }
                     }
                     // Nothing is read through the group.
@@ -260,8 +261,7 @@ impl<S: MailSender> Post<S> {
             }
         }
         let (waiting, refused) = turn.mails.counts();
-        gauge!("sharecast_mails_waiting").set(waiting as f64);
-        gauge!("sharecast_mails_refused").set(refused as f64);
+        show(waiting, refused);
         Ok(())
     }
 
@@ -323,4 +323,10 @@ impl<S: MailSender> Post<S> {
             Err(error) => warn!(%error, "the notes cannot be opened"),
         }
     }
+}
+
+/// Shows what this process has to send; one that only stands by has nothing.
+fn show(waiting: usize, refused: usize) {
+    gauge!("sharecast_mails_waiting").set(waiting as f64);
+    gauge!("sharecast_mails_refused").set(refused as f64);
 }
