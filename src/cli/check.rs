@@ -8,11 +8,10 @@ use crate::cli::config;
 use crate::cli::config::name_of;
 use crate::cli::replay::read_input;
 use crate::cli::sample::hold_against_samples;
-use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
-use crate::config::{Config, read_document};
+use crate::config::diagnostic::{Diagnostic, Secrets};
+use crate::config::{Config, profile_text};
 use crate::disclosure;
-use crate::document::{DocumentKind, Node, TextPosition};
-use crate::json;
+use crate::document::Node;
 #[cfg(feature = "io")]
 use crate::kafka::KafkaSettings;
 use crate::profile::spec::ProfileSpec;
@@ -133,7 +132,7 @@ pub fn load_profile(file: &Path, config: Option<&Config>) -> Result<WrittenProfi
     let bytes = std::fs::read(file).map_err(|e| format!("{name}: the profile cannot be read: {e}"))?;
     let text =
         String::from_utf8(bytes).map_err(|e| format!("{name}: the profile is not UTF-8, from byte {} on", e.utf8_error().valid_up_to()))?;
-    let (node, spec) = read_profile(&name, &text, config)?;
+    let (node, spec) = profile_text::read(&name, &text, config).map_err(|diagnostic| diagnostic.to_string())?;
     Ok(WrittenProfile { text, node, spec })
 }
 
@@ -141,37 +140,12 @@ pub fn load_profile(file: &Path, config: Option<&Config>) -> Result<WrittenProfi
 pub fn profile_doubts(file: &Path, config: &Config) -> Vec<String> {
     let name = name_of(file);
     let Ok(text) = std::fs::read_to_string(file) else { return Vec::new() };
-    let Ok((_, spec)) = read_profile(&name, &text, None) else { return Vec::new() };
+    let Ok((_, spec)) = profile_text::read(&name, &text, None) else { return Vec::new() };
     let doubts = spec.doubts(&config.streams, config.mask_secret.is_some());
     let shown = |doubt: crate::profile::doubt::Doubt| {
         Diagnostic::in_text(&name, &text, doubt.place, &Secrets::default(), doubt.what, String::new()).to_string()
     };
     doubts.into_iter().map(shown).collect()
-}
-
-fn read_profile(name: &str, text: &str, config: Option<&Config>) -> Result<(Node, ProfileSpec), String> {
-    let node = read_document(name, text).map_err(|diagnostic| diagnostic.to_string())?;
-    let mode = |stream: &str| config?.stream(stream).map(|stream| stream.mode);
-    let spec = ProfileSpec::read(&node).and_then(|spec| spec.check_modes(mode).map(|()| spec)).map_err(|e| {
-        let place = if e.at > 0 { place_inside(text, e.place, e.at) } else { place_in_path(&node, text, e.place) };
-        Diagnostic::in_text(name, text, place, &Secrets::default(), e.what, String::new()).to_string()
-    })?;
-    Ok((node, spec))
-}
-
-/// The offending character, if what stands at the place is a path that cannot be read; else the place.
-fn place_in_path(node: &Node, text: &str, place: TextPosition) -> TextPosition {
-    let wrong = string_at(node, place).filter(|path| path.starts_with('$')).and_then(|path| json::path::Path::parse(path).err());
-    wrong.map_or(place, |wrong| place_inside(text, place, wrong.at))
-}
-
-fn string_at(node: &Node, place: TextPosition) -> Option<&str> {
-    match &node.kind {
-        DocumentKind::String(text) if node.place == place => Some(text),
-        DocumentKind::List(items) => items.iter().find_map(|item| string_at(item, place)),
-        DocumentKind::Map(members) => members.iter().find_map(|member| string_at(&member.value, place)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -13,33 +13,8 @@ use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object};
+use crate::writing::certainty::Quiescence;
 use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, ReadRecord, TopicReader};
-
-/// How a cut became certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quiescence {
-    /// Every member of the group has reported it.
-    Reported,
-    /// The hard bound is over.
-    Bound,
-}
-
-impl Quiescence {
-    /// As results have it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Reported => "reported",
-            Self::Bound => "bound",
-        }
-    }
-
-    pub(super) fn in_words(self) -> &'static str {
-        match self {
-            Self::Reported => "every member of the group has reported it",
-            Self::Bound => "the hard bound is over",
-        }
-    }
-}
 
 /// What became of a written event.
 #[derive(Debug, Clone, PartialEq, Eq)]

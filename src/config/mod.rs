@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod mail;
 pub mod keys;
 pub mod output;
+pub mod profile_text;
 mod overrides;
 mod resolve;
 mod secrets;

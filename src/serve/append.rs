@@ -14,7 +14,7 @@ const TOGETHER: usize = 20_000;
 
 /// Why events are not in the log, or perhaps not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
+pub(crate) enum AppendError {
     /// Nothing was written, or nobody knows: repeating it under the same ids is safe.
     #[error("{0}")]
     Unavailable(String),

@@ -15,6 +15,7 @@ use crate::listener;
 use crate::listener::ClientLimits;
 use crate::serve::Serve;
 use crate::serve::fold::FoldError;
+use crate::serve::state::StartError;
 
 /// What `serve` and `demo` hand the process.
 pub struct ServeInput {
@@ -71,11 +72,16 @@ pub fn run(input: ServeInput, routes: impl FnOnce(Arc<Serve>) -> Router) -> Resu
         *result.lock().expect("it is only set") = folded;
         stopping.store(true, Ordering::Relaxed);
     })
-    .map_err(failed)?;
+    .map_err(|error| match error {
+        StartError::Admission(what) => ServeError::Configuration(what),
+        StartError::Thread(error) => failed(error),
+    })?;
     let router = routes(Arc::clone(&serve));
     info!(%address, "the API listens");
     // Nobody may be waiting to be told.
-    listening.inspect(|listening| drop(listening.try_send(address)));
+    if let Some(listening) = listening {
+        let _ = listening.try_send(address);
+    }
     let limits = ClientLimits { response: Duration::from_secs(24 * 3600), connections: CONNECTIONS, ..ClientLimits::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
     runtime.block_on(listener::serve(bound, router, move || limits, stop)).map_err(failed)?;

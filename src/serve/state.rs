@@ -4,17 +4,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use axum::http::HeaderMap;
+use tokio::sync::{Semaphore, broadcast, watch};
 
-use crate::access::Caller;
+use crate::access::{Caller, TokenHash};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::id::Epoch;
 use crate::kafka::KafkaSettings;
+use crate::serve::admission::{Admission, RequestLimits};
 use crate::serve::append::Appender;
 use crate::serve::changes::FoldedChange;
 use crate::serve::fold::{FoldError, Folding};
 use crate::serve::freshness::Freshness;
+use crate::serve::problem::Problem;
 use crate::serve::published::{NotFolded, Publication, PublishedShares};
 use crate::serve::recent::RecentEvents;
 use crate::serve::view::CallerView;
@@ -23,6 +26,20 @@ use crate::share::view::by_tenant::SharesByTenant;
 
 /// So many changes are kept for a receiver that is slow; who is slower is cut off, and resumes.
 const CHANGES_KEPT: usize = 4096;
+
+/// So many requests read the log again at once.
+const LOG_READERS: usize = 2;
+
+/// Why the process could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Callers could not be known.
+    #[error("{0}")]
+    Admission(String),
+    /// A thread could not be made.
+    #[error("no thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
 
 /// The process's state, which handlers and pages share.
 pub struct Serve {
@@ -33,6 +50,12 @@ pub struct Serve {
     pub(super) recent: Arc<Mutex<RecentEvents>>,
     pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
     pub(super) appender: Appender,
+    /// The mailer's topic was seen.
+    pub(super) has_mail_topic: AtomicBool,
+    /// Who reads the log again.
+    pub(super) log_turns: Arc<Semaphore>,
+    admission: Admission,
+    request_limits: RequestLimits,
     stop: Arc<AtomicBool>,
 }
 
@@ -40,13 +63,13 @@ impl Serve {
     /// Begins folding and writing, on threads of their own. `ended` is called once, with why the fold ended.
     ///
     /// # Errors
-    /// A thread could not be made.
+    /// Callers could not be known, or a thread could not be made.
     pub fn start(
         config: Arc<Config>,
         clock: Arc<dyn Clock>,
         stop: Arc<AtomicBool>,
         ended: impl FnOnce(Result<(), FoldError>) + Send + 'static,
-    ) -> std::io::Result<Arc<Self>> {
+    ) -> Result<Arc<Self>, StartError> {
         let kafka = KafkaSettings::of(&config.kafka);
         let empty = ShareTable::new(config.fold_rules());
         let first = PublishedShares { table: empty.clone(), by_tenant: SharesByTenant::default() };
@@ -56,6 +79,10 @@ impl Serve {
             recent: Arc::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             appender: Appender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
+            has_mail_topic: AtomicBool::new(false),
+            log_turns: Arc::new(Semaphore::new(LOG_READERS)),
+            admission: Admission::open(&config.api.auth).map_err(StartError::Admission)?,
+            request_limits: RequestLimits::default(),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
             config,
@@ -79,6 +106,35 @@ impl Serve {
     /// The configuration.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// Who asks with these headers, counted against what it may ask a second.
+    ///
+    /// # Errors
+    /// 401, 403 or 429.
+    pub fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let admitted = self.admission.admit(headers)?;
+        let taken = self.request_limits.take(&admitted.counted_as, self.config.api.limits.requests, self.clock.boot());
+        match taken {
+            Ok(()) => Ok(admitted.caller),
+            Err(seconds) => {
+                let what = format!("a token has {} requests a second (`api.limits.requests`)", self.config.api.limits.requests);
+                Err(Problem { retry_after: Some(seconds), ..Problem::new(429, what) })
+            }
+        }
+    }
+
+    /// Who holds the token of this hash: a session keeps no more of a token.
+    pub fn holder(&self, token: &TokenHash) -> Option<Caller> {
+        self.admission.holder(token)
+    }
+
+    /// Reads the file of tokens again.
+    ///
+    /// # Errors
+    /// What is wrong with it: what counted before goes on counting.
+    pub fn reload_tokens(&self) -> Result<(), String> {
+        self.admission.reload()
     }
 
     /// The shares as this caller sees them now.

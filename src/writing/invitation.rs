@@ -112,10 +112,15 @@ pub fn type_code_as(data: &mut Node, earlier: &Node) {
 
 /// Sets the code of an acceptance.
 pub fn set_code(data: &mut Node, code: String) {
+    set_member(data, "code", code);
+}
+
+/// Sets a member that is a text.
+pub fn set_member(data: &mut Node, name: &str, text: String) {
     if let DocumentKind::Map(members) = &mut data.kind {
-        members.retain(|member| member.name != "code");
+        members.retain(|member| member.name != name);
     }
-    put(data, "code", code);
+    put(data, name, text);
 }
 
 fn put(data: &mut Node, name: &str, text: String) {

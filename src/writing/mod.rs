@@ -6,4 +6,6 @@
 pub mod events;
 pub mod invitation;
 pub mod mail_topic;
+pub mod certainty;
+pub(crate) mod pending_offsets;
 pub mod random;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::args::{ActorArgs, EventData, Format, GivenTime};
 use crate::cli::argument::hint;
 use crate::cli::exit::{Exit, Failure, tell};
-use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in_words};
+use crate::cli::outcome::{Delivered, How, Sent, already_so, times_in_words};
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
 use crate::cli::share::args::Lines;
@@ -29,6 +29,7 @@ use crate::share::event::kind::EventType;
 use crate::share::event::write_token::WriteToken;
 use crate::share::state::Reason;
 use crate::share::table::ShareTable;
+use crate::writing::certainty::Quiescence;
 
 /// So many lines that are refused are shown one by one.
 const REFUSALS_SHOWN: usize = 10;

@@ -21,8 +21,6 @@ pub(crate) mod invitations;
 #[cfg(feature = "io")]
 pub(crate) mod invitation_mail;
 #[cfg(feature = "io")]
-mod pending_offsets;
-#[cfg(feature = "io")]
 pub(crate) mod revoke_wait;
 #[cfg(feature = "io")]
 pub(crate) mod would_be;

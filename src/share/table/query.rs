@@ -1,13 +1,19 @@
 //! What the table answers about its shares, profiles and the moments to come.
 
+#[cfg(feature = "io")]
+use crate::document::Node;
 use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
+#[cfg(feature = "io")]
+use crate::share::event::{fingerprint::Fingerprint, kind::EventType};
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
+#[cfg(feature = "io")]
+use crate::share::table::dedup::EventRepeat;
 use crate::share::table::profiles::Published;
 use crate::share::table::schedule::Calendar;
 use crate::share::table::tenant::Partnership;
@@ -147,6 +153,12 @@ impl ShareTable {
         self.memory.knows(source, id, now)
     }
 
+    /// Whether an event of this source and id is remembered at `now`, and if so whether it said the same.
+    #[cfg(feature = "io")]
+    pub(crate) fn repeats(&self, source: &str, id: &str, kind: EventType, data: &Node, now: TimestampMs) -> EventRepeat {
+        self.memory.look_up(&Fingerprint::of(source, id, &kind.full_name(), data), now)
+    }
+
     /// The share of this id.
     pub fn share(&self, id: &str) -> Option<ShareView<'_>> {
         self.find_share(id).map(|number| ShareView { table: self, share: &self.graph.shares[number.0] })
@@ -159,6 +171,11 @@ impl ShareTable {
     /// Every share, in the order they were offered.
     pub fn shares(&self) -> impl Iterator<Item = ShareView<'_>> {
         self.graph.shares.iter().map(|(_, share)| ShareView { table: self, share })
+    }
+
+    /// The live shares that feed an asset of a target; perhaps some others, too.
+    pub(crate) fn live_shares_at(&self, target: &str, asset: &str) -> impl Iterator<Item = ShareView<'_>> {
+        self.places.all(hash_of(&[target, asset])).map(|number| self.view_of_share(&self.graph.shares[number]))
     }
 
     /// How many shares there are.

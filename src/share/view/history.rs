@@ -18,6 +18,8 @@ pub struct HistoryEntry {
     pub time: TimestampMs,
     /// Who sent it: its `source`.
     pub source: String,
+    /// The person or program that acted for the source; for its own side and the operator.
+    pub actor: Option<String>,
     /// Its whole type.
     pub kind: String,
     /// What became of it: `applied`, `rejected`, `repeated` or `unreadable`.
@@ -35,6 +37,7 @@ impl HistoryEntry {
             out.number("offset", self.offset.0);
             out.time("time", self.time.moment());
             out.text("source", &self.source);
+            out.text_if("actor", self.actor.as_deref());
             out.text("type", &self.kind);
             out.text("outcome", self.outcome);
             out.text_if("reason", self.reason);
@@ -49,6 +52,7 @@ impl HistoryEntry {
 #[derive(Debug)]
 pub struct Noted {
     source: String,
+    actor: Option<String>,
     kind: String,
     /// Whether its data names the share.
     names_it: bool,
@@ -78,7 +82,7 @@ impl History {
         let names_it = kind.is_of_share() && event.data.get("share").and_then(Node::as_str) == Some(self.share.as_str());
         // A share that is not named is changed with all others of a tenant or a partnership.
         let may_cascade = matches!(kind, EventType::TenantUpdated | EventType::PartnershipEnded);
-        (names_it || may_cascade).then(|| Noted { source: event.source.clone(), kind: event.kind.clone(), names_it })
+        (names_it || may_cascade).then(|| Noted { source: event.source.clone(), actor: event.actor.clone(), kind: event.kind.clone(), names_it })
     }
 
     /// To be told what became of a record that was noted.
@@ -102,8 +106,9 @@ impl History {
             Outcome::Tick => return,
         };
         let revision = table.share(self.share.as_str()).map(|share| share.revision());
-        let Noted { source, kind, .. } = noted;
-        self.entries.push(HistoryEntry { offset, time: table.control_time(), source, kind, outcome, reason, revision });
+        let Noted { source, actor, kind, .. } = noted;
+        let actor = actor.filter(|_| is_own);
+        self.entries.push(HistoryEntry { offset, time: table.control_time(), source, actor, kind, outcome, reason, revision });
     }
 
     /// What was collected, in the order of the log.
@@ -190,12 +195,13 @@ mod tests {
             offset: Offset(7),
             time: minute(0),
             source: "/operator".to_owned(),
+            actor: Some("Jo".to_owned()),
             kind: "sharecast.share.revoked.v1".to_owned(),
             outcome: "rejected",
             reason: Some("wrong_state"),
             revision: Some(3),
         };
-        let expected = r#"{"offset":7,"time":"2026-01-01T00:00:00Z","source":"/operator","type":"sharecast.share.revoked.v1","outcome":"rejected","reason":"wrong_state","revision":3}"#;
+        let expected = r#"{"offset":7,"time":"2026-01-01T00:00:00Z","source":"/operator","actor":"Jo","type":"sharecast.share.revoked.v1","outcome":"rejected","reason":"wrong_state","revision":3}"#;
         assert_eq!(String::from_utf8(entry.to_json()).unwrap(), expected);
     }
 }

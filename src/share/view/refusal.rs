@@ -229,9 +229,7 @@ fn wrong_state(kind: EventType, document: Option<&Document<'_>>) -> String {
 
 fn partnership(table: &ShareTable, attempt: &Attempt<'_>) -> String {
     let Some((acting, partner)) = attempt.pair() else { return Reason::NoPartnership.in_words().to_owned() };
-    let pairs = table.partnerships();
-    let found = pairs.iter().find(|pair| pair.tenants.contains(&acting) && pair.tenants.contains(&partner) && acting != partner);
-    match found.map(|pair| pair.bond) {
+    match table.partnership_between(acting, partner).map(|pair| pair.bond) {
         None => format!("{acting} and {partner} have no partnership, and none is offered"),
         Some(Bonded::OfferedBy(by)) if by == acting => format!("{acting} has offered a partnership, which {partner} has not accepted yet"),
         Some(Bonded::OfferedBy(by)) => format!("{by} has offered a partnership already: `partnership accept` takes it"),
@@ -347,7 +345,7 @@ fn target_in_use(table: &ShareTable, attempt: &Attempt<'_>, document: Option<&Do
             && other.target_asset == Some(asset)
             && other.streams.iter().any(|stream| streams.contains(stream))
     };
-    let other = table.shares().map(ShareView::document).find(feeds);
+    let other = table.live_shares_at(target, asset).map(ShareView::document).find(feeds);
     // The owner of one share is not told of another's.
     let is_told = other.as_ref().is_some_and(|other| attempt.actor().is_none_or(|actor| [other.owner, target].contains(&actor)));
     let which = other.filter(|_| is_told).map_or("another live share".to_owned(), |other| format!("share {}", other.share));
