@@ -19,12 +19,12 @@ impl Walk<'_> {
         let mut is_empty = true;
         let mut children = self.tape.children(node);
         while let Some((child, entry)) = children.next_entry() {
-            if is_root && self.is_share_name(entry) {
+            if is_root && self.is_share_name(&entry) {
                 continue;
             }
-            let Some(next) = trie.named_child(trie_node, self.text, entry) else {
+            let Some(next) = trie.named_child(trie_node, self.text, &entry) else {
                 if selection.is_selected() {
-                    self.copy_member(child, entry, is_empty);
+                    self.copy_member(child, &entry, is_empty);
                     is_empty = false;
                 }
                 continue;
@@ -33,7 +33,7 @@ impl Walk<'_> {
             let is_end = next_node.below == Rules::NONE || !entry.kind.is_container();
             if is_end && next_node.ends.are_only(Rules::PLAIN) {
                 if selection.with(next_node.ends).is_selected() {
-                    self.copy_member(child, entry, is_empty);
+                    self.copy_member(child, &entry, is_empty);
                     is_empty = false;
                 }
                 continue;
