@@ -12,6 +12,7 @@ use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
 use crate::record::mapping::Stream;
+use crate::release::compared::RuleComparison;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{AssetShares, Grant, ShareGraph};
 use crate::time::{Period, TimestampMs, TimestampNs};
@@ -46,7 +47,7 @@ pub struct InputRecord<'r, H> {
 #[derive(Debug, Clone, Copy)]
 pub struct Release<'a> {
     /// The grant it is released under: its target tenant names the route, its target asset is the key.
-    pub grant: &'a Grant,
+    pub grant: &'a Grant<'a>,
     /// The stream.
     pub stream: StreamIndex,
     /// The epoch of the graph that decided.
@@ -73,13 +74,30 @@ pub trait Decisions {
 
     /// The condition of the grant's profile has no value of the record, which is suppressed.
     fn condition_failed(&mut self, grant: &Grant, error: ConditionError);
+
+    /// This grant, which names the stream, is decided about next; one answer follows, `released` or `suppressed`.
+    fn considers(&mut self, _: &Grant) {}
+
+    /// What was compared for it, with the reason that the rule gives. Nothing is made of it unless somebody asks why.
+    fn compared(&mut self, _: Suppressed, _: RuleComparison) {}
+}
+
+/// A step on the way to not reading a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum UnreadStep<'g> {
+    /// As `Decisions::considers`.
+    Considers(&'g Grant<'g>),
+    /// As `Decisions::compared`.
+    Compared(Suppressed, RuleComparison),
+    /// As `Decisions::suppressed`.
+    Suppressed(Suppressed, u32),
 }
 
 /// A record that `sample` may leave out.
 #[derive(Debug, Clone, Copy)]
 pub struct SampleCandidate<'a> {
     /// The grant that it would be released under.
-    pub grant: &'a Grant,
+    pub grant: &'a Grant<'a>,
     /// The stream.
     pub stream: StreamIndex,
     /// Whose record it is.
@@ -143,8 +161,10 @@ impl Decider {
         let now = release::decision_time(clock, graph);
         let outer = decode::outer_identity(stream, record.key, record.headers).map_err(Stopped::Unreadable)?;
         if let Some(identity) = outer.complete()
-            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |reason, count| {
-                decisions.suppressed(reason, count)
+            && !is_worth_reading(stream.index, identity, graph, now, self.rules.late_grace, &mut |step| match step {
+                UnreadStep::Considers(grant) => decisions.considers(grant),
+                UnreadStep::Compared(rule, comparison) => decisions.compared(rule, comparison),
+                UnreadStep::Suppressed(reason, count) => decisions.suppressed(reason, count),
             })
         {
             return Ok(());
@@ -157,8 +177,11 @@ impl Decider {
         let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
-        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace);
+        for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
+            let grant = &grant;
+            decisions.considers(grant);
+            let mut compared = |rule, comparison| decisions.compared(rule, comparison);
+            let released = release::release(grant, graph, stream.index, t, now, self.rules.late_grace, &mut compared);
             let selected = released.and_then(|projection| {
                 let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };
                 select(projection, grant, identity, (text, self.projector.tape()), decisions, candidate).map(|()| projection)
@@ -216,7 +239,7 @@ pub(crate) fn meets_condition(
 }
 
 /// What `_share` says of a grant, if it is in the value at all.
-pub fn provenance<'g>(grant: &'g Grant, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
+pub fn provenance<'g>(grant: &Grant<'g>, epoch: Epoch, rules: &ReleaseRules) -> Option<Provenance<'g>> {
     let permission = shown_permission(grant, rules);
     let share = grant.share.as_str();
     rules.shows_provenance.then_some(Provenance { share, revision: grant.revision, epoch, permission, backfill: None })
@@ -241,23 +264,25 @@ pub(crate) fn is_worth_reading(
     graph: &ShareGraph,
     now: TimestampNs,
     late_grace: Period,
-    suppress: &mut impl FnMut(Suppressed, u32),
+    step: &mut impl FnMut(UnreadStep<'_>),
 ) -> bool {
     let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return false };
-    let naming = || shares.grants.iter().filter(|grant| grant.streams.contains(stream));
-    if naming().any(|grant| release::counts(grant, now, late_grace)) {
+    let naming = || shares.grants().filter(|grant| grant.streams.contains(stream));
+    if naming().any(|grant| release::counts(&grant, now, late_grace)) {
         return true;
     }
-    count_quiet(shares, stream, suppress);
+    count_quiet(shares, stream, &mut |reason, count| step(UnreadStep::Suppressed(reason, count)));
     for grant in naming() {
-        let is_paused = grant.state == crate::share::graph::GrantState::Paused || grant.is_suspended;
-        suppress(if is_paused { Suppressed::Paused } else { Suppressed::AfterWindow }, 1);
+        step(UnreadStep::Considers(&grant));
+        let mut compared = |rule, comparison| step(UnreadStep::Compared(rule, comparison));
+        let reason = release::uncounted(&grant, now, late_grace, &mut compared);
+        step(UnreadStep::Suppressed(reason, 1));
     }
     false
 }
 
-pub(crate) fn count_quiet(shares: &AssetShares, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
-    for quiet in shares.quiet.iter().filter(|quiet| quiet.stream == stream) {
+pub(crate) fn count_quiet(shares: AssetShares<'_>, stream: StreamIndex, suppress: &mut impl FnMut(Suppressed, u32)) {
+    for quiet in shares.quiet().iter().filter(|quiet| quiet.stream == stream) {
         for (reason, count) in [(Suppressed::Pending, quiet.pending), (Suppressed::Ended, quiet.ended)] {
             if count > 0 {
                 suppress(reason, count);

@@ -1,11 +1,15 @@
 //! Newtypes for every id, offset and epoch, with their rules (docs/rules/values.md#ids).
 //!
-//! Text ids are shared: a clone counts a reference and copies no text, so the table, the graph and the status documents
-//! name one share by one piece of memory. `ArcStr` is one pointer, half of an `Arc<str>`: a million shares hold millions of ids.
+//! A clone of a text id allocates nothing. Ids of which there are few are one counted pointer; ids of which there are millions, those of
+//! shares and assets, lie in the value itself if they are short.
+
+mod compact;
 
 use std::fmt;
 
 use arcstr::ArcStr;
+
+use compact::CompactText;
 
 /// Why a text is not an id of its kind. The text itself is not repeated: it may be a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,10 +22,10 @@ pub struct InvalidId {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $is_valid:path) => {
+    ($(#[$doc:meta])* $name:ident, $text:ident, $kind:literal, $rule:literal, $is_valid:path) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(ArcStr);
+        pub struct $name($text);
 
         impl $name {
             /// Checks the text against the rule of its kind.
@@ -63,6 +67,7 @@ macro_rules! text_id {
 text_id!(
     /// A tenant: `[A-Za-z0-9][A-Za-z0-9_-]{0,63}`.
     TenantId,
+    ArcStr,
     "tenant id",
     "1 to 64 of A-Z a-z 0-9 _ -, beginning with a letter or digit",
     is_tenant_id
@@ -70,6 +75,7 @@ text_id!(
 text_id!(
     /// A share: `[A-Za-z0-9._:-]{1,128}`.
     ShareId,
+    CompactText,
     "share id",
     "1 to 128 of A-Z a-z 0-9 . _ : -",
     is_name
@@ -77,6 +83,7 @@ text_id!(
 text_id!(
     /// A sharing profile's name: `[A-Za-z0-9._:-]{1,128}`.
     ProfileName,
+    ArcStr,
     "profile name",
     "1 to 128 of A-Z a-z 0-9 . _ : -",
     is_name
@@ -84,6 +91,7 @@ text_id!(
 text_id!(
     /// A control event's id: `[A-Za-z0-9._:-]{1,128}`.
     EventId,
+    ArcStr,
     "event id",
     "1 to 128 of A-Z a-z 0-9 . _ : -",
     is_name
@@ -91,6 +99,7 @@ text_id!(
 text_id!(
     /// A backfill job: `[A-Za-z0-9._:-]{1,128}`.
     JobName,
+    ArcStr,
     "job name",
     "1 to 128 of A-Z a-z 0-9 . _ : -",
     is_name
@@ -98,6 +107,7 @@ text_id!(
 text_id!(
     /// A stream: `[a-z][a-z0-9-]{0,31}`.
     StreamName,
+    ArcStr,
     "stream name",
     "1 to 32 of a-z 0-9 -, beginning with a letter",
     is_stream_name
@@ -105,10 +115,21 @@ text_id!(
 text_id!(
     /// An asset, in its owner's or its target's words: UTF-8 of 1 to 256 bytes without control characters (Unicode Cc).
     AssetId,
+    CompactText,
     "asset id",
     "1 to 256 bytes of UTF-8 without control characters",
     is_asset_id
 );
+
+impl ShareId {
+    /// What fills a place that holds no share yet; no id.
+    pub(crate) const VACANT: Self = Self(CompactText::EMPTY);
+}
+
+impl AssetId {
+    /// What fills a place that holds no asset yet; no id.
+    pub(crate) const VACANT: Self = Self(CompactText::EMPTY);
+}
 
 /// A share's label: any text. A clone counts a reference.
 pub type Label = ArcStr;

@@ -16,10 +16,14 @@ pub mod share;
 pub mod release;
 pub mod decide;
 pub mod sink_state;
+pub mod explain;
 pub mod replay;
 pub mod transport;
 pub mod config;
 pub mod backfill;
+pub mod scenario;
+pub mod schema;
+pub mod contract;
 
 #[cfg(feature = "io")]
 pub mod clock;

@@ -13,6 +13,8 @@ use sharecast::cli::{self, Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "io")]
+    cli::shell::completion::complete_if_asked();
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(exit) => return exit.into(),
@@ -20,7 +22,21 @@ fn main() -> ExitCode {
     let files = &cli.config;
     let done = match cli.command {
         Command::Check(args) => cli::check::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Config { command } => cli::config::show::run(files, &command),
+        #[cfg(feature = "io")]
+        Command::Completions(args) => cli::shell::completion::completions(&args),
+        #[cfg(feature = "io")]
+        Command::Man(args) => cli::shell::completion::man(&args),
         Command::Replay(args) => cli::replay::run(files, &args),
+        Command::Test(args) => cli::test::run(files, &args),
+        Command::Schema(args) => cli::contract::schema::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Contract(args) => cli::contract::reader::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Explain(args) => cli::explain::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Project(args) => cli::explain::project::run(files, &args),
         #[cfg(feature = "io")]
         Command::Backfill(args) => cli::backfill::run(files, &args),
         #[cfg(feature = "io")]

@@ -63,7 +63,8 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("sharecast_backfill_lost_total", MetricKind::Counter, "Offsets that the input's retention has dropped before it could read them."),
     ("sharecast_backfill_offsets_left", MetricKind::Gauge, "Offsets of its input that it has yet to look at; not a number for files."),
     ("sharecast_backfill_waiting", MetricKind::Gauge, "1 while it waits for the fence, the cluster or its report."),
-    ("sharecast_build_info", MetricKind::Gauge, "Always 1; the version is a label."),
+    ("sharecast_ready", MetricKind::Gauge, "1 while every check of /readyz holds, as of this scrape."),
+    ("sharecast_build_info", MetricKind::Gauge, "Always 1; version and commit are labels."),
 ];
 
 /// What a metric is.
@@ -87,7 +88,8 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
             MetricKind::Histogram => describe_histogram!(name, help),
         }
     }
-    gauge!("sharecast_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let commit = option_env!("SHARECAST_COMMIT").unwrap_or("unknown");
+    gauge!("sharecast_build_info", "version" => env!("CARGO_PKG_VERSION"), "commit" => commit).set(1.0);
     Ok(handle)
 }
 
@@ -155,6 +157,7 @@ mod tests {
             "docs/data-platforms.md",
             "docker/alerts.yml",
             "docker/alerts_test.yml",
+            "docker/grafana/sharecast.json",
         ] {
             for name in named(&read(path), "") {
                 assert!(known().contains(base(&name)), "{path}: {name}");

@@ -2,6 +2,9 @@
 //!
 //! Two clocks must agree: validity is judged at the record's event time, entitlement at the moment of release.
 
+pub mod compared;
+
+use self::compared::{ComparedTerm, RuleComparison};
 use crate::id::StreamIndex;
 use crate::json::tape::Tape;
 use crate::profile::compile::Projection;
@@ -44,9 +47,27 @@ pub fn decision_time(clock: TimestampMs, graph: &ShareGraph) -> TimestampNs {
 /// tenant is suspended.
 pub fn counts(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool {
     match grant.state {
-        GrantState::Active | GrantState::Expired => is_within_grace(grant, now, late_grace),
+        GrantState::Active | GrantState::Expired => is_within_grace(grant, now, late_grace, &mut unseen),
         GrantState::Paused => false,
     }
+}
+
+/// Takes what a decision compares and makes nothing of it.
+#[inline(always)]
+pub(crate) fn unseen(_: Suppressed, _: RuleComparison) {}
+
+/// Why a share that does not count withholds a record whose event time nobody looks at: rule 1 fails, or it comes too late.
+pub(crate) fn uncounted(
+    grant: &Grant,
+    now: TimestampNs,
+    late_grace: Period,
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
+) -> Suppressed {
+    if is_paused(grant, compared) {
+        return Suppressed::Paused;
+    }
+    is_within_grace(grant, now, late_grace, compared);
+    Suppressed::AfterWindow
 }
 
 /// Decides whether an append record of event time `t`, read at `now`, is released to this share, which names the stream.
@@ -58,27 +79,65 @@ pub fn release<'g>(
     t: TimestampNs,
     now: TimestampNs,
     late_grace: Period,
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
 ) -> Result<&'g Projection, Suppressed> {
-    is_entitled(grant, t, now, late_grace)?;
+    entitlement(grant, t, now, late_grace, compared)?;
     projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)
 }
 
 /// Rules 1 to 3 and the past pauses, which need no profile.
 pub fn is_entitled(grant: &Grant, t: TimestampNs, now: TimestampNs, late_grace: Period) -> Result<(), Suppressed> {
+    entitlement(grant, t, now, late_grace, &mut unseen)
+}
+
+/// The same; `compared` takes each comparison that was made, with the reason that its rule gives.
+#[inline(always)]
+fn entitlement(
+    grant: &Grant,
+    t: TimestampNs,
+    now: TimestampNs,
+    late_grace: Period,
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
+) -> Result<(), Suppressed> {
     // A suspension within `late_grace` leaves the share EXPIRED and cuts it all the same.
-    if grant.state == GrantState::Paused || grant.is_suspended {
+    if is_paused(grant, compared) {
         return Err(Suppressed::Paused);
     }
-    if grant.granted_from.get().is_some_and(|from| t < from) || grant.starts.get().is_some_and(|starts| now < starts) {
+    let mut before = |left, right| noted(RuleComparison::before(left, right), Suppressed::BeforeWindow, compared);
+    if grant.granted_from.get().is_some_and(|from| before(ComparedTerm::EventTime(t), ComparedTerm::GrantedFrom(from)))
+        || grant.starts.get().is_some_and(|starts| before(ComparedTerm::Now(now), ComparedTerm::Starts(starts)))
+    {
         return Err(Suppressed::BeforeWindow);
     }
-    if grant.ends.get().is_some_and(|ends| t >= ends) || !is_within_grace(grant, now, late_grace) {
+    let mut is_over =
+        |ends| !noted(RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::Ends(ends)), Suppressed::AfterWindow, compared);
+    if grant.ends.get().is_some_and(&mut is_over) || !is_within_grace(grant, now, late_grace, compared) {
         return Err(Suppressed::AfterWindow);
     }
-    if grant.rare.pauses().iter().any(|(from, to)| from.moment() <= t && t < to.moment()) {
+    let covers = |from: TimestampMs, to: TimestampMs| from.moment() <= t && t < to.moment();
+    if let Some(&(from, to)) = grant.rare.pauses().iter().find(|(from, to)| covers(*from, *to)) {
+        compared(Suppressed::Paused, RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::PausedFrom(from.moment())).0);
+        compared(Suppressed::Paused, RuleComparison::before(ComparedTerm::EventTime(t), ComparedTerm::ResumedAt(to.moment())).0);
         return Err(Suppressed::Paused);
     }
     Ok(())
+}
+
+/// Whether the share is paused, or one of the two tenants is suspended.
+#[inline(always)]
+fn is_paused(grant: &Grant, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
+    compared(Suppressed::Paused, RuleComparison::equal(ComparedTerm::State(grant.state)));
+    if grant.is_suspended {
+        compared(Suppressed::Paused, RuleComparison::equal(ComparedTerm::Suspended));
+    }
+    grant.state == GrantState::Paused || grant.is_suspended
+}
+
+/// Whether the first of two times is the earlier one, once the comparison was handed over.
+#[inline(always)]
+fn noted((comparison, is_so): (RuleComparison, bool), rule: Suppressed, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
+    compared(rule, comparison);
+    is_so
 }
 
 /// The projection that a share's profile has for a stream, if the profile is published and has the section (rule 4).
@@ -119,18 +178,42 @@ fn facts<'a>(grant: &'a Grant, identity: Identity<'a>) -> ShareFacts<'a> {
 /// Whether a share holds upsert documents now: ACTIVE, nobody suspended, `starts <= now < ends`. `late_grace`, event times and
 /// past pauses have no part in it (docs/rules/release.md#history).
 pub fn is_in_force(grant: &Grant, now: TimestampNs) -> bool {
-    grant.state == GrantState::Active
-        && !grant.is_suspended
-        && grant.starts.get().is_none_or(|starts| starts <= now)
-        && grant.ends.get().is_none_or(|ends| now < ends)
+    force(grant, now, &mut unseen).is_ok()
 }
 
-fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period) -> bool {
-    grant.ends.get().is_none_or(|ends| now < ends.after(late_grace))
+/// The same; `compared` takes each comparison that was made, with the reason that its rule gives.
+#[inline(always)]
+pub(crate) fn force(grant: &Grant, now: TimestampNs, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> Result<(), Suppressed> {
+    if is_paused(grant, compared) {
+        return Err(Suppressed::Paused);
+    }
+    let mut before = |rule, left, right| noted(RuleComparison::before(left, right), rule, compared);
+    if grant.starts.get().is_some_and(|starts| before(Suppressed::BeforeWindow, ComparedTerm::Now(now), ComparedTerm::Starts(starts))) {
+        return Err(Suppressed::BeforeWindow);
+    }
+    if grant.ends.get().is_some_and(|ends| !before(Suppressed::AfterWindow, ComparedTerm::Now(now), ComparedTerm::Ends(ends))) {
+        return Err(Suppressed::AfterWindow);
+    }
+    match grant.state {
+        GrantState::Active => Ok(()),
+        GrantState::Paused => Err(Suppressed::Paused),
+        // Its access has ended by an event, whatever its own `ends` says.
+        GrantState::Expired => Err(Suppressed::AfterWindow),
+    }
+}
+
+#[inline(always)]
+fn is_within_grace(grant: &Grant, now: TimestampNs, late_grace: Period, compared: &mut impl FnMut(Suppressed, RuleComparison)) -> bool {
+    grant.ends.get().is_none_or(|ends| {
+        let last = if late_grace == Period::ZERO { ComparedTerm::Ends(ends) } else { ComparedTerm::EndsAndGrace(ends.after(late_grace)) };
+        noted(RuleComparison::before(ComparedTerm::Now(now), last), Suppressed::AfterWindow, compared)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::id::{AssetId, ShareId, StreamSet, TenantId};
     use crate::share::graph::{ProfileSlot, RareFacts};
@@ -140,12 +223,16 @@ mod tests {
         TimestampMs(millis).moment()
     }
 
-    fn grant() -> Grant {
+    static IDS: LazyLock<(ShareId, TenantId, AssetId)> =
+        LazyLock::new(|| (ShareId::parse("s1").unwrap(), TenantId::parse("acme").unwrap(), AssetId::parse("A").unwrap()));
+
+    fn grant() -> Grant<'static> {
+        let (share, target, target_asset) = &*IDS;
         Grant {
-            share: ShareId::parse("s1").unwrap(),
+            share,
             revision: 1,
-            target: TenantId::parse("acme").unwrap(),
-            target_asset: AssetId::parse("A").unwrap(),
+            target,
+            target_asset,
             streams: StreamSet(1),
             profile: ProfileSlot(0),
             permission: Permission::View,
@@ -154,7 +241,7 @@ mod tests {
             granted_from: Some(at(100)).into(),
             starts: None.into(),
             ends: Some(at(200)).into(),
-            rare: RareFacts::new(&[(TimestampMs(120), TimestampMs(130))], None),
+            rare: RareFacts::new(const { &[(TimestampMs(120), TimestampMs(130))] }, None),
         }
     }
 

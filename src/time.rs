@@ -128,6 +128,12 @@ pub struct MaybeMoment {
 const NO_MILLIS: i64 = i64::MIN;
 
 impl MaybeMoment {
+    /// The moment of so many nanoseconds after a millisecond, fewer than a million; divides nothing.
+    pub(crate) fn of(at: Option<TimestampMs>, nanos: u32) -> Self {
+        let millis = at.map_or(NO_MILLIS, |at| at.0) as u64;
+        Self { millis: [(millis >> 32) as u32, millis as u32], nanos: if at.is_some() { nanos } else { 0 } }
+    }
+
     /// The moment, if there is one.
     pub fn get(self) -> Option<TimestampNs> {
         let millis = (u64::from(self.millis[0]) << 32 | u64::from(self.millis[1])) as i64;
@@ -313,6 +319,8 @@ mod tests {
             [TimestampNs::FIRST, TimestampNs(-1), TimestampNs(0), TimestampNs(1_767_225_600_123_456_789), TimestampNs::LAST].map(Some);
         for moment in some.into_iter().chain([None]) {
             assert_eq!(MaybeMoment::from(moment).get(), moment);
+            let nanos = moment.map_or(0, |moment| moment.nanos().rem_euclid(NANOS_PER_MILLI) as u32);
+            assert_eq!(MaybeMoment::of(moment.map(TimestampNs::millis), nanos), moment.into());
         }
     }
 

@@ -89,3 +89,37 @@ fn what_has_no_effect_is_warned_about() {
     let (code, out) = check(&[("a.yaml", "snapshot: { path: nowhere/at/all }\n")], &["-c", "a.yaml"], &[]);
     assert!(code == Some(0) && out.contains("warning: snapshot.path: nowhere/at/all: "), "{out}");
 }
+
+const CRITICAL: &str = "streams:\n  telemetry: { topic: t, tenant: $.tenant, asset: $.asset, critical: [$.driver, $.Location.Altitude] }\n";
+
+#[test]
+fn critical_members_that_a_profile_lets_out_are_named() {
+    let profile = "telemetry:\n  include: [$.driver.badge, $.Location]\n  exclude: [$.Location.Altitude]\n  transform: [{ path: $.driver.badge, mask: hash }]\n";
+    let (code, out) = check(&[("a.yaml", CRITICAL), ("p.yaml", profile)], &["-c", "a.yaml", "--profile", "p.yaml"], &[]);
+    assert_eq!(code, Some(0), "{out}");
+    let named: Vec<_> = out.lines().filter(|line| line.starts_with("critical: ")).collect();
+    let expected =
+        "critical: p.yaml: telemetry: $.driver leaves by $.driver.badge ($.driver.badge: a hash of it, another one for each target)";
+    assert_eq!(named, [expected], "{out}");
+}
+
+#[cfg(feature = "io")]
+#[test]
+fn a_profile_that_lets_out_critical_members_is_not_published_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), CRITICAL).unwrap();
+    fs::write(folder.path().join("p.yaml"), "telemetry: { include: [$.driver] }\n").unwrap();
+    let publish = |more: &[&str]| {
+        let args = ["profile", "publish", "p", "p.yaml", "--as", "nw", "-c", "a.yaml", "--timeout", "1s"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sharecast"));
+        // Nobody listens there.
+        command.env("SHARECAST__KAFKA__BOOTSTRAP", "127.0.0.1:1").stdin(std::process::Stdio::null());
+        let Output { status, stderr, .. } = command.args(args).args(more).current_dir(folder.path()).output().unwrap();
+        (status.code(), String::from_utf8(stderr).unwrap())
+    };
+    let (code, said) = publish(&[]);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("critical: telemetry: $.driver leaves by $.driver\n") && said.contains("--yes"), "{said}");
+    let (code, said) = publish(&["--yes"]);
+    assert!(code == Some(69) && said.contains("critical: telemetry: $.driver"), "{said}");
+}

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use super::history::TextNumber;
 use super::options::Window;
 use super::past::{Earlier, Pinned};
-use crate::decide::{self, InputRecord, Release, ReleaseRules, SampleCandidate, Stopped};
+use crate::decide::{self, InputRecord, Release, ReleaseRules, SampleCandidate, Stopped, UnreadStep};
 use crate::id::{JobName, StreamIndex};
 use crate::json::tape::Tape;
 use crate::profile::compile::Projection;
@@ -104,10 +104,9 @@ impl BackfillDecider {
             Err(refusal) => return unreadable(refusal),
         };
         if let Some(identity) = outer.complete() {
-            let mut suppress = |reason, count| {
-                if is_in_window {
-                    decisions.suppressed(reason, count);
-                }
+            let mut suppress = |step: UnreadStep<'_>| match step {
+                UnreadStep::Suppressed(reason, count) if is_in_window => decisions.suppressed(reason, count),
+                UnreadStep::Suppressed(..) | UnreadStep::Considers(_) | UnreadStep::Compared(..) => {}
             };
             if !decide::is_worth_reading(stream.index, identity, graph, now, late_grace, &mut suppress) {
                 return Ok(());
@@ -132,8 +131,9 @@ impl BackfillDecider {
         decode::not_after(t, now.after(self.rules.read.max_future)).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         decide::count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
-        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let today = release::release(grant, graph, stream.index, t, now, late_grace);
+        for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
+            let grant = &grant;
+            let today = release::release(grant, graph, stream.index, t, now, late_grace, &mut release::unseen);
             let both = today.and_then(|today| projection(&mut self.restricted, today, grant, pinned, stream, t));
             let selected = both.and_then(|projection| {
                 let candidate = |every| SampleCandidate { grant, stream: stream.index, identity, t, every };

@@ -157,7 +157,7 @@ impl PastDecisions for Taker<'_> {
         let release = release.release;
         if let Some(outputs) = &mut self.outputs {
             let key = release.grant.target_asset.as_str();
-            outputs.record(&release.grant.target, release.stream, key, release.timestamp, Some(release.value));
+            outputs.record(release.grant.target, release.stream, key, release.timestamp, Some(release.value));
         }
         Ok(())
     }

@@ -57,10 +57,11 @@ pub fn still_releases(
     let then = release.release.grant;
     let stream = release.release.stream;
     let grant = find(live, release).ok_or(LiveRefusal::Gone)?;
-    let projection = release::release(grant, live, stream, release.t, now, late_grace).map_err(LiveRefusal::Suppressed)?;
-    is_unchanged(grant, live, then, pinned)?;
+    let projection =
+        release::release(&grant, live, stream, release.t, now, late_grace, &mut release::unseen).map_err(LiveRefusal::Suppressed)?;
+    is_unchanged(&grant, live, then, pinned)?;
     // The text of the condition is the pinned one; what it sees of the share may have changed.
-    match release::meets_condition(projection, grant, release.identity, release.record.0, release.record.1) {
+    match release::meets_condition(projection, &grant, release.identity, release.record.0, release.record.1) {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(LiveRefusal::Suppressed(Suppressed::Filtered)),
     }
@@ -82,8 +83,6 @@ pub fn is_unchanged(grant: &Grant, live: &ShareGraph, then: &Grant, pinned: &Sha
     }
 }
 
-fn find<'g>(live: &'g ShareGraph, release: &PastRelease<'_>) -> Option<&'g Grant> {
-    let grants = &live.asset(release.identity.tenant, release.identity.asset)?.grants;
-    let at = grants.binary_search_by(|grant| grant.share.cmp(&release.release.grant.share)).ok()?;
-    Some(&grants[at])
+fn find<'g>(live: &'g ShareGraph, release: &PastRelease<'_>) -> Option<Grant<'g>> {
+    live.asset(release.identity.tenant, release.identity.asset)?.grant(release.release.grant.share.as_str())
 }

@@ -66,7 +66,7 @@ impl Past {
         let graph = if filters.fit_all() { self.table.graph() } else { self.table.graph_of(|share| filters.fit(share)) };
         let mut accepted = FxHashMap::default();
         graph.for_each_grant(|grant| {
-            let has_history = self.namings.knows(&grant.share) || self.profiles.get(&grant.profile).is_some_and(|p| !p.is_constant());
+            let has_history = self.namings.knows(grant.share) || self.profiles.get(&grant.profile).is_some_and(|p| !p.is_constant());
             if has_history && let Some(at) = self.table.accepted_at(grant.share.as_str()) {
                 accepted.insert(grant.share.clone(), at);
             }
@@ -138,7 +138,7 @@ impl Pinned {
         self.graph.for_each_grant(|grant| {
             if grant.streams.contains(stream.index) {
                 shares += 1;
-                targets.insert(&grant.target);
+                targets.insert(grant.target);
             }
         });
         Reach { shares, targets: targets.len() }
@@ -146,10 +146,10 @@ impl Pinned {
 
     /// By what a grant's fields were chosen for a record of event time `t`: at `t`, or at the acceptance if that is later.
     pub(super) fn earlier(&self, grant: &Grant, stream: &Stream, t: TimestampNs) -> Earlier {
-        let Some(accepted) = self.accepted.get(&grant.share) else { return Earlier::AsToday };
+        let Some(accepted) = self.accepted.get(grant.share) else { return Earlier::AsToday };
         let u = t.max(accepted.moment());
         let today = Naming { profile: grant.profile, streams: grant.streams };
-        let then = self.namings.at(&grant.share, u).unwrap_or(today);
+        let then = self.namings.at(grant.share, u).unwrap_or(today);
         if !then.streams.contains(stream.index) {
             return Earlier::Missing;
         }

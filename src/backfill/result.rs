@@ -43,7 +43,7 @@ impl JobCounts {
     pub fn count_release(&mut self, release: &PastRelease<'_>) {
         let one = TenantTotals { records: 1, bytes: release.release.value.len() as u64, first: release.t, last: release.t };
         self.released += 1;
-        self.add_tenant(&release.release.grant.target, one);
+        self.add_tenant(release.release.grant.target, one);
     }
 
     /// Counts decisions against shares.

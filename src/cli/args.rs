@@ -102,6 +102,8 @@ pub struct EventDraft {
     pub share: Option<String>,
     /// Times that were given, as they were understood.
     pub times: Vec<GivenTime>,
+    /// `--yes`: a person need not be asked about what leaves.
+    pub is_confirmed: bool,
 }
 
 /// A time of an event that was given on the command line.
@@ -123,6 +125,7 @@ impl GivenTime {
             TimeOption::From => "from",
             TimeOption::To => "to",
             TimeOption::At => "at",
+            TimeOption::Time => "time",
         };
         let time = TimeArgument::read(given, now, option).map_err(|error| Failure::new(Exit::Usage, error))?;
         Ok(Self { member, time })
@@ -210,7 +213,13 @@ impl EventData {
     /// The event.
     pub fn draft(self, kind: &'static str) -> EventDraft {
         let share = self.0.iter().find(|m| m.name == "share").and_then(|m| m.value.as_str()).map(str::to_owned);
-        EventDraft { kind, data: Node { kind: DocumentKind::Map(self.0), place: TextPosition::default() }, share, times: self.1 }
+        EventDraft {
+            kind,
+            data: Node { kind: DocumentKind::Map(self.0), place: TextPosition::default() },
+            share,
+            times: self.1,
+            is_confirmed: false,
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::exit::{Exit, Failure};
 use crate::cli::config;
 use crate::cli::config::name_of;
+use crate::cli::replay::read_input;
+use crate::cli::sample::hold_against_samples;
+use crate::cli::share::critical;
 use crate::config::diagnostic::{Diagnostic, Secrets, place_inside};
 use crate::config::{Config, read_document};
 use crate::document::{DocumentKind, Node, TextPosition};
@@ -20,6 +23,10 @@ pub struct Args {
     /// A sharing profile, as YAML or JSON
     #[arg(long = "profile", value_name = "FILE")]
     profiles: Vec<PathBuf>,
+    /// Hold the profiles against records of a stream, one a line as `replay` reads them: paths that never match, members that no path
+    /// includes, values that a transform drops
+    #[arg(long = "sample", value_name = "STREAM=FILE", value_parser = read_input, requires = "profiles")]
+    samples: Vec<(String, PathBuf)>,
 }
 
 /// Checks the configuration (exit 78) and the profiles (exit 1); what it finds goes to stdout.
@@ -35,11 +42,18 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
     };
     print(&mut out, &text)?;
     for file in &args.profiles {
-        match check_profile(file, config.as_ref().ok()) {
-            Ok(sections) => {
+        match load_profile(file, config.as_ref().ok()).map(|written| written.spec) {
+            Ok(spec) => {
                 let doubts = config.as_ref().map(|config| profile_doubts(file, config)).unwrap_or_default();
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
-                print(&mut out, &describe_profile(&name_of(file), &sections, config.as_ref().ok()))?;
+                let critical = config.as_ref().map(|config| critical::of_profile(config, &spec)).unwrap_or_default();
+                let name = name_of(file);
+                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {line}\n")).collect::<String>())?;
+                let sections: Vec<_> = spec.sections().iter().map(|section| section.stream.clone()).collect();
+                print(&mut out, &describe_profile(&name, &sections, config.as_ref().ok()))?;
+                if let Ok(config) = &config {
+                    print(&mut out, &hold_against_samples(config, &name, &spec, &args.samples)?)?;
+                }
             }
             Err(what) => {
                 print(&mut out, &format!("{what}\n"))?;
@@ -99,19 +113,25 @@ fn describe_profile(name: &str, sections: &[String], config: Option<&Config>) ->
     text + &format!("{name}: ok ({})\n", sections.join(", "))
 }
 
-/// Returns the streams of the profile, or what is wrong with it.
-fn check_profile(file: &Path, config: Option<&Config>) -> Result<Vec<String>, String> {
-    let (_, spec) = load_profile(file, config)?;
-    Ok(spec.sections().iter().map(|section| section.stream.clone()).collect())
+/// A profile's file.
+#[derive(Debug)]
+pub struct WrittenProfile {
+    /// Its text.
+    pub text: String,
+    /// As it is written.
+    pub node: Node,
+    /// As it is understood.
+    pub spec: ProfileSpec,
 }
 
 /// A profile's file as it is written and as it is understood, or what is wrong with it; with a configuration also for its streams.
-pub fn load_profile(file: &Path, config: Option<&Config>) -> Result<(Node, ProfileSpec), String> {
+pub fn load_profile(file: &Path, config: Option<&Config>) -> Result<WrittenProfile, String> {
     let name = name_of(file);
     let bytes = std::fs::read(file).map_err(|e| format!("{name}: the profile cannot be read: {e}"))?;
     let text =
         String::from_utf8(bytes).map_err(|e| format!("{name}: the profile is not UTF-8, from byte {} on", e.utf8_error().valid_up_to()))?;
-    read_profile(&name, &text, config)
+    let (node, spec) = read_profile(&name, &text, config)?;
+    Ok(WrittenProfile { text, node, spec })
 }
 
 /// What a profile's file says and hardly means, each with its line; of a file that can be read.

@@ -25,6 +25,8 @@ pub(super) enum StartFrom {
     Snapshot,
     /// The same, for a table with all that an engine's has: to be written as a snapshot itself.
     Whole,
+    /// The same, by a snapshot of this offset or an earlier one: for a table of then.
+    WholeBelow(Offset),
     /// At the first event of all: for what the table does not keep.
     First,
     /// At the oldest record that is there, folded or not.
@@ -79,15 +81,25 @@ impl ControlFold {
         let mut probe = KafkaEndProbe::open(&kafka, &topic, given_up.since(SystemClock.boot())).map_err(client_failure)?;
         let bounds = probe.ask().map_err(|error| missing_or(error, &kafka, &topic, patience))?;
         let rules = config.fold_rules();
-        let empty = if beginning == StartFrom::Whole { ShareTable::new(rules) } else { ShareTable::for_documents(rules) };
+        let empty = if matches!(beginning, StartFrom::Whole | StartFrom::WholeBelow(_)) {
+            ShareTable::new(rules)
+        } else {
+            ShareTable::for_documents(rules)
+        };
         let is_cut = bounds.start > Offset(0);
         if beginning == StartFrom::First && is_cut {
             tell!("{topic} begins at offset {}: what happened before is not shown", bounds.start);
         }
-        let table = if matches!(beginning, StartFrom::Snapshot | StartFrom::Whole) || beginning == StartFrom::First && is_cut {
+        let table = if matches!(beginning, StartFrom::Snapshot | StartFrom::Whole | StartFrom::WholeBelow(_))
+            || beginning == StartFrom::First && is_cut
+        {
             let origin = SnapshotOrigin { cluster, topic: topic.clone() };
             let anew = empty.emptied();
-            let table = snapshot::load_before(&config.snapshot.path, bounds.end, &origin, empty);
+            let needed = match beginning {
+                StartFrom::WholeBelow(offset) => bounds.end.min(Offset(offset.0.saturating_add(1))),
+                StartFrom::Snapshot | StartFrom::Whole | StartFrom::First | StartFrom::Oldest => bounds.end,
+            };
+            let table = snapshot::load_before(&config.snapshot.path, needed, &origin, empty);
             if table.epoch().0 + 1 < bounds.start.0 { anew } else { table }
         } else {
             empty

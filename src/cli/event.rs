@@ -15,10 +15,12 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
 use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::party::publish_preview;
 use crate::cli::random::random;
 use crate::cli::restore;
 use crate::cli::share::args::{Order, ShareCommand, owner_of};
 use crate::cli::share::bulk::warn_of_csv;
+use crate::cli::share::critical;
 use crate::cli::share::invitation_mail;
 use crate::cli::share::invitation_mail::InvitationMail;
 use crate::cli::share::past_hint;
@@ -36,6 +38,7 @@ use crate::share::bulk::ids::Run;
 use crate::share::bulk::input::{InputRef, Named};
 use crate::share::bulk::{BulkPlan, Intent, Planned, Row};
 use crate::share::event::Sender;
+use crate::share::event::fields::LONGEST_SOURCE;
 use crate::share::event::kind::EventType;
 use crate::share::event::payload;
 use crate::share::event::write_token::WriteToken;
@@ -78,14 +81,31 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileCommand) -
     owner_of(acting, owner.as_ref(), "whose profile is it?")?;
     let config = config::load(files)?;
     let draft = match command {
-        ProfileCommand::Publish { name, file, owner } => {
-            let (spec, _) = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
+        ProfileCommand::Publish { name, file, owner, yes, preview, search } => {
+            let written = load_profile(&file, Some(&config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             profile_doubts(&file, &config).iter().for_each(|doubt| tell!("warning: {doubt}"));
-            args::publish(name, owner.as_ref(), spec)
+            let critical = critical::of_profile(&config, &written.spec);
+            if preview {
+                critical::name(&critical);
+                return publish_preview::run(&config, acting, &name, owner.as_ref(), written, search);
+            }
+            critical::confirm(&critical, yes)?;
+            args::publish(name, owner.as_ref(), written.node, kept_source(&written.text))
         }
         ProfileCommand::Retire { name, owner } => args::retire(name, owner.as_ref()),
     };
     send(&config, acting, token(acting)?, draft)
+}
+
+/// The text of a profile as its event carries it: `explain` names lines of it. One that is too long goes without.
+fn kept_source(text: &str) -> Option<&str> {
+    if text.len() > LONGEST_SOURCE {
+        tell!(
+            "warning: the file has {} bytes, more than the {LONGEST_SOURCE} that are kept of a profile's text: `explain` will name no lines",
+            text.len()
+        );
+    }
+    Some(text).filter(|text| text.len() <= LONGEST_SOURCE)
 }
 
 /// `sharecast control …`.
@@ -208,6 +228,7 @@ impl Single<'_> {
             let asset = data.get("asset").and_then(Node::as_str).unwrap_or_default().to_owned();
             warn_of_csv(&[Named { place: InputRef::Argument, id: asset, target_asset: None }]);
         }
+        let critical = critical::of_event(self.config, self.kind, &self.source, &data, &table);
         let run = Run { source: &self.source, kind: self.kind, batch: None };
         let mut plan = BulkPlan::make_one(table, now, &run, &self.id, Intent { named, data });
         if let Some(refusal) = plan.refusals.first() {
@@ -217,6 +238,9 @@ impl Single<'_> {
             tell!("note: the asset is shared with, or offered to, the same target already, by another share");
         }
         let Some(row) = plan.rows.pop() else { return Err(self.refused("it came to nothing")) };
+        if matches!(row.step, Planned::Write { .. }) {
+            critical::confirm(&critical, self.draft.is_confirmed)?;
+        }
         match (&row.step, invitation) {
             (Planned::AlreadySo | Planned::WrittenBefore, _) => self.answer_already_so(&row),
             (Planned::Write { .. }, None) => {

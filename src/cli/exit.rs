@@ -65,6 +65,11 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+/// A text as a terminal may be given it: what others wrote must not steer it.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Tells a person on stderr; answers the code.
 pub fn report(failure: Failure) -> Exit {
     tell!("{}", failure.message);

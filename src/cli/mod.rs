@@ -6,6 +6,8 @@ pub mod check;
 pub mod backfill;
 #[cfg(feature = "io")]
 pub mod demo;
+#[cfg(feature = "io")]
+pub mod explain;
 pub mod exit;
 pub mod logging;
 #[cfg(feature = "io")]
@@ -13,11 +15,14 @@ mod outcome;
 #[cfg(feature = "io")]
 mod random;
 pub mod replay;
+pub mod test;
+mod sample;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
+pub mod shell;
 #[cfg(feature = "io")]
 mod trial;
 #[cfg(feature = "io")]
@@ -27,6 +32,7 @@ pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod output;
 pub mod config;
+pub mod contract;
 #[cfg(feature = "io")]
 pub(crate) mod control_fold;
 
@@ -38,9 +44,10 @@ use exit::{Exit, tell};
 
 /// Gives each tenant a clean Kafka topic of what others share with it.
 #[derive(Debug, Parser)]
-#[command(name = "sharecast", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "sharecast", version = shell::version::text(), propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// A configuration file; given again, a later file overrides an earlier one key by key
+    /// A configuration file; given again, a later file overrides an earlier one key by key. Without it: the file that SHARECAST_CONFIG
+    /// names, else ./sharecast.yaml, else /etc/sharecast/sharecast.yaml, else the defaults
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     pub config: Vec<PathBuf>,
     /// What to do.
@@ -54,8 +61,34 @@ pub struct Cli {
 pub enum Command {
     /// Check the configuration and profile files
     Check(check::Args),
+    /// Show the configuration as it counts
+    #[cfg(feature = "io")]
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: config::show::ConfigCommand,
+    },
+    /// Print a script by which a shell completes commands and ids
+    #[cfg(feature = "io")]
+    Completions(shell::completion::CompletionsArgs),
+    /// Print the manual
+    #[cfg(feature = "io")]
+    Man(shell::completion::ManArgs),
     /// Run files through the same code without Kafka
     Replay(replay::Args),
+    /// Run test files: who shares what, records, and what each tenant is to get
+    Test(test::TestArgs),
+    /// Print a JSON Schema of what people write, or an AsyncAPI document of a configuration's topics
+    Schema(contract::schema::SchemaArgs),
+    /// What may arrive in a tenant's topics, member by member
+    #[cfg(feature = "io")]
+    Contract(contract::reader::ContractArgs),
+    /// Say why a record did or did not flow, or what would be: each share, the rule that decided, each member
+    #[cfg(feature = "io")]
+    Explain(explain::args::ExplainArgs),
+    /// Show what a profile shows of one record: no share, no target, the owner's ids stay
+    #[cfg(feature = "io")]
+    Project(explain::project::ProjectArgs),
     /// Give old records to those who may see them today, from the stream's topic or from files
     #[cfg(feature = "io")]
     Backfill(backfill::args::BackfillArgs),

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use crate::cli::args::Format;
+pub(super) use crate::cli::exit::shown;
 use crate::cli::exit::{Exit, Failure};
 use crate::document::{DocumentKind, Node};
 use crate::json::document::write;
-use crate::json::text::write_string;
+pub(super) use crate::json::document::write_pretty as pretty;
 
 /// Why printing, or reading what is to be printed, ended early.
 #[derive(Debug)]
@@ -66,11 +67,6 @@ pub(super) fn print_table(headers: &[&str], rows: &[Vec<String>], out: &mut impl
     Ok(())
 }
 
-/// A text as a terminal may be given it: what others wrote must not steer it.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 /// A JSON object member by member, for people: a name and a value a line.
 pub(super) fn print_members(json: &[u8], out: &mut impl Write) -> io::Result<()> {
     let Ok(node) = crate::json::document::parse(json) else { return Ok(()) };
@@ -88,39 +84,6 @@ pub(super) fn print_members(json: &[u8], out: &mut impl Write) -> io::Result<()>
         writeln!(out, "{:<width$}  {}", member.name, shown(&value))?;
     }
     Ok(())
-}
-
-/// JSON with line ends and indents; numbers as they were written.
-pub(super) fn pretty(node: &Node, indent: usize, out: &mut Vec<u8>) {
-    let line = |indent: usize, out: &mut Vec<u8>| {
-        out.push(b'\n');
-        out.extend(std::iter::repeat_n(b' ', indent * 2));
-    };
-    match &node.kind {
-        DocumentKind::Map(members) if !members.is_empty() => {
-            out.push(b'{');
-            for (at, member) in members.iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b"," } else { b"" });
-                line(indent + 1, out);
-                write_string(&member.name, out);
-                out.extend_from_slice(b": ");
-                pretty(&member.value, indent + 1, out);
-            }
-            line(indent, out);
-            out.push(b'}');
-        }
-        DocumentKind::List(items) if items.iter().any(|item| matches!(item.kind, DocumentKind::Map(_) | DocumentKind::List(_))) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
-                out.extend_from_slice(if at > 0 { b"," } else { b"" });
-                line(indent + 1, out);
-                pretty(item, indent + 1, out);
-            }
-            line(indent, out);
-            out.push(b']');
-        }
-        _ => write(node, out),
-    }
 }
 
 #[cfg(test)]

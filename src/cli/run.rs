@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
+use crate::cli::shell::version;
 use crate::cli::{config, logging};
 use crate::clock::SystemClock;
+use crate::config::Config;
 use crate::engine::server;
 use crate::engine::server::EngineInput;
 use crate::engine::server::shutdown::RunError;
@@ -17,8 +19,9 @@ use crate::metrics;
 
 /// Runs the engine until a signal or a failure ends it.
 pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
-    let config = config::load(files)?;
+    let config = config::load_silently(files)?;
     logging::init(&config.log);
+    announce(&config, &config::found(files));
     let start = EngineInput {
         kafka: KafkaSettings::of(&config.kafka),
         clock: Arc::new(SystemClock),
@@ -38,6 +41,23 @@ pub fn run(files: &[PathBuf]) -> Result<Exit, Failure> {
     })
 }
 
+/// One line by which a log says what begins here.
+fn announce(config: &Config, files: &[PathBuf]) {
+    let files: Vec<String> = files.iter().map(|file| config::name_of(file)).collect();
+    let streams: Vec<String> = config.streams.iter().map(|stream| format!("{} <- {}", stream.name, stream.topic)).collect();
+    tracing::info!(
+        version = version::text(),
+        configuration = if files.is_empty() { "defaults".to_owned() } else { files.join(", ") },
+        bootstrap = config.kafka.bootstrap,
+        group = config.kafka.group,
+        instance = config.kafka.instance,
+        streams = streams.join(", "),
+        workers = config.workers,
+        http = %config.http_listen,
+        "sharecast begins"
+    );
+}
+
 /// Raised by the first SIGTERM, SIGINT or SIGHUP; a second one aborts the process. A SIGHUP that was ignored when the process was
 /// started, as by `nohup`, stays so.
 pub fn stop_on_signal() -> Result<Arc<AtomicBool>, Failure> {
@@ -55,10 +75,14 @@ pub(in crate::cli) fn on_signal(first: impl Fn(Exit) + Send + 'static) -> Result
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, format!("signals cannot be caught: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     let ignores_hangup = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, SignalKind::hangup()));
+    // Before this returns: a signal that comes next is heard.
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup()).map_err(failed)?) };
+    drop(entered);
     let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
-            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
-            let mut hangup = if ignores_hangup { None } else { signal(SignalKind::hangup()).ok() };
             let mut is_first = true;
             loop {
                 let hung_up = async {

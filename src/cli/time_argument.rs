@@ -21,6 +21,8 @@ pub enum TimeOption {
     To,
     /// `--at`.
     At,
+    /// `--time`.
+    Time,
 }
 
 impl TimeOption {
@@ -33,6 +35,7 @@ impl TimeOption {
             Self::From => "--from",
             Self::To => "--to",
             Self::At => "--at",
+            Self::Time => "--time",
         }
     }
 
@@ -40,7 +43,7 @@ impl TimeOption {
     fn includes_its_day(self) -> bool {
         match self {
             Self::Ends | Self::OfferExpires | Self::To => true,
-            Self::Starts | Self::From | Self::At => false,
+            Self::Starts | Self::From | Self::At | Self::Time => false,
         }
     }
 
@@ -48,7 +51,7 @@ impl TimeOption {
     fn looks_ahead(self) -> bool {
         match self {
             Self::Starts | Self::Ends | Self::OfferExpires => true,
-            Self::From | Self::To | Self::At => false,
+            Self::From | Self::To | Self::At | Self::Time => false,
         }
     }
 }

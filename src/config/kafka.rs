@@ -57,9 +57,15 @@ impl fmt::Debug for Properties {
     }
 }
 
-const TRANSACTION_TIMEOUT_MS: u32 = 15_000;
-const SESSION_TIMEOUT_MS: u32 = 45_000;
-const MAX_POLL_INTERVAL_MS: u32 = 300_000;
+/// `transaction.timeout.ms`, `session.timeout.ms` and `max.poll.interval.ms` unless they are written
+/// (docs/rules/exactly-once.md#time-outs). What a dead engine had waits for the session.
+pub const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+/// See above.
+pub const SESSION_TIMEOUT_MS: u32 = 15_000;
+/// See above.
+pub const MAX_POLL_INTERVAL_MS: u32 = 300_000;
+/// `heartbeat.interval.ms`: a member learns of a rebalance by its heartbeat, and a cooperative one takes two.
+pub const HEARTBEAT_INTERVAL_MS: u32 = 1_000;
 
 /// How records are compressed, unless `output.compression` says otherwise.
 const COMPRESSION: &str = "lz4";
@@ -214,7 +220,9 @@ fn check_timeouts(root: &ConfigValue, config: &KafkaConfig, findings: &mut Findi
     let transaction = timeout_value(root, "kafka.producer", "transaction.timeout.ms");
     let session = timeout_value(root, "kafka.consumer", "session.timeout.ms");
     let poll = timeout_value(root, "kafka.consumer", "max.poll.interval.ms");
-    let orders: [(bool, Option<Spot>, &str); 2] = [
+    let beat = timeout_value(root, "kafka.consumer", "heartbeat.interval.ms");
+    let beats = timeout(root, "kafka.consumer", "heartbeat.interval.ms", HEARTBEAT_INTERVAL_MS, findings);
+    let orders: [(bool, Option<Spot>, &str); 3] = [
         (
             config.transaction_timeout < config.session_timeout,
             spot_of(transaction, session),
@@ -225,6 +233,7 @@ fn check_timeouts(root: &ConfigValue, config: &KafkaConfig, findings: &mut Findi
             spot_of(session, poll),
             "session.timeout.ms must be below max.poll.interval.ms",
         ),
+        (beats < config.session_timeout, spot_of(beat, session), "heartbeat.interval.ms must be below session.timeout.ms"),
     ];
     for (is_right, spot, what) in orders {
         if let (false, Some(spot)) = (is_right, spot) {
@@ -232,7 +241,11 @@ fn check_timeouts(root: &ConfigValue, config: &KafkaConfig, findings: &mut Findi
             findings.error(
                 spot,
                 what,
-                format!("keep transaction.timeout.ms ({a}) < session.timeout.ms ({b}) < max.poll.interval.ms ({c})"),
+                format!(
+                    "keep transaction.timeout.ms ({a}) < session.timeout.ms ({b}) < max.poll.interval.ms ({c}), and heartbeat.interval.ms ({}) \
+                     below the second",
+                    beats.millis()
+                ),
             );
         }
     }

@@ -40,6 +40,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("streams.*.rewrite.tenant", Form::Texts),
     ("streams.*.rewrite.asset", Form::Texts),
     ("streams.*.start", Form::Word(&["earliest", "latest"])),
+    ("streams.*.critical", Form::Texts),
     ("partnerships", Form::Word(&["required", "invited", "open"])),
     ("late_grace", Form::Span),
     ("max_future", Form::Span),

@@ -11,6 +11,7 @@ mod overrides;
 mod resolve;
 mod secrets;
 mod shape;
+pub mod shown;
 mod streams;
 mod substitute;
 mod text;
@@ -31,7 +32,9 @@ pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
 
 use crate::decide::ReleaseRules;
+use crate::document::Node;
 use crate::id::StreamIndex;
+use crate::profile::critical::CriticalPath;
 use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
 use crate::share::configuration::PartnershipNeed;
@@ -47,6 +50,8 @@ pub struct Config {
     pub streams: Arc<[Stream]>,
     /// Where each stream's partitions begin the first time, by `StreamIndex`.
     pub starts: Arc<[Start]>,
+    /// `streams.X.critical`, by `StreamIndex`.
+    pub critical: Arc<[Vec<CriticalPath>]>,
     /// `partnerships`: whether an offer needs a partnership.
     pub partnerships: PartnershipNeed,
     /// How long after its natural end a share still releases records from inside its window.
@@ -136,28 +141,59 @@ impl ConfigEnv<'_> {
     }
 }
 
+/// The section `streams` of a file that is no configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnStreams<'a> {
+    /// The file's name, for errors.
+    pub file: &'a str,
+    /// Its whole text.
+    pub text: &'a str,
+    /// The value of its key.
+    pub streams: &'a Node,
+}
+
 impl Config {
     /// Reads the files, each a name and a text, later ones over earlier ones and the environment over all.
     ///
     /// # Errors
     /// Everything that is wrong, with its place and what to write instead.
     pub fn load(files: &[(&str, &str)], around: &ConfigEnv<'_>) -> Result<Self, ConfigErrors> {
+        Self::load_with(files, None, around)
+    }
+
+    /// The same with other streams, where they are given, in place of those that the files name.
+    pub fn load_with(files: &[(&str, &str)], streams: Option<OwnStreams<'_>>, around: &ConfigEnv<'_>) -> Result<Self, ConfigErrors> {
         let mut findings = written::Findings::default();
-        let mut root = written::ConfigValue::empty(findings.add_source("the configuration".into(), None, Default::default()));
-        for (name, text) in files {
-            if let Some(mut value) = text::read_source(name, text, around, &mut findings) {
-                kafka::spelling::fold_names(&mut value, &mut findings);
-                root.merge(value);
-            }
-        }
-        overrides::apply(&mut root, around.env, &mut findings);
-        substitute::substitute(&mut root, around, &mut findings);
+        let mut root = Self::merged(files, streams, around, &mut findings);
         shape::check(&mut root, &mut findings);
         let resolved = resolve::resolve(&root, around, &mut findings);
         let warnings = findings.finish()?;
         // Whatever keeps a value from being resolved has been noted as an error, so that this is never reached without one.
         let missing = || ConfigErrors(vec![Diagnostic::without_place("the configuration", "cannot be resolved".into(), String::new())]);
         resolved.map(|config| Self { warnings, ..config }).ok_or_else(missing)
+    }
+
+    /// All files and the environment in one tree, as they were written.
+    fn merged(
+        files: &[(&str, &str)],
+        streams: Option<OwnStreams<'_>>,
+        around: &ConfigEnv<'_>,
+        findings: &mut written::Findings,
+    ) -> written::ConfigValue {
+        let mut root = written::ConfigValue::empty(findings.add_source("the configuration".into(), None, Default::default()));
+        for (name, text) in files {
+            if let Some(mut value) = text::read_source(name, text, around, findings) {
+                kafka::spelling::fold_names(&mut value, findings);
+                root.merge(value);
+            }
+        }
+        if let Some(OwnStreams { file, text, streams }) = streams {
+            let source = findings.add_source(file.to_owned(), Some(text.to_owned()), Default::default());
+            root.replace("streams", written::ConfigValue::from_node(streams.clone(), source));
+        }
+        overrides::apply(&mut root, around.env, findings);
+        substitute::substitute(&mut root, around, findings);
+        root
     }
 
     /// What the fold depends on.
@@ -193,6 +229,11 @@ impl Config {
     /// The stream of this name.
     pub fn stream(&self, name: &str) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.name.as_str() == name)
+    }
+
+    /// The members of the stream that deserve a second look before they leave.
+    pub fn critical(&self, stream: StreamIndex) -> &[CriticalPath] {
+        &self.critical[usize::from(stream.0)]
     }
 
     /// Where a partition of the stream begins the first time.

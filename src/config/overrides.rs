@@ -1,13 +1,18 @@
 //! `SHARECAST__KAFKA__BOOTSTRAP=…`: one environment variable, one key.
 
+use std::collections::BTreeMap;
+
 use super::diagnostic::Secrets;
-use super::kafka::spelling::fold_names;
+use super::kafka::spelling::{SECTIONS, canonical, fold_names};
 use super::keys::{self, Form};
 use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::document::yaml;
 
 const PREFIX: &str = "SHARECAST__";
 const ONE_UNDERSCORE: &str = "SHARECAST_";
+
+/// What the name of a source begins with that is a variable.
+pub(super) const SOURCE: &str = "environment variable ";
 
 /// Lays every override on top of what the files say, in the order of their names.
 pub(super) fn apply(root: &mut ConfigValue, env: &[(String, String)], findings: &mut Findings) {
@@ -16,12 +21,17 @@ pub(super) fn apply(root: &mut ConfigValue, env: &[(String, String)], findings: 
     for (variable, _) in env.iter().filter(|(name, _)| name.starts_with(ONE_UNDERSCORE) && !name.starts_with(PREFIX)) {
         warn_of_one_underscore(variable, findings);
     }
+    let mut setters: BTreeMap<Vec<String>, &str> = BTreeMap::new();
     for (variable, text) in overrides {
-        let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+        let source = findings.add_source(format!("{SOURCE}{variable}"), None, Secrets::default());
         let spot = Spot { source, place: None };
         let names = key_names(&variable[PREFIX.len()..]);
         if names.iter().any(String::is_empty) {
             findings.error(spot, "this names no key", "write two underscores between keys: `SHARECAST__KAFKA__BOOTSTRAP`");
+            continue;
+        }
+        if let Some(first) = setters.insert(one_key(&names), variable) {
+            findings.error(spot, format!("this and {first} are one setting"), "keep one of them");
             continue;
         }
         if let Some(value) = value_of(&names, text, spot, findings) {
@@ -44,7 +54,7 @@ fn warn_of_one_underscore(variable: &str, findings: &mut Findings) {
         return;
     };
     let behind = rest.strip_prefix(&spelled(key)).map(|rest| rest.replacen('_', "__", 1)).unwrap_or_default();
-    let source = findings.add_source(format!("environment variable {variable}"), None, Secrets::default());
+    let source = findings.add_source(format!("{SOURCE}{variable}"), None, Secrets::default());
     let right = format!("{PREFIX}{}{behind}", key.replace('.', "__")).to_ascii_uppercase();
     findings.warn(Spot { source, place: None }, "this changes nothing: two underscores stand between keys", format!("write `{right}`"));
 }
@@ -55,12 +65,22 @@ fn key_names(rest: &str) -> Vec<String> {
     let mut names: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
     match names.as_mut_slice() {
         [streams, stream, ..] if streams == "streams" => *stream = stream.replace('_', "-"),
-        [kafka, scope, setting] if kafka == "kafka" && matches!(scope.as_str(), "client" | "consumer" | "producer") => {
+        [kafka, scope, setting] if kafka == "kafka" && SECTIONS.contains(&scope.as_str()) => {
             *setting = setting.replace('_', ".");
         }
         _ => {}
     }
     names
+}
+
+/// The key whatever spelling of a setting of librdkafka was chosen.
+fn one_key(names: &[String]) -> Vec<String> {
+    match names {
+        [kafka, scope, setting] if kafka == "kafka" && SECTIONS.contains(&scope.as_str()) => {
+            vec![kafka.clone(), scope.clone(), canonical(setting).to_owned()]
+        }
+        _ => names.to_vec(),
+    }
 }
 
 /// The variable's text; where a list or a map is wanted, what the text says as YAML: `[a, b]`.

@@ -5,6 +5,7 @@ use super::kafka;
 use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
 use super::shape;
 use super::streams;
+use super::streams::ResolvedStream;
 use super::topics;
 use super::topics::NamedTopics;
 use super::written::{ConfigKind, ConfigValue, Findings};
@@ -19,7 +20,12 @@ const TOMBSTONES: Period = Period::from_millis(30 * 86_400_000);
 
 /// The configuration without its warnings; none only if an error was noted.
 pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut Findings) -> Option<Config> {
-    let (streams, starts): (Vec<_>, Vec<_>) = streams::resolve(root, findings).into_iter().unzip();
+    let (mut streams, mut starts, mut critical) = (Vec::new(), Vec::new(), Vec::new());
+    for ResolvedStream { stream, start, critical: paths } in streams::resolve(root, findings) {
+        streams.push(stream);
+        starts.push(start);
+        critical.push(paths);
+    }
     let topics = topics::resolve(root, findings);
     let kafka = kafka::resolve(root, around, topics.prefix(), findings);
     let fence = engine::fence(root, &kafka, findings);
@@ -55,6 +61,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         warnings: Vec::new(),
         streams: streams.into(),
         starts: starts.into(),
+        critical: critical.into(),
     })
 }
 

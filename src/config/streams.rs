@@ -4,6 +4,7 @@ use super::diagnostic::place_inside;
 use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::id::{MAX_STREAMS, StreamIndex, StreamName};
 use crate::json::path::Path;
+use crate::profile::critical::CriticalPath;
 use crate::record::mapping::{FieldSource, KeyFormat, Mapping, Mode, Stream};
 use crate::topic;
 use crate::transport::Start;
@@ -11,21 +12,29 @@ use crate::transport::Start;
 /// The streams where the configuration names none.
 const STANDARD: &str = include_str!("streams/standard.yaml");
 
-/// The streams with where each begins, in the order they were written.
-pub(super) fn resolve(root: &ConfigValue, findings: &mut Findings) -> Vec<(Stream, Start)> {
+/// A stream with what its readers and its owners ask for.
+pub(super) struct ResolvedStream {
+    pub(super) stream: Stream,
+    /// Where a partition begins the first time.
+    pub(super) start: Start,
+    pub(super) critical: Vec<CriticalPath>,
+}
+
+/// The streams, in the order they were written.
+pub(super) fn resolve(root: &ConfigValue, findings: &mut Findings) -> Vec<ResolvedStream> {
     match root.get("streams") {
         None => standard(findings),
         Some(streams) => resolve_all(streams, findings),
     }
 }
 
-fn standard(findings: &mut Findings) -> Vec<(Stream, Start)> {
+fn standard(findings: &mut Findings) -> Vec<ResolvedStream> {
     let Ok(node) = crate::document::yaml::parse(STANDARD) else { return Vec::new() };
     let source = findings.add_source("the standard streams".into(), Some(STANDARD.into()), Default::default());
     resolve_all(&ConfigValue::from_node(node, source), findings)
 }
 
-fn resolve_all(streams: &ConfigValue, findings: &mut Findings) -> Vec<(Stream, Start)> {
+fn resolve_all(streams: &ConfigValue, findings: &mut Findings) -> Vec<ResolvedStream> {
     let entries = streams.entries();
     if matches!(&streams.kind, ConfigKind::Map(entries) if entries.is_empty()) {
         findings.error(streams.spot, "`streams` names no stream", "write at least one, or leave `streams` out for the standard ones");
@@ -37,7 +46,7 @@ fn resolve_all(streams: &ConfigValue, findings: &mut Findings) -> Vec<(Stream, S
     resolved.filter_map(|(index, entry)| resolve_one(StreamIndex(index as u8), entry, findings)).collect()
 }
 
-fn resolve_one(index: StreamIndex, entry: &ConfigEntry, findings: &mut Findings) -> Option<(Stream, Start)> {
+fn resolve_one(index: StreamIndex, entry: &ConfigEntry, findings: &mut Findings) -> Option<ResolvedStream> {
     let name = resolve_name(entry, findings);
     let value = &entry.value;
     let mode = match text(value, "mode") {
@@ -57,7 +66,9 @@ fn resolve_one(index: StreamIndex, entry: &ConfigEntry, findings: &mut Findings)
             "write `start: earliest`",
         );
     }
-    Some((Stream { name: name?, index, mode, topic: topic?, mapping: mapping? }, start))
+    let critical = critical(value.get("critical"), findings);
+    let stream = Stream { name: name?, index, mode, topic: topic?, mapping: mapping? };
+    Some(ResolvedStream { stream, start, critical: critical? })
 }
 
 fn resolve_name(entry: &ConfigEntry, findings: &mut Findings) -> Option<StreamName> {
@@ -189,6 +200,13 @@ fn check_key_field(spot: Spot, role: &str, key_format: &WrittenKeyFormat, findin
 fn paths(list: Option<&ConfigValue>, findings: &mut Findings) -> Option<Vec<Path>> {
     let Some(ConfigValue { kind: ConfigKind::List(items), .. }) = list else { return Some(Vec::new()) };
     let paths: Vec<_> = items.iter().map(|item| path_at(item, findings)).collect();
+    paths.into_iter().collect()
+}
+
+fn critical(list: Option<&ConfigValue>, findings: &mut Findings) -> Option<Vec<CriticalPath>> {
+    let Some(ConfigValue { kind: ConfigKind::List(items), .. }) = list else { return Some(Vec::new()) };
+    let one = |item: &ConfigValue| Some(CriticalPath { path: path_at(item, findings)?, written: item.as_text()?.to_owned() });
+    let paths: Vec<_> = items.iter().map(one).collect();
     paths.into_iter().collect()
 }
 

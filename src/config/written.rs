@@ -135,6 +135,14 @@ impl ConfigValue {
         }
     }
 
+    /// Puts a value under a key of a map, in place of what was there.
+    pub(super) fn replace(&mut self, name: &str, value: Self) {
+        if let ConfigKind::Map(entries) = &mut self.kind {
+            entries.retain(|entry| entry.name != name);
+            entries.push(ConfigEntry { name: name.to_owned(), alias: None, spot: value.spot, value });
+        }
+    }
+
     /// Lays `over` on top: maps key by key, anything else replaces.
     pub(super) fn merge(&mut self, over: Self) {
         match (&mut self.kind, over.kind) {

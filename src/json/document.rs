@@ -74,6 +74,39 @@ impl NodeBuilder<'_> {
     }
 }
 
+/// JSON with line ends and indents; numbers as they were written.
+pub fn write_pretty(node: &Node, indent: usize, out: &mut Vec<u8>) {
+    let line = |indent: usize, out: &mut Vec<u8>| {
+        out.push(b'\n');
+        out.extend(std::iter::repeat_n(b' ', indent * 2));
+    };
+    match &node.kind {
+        DocumentKind::Map(members) if !members.is_empty() => {
+            out.push(b'{');
+            for (at, member) in members.iter().enumerate() {
+                out.extend_from_slice(if at > 0 { b"," } else { b"" });
+                line(indent + 1, out);
+                write_string(&member.name, out);
+                out.extend_from_slice(b": ");
+                write_pretty(&member.value, indent + 1, out);
+            }
+            line(indent, out);
+            out.push(b'}');
+        }
+        DocumentKind::List(items) if items.iter().any(|item| matches!(item.kind, DocumentKind::Map(_) | DocumentKind::List(_))) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                out.extend_from_slice(if at > 0 { b"," } else { b"" });
+                line(indent + 1, out);
+                write_pretty(item, indent + 1, out);
+            }
+            line(indent, out);
+            out.push(b']');
+        }
+        _ => write(node, out),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -290,6 +290,11 @@ impl Tape {
         (0..self.spans.len() as u32).map(|at| self.entry(NodeIndex(at))).collect()
     }
 
+    /// The place after the last value inside this one.
+    pub(crate) fn end_of(&self, node: NodeIndex) -> NodeIndex {
+        NodeIndex(self.entry(node).next)
+    }
+
     #[inline(always)]
     pub(crate) fn entry(&self, node: NodeIndex) -> TapeEntry {
         let (form, span) = (&self.forms[node.0 as usize], &self.spans[node.0 as usize]);

@@ -132,6 +132,10 @@ impl TransactionalProducer for AcknowledgedProducer {
         self.spoil(put)
     }
 
+    fn partitions_put(&self) -> Option<u32> {
+        self.records.partitions_put()
+    }
+
     fn drain(&mut self) -> Result<(), Vec<ProduceError>> {
         if self.is_noting {
             return self.notes.drain();

@@ -14,10 +14,13 @@ use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
-use crate::transport::{Archive, Batch, ConsumeError, EndProbe, LogBounds, SourcePartition};
+use crate::transport::{Archive, Batch, CommittedNote, ConsumeError, EndProbe, LogBounds, SourcePartition};
 
 /// The longest wait for one question to the cluster.
 const ASK: Duration = Duration::from_secs(5);
+/// So long all partitions are asked about at once, and then each of them.
+const ASK_ALL: Duration = Duration::from_secs(1);
+const ASK_EACH: Duration = Duration::from_millis(250);
 /// A read ends after so many bytes, whatever room there is.
 const READ_BYTES: usize = 4 << 20;
 
@@ -28,6 +31,8 @@ pub struct KafkaArchive {
     consumer: BaseConsumer<Logged>,
     settings: KafkaSettings,
     committed: CommittedOffsets,
+    /// Asks for bounds, on a client that fetches nothing; made when it is needed, and kept until a rest.
+    probe: Option<KafkaEndProbe>,
     /// What it reads, and from where on.
     at: Option<(String, i32, Offset)>,
 }
@@ -43,12 +48,29 @@ impl KafkaArchive {
         let consumer: BaseConsumer<Logged> = create(&settings.consumer(&format!("{}-archive", settings.group), "read_committed"))?;
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ClientError::Settings("a group needs a name".to_owned()))?;
         let committed = CommittedOffsets::of(&settings, &settings.group)?;
-        Ok(Self { queue, consumer, settings, committed, at: None })
+        Ok(Self { queue, consumer, settings, committed, probe: None, at: None })
     }
 
-    fn bounds(&self, topic: &str, partition: i32) -> Result<LogBounds, ConsumeError> {
-        let probe = KafkaEndProbe::of_partition(&self.settings, topic, partition, ASK);
-        probe.map_err(|error| ConsumeError::Fatal(error.to_string()))?.ask()
+    fn bounds(&mut self, topic: &str, partition: i32) -> Result<LogBounds, ConsumeError> {
+        let probe = match &mut self.probe {
+            Some(probe) => {
+                probe.turn_to(topic, partition);
+                probe
+            }
+            None => {
+                let made = KafkaEndProbe::of_partition(&self.settings, topic, partition, ASK);
+                self.probe.insert(made.map_err(|error| ConsumeError::Fatal(error.to_string()))?)
+            }
+        };
+        probe.ask()
+    }
+
+    fn asked(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<CommittedNote>>, ConsumeError> {
+        let answers = self.committed.ask(partitions, wait).map_err(|error| match error {
+            ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
+            error => ConsumeError::Refused(error.to_string()),
+        })?;
+        Ok(answers.into_iter().map(|answer| answer.map(|committed| (committed.offset, committed.note))).collect())
     }
 
     fn position(&self, topic: &str, partition: i32, from: Offset) -> Result<Offset, ConsumeError> {
@@ -62,11 +84,27 @@ impl KafkaArchive {
 
 impl Archive for KafkaArchive {
     fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
-        let answer = self.committed.ask(&[(topic, partition)], ASK).map_err(|error| match error {
-            ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
-            error => ConsumeError::Refused(error.to_string()),
-        })?;
-        Ok(answer.into_iter().next().flatten().map(|committed| (committed.offset, committed.note)))
+        Ok(self.asked(&[(topic, partition)], ASK)?.into_iter().next().flatten())
+    }
+
+    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<(Offset, Vec<u8>)>, ConsumeError>> {
+        match self.asked(partitions, ASK_ALL) {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // One that is pending leaves all without an answer.
+            Err(ConsumeError::Unavailable(_)) if partitions.len() > 1 => {
+                let each = |partition| Ok(self.asked(std::slice::from_ref(partition), ASK_EACH)?.into_iter().next().flatten());
+                partitions.iter().map(each).collect()
+            }
+            Err(error) => partitions.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn rest(&mut self) {
+        self.at = None;
+        self.probe = None;
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "a reader that has nothing to read goes on fetching");
+        }
     }
 
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {

@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, ask, create, heard_elsewhere, watermarks};
+use super::client::{ClientError, Deadline, Logged, Unanswered, ask, create, heard_elsewhere, watermarks};
 use super::settings::KafkaSettings;
 use crate::id::Offset;
 use crate::time::TimestampMs;
-use crate::transport::LogBounds;
+use crate::transport::{LogBounds, Start};
 
 /// A client for questions about input partitions. It never joins the group.
 pub struct Backlog {
@@ -50,6 +52,53 @@ impl Backlog {
             Ok(offsets)
         });
         answer.map_err(ClientError::from)
+    }
+
+    /// Where partitions begin, in their order; all are asked about at once. The end is the last stable offset: what an open transaction
+    /// holds is still to come.
+    pub(super) fn first_of_each(&self, partitions: &[(&str, i32, Start)], wait: Duration) -> Result<Vec<Offset>, Unanswered> {
+        ask(self.consumer.client(), heard_elsewhere, "where partitions begin", Deadline::after(wait), |left| {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for (topic, partition, start) in partitions {
+                // As times these mean the log's own.
+                let place = match start {
+                    Start::Earliest => Place::Beginning,
+                    Start::Latest => Place::End,
+                };
+                list.add_partition_offset(topic, *partition, place)?;
+            }
+            let found = self.consumer.offsets_for_times(list, left)?;
+            found
+                .elements()
+                .iter()
+                .map(|found| {
+                    found.error()?;
+                    match found.offset() {
+                        Place::Offset(offset) => Ok(Offset(offset)),
+                        _ => Err(KafkaError::OffsetFetch(Code::LeaderNotAvailable)),
+                    }
+                })
+                .collect()
+        })
+    }
+
+    /// The offsets of the oldest record of each partition and after the newest, in their order.
+    pub fn bounds_of_each(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<LogBounds>, ClientError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let each = |start| self.first_of_each(&partitions.iter().map(|(topic, at)| (*topic, *at, start)).collect::<Vec<_>>(), wait);
+        let (starts, ends) = (each(Start::Earliest)?, each(Start::Latest)?);
+        Ok(starts.into_iter().zip(ends).map(|(start, end)| LogBounds { start, end }).collect())
+    }
+
+    /// Where one of them begins.
+    pub(super) fn first(&self, topic: &str, partition: i32, start: Start, wait: Duration) -> Result<Offset, Unanswered> {
+        let (first, end) = watermarks(&self.consumer, heard_elsewhere, topic, partition, wait)?;
+        Ok(Offset(match start {
+            Start::Earliest => first,
+            Start::Latest => end,
+        }))
     }
 
     /// The offsets of the oldest record of a partition and after the newest.

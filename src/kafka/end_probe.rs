@@ -30,7 +30,8 @@ impl KafkaEndProbe {
         Ok(Self { consumer: create(&config)?, topic: topic.to_owned(), partition, wait })
     }
 
-    pub(super) fn turn_to(&mut self, partition: i32) {
+    pub(super) fn turn_to(&mut self, topic: &str, partition: i32) {
+        topic.clone_into(&mut self.topic);
         self.partition = partition;
     }
 }

@@ -8,7 +8,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
-use super::client::{ClientError, Deadline, Logged, Unanswered, create, heard_elsewhere, input_failure, watermarks};
+use super::backlog::Backlog;
+use super::client::{ClientError, Deadline, Logged, Unanswered, create, input_failure};
 use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
@@ -18,6 +19,9 @@ use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, Sou
 
 /// The longest wait for a question to the cluster.
 const ASK: Duration = Duration::from_secs(10);
+
+/// So long all partitions that begin are asked about at once.
+const ASK_ALL: Duration = Duration::from_secs(3);
 
 /// So long a topic that is said to be missing is looked for.
 const LOOK: Duration = Duration::from_secs(5);
@@ -62,6 +66,7 @@ pub struct KafkaConsumer {
     unconfirmed: Vec<(SourcePartition, Offset)>,
     is_paused: bool,
     membership: Option<KafkaMembership>,
+    settings: KafkaSettings,
 }
 
 impl Drop for KafkaConsumer {
@@ -92,6 +97,7 @@ impl KafkaConsumer {
             unconfirmed: Vec::new(),
             is_paused: false,
             membership: None,
+            settings: settings.clone(),
         })
     }
 
@@ -330,13 +336,24 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError> {
-        // The end is the last stable offset here: what an open transaction holds is still to come.
-        let bounds = watermarks(&self.consumer, heard_elsewhere, self.topic_of(partition), partition.partition, ASK);
-        let (first, end) = bounds.map_err(Unanswered::of_input)?;
-        Ok(Offset(match start {
-            Start::Earliest => first,
-            Start::Latest => end,
-        }))
+        self.first_of_each(&[(partition, start)]).remove(0)
+    }
+
+    /// On a client that fetches nothing: on this one each question would wait behind the fetch (docs/librdkafka.md#watermarks).
+    fn first_of_each(&mut self, partitions: &[(SourcePartition, Start)]) -> Vec<Result<Offset, ConsumeError>> {
+        let asking = match Backlog::open(&self.settings) {
+            Ok(asking) => asking,
+            Err(error) => return partitions.iter().map(|_| Err(ConsumeError::Unavailable(error.to_string()))).collect(),
+        };
+        let named: Vec<(&str, i32, Start)> = partitions.iter().map(|(p, start)| (self.topic_of(*p), p.partition, *start)).collect();
+        match asking.first_of_each(&named, ASK_ALL) {
+            Ok(offsets) => offsets.into_iter().map(Ok).collect(),
+            // One whose leader is away leaves all without an answer.
+            Err(_) => {
+                let each = |(topic, partition, start)| asking.first(topic, partition, start, ASK).map_err(Unanswered::of_input);
+                named.into_iter().map(each).collect()
+            }
+        }
     }
 
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError> {

@@ -41,3 +41,8 @@ pub use settings::KafkaSettings;
 pub use topic_reader::{ReadRecord, TopicReader};
 pub use transactional_producer::KafkaProducer;
 pub use writer::{EventWriter, WriteError};
+
+/// The version of librdkafka.
+pub fn client_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}

@@ -2,6 +2,7 @@
 //! producing with topic handles. A faster way to consume or produce goes here.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -237,22 +238,68 @@ pub(super) fn metadata_of(list: &rdkafka::TopicPartitionList) -> Vec<Vec<u8>> {
 
 /// Topic handles of one producer, so that librdkafka does not look up a name for each record. Must be dropped before the client.
 #[derive(Default)]
-pub(super) struct Topics(HashMap<Box<str>, NonNull<rd::RDKafkaTopic>, FxBuildHasher>);
+pub(super) struct Topics {
+    handles: Vec<TopicHandle>,
+    by_name: HashMap<Box<str>, usize, FxBuildHasher>,
+    /// The one used last: records come topic by topic.
+    last: usize,
+    /// How many partitions the topic of the last record has; none where librdkafka has not chosen one of them for it.
+    pub(super) partitions_put: Option<u32>,
+}
+
+struct TopicHandle {
+    name: Box<str>,
+    topic: NonNull<rd::RDKafkaTopic>,
+}
 
 // SAFETY: topic handles are counted and locked inside librdkafka; any thread may use and destroy them.
 unsafe impl Send for Topics {}
 
+thread_local! {
+    /// Among how many partitions one was chosen on this thread last; 0 is none.
+    static PARTITIONS: Cell<i32> = const { Cell::new(0) };
+}
+
+/// Java's choice of a partition, which notes among how many it was. librdkafka calls it while it takes a record, on the thread that
+/// hands it over; on one of its own for records that came before it knew the topic.
+///
+/// SAFETY for the caller: as librdkafka calls a partitioner.
+unsafe extern "C" fn choose_partition(
+    topic: *const rd::rd_kafka_topic_t,
+    key: *const c_void,
+    key_size: usize,
+    partitions: i32,
+    topic_opaque: *mut c_void,
+    opaque: *mut c_void,
+) -> i32 {
+    PARTITIONS.set(partitions);
+    // SAFETY: all arguments are handed on as they came.
+    unsafe { rd::rd_kafka_msg_partitioner_murmur2_random(topic, key, key_size, partitions, topic_opaque, opaque) }
+}
+
 impl Topics {
-    fn handle<C: ClientContext>(&mut self, client: &Client<C>, topic: &str) -> Result<NonNull<rd::RDKafkaTopic>, ProduceError> {
-        if let Some(handle) = self.0.get(topic) {
-            return Ok(*handle);
+    /// The handle of a topic, made if there is none yet.
+    pub(super) fn handle<C: ClientContext>(&mut self, client: &Client<C>, topic: &str) -> Result<NonNull<rd::RDKafkaTopic>, ProduceError> {
+        if let Some(handle) = self.handles.get(self.last).filter(|handle| *handle.name == *topic) {
+            return Ok(handle.topic);
+        }
+        if let Some(&at) = self.by_name.get(topic) {
+            self.last = at;
+            return Ok(self.handles[at].topic);
         }
         let refused = |reason: &str| ProduceError::Route { topic: topic.to_owned(), reason: reason.to_owned() };
         let name = CString::new(topic).map_err(|_| refused("a topic's name has no NUL"))?;
-        // SAFETY: the client and the name live through the call, which copies the name; null configuration is the default one.
-        let handle = unsafe { rd::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        // SAFETY: the client and the name live through the calls, which copy the name; the configuration is a copy of the client's own,
+        // and belongs to the topic from then on, also where it is refused. The partitioner has no state.
+        let handle = unsafe {
+            let configuration = rd::rd_kafka_default_topic_conf_dup(client.native_ptr());
+            rd::rd_kafka_topic_conf_set_partitioner_cb(configuration, Some(choose_partition));
+            rd::rd_kafka_topic_new(client.native_ptr(), name.as_ptr(), configuration)
+        };
         let handle = NonNull::new(handle).ok_or_else(|| refused("the client refused its name"))?;
-        self.0.insert(topic.into(), handle);
+        self.last = self.handles.len();
+        self.handles.push(TopicHandle { name: topic.into(), topic: handle });
+        self.by_name.insert(topic.into(), self.last);
         Ok(handle)
     }
 
@@ -274,10 +321,12 @@ impl Topics {
             argument(rd::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS, rd::rd_kafka_vu_s__bindgen_ty_1 { headers }),
         ];
         let count = if headers.is_null() { arguments.len() - 1 } else { arguments.len() };
+        PARTITIONS.set(0);
         // SAFETY: client and topic handle live; key and value are copied before the call returns; on success librdkafka owns
         // the headers, on failure they stay ours; the error is ours to destroy.
         unsafe {
             let error = rd::rd_kafka_produceva(client.native_ptr(), arguments.as_mut_ptr(), count);
+            self.partitions_put = u32::try_from(PARTITIONS.get()).ok().filter(|partitions| *partitions > 0);
             if error.is_null() {
                 return Ok(Ok(()));
             }
@@ -293,9 +342,9 @@ impl Topics {
 
 impl Drop for Topics {
     fn drop(&mut self) {
-        for handle in self.0.values() {
+        for handle in &self.handles {
             // SAFETY: made by us, destroyed once; records in flight hold references of their own.
-            unsafe { rd::rd_kafka_topic_destroy(handle.as_ptr()) }
+            unsafe { rd::rd_kafka_topic_destroy(handle.topic.as_ptr()) }
         }
     }
 }

@@ -9,6 +9,7 @@ use rdkafka::producer::BaseProducer;
 
 use super::client::{ClientError, Logged, create};
 use crate::config::kafka::spelling::canonical;
+use crate::config::kafka::{HEARTBEAT_INTERVAL_MS, MAX_POLL_INTERVAL_MS, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS};
 use crate::config::{KafkaConfig, Properties};
 
 /// `kafka.*` of the configuration. The three maps go to librdkafka; they win over what is tuned here, not over what is fixed.
@@ -29,11 +30,6 @@ pub struct KafkaSettings {
 /// More than this librdkafka does not take.
 const LONGEST_LINGER_MS: u64 = 900_000;
 
-/// librdkafka's own default, for the comparison of the three time-outs.
-const SESSION_TIMEOUT_MS: u64 = 45_000;
-const MAX_POLL_INTERVAL_MS: u64 = 300_000;
-const TRANSACTION_TIMEOUT_MS: u64 = 15_000;
-
 impl KafkaSettings {
     /// From the resolved configuration, which has refused what would break exactly-once or the fence.
     pub fn of(config: &KafkaConfig) -> Self {
@@ -49,12 +45,12 @@ impl KafkaSettings {
 
     /// How long the broker waits before it aborts a transaction of a producer that is gone, in milliseconds.
     pub fn transaction_timeout_ms(&self) -> u64 {
-        self.number(&self.producer, "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+        self.number(&self.producer, "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.into())
     }
 
     /// How long the group keeps a member that is silent, in milliseconds.
     pub fn session_timeout_ms(&self) -> u64 {
-        self.number(&self.consumer, "session.timeout.ms", SESSION_TIMEOUT_MS)
+        self.number(&self.consumer, "session.timeout.ms", SESSION_TIMEOUT_MS.into())
     }
 
     fn number(&self, map: &BTreeMap<String, String>, key: &str, default: u64) -> u64 {
@@ -72,8 +68,7 @@ impl KafkaSettings {
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("session.timeout.ms", &SESSION_TIMEOUT_MS.to_string()),
             ("max.poll.interval.ms", &MAX_POLL_INTERVAL_MS.to_string()),
-            // A member learns of a rebalance by its heartbeat; a cooperative one takes two.
-            ("heartbeat.interval.ms", "1000"),
+            ("heartbeat.interval.ms", &HEARTBEAT_INTERVAL_MS.to_string()),
             // A watermark query waits until a fetch that waits is over; data that is there is sent at once anyway.
             ("fetch.wait.max.ms", "100"),
             // The default of a second stalls a reader that is faster than its queue fills.

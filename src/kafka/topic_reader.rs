@@ -137,7 +137,7 @@ impl TopicReader {
         let mut probe: Option<KafkaEndProbe> = None;
         for (partition, bounds) in &mut self.partitions {
             if let Some(probe) = &mut probe {
-                probe.turn_to(*partition);
+                probe.turn_to(&self.topic, *partition);
             } else {
                 let made = KafkaEndProbe::of_partition(&self.settings, &self.topic, *partition, self.ask);
                 probe = Some(made.map_err(|error| ConsumeError::Fatal(error.to_string()))?);
@@ -200,7 +200,8 @@ impl TopicReader {
         Ok(())
     }
 
-    fn is_at_end(&self) -> Result<bool, ConsumeError> {
+    /// Whether all was read up to the end seen last.
+    pub fn is_at_end(&self) -> Result<bool, ConsumeError> {
         let positions = self.consumer.position().map_err(|error| failure::of_input_call(&error))?;
         Ok(self.partitions.iter().all(|(partition, bounds)| {
             let position = match positions.find_partition(&self.topic, *partition).map(|found| found.offset()) {

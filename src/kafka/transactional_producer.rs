@@ -25,6 +25,10 @@ const ABORT_SLICE: Duration = Duration::from_millis(5);
 /// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
 const EXPIRES_AT: f32 = 0.9;
 
+/// So much of the transaction's time-out the call has that sends offsets, and so much until it is given up where it ignores that.
+const SENDING: (u32, u32) = (3, 8);
+const GIVEN_UP: (u32, u32) = (1, 2);
+
 /// So many calls that hang at a time are more than what a cluster in trouble explains.
 const MOST_STUCK: usize = 16;
 
@@ -52,7 +56,7 @@ impl KafkaProducer {
     /// `sources` names the topics of the offsets it will send. Waits up to `wait` for the coordinator.
     ///
     /// Where sending offsets hangs, as librdkafka's can when the group's coordinator has gone (#5456, #5511), it is given up as
-    /// `Fatal` after a third of the transaction time-out: the next producer of the name fences this one, whose call ends when
+    /// `Fatal` after half of the transaction time-out: the next producer of the name fences this one, whose call ends when
     /// some broker comes or goes. With more than sixteen such calls at a time the process ends (exit code 69).
     pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[InputTopic], wait: Duration) -> Result<Self, ClientError> {
         let limit = Duration::from_millis(settings.transaction_timeout_ms());
@@ -80,8 +84,9 @@ impl KafkaProducer {
 
     fn send(&mut self, offsets: TopicPartitionList, membership: Arc<ConsumerGroupMetadata>) -> Result<KafkaResult<()>, ProduceError> {
         let Some(errand) = self.errand.take() else { return Err(ProduceError::Fatal("sending offsets still hangs".to_owned())) };
-        let sending = Sending { producer: Arc::clone(&self.records.producer), offsets, membership, limit: self.limit / 4 };
-        let longest = self.limit / 3;
+        let sending =
+            Sending { producer: Arc::clone(&self.records.producer), offsets, membership, limit: self.limit * SENDING.0 / SENDING.1 };
+        let longest = self.limit * GIVEN_UP.0 / GIVEN_UP.1;
         match errand.run(sending, longest) {
             Ok((errand, answer)) => {
                 self.errand = Some(errand);
@@ -126,6 +131,10 @@ impl TransactionalProducer for KafkaProducer {
         // It was given up: a client that is broken says so at once.
         let is_given_up = self.records.has_purged;
         is_given_up.then(|| self.records.fatal()).flatten().map_or(Ok(()), Err)
+    }
+
+    fn partitions_put(&self) -> Option<u32> {
+        self.records.partitions_put()
     }
 
     fn drain(&mut self) -> Result<(), Vec<ProduceError>> {

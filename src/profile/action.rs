@@ -72,6 +72,18 @@ impl Action {
         }
     }
 
+    /// Its key in a profile.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Round(_) => "round",
+            Self::Bucket(_) => "bucket",
+            Self::Truncate(_) => "truncate",
+            Self::Mask(_) => "mask",
+            Self::Rename(_) => "rename",
+            Self::Const { .. } => "const",
+        }
+    }
+
     /// What the target sees of the value, for its owner. `argument` is the action's value as it was written.
     pub(crate) fn in_words(&self, argument: &str) -> String {
         match self {

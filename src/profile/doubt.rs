@@ -21,6 +21,14 @@ impl ProfileSpec {
     }
 }
 
+impl Section {
+    /// The includes that can select something at or inside a path, as they were written, and where.
+    pub fn includes_of(&self, path: &Path) -> Vec<(&str, TextPosition)> {
+        let meeting = self.include.iter().filter(|include| may_meet(&include.path, path));
+        meeting.map(|include| (include.written.as_str(), include.place)).collect()
+    }
+}
+
 fn doubts_of(section: &Section, streams: &[Stream], has_mask_secret: bool) -> Vec<Doubt> {
     let time = streams.iter().find(|stream| stream.name.as_str() == section.stream).and_then(|stream| stream.mapping.time.as_ref());
     let mut doubts = Vec::new();
@@ -57,7 +65,7 @@ fn is_reached(path: &Path, section: &Section, time: Option<&Path>) -> bool {
 }
 
 /// Whether one of the two can be the other or lie inside it.
-fn may_meet(one: &Path, other: &Path) -> bool {
+pub(crate) fn may_meet(one: &Path, other: &Path) -> bool {
     one.segments.iter().zip(&other.segments).all(|pair| match pair {
         (Segment::Name(a), Segment::Name(b)) => a.text == b.text,
         _ => true,
@@ -65,7 +73,7 @@ fn may_meet(one: &Path, other: &Path) -> bool {
 }
 
 /// Whether everything at `path` is at or inside what `outer` selects, whatever the record.
-fn covers(outer: &Path, path: &Path) -> bool {
+pub(crate) fn covers(outer: &Path, path: &Path) -> bool {
     outer.segments.len() <= path.segments.len()
         && outer.segments.iter().zip(&path.segments).all(|(outer, inner)| match (outer, inner) {
             (Segment::Wildcard, _) => true,

@@ -1,8 +1,9 @@
 //! Sharing profiles: what an owner lets out of a record, compiled once and applied to many. Pure.
 
-mod action;
+pub(crate) mod action;
 pub mod compile;
 pub mod condition;
+pub mod critical;
 pub mod doubt;
 mod mask;
 pub mod parties;
@@ -15,6 +16,6 @@ pub mod spec;
 mod template;
 mod trie;
 mod value;
-mod walk;
+pub(crate) mod walk;
 #[cfg(test)]
 mod tests;

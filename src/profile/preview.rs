@@ -182,14 +182,27 @@ fn text(steps: &[PathStep]) -> String {
     for step in steps {
         match step {
             PathStep::Element => text.push_str("[*]"),
-            PathStep::Name(name) if is_plain(name) => {
-                text.push('.');
-                text.push_str(name);
-            }
-            PathStep::Name(name) => text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))),
+            PathStep::Name(name) => push_name(&mut text, name),
         }
     }
     text
+}
+
+/// A name as a path has it after its parent.
+pub(crate) fn step_text(name: &str) -> String {
+    let mut text = String::new();
+    push_name(&mut text, name);
+    text
+}
+
+/// Appends a name to a path, as profiles write it.
+pub(crate) fn push_name(text: &mut String, name: &str) {
+    if is_plain(name) {
+        text.push('.');
+        text.push_str(name);
+    } else {
+        text.push_str(&format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'")));
+    }
 }
 
 fn is_plain(name: &str) -> bool {

@@ -3,15 +3,16 @@
 //! A program is a recording, never a second meaning: where each byte of the template came from, and what the walk saw of values. It is
 //! run only if it sees the same again; else the walk does the record.
 
+pub(super) mod memory;
+
 use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::Parties;
 use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
 use super::template::Template;
 use super::value::{MakingBuffers, make};
-use crate::json::tape::{NodeIndex, ShapeId, Tape};
+use crate::json::tape::{NodeIndex, Tape};
 use crate::time::Period;
-use rustc_hash::FxHashMap;
 use std::ops::Range;
 
 /// A place in records of one shape: so far after the end of a scalar; of none, after the record's beginning.
@@ -35,7 +36,7 @@ enum TemplatePiece {
 }
 
 /// How a projection shows the records of one shape.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Program {
     judged: Vec<JudgedFilter>,
     made: Vec<MadeValue>,
@@ -81,6 +82,18 @@ impl Program {
             at = end;
         }
         Some(program)
+    }
+
+    /// What it holds in memory.
+    fn size_bytes(&self) -> usize {
+        let transforms: usize = self.made.iter().map(|made| made.transforms.len() * size_of::<u32>()).sum();
+        size_of::<Self>()
+            + self.judged.len() * size_of::<JudgedFilter>()
+            + self.made.len() * size_of::<MadeValue>()
+            + transforms
+            + self.pieces.len() * size_of::<TemplatePiece>()
+            + self.fixed.len()
+            + self.steps.as_ref().map_or(0, |steps| steps.len() * size_of::<Period>())
     }
 }
 
@@ -154,7 +167,7 @@ impl Program {
         ends.push(0);
         for value in &self.made {
             let result = make((text, tape), value.node, &projection.actions, &value.transforms, keys, parties, buffers);
-            if result.json.is_some() != value.is_kept {
+            if result.json.is_ok() != value.is_kept {
                 return false;
             }
             template.is_of_one_target |= result.is_of_one_target;
@@ -171,105 +184,5 @@ impl Program {
             }
         }
         true
-    }
-}
-
-/// What is known of a projection and a shape.
-#[derive(Debug)]
-enum Known {
-    Program(Program),
-    /// A walk each time: what filters and actions say of such records changes too often.
-    Walk,
-}
-
-#[derive(Debug)]
-struct KnownProgram {
-    known: Known,
-    runs: u32,
-    failures: u32,
-    /// Since the last sweep.
-    is_used: bool,
-}
-
-/// The programs of one projector. A projection that is used no more leaves with the second sweep after.
-#[derive(Debug, Default)]
-pub(super) struct ProgramMemory {
-    programs: FxHashMap<(u64, ShapeId), KnownProgram>,
-    counts: FxHashMap<u64, u32>,
-    uses: u32,
-}
-
-/// Programs of all projections, and of one. A shape beyond is walked.
-const MAX_PROGRAMS: usize = 8192;
-const MAX_OF_ONE_PROJECTION: u32 = 512;
-/// Uses between two sweeps.
-const SWEEP_EVERY: u32 = 1 << 18;
-/// A program that fails so often, and oftener than it runs, is given up.
-const MAX_FAILURES: u32 = 16;
-
-/// What became of a record, and what is left to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProgramTurn {
-    /// Template and steps are written.
-    Run,
-    /// The template is; the steps depend on values.
-    RunWithoutSteps,
-    Walk,
-    /// Walk, and note it.
-    Record,
-}
-
-impl ProgramMemory {
-    /// Runs `run` with the program of this projection and shape, if there is one; it says whether that went through.
-    pub(super) fn turn(
-        &mut self,
-        projection: u64,
-        shape: ShapeId,
-        steps: &mut Vec<Period>,
-        run: impl FnOnce(&Program) -> bool,
-    ) -> ProgramTurn {
-        self.uses += 1;
-        if self.uses >= SWEEP_EVERY {
-            self.sweep();
-        }
-        let Some(program) = self.programs.get_mut(&(projection, shape)) else {
-            let is_full =
-                self.programs.len() >= MAX_PROGRAMS || self.counts.get(&projection).is_some_and(|count| *count >= MAX_OF_ONE_PROJECTION);
-            return if is_full { ProgramTurn::Walk } else { ProgramTurn::Record };
-        };
-        program.is_used = true;
-        let Known::Program(recorded) = &program.known else { return ProgramTurn::Walk };
-        if !run(recorded) {
-            program.failures += 1;
-            if program.failures > MAX_FAILURES && program.failures > program.runs {
-                program.known = Known::Walk;
-            }
-            return ProgramTurn::Walk;
-        }
-        program.runs = program.runs.saturating_add(1);
-        match &recorded.steps {
-            None => ProgramTurn::RunWithoutSteps,
-            Some(known) => {
-                steps.clear();
-                steps.extend_from_slice(known);
-                ProgramTurn::Run
-            }
-        }
-    }
-
-    pub(super) fn remember(&mut self, projection: u64, shape: ShapeId, program: Option<Program>) {
-        let known = program.map_or(Known::Walk, Known::Program);
-        self.programs.insert((projection, shape), KnownProgram { known, runs: 0, failures: 0, is_used: true });
-        *self.counts.entry(projection).or_default() += 1;
-    }
-
-    /// Forgets what was not used since the sweep before.
-    fn sweep(&mut self) {
-        self.uses = 0;
-        self.programs.retain(|_, program| std::mem::take(&mut program.is_used));
-        self.counts.clear();
-        for (projection, _) in self.programs.keys() {
-            *self.counts.entry(*projection).or_default() += 1;
-        }
     }
 }

@@ -3,8 +3,10 @@
 use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::{Parties, Provenance};
-use super::program::{Program, ProgramMemory, ProgramScratch, ProgramTurn};
+use super::program::memory::{ProgramMemory, ProgramTurn};
+use super::program::{Program, ProgramScratch};
 use super::template::Template;
+use super::walk::witness::RecordTrace;
 use super::walk::{Scratch, Walk};
 use crate::json::error::InvalidJson;
 use crate::json::path::{Segment, Selected};
@@ -78,6 +80,14 @@ impl Projector {
         &outcome.steps
     }
 
+    /// What becomes of each value of the loaded record where `projection` shows it: by the walk that writes it.
+    pub(crate) fn trace(&mut self, text: &[u8], projection: &Projection, parties: &Parties<'_>) -> RecordTrace {
+        let (mut trace, mut template) = (RecordTrace::default(), Template::default());
+        let Self { tape, keys, scratch, .. } = self;
+        Walk { text, tape, projection, parties, keys, template: &mut template, scratch, witness: &mut trace }.run();
+        trace
+    }
+
     /// Where in `outcomes` stands what `projection` makes of the loaded record for these parties.
     fn outcome(&mut self, text: &[u8], projection: &Projection, parties: &Parties<'_>) -> usize {
         let known = self.outcomes[..self.made].iter().position(|outcome| outcome.projection == projection.id);
@@ -110,7 +120,7 @@ impl Projector {
                 if turn == ProgramTurn::Record {
                     template.record();
                 }
-                Walk { text, tape, projection, parties, keys, template, scratch: &mut self.scratch }.run();
+                Walk { text, tape, projection, parties, keys, template, scratch: &mut self.scratch, witness: () }.run();
             }
         }
         note_steps(text, tape, projection, steps);

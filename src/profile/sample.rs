@@ -22,6 +22,8 @@ pub struct SampleState {
     released: FxHashMap<SampledShare, TimestampNs>,
     /// What the transaction under way releases, over what is committed.
     draft: FxHashMap<SampledShare, TimestampNs>,
+    /// What the transaction after that one releases, over both.
+    ahead: FxHashMap<SampledShare, TimestampNs>,
 }
 
 impl SampleState {
@@ -29,9 +31,19 @@ impl SampleState {
     /// until `rollback`. `every` is above zero.
     pub fn passes(&mut self, of: &SampledShare, t: TimestampNs, every: Period) -> bool {
         let last = self.draft.get(of).or_else(|| self.released.get(of));
-        let passes = last.is_none_or(|last| period_of(t, every) > period_of(*last, every));
+        let passes = is_later(t, last, every);
         if passes {
             self.draft.insert(of.clone(), t);
+        }
+        passes
+    }
+
+    /// The same of a record of the next transaction, as if the one under way were committed.
+    pub fn passes_ahead(&mut self, of: &SampledShare, t: TimestampNs, every: Period) -> bool {
+        let last = self.ahead.get(of).or_else(|| self.draft.get(of)).or_else(|| self.released.get(of));
+        let passes = is_later(t, last, every);
+        if passes {
+            self.ahead.insert(of.clone(), t);
         }
         passes
     }
@@ -41,12 +53,23 @@ impl SampleState {
         self.released.extend(self.draft.drain());
     }
 
+    /// The next transaction is the one under way now.
+    pub fn advance(&mut self) {
+        self.draft.extend(self.ahead.drain());
+    }
+
     /// What was drafted is not released after all.
     pub fn rollback(&mut self) {
         self.draft.clear();
+        self.ahead.clear();
     }
 
-    /// The same of the shares alone that `is_withheld` names.
+    /// What was drafted for the next transaction is not released after all.
+    pub fn rollback_ahead(&mut self) {
+        self.ahead.clear();
+    }
+
+    /// What was drafted is not released after all, of the shares alone that `is_withheld` names.
     pub fn rollback_of(&mut self, mut is_withheld: impl FnMut(&SampledShare) -> bool) {
         self.draft.retain(|of, _| !is_withheld(of));
     }
@@ -63,8 +86,13 @@ impl SampleState {
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.released.is_empty() && self.draft.is_empty()
+        self.released.is_empty() && self.draft.is_empty() && self.ahead.is_empty()
     }
+}
+
+/// Whether a record of event time `t` is in a later period than the last one.
+fn is_later(t: TimestampNs, last: Option<&TimestampNs>, every: Period) -> bool {
+    last.is_none_or(|last| period_of(t, every) > period_of(*last, every))
 }
 
 /// Which period since 1970 a moment is in.
@@ -123,6 +151,26 @@ mod tests {
         assert_eq!(state.len(), 2);
         state.retain(|of| of.share.as_str() == "t");
         assert!(state.passes(&of("s"), at(0), SECOND) && !state.passes(&of("t"), at(0), SECOND));
+    }
+
+    #[test]
+    fn what_is_decided_ahead_counts_over_what_is_under_way_and_falls_alone() {
+        let mut state = SampleState::default();
+        assert!(state.passes(&of("s"), at(0), SECOND));
+        assert!(!state.passes_ahead(&of("s"), at(1), SECOND) && state.passes_ahead(&of("s"), at(1000), SECOND));
+        assert!(!state.passes_ahead(&of("s"), at(1001), SECOND));
+        state.rollback_ahead();
+        assert!(state.passes_ahead(&of("s"), at(1000), SECOND), "only the draft ahead was taken back");
+        state.commit();
+        state.advance();
+        state.rollback();
+        assert!(
+            !state.passes(&of("s"), at(1), SECOND) && state.passes(&of("s"), at(1000), SECOND),
+            "the first is released, the second not"
+        );
+        assert!(state.passes_ahead(&of("s"), at(2000), SECOND));
+        state.rollback();
+        assert!(state.passes(&of("s"), at(1000), SECOND), "what is aborted takes with it what was decided ahead");
     }
 
     proptest! {

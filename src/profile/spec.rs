@@ -40,6 +40,8 @@ pub struct Section {
     pub stream: String,
     /// What is selected, besides identity and time.
     pub(crate) include: Vec<Placed>,
+    /// Where `include` is written; of a section without one, where the section is.
+    pub(crate) include_place: TextPosition,
     /// What is not, whatever `include` says.
     pub(crate) exclude: Vec<Placed>,
     /// In the order in which they apply to one member (docs/rules/profiles.md#the-order-of-transforms).
@@ -68,7 +70,8 @@ impl Section {
     }
 
     fn empty(stream: String) -> Self {
-        Self { stream, include: Vec::new(), exclude: Vec::new(), transforms: Vec::new(), condition: None, sample: None }
+        let (include, exclude, transforms) = (Vec::new(), Vec::new(), Vec::new());
+        Self { stream, include, include_place: TextPosition::default(), exclude, transforms, condition: None, sample: None }
     }
 }
 
@@ -125,8 +128,10 @@ impl ProfileSpec {
     }
 }
 
-const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
-const PATH_KEYS: [&str; 2] = ["path", "paths"];
+/// Keys of a section.
+pub const SECTION_KEYS: [&str; 5] = ["include", "exclude", "transform", "when", "sample"];
+/// Keys of a transform that name paths.
+pub const PATH_KEYS: [&str; 2] = ["path", "paths"];
 
 closed_set! {
     /// The name of a transform's action.
@@ -161,10 +166,10 @@ fn read_section(member: &Member) -> Result<Section, SpecError> {
             format!("`{}` is no stream: a section has the name of one, {}", member.name, "1 to 32 of a-z 0-9 -, beginning with a letter");
         return Err(error(member.place, what));
     }
-    let mut section = Section::empty(member.name.clone());
+    let mut section = Section { include_place: member.place, ..Section::empty(member.name.clone()) };
     for part in last_members(map(&member.value, "a section")?) {
         match part.name.as_str() {
-            "include" => section.include = read_paths(&part.value, "include")?,
+            "include" => (section.include, section.include_place) = (read_paths(&part.value, "include")?, part.place),
             "exclude" => section.exclude = read_paths(&part.value, "exclude")?,
             "transform" => section.transforms = list(&part.value, "transform")?.iter().map(read_transform).collect::<Result<_, _>>()?,
             "when" => section.condition = Some(Arc::new(read_condition(&part.value)?)),
@@ -344,7 +349,7 @@ fn last_members(members: &[Member]) -> Vec<&Member> {
     last
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest =
         known.iter().map(|key| (strsim::damerau_levenshtein(name, key), key)).min().filter(|(distance, key)| *distance <= key.len() / 2);
     match nearest {

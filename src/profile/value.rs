@@ -38,8 +38,8 @@ pub(super) struct MakingBuffers {
 /// What actions one after the other make of a value.
 #[derive(Debug)]
 pub(super) struct Made<'a> {
-    /// None if one of them drops the member.
-    pub(super) json: Option<&'a [u8]>,
+    /// The transform instead that drops the member, if one of them does.
+    pub(super) json: Result<&'a [u8], u32>,
     /// One of those that were applied makes something that is for one target alone.
     pub(super) is_of_one_target: bool,
 }
@@ -69,11 +69,11 @@ pub(super) fn make<'a>(
         let json = if at == 0 { tape.raw(text, node) } else { &value[..] };
         match apply(action, kind, json, &mut means, next_value) {
             Some(made) => kind = made,
-            None => return Made { json: None, is_of_one_target },
+            None => return Made { json: Err(index), is_of_one_target },
         }
         std::mem::swap(value, next_value);
     }
-    Made { json: Some(if transforms.is_empty() { tape.raw(text, node) } else { value }), is_of_one_target }
+    Made { json: Ok(if transforms.is_empty() { tape.raw(text, node) } else { value }), is_of_one_target }
 }
 
 /// Appends what `action` makes of a value written as `json`, and returns what that is; none drops the member.

@@ -3,8 +3,10 @@
 mod plain;
 mod plan;
 mod renamed;
+pub(crate) mod witness;
 
 use self::plan::{Plan, Selection};
+use self::witness::{ValueFate, Witness};
 use super::action::Action;
 use super::compile::Projection;
 use super::mask::MaskKeys;
@@ -48,7 +50,7 @@ pub(super) struct RenameArrival {
     pub(super) is_barred: bool,
 }
 
-pub(super) struct Walk<'a> {
+pub(super) struct Walk<'a, W> {
     pub(super) text: &'a [u8],
     pub(super) tape: &'a Tape,
     pub(super) projection: &'a Projection,
@@ -56,9 +58,11 @@ pub(super) struct Walk<'a> {
     pub(super) keys: &'a mut MaskKeys,
     pub(super) template: &'a mut Template,
     pub(super) scratch: &'a mut Scratch,
+    /// Is told what becomes of each value; `()` of a walk that nobody asks about.
+    pub(super) witness: W,
 }
 
-impl<'a> Walk<'a> {
+impl<'a, W: Witness> Walk<'a, W> {
     /// Writes the root; it is always written (docs/rules/profiles.md#containers).
     pub(in crate::profile) fn run(mut self) {
         let root = self.projection.trie.node(RuleTrie::ROOT);
@@ -89,6 +93,7 @@ impl<'a> Walk<'a> {
         let mut is_empty = true;
         for child in self.tape.children(node) {
             if self.is_share_member(node, child) {
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let plan = self.plan(child, active.clone(), in_object, selection);
@@ -101,6 +106,7 @@ impl<'a> Walk<'a> {
     /// Writes a member or element as planned, a comma before it unless it is the first; false if it is not shown.
     fn element(&mut self, child: NodeIndex, plan: &Plan, in_object: bool, is_first: bool) -> bool {
         if !self.may_show(child, plan) {
+            self.witness.note(child, ValueFate::NotSelected);
             return false;
         }
         let mark = self.template.mark();
@@ -156,6 +162,7 @@ impl<'a> Walk<'a> {
         }
         if !self.tape.kind(node).is_container() {
             self.template.copy(self.text, self.tape.span(node));
+            self.witness.note(node, ValueFate::Kept);
             return true;
         }
         self.container(node, plan)
@@ -166,9 +173,12 @@ impl<'a> Walk<'a> {
         let is_selected = plan.selection.is_selected();
         if is_selected && plan.below.are_only(Rules::INCLUDES) {
             self.copy_value(node);
+            self.witness.note(node, ValueFate::Kept);
             return true;
         }
         let end = self.tape.span(node).end;
+        // What comes of the values inside is noted after it.
+        self.witness.note(node, if is_selected { ValueFate::Kept } else { ValueFate::NotSelected });
         let shows_inside = self.members(node, plan.active.clone(), plan.selection);
         self.template.copy(self.text, end - 1..end);
         shows_inside || is_selected
@@ -180,6 +190,7 @@ impl<'a> Walk<'a> {
         if is_shown {
             self.template.slot(self.text, plan.rules.meet(Rules::ANY_ASSET));
         }
+        self.witness.note(node, if is_shown { ValueFate::Identity } else { ValueFate::NotSelected });
         is_shown
     }
 
@@ -188,9 +199,13 @@ impl<'a> Walk<'a> {
         if plan.selection.is_selected() {
             return true;
         }
-        let mark = self.template.mark();
+        let (mark, noted) = (self.template.mark(), self.witness.mark());
+        self.witness.note(node, ValueFate::NotSelected);
         let shows_inside = self.members(node, plan.active.clone(), plan.selection);
         self.template.restore(mark);
+        if shows_inside {
+            self.witness.restore(noted);
+        }
         shows_inside
     }
 
@@ -215,11 +230,15 @@ impl<'a> Walk<'a> {
         let transforms = &transforms[plan.transforms.clone()];
         let record = (self.text, self.tape);
         let made = make(record, node, &self.projection.actions, transforms, self.keys, self.parties, making);
-        let is_kept = made.json.is_some();
+        let is_kept = made.json.is_ok();
         self.template.is_of_one_target |= made.is_of_one_target;
         self.template.note_made(|| MadeValue { node, transforms: transforms.to_vec(), is_kept });
-        if let Some(json) = made.json {
-            self.template.json(self.text, json);
+        match made.json {
+            Ok(json) => {
+                self.template.json(self.text, json);
+                self.witness.note(node, ValueFate::Changed { transforms });
+            }
+            Err(transform) => self.witness.note(node, ValueFate::Dropped { transform }),
         }
         is_kept
     }

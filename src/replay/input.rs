@@ -15,6 +15,9 @@ use crate::time::TimestampMs;
 pub(crate) struct InputLine<'l> {
     /// When the engine sees it.
     pub(crate) at: TimestampMs,
+    /// The same, if the line says it.
+    #[cfg_attr(not(feature = "io"), allow(dead_code, reason = "who explains asks, and needs Kafka's crates"))]
+    pub(crate) written_at: Option<TimestampMs>,
     /// Its Kafka timestamp.
     pub(crate) timestamp: TimestampMs,
     /// Its key.
@@ -45,8 +48,8 @@ impl<'s> InputReader<'s> {
         let written = read_input(line, &mut self.scanner)?;
         let at = at(&written, self.stream, &mut self.tape).or(self.before).unwrap_or_default();
         self.before = Some(at);
-        let WrittenLine { timestamp, key, headers, value, .. } = written;
-        Ok(InputLine { at, timestamp: timestamp.unwrap_or(at), key, headers, value })
+        let WrittenLine { at: written_at, timestamp, key, headers, value } = written;
+        Ok(InputLine { at, written_at, timestamp: timestamp.unwrap_or(at), key, headers, value })
     }
 }
 

@@ -11,8 +11,11 @@ mod scan;
 mod upserts;
 mod world;
 
+use std::convert::Infallible;
+
 use crate::decide::ReleaseRules;
 use crate::id::{Offset, StreamIndex, StreamName, TenantId};
+use crate::release::Suppressed;
 use crate::share::table::FoldRules;
 use crate::time::TimestampNs;
 use crate::topic::OwnTopics;
@@ -101,6 +104,66 @@ pub fn replay<E>(
     until: Option<TimestampNs>,
     take: &mut impl FnMut(&str, &[u8]) -> Result<(), E>,
 ) -> Result<ReplayEnd, ReplayError<E>> {
+    run(settings, control, inputs, until, |cause, world| {
+        let limit = if cause == StepCause::End { 0 } else { GATHERED_BYTES };
+        world.outputs().hand_over(limit, take)
+    })
+}
+
+/// What of a replay made the lines that follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepCause {
+    /// The passing of time.
+    Time,
+    /// A control line.
+    Control,
+    /// A line of this input.
+    Record(usize),
+    /// Nothing is left.
+    End,
+}
+
+/// One step of a replay.
+#[derive(Debug)]
+pub struct ReplayStep<'s> {
+    /// What it is.
+    pub cause: StepCause,
+    /// Of a record, how many shares that name its stream did not get it, by reason.
+    pub suppressed: &'s [(Suppressed, u32)],
+    /// The topics with the lines that it wrote, in order.
+    pub lines: Vec<(String, Vec<u8>)>,
+}
+
+/// The same as `replay`, step by step: each step is told what it wrote and what it withheld.
+pub fn replay_steps(
+    settings: &Settings,
+    control: Control<'_>,
+    inputs: &[Input<'_>],
+    until: Option<TimestampNs>,
+    take: &mut impl FnMut(ReplayStep<'_>),
+) -> Result<ReplayEnd, BadLine> {
+    let done = run::<Infallible>(settings, control, inputs, until, |cause, world| {
+        let mut lines = Vec::new();
+        world.outputs().hand_over(0, &mut |topic, bytes| {
+            lines.push((topic.to_owned(), bytes.to_vec()));
+            Ok::<(), Infallible>(())
+        })?;
+        take(ReplayStep { cause, suppressed: world.suppressed(), lines });
+        Ok(())
+    });
+    done.map_err(|error| match error {
+        ReplayError::BadLine(bad) => bad,
+        ReplayError::Output(never) => match never {},
+    })
+}
+
+fn run<E>(
+    settings: &Settings,
+    control: Control<'_>,
+    inputs: &[Input<'_>],
+    until: Option<TimestampNs>,
+    mut after: impl FnMut(StepCause, &mut World<'_, '_>) -> Result<(), E>,
+) -> Result<ReplayEnd, ReplayError<E>> {
     let streams = settings.fold.streams.clone();
     let mut control = control::read(control.file, control.bytes)?.into_iter().peekable();
     let mut records = Vec::with_capacity(inputs.len());
@@ -113,19 +176,24 @@ pub fn replay<E>(
         let next = merge::next(control.peek().map(|line| line.time), heads);
         let Some((time, next)) = next.filter(|(time, _)| until.is_none_or(|until| time.moment() <= until)) else { break };
         world.pass(time.moment());
-        match next {
-            NextMoment::Control => control.next().into_iter().for_each(|line| world.control(line)),
+        after(StepCause::Time, &mut world).map_err(ReplayError::Output)?;
+        let cause = match next {
+            NextMoment::Control => {
+                control.next().into_iter().for_each(|line| world.control(line));
+                StepCause::Control
+            }
             NextMoment::Record(input) => {
                 if let Some((number, line)) = records[input].next() {
                     world.record(inputs[input].stream, Offset(number as i64), line);
                 }
+                StepCause::Record(input)
             }
-        }
-        world.outputs().hand_over(GATHERED_BYTES, take).map_err(ReplayError::Output)?;
+        };
+        after(cause, &mut world).map_err(ReplayError::Output)?;
     }
     if let Some(until) = until {
         world.pass(until);
     }
-    world.outputs().hand_over(0, take).map_err(ReplayError::Output)?;
+    after(StepCause::End, &mut world).map_err(ReplayError::Output)?;
     Ok(world.ended())
 }

@@ -6,6 +6,7 @@ use crate::id::{AssetId, Offset, StreamIndex, TenantId};
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::Identity;
 use crate::record::mapping::{Mode, Stream};
+use crate::share::graph::AssetShares;
 use crate::share::table::Touched;
 use crate::sink_state::cause::{Cause, Gone, Occasion, tombstone_time};
 use crate::sink_state::document::{Renderer, identity};
@@ -69,9 +70,9 @@ impl UpsertReplay {
         let value = record.value.filter(|_| matches!(read, Ok(true)));
         let at_hand = log.append(identity, record.timestamp, value);
         let mut shell = Shell { log, renderer: &mut self.renderer, basis, write };
-        let shares = basis.graph.asset(identity.tenant, identity.asset).map_or(&[][..], |shares| &shares.grants);
-        for grant in shares.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
+        let grants = basis.graph.asset(identity.tenant, identity.asset).into_iter().flat_map(AssetShares::grants);
+        for grant in grants.filter(|grant| grant.streams.contains(stream.index)) {
+            let subject = Subject { share: grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
             shell.reconcile(subject, at_hand);
         }
         read.map(|_| ())
@@ -179,7 +180,7 @@ impl<'g, W: FnMut(UpsertRecord<'_>)> Shell<'_, 'g, W> {
         if put.stood == Some(digest) {
             return;
         }
-        let (target, key, timestamp) = (&put.grant.target, &put.grant.target_asset, document.timestamp);
+        let (target, key, timestamp) = (put.grant.target, put.grant.target_asset, document.timestamp);
         let value = Some(renderer.render(put, owner, &document.value, basis.graph.epoch()));
         write(UpsertRecord { target, stream: state.stream(), key, timestamp, value });
         state.put(subject, put, digest);

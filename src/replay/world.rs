@@ -33,6 +33,8 @@ pub(in crate::replay) struct World<'s, 'l> {
     passed: TimestampNs,
     decider: Decider,
     sample: SampleState,
+    /// Of the record that was decided last.
+    suppressed: Vec<(Suppressed, u32)>,
     upserts: UpsertReplay,
     outputs: Outputs<'s>,
     /// What happened while an unreadable control record waits for its skip (docs/rules/events.md#unreadable-records).
@@ -57,6 +59,7 @@ impl<'s, 'l> World<'s, 'l> {
             passed: TimestampNs::FIRST,
             decider: Decider::new(settings.release, secret),
             sample: SampleState::default(),
+            suppressed: Vec::new(),
             upserts: UpsertReplay::new(settings.release, secret, streams),
             outputs: Outputs::new(settings, streams),
             held: HaltBuffer::default(),
@@ -65,6 +68,11 @@ impl<'s, 'l> World<'s, 'l> {
 
     pub(super) fn outputs(&mut self) -> &mut Outputs<'s> {
         &mut self.outputs
+    }
+
+    /// Why the record that was decided last was withheld, and from how many shares.
+    pub(super) fn suppressed(&self) -> &[(Suppressed, u32)] {
+        &self.suppressed
     }
 
     pub(super) fn ended(&self) -> ReplayEnd {
@@ -159,13 +167,16 @@ impl<'s, 'l> World<'s, 'l> {
             timestamp: line.timestamp,
             value: line.value.as_deref(),
         };
-        let (outputs, sample) = (&mut self.outputs, &mut self.sample);
+        self.suppressed.clear();
+        let Self { outputs, sample, suppressed, .. } = self;
         let refusal = match stream.mode {
-            Mode::Append => match self.decider.append(stream, record.clone(), &self.graph, clock, &mut ReplayWriter { outputs, sample }) {
-                Ok(()) => None,
-                Err(Stopped::Unreadable(refusal)) => Some(refusal),
-                Err(Stopped::Sink(never)) => match never {},
-            },
+            Mode::Append => {
+                match self.decider.append(stream, record.clone(), &self.graph, clock, &mut ReplayWriter { outputs, sample, suppressed }) {
+                    Ok(()) => None,
+                    Err(Stopped::Unreadable(refusal)) => Some(refusal),
+                    Err(Stopped::Sink(never)) => match never {},
+                }
+            }
             Mode::Upsert => {
                 let basis = basis(&self.graph, crate::release::decision_time(clock, &self.graph));
                 self.upserts.document(stream, record.clone(), basis, &mut |upsert| write_upsert(outputs, upsert)).err()
@@ -201,6 +212,7 @@ fn write_upsert(outputs: &mut Outputs<'_>, record: UpsertRecord<'_>) {
 struct ReplayWriter<'o, 's> {
     outputs: &'o mut Outputs<'s>,
     sample: &'o mut SampleState,
+    suppressed: &'o mut Vec<(Suppressed, u32)>,
 }
 
 impl Decisions for ReplayWriter<'_, '_> {
@@ -208,11 +220,13 @@ impl Decisions for ReplayWriter<'_, '_> {
 
     fn released(&mut self, release: Release<'_>) -> Result<(), Infallible> {
         let grant = release.grant;
-        self.outputs.record(&grant.target, release.stream, grant.target_asset.as_str(), release.timestamp, Some(release.value));
+        self.outputs.record(grant.target, release.stream, grant.target_asset.as_str(), release.timestamp, Some(release.value));
         Ok(())
     }
 
-    fn suppressed(&mut self, _: Suppressed, _: u32) {}
+    fn suppressed(&mut self, reason: Suppressed, count: u32) {
+        self.suppressed.push((reason, count));
+    }
 
     fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
         let passes = self.sample.passes(&candidate.of(), candidate.t, candidate.every);

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::id::{StreamIndex, StreamName, StreamSet};
 use crate::record::mapping::Stream;
+use crate::share::paged_vec::PagedVec;
 
 /// A stream's number in one table. Those that this process reads come first, by their index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +20,8 @@ pub(crate) struct StreamLists {
     /// Those that the configuration in force names.
     configured: Vec<StreamNumber>,
     lists: Vec<StreamList>,
+    /// `read` of each list, for graphs.
+    read_of: PagedVec<StreamSet, 16>,
     numbers: FxHashMap<Box<[StreamNumber]>, u32>,
 }
 
@@ -81,6 +84,7 @@ impl StreamLists {
         let number = self.lists.len() as u32;
         let is_read = |stream: &&StreamNumber| (stream.0 as usize) < self.read;
         let read = order.iter().filter(is_read).fold(StreamSet::default(), |set, stream| set.with(StreamIndex(stream.0 as u8)));
+        self.read_of.push(read);
         self.lists.push(StreamList { order: order.into(), read });
         self.numbers.insert(order.into(), number);
         number
@@ -88,6 +92,11 @@ impl StreamLists {
 
     pub(crate) fn get(&self, number: u32) -> &StreamList {
         &self.lists[number as usize]
+    }
+
+    /// Those streams of each list that are read here.
+    pub(crate) fn read_of(&self) -> PagedVec<StreamSet, 16> {
+        self.read_of.clone()
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &StreamList> {

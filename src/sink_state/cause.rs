@@ -51,7 +51,7 @@ pub fn tombstone_time(gone: Gone, cause: Cause, control_time: TimestampMs) -> Ti
 }
 
 /// The streams, of those given, of which the share shows documents at `now`.
-pub fn shown(grant: Option<&Grant>, graph: &ShareGraph, streams: impl IntoIterator<Item = StreamIndex>, now: TimestampNs) -> StreamSet {
+pub fn shown(grant: Option<&Grant<'_>>, graph: &ShareGraph, streams: impl IntoIterator<Item = StreamIndex>, now: TimestampNs) -> StreamSet {
     let Some(grant) = grant else { return StreamSet::default() };
     let is_shown = |stream: &StreamIndex| wanted(grant, graph, *stream, now).is_some();
     streams.into_iter().filter(is_shown).fold(StreamSet::default(), StreamSet::with)

@@ -46,7 +46,7 @@ impl Renderer {
 
     /// Whether the condition of the share's profile is true of the document at hand, `text`; one of which it is not is shown to nobody.
     pub fn meets_condition(&self, put: Put<'_>, identity: Identity<'_>, text: &[u8]) -> Result<bool, ConditionError> {
-        release::meets_condition(put.projection, put.grant, identity, text, self.projector.tape())
+        release::meets_condition(put.projection, &put.grant, identity, text, self.projector.tape())
     }
 
     /// What "equal to the last one written" compares of the document at hand, `text`: what is shown of it without `_share`, and the
@@ -54,13 +54,13 @@ impl Renderer {
     pub fn digest(&mut self, put: Put<'_>, owner: &str, text: &[u8], form: &str) -> Digest {
         self.compared.clear();
         self.projector.project(text, put.projection, &parties(put, owner), None, &mut self.compared);
-        add_compared(put.grant, &self.rules, &mut self.compared);
+        add_compared(&put.grant, &self.rules, &mut self.compared);
         Digest::of(form, &self.compared)
     }
 
     /// The document at hand as the target gets it.
     pub fn render(&mut self, put: Put<'_>, owner: &str, text: &[u8], epoch: Epoch) -> &[u8] {
-        let provenance = provenance(put.grant, epoch, &self.rules);
+        let provenance = provenance(&put.grant, epoch, &self.rules);
         self.full.clear();
         self.projector.project(text, put.projection, &parties(put, owner), provenance.as_ref(), &mut self.full);
         &self.full

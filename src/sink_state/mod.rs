@@ -19,19 +19,32 @@ pub mod reconcile;
 use crate::id::StreamIndex;
 use crate::profile::compile::Projection;
 use crate::release;
+use crate::release::Suppressed;
+use crate::release::compared::RuleComparison;
 use crate::share::graph::{Grant, ShareGraph};
 use crate::time::TimestampNs;
 
 /// The projection that a share's document is to be shown under now; none if no document of it may stand, whatever the document.
 pub fn wanted<'g>(grant: &Grant, graph: &'g ShareGraph, stream: StreamIndex, now: TimestampNs) -> Option<&'g Projection> {
-    if !grant.streams.contains(stream) || !release::is_in_force(grant, now) {
+    if !grant.streams.contains(stream) {
         return None;
     }
-    release::projection(grant, graph, stream)
+    wanted_noting(grant, graph, stream, now, &mut release::unseen).ok()
+}
+
+/// The same of a share that names the stream, and why there is none; `compared` takes each comparison that was made.
+pub(crate) fn wanted_noting<'g>(
+    grant: &Grant,
+    graph: &'g ShareGraph,
+    stream: StreamIndex,
+    now: TimestampNs,
+    compared: &mut impl FnMut(Suppressed, RuleComparison),
+) -> Result<&'g Projection, Suppressed> {
+    release::force(grant, now, compared)?;
+    release::projection(grant, graph, stream).ok_or(Suppressed::ProfileMissing)
 }
 
 /// The grant of a share of this asset, as far as the graph holds it.
-pub fn grant_of<'g>(graph: &'g ShareGraph, identity: crate::record::decode::Identity<'_>, share: &str) -> Option<&'g Grant> {
-    let grants = &graph.asset(identity.tenant, identity.asset)?.grants;
-    grants.binary_search_by(|grant| grant.share.as_str().cmp(share)).ok().map(|found| &grants[found])
+pub fn grant_of<'g>(graph: &'g ShareGraph, identity: crate::record::decode::Identity<'_>, share: &str) -> Option<Grant<'g>> {
+    graph.asset(identity.tenant, identity.asset)?.grant(share)
 }

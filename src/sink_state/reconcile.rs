@@ -27,7 +27,7 @@ pub struct Subject<'s, 'g> {
     /// The share.
     pub share: &'s ShareId,
     /// As the graph holds it.
-    pub grant: Option<&'g Grant>,
+    pub grant: Option<Grant<'g>>,
     /// Its asset.
     pub identity: Identity<'s>,
     /// Why it is looked at now.
@@ -70,7 +70,7 @@ pub enum Next<'g> {
 #[derive(Debug, Clone, Copy)]
 pub struct Put<'g> {
     /// For whom, and under which key.
-    pub grant: &'g Grant,
+    pub grant: Grant<'g>,
     /// What is shown of it.
     pub projection: &'g Projection,
     /// What is stored there: an equal document is not written again.
@@ -90,7 +90,7 @@ pub struct First<'g> {
 impl<'g> First<'g> {
     /// In whose topic the key is.
     pub fn target(&self) -> &'g TenantId {
-        &self.put.grant.target
+        self.put.grant.target
     }
 
     /// The gate is open.
@@ -107,8 +107,8 @@ impl PartitionState {
     pub fn reconcile<'g>(&mut self, subject: Subject<'_, 'g>, basis: Basis<'g>, is_at_hand: bool) -> Reconciliation<'g> {
         let Subject { share, grant, identity, .. } = subject;
         let asset = AssetHash::of(identity);
-        let shown = grant.and_then(|grant| Some((grant, wanted(grant, basis.graph, self.stream(), basis.now)?)));
-        let place = shown.map(|(grant, _)| (&grant.target, &grant.target_asset));
+        let shown = grant.and_then(|grant| Some((grant, wanted(&grant, basis.graph, self.stream(), basis.now)?)));
+        let place = shown.map(|(grant, _)| (grant.target, grant.target_asset));
         let current = if is_at_hand { Current::Here } else { self.document(asset) };
         let stood = self.entry(share);
         let digest = stood.map(|stood| stood.digest);
@@ -123,7 +123,7 @@ impl PartitionState {
             Then::Fetch(offset) => Next::Fetch(offset),
             Then::Compare => Next::Put(Put { grant, projection, stood: digest }),
             Then::First(lies_at) => Next::AwaitGate(First {
-                needs: self.gate(share, &grant.target, asset, basis.newest_change),
+                needs: self.gate(share, grant.target, asset, basis.newest_change),
                 put: Put { grant, projection, stood: None },
                 lies_at,
             }),
@@ -134,7 +134,7 @@ impl PartitionState {
     /// Why what was found standing of a share must go, if it must.
     pub fn must_go(&self, stood: &SinkEntry, subject: Subject<'_, '_>, basis: Basis<'_>) -> Option<Gone> {
         let shown = subject.grant.filter(|grant| wanted(grant, basis.graph, self.stream(), basis.now).is_some());
-        let place = shown.map(|grant| (&grant.target, &grant.target_asset));
+        let place = shown.map(|grant| (grant.target, grant.target_asset));
         decide(Some(stood), place, self.document(AssetHash::of(subject.identity))).gone
     }
 

@@ -42,7 +42,7 @@ pub enum Start {
 }
 
 /// Errors at the input side. `Unavailable` passes by itself; the others end the worker.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ConsumeError {
     /// The cluster does not answer; reading goes on when it does.
     #[error("the cluster is not available: {0}")]
@@ -87,6 +87,11 @@ pub trait GroupConsumer {
     /// The offset at which a partition without committed offset begins.
     fn first(&mut self, partition: SourcePartition, start: Start) -> Result<Offset, ConsumeError>;
 
+    /// The same of several partitions, in their order, in as few questions as it takes.
+    fn first_of_each(&mut self, partitions: &[(SourcePartition, Start)]) -> Vec<Result<Offset, ConsumeError>> {
+        partitions.iter().map(|(partition, start)| self.first(*partition, *start)).collect()
+    }
+
     /// Takes nothing more from this partition until `release`; what was fetched of it is dropped. Every partition is held from its
     /// assignment on, because nothing of it can be decided before it is known where to go on, what is stored of it, and what is owed.
     fn hold(&mut self, partition: SourcePartition) -> Result<(), ConsumeError>;
@@ -100,11 +105,22 @@ pub trait GroupConsumer {
     fn has_begun(&self, partition: SourcePartition) -> bool;
 }
 
+/// A committed offset with the note beside it.
+pub type CommittedNote = (Offset, Vec<u8>);
+
 /// Reads partitions besides the group: what upsert streams need to know of their own past. One thread owns it.
 pub trait Archive {
     /// What the group has committed for a partition of an input, read committed, with the note beside it: with a transaction
     /// still open on it the answer is `Unavailable`, never an old one.
-    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError>;
+    fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<CommittedNote>, ConsumeError>;
+
+    /// The same of several partitions, in their order, in as few questions as it takes. One that has no answer yet holds no other up.
+    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<CommittedNote>, ConsumeError>> {
+        partitions.iter().map(|(topic, partition)| self.committed(topic, *partition)).collect()
+    }
+
+    /// Nothing is wanted for now: it stops fetching until the next `turn_to`.
+    fn rest(&mut self) {}
 
     /// How many partitions a topic has; none where it is missing.
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError>;
@@ -219,6 +235,12 @@ pub trait TransactionalProducer {
     /// Queues one record; bytes are copied. Every error counts, a record refused locally too. An error is about this record; that an
     /// earlier one has failed the transaction is told by `drain`.
     fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError>;
+
+    /// How many partitions the topic of the record put last has, as its client sees it; none where it has chosen none for that record
+    /// yet, or is not asked to.
+    fn partitions_put(&self) -> Option<u32> {
+        None
+    }
 
     /// Waits until every queued record is acknowledged. All failed reports are answered, one of a kind a topic; purges name
     /// nobody, but where there is nothing else they are one `Abort`.

@@ -157,6 +157,11 @@ impl Cluster {
         format!("{}/*", String::from_utf8(fetched.stdout).unwrap().trim())
     }
 
+    /// Where the first node keeps the first segment of a topic's first partition.
+    pub(crate) fn first_segment(&self, topic: &str) -> PathBuf {
+        self.dir.join(format!("node-1/data/{topic}-0/00000000000000000000.log"))
+    }
+
     pub(crate) fn settings(&self, group: &str) -> KafkaSettings {
         KafkaSettings { bootstrap: self.bootstrap.clone(), group: group.to_owned(), ..KafkaSettings::default() }
     }

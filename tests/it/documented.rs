@@ -24,6 +24,7 @@ const PAGES: &[&str] = &[
     "docs/operators.md",
     "docs/owners.md",
     "docs/receivers.md",
+    "docs/testing-profiles.md",
 ];
 /// How a block is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,6 +208,11 @@ fn owners_can_do_what_their_page_says() {
 fn receivers_can_do_what_their_page_says() {
     run("docs/receivers.md");
     run("docs/data-platforms.md");
+}
+
+#[test]
+fn profiles_are_tested_as_the_page_says() {
+    run("docs/testing-profiles.md");
 }
 
 #[test]

@@ -50,7 +50,11 @@ fn client_of(world: &World<'_>) -> String {
 
 /// A world whose instances name themselves, and what else is laid over their clients' settings.
 fn world(cluster: &'static Cluster, client: &str) -> World<'static> {
-    let mut world = World::new(cluster, PARTITIONS, "");
+    wide_world(cluster, PARTITIONS, client)
+}
+
+fn wide_world(cluster: &'static Cluster, partitions: i32, client: &str) -> World<'static> {
+    let mut world = World::new(cluster, partitions, "");
     let more = format!(
         "kafka:\n  bootstrap: \"{}\"\n  group: group-{}\n  instance: {INSTANCE}\n  client: {{ client.id: {}{client} }}\n  \
          consumer: {{ session.timeout.ms: 10000, max.poll.interval.ms: 60000 }}\n  producer: {{ transaction.timeout.ms: 8000 }}\n",
@@ -286,4 +290,33 @@ fn a_partition_that_cannot_begin_is_told_of() {
     world.await_outputs(TARGET, 20);
     second.terminate();
     in_order(&cluster.read(&world.output(TARGET)), 20);
+}
+
+/// A start asks about all of its partitions together: answers that come late come once, not once for each partition.
+#[test]
+fn partitions_that_come_together_are_begun_and_taken_over_in_one_question() {
+    const MANY: i32 = 12;
+    let (proxy, cluster) = proxied();
+    let world = wide_world(cluster, MANY, "");
+    let counted = |api| Rule { api, text: world.input.clone(), fate: Fate::Late(Duration::ZERO), count: usize::MAX };
+    let asked = || (proxy.met(api::LIST_OFFSETS), proxy.met(api::OFFSET_FETCH));
+    proxy.rule([counted(api::LIST_OFFSETS), counted(api::OFFSET_FETCH)]);
+    let values: Vec<String> = (0..MANY as u64).map(|number| world.record("o", "a", number)).collect();
+    (0..MANY).for_each(|partition| world.feed(partition, [&values[partition as usize]]));
+    let before = asked();
+    let first = start_ready(&world, "i0");
+    world.await_outputs(TARGET, MANY as usize);
+    let begun = asked();
+    assert!(begun.0 > before.0 && begun.1 > before.1, "nothing was counted: {before:?} {begun:?}");
+    let few = |after: usize, before: usize| after - before < MANY as usize;
+    assert!(few(begun.0, before.0) && few(begun.1, before.1), "{before:?} {begun:?}");
+    finish(first);
+    (0..MANY).for_each(|partition| world.feed(partition, [&values[partition as usize]]));
+    let before = asked();
+    let second = start_ready(&world, "i1");
+    world.await_outputs(TARGET, 2 * MANY as usize);
+    let begun = asked();
+    assert!(few(begun.0, before.0) && few(begun.1, before.1), "{before:?} {begun:?}");
+    finish(second);
+    proxy.forget(&world.input);
 }

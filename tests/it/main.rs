@@ -23,6 +23,9 @@ mod fixture;
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
+// What is written is compressed as it is said (docs/rules/configuration.md#settings-of-librdkafka).
+#[cfg(feature = "io")]
+mod compression;
 // Without transactions: nothing lost (docs/rules/exactly-once.md#at-least-once).
 #[cfg(feature = "io")]
 mod at_least_once;
@@ -64,9 +67,15 @@ mod commands;
 // What a command that writes refuses, writes untried, and repeats.
 #[cfg(feature = "io")]
 mod writes;
+// What a shell and a person at it get without a cluster.
+#[cfg(feature = "io")]
+mod shell;
 // The commands that look at what there is.
 #[cfg(feature = "io")]
 mod cli_query;
+// What a live run did, and why.
+#[cfg(feature = "io")]
+mod explained;
 // What a look shows and refuses.
 #[cfg(feature = "io")]
 mod looking;

@@ -1,6 +1,10 @@
 //! Bad routes and bad records: dead letters, and everybody else flows (docs/rules/records.md, docs/rules/outputs.md#what-is-owed).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 
 use super::broker::{Seen, shared};
 use super::fixture::{OwnedDeadLetter, World, noise, number_of};
@@ -67,6 +71,61 @@ fn what_cannot_be_read_is_set_aside_with_its_reason() {
     }
     engine.terminate();
     assert_eq!((world.letters().len(), world.await_outputs("t", 1).len()), (cases.len(), expected.len()));
+}
+
+/// Each partition of a topic has its records in the order of the input, and a key that moves when the topic grows moves once.
+#[test]
+fn a_topic_that_grows_keeps_the_order_of_its_partitions_and_keys() {
+    let assets: Vec<String> = (0..40).map(|number| format!("asset-{number}")).collect();
+    let mut world = World::new(shared(), 1, "");
+    world.set_more(&format!(
+        "kafka: {{ bootstrap: \"{0}\", group: group-{1}, instance: a, client: {{ topic.metadata.refresh.interval.ms: 300 }} }}\n\
+         output: {{ topic: \"out-{1}.{{tenant}}.{{stream}}\", partitions: 4 }}\nbatch: {{ max_records: 300 }}\n",
+        world.cluster.bootstrap, world.name
+    ));
+    world.make_control();
+    world.partners("o", "t");
+    for asset in &assets {
+        world.share("o", asset, "t");
+    }
+    let mut count = 0;
+    let mut feed = || {
+        world.feed(0, (count..count + 1000).map(|n| world.record("o", &assets[(n * 7 % 40) as usize], n)));
+        count += 1000;
+        count
+    };
+    let count = feed();
+    let engine = world.start_ready("a");
+    let seen = world.await_outputs("t", count as usize);
+    assert_eq!(seen.iter().map(|record| record.partition).collect::<BTreeSet<_>>().len(), 4);
+
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", &world.cluster.bootstrap).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let topic = world.output("t");
+    let grown = runtime.block_on(admin.create_partitions(&[NewPartitions::new(&topic, 7)], &AdminOptions::new())).unwrap();
+    assert!(grown.iter().all(Result::is_ok), "{grown:?}");
+    await_that("the engine writes to the new partitions", || {
+        let count = feed();
+        world.await_outputs("t", count as usize).iter().any(|record| record.partition >= 4)
+    });
+    let count = feed();
+    let seen = world.await_outputs("t", count as usize);
+    assert_eq!(seen.len() as u64, count);
+    let mut newest: BTreeMap<i32, u64> = BTreeMap::new();
+    let mut spans: BTreeMap<&str, BTreeMap<i32, (u64, u64)>> = BTreeMap::new();
+    for record in &seen {
+        let number = number_of(record.value.as_deref().unwrap());
+        let before = newest.insert(record.partition, number);
+        assert!(before < Some(number), "partition {}: {number} after {before:?}", record.partition);
+        let of_key = spans.entry(record.key.as_deref().unwrap()).or_default();
+        of_key.entry(record.partition).or_insert((number, number)).1 = number;
+    }
+    for (key, spans) in spans {
+        let mut spans: Vec<(u64, u64)> = spans.into_values().collect();
+        spans.sort_unstable();
+        assert!(spans.len() <= 2 && spans.windows(2).all(|pair| pair[0].1 < pair[1].0), "{key}: {spans:?}");
+    }
+    engine.terminate();
 }
 
 #[test]

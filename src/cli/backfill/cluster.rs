@@ -26,7 +26,7 @@ use crate::engine::backfill::metrics::{self as job_metrics, JobHealth};
 use crate::engine::backfill::output::folder::JobFolder;
 use crate::engine::backfill::prepare::{JobError, JobRequest, PreparedJob, prepare};
 use crate::engine::backfill::run::{self as engine, JobOutcome, decider, refusal_of_expiring};
-use crate::engine::server::http;
+use crate::engine::server::http::{self, Served};
 use crate::engine::server::shutdown::RunError;
 use crate::id::JobName;
 use crate::kafka::KafkaSettings;
@@ -138,7 +138,8 @@ fn serve_metrics(job: &LiveJob, signal: &Signal) -> Result<(), Failure> {
     job_metrics::begin();
     let stop = Arc::clone(&signal.stop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let serve = move || runtime.block_on(http::serve(listener, Arc::new(JobHealth), handle, stop));
+    let served = Served { health: Arc::new(JobHealth), metrics: handle, clock: Arc::new(SystemClock) };
+    let serve = move || runtime.block_on(http::serve(listener, served, stop));
     std::thread::Builder::new().name("http".to_owned()).spawn(serve).map(drop).map_err(failed)
 }
 

@@ -10,7 +10,7 @@ use crate::cli::config;
 use crate::cli::configure::members::{OldMember, old_members};
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::output::{PrintError, exit};
-use crate::cli::share::bulk::confirm;
+use crate::cli::share::confirm::confirm;
 use crate::cli::trial;
 use crate::cli::trial::Until;
 use crate::config::Config;
@@ -68,7 +68,7 @@ pub fn review(files: &[PathBuf], acting: &ActorArgs, args: &ConfigureArgs) -> Re
         return already_so(acting.output).map(Reviewed::AlreadySo);
     }
     let data = data_of(&wanted);
-    let draft = EventDraft { kind: EventType::ControlConfigured.name(), data, share: None, times: Vec::new() };
+    let draft = EventDraft { kind: EventType::ControlConfigured.name(), data, share: None, times: Vec::new(), is_confirmed: false };
     let (acting, source) = if is_first {
         (ActorArgs { event_id: Some(FIRST_ID.to_owned()), repeat: None, ..acting.clone() }, "/sharecast".to_owned())
     } else {

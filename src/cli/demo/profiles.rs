@@ -35,6 +35,11 @@ pub(super) fn spec(file: &Path) -> Result<Node, String> {
     read_document(&file.display().to_string(), &text).map_err(|diagnostic| diagnostic.to_string())
 }
 
+/// The text of a profile, as its event carries it.
+pub(super) fn source(file: &Path) -> Option<String> {
+    text(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

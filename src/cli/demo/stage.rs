@@ -263,9 +263,9 @@ fn draft_of(line: &str) -> Result<(ActorArgs, EventDraft), Halt> {
             let draft = command.draft(&acting).map_err(|error| wrong(error.to_string()))?;
             Ok((acting, draft))
         }
-        Command::Profile { acting, command: Verb::Write(ProfileCommand::Publish { name, file, owner }) } => {
+        Command::Profile { acting, command: Verb::Write(ProfileCommand::Publish { name, file, owner, .. }) } => {
             let spec = profiles::spec(&file).map_err(wrong)?;
-            Ok((acting, args::publish(name, owner.as_ref(), spec)))
+            Ok((acting, args::publish(name, owner.as_ref(), spec, profiles::source(&file).as_deref())))
         }
         other => Err(wrong(format!("the demo has no use for {other:?}"))),
     }

@@ -170,6 +170,15 @@ pub enum ProfileCommand {
         /// Whose profile it is, if the operator publishes
         #[arg(long, value_parser = tenant)]
         owner: Option<TenantId>,
+        /// Do not ask where it lets out members that the configuration marks as critical
+        #[arg(long)]
+        yes: bool,
+        /// Show which shares and targets would gain or lose which members, on the newest records of their assets, and write nothing
+        #[arg(long)]
+        preview: bool,
+        /// With --preview: how many of the newest records of each partition are looked through for one of an asset
+        #[arg(long, value_name = "RECORDS", default_value_t = 1000, requires = "preview", value_parser = clap::value_parser!(u32).range(1..))]
+        search: u32,
     },
     /// Retire a profile: shares that use it release nothing until it is published again
     Retire {
@@ -206,12 +215,13 @@ pub enum ProfileLook {
     },
 }
 
-/// `profile.published`, with the spec as it was read and checked.
-pub fn publish(name: String, owner: Option<&TenantId>, spec: Node) -> EventDraft {
+/// `profile.published`, with the spec as it was read and checked, and the text that it was written as.
+pub fn publish(name: String, owner: Option<&TenantId>, spec: Node, source: Option<&str>) -> EventDraft {
     EventData::default()
         .text("profile", name)
         .text_if("owner", owner.map(TenantId::as_str))
         .node("spec", spec.kind)
+        .text_if("source", source)
         .draft("profile.published")
 }
 

@@ -3,4 +3,6 @@
 #[cfg(feature = "io")]
 pub mod args;
 #[cfg(feature = "io")]
+pub mod publish_preview;
+#[cfg(feature = "io")]
 pub mod show;

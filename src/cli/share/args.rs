@@ -154,7 +154,7 @@ pub struct Shares {
 /// How a command on many is done: all of it is tried on the shares as they are, shown, confirmed, and then written at once.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Many {
-    /// For more than one: do not ask before it is written
+    /// Do not ask before it is written: for more than one, and where members leave that the configuration marks as critical
     #[arg(long)]
     pub(super) yes: bool,
     /// For more than one: a name of this run. Under one name each line is done once within 30 days, whatever happens meanwhile.
@@ -322,7 +322,8 @@ impl Shares {
         let Self { share: arguments, shares_from: list, many } = self;
         if let ([share], None) = (arguments.as_slice(), &list) {
             many.refuse_for_one()?;
-            return Ok(Order::One(EventData::default().text("share", share).and(data).draft(kind.name())));
+            let draft = EventData::default().text("share", share).and(data).draft(kind.name());
+            return Ok(Order::One(EventDraft { is_confirmed: many.yes, ..draft }));
         }
         let has_one = data.has("target_asset");
         if has_one {
@@ -357,7 +358,7 @@ impl OfferArgs {
         }
         if is_one {
             self.many.refuse_for_one()?;
-            return Ok(Order::One(self.draft(|| bits)));
+            return Ok(Order::One(EventDraft { is_confirmed: self.many.yes, ..self.draft(|| bits) }));
         }
         if self.share.is_some() || self.target_asset.is_some() {
             return usage(

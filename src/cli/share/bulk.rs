@@ -10,6 +10,8 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, already_so, times_in
 use crate::cli::output::{PrintError, exit, print_table, print_values, shown};
 use crate::cli::random::random;
 use crate::cli::share::args::Lines;
+use crate::cli::share::confirm::confirm;
+use crate::cli::share::critical;
 use crate::cli::share::past_hint;
 use crate::cli::share::revoke_wait;
 use crate::cli::trial;
@@ -52,9 +54,11 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
     let until = Until::after(acting.patience()?);
     trial::reach_cluster(config, until)?;
     let is_written_untried = intents.first().is_some_and(|intent| kind.is_written_untried(&intent.data));
+    let mut critical = Vec::new();
     let (plan, how, is_first) = match trial::fold(config, until, is_written_untried, None) {
         Ok(trial) => {
             let is_first = trial.table.has_only_ticks();
+            critical = critical::of_events(config, kind, &source, &intents, &trial.table);
             (try_all(trial.table, &run, intents, of)?, How::Tried, is_first)
         }
         Err(failure) if is_written_untried && let Some(warning) = trial::written_untried(&failure) => {
@@ -68,6 +72,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, lines: Lines) -> 
         if how == How::Tried {
             review(&plan, &run, &times).map_err(|error| Failure::new(Exit::Failed, format!("stderr: {error}")))?;
         }
+        critical.iter().for_each(|line| tell!("critical: {line}"));
         confirm(&format!("Write {written} events?"), is_confirmed, is_answerable)?;
     }
     write(config, acting, &BulkDone { run: &run, plan: &plan, how, times: &times }, is_first, until)
@@ -159,7 +164,7 @@ fn intent(named: Named, of: ListOf, kind: EventType, data: &EventData, takes_tar
 }
 
 /// A list's bytes; `-` is standard input.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().lock().read_to_end(&mut bytes).map(drop)
@@ -228,25 +233,6 @@ fn review(plan: &BulkPlan, run: &Run<'_>, times: &[GivenTime]) -> io::Result<()>
     }
     writeln!(out)?;
     out.flush()
-}
-
-/// Asks a person, or takes `--yes` for the answer.
-pub(in crate::cli) fn confirm(question: &str, is_confirmed: bool, is_answerable: bool) -> Result<(), Failure> {
-    if is_confirmed {
-        return Ok(());
-    }
-    if !is_answerable {
-        let what = "nothing was written: standard input is no terminal to ask for confirmation on; --yes writes without asking";
-        return Err(Failure::new(Exit::Usage, what));
-    }
-    // Where it cannot be shown there is nobody to answer, which is no.
-    let _ = write!(io::stderr(), "{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, format!("stdin: {error}")))?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::new(Exit::Failed, "nothing was written")),
-    }
 }
 
 /// What is done.

@@ -5,6 +5,9 @@ pub mod args;
 #[cfg(feature = "io")]
 pub(crate) mod bulk;
 #[cfg(feature = "io")]
+pub(in crate::cli) mod confirm;
+pub(crate) mod critical;
+#[cfg(feature = "io")]
 pub(crate) mod preview;
 #[cfg(feature = "io")]
 pub(crate) mod record_search;
@@ -16,6 +19,8 @@ pub mod list;
 pub(crate) mod invitations;
 #[cfg(feature = "io")]
 pub(crate) mod invitation_mail;
+#[cfg(feature = "io")]
+mod pending_offsets;
 #[cfg(feature = "io")]
 pub(crate) mod revoke_wait;
 #[cfg(feature = "io")]

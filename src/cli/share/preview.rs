@@ -17,13 +17,15 @@ use crate::cli::random::random;
 use crate::cli::share::args::OfferArgs;
 use crate::cli::share::bulk;
 use crate::cli::share::record_search::{FoundRecord, Search};
-use crate::cli::share::would_be::{Verdict, WholeRecord, WouldBe};
+use crate::cli::share::would_be::{Verdict, WouldBe};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ProvenanceForm, Secret};
 use crate::document::{DocumentKind, Node, TextPosition};
+use crate::explain::record::WholeRecord;
 use crate::id::{AssetId, Label, ProfileName, StreamSet, TenantId};
 use crate::json::document;
 use crate::profile::compile::Profile;
+use crate::profile::critical::critical_members;
 use crate::profile::parties::Parties;
 use crate::profile::preview::{in_words, members};
 use crate::profile::spec::{ProfileSpec, Section};
@@ -66,7 +68,7 @@ pub(in crate::cli) fn run(config: &Config, acting: &ActorArgs, offer: &OfferArgs
             None => Search { config, stream, owner, asset, newest: offer.search, patience }.newest()?,
         };
         let seen = found.map(|found| PreviewedRecord::of(found, stream, &share, &profile, config, clock)).transpose()?;
-        views.push(profile.view(stream, seen));
+        views.push(profile.view(stream, seen, config));
     }
     let parties = Parties { owner, target: subject.shown_target(), target_asset: subject.target_asset.as_str() };
     let all =
@@ -213,10 +215,22 @@ impl Shown {
         }
     }
 
-    fn view(&self, stream: &Stream, seen: Option<PreviewedRecord>) -> StreamView {
+    fn view(&self, stream: &Stream, seen: Option<PreviewedRecord>, config: &Config) -> StreamView {
         let name = stream.name.to_string();
-        let words = self.section(&name).map(|section| in_words(&section)).unwrap_or_default();
-        StreamView { rules: self.rules(&name), words, topic: stream.topic.clone(), mode: stream.mode, ids: ids(stream), seen, name }
+        let section = self.section(&name);
+        let words = section.as_ref().map(in_words).unwrap_or_default();
+        let critical = section.map(|section| critical_members(&section, config.critical(stream.index), &stream.mapping));
+        let critical = critical.unwrap_or_default();
+        StreamView {
+            rules: self.rules(&name),
+            words,
+            critical,
+            topic: stream.topic.clone(),
+            mode: stream.mode,
+            ids: ids(stream),
+            seen,
+            name,
+        }
     }
 }
 

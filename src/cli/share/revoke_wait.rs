@@ -5,10 +5,13 @@
 //!
 //! - Who is not a member cannot send offsets, and without them no transaction commits (docs/rules/exactly-once.md#group-metadata).
 //! - A member leaves in order after its last transaction. What a client thread that hangs leaves behind it leaves after
-//!   `max.poll.interval.ms`, and a silent process is put out after `session.timeout.ms`. The configuration keeps both above
-//!   `transaction.timeout.ms`; with `MARGIN` besides, the broker has aborted whatever such a member had open before it is out of the
-//!   group. Where the session is shorter than that, a frozen process could wake as nobody's member and commit what it decided long
-//!   ago: then nothing but the hard bound counts. A member cannot come back under its old id: static membership is refused.
+//!   `max.poll.interval.ms`, and a silent process is put out after `session.timeout.ms`. Where that is longer than the transaction may be
+//!   open, with `MARGIN` besides, the broker has aborted whatever such a member had open before it is out of the group. Where it is
+//!   shorter, as it is by default, a frozen process could wake as nobody's member and commit what it decided long ago. It can do so only
+//!   if it had sent its offsets: those are pending at the group's coordinator until the transaction is over, and whoever asks for them
+//!   read committed learns that they are. So each input partition is asked about after the last look at the group (`PendingOffsets`):
+//!   what is not pending then can be made so by members alone. Where that may not be asked, nothing but the hard bound counts. A member
+//!   cannot come back under its old id: static membership is refused.
 //! - Who joins later may have folded no further than before the revoke. The fence lets it commit until `max_view_age` has passed, so the
 //!   group is asked once more after that; whoever begins a transaction later does so by a graph that has the revoke.
 //! - A worker that is told to stop while its transaction coordinator does not answer leaves with a commit perhaps still on its way. It
@@ -16,8 +19,11 @@
 //!   left before then sent its commit before, or as, the revoke was acknowledged.
 //! - While the group is changing, or empty, its list is not relied on.
 //!
-//! A backfill is no member of any group. It reports every five seconds, begins no transaction without a report that is younger than
-//! the hard bound, and takes its report back when it ends in order. So each job counts whose last report is younger than that.
+//! The time-outs are those of whoever may commit, not of whoever waits: each process reports its own, and an engine of the version before,
+//! which does not, is taken to have what was the default then.
+//!
+//! A backfill is no member of any group. It reports every five seconds, begins no transaction without a fresh report, and takes its
+//! report back when it ends in order. So each job counts whose last report is younger than that and its transaction together may be.
 //!
 //! With `delivery: at_least_once` records have no transaction that a broker could abort, so there is no hard bound. A worker reports an
 //! epoch where nothing of it is on its way, so the reports of all members are what can be known; what a process that was stopped holds is
@@ -31,10 +37,12 @@ use std::time::Duration;
 
 use crate::cli::exit::{Exit, Failure, client_failure, input_failure, tell};
 use crate::cli::outcome::Quiescence;
+use crate::cli::share::pending_offsets::PendingOffsets;
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Delivery};
+use crate::engine::backfill::report::FRESH_FOR;
 use crate::engine::fence::epoch_report;
-use crate::engine::fence::epoch_report::Members;
+use crate::engine::fence::epoch_report::{CommitTerms, Members, UNSAID_TRANSACTION_TIMEOUT};
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
 use crate::id::{Epoch, Offset};
 use crate::kafka::{GroupMembers, KafkaSettings, ReadRecord, TopicReader};
@@ -70,30 +78,23 @@ pub(in crate::cli) fn wait(
     acknowledged: BootTime,
     limit: Option<Duration>,
 ) -> Result<Quiescence, Failure> {
-    let view_age = Duration::from_millis(config.fence.max_view_age.millis());
-    let bound = hard_bound(config);
-    let over = acknowledged.after(bound);
-    let given_up = limit.map(|limit| SystemClock.boot().after(limit)).filter(|given_up| *given_up < over);
-    let left = || over.since(SystemClock.boot());
     if !config.fence.is_enabled {
         tell!("warning: fence.enabled is false: an instance may decide by an old view for longer than this waits");
     }
+    let view_age = Duration::from_millis(config.fence.max_view_age.millis());
+    let begun = SystemClock.boot();
     let ends = WatchEnds {
         not_before: acknowledged.after(view_age),
-        bounded: given_up.unwrap_or(over),
-        unbounded: SystemClock.boot().after(limit.unwrap_or(UNBOUNDED_PATIENCE)),
+        given_up: limit.map(|limit| begun.after(limit)),
+        unbounded: begun.after(limit.unwrap_or(UNBOUNDED_PATIENCE)),
     };
-    let mut heard = HeardReports::of(config.delivery);
-    match heard.delivery {
-        Delivery::ExactlyOnce => {
-            let seconds = left().as_millis().div_ceil(1000);
-            tell!("revoked; waiting until it is certain for every instance, a frozen one too: {seconds} s at most");
-        }
-        Delivery::AtLeastOnce => tell!("revoked; waiting until every member has reported it. {NO_BOUND}"),
-    }
-    let mut telling = Telling { begun: SystemClock.boot(), latest: String::new(), printed: String::new() };
+    let mut heard = HeardReports::of(CommitTerms::of(config));
+    let mut telling = Telling { begun, latest: String::new(), printed: String::new() };
     let watched = watch(config, offset, &ends, &mut heard, &mut telling);
-    if heard.delivery == Delivery::AtLeastOnce {
+    let over = ends.hard_bound(&heard);
+    let given_up = ends.given_up.filter(|given_up| *given_up < over);
+    let left = || over.since(SystemClock.boot());
+    if heard.terms.delivery == Delivery::AtLeastOnce {
         return match watched {
             Ok(true) => {
                 tell!("certain: {}. {NO_BOUND}", Quiescence::Reported.in_words());
@@ -132,26 +133,25 @@ fn uncertain(why: &str) -> Failure {
     Failure::new(Exit::Failed, format!("the revoke stands, but it is not certain for every instance: {why}. {NO_BOUND} (see --timeout)"))
 }
 
-/// After this nothing can be committed any more that was decided before.
-fn hard_bound(config: &Config) -> Duration {
-    let millis = config.fence.max_view_age.millis() + config.kafka.transaction_timeout.millis();
-    Duration::from_millis(millis) + HARD_BOUND_EXTRA
-}
-
 /// When to stop watching.
 struct WatchEnds {
     /// Nothing is certain before.
     not_before: BootTime,
-    /// Where the hard bound holds.
-    bounded: BootTime,
-    /// Where there is none.
+    /// Nobody waits for longer, if that was said.
+    given_up: Option<BootTime>,
+    /// Where there is no hard bound.
     unbounded: BootTime,
 }
 
 impl WatchEnds {
-    fn of(&self, delivery: Delivery) -> BootTime {
-        match delivery {
-            Delivery::ExactlyOnce => self.bounded,
+    /// After this nothing can be committed any more that was decided before.
+    fn hard_bound(&self, heard: &HeardReports) -> BootTime {
+        self.not_before.after(heard.transaction_timeout() + HARD_BOUND_EXTRA)
+    }
+
+    fn of(&self, heard: &HeardReports) -> BootTime {
+        match heard.terms.delivery {
+            Delivery::ExactlyOnce => self.given_up.map_or(self.hard_bound(heard), |given_up| given_up.min(self.hard_bound(heard))),
             Delivery::AtLeastOnce => self.unbounded,
         }
     }
@@ -179,49 +179,57 @@ impl Telling {
 /// Whether every member has reported in time; the error is why that cannot be learnt.
 fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardReports, telling: &mut Telling) -> Result<bool, String> {
     let kafka = KafkaSettings::of(&config.kafka);
-    let session = Duration::from_millis(kafka.session_timeout_ms());
-    let needed = Duration::from_millis(kafka.transaction_timeout_ms()) + MARGIN;
-    if !config.fence.is_enabled {
-        return Err("fence.enabled is false: what members report says nothing".to_owned());
-    }
     let state = &config.topics.state;
     let unreadable =
         |failure: Failure| format!("the reports in {state} cannot be read ({failure}; `provision --print-acls` has what it takes)");
-    let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
-    let ask = ends.bounded.since(SystemClock.boot());
-    let mut state = TopicReader::open_within(&kafka, state, [0], ask).map_err(input_failure).map_err(unreadable)?;
     let (prefix, jobs) = (epoch_prefix(&kafka.group), epoch_key(&kafka.group, BACKFILL_INSTANCE));
-    let bound_ms = hard_bound(config).as_millis() as i64;
-    let mut is_first = true;
-    while SystemClock.boot() < ends.of(heard.delivery) {
-        let hear = |record: ReadRecord<'_>| heard.hear(&record, &prefix, &jobs, bound_ms);
-        // All that was reported before counts at once: it says whether there is a bound at all.
-        let read = if std::mem::take(&mut is_first) { state.read_to_end(ask, hear) } else { state.follow(LOOK, hear) };
-        read.map_err(input_failure).map_err(unreadable)?;
+    let ask = ends.of(heard).since(SystemClock.boot());
+    let opened = TopicReader::open_within(&kafka, state, [0], ask).and_then(|mut state| {
+        // All that was reported before counts at once: it says whether there is a bound at all, and which.
+        state.read_to_end(ask, |record| heard.hear(&record, &prefix, &jobs))?;
+        heard.has_read = true;
+        Ok(state)
+    });
+    heard.tell_begun(ends);
+    let mut state = opened.map_err(input_failure).map_err(unreadable)?;
+    if !config.fence.is_enabled {
+        return Err("fence.enabled is false: what members report says nothing".to_owned());
+    }
+    let group = GroupMembers::open(&kafka).map_err(client_failure).map_err(unreadable)?;
+    let session = Duration::from_millis(kafka.session_timeout_ms());
+    let mut pending = None;
+    while SystemClock.boot() < ends.of(heard) {
+        state.follow(LOOK, |record| heard.hear(&record, &prefix, &jobs)).map_err(input_failure).map_err(unreadable)?;
         let asked = SystemClock.boot();
-        match group.ask(&kafka.group, ASK.min(ends.of(heard.delivery).since(asked))) {
-            Ok(members) => {
-                let is_stable = members.is_some();
-                if heard.is_certain(members, offset) && asked >= ends.not_before {
-                    // A report of a job that began before may lie after what an open transaction holds back.
-                    let hear = |record: ReadRecord<'_>| heard.hear(&record, &prefix, &jobs, bound_ms);
-                    match state.catch_up(CATCH_UP_WITHIN, hear) {
-                        Ok(()) if heard.is_certain(Some(Vec::new()), offset) => return Ok(true),
-                        Ok(()) | Err(ConsumeError::Unavailable(_)) => {}
-                        Err(error) => return Err(unreadable(input_failure(error))),
-                    }
-                }
-                if heard.delivery == Delivery::ExactlyOnce && session < needed {
-                    let (session, needed) = (session.as_millis(), needed.as_millis());
-                    return Err(format!(
-                        "session.timeout.ms is {session}: a silent member may leave the group before its transaction is aborted, so reports \
-                         count from {needed} on only"
-                    ));
-                }
-                telling.tell(heard.missing(is_stable, offset, &kafka.group), ends.of(heard.delivery));
+        let members = match group.ask(&kafka.group, ASK.min(ends.of(heard).since(asked))) {
+            Ok(members) => members,
+            Err(error) => {
+                telling.tell(format!("who is in the group {} cannot be asked ({error})", kafka.group), ends.of(heard));
+                continue;
             }
-            Err(error) => telling.tell(format!("who is in the group {} cannot be asked ({error})", kafka.group), ends.of(heard.delivery)),
+        };
+        let is_stable = members.is_some();
+        if heard.is_certain(members, offset) && asked >= ends.not_before {
+            // A report of a job that began before may lie after what an open transaction holds back.
+            match state.catch_up(CATCH_UP_WITHIN, |record| heard.hear(&record, &prefix, &jobs)) {
+                Ok(()) if !heard.is_certain(Some(Vec::new()), offset) => {}
+                // Whoever was silent was in the group for longer than its transaction was open.
+                Ok(()) if heard.terms.delivery == Delivery::AtLeastOnce || session >= heard.transaction_timeout() + MARGIN => {
+                    return Ok(true);
+                }
+                Ok(()) => {
+                    let pending = pending.get_or_insert_with(|| PendingOffsets::of(config));
+                    match pending.look()? {
+                        None => return Ok(true),
+                        Some(why) => telling.tell(why, ends.of(heard)),
+                    }
+                    continue;
+                }
+                Err(ConsumeError::Unavailable(_)) => {}
+                Err(error) => return Err(unreadable(input_failure(error))),
+            }
         }
+        telling.tell(heard.missing(is_stable, offset, &kafka.group), ends.of(heard));
     }
     Ok(false)
 }
@@ -236,26 +244,60 @@ struct HeardReports {
     /// Members of processes whose records have no transactions.
     unbounded: HashSet<String>,
     /// As the configuration says here, until a member that was seen says otherwise of itself.
-    delivery: Delivery,
+    terms: CommitTerms,
+    /// By report, how long its transactions may stay open.
+    timeouts: BTreeMap<Vec<u8>, Duration>,
+    /// All was read that was reported before.
+    has_read: bool,
 }
 
 impl HeardReports {
-    fn of(delivery: Delivery) -> Self {
-        Self { reported: Members::new(), seen: HashSet::new(), jobs: BTreeMap::new(), unbounded: HashSet::new(), delivery }
+    fn of(terms: CommitTerms) -> Self {
+        Self {
+            reported: Members::new(),
+            seen: HashSet::new(),
+            jobs: BTreeMap::new(),
+            unbounded: HashSet::new(),
+            terms,
+            timeouts: BTreeMap::new(),
+            has_read: false,
+        }
     }
 
-    /// Takes in a record of the state topic. A job's report that is older than the hard bound is of one that can commit nothing more.
-    fn hear(&mut self, record: &ReadRecord<'_>, prefix: &str, jobs: &str, bound_ms: i64) {
-        let is_report = record.key().is_some_and(|key| key.starts_with(prefix.as_bytes()));
-        let job = record.key().and_then(|key| key.strip_prefix(jobs.as_bytes())).map(String::from_utf8_lossy);
-        match (job, record.value()) {
-            (Some(job), None) => self.job_ended(&job),
-            (Some(job), Some(value)) => {
-                let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
-                self.job(&job, epoch_report::read(value), SystemClock.wall().0 - at.0 < bound_ms);
+    /// The longest that a transaction of anybody may stay open. Who has not said so may be of the version before.
+    fn transaction_timeout(&self) -> Duration {
+        let is_unsaid = !self.has_read || self.seen.iter().any(|member| !self.reported.contains_key(member));
+        let unsaid = is_unsaid.then_some(UNSAID_TRANSACTION_TIMEOUT);
+        self.timeouts.values().copied().chain(unsaid).fold(self.terms.transaction_timeout, Duration::max)
+    }
+
+    /// What is waited for from now on.
+    fn tell_begun(&self, ends: &WatchEnds) {
+        match self.terms.delivery {
+            Delivery::ExactlyOnce => {
+                let seconds = ends.hard_bound(self).since(SystemClock.boot()).as_millis().div_ceil(1000);
+                tell!("revoked; waiting until it is certain for every instance, a frozen one too: {seconds} s at most");
             }
-            (None, Some(value)) if is_report => self.report(epoch_report::read(value), epoch_report::delivery_of(value)),
-            (None, _) => {}
+            Delivery::AtLeastOnce => tell!("revoked; waiting until every member has reported it. {NO_BOUND}"),
+        }
+    }
+
+    /// Takes in a record of the state topic.
+    fn hear(&mut self, record: &ReadRecord<'_>, prefix: &str, jobs: &str) {
+        let Some(key) = record.key().filter(|key| key.starts_with(prefix.as_bytes())) else { return };
+        let job = key.strip_prefix(jobs.as_bytes()).map(String::from_utf8_lossy);
+        let Some(value) = record.value() else {
+            self.timeouts.remove(key);
+            return job.into_iter().for_each(|job| self.job_ended(&job));
+        };
+        let terms = epoch_report::terms_of(value);
+        self.timeouts.insert(key.to_vec(), terms.transaction_timeout);
+        let Some(job) = job else { return self.report(epoch_report::read(value), terms.delivery) };
+        let at = epoch_report::read_time(value).unwrap_or(record.timestamp());
+        let age_ms = SystemClock.wall().0 - at.0;
+        self.job(&job, epoch_report::read(value), age_ms < job_lasts(terms).as_millis() as i64);
+        if !self.jobs.contains_key(&*job) {
+            self.timeouts.remove(key);
         }
     }
 
@@ -275,7 +317,7 @@ impl HeardReports {
         let is_stable = members.is_some();
         self.seen.extend(members.into_iter().flatten());
         if !self.seen.is_disjoint(&self.unbounded) {
-            self.delivery = Delivery::AtLeastOnce;
+            self.terms.delivery = Delivery::AtLeastOnce;
         }
         is_stable && self.unreported(offset).next().is_none() && self.unreported_jobs(offset).next().is_none()
     }
@@ -332,13 +374,40 @@ impl HeardReports {
     }
 }
 
+/// After its last report a job can commit something for so long: it begins no transaction by an older one.
+fn job_lasts(terms: CommitTerms) -> Duration {
+    FRESH_FOR + terms.transaction_timeout + HARD_BOUND_EXTRA
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn terms(delivery: Delivery) -> CommitTerms {
+        CommitTerms { delivery, transaction_timeout: Duration::from_secs(10) }
+    }
+
+    #[test]
+    fn the_bound_is_that_of_the_slowest_to_be_aborted() {
+        let mut heard = HeardReports::of(terms(Delivery::ExactlyOnce));
+        let seconds = |heard: &HeardReports| heard.transaction_timeout().as_secs();
+        assert_eq!(seconds(&heard), 15, "nothing was read: anybody may be there");
+        heard.has_read = true;
+        assert_eq!(seconds(&heard), 10);
+        heard.timeouts.insert(b"epoch/g/a".to_vec(), Duration::from_secs(10));
+        heard.report([("a".to_owned(), Epoch(3))].into(), Delivery::ExactlyOnce);
+        assert!(!heard.is_certain(Some(vec!["a".to_owned(), "b".to_owned()]), Offset(7)));
+        assert_eq!(seconds(&heard), 15, "a member that has said nothing yet may be of the version before");
+        heard.timeouts.insert(b"epoch/g/b".to_vec(), Duration::from_secs(20));
+        heard.report([("b".to_owned(), Epoch(3))].into(), Delivery::ExactlyOnce);
+        assert_eq!(seconds(&heard), 20);
+        heard.timeouts.insert(b"epoch/g/b".to_vec(), Duration::from_secs(5));
+        assert_eq!(seconds(&heard), 10, "one of its name has taken its place; and never less than is configured here");
+    }
+
     #[test]
     fn a_backfill_counts_while_its_report_is_young() {
-        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        let mut heard = HeardReports::of(terms(Delivery::ExactlyOnce));
         let group = || Some(vec!["a".to_owned()]);
         heard.report([("a".to_owned(), Epoch(9))].into(), Delivery::ExactlyOnce);
         assert!(heard.is_certain(group(), Offset(7)));
@@ -363,7 +432,7 @@ mod tests {
         let report = |heard: &mut HeardReports, member: &str, epoch: i64| {
             heard.report([(member.to_owned(), Epoch(epoch))].into(), Delivery::ExactlyOnce)
         };
-        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        let mut heard = HeardReports::of(terms(Delivery::ExactlyOnce));
         assert!(!heard.is_certain(None, Offset(7)), "an empty group, or one that is changing");
         assert!(!heard.is_certain(group(&["a", "b"]), Offset(7)));
         report(&mut heard, "a", 7);
@@ -382,15 +451,15 @@ mod tests {
     #[test]
     fn what_the_engines_say_of_their_delivery_counts_not_what_is_configured_here() {
         let group = |members: &[&str]| Some(members.iter().map(|member| (*member).to_owned()).collect::<Vec<_>>());
-        let mut heard = HeardReports::of(Delivery::ExactlyOnce);
+        let mut heard = HeardReports::of(terms(Delivery::ExactlyOnce));
         heard.report([("gone".to_owned(), Epoch(3))].into(), Delivery::AtLeastOnce);
         heard.report([("a".to_owned(), Epoch(3))].into(), Delivery::ExactlyOnce);
         assert!(!heard.is_certain(group(&["a"]), Offset(7)));
-        assert_eq!(heard.delivery, Delivery::ExactlyOnce, "who is no member is of the past");
+        assert_eq!(heard.terms.delivery, Delivery::ExactlyOnce, "who is no member is of the past");
         heard.report([("b".to_owned(), Epoch(3))].into(), Delivery::AtLeastOnce);
         assert!(!heard.is_certain(group(&["b", "a"]), Offset(7)));
-        assert_eq!(heard.delivery, Delivery::AtLeastOnce);
+        assert_eq!(heard.terms.delivery, Delivery::AtLeastOnce);
         assert_eq!(heard.missing_all(Offset(7), "g"), "of the group g these members have not reported the revoke: a, b");
-        assert!(HeardReports::of(Delivery::AtLeastOnce).missing_all(Offset(7), "g").contains("has no members"));
+        assert!(HeardReports::of(terms(Delivery::AtLeastOnce)).missing_all(Offset(7), "g").contains("has no members"));
     }
 }

@@ -5,7 +5,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use crate::decide::{Decider, Decisions, InputRecord, Release, ReleaseRules, SampleCandidate, Stopped};
+use crate::decide::{Decider, Decisions, Release, ReleaseRules, SampleCandidate, Stopped};
+use crate::explain::record::{WholeRecord, whose};
 use crate::id::{AssetId, Epoch, Label, ShareId, StreamSet, TenantId};
 use crate::json::tape::Tape;
 use crate::profile::compile::Profile;
@@ -14,64 +15,14 @@ use crate::profile::parties::Parties;
 use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode;
-use crate::record::decode::{Identity, IdentityScratch, ReadRules};
-use crate::record::mapping::{FieldSource, KeyPart, Mode, Stream};
+use crate::record::decode::Identity;
+use crate::record::mapping::{Mode, Stream};
 use crate::release::{Suppressed, decision_time, meets_condition};
-use crate::share::graph::{Grant, GrantState, ProfileSlot, RareFacts, ShareGraph};
-use crate::share::state::Permission;
+use crate::share::graph::{Grant, ProfileSlot, ShareGraph};
+use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::state::{Permission, State};
 use crate::sink_state::wanted;
 use crate::time::{TimestampMs, TimestampNs};
-
-/// A record with all that a decision looks at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WholeRecord {
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    pub(super) timestamp: TimestampMs,
-    pub(super) value: Option<Vec<u8>>,
-}
-
-impl WholeRecord {
-    /// A value that was given alone: what its stream takes from key and headers is that of the asset.
-    pub(super) fn of_value(value: Vec<u8>, stream: &Stream, owner: &str, asset: &str, timestamp: TimestampMs) -> Self {
-        let mapping = &stream.mapping;
-        let (mut key, mut headers) = (asset.to_owned(), Vec::new());
-        for (source, id) in [(&mapping.tenant, owner), (&mapping.asset, asset)] {
-            match source {
-                FieldSource::Path(_) | FieldSource::KeyField => {}
-                FieldSource::Key => key = id.to_owned(),
-                FieldSource::Header(name) => headers.push((name.clone().into_bytes(), Some(id.as_bytes().to_vec()))),
-            }
-        }
-        if let Some(format) = &mapping.key_format {
-            let part = |part: &KeyPart| match part {
-                KeyPart::Literal(text) => text.clone(),
-                KeyPart::Tenant => owner.to_owned(),
-                KeyPart::Asset => asset.to_owned(),
-            };
-            key = format.parts.iter().map(part).collect();
-        }
-        Self { key: Some(key.into_bytes()), headers, timestamp, value: Some(value) }
-    }
-
-    fn input(&self) -> InputRecord<'_, impl Iterator<Item = (&[u8], Option<&[u8]>)> + Clone> {
-        let headers = self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
-        InputRecord { key: self.key.as_deref(), headers, timestamp: self.timestamp, value: self.value.as_deref() }
-    }
-}
-
-/// Whose a record is, owner before asset, by the engine's own reading; why it would be a dead letter where that comes first.
-pub(super) fn whose(record: &WholeRecord, stream: &Stream, rules: &ReadRules, tape: &mut Tape) -> Result<(String, String), Refusal> {
-    let input = record.input();
-    let owned = |identity: Identity<'_>| (identity.tenant.to_owned(), identity.asset.to_owned());
-    let outer = decode::outer_identity(stream, input.key, input.headers)?;
-    if let Some(identity) = outer.complete() {
-        return Ok(owned(identity));
-    }
-    let parsed = &mut *tape;
-    let text = decode::load(input.value, rules, move |text| parsed.parse(text).map(|()| &*parsed))?;
-    decode::identity(stream, outer, text, tape, &mut IdentityScratch::default()).map(owned)
-}
 
 /// The share that an offer would make, accepted.
 #[derive(Debug, Clone)]
@@ -181,11 +132,13 @@ impl WouldBe {
         let loading = &mut projector;
         let text = decode::load(input.value, &rules.read, move |text| loading.load(text))?;
         let graph = self.graph();
-        let Some(projection) = wanted(&self.grant(), &graph, stream.index, decision_time(clock, &graph)) else {
+        let identity = Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() };
+        let grant = graph.asset(identity.tenant, identity.asset).and_then(|shares| shares.grant("preview"));
+        let now = decision_time(clock, &graph);
+        let Some((grant, projection)) = grant.and_then(|grant| Some((grant, wanted(&grant, &graph, stream.index, now)?))) else {
             return Ok(WantedRecord::Withheld);
         };
-        let identity = Identity { tenant: self.owner.as_str(), asset: self.asset.as_str() };
-        match meets_condition(projection, &self.grant(), identity, text, projector.tape()) {
+        match meets_condition(projection, &grant, identity, text, projector.tape()) {
             Ok(true) => {}
             Ok(false) => return Ok(WantedRecord::Filtered(None)),
             Err(error) => return Ok(WantedRecord::Filtered(Some(error))),
@@ -196,31 +149,21 @@ impl WouldBe {
         Ok(WantedRecord::Projected(Projected { value, timestamp: record.timestamp }))
     }
 
-    fn grant(&self) -> Grant {
-        Grant {
-            share: ShareId::parse("preview").unwrap_or_else(|_| unreachable!("it is a share id")),
-            revision: 1,
-            target: self.target.clone(),
-            target_asset: self.target_asset.clone(),
-            streams: self.streams,
-            profile: ProfileSlot::ALL,
-            permission: self.permission,
-            state: GrantState::Active,
-            is_suspended: false,
-            // The record was there before the share: it stands for those that will come.
-            granted_from: None.into(),
-            starts: self.starts.into(),
-            ends: self.ends.into(),
-            rare: RareFacts::new(&[], self.label.as_ref()),
-        }
-    }
-
     /// The share alone, its profile in the place of the built-in one.
     fn graph(&self) -> ShareGraph {
-        let mut graph = ShareGraph::new(Arc::clone(&self.profile));
+        let id = ShareId::parse("preview").unwrap_or_else(|_| unreachable!("it is a share id"));
+        // Nobody has accepted it: the record was there before the share, and stands for those that will come.
+        let mut share = Share::new(id, TenantNumber(0), State::Active, self.control_time);
+        share.set_target(Some(TenantNumber(1)));
+        share.target_asset = Some(self.target_asset.clone());
+        share.profile = ProfileSlot::ALL;
+        share.set_permission(self.permission);
+        share.set_starts(self.starts);
+        share.set_ends(self.ends);
+        share.set_label(self.label.as_deref());
+        let mut graph = ShareGraph::of_one(Arc::clone(&self.profile), [&self.owner, &self.target], &self.asset, self.streams, share);
         graph.epoch = Epoch(0);
         graph.control_time = self.control_time;
-        graph.asset_mut(&self.owner, &self.asset, 0).shares.put(self.grant());
         graph
     }
 }

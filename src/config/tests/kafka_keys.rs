@@ -86,6 +86,17 @@ fn two_spellings_of_one_setting_are_one() {
 }
 
 #[test]
+fn two_variables_that_spell_one_setting_are_one() {
+    let both = [("SHARECAST__KAFKA__PRODUCER__LINGER_MS", "5"), ("SHARECAST__KAFKA__PRODUCER__QUEUE_BUFFERING_MAX_MS", "6")];
+    let error = load_with("", &both).unwrap_err().to_string();
+    assert!(error.starts_with("environment variable SHARECAST__KAFKA__PRODUCER__QUEUE_BUFFERING_MAX_MS: this and "), "{error}");
+    assert!(error.contains("SHARECAST__KAFKA__PRODUCER__LINGER_MS are one setting"), "{error}");
+    for one in both {
+        assert!(load_with("", &[one]).is_ok());
+    }
+}
+
+#[test]
 fn compression_has_a_key_of_its_own() {
     let codec = |text: &str| load(text).map(|config| config.kafka.producer.get("compression.codec").unwrap().to_owned());
     for (text, word) in [

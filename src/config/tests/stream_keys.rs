@@ -211,3 +211,14 @@ fn d39_an_empty_secret_is_an_error() {
     refuses("mask: { secret: '' }", "`mask.secret` is empty");
     assert!(load("mask: { secret: }").unwrap().mask_secret.is_none());
 }
+
+#[test]
+fn critical_paths_are_read_and_have_no_part_in_the_streams() {
+    let config = load(&stream("tenant: key; asset: key; critical: [$.driver, \"$.a['b c']\"]")).unwrap();
+    let written: Vec<_> = config.critical(config.streams[0].index).iter().map(|critical| critical.written.as_str()).collect();
+    assert_eq!(written, ["$.driver", "$.a['b c']"]);
+    let without = load(&stream("tenant: key; asset: key")).unwrap();
+    assert_eq!(format!("{:?}", config.streams), format!("{:?}", without.streams));
+    refuses(&stream("tenant: key; asset: key; critical: [driver]"), "a path begins with $");
+    refuses(&stream("tenant: key; asset: key; critical: [$]"), "the whole record");
+}

@@ -42,7 +42,7 @@ impl Cuts {
             return None;
         }
         let cuts = self.of.read().expect("cuts are only merged");
-        let cut = cuts.get(&release.release.grant.share)?;
+        let cut = cuts.get(release.release.grant.share)?;
         cut.whole
             .or_else(|| cut.before.filter(|before| release.t < *before).map(|_| LiveRefusal::Suppressed(Suppressed::BeforeWindow)))
             .or_else(|| cut.from.filter(|from| release.t >= *from).map(|_| LiveRefusal::Suppressed(Suppressed::AfterWindow)))
@@ -83,19 +83,17 @@ impl FoldWatch for CutWatch {
         for touched in &folded.touched {
             // Who had no part when the job began has none now.
             let Some(then) = find(&self.pinned, touched) else { continue };
-            self.cuts.note(&touched.share, cut_of(then, find(&live, touched), &self.pinned, &live));
+            self.cuts.note(&touched.share, cut_of(&then, find(&live, touched).as_ref(), &self.pinned, &live));
         }
     }
 }
 
-fn find<'g>(graph: &'g ShareGraph, touched: &Touched) -> Option<&'g Grant> {
-    let grants = &graph.asset(touched.owner.as_str(), touched.asset.as_str())?.grants;
-    let at = grants.binary_search_by(|grant| grant.share.cmp(&touched.share)).ok()?;
-    Some(&grants[at])
+fn find<'g>(graph: &'g ShareGraph, touched: &Touched) -> Option<Grant<'g>> {
+    graph.asset(touched.owner.as_str(), touched.asset.as_str())?.grant(touched.share.as_str())
 }
 
 /// What a share has lost since it was pinned.
-fn cut_of(then: &Grant, grant: Option<&Grant>, pinned: &ShareGraph, live: &ShareGraph) -> Cut {
+fn cut_of(then: &Grant, grant: Option<&Grant<'_>>, pinned: &ShareGraph, live: &ShareGraph) -> Cut {
     let whole = |refusal| Cut { whole: Some(refusal), ..Cut::default() };
     let Some(grant) = grant else { return whole(LiveRefusal::Gone) };
     let now = live.control_time().moment();

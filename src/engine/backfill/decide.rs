@@ -170,7 +170,7 @@ impl PastDecisions for PartSink<'_, '_> {
     fn released(&mut self, past: PastRelease<'_>) -> Result<(), Infallible> {
         let job = self.context.job;
         let grant = past.release.grant;
-        if job.stops.contains(&grant.share) || self.draft.stopped.iter().any(|stopped| stopped.share == grant.share) {
+        if job.stops.contains(grant.share) || self.draft.stopped.iter().any(|stopped| stopped.share == *grant.share) {
             self.draft.counts.withheld += 1;
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl PastDecisions for PartSink<'_, '_> {
             self.draft.counts.withheld += 1;
             return Ok(());
         }
-        let route = self.routes.find(&grant.target, past.release.stream, || job.settings.topic_of(&grant.target));
+        let route = self.routes.find(grant.target, past.release.stream, || job.settings.topic_of(grant.target));
         if self.routes.open_reason(route).is_some() {
             *self.draft.counts.skipped.entry(self.routes.get(route).topic.clone()).or_default() += 1;
             return Ok(());

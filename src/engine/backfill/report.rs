@@ -1,7 +1,7 @@
 //! What a job that writes to Kafka decides by, told to `share revoke --wait` (docs/rules/fence.md#being-certain).
 //!
-//! A job is no member of the group, so it reports as often as it takes to be known: whoever waits for a revoke waits for each job whose
-//! last report is younger than the hard bound. No transaction is begun without such a report.
+//! A job is no member of the group, so it reports as often as it takes to be known: no transaction is begun without a fresh report, and
+//! whoever waits for a revoke waits for each job whose last report is younger than that and its transaction together may be.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,8 +10,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::clock::{BootTime, Clock};
-use crate::config::Delivery;
-use crate::engine::fence::epoch_report::{self, StateWriter};
+use crate::engine::fence::epoch_report::{self, CommitTerms, StateWriter};
 use crate::id::Epoch;
 use crate::live::Live;
 
@@ -19,8 +18,8 @@ use crate::live::Live;
 const EVERY: Duration = Duration::from_secs(5);
 /// Changes are looked for this often.
 const LOOK: Duration = Duration::from_millis(100);
-/// A report older than this is none to begin a transaction with. The hard bound is above it whatever the configuration.
-const FRESH_FOR: Duration = Duration::from_secs(10);
+/// A report older than this is none to begin a transaction with.
+pub const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// What one worker of a job decides by.
 #[derive(Debug)]
@@ -77,6 +76,8 @@ pub struct JobReporter<W> {
     pub key: String,
     /// The job's name in its report.
     pub member: String,
+    /// How its transactions end.
+    pub terms: CommitTerms,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the job is over.
@@ -112,7 +113,7 @@ impl<W: StateWriter> JobReporter<W> {
 
     fn report(&mut self, epoch: Epoch) -> Result<(), crate::transport::ProduceError> {
         let members = [(self.member.clone(), epoch)].into();
-        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall(), Delivery::ExactlyOnce))
+        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall(), self.terms))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::backfill::decide::BackfillDecider;
 use crate::backfill::options::LiveInput;
 use crate::backfill::past::Pinned;
 use crate::backfill::result::{JobResult, StoppedShare};
-use crate::config::{Config, ProvenanceForm, Secret};
+use crate::config::{Config, Delivery, ProvenanceForm, Secret};
 use crate::engine::backfill::checkpoint::store::JobStore;
 use crate::engine::backfill::checkpoint::{JobEntry, PartitionCounts, PartitionEntry};
 use crate::engine::backfill::copy::Copier;
@@ -29,6 +29,7 @@ use crate::engine::backfill::prepare::{JobError, JobRequest, PreparedJob, check_
 use crate::engine::backfill::rate_limiter::RateLimiter;
 use crate::engine::backfill::report::JobReporter;
 use crate::engine::backfill::stops::Stops;
+use crate::engine::fence::epoch_report::CommitTerms;
 use crate::engine::output::lookup::{TopicKind, TopicMaker};
 use crate::engine::server::shutdown::{RunError, Shutdown, Threads};
 use crate::engine::server::wiring::{ReopeningState, producer_maker};
@@ -356,6 +357,7 @@ fn copy_to_topics(
             writer: ReopeningState::new(&request.kafka, &request.config.topics.state),
             key: epoch_key(&request.kafka.group, &member),
             member,
+            terms: CommitTerms { delivery: Delivery::ExactlyOnce, ..CommitTerms::of(&request.config) },
             clock: Arc::clone(&job.clock),
             done: Arc::clone(over),
             is_left: Arc::clone(&is_left),

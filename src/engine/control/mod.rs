@@ -226,8 +226,8 @@ impl<L: ControlLog> ControlPlane<L> {
     /// The upsert streams that a share shows documents of.
     fn shown(&self, graph: &ShareGraph, Touched { share, owner, asset }: &Touched, now: TimestampNs) -> StreamSet {
         let shares = graph.asset(owner.as_str(), asset.as_str());
-        let grant = shares.and_then(|shares| shares.grants.iter().find(|grant| grant.share == *share));
-        cause::shown(grant, graph, self.upsert_streams(), now)
+        let grant = shares.and_then(|shares| shares.grant(share.as_str()));
+        cause::shown(grant.as_ref(), graph, self.upsert_streams(), now)
     }
 
     fn now(&self) -> TimestampMs {

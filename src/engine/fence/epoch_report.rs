@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::clock::Clock;
-use crate::config::Delivery;
+use crate::config::{Config, Delivery};
 use crate::document::{DocumentKind, Node};
 use crate::id::Epoch;
 use crate::json::document;
@@ -53,6 +53,11 @@ impl WorkerEpoch {
         self.epoch.store(epoch.0, Ordering::Release);
     }
 
+    /// By no older graph than this it decides.
+    pub fn min_epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
     /// It is this member of the group now.
     pub fn is_member(&self, id: Option<String>) {
         *self.member.lock().expect("only replaced") = id;
@@ -78,8 +83,8 @@ pub struct Reporter<W> {
     pub writer: W,
     /// Of this process's report.
     pub key: String,
-    /// How its workers deliver append streams.
-    pub delivery: Delivery,
+    /// How its workers commit.
+    pub terms: CommitTerms,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Raised when the process ends.
@@ -96,7 +101,7 @@ impl<W: StateWriter> Reporter<W> {
             if !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
                 continue;
             }
-            match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.delivery)) {
+            match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.terms)) {
                 Ok(()) => reported = said,
                 Err(error) => debug!(%error, "what the workers decide by could not be reported"),
             }
@@ -107,7 +112,7 @@ impl<W: StateWriter> Reporter<W> {
         let said = self.said.lock().expect("only pushed to");
         let of_worker = |saying: &Arc<WorkerEpoch>| {
             // The epoch first: it may have been said under an older id, but by the same worker.
-            let epoch = Epoch(saying.epoch.load(Ordering::Acquire));
+            let epoch = saying.min_epoch();
             Some((saying.member.lock().expect("only replaced").clone()?, epoch))
         };
         said.iter().filter_map(of_worker).collect()
@@ -125,13 +130,37 @@ fn is_worth_a_report(reported: &Members, said: &Members, newest_change: Epoch) -
 const DELIVERY: &str = "delivery";
 const AT_LEAST_ONCE: &str = "at_least_once";
 
+/// How long its transactions may stay open. Members of one group may have other time-outs than whoever waits, above all while one version
+/// takes the place of another.
+const TRANSACTION_TIMEOUT: &str = "transaction_timeout_ms";
+/// Of an engine that does not say: that of the version before, unless its configuration had another one.
+pub const UNSAID_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What bounds the commits of who makes a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitTerms {
+    /// How append streams are delivered.
+    pub delivery: Delivery,
+    /// `transaction.timeout.ms`.
+    pub transaction_timeout: Duration,
+}
+
+impl CommitTerms {
+    /// As the configuration says.
+    pub fn of(config: &Config) -> Self {
+        let transaction_timeout = Duration::from_millis(config.kafka.transaction_timeout.millis());
+        Self { delivery: config.delivery, transaction_timeout }
+    }
+}
+
 /// A report's value.
-pub fn write(members: &Members, at: TimestampMs, delivery: Delivery) -> Vec<u8> {
+pub fn write(members: &Members, at: TimestampMs, terms: CommitTerms) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
         out.text("version", env!("CARGO_PKG_VERSION"));
-        if delivery == Delivery::AtLeastOnce {
+        out.number(TRANSACTION_TIMEOUT, terms.transaction_timeout.as_millis() as i64);
+        if terms.delivery == Delivery::AtLeastOnce {
             out.text(DELIVERY, AT_LEAST_ONCE);
         }
     })
@@ -142,11 +171,16 @@ pub fn version_of(value: &[u8]) -> Option<String> {
     document::parse(value).ok()?.get("version")?.as_str().map(str::to_owned)
 }
 
-/// How who made a report delivers.
-pub fn delivery_of(value: &[u8]) -> Delivery {
+/// How who made a report commits.
+pub fn terms_of(value: &[u8]) -> CommitTerms {
     let node = document::parse(value).ok();
     let word = node.as_ref().and_then(|node| node.get(DELIVERY)?.as_str());
-    if word == Some(AT_LEAST_ONCE) { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce }
+    let delivery = if word == Some(AT_LEAST_ONCE) { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce };
+    let millis = node.as_ref().and_then(|node| match &node.get(TRANSACTION_TIMEOUT)?.kind {
+        DocumentKind::Number(text) => text.parse().ok(),
+        _ => None,
+    });
+    CommitTerms { delivery, transaction_timeout: millis.map_or(UNSAID_TRANSACTION_TIMEOUT, Duration::from_millis) }
 }
 
 /// Reads a report's value; what is none says nothing.
@@ -177,15 +211,20 @@ mod tests {
     #[test]
     fn a_report_is_read_as_it_was_written() {
         let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
-        assert_eq!(read(&write(&written, TimestampMs(0), Delivery::AtLeastOnce)), written);
-        let report = |delivery| String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0), delivery)).unwrap();
+        let terms = |delivery, seconds| CommitTerms { delivery, transaction_timeout: Duration::from_secs(seconds) };
+        assert_eq!(read(&write(&written, TimestampMs(0), terms(Delivery::AtLeastOnce, 1))), written);
+        let report = |terms| String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0), terms)).unwrap();
         let version = env!("CARGO_PKG_VERSION");
-        let expected = format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}"}}"#);
-        assert_eq!(report(Delivery::ExactlyOnce), expected);
+        let before = format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}""#);
+        let expected = format!(r#"{before},"transaction_timeout_ms":7000}}"#);
+        assert_eq!(report(terms(Delivery::ExactlyOnce, 7)), expected);
         assert_eq!(version_of(expected.as_bytes()).as_deref(), Some(version));
         assert_eq!(version_of(br#"{"members":{"m":7},"at":"1970-01-01T00:00:00Z"}"#), None);
         for delivery in [Delivery::ExactlyOnce, Delivery::AtLeastOnce] {
-            assert_eq!(delivery_of(report(delivery).as_bytes()), delivery);
+            assert_eq!(terms_of(report(terms(delivery, 9)).as_bytes()), terms(delivery, 9));
+        }
+        for unsaid in [format!("{before}}}"), format!(r#"{before},"transaction_timeout_ms":"soon"}}"#), "?".to_owned()] {
+            assert_eq!(terms_of(unsaid.as_bytes()), terms(Delivery::ExactlyOnce, 15), "{unsaid}");
         }
         for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
             assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
@@ -232,7 +271,7 @@ mod tests {
             })),
             writer: Nowhere,
             key: crate::engine::topic::stored::epoch_key("g", "i"),
-            delivery: Delivery::ExactlyOnce,
+            terms: CommitTerms { delivery: Delivery::ExactlyOnce, transaction_timeout: Duration::from_secs(1) },
             clock: Arc::new(crate::clock::SystemClock),
             stop: Arc::default(),
         };

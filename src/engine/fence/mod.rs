@@ -247,6 +247,15 @@ impl Fence {
         Ok(())
     }
 
+    /// For how long a view may be used yet, as far as its age tells.
+    pub fn time_left(&self, view: &View, boot: BootTime) -> Duration {
+        if !self.limits.is_enabled {
+            return Duration::MAX;
+        }
+        let age = self.view_age(view.position, boot).unwrap_or(Duration::MAX);
+        self.limits.max_view_age.saturating_sub(age)
+    }
+
     /// The end is known and ahead, yet the fold's position has not moved for a while.
     fn stuck(&self, boot: BootTime) -> Option<Closed> {
         let (position, since) = self.position;
@@ -315,6 +324,8 @@ mod tests {
     fn the_age_is_that_of_the_batch_s_own_view() {
         let mut fence = open_fence();
         assert_eq!(fence.check(&view(10), TimestampMs(1_000), boot(2_000)), Ok(()));
+        assert_eq!([1_400, 2_000, 9_000].map(|ms| fence.time_left(&view(10), boot(ms)).as_millis()), [600, 0, 0]);
+        assert_eq!(fence.time_left(&view(9), boot(1_400)), Duration::ZERO, "no answered end is reached");
         assert_eq!(
             fence.check(&view(10), TimestampMs(1_001), boot(2_001)),
             Err(Closed::ViewTooOld { view_age: Some(Duration::from_millis(1_001)) })

@@ -70,14 +70,15 @@ pub enum Use {
 #[derive(Debug, Default)]
 pub struct Routes {
     routes: Vec<Route>,
-    by_tenant: FxHashMap<(TenantId, StreamIndex), RouteIndex>,
+    /// By stream.
+    by_tenant: Vec<FxHashMap<TenantId, RouteIndex>>,
 }
 
 impl Routes {
     /// The route of a tenant and stream; `topic` names it when it is met for the first time.
     pub fn find(&mut self, tenant: &TenantId, stream: StreamIndex, topic: impl FnOnce() -> String) -> RouteIndex {
-        // One clone counts a reference; no text is copied.
-        if let Some(&index) = self.by_tenant.get(&(tenant.clone(), stream)) {
+        let of_stream = usize::from(stream.0);
+        if let Some(&index) = self.by_tenant.get(of_stream).and_then(|routes| routes.get(tenant)) {
             return index;
         }
         let index = RouteIndex(self.routes.len() as u32);
@@ -90,7 +91,10 @@ impl Routes {
             limit: None,
             unresponsive: None,
         });
-        self.by_tenant.insert((tenant.clone(), stream), index);
+        if self.by_tenant.len() <= of_stream {
+            self.by_tenant.resize_with(of_stream + 1, FxHashMap::default);
+        }
+        self.by_tenant[of_stream].insert(tenant.clone(), index);
         index
     }
 

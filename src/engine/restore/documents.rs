@@ -1,6 +1,5 @@
 //! Reading parts of a partition again: documents by their offsets, notes, and what routes are owed.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use tracing::error;
@@ -9,8 +8,7 @@ use crate::engine::output::route::RouteIndex;
 use crate::engine::restore::metrics;
 use crate::engine::restore::partition::{MOST_IDLE, ROOM, ReadEnd, RestoreContext, WAIT, copy, read_whole};
 use crate::engine::restore::request::{Assignment, RestorePayload};
-use crate::engine::topic::state::read_owed_note;
-use crate::engine::topic::stored::{owed_prefix, start_key};
+use crate::engine::topic::stored::start_key;
 use crate::id::Offset;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
 
@@ -32,44 +30,6 @@ impl RestoreContext {
             true
         })?;
         Ok(was_begun)
-    }
-
-    pub(super) fn read_notes<A: Archive>(
-        &self,
-        ticket: &Assignment,
-        archive: &mut A,
-        tell: &mut dyn FnMut(RestorePayload) -> bool,
-    ) -> Result<(), ReadEnd> {
-        let partition = ticket.partition;
-        let topic = &self.stream(partition.stream).topic;
-        let Some((position, _)) = archive.committed(topic, partition.partition)? else {
-            let was_begun = self.was_begun(ticket, archive)?;
-            tell(RestorePayload::Unbegun { was_begun });
-            return Ok(());
-        };
-        let prefix = owed_prefix(&self.group, topic, partition.partition);
-        let mut notes = BTreeMap::new();
-        let state = SourcePartition { partition: 0, ..partition };
-        read_whole(archive, &self.names.own.state, state, None, &ticket.cancelled, &mut |record| {
-            if let Some(key) = record.key.filter(|key| key.starts_with(prefix.as_bytes())) {
-                match record.value {
-                    Some(value) => drop(notes.insert(key.to_vec(), read_owed_note(value))),
-                    None => drop(notes.remove(key)),
-                }
-            }
-            true
-        })?;
-        // One that cannot be read, taken for nothing owed, would lose what a route is to get.
-        if let Some((key, _)) = notes.iter().find(|(_, note)| note.is_none()) {
-            let key = String::from_utf8_lossy(key);
-            let what = format!(
-                "the note {key} in {} cannot be read: was it written by another program, or by a newer version?",
-                self.names.own.state
-            );
-            return Err(ReadEnd::Failed(ConsumeError::Refused(what)));
-        }
-        tell(RestorePayload::Notes(position, notes.into_values().flatten().collect()));
-        Ok(())
     }
 
     pub(super) fn read_again<A: Archive>(
@@ -152,78 +112,5 @@ impl RestoreContext {
         }
         tell(RestorePayload::Documents { records, fetched: Some((offsets.to_vec(), end)) });
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::config::{Config, ConfigEnv as Environment};
-    use crate::engine::topic::names::TopicNames;
-    use crate::id::StreamIndex;
-    use crate::live::{Live, View};
-    use crate::share::table::ShareTable;
-    use crate::time::TimestampMs;
-    use crate::transport::LogBounds;
-
-    /// One partition of `sharecast.state`, and an input that is committed up to 7.
-    struct State(Vec<(&'static str, Option<&'static str>)>);
-
-    impl Archive for State {
-        fn committed(&mut self, _: &str, _: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
-            Ok(Some((Offset(7), Vec::new())))
-        }
-
-        fn partitions(&mut self, _: &str) -> Result<Option<i32>, ConsumeError> {
-            Ok(Some(1))
-        }
-
-        fn turn_to(&mut self, topic: &str, _: i32, _: Option<Offset>) -> Result<LogBounds, ConsumeError> {
-            assert_eq!(topic, "sharecast.state");
-            Ok(LogBounds { start: Offset(0), end: Offset(self.0.len() as i64) })
-        }
-
-        fn read(&mut self, _: Duration, _: usize, source: SourcePartition, into: &mut Batch) -> Result<Offset, ConsumeError> {
-            for (offset, (key, value)) in self.0.iter().enumerate() {
-                let (key, value) = (Some(key.as_bytes()), value.map(str::as_bytes));
-                into.push(source, Offset(offset as i64), TimestampMs(0), key, value, std::iter::empty());
-            }
-            Ok(Offset(self.0.len() as i64))
-        }
-    }
-
-    fn notes(state: Vec<(&'static str, Option<&'static str>)>) -> Result<usize, ReadEnd> {
-        let config = Config::load(&[], &Environment::none()).unwrap();
-        let graph = ShareTable::new(config.fold_rules()).graph();
-        let view = View { graph, position: Offset(0), newest_cut: None, newest_change: crate::id::Epoch::NONE };
-        let around = RestoreContext {
-            live: Arc::new(Live::new(view)),
-            streams: Arc::clone(&config.streams),
-            names: TopicNames { control: "control".into(), ..TopicNames::of(&config) },
-            group: "g".into(),
-            keeps_notes: true,
-        };
-        let partition = SourcePartition { stream: StreamIndex(0), partition: 0 };
-        let ticket = Assignment { partition, life: 1, cancelled: Arc::default(), progress: Arc::default() };
-        let mut found = 0;
-        around.read_notes(&ticket, &mut State(state), &mut |read| {
-            let RestorePayload::Notes(Offset(7), notes) = read else { panic!("{read:?}") };
-            found = notes.len();
-            true
-        })?;
-        Ok(found)
-    }
-
-    /// Taken for nothing owed, it would lose what a route is to get.
-    #[test]
-    fn a_note_that_cannot_be_read_ends_the_reading() {
-        const KEY: &str = "owed/g/telemetry.raw/0/acme";
-        let good = Some(r#"{"tenant":"acme","from":3}"#);
-        assert!(matches!(notes(vec![(KEY, good), ("owed/g/telemetry.raw/1/acme", Some("?"))]), Ok(1)));
-        assert!(matches!(notes(vec![(KEY, Some("?")), (KEY, None)]), Ok(0)));
-        assert!(matches!(notes(vec![(KEY, good), (KEY, Some("?"))]), Err(ReadEnd::Failed(ConsumeError::Refused(_)))));
     }
 }

@@ -1,18 +1,20 @@
 //! State restoration: a worker asks for what is in the log, and does not wait for it.
 //!
 //! In reading order: `request` is what is asked and what comes of it; `partition` restores an upsert partition, `documents` reads parts
-//! of the log again; `redelivery` is what failed routes are owed; `gap` looks for records that the group's client did not bring.
+//! of the log again; `notes` is where append partitions are read on, `redelivery` what failed routes are owed; `gap` looks for records that the group's client did not bring.
 
 pub mod request;
 pub mod partition;
 pub(crate) mod documents;
+pub(crate) mod notes;
 pub(crate) mod metrics;
 pub mod redelivery;
 pub(crate) mod gap;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +28,10 @@ use crate::transport::{Archive, ConsumeError};
 const READ_AHEAD: usize = 2;
 /// Before something that does not answer is asked again.
 const REST: Duration = Duration::from_millis(500);
+/// The same where others wait to take over what is pending.
+const SHORT_REST: Duration = Duration::from_millis(100);
+/// A reader that was not asked for so long is closed.
+const IDLE_FOR: Duration = Duration::from_secs(30);
 
 /// Takes requests, and brings what came of them.
 pub trait Restore: Send {
@@ -78,19 +84,51 @@ fn read<A: Archive>(
     tell: &SyncSender<RestoreEvent>,
     stop: &AtomicBool,
 ) {
-    let mut archive = None;
-    while let Ok(job) = jobs.recv() {
+    let mut archive: Option<A> = None;
+    let mut waiting = VecDeque::new();
+    loop {
+        waiting.extend(jobs.try_iter());
+        let Some(job) = waiting.pop_front() else {
+            archive.iter_mut().for_each(A::rest);
+            match jobs.recv_timeout(IDLE_FOR) {
+                Ok(job) => waiting.push_back(job),
+                Err(RecvTimeoutError::Timeout) => archive = None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            continue;
+        };
         while archive.is_none() && !stop.load(Ordering::Relaxed) {
             match open() {
                 Ok(made) => archive = Some(made),
                 Err(error) => {
-                    warn!(%error, "a reader for upsert streams cannot be made at the moment");
+                    warn!(%error, "a reader besides the group cannot be made at the moment");
                     thread::sleep(REST);
                 }
             }
         }
         let Some(archive) = &mut archive else { return };
         let mut told = |news| !stop.load(Ordering::Relaxed) && tell.send(news).is_ok();
-        around.carry_out(&job, archive, &mut told, &mut || thread::sleep(REST));
+        let RestoreRequest::Notes(ticket) = job else {
+            around.carry_out(&job, archive, &mut told, &mut || thread::sleep(REST));
+            continue;
+        };
+        // Partitions come together, and are read of together.
+        let mut tickets = vec![ticket];
+        waiting.retain(|job| match job {
+            RestoreRequest::Notes(ticket) => {
+                tickets.push(ticket.clone());
+                false
+            }
+            _ => true,
+        });
+        let later = around.read_notes(tickets, archive, &mut told);
+        // What is not answered yet holds nothing up that can be read.
+        if !later.is_empty() {
+            thread::sleep(SHORT_REST);
+            waiting.extend(later.into_iter().map(RestoreRequest::Notes));
+        }
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
     }
 }

@@ -73,13 +73,19 @@ impl RestoreContext {
     ) {
         let ticket = job.ticket();
         let &Assignment { partition, life, .. } = ticket;
+        if let RestoreRequest::Notes(ticket) = job {
+            while !self.read_notes(vec![ticket.clone()], archive, tell).is_empty() {
+                rest();
+            }
+            return;
+        }
         let mut tell = |what| tell(RestoreEvent { partition, life, what });
         let archive = &mut Watched { archive, progress: &ticket.progress };
         loop {
             let done = match job {
                 RestoreRequest::Load(_, begun) => self.load(ticket, *begun, archive, &mut tell),
                 RestoreRequest::Fetch(_, offsets) => self.fetch(ticket, offsets, archive, &mut tell),
-                RestoreRequest::Notes(_) => self.read_notes(ticket, archive, &mut tell),
+                RestoreRequest::Notes(_) => Ok(()),
                 RestoreRequest::Again(_, route, from, room) => self.read_again(ticket, (*route, *from), *room, archive, &mut tell),
                 RestoreRequest::Gap(_, gap) => self.look_into(ticket, *gap, archive, &mut tell),
             };
@@ -200,13 +206,13 @@ impl RestoreContext {
             deleted_at: None,
         };
         let view = self.live.load();
-        let grants = view.graph.asset(found.owner.as_str(), found.asset.as_str()).map_or(&[][..], |shares| &shares.grants);
-        if let Some(grant) = grants.iter().find(|grant| grant.share == found.share) {
+        let shares = view.graph.asset(found.owner.as_str(), found.asset.as_str());
+        if let Some(grant) = shares.and_then(|shares| shares.grant(found.share.as_str())) {
             found.share = grant.share.clone();
-            if grant.target == found.stood.target {
+            if *grant.target == found.stood.target {
                 found.stood.target = grant.target.clone();
             }
-            if grant.target_asset == found.stood.key {
+            if *grant.target_asset == found.stood.key {
                 found.stood.key = grant.target_asset.clone();
             }
         }
@@ -234,7 +240,7 @@ impl RestoreContext {
             let identity = decode::outer_identity(stream, record.key, record.headers.iter()).ok().and_then(|outer| outer.complete());
             let is_shared = identity
                 .and_then(|id| view.graph.asset(id.tenant, id.asset))
-                .is_some_and(|shares| shares.grants.iter().any(|grant| grant.streams.contains(stream.index)));
+                .is_some_and(|shares| shares.grants().any(|grant| grant.streams.contains(stream.index)));
             if is_shared && record.value.is_some() {
                 copy(&record, &mut records);
             }
@@ -259,6 +265,14 @@ struct Watched<'a, A> {
 impl<A: Archive> Archive for Watched<'_, A> {
     fn committed(&mut self, topic: &str, partition: i32) -> Result<Option<(Offset, Vec<u8>)>, ConsumeError> {
         self.archive.committed(topic, partition)
+    }
+
+    fn committed_of_each(&mut self, partitions: &[(&str, i32)]) -> Vec<Result<Option<(Offset, Vec<u8>)>, ConsumeError>> {
+        self.archive.committed_of_each(partitions)
+    }
+
+    fn rest(&mut self) {
+        self.archive.rest();
     }
 
     fn partitions(&mut self, topic: &str) -> Result<Option<i32>, ConsumeError> {

@@ -118,9 +118,9 @@ impl Redelivery {
         }
     }
 
-    /// Whether something is being read again, so that nobody should wait for records.
+    /// Whether something is being read, so that nobody should wait for records.
     pub fn is_busy(&self) -> bool {
-        self.parts.iter().flat_map(|part| part.claims.values()).any(|claim| claim.is_asked)
+        self.parts.iter().any(|part| part.position.is_none() || part.claims.values().any(|claim| claim.is_asked))
     }
 
     /// Whether something can be written that is owed.

@@ -9,7 +9,11 @@ use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
+use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::clock::Clock;
+use crate::engine::server::process;
 
 /// One named condition of readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,22 +30,21 @@ pub trait Health: Send + Sync {
     fn checks(&self) -> Vec<Check>;
 }
 
-struct Served {
-    health: Arc<dyn Health>,
-    metrics: PrometheusHandle,
+/// What is served.
+pub struct Served {
+    /// Asked at each look.
+    pub health: Arc<dyn Health>,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Serves until `stop` is raised. `listener` is bound already, so that a port in use is an error at start.
-pub async fn serve(
-    listener: TcpListener,
-    health: Arc<dyn Health>,
-    metrics: PrometheusHandle,
-    stop: Arc<AtomicBool>,
-) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, served: Served, stop: Arc<AtomicBool>) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let served = Arc::new(Served { health, metrics });
-    let router =
-        Router::new().route("/metrics", get(render)).route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(served);
+    let routes = Router::new().route("/metrics", get(render)).route("/livez", get(async || "ok\n")).route("/readyz", get(ready));
+    let router = routes.with_state(Arc::new(served));
     let stopped = async move {
         while !stop.load(Ordering::Relaxed) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -58,6 +61,8 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 async fn render(State(served): State<Arc<Served>>) -> String {
+    process::observe(&*served.clock);
+    gauge!("sharecast_ready").set(if is_ready(&served.health.checks()) { 1.0 } else { 0.0 });
     served.metrics.run_upkeep();
     served.metrics.render()
 }
@@ -67,9 +72,13 @@ async fn ready(State(served): State<Arc<Served>>, Query(query): Query<Vec<(Strin
     answer(&checks, query.iter().any(|(name, _)| name == "verbose"))
 }
 
+fn is_ready(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.state.is_ok())
+}
+
 /// 200 if every check holds, else 503; verbose names each, as Kubernetes does.
 fn answer(checks: &[Check], is_verbose: bool) -> (StatusCode, String) {
-    let is_ready = checks.iter().all(|check| check.state.is_ok());
+    let is_ready = is_ready(checks);
     let mut text = String::new();
     for check in checks {
         let _ = match &check.state {

@@ -73,8 +73,8 @@ impl Monitor {
             let partitions: Vec<SourcePartition> = held.iter().filter(|p| p.stream == stream.index).copied().collect();
             let named: Vec<(&str, i32)> = partitions.iter().map(|p| (stream.topic.as_str(), p.partition)).collect();
             let mut oldest = None;
-            for (partition, next) in partitions.iter().zip(committed.ask(&named, ASK)?) {
-                let bounds = backlog.bounds(&stream.topic, partition.partition, ASK)?;
+            let bounds = backlog.bounds_of_each(&named, ASK)?;
+            for ((partition, next), bounds) in partitions.iter().zip(committed.ask(&named, ASK)?).zip(bounds) {
                 // One that waits for its beginning to be committed has everything before it that it will begin with.
                 let begins = match self.starts[usize::from(stream.index.0)] {
                     Start::Earliest => bounds.start,

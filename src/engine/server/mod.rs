@@ -6,6 +6,7 @@ pub mod http;
 pub mod health;
 pub(crate) mod counters;
 pub mod lag;
+mod process;
 pub(crate) mod start;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::engine::control::configuration::{ConfigurationState, ConfigurationWat
 use crate::engine::control::metrics::ControlMetrics;
 use crate::engine::fence::{Fence, FenceLimits};
 use crate::engine::server::health::{EngineHealth, Readiness};
+use crate::engine::server::http::{Health, Served};
 use crate::engine::server::shutdown::{RunError, Shutdown, Threads};
 use crate::engine::status::writer::StatusDocuments;
 use crate::engine::worker::settings::Overdue;
@@ -32,7 +34,7 @@ use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
 use crate::engine::control::timers::Timers;
 use crate::engine::feed;
-use crate::engine::fence::epoch_report::{Reporter, WorkerEpochs};
+use crate::engine::fence::epoch_report::{CommitTerms, Reporter, WorkerEpochs};
 use crate::engine::fence::probe::Prober;
 use crate::engine::server::lag::Monitor;
 use crate::engine::server::start::Prepared;
@@ -248,7 +250,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
             live: Arc::clone(&live),
             writer: ReopeningState::new(&kafka, &names.own.state),
             key: epoch_key(&kafka.group, &config.kafka.instance),
-            delivery: config.delivery,
+            terms: CommitTerms::of(&config),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
@@ -286,10 +288,13 @@ fn serve(start: &EngineInput, readiness: &Arc<Readiness>, threads: &mut Threads)
     info!(%address, "serving /metrics, /livez and /readyz");
     // Whoever asked may have gone.
     start.listening.as_ref().map(|asked| asked.send(address));
-    let (health, metrics, stop) = (Arc::clone(readiness), start.metrics.clone(), Arc::clone(&start.stop));
+    process::describe();
+    let health: Arc<dyn Health> = Arc::<Readiness>::clone(readiness);
+    let served = Served { health, metrics: start.metrics.clone(), clock: Arc::clone(&start.clock) };
+    let stop = Arc::clone(&start.stop);
     threads.spawn("http", move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        runtime.block_on(http::serve(listener, health, metrics, stop)).map_err(failed)
+        runtime.block_on(http::serve(listener, served, stop)).map_err(failed)
     });
     Ok(())
 }

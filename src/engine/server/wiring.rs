@@ -173,6 +173,9 @@ struct WorkerParts {
     keeps_notes: bool,
 }
 
+/// A transaction costs about as much as this many records, and more where it writes to many partitions.
+const ENOUGH_RECORDS: usize = 64;
+
 fn make_worker<P: TransactionalProducer<Membership = KafkaMembership>>(
     config: &Config,
     kafka: &KafkaSettings,
@@ -189,6 +192,7 @@ fn make_worker<P: TransactionalProducer<Membership = KafkaMembership>>(
         streams: Arc::clone(&config.streams),
         starts: Arc::clone(&config.starts),
         interval: Duration::from_millis(config.batch.interval.millis()),
+        enough_records: ENOUGH_RECORDS,
         max_records: config.batch.max_records,
         max_routes: config.batch.max_routes,
         standing: config.streams.iter().map(|stream| names.own.standing(&stream.name)).collect(),

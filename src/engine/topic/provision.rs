@@ -122,9 +122,9 @@ impl GrantFollower {
     fn follow(&self, touched: &Touched, made: &mut HashSet<String>) {
         let view = self.live.load();
         let Some(shares) = view.graph.asset(touched.owner.as_str(), touched.asset.as_str()) else { return };
-        let Some(grant) = shares.grants.iter().find(|grant| grant.share == touched.share) else { return };
+        let Some(grant) = shares.grant(touched.share.as_str()) else { return };
         for stream in self.streams.iter().filter(|stream| grant.streams.contains(stream.index)) {
-            let topic = self.names.of_stream(&grant.target, &stream.name);
+            let topic = self.names.of_stream(grant.target, &stream.name);
             if !made.contains(&topic) {
                 match self.maker.make(&topic, TopicKind::of(stream)) {
                     Ok(()) => drop(made.insert(topic)),

@@ -140,12 +140,12 @@ impl Reconciler {
             }
             return;
         }
-        let (grant, owner, epoch) = (put.grant, subject.identity.tenant, now.view.graph.epoch());
+        let (grant, owner, epoch) = (&put.grant, subject.identity.tenant, now.view.graph.epoch());
         let digest = self.renderer.digest(put, owner, document.text, &self.rules.form);
         if put.stood == Some(digest) {
             return;
         }
-        let route = self.route(source, &grant.target, now.routes);
+        let route = self.route(source, grant.target, now.routes);
         if self.refusals.most.get(&route).is_some_and(|most| self.writes.documents_to(route) >= *most) {
             held.wants(document.offset);
             return;

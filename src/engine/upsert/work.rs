@@ -237,8 +237,8 @@ impl Upserts {
             passed: &passed,
         });
         let Some(held) = self.partitions.iter_mut().find(|held| held.source() == record.source) else { return };
-        for grant in shares.grants.iter().filter(|grant| grant.streams.contains(stream.index)) {
-            let subject = Subject { share: &grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
+        for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
+            let subject = Subject { share: grant.share, grant: Some(grant), identity, occasion: Occasion::Record(record.timestamp) };
             self.reconciler.reconcile(held, subject, at_hand, &self.queue, now);
         }
     }

@@ -10,6 +10,7 @@ use crate::engine::restore::Restore;
 use crate::engine::restore::redelivery::{ClaimChange, Redelivery};
 use crate::engine::restore::request::{Gap, GapContent, RestoreEvent, RestorePayload};
 use crate::engine::upsert::Upserts;
+use crate::engine::worker::ahead::DecidedBatch;
 use crate::engine::worker::decide::Deciding;
 use crate::engine::worker::settings::WorkerSettings;
 use crate::id::{Offset, StreamIndex, TenantId};
@@ -177,6 +178,12 @@ impl CatchUp {
         self.upserts.as_ref().is_some_and(|upserts| upserts.has_work(view, routes)) || self.redelivery.has_work(routes, boot)
     }
 
+    /// Whether a next batch may be decided that is of append streams alone: nothing is owed, or about to be, and no upsert stream waits
+    /// for its turn.
+    pub(super) fn is_at_rest(&self, view: &View, routes: &Routes, boot: BootTime) -> bool {
+        self.redelivery.is_empty() && self.redelivery.changes().is_empty() && !self.has_work(view, routes, boot)
+    }
+
     /// How far the reading of a partition has got, in no unit.
     pub(super) fn progress(&self, partition: SourcePartition) -> Option<u64> {
         self.upserts.as_ref().and_then(|upserts| upserts.progress(partition)).or_else(|| self.redelivery.progress(partition))
@@ -218,6 +225,11 @@ impl CatchUp {
     /// Where the next transaction's records of an append partition begin.
     pub(super) fn position(&self, partition: SourcePartition) -> Option<Offset> {
         self.redelivery.position(partition)
+    }
+
+    /// Whether one of these records is of an upsert stream.
+    pub(super) fn has_upserts<'r>(&self, mut records: impl Iterator<Item = Record<'r>>) -> bool {
+        self.upserts.as_ref().is_some_and(|upserts| records.any(|record| upserts.is_upsert(record.source)))
     }
 
     /// Whether this record fits the transaction, and nothing has to be taken back before it.
@@ -262,10 +274,10 @@ impl CatchUp {
 
     /// Adds the offsets that go with what upsert streams and redelivery write. What is owed changes only together with offsets of its
     /// partition: they are what fences a zombie.
-    pub(super) fn cover(&mut self, offsets: &mut Vec<InputOffset>, view: &View, now: TimestampMs, routes: &Routes) {
-        if let Some(upserts) = &mut self.upserts {
+    pub(super) fn cover(&mut self, offsets: &mut Vec<InputOffset>, batch: &DecidedBatch, routes: &Routes) {
+        if let Some(upserts) = self.upserts.as_mut().filter(|_| !batch.is_ahead) {
             upserts.looked();
-            offsets.extend(upserts.offsets(view, now.moment(), routes));
+            offsets.extend(upserts.offsets(&batch.view, batch.now.moment(), routes));
         }
         for change in self.redelivery.changes() {
             if let Some(position) = self.redelivery.position(change.partition)
@@ -276,9 +288,9 @@ impl CatchUp {
         }
     }
 
-    /// The transaction was committed, with these offsets.
-    pub(super) fn committed(&mut self, offsets: &[InputOffset]) {
-        if let Some(upserts) = &mut self.upserts {
+    /// The batch was committed, with these offsets.
+    pub(super) fn committed(&mut self, offsets: &[InputOffset], batch: &DecidedBatch) {
+        if let Some(upserts) = self.upserts.as_mut().filter(|_| !batch.is_ahead) {
             upserts.committed();
         }
         self.redelivery.committed(offsets);

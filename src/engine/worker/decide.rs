@@ -73,7 +73,7 @@ impl Decisions for AgainSink<'_, '_> {
 
     /// By what was released before the record, as the first time: what failed then left no trace.
     fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
-        let route = self.sink.route_to(&candidate.grant.target, candidate.stream);
+        let route = self.sink.route_to(candidate.grant.target, candidate.stream);
         route == self.route && self.sink.samples.passes(self.sink.origin.source, route, candidate)
     }
 
@@ -101,7 +101,7 @@ impl Sink<'_> {
     }
 
     fn route_of(&mut self, release: &Release<'_>) -> RouteIndex {
-        self.route_to(&release.grant.target, release.stream)
+        self.route_to(release.grant.target, release.stream)
     }
 
     fn route_to(&mut self, target: &TenantId, stream: StreamIndex) -> RouteIndex {
@@ -122,7 +122,7 @@ impl Sink<'_> {
 const MAX_OUTBOX_BYTES: usize = 256 << 20;
 
 impl<'a> Deciding<'a> {
-    /// Empties the draft and begins with the first record.
+    /// Empties the draft and begins with the first record. `samples` has begun.
     pub(super) fn begin(
         decider: &'a mut Decider,
         view: &'a View,
@@ -132,7 +132,6 @@ impl<'a> Deciding<'a> {
         samples: &'a mut WorkerSamples,
         draft: &'a mut TxDraft,
     ) -> Self {
-        samples.begin();
         let TxDraft { outbox, offsets, sole_record, marks } = draft;
         outbox.clear();
         marks.begin();
@@ -237,7 +236,7 @@ impl Decisions for Sink<'_> {
     }
 
     fn passes_sample(&mut self, candidate: SampleCandidate<'_>) -> bool {
-        let (source, route) = (self.origin.source, self.route_to(&candidate.grant.target, candidate.stream));
+        let (source, route) = (self.origin.source, self.route_to(candidate.grant.target, candidate.stream));
         // What is not written now is sampled when it is, after what came before it.
         self.owed.contains(&(source, route)) || self.samples.passes(source, route, candidate)
     }

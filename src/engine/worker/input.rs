@@ -10,20 +10,21 @@ use tracing::{debug, error, info, warn};
 use crate::engine::restore::Restore;
 use crate::engine::restore::request::{Gap, GapContent, RestoreRequest};
 use crate::engine::worker::error::WorkerError;
+use crate::engine::worker::gathered::Gathered;
 use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::position::{AfterGap, IsFirst, Judged};
 use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::id::Offset;
-use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition};
+use crate::transport::{AssignmentChange, ConsumeError, GroupConsumer, SourcePartition};
 
 /// What a worker reads.
 pub(super) struct InputSide<C> {
     settings: Arc<WorkerSettings>,
     shared: Shared,
     consumer: C,
-    /// Records read and not committed, in the order they came. Of partitions this worker owns alone.
-    batch: Batch,
+    /// Records read and not committed. Of partitions this worker owns alone.
+    gathered: Gathered,
     /// Partitions begun for the first time whose note and first offset the next transaction commits.
     begun: Vec<(SourcePartition, Offset)>,
     /// Partitions without committed offset that are still to be begun.
@@ -39,10 +40,10 @@ impl<C: GroupConsumer> InputSide<C> {
     pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, consumer: C) -> Self {
         let handover = Handover::new(&shared.overdue);
         Self {
+            gathered: Gathered::new(settings.max_records, settings.enough_records),
             settings,
             shared,
             consumer,
-            batch: Batch::default(),
             begun: Vec::new(),
             unbegun: Vec::new(),
             awaits_assign: false,
@@ -52,8 +53,8 @@ impl<C: GroupConsumer> InputSide<C> {
     }
 
     /// Records in hand.
-    pub(super) fn batch(&self) -> &Batch {
-        &self.batch
+    pub(super) fn gathered(&self) -> &Gathered {
+        &self.gathered
     }
 
     /// Partitions whose first offset the next transaction commits.
@@ -63,17 +64,7 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Whether a transaction has nothing of this side to commit.
     pub(super) fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.begun.is_empty()
-    }
-
-    /// Whether the batch takes no more records.
-    pub(super) fn is_full(&self) -> bool {
-        self.batch.len() >= self.settings.max_records || self.batch.bytes() >= Batch::MAX_BYTES
-    }
-
-    /// How many records a poll may bring, one at least.
-    pub(super) fn room(&self) -> usize {
-        self.settings.max_records.saturating_sub(self.batch.len()).max(1)
+        self.gathered.is_empty() && self.begun.is_empty()
     }
 
     /// The group's word that this member may commit.
@@ -105,10 +96,12 @@ impl<C: GroupConsumer> InputSide<C> {
         metrics: &WorkerMetrics,
     ) -> Result<Vec<AssignmentChange>, WorkerError> {
         let mut changes = Vec::new();
-        let before = self.batch.len();
-        let polled = self.consumer.poll(wait, room, &mut self.batch, &mut changes);
+        let fills_next = self.gathered.fills_next();
+        let filled = self.gathered.part_mut(fills_next);
+        let before = filled.len();
+        let polled = self.consumer.poll(wait, room, filled, &mut changes);
         // What was appended is older than every change, and stays on an error.
-        self.check_positions(before, restorer, metrics)?;
+        self.check_positions(fills_next, before, restorer, metrics)?;
         match polled {
             Ok(()) => Ok(changes),
             Err(ConsumeError::Unavailable(reason)) => {
@@ -119,11 +112,18 @@ impl<C: GroupConsumer> InputSide<C> {
         }
     }
 
-    /// Holds the records of the batch from this place on against where their partitions are read, and drops those that are out of
-    /// place.
-    fn check_positions(&mut self, from: usize, restorer: &mut dyn Restore, metrics: &WorkerMetrics) -> Result<(), WorkerError> {
+    /// Holds the records of the batch, or of the next one, from this place on against where their partitions are read, and drops those
+    /// that are out of place.
+    fn check_positions(
+        &mut self,
+        is_next: bool,
+        from: usize,
+        restorer: &mut dyn Restore,
+        metrics: &WorkerMetrics,
+    ) -> Result<(), WorkerError> {
         let now = self.shared.clock.boot();
-        let Self { handover, batch, shared, .. } = self;
+        let Self { handover, gathered, shared, .. } = self;
+        let batch = gathered.part_mut(is_next);
         let (mut dropped, mut held) = (Vec::new(), Vec::new());
         for (place, record) in batch.iter().enumerate().skip(from) {
             let looks = || !shared.compacted.is(record.source.stream);
@@ -166,7 +166,7 @@ impl<C: GroupConsumer> InputSide<C> {
         self.shared.held.lock().expect("only copied").retain(|p| !partitions.contains(p));
         self.unbegun.retain(|p| !partitions.contains(p));
         self.begun.retain(|(p, _)| !partitions.contains(p));
-        self.batch.retain(|p| !partitions.contains(&p));
+        self.gathered.leave(partitions);
         self.handover.positions().leave(partitions);
     }
 
@@ -177,37 +177,38 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Begins partitions that have no committed offset. A cluster that does not answer is asked again at the next poll.
     pub(super) fn begin_partitions(&mut self) -> Result<(), WorkerError> {
-        while let Some(&partition) = self.unbegun.last() {
-            match self.begin_partition(partition) {
-                Ok(()) => drop(self.unbegun.pop()),
-                Err(WorkerError::Input(ConsumeError::Unavailable(reason))) => {
-                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
-                    return Ok(());
+        if self.unbegun.is_empty() {
+            return Ok(());
+        }
+        let start_of = |partition: &SourcePartition| (*partition, self.settings.starts[usize::from(partition.stream.0)]);
+        let asked: Vec<_> = self.unbegun.drain(..).map(|partition| start_of(&partition)).collect();
+        let answers = self.consumer.first_of_each(&asked);
+        for ((partition, start), answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Ok(first) => {
+                    let topic = self.settings.topic_of(partition);
+                    info!(topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
+                    self.begun.push((partition, first));
                 }
-                Err(other) => return Err(other),
+                Err(ConsumeError::Unavailable(reason)) => {
+                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
+                    self.unbegun.push(partition);
+                }
+                Err(other) => return Err(WorkerError::Input(other)),
             }
         }
         Ok(())
     }
 
-    fn begin_partition(&mut self, partition: SourcePartition) -> Result<(), WorkerError> {
-        let stream = &self.settings.streams[usize::from(partition.stream.0)];
-        let start = self.settings.starts[usize::from(partition.stream.0)];
-        let first = self.consumer.first(partition, start).map_err(WorkerError::Input)?;
-        info!(topic = stream.topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
-        self.begun.push((partition, first));
-        Ok(())
-    }
-
     /// A transaction with this many records of the batch was committed. Returns the partitions that it began.
     pub(super) fn committed(&mut self, count: usize) -> Vec<(SourcePartition, Offset)> {
-        self.batch.drop_front(count);
+        self.gathered.drop_front(count);
         std::mem::take(&mut self.begun)
     }
 
     /// What is in hand may be committed already: these partitions are held until they have been read again.
     pub(super) fn forget(&mut self, partitions: &[SourcePartition]) -> Result<(), WorkerError> {
-        self.batch.clear();
+        self.gathered.clear();
         self.unbegun.clear();
         self.begun.clear();
         partitions.iter().try_for_each(|partition| self.hold(*partition))

@@ -53,7 +53,6 @@ pub struct WorkerMetrics {
     held: f64,
     /// By stream.
     gaps: Vec<Counter>,
-    tally: Tally,
     /// Counters of conditions without a value, by profile.
     by_profile: FxHashMap<ProfileSlot, Counter>,
 }
@@ -86,14 +85,8 @@ impl WorkerMetrics {
             documents: 0.0,
             held: 0.0,
             gaps,
-            tally: Tally::default(),
             by_profile: FxHashMap::default(),
         }
-    }
-
-    /// A batch was decided; its tally counts once it is committed.
-    pub fn decided(&mut self, tally: Tally) {
-        self.tally = tally;
     }
 
     /// A transaction was committed: what it wrote and how long it took.
@@ -102,8 +95,8 @@ impl WorkerMetrics {
         outbox: &Outbox,
         routes: &Routes,
         records: impl Iterator<Item = Record<'r>>,
-        now: TimestampMs,
-        took: Duration,
+        tally: &Tally,
+        (now, took): (TimestampMs, Duration),
     ) {
         let mut oldest = now;
         for record in records {
@@ -112,7 +105,7 @@ impl WorkerMetrics {
         }
         self.batch.record(took.as_secs_f64());
         self.end_to_end.record((now.0 - oldest.0) as f64 / 1000.0 + took.as_secs_f64());
-        for (counter, count) in self.suppressed.iter().zip(self.tally.suppressed) {
+        for (counter, count) in self.suppressed.iter().zip(tally.suppressed) {
             counter.increment(count);
         }
         self.count_outputs(outbox, routes);
@@ -122,13 +115,13 @@ impl WorkerMetrics {
     }
 
     fn count_outputs(&mut self, outbox: &Outbox, routes: &Routes) {
-        for output in outbox.iter() {
-            self.count(output.route, output.key.len() + output.value.len(), routes);
+        for lane in outbox.lanes() {
+            self.count(lane.route(), lane.count() as u64, lane.bytes(), routes);
         }
         self.flush();
     }
 
-    fn count(&mut self, route: RouteIndex, bytes: usize, routes: &Routes) {
+    fn count(&mut self, route: RouteIndex, records: u64, bytes: usize, routes: &Routes) {
         let index = route.0 as usize;
         while self.by_route.len() <= index {
             let route = routes.get(RouteIndex(self.by_route.len() as u32));
@@ -141,7 +134,7 @@ impl WorkerMetrics {
             });
         }
         let pending = &mut self.by_route[index].pending;
-        pending.0 += 1;
+        pending.0 += records;
         pending.1 += bytes as u64;
     }
 
@@ -183,14 +176,14 @@ impl WorkerMetrics {
     /// Documents and tombstones of upsert streams were committed.
     pub fn upserted<'w>(&mut self, writes: impl Iterator<Item = (&'w Write, Bytes<'w>)>, routes: &Routes) {
         for (write, bytes) in writes {
-            self.count(write.route, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
+            self.count(write.route, 1, bytes.key.len() + bytes.value.map_or(0, <[u8]>::len), routes);
         }
         self.flush();
     }
 
     /// Conditions that had no value in the batch that was committed. Labels are bounded as those of tenants are.
-    pub fn condition_errors(&mut self, graph: &ShareGraph) {
-        for (slot, count) in std::mem::take(&mut self.tally.condition_errors).iter() {
+    pub fn condition_errors(&mut self, tally: &Tally, graph: &ShareGraph) {
+        for (slot, count) in tally.condition_errors.iter() {
             let Some((owner, name)) = graph.profile(slot).and_then(|profile| profile.published()) else { continue };
             let (owner, profile) = match self.labels {
                 TenantLabels::All => (owner.as_str(), name.as_str()),

@@ -2,9 +2,12 @@
 //! their input partitions to their tenants' topics (ARCHITECTURE.md#a-records-way, docs/rules/release.md, docs/rules/exactly-once.md,
 //! docs/rules/fence.md).
 //!
-//! `run` and `transact` together are a record's whole way. No transaction is open across a poll.
+//! `run` and `transact` together are a record's whole way. No transaction is open across a poll. At full load the next batch is decided
+//! while one is written (`ahead`).
 
 mod poll;
+mod ahead;
+mod gathered;
 mod recovery;
 mod input;
 mod output;
@@ -23,6 +26,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::info;
 
+use self::ahead::DecidedBatch;
 use self::catch_up::CatchUp;
 use self::input::InputSide;
 use self::output::OutputSide;
@@ -49,6 +53,9 @@ pub struct Worker<C, P> {
     output: OutputSide<P>,
     catch_up: CatchUp,
     pace: Pace,
+    /// Decided while the batch before it was written; what it has drafted stands in the parts. It takes the first records in hand once that
+    /// is committed.
+    ahead: Option<DecidedBatch>,
     decider: Decider,
     metrics: WorkerMetrics,
     /// What this worker says it decides by.
@@ -89,6 +96,7 @@ where
             output,
             catch_up: CatchUp::new(restorer, upserts),
             pace: Pace::new(settings.max_records),
+            ahead: None,
             decider,
             metrics,
             epoch: WorkerEpoch::new(&shared.said),
@@ -101,8 +109,8 @@ where
     /// Reads, decides and writes until told to stop; then finishes what is in hand and leaves the group.
     pub fn run(mut self) -> Result<(), WorkerError> {
         loop {
-            // No transaction is open here, and each one to come loads the view anew, which only goes forward.
-            self.epoch.set_min_epoch(self.shared.live.load().graph.epoch());
+            // No transaction is open here. One that is decided has its view, each other one loads it anew, and it only goes forward.
+            self.epoch.set_min_epoch(self.oldest_view().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
                 self.gather()?;
@@ -117,7 +125,7 @@ where
                 continue;
             }
             match self.transact() {
-                Ok(count) => self.committed(count)?,
+                Ok(batch) => self.committed(batch)?,
                 // What is not committed stays in the input; another owner decides it.
                 Err(setback) if is_stopping => {
                     info!(%setback, "left without committing the batch in hand");
@@ -136,88 +144,99 @@ where
         }
     }
 
-    /// One transaction: from the batch in hand to a commit. Returns how many records it covers.
-    fn transact(&mut self) -> Result<usize, TxError> {
+    /// One transaction: from the batch in hand to a commit. Returns what it covers.
+    fn transact(&mut self) -> Result<DecidedBatch, TxError> {
         let started = self.shared.clock.boot();
-        // Everything below uses this one graph and this one time.
-        let view = self.shared.live.load();
-        self.shared.check_fence(&view).map_err(TxError::Closed)?;
-        let now = self.now(&view);
-        let count = self.decide(&view, now);
+        let batch = match self.take_ahead() {
+            Some(batch) => batch,
+            None => self.decide()?,
+        };
         self.output.look_up_routes(&mut self.catch_up, &mut self.metrics)?;
         self.output.divert(&mut self.catch_up);
-        self.output.cover(&mut self.catch_up, &view, now);
+        self.output.cover(&mut self.catch_up, self.input.begun(), &batch);
         if self.output.is_empty() {
-            return Ok(0);
+            return Ok(batch);
         }
 
         // Looking routes up may have taken long, and without a transaction nothing holds back what the client is given.
-        self.shared.check_fence(&view).map_err(TxError::Aged)?;
+        self.shared.check_fence(&batch.view).map_err(TxError::Aged)?;
         self.output.begin()?;
-        if let Err(error) = self.write(&view) {
+        if let Err(error) = self.write(&batch) {
             return Err(self.output.abort(error));
         }
-        let took = self.shared.clock.boot().since(started);
-        self.metrics.committed(self.output.outbox(), self.output.routes(), self.input.batch().iter().take(count), now, took);
-        self.metrics.condition_errors(&view.graph);
-        if let Some(upserts) = self.catch_up.upserts() {
-            self.metrics.upserted(upserts.writes(), self.output.routes());
-        }
-        Ok(count)
+        self.count(&batch);
+        self.pace.took(self.shared.clock.boot().since(started));
+        Ok(batch)
     }
 
     /// Decides and projects the records of the batch in order, up to the batch's limit or as many routes as one transaction takes.
-    fn decide(&mut self, view: &View, now: TimestampMs) -> usize {
-        let boot = self.shared.clock.boot();
+    fn decide(&mut self) -> Result<DecidedBatch, TxError> {
+        let started = self.shared.clock.boot();
+        // The whole transaction uses this one graph and this one time.
+        let view = self.shared.live.load();
+        self.shared.check_fence(&view).map_err(TxError::Closed)?;
+        let now = self.now(&view);
         let Self { input, output, catch_up, decider, .. } = self;
         let (limit, max_routes) = (self.pace.batch_limit(), self.settings.max_routes);
-        let mut deciding = output.decide(decider, view, now, boot);
-        catch_up.begin(input.batch().iter().take(limit), &mut deciding);
+        let mut deciding = output.decide(decider, &view, now, started);
+        catch_up.begin(input.gathered().records().take(limit), &mut deciding);
         let again = catch_up.decide_again(&mut deciding, limit);
         deciding.note_owed(catch_up.still_owed());
         // Alone means alone: which record a topic refuses can be told then.
         let limit = if limit == 1 && again > 0 { 0 } else { limit };
         let mut count = 0;
-        for record in input.batch().iter().take(limit) {
+        for record in input.gathered().records().take(limit) {
             if !deciding.has_room() || !catch_up.has_room_for(&record, max_routes) {
                 break;
             }
             catch_up.decide(&record, &mut deciding);
             count += 1;
         }
-        self.metrics.decided(deciding.finish());
-        output.cover_begun(input.begun());
-        count
+        let tally = deciding.finish();
+        Ok(DecidedBatch { view, now, started, count, tally, is_ahead: false })
     }
 
-    /// Writes everything the batch leads to and commits it with the input's offsets.
-    fn write(&mut self, view: &View) -> Result<(), TxError> {
+    /// Writes everything the batch leads to and commits it with the input's offsets. Meanwhile the next batch may be decided.
+    fn write(&mut self, batch: &DecidedBatch) -> Result<(), TxError> {
         let now = self.shared.clock.boot();
-        self.output.put_outputs(view, now)?;
+        self.output.put_outputs(&batch.view, now)?;
         if let Some(upserts) = self.catch_up.upserts() {
             self.output.put_upserts(upserts, now)?;
         }
         self.output.put_letters()?;
         self.output.put_notes(self.catch_up.redelivery_changes(), self.input.begun())?;
+        // The client's threads send what was put. Of this batch nothing is given to them before the commit is answered.
+        self.decide_ahead(batch);
         self.output.send_offsets(|| self.input.membership())?;
         match self.settings.delivery {
             // The batch's own view, not the newest: a revoke that came since must not be overtaken by this commit.
-            Delivery::ExactlyOnce => self.shared.check_fence(view).map_err(TxError::Aged)?,
+            Delivery::ExactlyOnce => self.shared.check_fence(&batch.view).map_err(TxError::Aged)?,
             // Its records are out, and were handed over while the view was fresh.
             Delivery::AtLeastOnce => {}
         }
         self.output.commit()
     }
 
-    /// What a commit of this many records of the batch changes.
-    fn committed(&mut self, count: usize) -> Result<(), WorkerError> {
+    /// What is counted of a batch, once it is committed.
+    fn count(&mut self, DecidedBatch { view, now, started, count, tally, .. }: &DecidedBatch) {
+        let took = self.shared.clock.boot().since(*started);
+        let records = self.input.gathered().records().take(*count);
+        self.metrics.committed(self.output.outbox(), self.output.routes(), records, tally, (*now, took));
+        self.metrics.condition_errors(tally, &view.graph);
+        if let Some(upserts) = self.catch_up.upserts() {
+            self.metrics.upserted(upserts.writes(), self.output.routes());
+        }
+    }
+
+    /// What the batch's commit changes.
+    fn committed(&mut self, batch: DecidedBatch) -> Result<(), WorkerError> {
         self.output.committed(&self.catch_up, &self.shared.live.load().graph);
-        self.catch_up.committed(self.output.offsets());
+        self.catch_up.committed(self.output.offsets(), &batch);
         if let Some(upserts) = self.catch_up.upserts() {
             self.metrics.standing(upserts.standing());
         }
         self.metrics.owed(self.catch_up.owed());
-        for (partition, first) in self.input.committed(count) {
+        for (partition, first) in self.input.committed(batch.count) {
             if self.catch_up.begun(partition, first) {
                 self.input.release(partition, first)?;
             }
@@ -237,9 +256,9 @@ where
         !self.shared.stop.load(Ordering::Relaxed) && self.catch_up.has_work(&self.shared.live.load(), self.output.routes(), boot)
     }
 
-    /// From here on this worker decides by the published graph; a new cut in it is quiet now.
+    /// From here on nothing is written by an older graph than this one; a new cut in it is quiet now.
     fn note_cut(&mut self) {
-        let newest = self.shared.live.load().newest_cut;
+        let newest = self.oldest_view().newest_cut;
         if newest != self.cuts.newest {
             // The first view has cuts of the past, which nobody has waited for.
             if let (Some(cut), true) = (newest, self.cuts.has_seen_view) {

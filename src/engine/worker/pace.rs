@@ -19,11 +19,13 @@ pub(super) struct Pace {
     /// Doubled by each pause, back at the first after a commit.
     abort_pause: Duration,
     fenced_at: Option<BootTime>,
+    /// How long the last transaction took that was committed.
+    took: Option<Duration>,
 }
 
 impl Pace {
     pub(super) fn new(max_records: usize) -> Self {
-        Self { max_records, batch_limit: max_records, abort_pause: ABORT_PAUSES.0, fenced_at: None }
+        Self { max_records, batch_limit: max_records, abort_pause: ABORT_PAUSES.0, fenced_at: None, took: None }
     }
 
     /// How many records the next transaction takes at most.
@@ -39,6 +41,19 @@ impl Pace {
     pub(super) fn committed(&mut self) {
         self.batch_limit = (self.batch_limit * 2).min(self.max_records);
         self.abort_pause = ABORT_PAUSES.0;
+    }
+
+    /// So long the last transaction took, with what was decided for it and meanwhile.
+    pub(super) fn took(&mut self, span: Duration) {
+        self.took = Some(span);
+    }
+
+    /// Whether a next batch may be decided while this one is written: after a setback one goes after the other, and so they do where
+    /// transactions are so slow that one of the two views would be too old in the end. `left` is how long each may be used yet.
+    pub(super) fn goes_ahead(&self, left: Duration, left_of_next: Duration) -> bool {
+        // The next one waits for this one, and is then written itself.
+        let is_fresh_enough = |took: Duration| left >= took * 2 && left_of_next >= took * 3;
+        self.batch_limit == self.max_records && self.took.is_some_and(is_fresh_enough)
     }
 
     /// How long to pause after this abort.
@@ -78,6 +93,20 @@ mod tests {
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
         pace.committed();
         assert_eq!(pace.next_pause(), ABORT_PAUSES.0);
+    }
+
+    #[test]
+    fn nothing_is_decided_ahead_after_a_setback_or_where_a_view_would_grow_too_old() {
+        let (mut pace, ms) = (Pace::new(100), Duration::from_millis);
+        assert!(!pace.goes_ahead(Duration::MAX, Duration::MAX), "it is not known how long a transaction takes");
+        pace.committed();
+        pace.took(ms(200));
+        let fits = [(400, 600), (399, 600), (400, 599)].map(|(left, of_next)| pace.goes_ahead(ms(left), ms(of_next)));
+        assert_eq!(fits, [true, false, false]);
+        pace.halve(100);
+        assert!(!pace.goes_ahead(Duration::MAX, Duration::MAX));
+        pace.committed();
+        assert!(pace.goes_ahead(Duration::MAX, Duration::MAX));
     }
 
     #[test]

@@ -20,19 +20,21 @@ where
     C: GroupConsumer,
     P: TransactionalProducer<Membership = C::Membership>,
 {
-    /// Polls until the batch is full or its interval is over. Membership changes take effect at once.
+    /// Polls until nothing more waits, and no longer than the interval. Few records wait that long for others, because each transaction has
+    /// its price. What waits after a full batch is the next one. Membership changes take effect at once.
     pub(super) fn gather(&mut self) -> Result<(), WorkerError> {
-        // A batch kept after an abort has waited long enough.
-        let mut until = (!self.input.batch().is_empty()).then(|| self.shared.clock.boot());
+        // A batch that is decided, or was kept after an abort, has waited long enough.
+        let mut until = (!self.input.gathered().is_empty()).then(|| self.shared.clock.boot());
         loop {
-            let now = self.shared.clock.boot();
+            let (now, before) = (self.shared.clock.boot(), self.input.gathered().len());
             let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.settings.interval };
-            let wait = until.map_or(longest, |at| at.since(now));
-            self.poll(wait, self.input.room())?;
-            let now = self.shared.clock.boot();
+            let wait = if self.input.gathered().is_enough() { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
+            self.poll(wait, self.input.gathered().room())?;
+            let (now, in_hand) = (self.shared.clock.boot(), self.input.gathered().len());
             let until = *until.get_or_insert(now.after(self.settings.interval));
-            let is_done = self.input.batch().is_empty() || self.input.is_full() || now >= until;
-            if is_done || self.shared.stop.load(Ordering::Relaxed) {
+            let has_waited = self.input.gathered().is_enough() || now >= until;
+            let more_waits = self.input.gathered().shows_more(in_hand.saturating_sub(before));
+            if in_hand == 0 || self.input.gathered().is_full() || has_waited && !more_waits || self.shared.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
@@ -46,6 +48,7 @@ where
     }
 
     fn apply(&mut self, change: AssignmentChange) -> Result<(), WorkerError> {
+        self.discard_ahead();
         match change {
             AssignmentChange::Assigned(partitions) => {
                 self.input.assigned(&partitions);
@@ -98,6 +101,7 @@ where
 
     /// Reads every partition again: what is known of them may not be what was committed.
     pub(super) fn read_again(&mut self) -> Result<(), WorkerError> {
+        self.discard_ahead();
         let partitions = self.catch_up.forget();
         self.input.forget(&partitions)?;
         self.catch_up.arrive(&partitions);

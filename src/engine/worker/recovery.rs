@@ -24,14 +24,16 @@ where
     C: GroupConsumer,
     P: TransactionalProducer<Membership = C::Membership>,
 {
-    /// What follows from a transaction that was not committed. The batch stays, and is decided again.
+    /// What follows from a transaction that was not committed. The batch stays, and is decided again; so is what was decided ahead of
+    /// its commit.
     pub(super) fn recover(&mut self, setback: TxError) -> Result<(), WorkerError> {
+        self.discard_ahead();
         self.metrics.aborted(setback.name());
         match setback {
             TxError::Closed(reason) => self.hold(reason),
             TxError::Aged(reason) => {
                 debug!(%reason, "aborted before the commit; the same records are decided again");
-                self.pace.halve(self.input.batch().len());
+                self.pace.halve(self.input.gathered().len());
                 Ok(())
             }
             TxError::NoMembership => self.await_assign(),
@@ -43,7 +45,7 @@ where
                 match *first {
                     TxError::Output(error, origin) => drop(self.learn(vec![error], origin)),
                     TxError::Reports(errors) => drop(self.learn(errors, None)),
-                    _ => self.pace.halve(self.input.batch().len()),
+                    _ => self.pace.halve(self.input.gathered().len()),
                 }
                 self.fail(error, TxStage::Abort)
             }
@@ -85,7 +87,7 @@ where
 
     fn learn(&mut self, errors: Vec<ProduceError>, origin: Option<RecordOrigin>) -> Option<ProduceError> {
         let Self { output, catch_up, metrics, pace, input, .. } = self;
-        output.learn(errors, origin, Blamed { catch_up, metrics, pace, records: input.batch().len() })
+        output.learn(errors, origin, Blamed { catch_up, metrics, pace, records: input.gathered().len() })
     }
 
     fn fail(&mut self, error: ProduceError, stage: TxStage) -> Result<(), WorkerError> {
@@ -111,7 +113,7 @@ where
             ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. } | ProduceError::Abort(_) => {
                 warn!(%error, ?stage, "transaction aborted; the same records are decided again");
                 self.output.open_missing_routes(&self.catch_up, &mut self.metrics);
-                self.pace.halve(self.input.batch().len());
+                self.pace.halve(self.input.gathered().len());
                 self.pause_after_abort()
             }
         }

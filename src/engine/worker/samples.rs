@@ -19,6 +19,10 @@ pub(super) struct WorkerSamples {
     partitions: FxHashMap<SourcePartition, PartitionSamples>,
     /// What the transaction under way releases, and to which route.
     drafted: Vec<(SourcePartition, RouteIndex, SampledShare)>,
+    /// The same of the next transaction, which is decided while that one is written.
+    ahead: Vec<(SourcePartition, RouteIndex, SampledShare)>,
+    /// What is decided now is of the next transaction.
+    is_ahead: bool,
 }
 
 #[derive(Debug, Default)]
@@ -35,9 +39,25 @@ struct PartitionSamples {
 impl WorkerSamples {
     /// A transaction begins; what the last one drafted and did not commit is forgotten.
     pub(super) fn begin(&mut self) {
-        for (partition, ..) in self.drafted.drain(..) {
+        self.is_ahead = false;
+        for (partition, ..) in self.drafted.drain(..).chain(self.ahead.drain(..)) {
             if let Some(part) = self.partitions.get_mut(&partition) {
                 part.state.rollback();
+            }
+        }
+    }
+
+    /// The next transaction is decided, while the one under way is written.
+    pub(super) fn begin_ahead(&mut self) {
+        self.discard_ahead();
+        self.is_ahead = true;
+    }
+
+    /// What was drafted for the next transaction is forgotten.
+    pub(super) fn discard_ahead(&mut self) {
+        for (partition, ..) in self.ahead.drain(..) {
+            if let Some(part) = self.partitions.get_mut(&partition) {
+                part.state.rollback_ahead();
             }
         }
     }
@@ -46,10 +66,11 @@ impl WorkerSamples {
     pub(super) fn passes(&mut self, partition: SourcePartition, route: RouteIndex, candidate: SampleCandidate<'_>) -> bool {
         let part = self.partitions.entry(partition).or_default();
         let of = candidate.of();
-        let passes = part.state.passes(&of, candidate.t, candidate.every);
+        let (t, every) = (candidate.t, candidate.every);
+        let passes = if self.is_ahead { part.state.passes_ahead(&of, t, every) } else { part.state.passes(&of, t, every) };
         if passes {
             part.assets.entry(of.clone()).or_insert_with(|| ShareGraph::asset_hash(candidate.identity.tenant, candidate.identity.asset));
-            self.drafted.push((partition, route, of));
+            if self.is_ahead { &mut self.ahead } else { &mut self.drafted }.push((partition, route, of));
         }
         passes
     }
@@ -68,13 +89,19 @@ impl WorkerSamples {
         }
     }
 
-    /// The transaction was committed.
+    /// The transaction was committed, and the next one is under way.
     pub(super) fn commit(&mut self, graph: &ShareGraph) {
         for (partition, ..) in self.drafted.drain(..) {
             if let Some(part) = self.partitions.get_mut(&partition) {
                 part.commit(graph);
             }
         }
+        for (partition, ..) in &self.ahead {
+            if let Some(part) = self.partitions.get_mut(partition) {
+                part.state.advance();
+            }
+        }
+        std::mem::swap(&mut self.drafted, &mut self.ahead);
     }
 
     /// Whether the transaction was committed is not known. A partition tells by where it goes on, if the transaction took records of
@@ -104,6 +131,7 @@ impl WorkerSamples {
     pub(super) fn leave(&mut self, partitions: &[SourcePartition]) {
         self.partitions.retain(|partition, _| !partitions.contains(partition));
         self.drafted.retain(|(partition, ..)| !partitions.contains(partition));
+        self.ahead.retain(|(partition, ..)| !partitions.contains(partition));
     }
 }
 

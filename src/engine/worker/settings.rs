@@ -27,8 +27,10 @@ pub struct WorkerSettings {
     pub streams: Arc<[Stream]>,
     /// Where a stream's partitions begin at their first start, by stream.
     pub starts: Arc<[Start]>,
-    /// `batch.interval`.
+    /// `batch.interval`: the longest that a record waits for others to share its transaction.
     pub interval: Duration,
+    /// So many records are worth a transaction: they wait for no others.
+    pub enough_records: usize,
     /// `batch.max_records`.
     pub max_records: usize,
     /// `batch.max_routes`.
@@ -86,6 +88,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// For how long a view may be used yet.
+    pub fn time_left(&self, view: &View) -> Duration {
+        let boot = self.clock.boot();
+        self.fence.lock().expect("the fence is never left half changed").time_left(view, boot)
+    }
+
     /// Whether a batch may be decided, or committed, by this view.
     pub fn check_fence(&self, view: &View) -> Result<(), Closed> {
         let (wall, boot) = (self.clock.wall(), self.clock.boot());

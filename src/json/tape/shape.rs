@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A shape. No two shapes of a process have the same one, so that what was made for one is never taken for another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ShapeId(u64);
+pub(crate) struct ShapeId(pub(crate) u64);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -22,6 +22,8 @@ pub(super) struct ShapeMemory {
     words: Vec<u64>,
     marks: Vec<ContainerMark>,
     shapes: Vec<RecordShape>,
+    /// Entries of all shapes.
+    entry_count: usize,
     /// The first of the texts that records begin with.
     first: Option<u32>,
     pace: LearningPace,
@@ -65,6 +67,7 @@ struct ContainerMark {
 const MAX_SHAPES: usize = 1024;
 const MAX_NODES: usize = 1 << 15;
 const MAX_WORDS: usize = 1 << 17;
+const MAX_ENTRIES: usize = 1 << 17;
 /// More texts at one place are not tried one after the other.
 const MAX_SIBLINGS: usize = 32;
 /// Longer records, and those of more values, are read in full each time.
@@ -166,6 +169,7 @@ impl ShapeMemory {
 
     fn is_full(&self) -> bool {
         self.shapes.len() >= MAX_SHAPES
+            || self.entry_count + MAX_LEARNED_ENTRIES > MAX_ENTRIES
             || self.nodes.len() + MAX_LEARNED_ENTRIES > MAX_NODES
             || self.words.len() + MAX_LEARNED_BYTES / 8 > MAX_WORDS
     }
@@ -198,6 +202,7 @@ impl ShapeMemory {
         if self.nodes[node as usize].shape.is_none() {
             self.nodes[node as usize].shape = Some(self.shapes.len() as u32);
             let id = ShapeId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+            self.entry_count += forms.len();
             self.shapes.push(RecordShape { id, forms: forms.to_vec() });
         }
     }

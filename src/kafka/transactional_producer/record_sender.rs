@@ -124,6 +124,8 @@ impl RecordSender {
 
     /// As `TransactionalProducer` wants it.
     pub(in crate::kafka) fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
+        // The first handle of a topic says how partitions are chosen, and looking up makes one.
+        self.topics.handle(self.producer.client(), topic)?;
         self.serve();
         self.partitions_seen = None;
         let answer = self.producer.client().fetch_metadata(Some(topic), self.limit);
@@ -172,6 +174,11 @@ impl RecordSender {
             let failure = failure::of_record(output.topic, code, &code.to_string());
             return Err(failure.unwrap_or_else(|| ProduceError::Abort(code.to_string())));
         }
+    }
+
+    /// As `TransactionalProducer::partitions_put`.
+    pub(in crate::kafka) fn partitions_put(&self) -> Option<u32> {
+        self.topics.partitions_put
     }
 
     /// Waits until nothing waits for an acknowledgement any more. Each record is acknowledged or fails within message.timeout.ms, so this

@@ -2,11 +2,12 @@
 
 use super::Walk;
 use super::plan::Selection;
+use super::witness::{ValueFate, Witness};
 use crate::json::tape::{NodeIndex, NodeKind, TapeEntry};
 use crate::profile::trie::Rules;
 use std::ops::Range;
 
-impl Walk<'_> {
+impl<W: Witness> Walk<'_, W> {
     /// `members` where only names matter, which is nearly everywhere. A member that no path knows, or that one ends at
     /// without more to say than whether it is selected, needs no plan.
     pub(super) fn named_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
@@ -20,22 +21,17 @@ impl Walk<'_> {
         let mut children = self.tape.children(node);
         while let Some((child, entry)) = children.next_entry() {
             if is_root && self.is_share_name(&entry) {
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let Some(next) = trie.named_child(trie_node, self.text, &entry) else {
-                if selection.is_selected() {
-                    self.copy_member(child, &entry, is_empty);
-                    is_empty = false;
-                }
+                is_empty &= !self.plain_member(child, &entry, selection, is_empty);
                 continue;
             };
             let next_node = trie.node(next);
             let is_end = next_node.below == Rules::NONE || !entry.kind.is_container();
             if is_end && next_node.ends.are_only(Rules::PLAIN) {
-                if selection.with(next_node.ends).is_selected() {
-                    self.copy_member(child, &entry, is_empty);
-                    is_empty = false;
-                }
+                is_empty &= !self.plain_member(child, &entry, selection.with(next_node.ends), is_empty);
                 continue;
             }
             let plan = self.plan_of(next, next_node, selection);
@@ -43,6 +39,17 @@ impl Walk<'_> {
             self.forget(&plan);
         }
         !is_empty
+    }
+
+    /// Copies a member if it is selected; true then.
+    #[inline(always)]
+    fn plain_member(&mut self, child: NodeIndex, entry: &TapeEntry, selection: Selection, is_first: bool) -> bool {
+        let is_shown = selection.is_selected();
+        if is_shown {
+            self.copy_member(child, entry, is_first);
+        }
+        self.witness.note(child, if is_shown { ValueFate::Kept } else { ValueFate::NotSelected });
+        is_shown
     }
 
     /// Copies all elements of a selected array; true if there are any.

@@ -1,5 +1,6 @@
 //! What the rules say of one value on the walk.
 
+use super::witness::Witness;
 use super::{Scratch, Walk};
 use crate::json::tape::NodeIndex;
 use crate::profile::recording::JudgedFilter;
@@ -55,7 +56,7 @@ impl Plan {
     }
 }
 
-impl Walk<'_> {
+impl<W: Witness> Walk<'_, W> {
     /// What the rules say of a child of a value that `active` stands for.
     #[inline(always)]
     pub(super) fn plan(&mut self, child: NodeIndex, active: Range<usize>, in_object: bool, around: Selection) -> Plan {

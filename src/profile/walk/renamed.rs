@@ -2,13 +2,14 @@
 //! docs/rules/profiles.md#renames).
 
 use super::plan::Selection;
+use super::witness::{ValueFate, Witness};
 use super::{RenameArrival, RenamedMember, Walk};
 use crate::json::tape::NodeIndex;
 use crate::profile::template::Mark;
 use crate::profile::trie::TrieIndex;
 use std::ops::Range;
 
-impl<'a> Walk<'a> {
+impl<'a, W: Witness> Walk<'a, W> {
     /// Writes what an object shows inside; true if that is something. All members are written first, each with a comma
     /// after it, and those that lose their name to another are taken out again.
     pub(super) fn renamed_members(&mut self, node: NodeIndex, active: Range<usize>, selection: Selection) -> bool {
@@ -17,12 +18,17 @@ impl<'a> Walk<'a> {
         let start = self.template.mark();
         for child in self.tape.children(node) {
             if self.is_share_member(node, child) {
+                self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
             let plan = self.plan(child, active.clone(), true, selection);
             let rename = self.last_rename(&plan);
             let from = self.template.mark();
-            let is_shown = self.may_show(child, &plan) && {
+            let may_show = self.may_show(child, &plan);
+            if !may_show {
+                self.witness.note(child, ValueFate::NotSelected);
+            }
+            let is_shown = may_show && {
                 match rename {
                     Some(rename) => self.write_name(rename),
                     None => self.copy_name(child),
@@ -83,8 +89,14 @@ impl<'a> Walk<'a> {
         let mut end = start.clone();
         for at in first_piece..self.scratch.pieces.len() {
             let piece = &self.scratch.pieces[at];
-            if self.stays(piece, &self.scratch.arrivals[first_arrival..]) {
+            let arrivals = &self.scratch.arrivals[first_arrival..];
+            if self.stays(piece, arrivals) {
                 self.template.keep(&piece.from, &piece.to, &mut end);
+                if let Some(rename) = piece.rename {
+                    self.witness.renamed(piece.member, rename);
+                }
+            } else {
+                self.witness.note(piece.member, ValueFate::Overtaken { rename: self.overtaker(piece, arrivals) });
             }
         }
         let shows_something = !end.is_at(&start);
@@ -98,12 +110,18 @@ impl<'a> Walk<'a> {
     fn stays(&self, piece: &RenamedMember, arrivals: &[RenameArrival]) -> bool {
         match piece.rename {
             Some(rename) => arrivals.iter().any(|arrival| arrival.rename == rename && !arrival.is_barred),
-            None => {
-                let takes_name = |arrival: &RenameArrival| {
-                    !arrival.is_barred && self.tape.name_is(self.text, piece.member, self.new_name(arrival.rename))
-                };
-                piece.is_identity || !arrivals.iter().any(takes_name)
-            }
+            None => piece.is_identity || !arrivals.iter().any(|arrival| self.takes_name(arrival, piece)),
         }
+    }
+
+    /// Whether what comes out of a rename has the name of this member.
+    fn takes_name(&self, arrival: &RenameArrival, piece: &RenamedMember) -> bool {
+        !arrival.is_barred && self.tape.name_is(self.text, piece.member, self.new_name(arrival.rename))
+    }
+
+    /// The rename that takes a member's place: its own, which may not have its name, or that of another.
+    fn overtaker(&self, piece: &RenamedMember, arrivals: &[RenameArrival]) -> Option<u32> {
+        let other = || arrivals.iter().find(|arrival| self.takes_name(arrival, piece)).map(|arrival| arrival.rename);
+        piece.rename.or_else(other)
     }
 }

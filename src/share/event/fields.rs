@@ -24,6 +24,9 @@ pub struct Malformed {
     pub expected: &'static str,
 }
 
+/// The longest text of a profile, in bytes, that is kept with it.
+pub(crate) const LONGEST_SOURCE: usize = 64 << 10;
+
 /// So many characters of a wrong value are shown.
 const SHOWN: usize = 80;
 
@@ -90,6 +93,12 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Malformed> {
         self.typed(name, TEXT, Node::as_str)
+    }
+
+    /// `source` of a profile. It has no part in the fold, which versions that do not know it must agree on: what is no such text is as
+    /// good as none, and never a reason to refuse the event.
+    pub(crate) fn source(&self) -> Option<&'a str> {
+        self.get("source").and_then(Node::as_str).filter(|text| text.len() <= LONGEST_SOURCE)
     }
 
     pub(crate) fn truth(&self, name: &'static str) -> Result<Option<bool>, Malformed> {

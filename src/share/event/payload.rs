@@ -37,6 +37,8 @@ pub enum Data<'a> {
         owner: Option<&'a str>,
         /// `spec`, of `.published`.
         spec: Option<&'a Node>,
+        /// `source`, of `.published`.
+        source: Option<&'a str>,
     },
     /// `share.offered`.
     Offer(Offer<'a>),
@@ -216,7 +218,7 @@ pub fn read<'a>(kind: EventType, sender: Sender<'a>, data: &'a Node) -> Result<D
                 EventType::ProfilePublished => Some(fields.need("spec", fields.map("spec")?)?),
                 _ => None,
             };
-            Data::Profile { profile, owner, spec }
+            Data::Profile { profile, owner, spec, source: fields.source() }
         }
         EventType::ShareOffered => Data::Offer(offer(&fields, is_operator)?),
         EventType::ControlSkipped => {

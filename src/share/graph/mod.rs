@@ -1,53 +1,59 @@
 //! The immutable index that decisions read: asset -> grants. Cheap to clone and to change in one place.
+//!
+//! A graph holds no copy of a share: an asset has the numbers of its grants, and a grant is read from the table's own record of it.
+//! `asset_index` finds an asset, `asset` holds its numbers, `grant` reads one.
 
-pub(crate) mod trie;
+pub(crate) mod asset_index;
+pub(crate) mod asset;
+pub mod grant;
 
 use std::sync::Arc;
 
-use super::state::Permission;
-use crate::id::{AssetId, Epoch, Label, Offset, ShareId, StreamIndex, StreamSet, TenantId};
+pub use self::grant::{Grant, GrantState, RareFacts};
+pub use super::profile_slot::ProfileSlot;
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
-use crate::share::graph::trie::Trie;
+use crate::share::graph::asset::Asset;
+use crate::share::graph::asset_index::AssetIndex;
 use crate::share::hash_index::hash_of;
-use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
+use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::paged_vec::PagedVec;
+use crate::time::{TimestampMs, TimestampNs};
 
-/// A profile's place in the graph: published, retired and published again, it keeps its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProfileSlot(pub u32);
+/// Four kilobytes of shares a page.
+pub(crate) type ShareRecords = PagedVec<Share, 30>;
+/// Four kilobytes of assets a page.
+pub(crate) type AssetRecords = PagedVec<Asset, 72>;
 
-impl ProfileSlot {
-    /// The built-in profile `all`.
-    pub const ALL: Self = Self(0);
-}
-
-/// One immutable state of all shares. A clone costs three reference counts.
+/// One immutable state of all shares. A clone costs a few reference counts.
 #[derive(Debug, Clone)]
 pub struct ShareGraph {
     pub(crate) epoch: Epoch,
     pub(crate) control_time: TimestampMs,
     /// Unreadable offsets that wait for their skip, rising.
     pub(crate) waiting: Arc<[Offset]>,
-    assets: Trie<Asset>,
-    profiles: Trie<Option<Arc<Profile>>>,
+    index: AssetIndex,
+    pub(crate) assets: AssetRecords,
+    pub(crate) shares: ShareRecords,
+    pub(crate) tenants: PagedVec<TenantFacts, 16>,
+    /// Those streams of each list that are read here.
+    pub(crate) streams: PagedVec<StreamSet, 16>,
+    profiles: PagedVec<Option<Arc<Profile>>, 16>,
 }
 
-/// One asset in the graph.
-#[derive(Debug, Clone)]
-pub(crate) struct Asset {
-    pub(crate) owner: TenantId,
-    pub(crate) id: AssetId,
-    /// Its number in the table.
-    pub(crate) number: u32,
-    pub(crate) shares: AssetShares,
+/// What grants need of a tenant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TenantFacts {
+    /// None in a place that holds no tenant yet.
+    pub(crate) id: Option<TenantId>,
+    pub(crate) is_suspended: bool,
 }
 
 /// What is known of one asset.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AssetShares {
-    /// Shares that may release something, by share id, bytes ascending.
-    pub grants: Box<[Grant]>,
-    /// Shares that release nothing any more, or not yet: counted by reason only.
-    pub quiet: Box<[InactiveCounts]>,
+#[derive(Debug, Clone, Copy)]
+pub struct AssetShares<'g> {
+    graph: &'g ShareGraph,
+    asset: &'g Asset,
 }
 
 /// How many shares of an asset name a stream and are still pending, or have ended.
@@ -61,81 +67,6 @@ pub struct InactiveCounts {
     pub ended: u32,
 }
 
-/// A share as the graph holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The share.
-    pub share: ShareId,
-    /// Its revision; what is released names it.
-    pub revision: u32,
-    /// Who receives.
-    pub target: TenantId,
-    /// The target's own id of the asset: the key of what it gets.
-    pub target_asset: AssetId,
-    /// The streams it names.
-    pub streams: StreamSet,
-    /// The projection of its profile, shared by all grants that name it: a publish changes the slot, not the grants.
-    pub profile: ProfileSlot,
-    /// What the target may do.
-    pub permission: Permission,
-    /// Where it is in its life.
-    pub state: GrantState,
-    /// Whether one of the two tenants is suspended now.
-    pub is_suspended: bool,
-    /// From which event time on; `None` is the beginning of time.
-    pub granted_from: MaybeMoment,
-    /// When access begins; at this very moment it has begun.
-    pub starts: MaybeMoment,
-    /// When access ends; at this very moment it is over.
-    pub ends: MaybeMoment,
-    /// What few grants have.
-    pub rare: RareFacts,
-}
-
-/// From the pause up to, and without, the resume.
-type Pause = (TimestampMs, TimestampMs);
-
-/// What few grants have, so that one without takes one word.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RareFacts(Option<Box<RareFactsHeld>>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct RareFactsHeld {
-    pauses: Box<[Pause]>,
-    label: Option<Label>,
-}
-
-impl RareFacts {
-    pub(crate) fn new(pauses: &[Pause], label: Option<&Label>) -> Self {
-        let has_any = !pauses.is_empty() || label.is_some();
-        Self(has_any.then(|| Box::new(RareFactsHeld { pauses: pauses.into(), label: label.cloned() })))
-    }
-
-    /// Past pauses, in order: event times in them are never released.
-    pub fn pauses(&self) -> &[(TimestampMs, TimestampMs)] {
-        self.0.as_deref().map_or(&[], |held| &held.pauses)
-    }
-
-    /// The name that the share has for its target.
-    pub fn label(&self) -> Option<&str> {
-        self.0.as_deref()?.label.as_deref()
-    }
-}
-
-// A million shares are a million of these.
-const _: () = assert!(size_of::<Grant>() <= 88);
-
-/// The states that a grant can be in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GrantState {
-    /// ACTIVE.
-    Active,
-    /// PAUSED.
-    Paused,
-    /// EXPIRED out of ACTIVE and not cut off since: counts within `late_grace` (docs/rules/release.md#shares-that-count).
-    Expired,
-}
-
 impl ShareGraph {
     /// A graph without shares and profiles, but for the built-in one.
     pub(crate) fn new(all: Arc<Profile>) -> Self {
@@ -143,10 +74,30 @@ impl ShareGraph {
             epoch: Epoch::NONE,
             control_time: TimestampNs::FIRST.millis(),
             waiting: Arc::new([]),
-            assets: Trie::default(),
-            profiles: Trie::default(),
+            index: AssetIndex::default(),
+            assets: PagedVec::default(),
+            shares: PagedVec::default(),
+            tenants: PagedVec::default(),
+            streams: PagedVec::default(),
+            profiles: PagedVec::default(),
         };
         graph.set_profile(ProfileSlot::ALL, Some(all));
+        graph
+    }
+
+    /// The graph of one share that releases something: of the first of these tenants, to the second.
+    #[cfg(feature = "io")]
+    pub(crate) fn of_one(all: Arc<Profile>, tenants: [&TenantId; 2], asset: &crate::id::AssetId, streams: StreamSet, share: Share) -> Self {
+        let mut graph = Self::new(all);
+        for id in tenants {
+            graph.tenants.push(TenantFacts { id: Some(id.clone()), is_suspended: false });
+        }
+        let list = graph.streams.push(streams);
+        let asset = graph.add_asset(tenants[0], Asset::new(asset.clone(), TenantNumber(0)));
+        let mut share = share;
+        (share.asset, share.streams) = (asset, list);
+        let number = graph.shares.push(share);
+        graph.assets[asset].add(number, |_| true);
         graph
     }
 
@@ -171,23 +122,33 @@ impl ShareGraph {
     }
 
     /// The shares of an asset; allocates nothing.
-    pub fn asset(&self, owner: &str, asset: &str) -> Option<&AssetShares> {
-        self.find(owner, asset).map(|found| &found.shares).filter(|shares| !shares.grants.is_empty() || !shares.quiet.is_empty())
+    pub fn asset(&self, owner: &str, asset: &str) -> Option<AssetShares<'_>> {
+        let is_owner = |number: TenantNumber| self.tenants.get(number.0).and_then(|t| t.id.as_ref()).is_some_and(|id| id.as_str() == owner);
+        let asset = &self.assets[self.find(owner, asset, is_owner)?];
+        let shares = AssetShares { graph: self, asset };
+        (!asset.grants().is_empty() || !asset.quiet().is_empty()).then_some(shares)
     }
 
     /// The profile, if it is published and not retired.
     pub fn profile(&self, slot: ProfileSlot) -> Option<&Arc<Profile>> {
-        self.profiles.get(u64::from(slot.0), |_| true)?.as_ref()
+        self.profiles.get(slot.0)?.as_ref()
     }
 
-    /// This graph without any share.
-    pub(crate) fn without_shares(&self) -> Self {
-        Self { assets: Trie::default(), ..self.clone() }
+    /// This graph with all tenants and lists of streams as they are now.
+    pub(crate) fn with(&self, tenants: PagedVec<TenantFacts, 16>, streams: PagedVec<StreamSet, 16>) -> Self {
+        Self { tenants, streams, ..self.clone() }
+    }
+
+    /// This graph without any asset.
+    pub(crate) fn without_assets(&self) -> Self {
+        Self { assets: PagedVec::default(), index: AssetIndex::default(), ..self.clone() }
     }
 
     /// Hands over every grant, in no order that means anything.
-    pub fn for_each_grant<'g>(&'g self, mut visit: impl FnMut(&'g Grant)) {
-        self.assets.for_each(|asset| asset.shares.grants.iter().for_each(&mut visit));
+    pub fn for_each_grant<'g>(&'g self, mut visit: impl FnMut(Grant<'g>)) {
+        for (_, asset) in self.assets.iter() {
+            AssetShares { graph: self, asset }.grants().for_each(&mut visit);
+        }
     }
 
     /// Where an asset is found by `has_grant`.
@@ -197,85 +158,56 @@ impl ShareGraph {
 
     /// Whether an asset of this hash has a grant of this share.
     pub fn has_grant(&self, hash: u64, share: &ShareId) -> bool {
-        let has = |asset: &Asset| asset.shares.grants.binary_search_by(|grant| grant.share.cmp(share)).is_ok();
-        self.assets.get(hash, has).is_some()
+        let has = |number| AssetShares { graph: self, asset: &self.assets[number] }.grant(share.as_str()).is_some();
+        self.index.find(hash, has).is_some()
     }
 
-    pub(crate) fn find(&self, owner: &str, asset: &str) -> Option<&Asset> {
-        self.assets.get(hash_of(&[owner, asset]), |a| a.owner.as_str() == owner && a.id.as_str() == asset)
+    /// An asset's number; `is_owner` tells this owner by its number.
+    pub(crate) fn find(&self, owner: &str, asset: &str, is_owner: impl Fn(TenantNumber) -> bool) -> Option<u32> {
+        self.index.find(hash_of(&[owner, asset]), |number| {
+            let known = &self.assets[number];
+            known.id.as_str() == asset && is_owner(known.owner)
+        })
     }
 
-    /// The asset to be changed; one that is not there gets this number.
-    pub(crate) fn asset_mut(&mut self, owner: &TenantId, id: &AssetId, number: u32) -> &mut Asset {
-        let make = || Asset { owner: owner.clone(), id: id.clone(), number, shares: AssetShares::default() };
-        self.assets.entry(hash_of(&[owner.as_str(), id.as_str()]), |a| a.owner == *owner && a.id == *id, make)
+    /// Takes an asset in that is not in it yet, and returns its number.
+    pub(crate) fn add_asset(&mut self, owner: &TenantId, asset: Asset) -> u32 {
+        let hash = hash_of(&[owner.as_str(), asset.id.as_str()]);
+        let number = self.assets.push(asset);
+        self.index.insert(hash, number);
+        number
+    }
+
+    /// From now on all assets are found that it has; `id_of` tells an owner's id.
+    pub(crate) fn index_assets<'t>(&mut self, id_of: impl Fn(TenantNumber) -> &'t str) {
+        let hash = |asset: &Asset| hash_of(&[id_of(asset.owner), asset.id.as_str()]);
+        self.index = AssetIndex::of(self.assets.iter().map(|(number, asset)| asset_index::entry(hash(asset), number)).collect());
     }
 
     pub(crate) fn set_profile(&mut self, slot: ProfileSlot, profile: Option<Arc<Profile>>) {
-        *self.profiles.entry(u64::from(slot.0), |_| true, || None) = profile;
+        while self.profiles.len() <= slot.0 {
+            self.profiles.push(None);
+        }
+        self.profiles[slot.0] = profile;
     }
 }
 
-impl AssetShares {
-    /// Puts a grant in its place by share id, instead of the one that is there.
-    pub(crate) fn put(&mut self, grant: Grant) {
-        match self.grants.binary_search_by(|g| g.share.cmp(&grant.share)) {
-            Ok(at) => self.grants[at] = grant,
-            Err(at) => {
-                let mut grants = std::mem::take(&mut self.grants).into_vec();
-                grants.reserve_exact(1);
-                grants.insert(at, grant);
-                self.grants = grants.into();
-            }
-        }
+impl<'g> AssetShares<'g> {
+    /// Shares that may release something, by share id, bytes ascending.
+    pub fn grants(self) -> impl ExactSizeIterator<Item = Grant<'g>> {
+        let Self { graph, asset } = self;
+        asset.grants().iter().map(move |number| Grant::of(graph, asset, *number))
     }
 
-    /// Takes a share's grant out.
-    pub(crate) fn take(&mut self, share: &ShareId) {
-        if let Ok(at) = self.grants.binary_search_by(|g| g.share.cmp(share)) {
-            let mut grants = std::mem::take(&mut self.grants).into_vec();
-            grants.remove(at);
-            self.grants = grants.into();
-        }
+    /// The grant of a share.
+    pub fn grant(self, share: &str) -> Option<Grant<'g>> {
+        let Self { graph, asset } = self;
+        let found = asset.grants().binary_search_by(|number| graph.shares[*number].id.as_str().cmp(share)).ok()?;
+        Some(Grant::of(graph, asset, asset.grants()[found]))
     }
 
-    /// Counts a share that names these streams in or out.
-    pub(crate) fn count(&mut self, streams: StreamSet, what: Inactive, is_in: bool) {
-        let mut rest = streams.0;
-        while rest != 0 {
-            let stream = StreamIndex(rest.trailing_zeros() as u8);
-            rest &= rest - 1;
-            let quiet = self.quiet_of(stream);
-            let count = match what {
-                Inactive::Pending => &mut quiet.pending,
-                Inactive::Ended => &mut quiet.ended,
-            };
-            *count = if is_in { *count + 1 } else { count.saturating_sub(1) };
-        }
-        if self.quiet.iter().any(|q| q.pending == 0 && q.ended == 0) {
-            self.quiet = self.quiet.iter().copied().filter(|q| q.pending != 0 || q.ended != 0).collect();
-        }
+    /// Shares that release nothing any more, or not yet: counted by reason only.
+    pub fn quiet(self) -> &'g [InactiveCounts] {
+        self.asset.quiet()
     }
-
-    fn quiet_of(&mut self, stream: StreamIndex) -> &mut InactiveCounts {
-        let at = match self.quiet.binary_search_by_key(&stream, |q| q.stream) {
-            Ok(at) => at,
-            Err(at) => {
-                let mut quiet = std::mem::take(&mut self.quiet).into_vec();
-                quiet.insert(at, InactiveCounts { stream, pending: 0, ended: 0 });
-                self.quiet = quiet.into();
-                at
-            }
-        };
-        &mut self.quiet[at]
-    }
-}
-
-/// Why a share releases nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Inactive {
-    /// Its offer is open.
-    Pending,
-    /// It is over, or never began.
-    Ended,
 }

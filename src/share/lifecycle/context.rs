@@ -1,8 +1,8 @@
 //! What the rules ask of everything around a share.
 
 use crate::id::{Epoch, StreamName};
-use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::stream_lists::StreamNumber;
 use crate::time::TimestampMs;
 

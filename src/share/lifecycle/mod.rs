@@ -6,7 +6,7 @@
 pub(crate) mod context;
 pub(crate) mod record;
 
-use super::graph::ProfileSlot;
+use super::profile_slot::ProfileSlot;
 use super::state::{ExpiryCause, Holders, Reason, State};
 use crate::id::{AssetId, ProfileName, StreamName, TenantId};
 use crate::share::event::invitation_code::CodeHash;
@@ -205,7 +205,7 @@ fn restarted(share: &Share, expires: Option<TimestampNs>, now: TimestampMs) -> R
         return if expires <= now.moment() { Err(Reason::InvalidWindow) } else { Ok(Some(expires)) };
     }
     let Some(expires) = share.offer_expires() else { return Ok(None) };
-    let started = share.extra().and_then(|extra| extra.resent_at).unwrap_or(share.offered_at);
+    let started = share.extra().and_then(|extra| extra.resent_at).unwrap_or_else(|| share.offered_at());
     let length = expires.nanos() - started.moment().nanos();
     TimestampNs::from_nanos(now.moment().nanos() + length).map(Some).ok_or(Reason::InvalidWindow)
 }

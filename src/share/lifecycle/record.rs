@@ -1,10 +1,12 @@
 //! A share as the table holds it: one small record of fixed size, rare things boxed.
 
+use std::sync::Arc;
+
 use crate::id::{AssetId, Epoch, Label, ShareId};
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::graph::ProfileSlot;
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, Holders, Permission, Reason, State};
-use crate::time::{TimestampMs, TimestampNs};
+use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 
 /// A tenant's number in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,23 +18,18 @@ pub(crate) struct ShareNumber(pub(crate) u32);
 
 /// The number of nothing.
 pub(crate) const NOTHING: u32 = u32::MAX;
-const NO_TIME: i64 = i64::MIN;
 const NANOS_PER_MILLI: i128 = 1_000_000;
+/// The first and the last millisecond of the years 1 to 9999.
+const FIRST_MILLIS: i64 = -62_135_596_800_000;
+const LAST_MILLIS: i64 = 253_402_300_799_999;
 
-/// One share. Times are milliseconds since 1970, `NO_TIME` where there is none; their finer digits are in `Extra`.
+/// One share. Times are to the millisecond; their finer digits are in `Extra`.
 #[derive(Debug, Clone)]
 pub(crate) struct Share {
     pub(crate) id: ShareId,
     /// None where it is the owner's asset id.
     pub(crate) target_asset: Option<AssetId>,
-    extra: Option<Box<Extra>>,
-    pub(crate) offered_at: TimestampMs,
-    accepted_at: i64,
-    /// When it was paused, or when it ended if that is no time of its own (docs/rules/shares.md#moments).
-    since: i64,
-    starts: i64,
-    ends: i64,
-    offer_expires: i64,
+    extra: Option<Arc<Extra>>,
     pub(crate) owner: TenantNumber,
     /// Its asset's number; `NOTHING` if a FAILED share named none that can be.
     pub(crate) asset: u32,
@@ -50,6 +47,10 @@ pub(crate) struct Share {
     pub(crate) reason: Option<Reason>,
     /// HISTORY and LINGERS, the permission from bit 2 on, who holds a pause from bit 4 on.
     flags: u8,
+    /// By `Time`: milliseconds after the first that there can be, and one more; zero where there is none. The 49th bit of
+    /// each is in `late`.
+    times: [[u8; 6]; 6],
+    late: u8,
     /// The offset of the event that changed the document last, little-endian.
     changed_at: [u8; 5],
 }
@@ -92,7 +93,7 @@ pub(crate) struct Written {
 }
 
 // A million shares are a million of these.
-const _: () = assert!(size_of::<Share>() <= 112);
+const _: () = assert!(size_of::<Share>() <= 136);
 
 const HISTORY: u8 = 1;
 const LINGERS: u8 = 2;
@@ -101,27 +102,38 @@ const HOLDERS: u8 = 4;
 /// The largest offset that `changed_at` can say: a log of a million million records.
 const LAST_CHANGED_AT: i64 = (1 << 40) - 1;
 
-/// Which of the three moments with nanoseconds.
+/// The times of a share. The first three have nanoseconds too.
 #[derive(Clone, Copy)]
-enum Fine {
+enum Time {
     Starts = 0,
     Ends = 1,
     OfferExpires = 2,
+    OfferedAt = 3,
+    AcceptedAt = 4,
+    /// When it was paused, or when it ended if that is no time of its own (docs/rules/shares.md#moments).
+    Since = 5,
+}
+
+/// What fills a place that holds no share yet.
+impl Default for Share {
+    fn default() -> Self {
+        Self::vacant(ShareId::VACANT, TenantNumber(NOTHING), State::Failed)
+    }
 }
 
 impl Share {
     /// A share without times, texts or target, at revision 1.
     pub(crate) fn new(id: ShareId, owner: TenantNumber, state: State, offered_at: TimestampMs) -> Self {
+        let mut share = Self::vacant(id, owner, state);
+        share.set_time(Time::OfferedAt, Some(offered_at));
+        share
+    }
+
+    fn vacant(id: ShareId, owner: TenantNumber, state: State) -> Self {
         Self {
             id,
             target_asset: None,
             extra: None,
-            offered_at,
-            accepted_at: NO_TIME,
-            since: NO_TIME,
-            starts: NO_TIME,
-            ends: NO_TIME,
-            offer_expires: NO_TIME,
             owner,
             asset: NOTHING,
             target: NOTHING,
@@ -133,6 +145,8 @@ impl Share {
             state,
             reason: None,
             flags: 0,
+            times: [[0; 6]; 6],
+            late: 0,
             changed_at: [0; 5],
         }
     }
@@ -145,44 +159,48 @@ impl Share {
         self.target = target.map_or(NOTHING, |t| t.0);
     }
 
+    pub(crate) fn offered_at(&self) -> TimestampMs {
+        self.time(Time::OfferedAt).unwrap_or(TimestampMs(FIRST_MILLIS))
+    }
+
     pub(crate) fn accepted_at(&self) -> Option<TimestampMs> {
-        time(self.accepted_at)
+        self.time(Time::AcceptedAt)
     }
 
     pub(crate) fn set_accepted_at(&mut self, at: TimestampMs) {
-        self.accepted_at = at.0;
+        self.set_time(Time::AcceptedAt, Some(at));
     }
 
     pub(crate) fn since(&self) -> Option<TimestampMs> {
-        time(self.since)
+        self.time(Time::Since)
     }
 
     pub(crate) fn set_since(&mut self, at: Option<TimestampMs>) {
-        self.since = at.map_or(NO_TIME, |at| at.0);
+        self.set_time(Time::Since, at);
     }
 
     pub(crate) fn starts(&self) -> Option<TimestampNs> {
-        self.moment(self.starts, Fine::Starts)
+        self.moment(Time::Starts)
     }
 
     pub(crate) fn set_starts(&mut self, moment: Option<TimestampNs>) {
-        self.starts = self.keep(moment, Fine::Starts);
+        self.keep(moment, Time::Starts);
     }
 
     pub(crate) fn ends(&self) -> Option<TimestampNs> {
-        self.moment(self.ends, Fine::Ends)
+        self.moment(Time::Ends)
     }
 
     pub(crate) fn set_ends(&mut self, moment: Option<TimestampNs>) {
-        self.ends = self.keep(moment, Fine::Ends);
+        self.keep(moment, Time::Ends);
     }
 
     pub(crate) fn offer_expires(&self) -> Option<TimestampNs> {
-        self.moment(self.offer_expires, Fine::OfferExpires)
+        self.moment(Time::OfferExpires)
     }
 
     pub(crate) fn set_offer_expires(&mut self, moment: Option<TimestampNs>) {
-        self.offer_expires = self.keep(moment, Fine::OfferExpires);
+        self.keep(moment, Time::OfferExpires);
     }
 
     pub(crate) fn permission(&self) -> Permission {
@@ -236,6 +254,17 @@ impl Share {
         if self.has_history() { self.starts() } else { Some(self.starts().map_or(accepted, |starts| starts.max(accepted))) }
     }
 
+    /// `granted_from`, `starts` and `ends` as a grant has them, read for every record.
+    pub(crate) fn window(&self) -> [MaybeMoment; 3] {
+        let nanos = self.extra().map_or([0; 3], |extra| extra.fine);
+        let starts = self.time(Time::Starts).map(|at| (at, nanos[Time::Starts as usize]));
+        let granted_from = self.accepted_at().and_then(|accepted| {
+            if self.has_history() { starts } else { Some(starts.map_or((accepted, 0), |starts| starts.max((accepted, 0)))) }
+        });
+        let moment = |parts: Option<(TimestampMs, u32)>| MaybeMoment::of(parts.map(|(at, _)| at), parts.map_or(0, |(_, nanos)| nanos));
+        [moment(granted_from), moment(starts), MaybeMoment::of(self.time(Time::Ends), nanos[Time::Ends as usize])]
+    }
+
     /// In every final state control time, but of an EXPIRED share the moment that was reached.
     pub(crate) fn ended_at(&self) -> Option<TimestampNs> {
         match (self.state, self.expired_by()) {
@@ -270,7 +299,7 @@ impl Share {
     }
 
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+        Arc::make_mut(self.extra.get_or_insert_default())
     }
 
     /// Whether it is still for an invitee.
@@ -280,6 +309,10 @@ impl Share {
 
     fn invitation(&self) -> Option<&Invitation> {
         self.extra()?.invitation.as_deref()
+    }
+
+    fn invitation_mut(&mut self) -> Option<&mut Invitation> {
+        if self.is_invitation() { self.extra_mut().invitation.as_deref_mut() } else { None }
     }
 
     /// Whom it is for until somebody accepts.
@@ -303,27 +336,27 @@ impl Share {
 
     /// The offer is sent again, if it is an invitation.
     pub(crate) fn invite_again(&mut self, invited_at: Epoch) {
-        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+        if let Some(invitation) = self.invitation_mut() {
             invitation.invited_at = invited_at;
         }
     }
 
     /// Another code counts, if it is an invitation.
     pub(crate) fn set_code_hash(&mut self, code_hash: CodeHash) {
-        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+        if let Some(invitation) = self.invitation_mut() {
             invitation.code_hash = Some(code_hash);
         }
     }
 
     pub(crate) fn forget_code(&mut self) {
-        if let Some(invitation) = self.extra.as_mut().and_then(|extra| extra.invitation.as_mut()) {
+        if let Some(invitation) = self.invitation_mut() {
             invitation.code_hash = None;
         }
     }
 
     pub(crate) fn forget_invitation(&mut self) {
-        if let Some(extra) = &mut self.extra {
-            extra.invitation = None;
+        if self.is_invitation() {
+            self.extra_mut().invitation = None;
         }
     }
 
@@ -356,8 +389,8 @@ impl Share {
     }
 
     pub(crate) fn forget_pauses(&mut self) {
-        if let Some(extra) = &mut self.extra {
-            extra.pauses = Vec::new();
+        if !self.pauses().is_empty() {
+            self.extra_mut().pauses = Vec::new();
         }
     }
 
@@ -365,20 +398,54 @@ impl Share {
         self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 
-    fn moment(&self, millis: i64, fine: Fine) -> Option<TimestampNs> {
-        let nanos = self.extra().map_or(0, |extra| extra.fine[fine as usize]);
-        time(millis).and_then(|at| TimestampNs::from_nanos(at.moment().nanos() + i128::from(nanos)))
+    fn moment(&self, of: Time) -> Option<TimestampNs> {
+        let nanos = self.extra().map_or(0, |extra| extra.fine[of as usize]);
+        self.time(of).and_then(|at| TimestampNs::from_nanos(at.moment().nanos() + i128::from(nanos)))
     }
 
-    fn keep(&mut self, moment: Option<TimestampNs>, fine: Fine) -> i64 {
+    fn keep(&mut self, moment: Option<TimestampNs>, of: Time) {
         let nanos = moment.map_or(0, |m| m.nanos().rem_euclid(NANOS_PER_MILLI) as u32);
         if nanos != 0 || self.extra.is_some() {
-            self.extra_mut().fine[fine as usize] = nanos;
+            self.extra_mut().fine[of as usize] = nanos;
         }
-        moment.map_or(NO_TIME, |m| m.millis().0)
+        self.set_time(of, moment.map(TimestampNs::millis));
+    }
+
+    fn time(&self, of: Time) -> Option<TimestampMs> {
+        let [a, b, c, d, e, f] = self.times[of as usize];
+        let after = u64::from_le_bytes([a, b, c, d, e, f, self.late >> of as u8 & 1, 0]);
+        after.checked_sub(1).map(|after| TimestampMs(FIRST_MILLIS + after as i64))
+    }
+
+    /// A time out of the years 1 to 9999 is the nearest in them: no text of an event says one, and no document could.
+    fn set_time(&mut self, of: Time, at: Option<TimestampMs>) {
+        let after = at.map_or(0, |at| at.0.clamp(FIRST_MILLIS, LAST_MILLIS) - FIRST_MILLIS + 1);
+        let [a, b, c, d, e, f, late, _] = after.to_le_bytes();
+        self.times[of as usize] = [a, b, c, d, e, f];
+        self.late = self.late & !(1 << of as u8) | (late & 1) << of as u8;
     }
 }
 
-fn time(millis: i64) -> Option<TimestampMs> {
-    (millis != NO_TIME).then_some(TimestampMs(millis))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_that_there_can_be_comes_back() {
+        let (first, last) = (TimestampNs::FIRST, TimestampNs::LAST);
+        assert_eq!((first.millis().0, last.millis().0), (FIRST_MILLIS, LAST_MILLIS));
+        let some = [first, TimestampMs(-1).moment(), TimestampMs(0).moment(), TimestampMs(1_767_225_600_123).moment(), last];
+        for moment in some {
+            let mut share = Share::new(ShareId::VACANT, TenantNumber(0), State::Active, moment.millis());
+            assert_eq!((share.offered_at(), share.accepted_at(), share.ends()), (moment.millis(), None, None));
+            share.set_since(Some(moment.millis()));
+            share.set_ends(Some(moment));
+            share.set_accepted_at(TimestampMs(5));
+            assert_eq!((share.since(), share.ends(), share.starts()), (Some(moment.millis()), Some(moment), None));
+            share.set_since(None);
+            assert_eq!((share.since(), share.ends(), share.offered_at()), (None, Some(moment), moment.millis()));
+            share.set_ends(None);
+            assert_eq!((share.ends(), share.accepted_at()), (None, Some(TimestampMs(5))));
+        }
+    }
 }

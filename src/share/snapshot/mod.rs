@@ -17,7 +17,9 @@ use crate::id::{Epoch, Offset};
 use crate::share::event::kind::EventType;
 use crate::share::snapshot::codec::{Decoder, Encoder};
 use crate::share::snapshot::configuration::{read_configuration, write_configuration};
-use crate::share::snapshot::parties::{read_memory, read_profiles, read_tenants, write_memory, write_profiles, write_tenants};
+use crate::share::snapshot::parties::{
+    read_memory, read_profiles, read_sources, read_tenants, write_memory, write_profiles, write_sources, write_tenants,
+};
 use crate::share::snapshot::shares::{read_shares, write_shares};
 use crate::time::TimestampMs;
 
@@ -96,6 +98,7 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     write_profiles(table, &mut out)?;
     write_shares(table, &mut out)?;
     write_memory(table, &mut out)?;
+    write_sources(table, &mut out)?;
     Ok(out.finish()?)
 }
 
@@ -149,6 +152,7 @@ pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<
     read_profiles(&mut table, &mut from)?;
     read_shares(&mut table, &streams, &mut from)?;
     read_memory(&mut table, &mut from)?;
+    read_sources(&mut table, &mut from)?;
     if from.is_at_end() { Ok(table) } else { Err(SnapshotError::Damaged("there is more than there should be")) }
 }
 

@@ -6,11 +6,12 @@ use crate::id::{Epoch, InvalidId, ProfileName, TenantId};
 use crate::json::document::parse;
 use crate::profile::spec::ProfileSpec;
 use crate::share::event::fingerprint::Fingerprint;
+use crate::share::graph::ProfileSlot;
 use crate::share::lifecycle::record::TenantNumber;
 use crate::share::snapshot::SnapshotError;
 use crate::share::snapshot::codec::{Decoder, Encoder};
 use crate::share::table::ShareTable;
-use crate::share::table::dedup::DedupEntry;
+use crate::share::table::dedup::{DedupEntry, EventDedup};
 use crate::share::table::profiles::Published;
 use crate::share::table::tenant::Partnership;
 use crate::time::TimestampMs;
@@ -20,7 +21,7 @@ pub(crate) fn write_tenants<W: Write>(table: &ShareTable, out: &mut Encoder<W>) 
     for (_, tenant) in table.tenants.iter() {
         out.text(tenant.id.as_str())?;
         out.number(tenant.parent.map_or(0, |parent| u64::from(parent.0) + 1))?;
-        out.number(tenant.is_suspended.into())?;
+        out.number(tenant.is_suspended().into())?;
     }
     out.number(table.pairs.len().into())?;
     for pair in table.pairs.iter() {
@@ -47,7 +48,7 @@ pub(crate) fn read_tenants(table: &mut ShareTable, from: &mut Decoder<'_>) -> Re
             return Err(SnapshotError::Damaged("a tenant is there twice"));
         }
         parents.push(from.small()?);
-        table.tenants.get_mut(TenantNumber(number)).is_suspended = from.number()? != 0;
+        table.tenants.set_suspended(TenantNumber(number), from.number()? != 0);
     }
     for (number, parent) in (0..).map(TenantNumber).zip(parents) {
         let parent = parent.checked_sub(1).map(|parent| tenant(parent, count)).transpose()?;
@@ -97,8 +98,9 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
         let spec =
             parse(text).ok().and_then(|node| ProfileSpec::read(&node).ok()).ok_or(SnapshotError::Damaged("a profile cannot be read"))?;
         let users = Default::default();
+        let (sections, spec_text) = (Box::default(), text.into());
         let profile =
-            Published { owner: Some(owner), name: name.clone(), sections: Box::default(), is_retired, revision, spec: text.into(), users };
+            Published { owner: Some(owner), name: name.clone(), sections, is_retired, revision, spec: spec_text, source: None, users };
         let slot = table.profiles.add(profile);
         if table.tenants.get_mut(owner).profiles.insert(name, slot).is_some() {
             return Err(SnapshotError::Damaged("a profile is there twice"));
@@ -107,6 +109,31 @@ pub(crate) fn read_profiles(table: &mut ShareTable, from: &mut Decoder<'_>) -> R
         if is_retired {
             table.graph.set_profile(slot, None);
         }
+    }
+    Ok(())
+}
+
+/// The texts that profiles were written as. Without any nothing is written, so that a version that knows none reads it too.
+pub(crate) fn write_sources<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -> io::Result<()> {
+    let sources = || table.profiles.iter().filter_map(|(slot, profile)| Some((slot, profile.source.as_deref()?)));
+    if sources().next().is_none() {
+        return Ok(());
+    }
+    out.number(sources().count() as u64)?;
+    sources().try_for_each(|(slot, source)| {
+        out.number(slot.0.into())?;
+        out.text(source)
+    })
+}
+
+pub(crate) fn read_sources(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
+    if from.is_at_end() {
+        return Ok(());
+    }
+    for _ in 0..from.small()? {
+        let slot = within(from.small()?, table.profiles.len())?;
+        let source = from.text()?;
+        table.profiles.get_mut(ProfileSlot(slot)).source = Some(source.into());
     }
     Ok(())
 }
@@ -126,14 +153,16 @@ pub(crate) fn write_memory<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -
 
 pub(crate) fn read_memory(table: &mut ShareTable, from: &mut Decoder<'_>) -> Result<(), SnapshotError> {
     let mut last = 0i64;
+    let mut entries = Vec::new();
     for _ in 0..from.number()? {
         let mut words = [0; 3];
         for word in &mut words {
             *word = from.raw(8)?.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
         last = last.wrapping_add(from.signed()?);
-        table.memory.restore(DedupEntry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: TimestampMs(last) });
+        entries.push(DedupEntry { event: Fingerprint { name: [words[0], words[1]], content: words[2] }, time: TimestampMs(last) });
     }
+    table.memory = EventDedup::of(entries);
     Ok(())
 }
 

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use crate::id::{AssetId, Epoch, ShareId};
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::graph::ProfileSlot;
-use crate::share::lifecycle::record::{Extra, NOTHING, Share, ShareNumber, Written};
+use crate::share::graph::asset::Asset;
+use crate::share::lifecycle::record::{Extra, NOTHING, Share, TenantNumber, Written};
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::snapshot::SnapshotError;
 use crate::share::snapshot::codec::{Decoder, Encoder};
 use crate::share::snapshot::parties::{tenant, valid, within};
@@ -15,6 +16,7 @@ use crate::share::snapshot::stored::{
 use crate::share::state::State;
 use crate::share::stream_lists::StreamNumber;
 use crate::share::table::ShareTable;
+use crate::share::table::restored::{Contradiction, RestoredShares};
 use crate::time::{TimestampMs, TimestampNs};
 
 const NANOS_PER_MILLI: i128 = 1_000_000;
@@ -25,12 +27,12 @@ pub(crate) fn write_shares<W: Write>(table: &ShareTable, out: &mut Encoder<W>) -
         out.number(list.order.len() as u64)?;
         list.order.iter().try_for_each(|stream| out.number(stream.0.into()))?;
     }
-    out.number(table.assets.len().into())?;
-    for (_, asset) in table.assets.iter() {
-        out.text(asset.as_str())?;
+    out.number(table.graph.assets.len().into())?;
+    for (_, asset) in table.graph.assets.iter() {
+        out.text(asset.id.as_str())?;
     }
-    out.number(table.shares.len().into())?;
-    for (_, share) in table.shares.iter() {
+    out.number(table.graph.shares.len().into())?;
+    for (_, share) in table.graph.shares.iter() {
         write_share(share, out)?;
     }
     Ok(())
@@ -46,17 +48,21 @@ pub(crate) fn read_shares(table: &mut ShareTable, streams: &[StreamNumber], from
         }
     }
     for _ in 0..from.small()? {
-        table.assets.push(valid(AssetId::parse(from.text()?))?);
+        // Its owner is with its shares.
+        table.graph.assets.push(Asset::new(valid(AssetId::parse(from.text()?))?, TenantNumber(NOTHING)));
     }
+    let mut restored = RestoredShares::default();
     for _ in 0..from.small()? {
         let share = read_share(table, from)?;
-        if table.find_share(share.id.as_str()).is_some() {
-            return Err(SnapshotError::Damaged("a share is there twice"));
-        }
-        let number = ShareNumber(table.shares.push(share));
-        table.index_share(number);
+        table.restore(share, &mut restored);
     }
-    Ok(())
+    table.index_restored(restored).map_err(|contradiction| {
+        SnapshotError::Damaged(match contradiction {
+            Contradiction::ShareTwice => "a share is there twice",
+            Contradiction::AssetOfTwo => "an asset is of two owners",
+            Contradiction::AssetOfNobody => "an asset is of nobody",
+        })
+    })
 }
 
 /// What of a share is there.
@@ -102,7 +108,7 @@ fn write_share<W: Write>(share: &Share, out: &mut Encoder<W>) -> io::Result<()> 
     out.signed(share.changed_at().0)?;
     out.number(share.owner.0.into())?;
     out.number(share.streams.into())?;
-    out.signed(share.offered_at.0)?;
+    out.signed(share.offered_at().0)?;
     if let Some(id) = &share.target_asset {
         out.text(id.as_str())?;
     }
@@ -175,7 +181,7 @@ fn read_share(table: &ShareTable, from: &mut Decoder<'_>) -> Result<Share, Snaps
         share.set_target(Some(tenant(from.small()?, table.tenants.len())?));
     }
     if has(part::ASSET) {
-        share.asset = within(from.small()?, table.assets.len())?;
+        share.asset = within(from.small()?, table.graph.assets.len())?;
     }
     if has(part::PROFILE) {
         share.profile = ProfileSlot(within(from.small()?, table.profiles.len())?);

@@ -1,9 +1,13 @@
 //! Carrying a change of one share out: its fields, its document, every index that leads to it, the graph.
 
+use rustc_hash::FxHashMap;
+
 use crate::id::StreamSet;
-use crate::share::graph::{Grant, GrantState, Inactive, ProfileSlot, RareFacts, ShareGraph};
+use crate::share::graph::asset::{Asset, Inactive};
+use crate::share::graph::{GrantState, ShareGraph};
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, StatusDocument, StatusTopic};
 use crate::share::table::{Folded, ShareTable};
@@ -11,14 +15,14 @@ use crate::time::TimestampMs;
 
 /// Under what a share is found, besides its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Links {
-    place: Option<u64>,
-    profile: Option<ProfileSlot>,
-    pair: Option<[TenantNumber; 2]>,
-    offer: Option<TimestampMs>,
-    starts: Option<TimestampMs>,
-    ends: Option<TimestampMs>,
-    grace: Option<TimestampMs>,
+pub(crate) struct Links {
+    pub(crate) place: Option<u64>,
+    pub(crate) profile: Option<ProfileSlot>,
+    pub(crate) pair: Option<[TenantNumber; 2]>,
+    pub(crate) offer: Option<TimestampMs>,
+    pub(crate) starts: Option<TimestampMs>,
+    pub(crate) ends: Option<TimestampMs>,
+    pub(crate) grace: Option<TimestampMs>,
 }
 
 const UNLINKED: Links = Links { place: None, profile: None, pair: None, offer: None, starts: None, ends: None, grace: None };
@@ -38,7 +42,7 @@ pub struct ShareParties<'t> {
 
 /// What the graph shows of a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
+pub(crate) enum Presence {
     Absent,
     Quiet(StreamSet, Inactive),
     Granted(GrantState),
@@ -53,21 +57,21 @@ impl Presence {
 impl ShareTable {
     /// Changes a share. If its document differs it is a new revision and goes to the parties (docs/rules/events.md#revisions).
     pub(crate) fn change(&mut self, number: ShareNumber, folded: &mut Folded, doing: impl FnOnce(&mut Share)) {
-        let before = self.shares[number.0].clone();
-        doing(&mut self.shares[number.0]);
-        let is_new = self.document(&before) != self.document(&self.shares[number.0]);
+        let before = self.graph.shares[number.0].clone();
+        doing(&mut self.graph.shares[number.0]);
+        let is_new = self.document(&before) != self.document(&self.graph.shares[number.0]);
         if is_new {
-            self.shares[number.0].revision += 1;
-            self.shares[number.0].set_changed_at(self.graph.epoch);
+            self.graph.shares[number.0].revision += 1;
+            self.graph.shares[number.0].set_changed_at(self.graph.epoch);
             self.publish_documents(number, folded);
         }
-        if before.state == State::Pending && before.is_invitation() && self.shares[number.0].state != State::Pending {
+        if before.state == State::Pending && before.is_invitation() && self.graph.shares[number.0].state != State::Pending {
             folded.closed.push(before.id.clone());
         }
         self.counts[before.state as usize] -= 1;
-        self.counts[self.shares[number.0].state as usize] += 1;
-        self.relink(number, self.links(&before), self.links(&self.shares[number.0]));
-        let (was, is) = (self.presence(&before), self.presence(&self.shares[number.0]));
+        self.counts[self.graph.shares[number.0].state as usize] += 1;
+        self.relink(number, self.links(&before), self.links(&self.graph.shares[number.0]));
+        let (was, is) = (self.presence(&before), self.presence(&self.graph.shares[number.0]));
         self.show(number, was, is);
         if was != is && (was.is_granted() || is.is_granted()) || is_new && is.is_granted() {
             folded.touched.extend(self.touched(number));
@@ -77,30 +81,23 @@ impl ShareTable {
     /// Takes a new share into every index and the graph.
     pub(crate) fn enter(&mut self, mut share: Share, folded: &mut Folded) -> ShareNumber {
         share.set_changed_at(self.graph.epoch);
-        let number = ShareNumber(self.shares.push(share));
-        self.index_share(number);
-        if self.presence(&self.shares[number.0]).is_granted() {
+        let (hash, state) = (hash_of(&[share.id.as_str()]), share.state);
+        let number = ShareNumber(self.graph.shares.push(share));
+        self.by_id.insert(hash, number.0);
+        self.counts[state as usize] += 1;
+        let share = &self.graph.shares[number.0];
+        let (links, presence) = (self.links(share), self.presence(share));
+        self.relink(number, UNLINKED, links);
+        self.show(number, Presence::Absent, presence);
+        if self.presence(&self.graph.shares[number.0]).is_granted() {
             folded.touched.extend(self.touched(number));
         }
         number
     }
 
-    /// The same for a share that is in the arena already.
-    pub(crate) fn index_share(&mut self, number: ShareNumber) {
-        let share = &self.shares[number.0];
-        let (hash, state) = (hash_of(&[share.id.as_str()]), share.state);
-        let (links, presence) = (self.links(share), self.presence(share));
-        self.by_id.insert(hash, number.0);
-        self.counts[state as usize] += 1;
-        self.relink(number, UNLINKED, links);
-        self.show(number, Presence::Absent, presence);
-    }
-
-    /// The grant of a share of which only the tenants' suspension changed.
+    /// Tells of the grant of a share of which only the tenants' suspension changed: graphs read that from the tenants.
     pub(crate) fn refresh(&mut self, number: ShareNumber, folded: &mut Folded) {
-        let presence = self.presence(&self.shares[number.0]);
-        if presence.is_granted() {
-            self.show(number, presence, presence);
+        if self.presence(&self.graph.shares[number.0]).is_granted() {
             folded.touched.extend(self.touched(number));
         }
     }
@@ -109,7 +106,7 @@ impl ShareTable {
     pub(crate) fn end_graces(&mut self, folded: &mut Folded) {
         let now = self.now();
         let over: Vec<ShareNumber> =
-            self.schedule.graces.up_to(now).filter(|number| self.grace_is_over(&self.shares[number.0], now)).collect();
+            self.schedule.graces.up_to(now).filter(|number| self.grace_is_over(&self.graph.shares[number.0], now)).collect();
         for number in over {
             self.change(number, folded, |share| {
                 share.set_lingers(false);
@@ -125,14 +122,14 @@ impl ShareTable {
 
     /// Records that a share's time has come (docs/rules/shares.md#lapse-and-end).
     pub(crate) fn expire(&mut self, number: ShareNumber, cause: ExpiryCause, folded: &mut Folded) {
-        let share = &self.shares[number.0];
+        let share = &self.graph.shares[number.0];
         let lingers = cause == ExpiryCause::Access && share.state == State::Active && !self.grace_is_over(share, self.now());
         self.change(number, folded, |share| share.expire(cause, lingers));
     }
 
     /// A share's documents, in the order of docs/rules/status.md#order-of-documents.
     pub(crate) fn publish_documents(&self, number: ShareNumber, folded: &mut Folded) {
-        let share = &self.shares[number.0];
+        let share = &self.graph.shares[number.0];
         let (document, epoch) = (self.document(share), self.epoch());
         let mut put = |topic, audience| {
             let key = share.id.as_str().to_owned();
@@ -150,13 +147,13 @@ impl ShareTable {
         hash_of(&[self.tenants.get(target).id.as_str(), asset])
     }
 
-    fn links(&self, share: &Share) -> Links {
+    pub(crate) fn links(&self, share: &Share) -> Links {
         let is_live = share.state.is_live();
         let is_open = share.state == State::Pending;
         let target = share.target();
         Links {
             place: target.filter(|_| is_live).map(|target| self.place_hash(target, self.target_asset(share))),
-            profile: is_live.then_some(share.profile),
+            profile: Some(share.profile).filter(|slot| is_live && *slot != ProfileSlot::ALL),
             pair: target.filter(|_| is_live || is_open || share.lingers()).map(|target| [share.owner, target]),
             offer: share.offer_expires().filter(|_| is_open).map(|m| m.millis()),
             starts: share.starts().filter(|_| is_live).map(|m| m.millis()),
@@ -186,13 +183,8 @@ impl ShareTable {
     /// The links that no event asks for, only those who look at the table.
     fn relink_shown(&mut self, number: ShareNumber, was: Links, is: Links) {
         if was.profile != is.profile {
-            let id = self.shares[number.0].id.clone();
-            was.profile.inspect(|slot| {
-                self.profiles.get_mut(*slot).users.remove(&id);
-            });
-            is.profile.inspect(|slot| {
-                self.profiles.get_mut(*slot).users.insert(id.clone());
-            });
+            was.profile.inspect(|slot| self.profiles.get_mut(*slot).users.remove(number));
+            is.profile.inspect(|slot| self.profiles.get_mut(*slot).users.insert(number));
         }
         let now = self.now();
         let schedule = &mut self.schedule;
@@ -209,24 +201,24 @@ impl ShareTable {
         }
     }
 
-    fn join_pair(&mut self, number: ShareNumber, owner: TenantNumber, target: TenantNumber) {
+    pub(crate) fn join_pair(&mut self, number: ShareNumber, owner: TenantNumber, target: TenantNumber) {
         let pair = self.pairs.number(owner, target, &mut self.tenants);
         let second = std::mem::replace(&mut self.pairs.get_mut(pair).first, number.0);
         if second != NOTHING {
-            self.shares[second].before = number.0;
+            self.graph.shares[second].before = number.0;
         }
-        let share = &mut self.shares[number.0];
+        let share = &mut self.graph.shares[number.0];
         (share.before, share.behind) = (NOTHING, second);
     }
 
     fn leave_pair(&mut self, number: ShareNumber, owner: TenantNumber, target: TenantNumber) {
-        let share = &mut self.shares[number.0];
+        let share = &mut self.graph.shares[number.0];
         let (before, behind) = (std::mem::replace(&mut share.before, NOTHING), std::mem::replace(&mut share.behind, NOTHING));
         if behind != NOTHING {
-            self.shares[behind].before = before;
+            self.graph.shares[behind].before = before;
         }
         if before != NOTHING {
-            self.shares[before].behind = behind;
+            self.graph.shares[before].behind = behind;
         } else {
             let pair = self.pairs.number(owner, target, &mut self.tenants);
             self.pairs.get_mut(pair).first = behind;
@@ -239,12 +231,12 @@ impl ShareTable {
         for pair in pairs {
             let first = self.pairs.get(*pair).first;
             let chain = std::iter::successors((first != NOTHING).then_some(first), |number| {
-                let behind = self.shares[*number].behind;
+                let behind = self.graph.shares[*number].behind;
                 (behind != NOTHING).then_some(behind)
             });
             found.extend(chain.map(ShareNumber));
         }
-        found.sort_by(|a, b| self.shares[a.0].id.cmp(&self.shares[b.0].id));
+        found.sort_by(|a, b| self.graph.shares[a.0].id.cmp(&self.graph.shares[b.0].id));
         found
     }
 
@@ -252,65 +244,59 @@ impl ShareTable {
         match &share.target_asset {
             Some(id) => id.as_str(),
             None if share.asset == NOTHING => "",
-            None => self.assets[share.asset].as_str(),
+            None => self.graph.assets[share.asset].id.as_str(),
         }
     }
 
-    fn presence(&self, share: &Share) -> Presence {
+    pub(crate) fn presence(&self, share: &Share) -> Presence {
         if share.asset == NOTHING {
             return Presence::Absent;
         }
-        let streams = self.streams.get(share.streams).read;
-        match share.state {
-            State::Pending => Presence::Quiet(streams, Inactive::Pending),
-            State::Active => Presence::Granted(GrantState::Active),
-            State::Paused => Presence::Granted(GrantState::Paused),
-            State::Expired if share.lingers() => Presence::Granted(GrantState::Expired),
-            _ => Presence::Quiet(streams, Inactive::Ended),
+        if let Some(state) = GrantState::of(share) {
+            return Presence::Granted(state);
         }
+        let what = if share.state == State::Pending { Inactive::Pending } else { Inactive::Ended };
+        Presence::Quiet(self.streams.get(share.streams).read, what)
     }
 
+    /// Brings the asset's numbers to what the share is now.
     fn show(&mut self, number: ShareNumber, was: Presence, is: Presence) {
-        if !self.shows_grants {
+        if !self.shows_grants || was == is {
             return;
         }
-        let share = &self.shares[number.0];
-        if was == Presence::Absent && is == Presence::Absent || was == is && !is.is_granted() {
-            return;
+        let number = number.0;
+        let shares = &self.graph.shares;
+        let Some(asset) = self.graph.assets.get_mut(shares[number].asset) else { return };
+        match was {
+            Presence::Quiet(streams, what) => asset.count(streams, what, false),
+            Presence::Granted(_) if !is.is_granted() => asset.remove(number),
+            Presence::Granted(_) | Presence::Absent => {}
         }
-        let grant = match is {
-            Presence::Granted(state) => Some(self.grant(share, state)),
-            _ => None,
-        };
-        let owner = &self.tenants.get(share.owner).id;
-        let shares = &mut self.graph.asset_mut(owner, &self.assets[share.asset], share.asset).shares;
-        match (was, &grant) {
-            (Presence::Quiet(streams, what), _) => shares.count(streams, what, false),
-            (Presence::Granted(_), None) => shares.take(&share.id),
-            _ => {}
-        }
-        if let Presence::Quiet(streams, what) = is {
-            shares.count(streams, what, true);
-        }
-        if let Some(grant) = grant {
-            shares.put(grant);
+        match is {
+            Presence::Quiet(streams, what) => asset.count(streams, what, true),
+            Presence::Granted(_) if !was.is_granted() => asset.add(number, |other| shares[other].id < shares[number].id),
+            Presence::Granted(_) | Presence::Absent => {}
         }
     }
 
     /// The graph of those shares alone that `is_in` takes; else it is this state's.
     pub fn graph_of(&self, is_in: impl Fn(&ShareParties<'_>) -> bool) -> ShareGraph {
-        let mut graph = self.graph.without_shares();
-        for (_, share) in self.shares.iter() {
+        let (all, mut graph) = (self.graph(), self.graph().without_assets());
+        let mut numbers = FxHashMap::default();
+        for (number, share) in all.shares.iter() {
             let presence = self.presence(share);
             if presence == Presence::Absent || !is_in(&self.parties_of(share)) {
                 continue;
             }
-            let owner = &self.tenants.get(share.owner).id;
-            let shares = &mut graph.asset_mut(owner, &self.assets[share.asset], share.asset).shares;
+            let asset = *numbers.entry(share.asset).or_insert_with(|| {
+                let Asset { id, owner, .. } = &all.assets[share.asset];
+                graph.add_asset(&self.tenants.get(*owner).id, Asset::new(id.clone(), *owner))
+            });
+            let asset = &mut graph.assets[asset];
             match presence {
                 Presence::Absent => {}
-                Presence::Quiet(streams, what) => shares.count(streams, what, true),
-                Presence::Granted(state) => shares.put(self.grant(share, state)),
+                Presence::Quiet(streams, what) => asset.count(streams, what, true),
+                Presence::Granted(_) => asset.add(number, |other| all.shares[other].id < share.id),
             }
         }
         graph
@@ -320,27 +306,8 @@ impl ShareTable {
         ShareParties {
             share: share.id.as_str(),
             owner: self.tenants.get(share.owner).id.as_str(),
-            asset: self.assets[share.asset].as_str(),
+            asset: self.graph.assets[share.asset].id.as_str(),
             target: share.target().map(|target| self.tenants.get(target).id.as_str()),
-        }
-    }
-
-    fn grant(&self, share: &Share, state: GrantState) -> Grant {
-        let target = self.tenants.get(share.target().unwrap_or(share.owner));
-        Grant {
-            share: share.id.clone(),
-            revision: share.revision,
-            target: target.id.clone(),
-            target_asset: share.target_asset.clone().unwrap_or_else(|| self.assets[share.asset].clone()),
-            streams: self.streams.get(share.streams).read,
-            profile: share.profile,
-            permission: share.permission(),
-            state,
-            is_suspended: target.is_suspended || self.tenants.get(share.owner).is_suspended,
-            granted_from: share.granted_from().into(),
-            starts: share.starts().into(),
-            ends: share.ends().into(),
-            rare: RareFacts::new(share.pauses(), share.shared_label()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::share::event::fingerprint::Fingerprint;
-use crate::share::hash_index::Index;
+use crate::share::hash_index::{Index, IndexBuilder};
 use crate::time::TimestampMs;
 
 /// How long an event is remembered, in control time.
@@ -71,7 +71,7 @@ impl EventDedup {
     }
 
     /// Puts an entry after the others; one of the same event before it is forgotten.
-    pub(crate) fn restore(&mut self, entry: DedupEntry) {
+    fn restore(&mut self, entry: DedupEntry) {
         let name = entry.event.name;
         if let Some(forgotten) = self.find(name) {
             self.index.remove(name[0], forgotten);
@@ -85,6 +85,27 @@ impl EventDedup {
             self.len += 1;
         }
         self.index.insert(name[0], number);
+    }
+
+    /// One that has forgotten nothing of these, the oldest first.
+    pub(crate) fn of(entries: Vec<DedupEntry>) -> Self {
+        let mut builder = IndexBuilder::default();
+        for (number, entry) in (0..).zip(&entries) {
+            builder.push(entry.event.name[0], number);
+        }
+        let is_same = |a: u32, b: u32| entries[a as usize].event.name == entries[b as usize].event.name;
+        match builder.build(is_same) {
+            Ok(index) => {
+                let chunks = entries.chunks(CHUNK).map(<[DedupEntry]>::to_vec).collect();
+                Self { chunks, len: entries.len(), cleared: 0, first: 0, index }
+            }
+            // An event that was forgotten and came again, before the first was cleared away.
+            Err(_) => {
+                let mut memory = Self::default();
+                entries.into_iter().for_each(|entry| memory.restore(entry));
+                memory
+            }
+        }
     }
 
     /// The entries, oldest first; some may be forgotten already.
@@ -162,6 +183,11 @@ mod tests {
                     model.insert(name, (content, now));
                 }
                 prop_assert_eq!(memory.iter().count(), memory.len());
+                let restored = EventDedup::of(memory.iter().copied().collect());
+                prop_assert_eq!(restored.look_up(&event, TimestampMs(now)), memory.look_up(&event, TimestampMs(now)));
+                if days == 0 {
+                    memory = restored;
+                }
                 let oldest = memory.iter().next().map(|entry| entry.time.0);
                 prop_assert!(oldest.is_none_or(|time| now < time + MEMORY_MS) || expected != EventRepeat::New, "what is forgotten is cleared away");
             }

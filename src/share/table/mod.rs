@@ -1,7 +1,7 @@
 //! The fold of all control events.
 //!
 //! `change` carries a decided transition out; `configuration`, `shares`, `partnerships`, `tenant` and `profiles` fold their own events; `query`
-//! is what may be asked; `dedup` knows events that came before; `arena` and `hash_index` hold a million shares in little memory.
+//! is what may be asked; `dedup` knows events that came before; `restored` takes in what a snapshot brings.
 
 pub mod configuration;
 pub(crate) mod shares;
@@ -13,13 +13,15 @@ pub mod query;
 pub mod parties;
 pub(crate) mod tenant;
 pub(crate) mod schedule;
+pub(crate) mod restored;
 pub(crate) mod dedup;
 pub(crate) mod arena;
 
 use std::sync::Arc;
 
 use super::event::{Envelope, Sender, Unreadable};
-use super::graph::{ProfileSlot, ShareGraph};
+use super::graph::ShareGraph;
+use super::profile_slot::ProfileSlot;
 use super::state::Reason;
 use super::status::{Rejection, StatusDocument};
 use crate::document::Node;
@@ -34,9 +36,8 @@ use crate::share::event::payload;
 use crate::share::event::payload::Data;
 use crate::share::hash_index::Index;
 use crate::share::lifecycle::context::Actor;
-use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::lifecycle::record::ShareNumber;
 use crate::share::stream_lists::StreamLists;
-use crate::share::table::arena::ChunkedVec;
 use crate::share::table::configuration::LogOrigin;
 use crate::share::table::dedup::{EventDedup, EventRepeat};
 use crate::share::table::profiles::Profiles;
@@ -120,15 +121,13 @@ pub struct ShareTable {
     /// By what the next event is judged.
     pub(crate) configuration: FoldConfiguration,
     pub(crate) origin: LogOrigin,
-    /// The state after the last fold, changed in place where nobody holds a copy.
+    /// The state after the last fold, changed in place where nobody holds a copy: all assets and all shares, whether or not it shows
+    /// them. Tenants and lists of streams come into a copy of it.
     pub(crate) graph: ShareGraph,
     pub(crate) tenants: Tenants,
     pub(crate) pairs: Pairs,
     pub(crate) profiles: Profiles,
     pub(crate) streams: StreamLists,
-    /// The owners' ids of assets; a share's owner is with the share, its asset's number in the graph.
-    pub(crate) assets: ChunkedVec<AssetId>,
-    pub(crate) shares: ChunkedVec<Share>,
     /// Shares by id. None is ever removed, so no id is free again.
     pub(crate) by_id: Index,
     /// Live shares by target and target asset (docs/rules/shares.md#one-share-a-place).
@@ -155,8 +154,6 @@ impl ShareTable {
             pairs: Pairs::default(),
             profiles: Profiles::new(all),
             streams: StreamLists::new(&rules.streams),
-            assets: ChunkedVec::default(),
-            shares: ChunkedVec::default(),
             by_id: Index::default(),
             places: Index::default(),
             schedule: Schedule::default(),
@@ -212,7 +209,7 @@ impl ShareTable {
 
     /// The graph of this state; costs a few reference counts, never a copy of the whole.
     pub fn graph(&self) -> ShareGraph {
-        self.graph.clone()
+        self.graph.with(self.tenants.facts(), self.streams.read_of())
     }
 
     /// Control time: the largest time folded.
@@ -283,8 +280,8 @@ impl ShareTable {
             Data::Tenant(update) => self.update_tenant(update, folded),
             Data::Established(tenants, auto_accept) => self.establish(*tenants, *auto_accept),
             Data::Partnership { sides, auto_accept } => self.change_partnership(kind, *sides, *auto_accept, folded),
-            Data::Profile { profile, owner, spec: Some(spec) } => self.publish(sender, *owner, profile, spec, folded),
-            Data::Profile { profile, owner, spec: None } => self.retire(sender, *owner, profile, folded),
+            Data::Profile { profile, owner, spec: Some(spec), source } => self.publish(sender, *owner, profile, spec, *source, folded),
+            Data::Profile { profile, owner, spec: None, .. } => self.retire(sender, *owner, profile, folded),
             Data::Offer(offer) => self.offer(sender, offer, folded),
             Data::Share(share, deed) => {
                 let actor = match sender {
@@ -326,8 +323,8 @@ impl ShareTable {
 
     /// The ids of a share as the shell wants them; none of a FAILED share that named no asset that can be.
     pub(crate) fn touched(&self, number: ShareNumber) -> Option<Touched> {
-        let share = &self.shares[number.0];
-        let asset = (share.asset < self.assets.len()).then(|| self.assets[share.asset].clone())?;
+        let share = &self.graph.shares[number.0];
+        let asset = self.graph.assets.get(share.asset)?.id.clone();
         Some(Touched { share: share.id.clone(), owner: self.tenants.get(share.owner).id.clone(), asset })
     }
 }

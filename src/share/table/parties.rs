@@ -55,7 +55,7 @@ impl ShareTable {
     fn tenant_view(&self, number: TenantNumber) -> TenantView<'_> {
         let tenant = self.tenants.get(number);
         let parent = tenant.parent.map(|parent| self.tenants.get(parent).id.as_str());
-        TenantView { id: tenant.id.as_str(), parent, is_suspended: tenant.is_suspended }
+        TenantView { id: tenant.id.as_str(), parent, is_suspended: tenant.is_suspended() }
     }
 
     /// Every partnership, by its tenants.

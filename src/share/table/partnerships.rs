@@ -25,8 +25,8 @@ impl ShareTable {
         if update.parent.is_some() {
             self.tenants.get_mut(number).parent = parent;
         }
-        let is_suspended = update.suspended.unwrap_or(self.tenants.get(number).is_suspended);
-        if is_suspended != self.tenants.get(number).is_suspended {
+        let is_suspended = update.suspended.unwrap_or_else(|| self.tenants.get(number).is_suspended());
+        if is_suspended != self.tenants.get(number).is_suspended() {
             self.suspend(number, is_suspended, folded);
         }
         Ok(())
@@ -34,12 +34,12 @@ impl ShareTable {
 
     /// Suspends a tenant or takes that back, with all its shares.
     fn suspend(&mut self, tenant: TenantNumber, is_suspended: bool, folded: &mut Folded) {
-        self.tenants.get_mut(tenant).is_suspended = is_suspended;
+        self.tenants.set_suspended(tenant, is_suspended);
         let now = self.now();
         for number in self.shares_of_pairs(&self.tenants.get(tenant).pairs) {
-            let share = &self.shares[number.0];
+            let share = &self.graph.shares[number.0];
             let other = [Some(share.owner), share.target()].into_iter().flatten().find(|party| *party != tenant);
-            if other.is_some_and(|other| self.tenants.get(other).is_suspended) {
+            if other.is_some_and(|other| self.tenants.get(other).is_suspended()) {
                 continue;
             }
             match share.state {

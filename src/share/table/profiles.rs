@@ -1,10 +1,9 @@
 //! The profiles that owners have published.
 
-use std::collections::BTreeSet;
-
-use crate::id::{ProfileName, ShareId, StreamName};
-use crate::share::graph::ProfileSlot;
-use crate::share::lifecycle::record::TenantNumber;
+use crate::id::{ProfileName, StreamName};
+use crate::share::lifecycle::record::{ShareNumber, TenantNumber};
+use crate::share::profile_slot::ProfileSlot;
+use crate::share::sorted_set::SortedSet;
 use crate::share::table::arena::ChunkedVec;
 
 /// Every profile that was ever published, by slot. The first slot is the built-in `all`.
@@ -26,8 +25,10 @@ pub(crate) struct Published {
     pub(crate) revision: u32,
     /// `spec` as it was published last, JSON without whitespace.
     pub(crate) spec: Box<[u8]>,
-    /// The live shares that use it.
-    pub(crate) users: BTreeSet<ShareId>,
+    /// The text that `spec` was written as, of the last publication. It has no part in what is decided.
+    pub(crate) source: Option<Box<str>>,
+    /// The live shares that use it; not known of the built-in one, which never changes.
+    pub(crate) users: SortedSet<ShareNumber>,
 }
 
 impl Published {
@@ -47,7 +48,8 @@ impl Profiles {
             is_retired: false,
             revision: 1,
             spec: Box::default(),
-            users: BTreeSet::new(),
+            source: None,
+            users: SortedSet::default(),
         });
         Self { slots }
     }

@@ -1,6 +1,5 @@
 //! Profiles published and retired (docs/rules/profiles.md#publishing).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::Node;
@@ -9,7 +8,8 @@ use crate::json::document::write;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
 use crate::share::event::Sender;
-use crate::share::graph::ProfileSlot;
+use crate::share::profile_slot::ProfileSlot;
+use crate::share::sorted_set::SortedSet;
 use crate::share::state::Reason;
 use crate::share::table::profiles::Published;
 use crate::share::table::{Folded, ShareTable};
@@ -22,6 +22,7 @@ impl ShareTable {
         owner: Option<&str>,
         name: &str,
         spec: &Node,
+        source: Option<&str>,
         folded: &mut Folded,
     ) -> Result<(), Reason> {
         let owner = owner_of(sender, owner)?;
@@ -42,7 +43,7 @@ impl ShareTable {
         let slot = match self.tenants.get(owner).profiles.get(&name) {
             Some(slot) => *slot,
             None => {
-                let (spec, users) = (Box::default(), BTreeSet::new());
+                let (spec, users) = (Box::default(), SortedSet::default());
                 let new = Published {
                     owner: Some(owner),
                     name: name.clone(),
@@ -50,6 +51,7 @@ impl ShareTable {
                     is_retired: true,
                     revision: 0,
                     spec,
+                    source: None,
                     users,
                 };
                 let slot = self.profiles.add(new);
@@ -58,6 +60,7 @@ impl ShareTable {
             }
         };
         let profile = self.profiles.get_mut(slot);
+        profile.source = source.map(Into::into);
         if profile.is_retired || *profile.spec != *text {
             profile.is_retired = false;
             profile.revision += 1;

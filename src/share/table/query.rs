@@ -1,15 +1,14 @@
 //! What the table answers about its shares, profiles and the moments to come.
 
-use std::ops::Bound;
-
-use crate::id::{Epoch, Offset, ShareId, StreamSet};
+use crate::id::{Epoch, Offset, ShareId, StreamIndex, StreamSet};
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::invitation_code::CodeHash;
-use crate::share::graph::ProfileSlot;
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{Share, ShareNumber};
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
 use crate::share::status::{Audience, Document};
+use crate::share::table::profiles::Published;
 use crate::share::table::schedule::Calendar;
 use crate::share::table::tenant::Partnership;
 use crate::share::table::{ShareTable, Touched};
@@ -51,6 +50,16 @@ impl<'t> ShareView<'t> {
     /// Whether it is EXPIRED and late records may still come (docs/rules/release.md#shares-that-count).
     pub fn lingers(self) -> bool {
         self.share.lingers()
+    }
+
+    /// Whether the graph has nothing of it but that it is there: its offer is open, or it is over.
+    pub fn is_quiet(self) -> bool {
+        !(self.share.state.is_live() || self.share.lingers())
+    }
+
+    /// The profile that it names.
+    pub fn profile(self) -> ProfileSlot {
+        self.share.profile
     }
 
     /// Its revision.
@@ -103,6 +112,8 @@ pub struct ProfileView<'t> {
     pub revision: u32,
     /// `spec` as it was published last, JSON.
     pub spec: &'t [u8],
+    /// The text that `spec` was written as, if the event brought one.
+    pub source: Option<&'t str>,
 }
 
 impl ShareTable {
@@ -128,12 +139,12 @@ impl ShareTable {
 
     /// The share of this id.
     pub fn share(&self, id: &str) -> Option<ShareView<'_>> {
-        self.find_share(id).map(|number| ShareView { table: self, share: &self.shares[number.0] })
+        self.find_share(id).map(|number| ShareView { table: self, share: &self.graph.shares[number.0] })
     }
 
     /// Every share, in the order they were offered.
     pub fn shares(&self) -> impl Iterator<Item = ShareView<'_>> {
-        self.shares.iter().map(|(_, share)| ShareView { table: self, share })
+        self.graph.shares.iter().map(|(_, share)| ShareView { table: self, share })
     }
 
     /// How many shares are in each state.
@@ -143,14 +154,36 @@ impl ShareTable {
 
     /// Every profile that was ever published, in the order of their slots; not the built-in one.
     pub fn profiles(&self) -> impl Iterator<Item = ProfileView<'_>> {
-        self.profiles.iter().map(|(slot, profile)| ProfileView {
+        self.profiles.iter().map(|(slot, profile)| self.view_of(slot, profile))
+    }
+
+    /// The profile in a slot, the built-in one too; that has no owner and no text.
+    pub fn profile_in(&self, slot: ProfileSlot) -> Option<ProfileView<'_>> {
+        (slot.0 < self.profiles.len()).then(|| self.view_of(slot, self.profiles.get(slot)))
+    }
+
+    fn view_of<'t>(&'t self, slot: ProfileSlot, profile: &'t Published) -> ProfileView<'t> {
+        ProfileView {
             owner: profile.owner.map_or("", |owner| self.tenants.get(owner).id.as_str()),
             name: profile.name.as_str(),
             slot,
             is_retired: profile.is_retired,
             revision: profile.revision,
             spec: &profile.spec,
-        })
+            source: profile.source.as_deref(),
+        }
+    }
+
+    /// The shares of an asset, by share id, each with whether it names a stream that is read here. Every share is looked at.
+    pub fn shares_of_asset(&self, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'_>, bool)> {
+        let Some(owner) = self.tenants.find(owner) else { return Vec::new() };
+        let is_of =
+            |share: &Share| share.owner == owner && self.graph.assets.get(share.asset).is_some_and(|known| known.id.as_str() == asset);
+        let names = |share: &Share| self.streams.get(share.streams).read.contains(stream);
+        let shares = self.graph.shares.iter().map(|(_, share)| share).filter(|share| is_of(share));
+        let mut found: Vec<_> = shares.map(|share| (ShareView { table: self, share }, names(share))).collect();
+        found.sort_by(|(a, _), (b, _)| a.id().cmp(b.id()));
+        found
     }
 
     /// The next `starts` or `ends` of a live share after `now`, for upsert streams.
@@ -161,7 +194,7 @@ impl ShareTable {
                 if best.is_some_and(|best| best.millis() < millis) {
                     break;
                 }
-                let found = moment(&self.shares[number.0]).filter(|m| *m > after);
+                let found = moment(&self.graph.shares[number.0]).filter(|m| *m > after);
                 best = best.into_iter().chain(found).min();
             }
             best
@@ -174,7 +207,7 @@ impl ShareTable {
         let mut found = Vec::new();
         for (calendar, moment) in self.calendars() {
             for (_, number) in calendar.from(after.millis()).take_while(|(millis, _)| *millis <= until.millis()) {
-                let moment = moment(&self.shares[number.0]).filter(|m| *m > after && *m <= until);
+                let moment = moment(&self.graph.shares[number.0]).filter(|m| *m > after && *m <= until);
                 found.extend(moment.zip(self.touched(number)));
             }
         }
@@ -182,21 +215,21 @@ impl ShareTable {
         found
     }
 
-    /// The live shares that use a profile, by share id, at most `limit` of those after `after`.
+    /// The live shares that use a profile, not the built-in one, in the order they were offered: at most `limit` of those after `after`.
     pub fn shares_of_profile(&self, slot: ProfileSlot, after: Option<&ShareId>, limit: usize) -> Vec<Touched> {
         if slot.0 >= self.profiles.len() {
             return Vec::new();
         }
-        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let users = self.profiles.get(slot).users.range::<ShareId, _>(behind);
-        users.take(limit).filter_map(|id| self.find_share(id.as_str())).filter_map(|number| self.touched(number)).collect()
+        let last = after.and_then(|id| self.find_share(id.as_str()));
+        let users = self.profiles.get(slot).users.from(last.unwrap_or(ShareNumber(0))).filter(|number| Some(*number) != last);
+        users.take(limit).filter_map(|number| self.touched(number)).collect()
     }
 
     /// At most `limit` shares whose `offer_expires` or `ends` has come by `control_time` though their state does not say so.
     pub fn due(&self, control_time: TimestampMs, limit: usize) -> Vec<Due> {
         let offers = self.schedule.offers.up_to(control_time).map(|number| (number, ExpiryCause::Offer));
         let ends = self.schedule.ends.up_to(control_time).map(|number| (number, ExpiryCause::Access));
-        let due = offers.chain(ends).map(|(number, cause)| (&self.shares[number.0], cause)).filter(|(share, cause)| match cause {
+        let due = offers.chain(ends).map(|(number, cause)| (&self.graph.shares[number.0], cause)).filter(|(share, cause)| match cause {
             ExpiryCause::Offer => share.has_lapsed(control_time),
             ExpiryCause::Access => share.has_ended(control_time),
         });
@@ -205,13 +238,13 @@ impl ShareTable {
 
     /// A share's end, if it is over or its access has passed at `now`: the earlier of the two times.
     pub fn end_of(&self, id: &ShareId, now: TimestampNs) -> Option<TimestampMs> {
-        let share = &self.shares[self.find_share(id.as_str())?.0];
+        let share = &self.graph.shares[self.find_share(id.as_str())?.0];
         own_end(share.ended_at(), share.ends(), now)
     }
 
     /// When a share was accepted.
     pub fn accepted_at(&self, id: &str) -> Option<TimestampMs> {
-        self.shares[self.find_share(id)?.0].accepted_at()
+        self.graph.shares[self.find_share(id)?.0].accepted_at()
     }
 
     /// What a profile says as it was published last, JSON; none while it is retired.
@@ -222,7 +255,7 @@ impl ShareTable {
 
     /// What an accepted share that is not over names: its profile and its streams.
     pub(crate) fn naming(&self, id: &str) -> Option<(ProfileSlot, StreamSet)> {
-        let share = &self.shares[self.find_share(id)?.0];
+        let share = &self.graph.shares[self.find_share(id)?.0];
         share.state.is_live().then(|| (share.profile, self.streams.get(share.streams).read))
     }
 
@@ -231,12 +264,12 @@ impl ShareTable {
     }
 
     pub(crate) fn find_share(&self, id: &str) -> Option<ShareNumber> {
-        self.by_id.find(hash_of(&[id]), |number| self.shares[number].id.as_str() == id).map(ShareNumber)
+        self.by_id.find(hash_of(&[id]), |number| self.graph.shares[number].id.as_str() == id).map(ShareNumber)
     }
 
     /// A share's document, from what the table holds.
     pub(crate) fn document<'t>(&'t self, share: &'t Share) -> Document<'t> {
-        let asset = (share.asset < self.assets.len()).then(|| self.assets[share.asset].as_str());
+        let asset = self.graph.assets.get(share.asset).map(|asset| asset.id.as_str());
         let target = share.target();
         let is_known = share.profile.0 < self.profiles.len();
         let document = Document {
@@ -259,7 +292,7 @@ impl ShareTable {
             paused_by: share.holders(),
             reason: share.reason,
             revision: share.revision,
-            offered_at: share.offered_at,
+            offered_at: share.offered_at(),
             accepted_at: share.accepted_at(),
             ended_at: share.ended_at(),
             granted_from: share.granted_from(),

@@ -5,11 +5,12 @@ use crate::share::configuration::PartnershipNeed;
 use crate::share::event::Sender;
 use crate::share::event::invitation_code::CodeHash;
 use crate::share::event::payload::{Offer, ShareAction, Update};
-use crate::share::graph::ProfileSlot;
+use crate::share::graph::asset::Asset;
 use crate::share::lifecycle;
 use crate::share::lifecycle::context::{Actor, Bond, Party, RuleContext, TargetSlot};
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber, Written};
 use crate::share::lifecycle::{Offered, Transition};
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, Holders, Reason, State};
 use crate::share::status::{Audience, Document, StatusDocument, StatusTopic};
 use crate::share::stream_lists::StreamNumber;
@@ -88,12 +89,12 @@ impl ShareTable {
         }
         let number = self.find_share(id).ok_or(Reason::UnknownShare)?;
         let now = self.now();
-        match lifecycle::decide(&self.shares[number.0], deed, actor, now, self)? {
+        match lifecycle::decide(&self.graph.shares[number.0], deed, actor, now, self)? {
             Transition::Resend(expires, code) => self.resend(number, expires, code, folded),
             Transition::Accept { target, target_asset, streams, makes_partners } => {
                 let target = target.number.or_else(|| TenantId::parse(target.id).ok().map(|id| self.tenants.number(&id)));
                 if let Some(target) = target.filter(|_| makes_partners) {
-                    self.make_partners(self.shares[number.0].owner, target);
+                    self.make_partners(self.graph.shares[number.0].owner, target);
                 }
                 self.accept(number, target, target_asset, streams, folded);
             }
@@ -156,8 +157,8 @@ impl ShareTable {
 
     /// A target asset as a share keeps it: none where it is the owner's id.
     fn own_target_asset(&self, number: ShareNumber, text: &str) -> Option<AssetId> {
-        let asset = self.shares[number.0].asset;
-        let is_owners = asset != NOTHING && self.assets[asset].as_str() == text;
+        let asset = self.graph.shares[number.0].asset;
+        let is_owners = asset != NOTHING && self.graph.assets[asset].id.as_str() == text;
         if is_owners { None } else { AssetId::parse(text).ok() }
     }
 
@@ -233,10 +234,10 @@ impl ShareTable {
         }
         self.fill(&mut share, offer);
         let number = self.enter(share, folded);
-        let offered = self.offered_document(&self.shares[number.0], offer);
+        let offered = self.offered_document(&self.graph.shares[number.0], offer);
         let value = offered.write(Audience::Owner, self.epoch());
-        if offered != self.document(&self.shares[number.0]) {
-            self.shares[number.0].extra_mut().written = Some(Box::new(written(offer)));
+        if offered != self.document(&self.graph.shares[number.0]) {
+            self.graph.shares[number.0].extra_mut().written = Some(Box::new(written(offer)));
         }
         // The target does not see it (docs/rules/status.md#who-sees-what).
         for topic in [StatusTopic::Shares, StatusTopic::Tenant(self.tenants.get(owner).id.clone())] {
@@ -282,14 +283,12 @@ impl ShareTable {
 
     /// The number of an owner's asset; `NOTHING` of what is no asset id.
     fn asset_number(&mut self, owner: TenantNumber, text: &str) -> u32 {
-        let owner = &self.tenants.get(owner).id;
-        if let Some(asset) = self.graph.find(owner.as_str(), text) {
-            return asset.number;
+        let owner_id = &self.tenants.get(owner).id;
+        if let Some(number) = self.graph.find(owner_id.as_str(), text, |number| number == owner) {
+            return number;
         }
         let Ok(id) = AssetId::parse(text) else { return NOTHING };
-        let number = self.assets.push(id.clone());
-        self.graph.asset_mut(owner, &id, number);
-        number
+        self.graph.add_asset(owner_id, Asset::new(id, owner))
     }
 }
 
@@ -317,7 +316,7 @@ impl RuleContext for ShareTable {
     }
 
     fn is_suspended(&self, tenant: Option<TenantNumber>) -> bool {
-        tenant.is_some_and(|number| self.tenants.get(number).is_suspended)
+        tenant.is_some_and(|number| self.tenants.get(number).is_suspended())
     }
 
     fn bond(&self, owner: Option<TenantNumber>, target: Option<TenantNumber>) -> Bond {
@@ -367,7 +366,7 @@ impl RuleContext for ShareTable {
     fn is_taken(&self, place: TargetSlot<'_>, except: Option<&Share>, now: TimestampMs) -> bool {
         let Some(target) = place.target else { return false };
         self.places.all(self.place_hash(target, place.asset)).any(|number| {
-            let share = &self.shares[number];
+            let share = &self.graph.shares[number];
             share.target() == Some(target)
                 && self.target_asset(share) == place.asset
                 && self.streams.get(share.streams).meets(place.streams)

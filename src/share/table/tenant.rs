@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use crate::id::{Epoch, ProfileName, TenantId};
-use crate::share::graph::ProfileSlot;
+use crate::share::graph::TenantFacts;
 use crate::share::lifecycle::record::{NOTHING, TenantNumber};
+use crate::share::paged_vec::PagedVec;
+use crate::share::profile_slot::ProfileSlot;
 use crate::share::table::arena::ChunkedVec;
 
 /// Everybody of whom anything is known.
 #[derive(Debug, Default)]
 pub(crate) struct Tenants {
     all: ChunkedVec<Tenant>,
+    /// What graphs know of the same tenants.
+    facts: PagedVec<TenantFacts, 16>,
     numbers: FxHashMap<TenantId, TenantNumber>,
 }
 
@@ -21,11 +25,17 @@ pub(crate) struct Tenants {
 pub(crate) struct Tenant {
     pub(crate) id: TenantId,
     pub(crate) parent: Option<TenantNumber>,
-    pub(crate) is_suspended: bool,
+    is_suspended: bool,
     /// The pairs it is of.
     pub(crate) pairs: Vec<u32>,
     /// Every profile it ever published.
     pub(crate) profiles: BTreeMap<ProfileName, ProfileSlot>,
+}
+
+impl Tenant {
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.is_suspended
+    }
 }
 
 impl Tenants {
@@ -39,6 +49,7 @@ impl Tenants {
             return *number;
         }
         let tenant = Tenant { id: id.clone(), parent: None, is_suspended: false, pairs: Vec::new(), profiles: BTreeMap::new() };
+        self.facts.push(TenantFacts { id: Some(id.clone()), is_suspended: false });
         let number = TenantNumber(self.all.push(tenant));
         self.numbers.insert(id.clone(), number);
         number
@@ -50,6 +61,17 @@ impl Tenants {
 
     pub(crate) fn get_mut(&mut self, number: TenantNumber) -> &mut Tenant {
         &mut self.all[number.0]
+    }
+
+    /// Suspends a tenant or takes that back.
+    pub(crate) fn set_suspended(&mut self, number: TenantNumber, is_suspended: bool) {
+        self.all[number.0].is_suspended = is_suspended;
+        self.facts[number.0].is_suspended = is_suspended;
+    }
+
+    /// What graphs know of all of them.
+    pub(crate) fn facts(&self) -> PagedVec<TenantFacts, 16> {
+        self.facts.clone()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TenantNumber, &Tenant)> {

@@ -51,7 +51,11 @@ fn what_follows_is_judged_by_the_log() {
     world.ok("zenith", "share.accepted", r#"{"share":"s1","streams":["details"]}"#);
     assert_eq!(world.document("s1")["streams"], serde_json::json!(["details"]));
     let graph = world.table.graph();
-    assert_eq!(graph.asset("acme", "A").unwrap().grants[0].streams, crate::id::StreamSet::default(), "nothing to be read here");
+    assert_eq!(
+        graph.asset("acme", "A").unwrap().grants().next().unwrap().streams,
+        crate::id::StreamSet::default(),
+        "nothing to be read here"
+    );
 
     configured(&mut world, r#"{"streams":{"telemetry":"append","faults":"append"},"partnerships":"open"}"#);
     assert_eq!(world.document("s1")["streams"], serde_json::json!(["details"]), "no share is touched");

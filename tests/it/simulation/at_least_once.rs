@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::engine::fence::epoch_report::WorkerEpochs;
+use sharecast::live::Live;
 use sharecast::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 use super::clients::{IS_IN_TRANSACTION, millis};
@@ -118,8 +120,8 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    pub(super) fn start(sim: &Arc<Simulation>, name: &str) -> Result<Self, ProduceError> {
-        let notes = Producer::start(sim, name)?;
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str, of_worker: (&Arc<Live>, &WorkerEpochs)) -> Result<Self, ProduceError> {
+        let notes = Producer::start(sim, name, of_worker)?;
         Ok(Self {
             sim: Arc::clone(sim),
             notes,

@@ -17,7 +17,7 @@ use super::scheduler::Dice;
 pub(super) const INPUTS: [&str; 2] = ["raw", "raw-details"];
 
 /// `transaction.timeout.ms`.
-const TRANSACTION: Duration = Duration::from_secs(15);
+const TRANSACTION: Duration = Duration::from_secs(10);
 /// A decided commit that nobody hears of is complete then.
 const COMPLETED_AFTER: Duration = Duration::from_secs(3);
 
@@ -119,6 +119,8 @@ pub(super) struct Cluster {
     pub(super) model: Model,
     /// Transactions committed so far.
     pub(super) commits: u64,
+    /// Of those, by a graph that was not the newest one any more when they were begun.
+    pub(super) outrun: u64,
     /// Times that records came from a wrong place.
     pub(super) misled: u64,
     /// Everything is to end.
@@ -143,6 +145,7 @@ impl Cluster {
             notes: BTreeSet::new(),
             model: Model::default(),
             commits: 0,
+            outrun: 0,
             misled: 0,
             is_over: false,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::scheduler::Dice;
 
 /// `session.timeout.ms`.
-const SESSION: Duration = Duration::from_secs(45);
+const SESSION: Duration = Duration::from_secs(15);
 
 /// What a member is told at a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -132,7 +132,9 @@ impl Instance {
             streams: self::streams(streams),
             starts: vec![Start::Earliest; streams].into(),
             interval: dice.millis(10, 150),
-            max_records: 1 + dice.below(40) as usize,
+            enough_records: 1 + dice.below(30) as usize,
+            // Small ones follow each other closely.
+            max_records: if dice.hits(500) { 1 + dice.below(6) as usize } else { 1 + dice.below(40) as usize },
             max_routes: 1 + dice.below(6) as usize,
             standing: [String::new(), STANDING.to_owned()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() },
@@ -247,17 +249,19 @@ impl Instance {
         let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
         let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
-        let shared = Shared { stop, ..self.shared.clone() };
+        // What it says is of this life alone.
+        let shared = Shared { stop, said: Arc::default(), ..self.shared.clone() };
+        let (live, said) = (Arc::clone(&shared.live), Arc::clone(&shared.said));
         let (upserts, relay) = self.upserts(number, &rules, &settings.names).unzip();
         let desk = Box::new(self.readers[number].desk());
         let (join, decider) = (|| Ok(Consumer::join(&other, relay)), Decider::new(rules, None));
         match settings.delivery {
             Delivery::ExactlyOnce => {
-                let make = Box::new(move || Producer::start(&sim, &name));
+                let make = Box::new(move || Producer::start(&sim, &name, (&live, &said)));
                 Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
             }
             Delivery::AtLeastOnce => {
-                let make = Box::new(move || Acknowledged::start(&sim, &name));
+                let make = Box::new(move || Acknowledged::start(&sim, &name, (&live, &said)));
                 Worker::new(settings, shared, join, make, decider, desk, upserts, metrics)?.run()
             }
         }

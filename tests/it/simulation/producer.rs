@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sharecast::engine::fence::epoch_report::WorkerEpochs;
+use sharecast::live::Live;
 use sharecast::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 use super::clients::{IS_IN_TRANSACTION, LIMIT, LIMITED, millis};
@@ -33,10 +35,17 @@ pub(super) struct Producer {
     reports: Vec<ProduceError>,
     /// For the topic that takes little in one batch.
     queued_bytes: usize,
+    /// What the worker decides by.
+    live: Arc<Live>,
+    /// What it says of that.
+    said: WorkerEpochs,
+    /// Of the newest graph when the transaction was begun, if no other thread can have run since that could be loaded for it.
+    newest_epoch: Option<i64>,
+    has_looked: bool,
 }
 
 impl Producer {
-    pub(super) fn start(sim: &Arc<Simulation>, name: &str) -> Result<Self, ProduceError> {
+    pub(super) fn start(sim: &Arc<Simulation>, name: &str, (live, said): (&Arc<Live>, &WorkerEpochs)) -> Result<Self, ProduceError> {
         let mut world = sim.pass(millis(5));
         let unanswered = world.cluster.faults.unavailable;
         if world.dice.hits(unanswered * 3) {
@@ -59,7 +68,23 @@ impl Producer {
             is_drained: false,
             reports: Vec::new(),
             queued_bytes: 0,
+            live: Arc::clone(live),
+            said: Arc::clone(said),
+            newest_epoch: None,
+            has_looked: false,
         })
+    }
+
+    /// Whether the transaction was decided before the newest graph of its beginning was published: ahead of it. Nothing may be in it of
+    /// an older graph than the worker says.
+    fn is_outrun(&self, puts: &[Put]) -> Result<bool, String> {
+        let epoch_of = |put: &Put| serde_json::from_slice::<serde_json::Value>(put.value.as_deref()?).ok()?["_share"]["epoch"].as_i64();
+        let said = self.said.lock().expect("only pushed to").iter().map(|said| said.min_epoch().0).max();
+        match puts.iter().filter_map(epoch_of).min() {
+            Some(epoch) if said.is_some_and(|said| epoch < said) => Err(format!("written by graph {epoch}, but {said:?} was reported")),
+            Some(epoch) => Ok(self.newest_epoch.is_some_and(|newest| epoch < newest)),
+            None => Ok(false),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -119,6 +144,7 @@ impl TransactionalProducer for Producer {
 
     fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
         assert_eq!(self.state, State::Ready, "a look at {topic}");
+        self.has_looked = true;
         let sim = Arc::clone(&self.sim);
         let mut world = sim.pass(millis(1));
         let unanswered = world.cluster.faults.unavailable;
@@ -145,6 +171,7 @@ impl TransactionalProducer for Producer {
         let mut world = sim.look();
         self.fault(&mut world)?;
         (self.puts, self.reports, self.is_drained, self.queued_bytes) = (Vec::new(), Vec::new(), false, 0);
+        self.newest_epoch = (!std::mem::take(&mut self.has_looked)).then(|| self.live.load().graph.epoch().0);
         self.turn(State::Open);
         Ok(())
     }
@@ -237,6 +264,11 @@ impl TransactionalProducer for Producer {
         let mut world = sim.pass(millis(1));
         self.fault(&mut world)?;
         world.cluster.producers.get_mut(&self.name).and_then(|p| p.open.as_mut()).expect("sent offsets").commit_sent = Some(sent_at);
+        let open = world.cluster.producers[&self.name].open.as_ref();
+        match open.map_or(Ok(false), |open| self.is_outrun(&open.puts)) {
+            Ok(is_outrun) => world.cluster.outrun += u64::from(is_outrun),
+            Err(what) => world.fail(what),
+        }
         let lost = world.cluster.faults.lost_commit;
         if world.dice.hits(lost) {
             self.turn(State::Dead);

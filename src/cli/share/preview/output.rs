@@ -5,12 +5,13 @@ use std::io::{self, BufWriter, Write};
 use super::Shown;
 use crate::cli::args::Format;
 use crate::cli::output::{print_table, print_values, shown};
-use crate::cli::share::record_search::RecordRef;
 use crate::cli::share::would_be::Projected;
 use crate::document::Node;
+use crate::explain::RecordPlace;
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object};
 use crate::profile::condition::ConditionError;
+use crate::profile::critical::CriticalMember;
 use crate::profile::parties::Parties;
 use crate::profile::preview::MemberView;
 use crate::record::mapping::Mode;
@@ -29,6 +30,7 @@ pub(super) struct StreamView {
     pub(super) ids: String,
     pub(in crate::cli) rules: Node,
     pub(super) words: Vec<(&'static str, String)>,
+    pub(super) critical: Vec<CriticalMember>,
     pub(super) seen: Option<PreviewedRecord>,
 }
 
@@ -53,7 +55,7 @@ impl StreamView {
 
 /// A record, and what `run` would make of it.
 pub(super) struct PreviewedRecord {
-    pub(super) place: Option<RecordRef>,
+    pub(super) place: Option<RecordPlace>,
     pub(super) fate: PreviewFate,
 }
 
@@ -123,7 +125,8 @@ impl Preview<'_> {
     fn print_stream(&self, view: &StreamView, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\n{}", view.name)?;
         let always = Some(("always leaves", view.ids.clone())).filter(|(_, ids)| !ids.is_empty());
-        for (what, text) in view.words.iter().cloned().chain(always) {
+        let critical = view.critical.iter().map(|member| ("critical", member.in_words()));
+        for (what, text) in view.words.iter().cloned().chain(always).chain(critical) {
             writeln!(out, "  {what:<13}  {}", shown(&text))?;
         }
         let Some(PreviewedRecord { place, fate }) = &view.seen else {
@@ -186,6 +189,9 @@ impl Preview<'_> {
             }
             document::write(&view.rules, out.member("rules"));
             out.text("topic", &view.topic);
+            if !view.critical.is_empty() {
+                out.texts("critical", view.critical.iter().map(|member| member.path.as_str()));
+            }
             match &view.seen {
                 Some(seen) => self.write_seen(seen, out),
                 None => out.null("value"),

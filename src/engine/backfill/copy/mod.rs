@@ -260,7 +260,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
     /// Has the output see each topic that it has not used yet. False if one has failed and is skipped: then the part is decided again.
     fn look_up_routes(&mut self) -> Result<bool, CopyError> {
         let now = self.job.clock.boot();
-        let used = self.draft.outbox.iter().map(|output| output.route);
+        let used = self.draft.outbox.routes();
         let unseen: BTreeSet<RouteIndex> = used.filter(|route| self.routes.use_at(*route, now) == Use::LookUp).collect();
         let unseen: Vec<RouteIndex> = unseen.into_iter().collect();
         if unseen.is_empty() {
@@ -291,7 +291,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
     }
 
     fn committed(&mut self, count: usize) {
-        self.routes.answered(self.draft.outbox.iter().map(|output| output.route));
+        self.routes.answered(self.draft.outbox.routes());
         self.batch.drop_front(count);
         self.samples.commit();
         self.refused = RefusedOutputs::default();

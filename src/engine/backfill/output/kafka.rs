@@ -106,7 +106,10 @@ impl<'j, P: TransactionalProducer> KafkaPartWriter<'j, P> {
     }
 
     fn put_part(&mut self, part: &Part<'_>) -> Result<(), TxError> {
-        for output in part.outbox.iter() {
+        // What topics take little of at once is acknowledged for all of them together.
+        let in_order = if self.limits.is_empty() { Vec::new() } else { part.outbox.in_order() };
+        let lanes = self.limits.is_empty().then(|| part.outbox.iter());
+        for output in lanes.into_iter().flatten().chain(in_order) {
             let topic = &part.routes.get(output.route).topic;
             if let Some(limit) = self.limits.get(topic).copied() {
                 let bytes = output.batch_bytes().1;

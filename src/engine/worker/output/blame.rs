@@ -99,7 +99,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// No report named a route, so the batch's topics are looked up and missing ones opened.
     pub(in crate::engine::worker) fn open_missing_routes(&mut self, catch_up: &CatchUp, metrics: &mut WorkerMetrics) {
         let upserts = catch_up.upserts().into_iter().flat_map(Upserts::routes);
-        let mut used: Vec<RouteIndex> = self.draft.outbox.iter().map(|output| output.route).chain(upserts).collect();
+        let mut used: Vec<RouteIndex> = self.draft.outbox.routes().chain(upserts).collect();
         used.sort_unstable();
         used.dedup();
         for index in used {

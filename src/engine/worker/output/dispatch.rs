@@ -5,7 +5,7 @@ use crate::clock::BootTime;
 use crate::engine::output::dead_letter::OwnedDeadLetter;
 use crate::engine::output::lookup;
 use crate::engine::output::lookup::{LookupError, TopicKind, TopicQuery};
-use crate::engine::output::outbox::RecordOrigin;
+use crate::engine::output::outbox::{Outgoing, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Use};
 use crate::engine::restore::redelivery::Redelivery;
 use crate::engine::worker::catch_up::CatchUp;
@@ -20,7 +20,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// Has the producer see each route it has not used yet, outside a transaction; one that cannot be seen is opened.
     pub(in crate::engine::worker) fn look_up_routes(&mut self, catch_up: &mut CatchUp, metrics: &mut WorkerMetrics) -> Result<(), TxError> {
         let now = self.shared.clock.boot();
-        let used = self.draft.outbox.iter().map(|o| o.route).chain(catch_up.routes(&self.routes, now));
+        let used = self.draft.outbox.routes().chain(catch_up.routes(&self.routes, now));
         let mut unseen: Vec<RouteIndex> = used.filter(|r| self.routes.use_at(*r, now) == Use::LookUp).collect();
         unseen.sort_unstable();
         unseen.dedup();
@@ -66,11 +66,11 @@ impl<P: TransactionalProducer> OutputSide<P> {
     fn owe(&mut self, owed: &mut Redelivery, now: BootTime) {
         let Self { draft, routes, settings, samples, .. } = self;
         let outbox = &mut draft.outbox;
-        let takes_all = || outbox.iter().all(|output| routes.use_at(output.route, now) == Use::Write);
+        let takes_all = || outbox.routes().all(|route| routes.use_at(route, now) == Use::Write);
         if owed.is_empty() && (!settings.waits || takes_all()) {
             return;
         }
-        let mut failed: Vec<RouteIndex> = outbox.iter().map(|output| output.route).chain(owed.changes().iter().map(|c| c.route)).collect();
+        let mut failed: Vec<RouteIndex> = outbox.routes().chain(owed.changes().iter().map(|c| c.route)).collect();
         failed.sort_unstable();
         failed.dedup();
         failed.retain(|route| routes.use_at(*route, now) != Use::Write);
@@ -101,7 +101,10 @@ impl<P: TransactionalProducer> OutputSide<P> {
         self.owe(owed, now);
         let Self { routes, refused, strip_payload, draft, settings, .. } = self;
         let outbox = &mut draft.outbox;
-        outbox.divert(|output| {
+        // Nearly always all go their way, and none is looked at.
+        let may_take = |route| routes.use_at(route, now) == Use::Write && routes.limit_at(route, now).is_none();
+        let goes_all = refused.is_empty() && outbox.routes().all(may_take);
+        let diverted = |output: Outgoing<'_>| {
             let route = routes.get(output.route);
             let (reason, message) = match routes.use_at(output.route, now) {
                 Use::Write if routes.limit_at(output.route, now).is_some_and(|limit| output.batch_bytes().0 > limit) => (
@@ -128,7 +131,10 @@ impl<P: TransactionalProducer> OutputSide<P> {
                 value: Some(output.value.to_vec()),
                 timestamp: output.timestamp,
             })
-        });
+        };
+        if !goes_all {
+            outbox.divert(diverted);
+        }
         if let Some(upserts) = upserts {
             upserts.divert(routes, (!settings.waits).then_some(&mut outbox.letters), |route| routes.use_at(route, now) != Use::Write);
         }

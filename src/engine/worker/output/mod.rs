@@ -17,6 +17,7 @@ use crate::clock::BootTime;
 use crate::decide::Decider;
 use crate::engine::output::outbox::{BatchBudget, Outbox, RecordOrigin};
 use crate::engine::output::route::{RouteIndex, Routes};
+use crate::engine::worker::ahead::DecidedBatch;
 use crate::engine::worker::catch_up::CatchUp;
 use crate::engine::worker::decide::{Deciding, TxDraft};
 use crate::engine::worker::error::{TxError, TxStage, WorkerError};
@@ -44,6 +45,8 @@ pub(super) struct OutputSide<P> {
     samples: WorkerSamples,
     /// What the transaction under way is to write.
     draft: TxDraft,
+    /// What the next one is to write, which is decided while that one is written.
+    next: TxDraft,
     /// What is queued for topics whose limit is known.
     budget: BatchBudget,
     /// Outputs that their topic refuses for themselves; they become dead letters when decided again.
@@ -72,6 +75,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
             routes: Routes::default(),
             samples: WorkerSamples::default(),
             draft: TxDraft::default(),
+            next: TxDraft::default(),
             budget: BatchBudget::default(),
             refused: Vec::new(),
             strip_payload: Vec::new(),
@@ -98,21 +102,41 @@ impl<P: TransactionalProducer> OutputSide<P> {
 
     /// Empties the draft of the transaction and begins to decide its records.
     pub(super) fn decide<'a>(&'a mut self, decider: &'a mut Decider, view: &'a View, now: TimestampMs, boot: BootTime) -> Deciding<'a> {
+        self.samples.begin();
         Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.draft)
     }
 
-    /// Adds the first offsets of partitions that are begun.
-    pub(super) fn cover_begun(&mut self, begun: &[(SourcePartition, Offset)]) {
-        for &(partition, first) in begun {
-            if !self.draft.offsets.iter().any(|noted| noted.partition == partition) {
-                self.draft.offsets.push(InputOffset::new(partition, first));
-            }
-        }
+    /// Begins to decide the records of the next transaction. The one under way stays as it is.
+    pub(super) fn decide_ahead<'a>(
+        &'a mut self,
+        decider: &'a mut Decider,
+        view: &'a View,
+        now: TimestampMs,
+        boot: BootTime,
+    ) -> Deciding<'a> {
+        self.samples.begin_ahead();
+        Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.next)
     }
 
-    /// Adds the offsets that go with what is caught up with.
-    pub(super) fn cover(&mut self, catch_up: &mut CatchUp, view: &View, now: TimestampMs) {
-        catch_up.cover(&mut self.draft.offsets, view, now, &self.routes);
+    /// What was decided ahead is the transaction under way now.
+    pub(super) fn advance(&mut self) {
+        std::mem::swap(&mut self.draft, &mut self.next);
+    }
+
+    /// What was decided ahead is decided again.
+    pub(super) fn discard_ahead(&mut self) {
+        self.samples.discard_ahead();
+    }
+
+    /// Adds the first offsets of partitions that are begun, and those that go with what is caught up with.
+    pub(super) fn cover(&mut self, catch_up: &mut CatchUp, begun: &[(SourcePartition, Offset)], batch: &DecidedBatch) {
+        let offsets = &mut self.draft.offsets;
+        for &(partition, first) in begun {
+            if !offsets.iter().any(|noted| noted.partition == partition) {
+                offsets.push(InputOffset::new(partition, first));
+            }
+        }
+        catch_up.cover(offsets, batch, &self.routes);
     }
 
     /// Whether there is nothing to commit.
@@ -152,7 +176,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// The transaction was committed: the routes that it wrote to answer.
     pub(super) fn committed(&mut self, catch_up: &CatchUp, graph: &ShareGraph) {
         self.samples.commit(graph);
-        self.routes.answered(self.draft.outbox.iter().map(|output| output.route));
+        self.routes.answered(self.draft.outbox.routes());
         if let Some(upserts) = catch_up.upserts() {
             self.routes.answered(upserts.routes());
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::config::Delivery;
-use crate::engine::output::outbox::BatchBudget;
+use crate::engine::output::outbox::{BatchBudget, Outgoing};
 use crate::engine::output::route::RouteIndex;
 use crate::engine::restore::redelivery::ClaimChange;
 use crate::engine::topic::state::{note_of, owed_note_of};
@@ -22,26 +22,60 @@ const FENCE_EVERY: Duration = Duration::from_millis(50);
 const AROUND_UPSERT: usize = 120;
 
 impl<P: TransactionalProducer> OutputSide<P> {
-    /// Outputs of append streams.
+    /// Outputs of append streams, lane by lane.
+    ///
+    /// What a topic takes little of at once is put as it was decided, so that what many such topics have queued is acknowledged
+    /// together. So is what is left of a route whose topic has other partitions by now than its lanes were made for: a lane is of
+    /// several of them then.
     pub(in crate::engine::worker) fn put_outputs(&mut self, view: &View, now: BootTime) -> Result<(), TxError> {
-        let mut asked = self.shared.clock.boot();
-        for output in self.draft.outbox.iter() {
-            let limit = self.routes.limit_at(output.route, now);
-            make_room(&mut self.producer, &mut self.budget, output.route, output.batch_bytes().1, limit)?;
+        let Self { shared, settings, producer, routes, draft, budget, .. } = self;
+        let mut asked = shared.clock.boot();
+        let mut put = |output: &Outgoing<'_>, limit: Option<usize>| {
+            make_room(producer, budget, output.route, output.batch_bytes().1, limit)?;
             // Making room, and a client whose queue is full, take as long as a topic takes to answer.
-            if self.settings.delivery == Delivery::AtLeastOnce && self.shared.clock.boot().since(asked) >= FENCE_EVERY {
-                self.shared.check_fence(view).map_err(TxError::Aged)?;
-                asked = self.shared.clock.boot();
+            if settings.delivery == Delivery::AtLeastOnce && shared.clock.boot().since(asked) >= FENCE_EVERY {
+                shared.check_fence(view).map_err(TxError::Aged)?;
+                asked = shared.clock.boot();
             }
             let sent = Output {
-                topic: &self.routes.get(output.route).topic,
+                topic: &routes.get(output.route).topic,
                 partition: None,
                 key: Some(output.key),
                 timestamp: output.timestamp,
                 value: Some(output.value),
                 headers: &output.headers(),
             };
-            self.producer.put(sent).map_err(|e| TxError::Output(e, Some(output.origin)))?;
+            producer.put(sent).map_err(|e| TxError::Output(e, Some(output.origin)))?;
+            Ok(producer.partitions_put())
+        };
+        let mut learned: Vec<(RouteIndex, u32)> = Vec::new();
+        let mut in_order: Vec<Outgoing<'_>> = Vec::new();
+        for lane in draft.outbox.lanes() {
+            let is_changed = lane.partitions().is_some() && learned.iter().any(|(route, _)| *route == lane.route());
+            if is_changed || routes.limit_at(lane.route(), now).is_some() {
+                in_order.extend(lane.iter());
+                continue;
+            }
+            let mut outputs = lane.iter();
+            let Some(first) = outputs.next() else { continue };
+            let partitions = put(&first, None)?;
+            if let Some(partitions) = partitions.filter(|_| partitions != lane.partitions()) {
+                learned.push((lane.route(), partitions));
+                if lane.partitions().is_some() {
+                    in_order.extend(outputs);
+                    continue;
+                }
+            }
+            for output in outputs {
+                put(&output, None)?;
+            }
+        }
+        in_order.sort_unstable_by_key(|output| output.sequence);
+        for output in in_order {
+            put(&output, routes.limit_at(output.route, now))?;
+        }
+        for (route, partitions) in learned {
+            draft.outbox.learn_partitions(route, partitions);
         }
         Ok(())
     }

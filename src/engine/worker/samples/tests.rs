@@ -3,7 +3,8 @@ use crate::id::{AssetId, ShareId, StreamIndex, StreamSet, TenantId};
 use crate::profile::compile::Profile;
 use crate::record::decode::Identity;
 use crate::share::graph::{Grant, GrantState, ProfileSlot, RareFacts};
-use crate::share::state::Permission;
+use crate::share::lifecycle::record::{Share, TenantNumber};
+use crate::share::state::{Permission, State};
 use crate::time::{Period, TimestampMs};
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ const THERE: SourcePartition = SourcePartition { stream: StreamIndex(0), partiti
 const ROUTE: RouteIndex = RouteIndex(1);
 const OTHER: RouteIndex = RouteIndex(2);
 
-fn grant(share: &str) -> Grant {
+fn grant((share, target, target_asset): &(ShareId, TenantId, AssetId)) -> Grant<'_> {
     Grant {
-        share: ShareId::parse(share).unwrap(),
+        share,
         revision: 1,
-        target: TenantId::parse("acme").unwrap(),
-        target_asset: AssetId::parse("A").unwrap(),
+        target,
+        target_asset,
         streams: StreamSet(1),
         profile: ProfileSlot(0),
         permission: Permission::View,
@@ -36,7 +37,8 @@ fn graph() -> ShareGraph {
 
 /// One record a second of event time.
 fn passes(samples: &mut WorkerSamples, partition: SourcePartition, route: RouteIndex, share: &str, second: i64) -> bool {
-    let grant = grant(share);
+    let ids = (ShareId::parse(share).unwrap(), TenantId::parse("acme").unwrap(), AssetId::parse("A").unwrap());
+    let grant = grant(&ids);
     let (t, every) = (TimestampMs(second * 1000).moment(), Period::from_millis(1000));
     let identity = Identity { tenant: "nw", asset: "X" };
     samples.passes(partition, route, SampleCandidate { grant: &grant, stream: StreamIndex(0), identity, t, every })
@@ -100,9 +102,11 @@ fn a_partition_that_left_is_forgotten_and_so_are_shares_that_are_gone() {
     for number in 0..SWEPT_FROM {
         assert!(passes(&mut samples, HERE, ROUTE, &format!("gone-{number}"), 1));
     }
-    let (owner, asset) = (TenantId::parse("nw").unwrap(), AssetId::parse("X").unwrap());
-    let mut graph = graph();
-    graph.asset_mut(&owner, &asset, 0).shares.put(grant("s"));
+    let (owner, target) = (TenantId::parse("nw").unwrap(), TenantId::parse("acme").unwrap());
+    let mut share = Share::new(ShareId::parse("s").unwrap(), TenantNumber(0), State::Active, TimestampMs(0));
+    share.set_target(Some(TenantNumber(1)));
+    let asset = AssetId::parse("X").unwrap();
+    let graph = ShareGraph::of_one(Arc::new(Profile::all(&[])), [&owner, &target], &asset, StreamSet(1), share);
     samples.commit(&graph);
     assert_eq!(samples.partitions[&HERE].state.len(), 1);
     samples.begin();

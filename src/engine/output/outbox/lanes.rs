@@ -1,0 +1,185 @@
+//! Where an outbox keeps outputs: a lane for each partition of each route, as far as partitions are known.
+
+use std::ops::Range;
+
+use super::OutputSlot;
+use crate::engine::output::route::RouteIndex;
+
+/// A route has no more lanes; partitions of larger topics share them.
+const MAX_LANES: u32 = 64;
+/// After so many batches the memory of lanes is given back that none of them used.
+const TRIM_EVERY: u32 = 64;
+
+/// Outputs of one route, and of some of its partitions.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) route: RouteIndex,
+    pub(super) partitions: Option<u32>,
+    pub(super) slots: Vec<OutputSlot>,
+    /// Keys and values.
+    pub(super) bytes: Vec<u8>,
+    /// It is in `used`.
+    is_used: bool,
+    /// It was in `used` since memory was last given back.
+    is_warm: bool,
+}
+
+/// The lanes of one route: all are there before the first of them is used.
+#[derive(Debug, Clone, Default)]
+struct RouteLanes {
+    at: Range<usize>,
+    partitions: u32,
+}
+
+/// All lanes.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    pub(super) all: Vec<Lane>,
+    /// Those of the batch at hand, in the order of their first outputs.
+    pub(super) used: Vec<usize>,
+    /// By route.
+    by_route: Vec<RouteLanes>,
+    /// How many partitions routes have that were taken to have another number.
+    learned: Vec<(RouteIndex, u32)>,
+    /// Batches since memory was last given back.
+    batches: u32,
+}
+
+impl Lanes {
+    /// The lane for an output, which is used from here on.
+    pub(super) fn lane_of(&mut self, route: RouteIndex, key: &[u8]) -> usize {
+        let index = route.0 as usize;
+        if self.by_route.get(index).is_none_or(|lanes| lanes.at.is_empty()) {
+            self.make(route, 0);
+        }
+        let RouteLanes { at, partitions } = &self.by_route[index];
+        let lane = match at.len() {
+            1 => at.start,
+            count => at.start + (partition_of(key, *partitions) as usize) % count,
+        };
+        if !self.all[lane].is_used {
+            self.all[lane].is_used = true;
+            self.used.push(lane);
+        }
+        lane
+    }
+
+    /// Counts from the next batch on.
+    pub(super) fn learn(&mut self, route: RouteIndex, partitions: u32) {
+        if self.by_route.get(route.0 as usize).is_none_or(|lanes| lanes.partitions != partitions) {
+            self.learned.push((route, partitions));
+        }
+    }
+
+    /// Begins the next batch.
+    pub(super) fn clear(&mut self) {
+        for at in self.used.drain(..) {
+            let lane = &mut self.all[at];
+            lane.slots.clear();
+            lane.bytes.clear();
+            (lane.is_used, lane.is_warm) = (false, true);
+        }
+        for (route, partitions) in std::mem::take(&mut self.learned) {
+            self.make(route, partitions);
+        }
+        self.batches += 1;
+        if self.batches == TRIM_EVERY {
+            self.batches = 0;
+            self.trim();
+        }
+    }
+
+    /// Gives a route lanes for so many partitions; none is one lane for whatever they are. What it had is left without memory.
+    fn make(&mut self, route: RouteIndex, partitions: u32) {
+        let index = route.0 as usize;
+        if self.by_route.len() <= index {
+            self.by_route.resize(index + 1, RouteLanes::default());
+        }
+        let count = partitions.clamp(1, MAX_LANES) as usize;
+        let before = self.by_route[index].at.clone();
+        let at = if count <= before.len() { before.start..before.start + count } else { self.all.len()..self.all.len() + count };
+        let known = (partitions > 0).then_some(partitions);
+        let lane = || Lane { route, partitions: known, slots: Vec::new(), bytes: Vec::new(), is_used: false, is_warm: false };
+        before.for_each(|old| self.all[old] = lane());
+        self.all.resize_with(self.all.len().max(at.end), lane);
+        self.by_route[index] = RouteLanes { at, partitions };
+    }
+
+    fn trim(&mut self) {
+        for lane in &mut self.all {
+            if !std::mem::take(&mut lane.is_warm) {
+                (lane.slots, lane.bytes) = (Vec::new(), Vec::new());
+            }
+        }
+    }
+}
+
+/// The partition of a key among so many, as Kafka's Java clients choose it, and librdkafka by `murmur2_random`.
+pub(super) fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    (murmur2(key) & 0x7fff_ffff) % partitions.max(1)
+}
+
+fn murmur2(key: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c ^ key.len() as u32;
+    let mut words = key.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]).wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        let tail = rest.iter().rev().fold(0, |tail, byte| tail << 8 | u32::from(*byte));
+        hash = (hash ^ tail).wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ hash >> 15
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kafka's own test vectors.
+    #[test]
+    fn keys_go_where_java_puts_them() {
+        for (key, hash) in [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn memory_that_is_not_used_for_long_is_given_back() {
+        let mut lanes = Lanes::default();
+        let first = lanes.lane_of(RouteIndex(0), b"k");
+        lanes.all[first].bytes.extend_from_slice(&[0; 1000]);
+        for batch in 0..2 * TRIM_EVERY {
+            lanes.clear();
+            assert!(lanes.all[first].bytes.capacity() >= 1000 || batch + 1 >= TRIM_EVERY);
+            let other = lanes.lane_of(RouteIndex(1), b"k");
+            lanes.all[other].bytes.extend_from_slice(&[0; 1000]);
+        }
+        assert_eq!(lanes.all.iter().map(|lane| lane.bytes.capacity() > 0).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_route_keeps_the_lanes_that_it_has_where_they_are_enough() {
+        let mut lanes = Lanes::default();
+        for partitions in [1, 4, 2, 4, 0, 64, 1000, 3] {
+            lanes.learn(RouteIndex(0), partitions);
+            lanes.clear();
+            let found = lanes.by_route[0].clone();
+            assert_eq!((found.at.len() as u32, found.partitions), (partitions.clamp(1, MAX_LANES), partitions));
+        }
+        assert!(lanes.all.len() <= 1 + 4 + 4 + 64);
+    }
+}
