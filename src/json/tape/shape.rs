@@ -226,7 +226,7 @@ impl ShapeMemory {
             length: text.len() as u32,
             first_mark: self.marks.len() as u32,
             end_mark: (self.marks.len() + marks.len()) as u32,
-            mask: if text.len() % 8 == 0 { u64::MAX } else { (1 << (text.len() % 8 * 8)) - 1 },
+            mask: if text.len().is_multiple_of(8) { u64::MAX } else { (1 << (text.len() % 8 * 8)) - 1 },
             sibling: None,
             child: None,
             shape: None,
