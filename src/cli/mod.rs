@@ -20,6 +20,10 @@ mod sample;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
+pub mod reload;
+#[cfg(feature = "io")]
+pub mod signal;
+#[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
 pub mod shell;
@@ -97,7 +101,7 @@ pub enum Command {
     Demo(demo::Args),
     /// Run the engine beside a Kafka cluster
     #[cfg(feature = "io")]
-    Run,
+    Run(run::RunArgs),
     /// Make the topics that are missing, and say what is wrong with those that are there
     #[cfg(feature = "io")]
     Provision(provision::Args),

@@ -55,6 +55,9 @@ mod rights;
 // The log's own configuration, and processes that are configured otherwise.
 #[cfg(feature = "io")]
 mod configuration;
+// A configuration that changes while an engine runs.
+#[cfg(feature = "io")]
+mod reload;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
