@@ -30,6 +30,7 @@ use crate::engine::server::http::{self, Served};
 use crate::engine::server::shutdown::RunError;
 use crate::id::JobName;
 use crate::kafka::KafkaSettings;
+use crate::listener;
 use crate::metrics;
 
 /// Runs the job. What cannot begin is told before anything is asked or written.
@@ -131,7 +132,7 @@ impl Signal {
 fn serve_metrics(job: &LiveJob, signal: &Signal) -> Result<(), Failure> {
     let Some(address) = job.metrics else { return Ok(()) };
     let failed = |error: io::Error| Failure::new(Exit::Usage, format!("--metrics {address}: {error}"));
-    let listener = http::bind(address).map_err(failed)?;
+    let listener = listener::bind(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tell!("metrics at http://{address}/metrics");
     let handle = metrics::install().map_err(|error| Failure::new(Exit::Failed, error))?;

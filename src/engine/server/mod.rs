@@ -50,6 +50,7 @@ use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
+use crate::listener;
 use crate::live::{Live, View};
 use crate::record::mapping::Mode;
 use crate::share::snapshot::SnapshotOrigin;
@@ -282,7 +283,7 @@ fn warn_about(config: &Config) {
 /// Binds `http.listen`, so that an address in use is an error at once, and serves until the process is told to stop.
 fn serve(start: &EngineInput, readiness: &Arc<Readiness>, threads: &mut Threads) -> Result<(), RunError> {
     let (address, failed) = (start.config.http_listen, |error: std::io::Error| RunError::Failed(format!("http: {error}")));
-    let listener = http::bind(address)
+    let listener = listener::bind(address)
         .map_err(|error| RunError::Configuration(format!("http.listen: {address} cannot be bound: {error}; choose another address")))?;
     let address = listener.local_addr().map_err(failed)?;
     info!(%address, "serving /metrics, /livez and /readyz");
