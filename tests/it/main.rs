@@ -48,6 +48,7 @@ mod upserts;
 mod start;
 // Kafka is away: who waits, and at whose cost.
 #[cfg(feature = "io")]
+mod offboard;
 mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]
