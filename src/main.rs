@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),
         #[cfg(feature = "io")]
-        Command::Run => cli::run::run(files),
+        Command::Run(args) => cli::run::run(files, &args),
         #[cfg(feature = "io")]
         Command::Serve => cli::serve::run(files),
         #[cfg(feature = "io")]

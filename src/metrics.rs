@@ -71,6 +71,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ),
     ("sharecast_mails_waiting", MetricKind::Gauge, "Mails that are to be sent, those that are to be tried again among them."),
     ("sharecast_mails_refused", MetricKind::Gauge, "Open invitations whose mail the server has refused for good since this process began."),
+    ("sharecast_config_reloads_total", MetricKind::Counter, "Times the configuration was read again, by result."),
+    (
+        "sharecast_config_last_reload_success_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the files' configuration was last the one in force, in seconds since 1970.",
+    ),
     ("sharecast_ready", MetricKind::Gauge, "1 while every check of /readyz holds, as of this scrape."),
     ("sharecast_build_info", MetricKind::Gauge, "Always 1; version and commit are labels."),
 ];

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod output;
 pub mod profile_text;
 mod overrides;
+pub mod reload;
 mod resolve;
 mod secrets;
 mod shape;

@@ -56,7 +56,12 @@ pub(crate) struct Instance {
 impl Instance {
     /// Runs the engine with this configuration.
     pub(crate) fn start(config: &Path) -> Self {
-        Self::start_as(config, &["run"], &[])
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(config: &Path, arguments: &[&str]) -> Self {
+        Self::start_as(config, &[&["run"][..], arguments].concat(), &[])
     }
 
     /// Runs another command that goes on until it is told to end.

@@ -82,10 +82,7 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
             title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
             grants: restore(config, &principals.operator),
         },
-        AclSection {
-            title: format!("the mailer, {}", principals.mailer),
-            grants: mailer(config, &principals.mailer),
-        },
+        AclSection { title: format!("the mailer, {}", principals.mailer), grants: mailer(config, &principals.mailer) },
     ];
     for (tenant, principal) in &principals.tenants {
         let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
