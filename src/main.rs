@@ -44,11 +44,11 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Run(args) => cli::run::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Serve => cli::serve::run(files),
+        Command::Serve => cli::front::serve::run(files),
         #[cfg(feature = "io")]
-        Command::Mailer(args) => cli::mailer::run(files, &args),
+        Command::Mailer(args) => cli::front::mailer::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Token { command } => cli::token::run(files, &command),
+        Command::Token { command } => cli::front::token::run(files, &command),
         #[cfg(feature = "io")]
         Command::Provision(args) => cli::provision::run(files, &args),
         #[cfg(feature = "io")]

@@ -22,11 +22,7 @@ pub mod listing;
 #[cfg(feature = "io")]
 pub mod run;
 #[cfg(feature = "io")]
-pub mod serve;
-#[cfg(feature = "io")]
-pub mod mailer;
-#[cfg(feature = "io")]
-pub mod token;
+pub mod front;
 #[cfg(feature = "io")]
 pub mod reload;
 #[cfg(feature = "io")]
@@ -115,13 +111,13 @@ pub enum Command {
     Serve,
     /// Send a mail for each invitation
     #[cfg(feature = "io")]
-    Mailer(mailer::MailerArgs),
+    Mailer(front::mailer::MailerArgs),
     /// Make, revoke and list the tokens by which callers of the API and the console are known
     #[cfg(feature = "io")]
     Token {
         /// What to do.
         #[command(subcommand)]
-        command: token::TokenCommand,
+        command: front::token::TokenCommand,
     },
     /// Make the topics that are missing, and say what is wrong with those that are there
     #[cfg(feature = "io")]

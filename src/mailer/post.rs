@@ -101,7 +101,7 @@ pub struct Post<S> {
 }
 
 /// What a member has while the topic is its own.
-struct Turn {
+struct MailTurn {
     mails: PendingMails,
     reader: TopicReader,
     notes: NoteWriter,
@@ -156,7 +156,7 @@ impl<S: MailSender> Post<S> {
         let Some(first) = self.first()? else { return Ok(()) };
         let source = InputTopic { stream: StreamIndex(0), topic: self.topics.invitations().to_owned() };
         let mut group = KafkaConsumer::join(&kafka, &format!("{}-mailer", config.topics.prefix()), &[source])?;
-        let (mut turn, mut is_mine): (Option<Turn>, bool) = (None, false);
+        let (mut turn, mut is_mine): (Option<MailTurn>, bool) = (None, false);
         let (mut restoring, mut sending) = (Backoff::default(), Backoff::default());
         let (mut batch, mut changes) = (Batch::default(), Vec::new());
         while !self.health.stop.load(Ordering::Relaxed) {
@@ -218,7 +218,7 @@ impl<S: MailSender> Post<S> {
         Ok(None)
     }
 
-    fn restore(&self, first: Offset) -> Result<Turn, PostError> {
+    fn restore(&self, first: Offset) -> Result<MailTurn, PostError> {
         let mut notes = self.topics.notes()?;
         let restored = self.topics.restore(first, self.sends_all, &mut notes).map_err(|error| match error {
             RestoreError::Input(error) => error,
@@ -233,12 +233,12 @@ impl<S: MailSender> Post<S> {
         }
         let (waiting, _) = mails.counts();
         info!(waiting, "this process sends the mails of the group");
-        Ok(Turn { mails, reader, notes, unnoted: Vec::new() })
+        Ok(MailTurn { mails, reader, notes, unnoted: Vec::new() })
     }
 
     /// Reads what there is, and sends at most one mail.
-    fn step(&mut self, turn: &mut Turn, sending: &mut Backoff) -> Result<(), PostError> {
-        let Turn { mails, reader, .. } = turn;
+    fn step(&mut self, turn: &mut MailTurn, sending: &mut Backoff) -> Result<(), PostError> {
+        let MailTurn { mails, reader, .. } = turn;
         match reader.follow(LOOK, |record| take(mails, record)) {
             Ok(()) => {}
             Err(ConsumeError::Unavailable(words)) => warn!(%words, "the invitations cannot be read"),
@@ -249,7 +249,7 @@ impl<S: MailSender> Post<S> {
         if sending.not_before <= boot
             && let Some(due) = turn.mails.due(now, boot)
         {
-            let Turn { mails, reader, .. } = turn;
+            let MailTurn { mails, reader, .. } = turn;
             match reader.catch_up(CATCH_UP, |record| take(mails, record)) {
                 Ok(()) if turn.mails.is_due(&due) => self.send(turn, &due, sending),
                 Ok(()) => {}
@@ -265,7 +265,7 @@ impl<S: MailSender> Post<S> {
         Ok(())
     }
 
-    fn send(&mut self, turn: &mut Turn, due: &DueMail, sending: &mut Backoff) {
+    fn send(&mut self, turn: &mut MailTurn, due: &DueMail, sending: &mut Backoff) {
         let form = &mut self.form;
         match read_templates(form.folder.as_deref()) {
             Ok(templates) => form.templates = templates,
@@ -311,7 +311,7 @@ impl<S: MailSender> Post<S> {
     }
 
     /// Notes what was sent; what cannot be noted is noted later.
-    fn note(&self, turn: &mut Turn) {
+    fn note(&self, turn: &mut MailTurn) {
         let mut failed = None;
         turn.unnoted.retain(|(share, code, at)| {
             failed.is_some() || turn.notes.sent(share, *code, *at).map_err(|error| failed = Some(error)).is_err()

@@ -18,13 +18,13 @@ pub struct TemplateFault {
 
 /// A template that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailTemplate(Vec<TemplatePart>);
+pub struct MailTemplate(Vec<MailTemplatePart>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum TemplatePart {
+enum MailTemplatePart {
     Text(String),
     Value(&'static str),
-    Section { name: &'static str, is_inverted: bool, parts: Vec<TemplatePart> },
+    Section { name: &'static str, is_inverted: bool, parts: Vec<MailTemplatePart> },
 }
 
 /// How values are written.
@@ -45,7 +45,7 @@ impl MailTemplate {
         let text = text.replace("\r\n", "\n");
         let fault = |at: usize, what: String| TemplateFault { line: text[..at].matches('\n').count() + 1, what };
         // The innermost section last; the first is the template itself.
-        let mut open: Vec<(&'static str, bool, usize, Vec<TemplatePart>)> = vec![("", false, 0, Vec::new())];
+        let mut open: Vec<(&'static str, bool, usize, Vec<MailTemplatePart>)> = vec![("", false, 0, Vec::new())];
         let mut at = 0;
         while let Some(begin) = text[at..].find("{{").map(|found| at + found) {
             let Some(end) = text[begin..].find("}}").map(|found| begin + found) else {
@@ -68,14 +68,14 @@ impl MailTemplate {
             }
             let (_, _, _, parts) = open.last_mut().expect("the template itself is never closed");
             if at < before {
-                parts.push(TemplatePart::Text(text[at..before].to_owned()));
+                parts.push(MailTemplatePart::Text(text[at..before].to_owned()));
             }
             match kind {
-                None => parts.push(TemplatePart::Value(name)),
+                None => parts.push(MailTemplatePart::Value(name)),
                 Some('/') if open.len() > 1 && open.last().is_some_and(|(section, ..)| *section == name) => {
                     let Some((name, is_inverted, _, inner)) = open.pop() else { continue };
                     let (_, _, _, parts) = open.last_mut().expect("the template itself is never closed");
-                    parts.push(TemplatePart::Section { name, is_inverted, parts: inner });
+                    parts.push(MailTemplatePart::Section { name, is_inverted, parts: inner });
                 }
                 Some('/') => return Err(fault(begin, format!("`{{{{/{name}}}}}` ends no section that is open here"))),
                 Some(kind) => open.push((name, kind == '^', begin, Vec::new())),
@@ -87,7 +87,7 @@ impl MailTemplate {
             return Err(fault(begin, format!("the section `{name}` does not end: write `{{{{/{name}}}}}` after it")));
         }
         if at < text.len() {
-            parts.push(TemplatePart::Text(text[at..].to_owned()));
+            parts.push(MailTemplatePart::Text(text[at..].to_owned()));
         }
         Ok(Self(parts))
     }
@@ -101,12 +101,12 @@ impl MailTemplate {
     }
 }
 
-fn render<'v>(parts: &[TemplatePart], escaping: Escaping, value: &impl Fn(&str) -> Option<&'v str>, out: &mut String) {
+fn render<'v>(parts: &[MailTemplatePart], escaping: Escaping, value: &impl Fn(&str) -> Option<&'v str>, out: &mut String) {
     for part in parts {
         match part {
-            TemplatePart::Text(text) => out.push_str(text),
-            TemplatePart::Value(name) => escape(value(name).unwrap_or_default(), escaping, out),
-            TemplatePart::Section { name, is_inverted, parts } => {
+            MailTemplatePart::Text(text) => out.push_str(text),
+            MailTemplatePart::Value(name) => escape(value(name).unwrap_or_default(), escaping, out),
+            MailTemplatePart::Section { name, is_inverted, parts } => {
                 if value(name).is_some() != *is_inverted {
                     render(parts, escaping, value, out);
                 }
