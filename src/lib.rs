@@ -41,10 +41,12 @@ pub mod engine;
 #[cfg(feature = "io")]
 pub mod inspect;
 #[cfg(feature = "io")]
+pub mod access;
+#[cfg(feature = "io")]
 pub mod writing;
 #[cfg(feature = "io")]
 pub mod serve;
 #[cfg(feature = "io")]
-pub mod access;
+pub mod mailer;
 
 pub mod cli;

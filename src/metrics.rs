@@ -63,6 +63,20 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("sharecast_backfill_lost_total", MetricKind::Counter, "Offsets that the input's retention has dropped before it could read them."),
     ("sharecast_backfill_offsets_left", MetricKind::Gauge, "Offsets of its input that it has yet to look at; not a number for files."),
     ("sharecast_backfill_waiting", MetricKind::Gauge, "1 while it waits for the fence, the cluster or its report."),
+    ("sharecast_mails_sent_total", MetricKind::Counter, "Mails that the server has taken."),
+    (
+        "sharecast_mail_failures_total",
+        MetricKind::Counter,
+        "Tries to send a mail that failed, by outcome: refused for good, deferred by the server, or unreachable.",
+    ),
+    ("sharecast_mails_waiting", MetricKind::Gauge, "Mails that are to be sent, those that are to be tried again among them."),
+    ("sharecast_mails_refused", MetricKind::Gauge, "Open invitations whose mail the server has refused for good since this process began."),
+    ("sharecast_config_reloads_total", MetricKind::Counter, "Times the configuration was read again, by result."),
+    (
+        "sharecast_config_last_reload_success_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the files' configuration was last the one in force, in seconds since 1970.",
+    ),
     ("sharecast_ready", MetricKind::Gauge, "1 while every check of /readyz holds, as of this scrape."),
     ("sharecast_build_info", MetricKind::Gauge, "Always 1; version and commit are labels."),
 ];

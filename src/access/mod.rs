@@ -2,6 +2,9 @@
 //!
 //! A token is one of a file's, of which only the SHA-256 is kept, or a signed one of an identity provider.
 
+pub mod jwks;
+pub mod jwt;
+pub mod token_file;
 pub mod tokens;
 
 use std::fmt;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 
 use crate::id::TenantId;
 
+pub use jwks::Jwt;
 pub use tokens::{TokenHash, Tokens};
 
 /// Who asks, and what they may do.

@@ -45,7 +45,9 @@ impl Admission {
     /// What is wrong with it, in words.
     pub(super) fn open(auth: &AuthConfig) -> Result<Self, String> {
         match auth {
-            AuthConfig::Tokens(None) => Err("`api.auth.tokens` is missing: name the file of the tokens, which `sharecast token new` writes".to_owned()),
+            AuthConfig::Tokens(None) => {
+                Err("`api.auth.tokens` is missing: name the file of the tokens, which `sharecast token new` writes".to_owned())
+            }
             AuthConfig::Tokens(Some(path)) => {
                 let tokens = ArcSwap::from_pointee(read(path)?);
                 Ok(Self::Tokens(TokenFile { path: path.clone(), tokens }))
@@ -124,7 +126,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 fn check_local(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let is_local = |authority: &str| {
-        let host = if let Some(rest) = authority.strip_prefix('[') { rest.split(']').next() } else { authority.rsplit_once(':').map_or(Some(authority), |(host, _)| Some(host)) };
+        let host = if let Some(rest) = authority.strip_prefix('[') {
+            rest.split(']').next()
+        } else {
+            authority.rsplit_once(':').map_or(Some(authority), |(host, _)| Some(host))
+        };
         host.is_some_and(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()))
     };
     let host = text(HOST).unwrap_or_default();

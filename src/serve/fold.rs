@@ -104,7 +104,13 @@ impl Folding {
         Ok(())
     }
 
-    fn fold(&self, record: &ControlRecord, time: TimestampMs, table: &mut ShareTable, by_tenant: &mut SharesByTenant) -> Option<Arc<FoldedChange>> {
+    fn fold(
+        &self,
+        record: &ControlRecord,
+        time: TimestampMs,
+        table: &mut ShareTable,
+        by_tenant: &mut SharesByTenant,
+    ) -> Option<Arc<FoldedChange>> {
         let envelope = control::read(record);
         let event = envelope.as_ref().ok().cloned();
         let folded = table.fold(record.offset, time, envelope);
@@ -164,7 +170,8 @@ impl Folding {
         let table = if table.epoch().0 + 1 < bounds.start.0 { self.empty.clone() } else { table };
         let next = Offset(table.epoch().0 + 1);
         if next < bounds.start {
-            let what = format!("{} begins at offset {}: what was before is gone, and no snapshot reaches that far", self.topic, bounds.start);
+            let what =
+                format!("{} begins at offset {}: what was before is gone, and no snapshot reaches that far", self.topic, bounds.start);
             return Err(OpenError::Ends(FoldError::Configuration(what)));
         }
         info!(epoch = table.epoch().0, end = bounds.end.0, "folding {}", self.topic);

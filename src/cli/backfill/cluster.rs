@@ -16,7 +16,7 @@ use crate::cli::logging;
 use crate::cli::output;
 use crate::cli::random::random;
 use crate::cli::replay::make_room;
-use crate::cli::run::on_signal;
+use crate::cli::signal::on_signal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogLevel};
 use crate::engine::backfill::estimate::estimate;

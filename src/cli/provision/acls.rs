@@ -82,19 +82,7 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
             title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
             grants: restore(config, &principals.operator),
         },
-        AclSection {
-            title: format!("the mailer, {}", principals.mailer),
-            grants: vec![
-                grant(
-                    &principals.mailer,
-                    &["Read", "Describe"],
-                    "topic",
-                    std::slice::from_ref(&config.topics.invitations),
-                    AclName::Exactly,
-                ),
-                grant(&principals.mailer, &["Read"], "group", &[format!("{}-mailer", config.topics.prefix())], AclName::Exactly),
-            ],
-        },
+        AclSection { title: format!("the mailer, {}", principals.mailer), grants: mailer(config, &principals.mailer) },
     ];
     for (tenant, principal) in &principals.tenants {
         let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
@@ -136,6 +124,21 @@ fn engine(config: &Config, principal: &str) -> Vec<AclCall> {
     if config.output.is_auto_provisioned {
         grants.push(grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly));
         grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), AclName::Beginning));
+    }
+    grants
+}
+
+/// It reads invitations and notes what it has sent. Its readers name a group that they do not join.
+fn mailer(config: &Config, principal: &str) -> Vec<AclCall> {
+    let (invitations, state) = (std::slice::from_ref(&config.topics.invitations), std::slice::from_ref(&config.topics.state));
+    let groups = [format!("{}-mailer", config.topics.prefix()), format!("{}-reader", config.kafka.group)];
+    let mut grants = vec![
+        grant(principal, &["Read", "Describe"], "topic", invitations, AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe"], "topic", state, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups, AclName::Exactly),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &[invitations, state].concat(), AclName::Exactly));
     }
     grants
 }
@@ -241,8 +244,8 @@ mod tests {
         }
         assert_eq!(
             all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
-            4,
-            "the engine, backfills, the operator and a restore write"
+            5,
+            "the engine, backfills, the operator, a restore and the mailer write"
         );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }

@@ -103,7 +103,9 @@ pub(super) fn query(asked: &Asked, invited: Option<bool>, others: &[&str]) -> Re
     }
     for word in all("permission").iter().flat_map(|words| words.split(',')) {
         let words = || Permission::ALL.map(Permission::word).join(", ");
-        filter.permissions.push(Permission::parse(word).ok_or_else(|| Problem::of_member("permission", format!("it is one of {}", words())))?);
+        filter
+            .permissions
+            .push(Permission::parse(word).ok_or_else(|| Problem::of_member("permission", format!("it is one of {}", words())))?);
     }
     let side = match (asked.parameter("role")?, asked.caller.is_operator()) {
         (None, _) => None,

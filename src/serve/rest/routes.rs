@@ -12,7 +12,10 @@ use axum::routing::{MethodRouter, get, post};
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, Content, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Response, ResponseBuilder, Schema, Server, Type};
+use utoipa::openapi::{
+    Components, Content, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Response, ResponseBuilder,
+    Schema, Server, Type,
+};
 use utoipa::{Path, ToSchema};
 
 use crate::serve::Serve;
@@ -133,7 +136,9 @@ pub fn document() -> OpenApi {
     ProblemDocument::schemas(&mut problems);
     problems.push((ProblemDocument::name().into_owned(), <ProblemDocument as utoipa::PartialSchema>::schema()));
     components.schemas.extend(problems);
-    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of `sharecast token new`, or of the identity provider"));
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token of `sharecast token new`, or of the identity provider"));
     components.security_schemes.insert("token".to_owned(), SecurityScheme::Http(token.build()).into());
     let info = InfoBuilder::new().title("sharecast").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)).build();
     OpenApiBuilder::new()
@@ -151,7 +156,12 @@ const ABOUT: &str = "Who shares which machines with whom. Every answer has `X-Sh
 
 /// What each operation may answer besides.
 fn common(operation: &mut Operation) {
-    let epoch = || HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::Integer))).description(Some("The epoch of the answer")).build();
+    let epoch = || {
+        HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
+            .description(Some("The epoch of the answer"))
+            .build()
+    };
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.headers.insert("X-Sharecast-Epoch".to_owned(), epoch().into());

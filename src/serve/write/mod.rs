@@ -113,7 +113,8 @@ impl Serve {
         let tried = tokio::task::spawn_blocking(move || {
             let now = serve.clock.wall();
             let secret = serve.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
-            WriteTrial { config: &serve.config, view: &serve.view(&caller), source: &source_of(&caller), key: &own_key, secret, now }.run(order)
+            WriteTrial { config: &serve.config, view: &serve.view(&caller), source: &source_of(&caller), key: &own_key, secret, now }
+                .run(order)
         });
         let trial = tried.await.map_err(|error| Problem::new(500, format!("the trial broke: {error}")))??;
         Ok((trial, key))
@@ -137,7 +138,8 @@ impl Serve {
             let share = row.share.as_deref().and_then(|share| view.share(share));
             let changed_at = known.map(|known| Epoch(known.offset.0)).or(share.map(|share| share.changed_at()));
             newest = newest.max(changed_at.unwrap_or(Epoch::NONE));
-            let then = known.and_then(|known| known.documents.as_ref()).filter(|documents| Some(documents.share.as_str()) == row.share.as_deref());
+            let then =
+                known.and_then(|known| known.documents.as_ref()).filter(|documents| Some(documents.share.as_str()) == row.share.as_deref());
             let then = share.zip(then).and_then(|(share, then)| match share.audience() {
                 Audience::Owner => Some(then.owner.clone()),
                 Audience::Target => then.target.clone(),
@@ -145,9 +147,10 @@ impl Serve {
             let refused = match known.map(|known| &known.outcome) {
                 Some(Outcome::Rejected(code)) => Some(Reason::of_code(code).unwrap_or(Reason::InvalidEvent)),
                 Some(Outcome::Unreadable(_) | Outcome::SetAside(_)) => Some(Reason::InvalidEvent),
-                Some(Outcome::Applied | Outcome::Repeated | Outcome::Tick) | None => {
-                    share.map(|share| share.document()).filter(|document| document.state == State::Failed).and_then(|document| document.reason)
-                }
+                Some(Outcome::Applied | Outcome::Repeated | Outcome::Tick) | None => share
+                    .map(|share| share.document())
+                    .filter(|document| document.state == State::Failed)
+                    .and_then(|document| document.reason),
             };
             let outcome = match (refused, &row.step) {
                 (Some(reason), _) => RowOutcome::Refused(reason),

@@ -167,15 +167,24 @@ impl WriteTrial<'_> {
         }
         let event = token.event_id();
         if table.knows_event(self.source, &event, now) {
-            let first = readings(kind, &data, &token).into_iter().find(|data| {
-                table.repeats(self.source, &event, kind, data, now) == EventRepeat::Same
-            });
+            let first = readings(kind, &data, &token)
+                .into_iter()
+                .find(|data| table.repeats(self.source, &event, kind, data, now) == EventRepeat::Same);
             let Some(data) = first else {
                 let detail = "the Idempotency-Key was used for another write within the last 30 days: choose another".to_owned();
                 return Err(refused(Some(Reason::IdReused), detail));
             };
             let invitation = invitation_of(&data, &share, &token);
-            return Ok(ItemNews::Before(PreparedRow { index, name, event, data, share, step: PreparedStep::Before, invitation, change: None }));
+            return Ok(ItemNews::Before(PreparedRow {
+                index,
+                name,
+                event,
+                data,
+                share,
+                step: PreparedStep::Before,
+                invitation,
+                change: None,
+            }));
         }
         invitation::settle_code(&mut data, table);
         let invitation = Invitation::of(kind, &data, table, token.code());
@@ -219,7 +228,12 @@ impl WriteTrial<'_> {
             let NamedItem { index, name, data, token, .. } = item;
             let event = token.event_id();
             if kind == EventType::ProfilePublished {
-                critical.extend(data.get("spec").and_then(|spec| crate::profile::spec::ProfileSpec::read(spec).ok()).into_iter().flat_map(|spec| disclosure::of_profile(self.config, &spec)));
+                critical.extend(
+                    data.get("spec")
+                        .and_then(|spec| crate::profile::spec::ProfileSpec::read(spec).ok())
+                        .into_iter()
+                        .flat_map(|spec| disclosure::of_profile(self.config, &spec)),
+                );
             }
             match try_event(table.clone(), now, self.source, &event, kind, &data) {
                 Ok(()) => trial.rows.push(PreparedRow {

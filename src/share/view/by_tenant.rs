@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_tenant_has_what_it_owns_and_what_it_receives_the_newest_first() {
         let mut world = World::partners();
-        let offer = |share: &str, to: &str| format!(r#"{{"share":"{share}","asset":"A-{share}",{to},"streams":["telemetry"],"profile":"all"}}"#);
+        let offer =
+            |share: &str, to: &str| format!(r#"{{"share":"{share}","asset":"A-{share}",{to},"streams":["telemetry"],"profile":"all"}}"#);
         let mut lists = SharesByTenant::default();
         world.ok("acme", "share.offered", &offer("s1", r#""target_tenant":"zenith""#));
         world.ok("zenith", "share.offered", &offer("s2", r#""target_tenant":"acme""#));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::run::stop_on_signal;
+use crate::cli::signal::stop_on_signal;
 use crate::cli::{config, logging};
 use crate::clock::SystemClock;
 use crate::serve::rest;
