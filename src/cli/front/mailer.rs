@@ -30,7 +30,7 @@ pub struct MailerArgs {
 
 /// Sends mails until a signal or a failure ends it.
 pub fn run(files: &[PathBuf], args: &MailerArgs) -> Result<Exit, Failure> {
-    let config = config::load_silently(files)?;
+    let config = config::read(files)?.config;
     if args.print {
         return print(&config);
     }

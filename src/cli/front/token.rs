@@ -86,7 +86,7 @@ fn path_of(files: &[PathBuf], named: Option<&Path>) -> Result<PathBuf, Failure> 
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
-    match config::load_silently(files)?.api.auth {
+    match config::read(files)?.config.api.auth {
         AuthConfig::Tokens(Some(path)) => Ok(path),
         AuthConfig::Tokens(None) | AuthConfig::Jwt(_) | AuthConfig::Nobody => {
             let what =
