@@ -63,14 +63,25 @@ pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<Preview
 
 impl Serve {
     /// What an offer would show, as JSON: `{"owner","asset","target","target_asset","profile","state"|"refused","detail"?,"streams":[…]}`.
-    pub(crate) fn preview(&self, caller: &crate::access::Caller, owner: &str, offer: &OfferBody, records: Option<&Node>) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn preview(
+        &self,
+        caller: &crate::access::Caller,
+        owner: &str,
+        offer: &OfferBody,
+        records: Option<&Node>,
+    ) -> Result<Vec<u8>, Problem> {
         let asset_id = |member: &str, text: &str| AssetId::parse(text).map_err(|error| Problem::of_member(member, error.to_string()));
         let tenant = |member: &str, text: &str| TenantId::parse(text).map_err(|error| Problem::of_member(member, error.to_string()));
         let asset = asset_id("asset", &offer.asset)?;
         let subject = OfferSubject {
             owner: tenant("owner", owner)?,
             target: offer.target_tenant.as_deref().map(|target| tenant("target_tenant", target)).transpose()?,
-            target_asset: offer.target_asset.as_deref().map(|text| asset_id("target_asset", text)).transpose()?.unwrap_or_else(|| asset.clone()),
+            target_asset: offer
+                .target_asset
+                .as_deref()
+                .map(|text| asset_id("target_asset", text))
+                .transpose()?
+                .unwrap_or_else(|| asset.clone()),
             asset,
         };
         let streams: Vec<&Stream> = offer.streams.iter().filter_map(|name| self.config.stream(name)).collect();
@@ -79,7 +90,9 @@ impl Serve {
         let state = self.published.load();
         let profile = match OfferedProfile::of(&state.table, owner, &offer.profile, &self.config) {
             Ok(profile) => profile,
-            Err(PreviewError::Refused(reason)) => return Err(Problem::broken(reason, detail.unwrap_or_else(|| reason.in_words().to_owned()))),
+            Err(PreviewError::Refused(reason)) => {
+                return Err(Problem::broken(reason, detail.unwrap_or_else(|| reason.in_words().to_owned())));
+            }
             Err(error) => return Err(Problem::new(409, error.to_string())),
         };
         if let Err(reason @ (Reason::UnknownStream | Reason::StreamNotInProfile)) = would {
@@ -89,7 +102,8 @@ impl Serve {
         let clock = self.clock.wall();
         let mut views = Vec::new();
         for stream in streams {
-            let given = records.and_then(|records| records.get(stream.name.as_str())).map(|value| given(value, stream, owner, &offer.asset, clock));
+            let given =
+                records.and_then(|records| records.get(stream.name.as_str())).map(|value| given(value, stream, owner, &offer.asset, clock));
             let found = match given {
                 Some(record) => Some(FoundRecord { place: None, record }),
                 None => self.newest_record(stream, owner, &offer.asset)?,
@@ -188,20 +202,29 @@ impl ExplainQuestion {
         let text = |name: &str| asked.parameter(name).map(|value| value.map(str::to_owned));
         let number = |name: &'static str| -> Result<Option<i64>, Problem> {
             let read = |text: &str| text.parse().ok().filter(|number| *number >= 0);
-            asked.parameter(name)?.map(|text| read(text).ok_or_else(|| Problem::of_member(name, "it is a whole number from 0 on"))).transpose()
+            asked
+                .parameter(name)?
+                .map(|text| read(text).ok_or_else(|| Problem::of_member(name, "it is a whole number from 0 on")))
+                .transpose()
         };
         let moment = |name: &'static str| -> Result<Option<TimestampNs>, Problem> {
-            let read = |text: &str| TimestampNs::parse_rfc3339(text).ok_or_else(|| Problem::of_member(name, "it is a time such as 2026-12-01T09:00:00Z"));
+            let read = |text: &str| {
+                TimestampNs::parse_rfc3339(text).ok_or_else(|| Problem::of_member(name, "it is a time such as 2026-12-01T09:00:00Z"))
+            };
             asked.parameter(name)?.map(read).transpose()
         };
         let stream = text("stream")?.ok_or_else(|| Problem::of_member("stream", "name the stream"))?;
         if asked.serve.config.stream(&stream).is_none() {
-            return Err(Problem::of_member("stream", format!("no stream of this name is read here; there are {}", asked.view.streams().join(", "))));
+            return Err(Problem::of_member(
+                "stream",
+                format!("no stream of this name is read here; there are {}", asked.view.streams().join(", ")),
+            ));
         }
         let (partition, offset, time) = (number("partition")?, number("offset")?, moment("time")?);
         let then = PointInTime { epoch: number("epoch")?.map(Offset), at: moment("at")?.map(TimestampNs::millis) };
         let (share, target) = (text("share")?, text("target")?);
-        let question = |subject, audience| Self { stream: stream.clone(), subject, then, audience, share: share.clone(), target: target.clone() };
+        let question =
+            |subject, audience| Self { stream: stream.clone(), subject, then, audience, share: share.clone(), target: target.clone() };
         if partition.is_some() || offset.is_some() {
             if !asked.caller.is_operator() {
                 return Err(Problem::not_operator());
@@ -236,7 +259,10 @@ impl ExplainQuestion {
                 let asset = asked.serve.asset_of_share(&asked.view, share).ok_or_else(Problem::unknown_share)?;
                 Ok((seen.document().owner.to_owned(), asset, seen.audience()))
             }
-            (None, None) => Err(Problem::of_member("asset", "which record? Name the `asset`, or the `share`, or as the operator `partition` and `offset`")),
+            (None, None) => Err(Problem::of_member(
+                "asset",
+                "which record? Name the `asset`, or the `share`, or as the operator `partition` and `offset`",
+            )),
         }
     }
 }
@@ -302,7 +328,8 @@ fn draft_of(asked: &Asked, node: &Node, source: Option<&str>) -> Result<ProfileS
 }
 
 async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&Node>, text: ProfileText, compiled: Profile) -> Answer {
-    let stream = asked.serve.config.stream(&body.stream).ok_or_else(|| Problem::of_member("stream", "no stream of this name is read here"))?.clone();
+    let stream =
+        asked.serve.config.stream(&body.stream).ok_or_else(|| Problem::of_member("stream", "no stream of this name is read here"))?.clone();
     if compiled.section(stream.index).is_none() {
         return Err(Problem::broken(Reason::StreamNotInProfile, format!("the profile has no section for {}", stream.name)).into());
     }
@@ -373,7 +400,8 @@ pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(bod
         let critical = crate::disclosure::of_profile(&serve.config, &spec);
         let after = ComparedProfile::new(spec, &serve.config);
         let mut users = users(&state.table, &owner, &name, &serve.config);
-        let left_out = look(&serve.config, &mut users, before.as_ref(), &after, |stream, asset| serve.newest_record(stream, &owner, asset))?;
+        let left_out =
+            look(&serve.config, &mut users, before.as_ref(), &after, |stream, asset| serve.newest_record(stream, &owner, asset))?;
         Ok(object(|out| {
             out.flag("is_new", before.is_none());
             out.array("changes", |items| users.iter().for_each(|user| items.json(&to_json(user))));
@@ -386,14 +414,20 @@ pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(bod
 
 impl Serve {
     /// To which state an order for one item leads, or which rule it breaks, with the sentence. Nothing is written, so a viewer may ask.
-    pub(crate) fn would(&self, caller: &crate::access::Caller, order: WriteOrder) -> Result<(Result<State, Reason>, Option<String>), Problem> {
+    pub(crate) fn would(
+        &self,
+        caller: &crate::access::Caller,
+        order: WriteOrder,
+    ) -> Result<(Result<State, Reason>, Option<String>), Problem> {
         let trial = self.try_here(caller, order)?;
         match (trial.refusals.first(), trial.rows.first()) {
             (Some(refusal), _) => match refusal.reason {
                 Some(reason) => Ok((Err(reason), Some(refusal.detail.clone()))),
                 None => Err(Problem::malformed(refusal.detail.clone())),
             },
-            (None, row) => Ok((Ok(row.and_then(|row| row.change.as_ref()).and_then(|change| change.after).unwrap_or(State::Pending)), None)),
+            (None, row) => {
+                Ok((Ok(row.and_then(|row| row.change.as_ref()).and_then(|change| change.after).unwrap_or(State::Pending)), None))
+            }
         }
     }
 
