@@ -15,7 +15,7 @@ use crate::config::{ApiLimits, Config};
 use crate::id::Epoch;
 use crate::kafka::KafkaSettings;
 use crate::serve::admission::{Admission, NotAdmitted, RequestLimits};
-use crate::serve::append::Appender;
+use crate::serve::append::EventAppender;
 use crate::serve::changes::FoldedChange;
 use crate::serve::directory::{Directory, DirectoryReader};
 use crate::serve::fold::{FoldError, Folding};
@@ -56,7 +56,7 @@ pub struct Serve {
     pub(super) freshness: Arc<Freshness>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
     pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
-    pub(super) appender: Appender,
+    pub(super) appender: EventAppender,
     /// The mailer's topic was seen.
     pub(super) has_mail_topic: AtomicBool,
     /// Who reads the log again.
@@ -92,7 +92,7 @@ impl Serve {
             freshness: Arc::default(),
             recent: Arc::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
-            appender: Appender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
+            appender: EventAppender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
             has_mail_topic: AtomicBool::new(false),
             directory: Arc::default(),
             found_records: FoundRecords::default(),

@@ -23,7 +23,7 @@ use crate::record::mapping::Stream;
 use crate::serve::Serve;
 use crate::serve::look::{MOST_ASSETS, PointInTime};
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, ok};
+use crate::serve::rest::answer::{ApiAnswer, ok};
 use crate::serve::rest::bodies::{OfferBody, PreviewBody, PublicationBody, RenderBody};
 use crate::serve::rest::body::JsonNode;
 use crate::serve::rest::documents::{ExplanationDocument, PreviewsDocument, PublicationDocument, RenderedDocument};
@@ -40,7 +40,7 @@ use crate::time::{TimestampMs, TimestampNs};
 /// is written.
 #[utoipa::path(post, path = "/preview", tag = "looking", params(EpochParameters), request_body = PreviewBody,
     responses((status = 200, description = "Each asset, stream by stream", body = PreviewsDocument)))]
-pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<PreviewBody>) -> Answer {
+pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<PreviewBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let assets: Vec<String> = body.asset.iter().chain(body.assets.iter().flatten()).cloned().collect();
@@ -164,18 +164,20 @@ fn given(value: &Node, stream: &Stream, owner: &str, asset: &str, clock: Timesta
     ("at" = Option<String>, Query, description = "The moment to decide at, by the shares of then"),
     ("epoch" = Option<i64>, Query, description = "By the shares as they were after this control offset"), EpochParameters),
     responses((status = 200, description = "Each share, and the rule that decided", body = ExplanationDocument)))]
-pub(super) async fn explain(asked: Asked) -> Answer {
+pub(super) async fn explain(asked: Asked) -> ApiAnswer {
     asked.knows(&["stream", "partition", "offset", "asset", "owner", "share", "target", "time", "at", "epoch"])?;
     let question = ExplainQuestion::of(&asked)?;
     let epoch = asked.view.epoch();
     let (audience, share, target) = (question.audience, question.share.clone(), question.target.clone());
     let mut explanation = asked.serve.look(move |serve| serve.answer_why(&question)).await?;
+    let is_found = explanation.record.place.is_some();
     explanation.shares.retain(|explained| share.as_ref().is_none_or(|share| *share == explained.share));
     explanation.shares.retain(|explained| target.is_none() || explained.target == target);
     let value = match audience {
         Audience::Owner => explanation.to_json(),
         Audience::Target => explanation.to_json_for_target(),
     };
+    let value = super::listing::with_members(value, |out| out.flag("found", is_found));
     Ok(ok(epoch, value))
 }
 
@@ -293,7 +295,7 @@ impl Serve {
 /// Shows a published profile on a record: one that is given, or the newest of an asset.
 #[utoipa::path(post, path = "/profiles/{profile}/render", tag = "profiles", params(("profile" = String, Path, description = "The profile"), EpochParameters), request_body = RenderBody,
     responses((status = 200, description = "What leaves, member by member", body = RenderedDocument)))]
-pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<RenderBody>) -> Answer {
+pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<RenderBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let (text, compiled) = if name == "all" {
@@ -309,7 +311,7 @@ pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, no
 /// Shows a profile that is not published, or not yet as it is written here, on a record.
 #[utoipa::path(post, path = "/profiles/render", tag = "profiles", params(EpochParameters), request_body = RenderBody,
     responses((status = 200, description = "What leaves, member by member", body = RenderedDocument)))]
-pub(super) async fn render_draft(asked: Asked, JsonNode(body, node): JsonNode<RenderBody>) -> Answer {
+pub(super) async fn render_draft(asked: Asked, JsonNode(body, node): JsonNode<RenderBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let spec = draft_of(&asked, &node, body.source.as_deref())?;
@@ -327,7 +329,7 @@ fn draft_of(asked: &Asked, node: &Node, source: Option<&str>) -> Result<ProfileS
     ProfileSpec::read(&written).map_err(|error| Problem::broken(Reason::InvalidProfile, error.what))
 }
 
-async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&Node>, text: ProfileText, compiled: Profile) -> Answer {
+async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&Node>, text: ProfileText, compiled: Profile) -> ApiAnswer {
     let stream =
         asked.serve.config.stream(&body.stream).ok_or_else(|| Problem::of_member("stream", "no stream of this name is read here"))?.clone();
     if compiled.section(stream.index).is_none() {
@@ -388,7 +390,7 @@ async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&N
 /// assets. Nothing is written.
 #[utoipa::path(post, path = "/profiles/{profile}/preview", tag = "profiles", params(("profile" = String, Path, description = "The profile"), EpochParameters), request_body = PublicationBody,
     responses((status = 200, description = "Each share and stream that uses it", body = PublicationDocument)))]
-pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<PublicationBody>) -> Answer {
+pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<PublicationBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let spec = draft_of(&asked, &node, body.source.as_deref())?;

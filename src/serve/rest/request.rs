@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
@@ -135,7 +135,8 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Lets a request in, or not; writes its line in the log. Of it the log has neither query nor body.
 pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request, next: Next) -> Response {
     let begun = serve.clock.boot();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let whole = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
+    let (method, path) = (request.method().clone(), whole.path().to_owned());
     let admitted = serve.admit(request.headers()).await;
     let who = admitted.as_ref().map(|(caller, _)| (source_of(caller), caller.name.clone())).ok();
     let response = match admitted {

@@ -33,13 +33,17 @@ fn body(path: &str, door: &Door<'_>, share: &str) -> Value {
     let offer = json!({"owner": o, "asset": "SECRET-1", "target_tenant": t, "streams": ["telemetry"], "profile": "SECRET-P"});
     match path {
         "/api/v1/shares" => offer,
-        "/api/v1/invitations" => json!({"owner": o, "asset": "SECRET-1", "invitee": "a@b.example", "streams": ["telemetry"], "profile": "SECRET-P"}),
+        "/api/v1/invitations" => {
+            json!({"owner": o, "asset": "SECRET-1", "invitee": "a@b.example", "streams": ["telemetry"], "profile": "SECRET-P"})
+        }
         "/api/v1/shares/batch" => json!({"verb": "revoke", "items": [{"share": share}]}),
         "/api/v1/invitations/accept" => json!({"code": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}),
         "/api/v1/partnerships" => json!({"tenants": [o, t]}),
         "/api/v1/tenants" => json!({"tenant": o, "suspended": true}),
         "/api/v1/profiles" => json!({"profile": "SECRET-P", "owner": o, "spec": {"telemetry": {"include": ["$"]}}}),
-        "/api/v1/profiles/render" => json!({"stream": "telemetry", "asset": "SECRET-1", "owner": o, "spec": {"telemetry": {"include": ["$"]}}}),
+        "/api/v1/profiles/render" => {
+            json!({"stream": "telemetry", "asset": "SECRET-1", "owner": o, "spec": {"telemetry": {"include": ["$"]}}})
+        }
         "/api/v1/profiles/{profile}/render" => json!({"stream": "telemetry", "asset": "SECRET-1", "owner": o}),
         "/api/v1/profiles/{profile}/preview" => json!({"owner": o, "spec": {"telemetry": {"include": ["$"]}}}),
         "/api/v1/profiles/{profile}/retire" => json!({"owner": o}),
@@ -77,7 +81,8 @@ fn named(path: &str, door: &Door<'_>, foreign: &Foreign) -> Vec<(String, String)
 /// Everything that only others may know.
 fn assert_tells_nothing(answered: &Answered, door: &Door<'_>, foreign: &Foreign, asked: &str) {
     // What was asked is no news; the rest of it would be.
-    let text = asked.split(['/', '?', '=', '&']).filter(|part| !part.is_empty()).fold(answered.text.clone(), |text, part| text.replace(part, ""));
+    let text =
+        asked.split(['/', '?', '=', '&']).filter(|part| !part.is_empty()).fold(answered.text.clone(), |text, part| text.replace(part, ""));
     for secret in ["SECRET", "secret@example.com", &door.tenant("t"), &foreign.active, &foreign.pending, &foreign.invited, "Digger"] {
         assert!(!text.contains(secret), "{asked} tells of {secret}: {}", answered.text);
     }
@@ -108,13 +113,19 @@ fn no_route_shows_or_changes_anything_of_others() {
                 if is_named {
                     // With a tenant that it is no partner of there is nothing to accept or to end.
                     let is_own = path.contains("{partnership}") && !asked.contains('~') && *method == "POST";
-                    assert!(is_own && answered.reason(409) == "no_partnership" || [403, 404].contains(&answered.status), "{method} {asked}: {} {}", answered.status, answered.text);
+                    assert!(
+                        is_own && answered.reason(409) == "no_partnership" || [403, 404].contains(&answered.status),
+                        "{method} {asked}: {} {}",
+                        answered.status,
+                        answered.text
+                    );
                 }
                 assert_tells_nothing(&answered, &door, &foreign, &asked);
                 if path.contains("{share}") {
                     // As if it had never been there: the same words for an id that nobody has.
                     let unknown = asked.replace(&share, "aaaaaaaaaaaaaaaaaaaaaaaaaa");
-                    let of_none = if *method == "GET" { server.get("z", &unknown) } else { server.post("z", &unknown, &body(&path, &door, &share)) };
+                    let of_none =
+                        if *method == "GET" { server.get("z", &unknown) } else { server.post("z", &unknown, &body(&path, &door, &share)) };
                     assert_eq!((answered.status, &answered.text), (of_none.status, &of_none.text), "{method} {asked}");
                 }
                 // Nobody at all, and one who only sees.
@@ -129,7 +140,8 @@ fn no_route_shows_or_changes_anything_of_others() {
             }
         }
     }
-    let all: BTreeSet<_> = operations().into_iter().flat_map(|(path, methods)| methods.into_iter().map(move |method| (path.clone(), method))).collect();
+    let all: BTreeSet<_> =
+        operations().into_iter().flat_map(|(path, methods)| methods.into_iter().map(move |method| (path.clone(), method))).collect();
     let untried: Vec<_> = all.difference(&tried).filter(|(path, _)| !path.ends_with("/events")).collect();
     assert!(untried.is_empty(), "{untried:?}");
     assert_eq!(server.get("operator", "/api/v1/shares?limit=1000").ok(200), before, "nothing has changed");
@@ -151,7 +163,9 @@ fn lists_counts_searches_and_cursors_know_the_callers_own_alone() {
         assert_eq!(server.get("z", &format!("/api/v1/stats{query}")).ok(200)["total"], 0);
     }
     // A target does not find a share by what only its owner sees.
-    for (query, count) in [("?q=SECRET-1", 0), ("?q=SECRET-T", 1), ("?asset=SECRET-1", 0), ("?asset=SECRET-T", 1), ("?q=digger", 2), ("?q=secret@", 0)] {
+    for (query, count) in
+        [("?q=SECRET-1", 0), ("?q=SECRET-T", 1), ("?asset=SECRET-1", 0), ("?asset=SECRET-T", 1), ("?q=digger", 2), ("?q=secret@", 0)]
+    {
         let listed = server.get("t", &format!("/api/v1/shares{query}")).ok(200);
         assert_eq!(listed["shares"].as_array().unwrap().len(), count, "{query}: {listed}");
         assert_eq!(server.get("t", &format!("/api/v1/stats{query}")).ok(200)["total"], count, "{query}");

@@ -15,7 +15,8 @@ fn signed(header: &Header, claims: &Value, key: &EncodingKey) -> String {
 #[test]
 fn a_token_counts_by_the_algorithms_that_are_configured_alone() {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/src/access/testdata");
-    let auth = format!("  auth: {{ mode: jwt, jwt: {{ issuer: idp, audience: sharecast, jwks: {keys}/jwks.json, algorithms: [RS256] }} }}\n");
+    let auth =
+        format!("  auth: {{ mode: jwt, jwt: {{ issuer: idp, audience: sharecast, jwks: {keys}/jwks.json, algorithms: [RS256] }} }}\n");
     let door = Door::new(World::new(shared(), 1, ""), &auth);
     let server = door.serve("a");
     let pem = |name: &str| std::fs::read(format!("{keys}/{name}.pem")).unwrap();
@@ -31,7 +32,10 @@ fn a_token_counts_by_the_algorithms_that_are_configured_alone() {
     assert_eq!(server.get(&good, "/api/v1/tenants").ok(200)["tenants"][0]["tenant"], door.tenant("t"));
     for (what, token) in [
         ("another algorithm of the same key", signed(&Header::new(Algorithm::RS512), &claims(json!({})), &rsa)),
-        ("a public key as a shared secret", signed(&Header::new(Algorithm::HS256), &claims(json!({})), &EncodingKey::from_secret(&pem("rsa")))),
+        (
+            "a public key as a shared secret",
+            signed(&Header::new(Algorithm::HS256), &claims(json!({})), &EncodingKey::from_secret(&pem("rsa"))),
+        ),
         ("a curve", signed(&Header::new(Algorithm::ES256), &claims(json!({})), &EncodingKey::from_ec_pem(&pem("ec")).unwrap())),
         ("another's key", signed(&Header::new(Algorithm::RS256), &claims(json!({})), &EncodingKey::from_rsa_pem(&pem("other")).unwrap())),
         ("another issuer", signed(&Header::new(Algorithm::RS256), &claims(json!({"iss": "else"})), &rsa)),

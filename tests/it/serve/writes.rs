@@ -30,7 +30,10 @@ fn what_one_server_writes_another_shows_as_of_its_epoch() {
     let epoch = offered.epoch;
     let offered = offered.ok(201);
     let share = offered["share"].as_str().unwrap().to_owned();
-    assert_eq!((offered["state"].as_str(), offered["asset"].as_str(), offered["epoch"].as_i64()), (Some("PENDING"), Some("NW-7"), Some(epoch)));
+    assert_eq!(
+        (offered["state"].as_str(), offered["asset"].as_str(), offered["epoch"].as_i64()),
+        (Some("PENDING"), Some("NW-7"), Some(epoch))
+    );
     let seen = b.get("t", &format!("/api/v1/shares/{share}?min_epoch={epoch}"));
     assert!(seen.epoch >= epoch);
     let seen = seen.ok(200);
@@ -42,8 +45,13 @@ fn what_one_server_writes_another_shows_as_of_its_epoch() {
     let listed = a.get("o", &format!("/api/v1/shares?state=active&min_epoch={epoch}")).ok(200);
     assert_eq!((listed["shares"].as_array().unwrap().len(), listed["shares"][0]["asset"].as_str()), (1, Some("NW-7")));
     let shown = a.get("o", &format!("/api/v1/shares/{share}?history=true")).ok(200);
-    let events: Vec<_> = shown["events"].as_array().unwrap().iter().map(|event| (event["type"].as_str().unwrap(), event["actor"].as_str())).collect();
-    assert_eq!(events, [("sharecast.share.offered.v1", Some("o")), ("sharecast.share.accepted.v1", None)], "who acted is told to its own side");
+    let events: Vec<_> =
+        shown["events"].as_array().unwrap().iter().map(|event| (event["type"].as_str().unwrap(), event["actor"].as_str())).collect();
+    assert_eq!(
+        events,
+        [("sharecast.share.offered.v1", Some("o")), ("sharecast.share.accepted.v1", None)],
+        "who acted is told to its own side"
+    );
     // Nothing but time can bring it.
     let late = a.get("o", &format!("/api/v1/shares?min_epoch={}", epoch + 1_000_000));
     assert!(late.status == 0 || late.status == 503, "{late:?}");
@@ -84,7 +92,10 @@ fn a_batch_is_tried_as_a_whole_and_a_dry_run_writes_nothing() {
     let batch = |items: Value, dry: bool| json!({"verb": "offer", "with": with, "items": items, "dry_run": dry});
     let items = json!([{"asset": "NW-1"}, {"asset": "NW-2", "target_asset": "X"}]);
     let review = server.post("o", "/api/v1/shares/batch", &batch(items.clone(), true)).ok(200);
-    assert_eq!((review["dry_run"].as_bool(), review["to_write"].as_i64(), review["rows"][1]["target_asset"].as_str()), (Some(true), Some(2), Some("X")));
+    assert_eq!(
+        (review["dry_run"].as_bool(), review["to_write"].as_i64(), review["rows"][1]["target_asset"].as_str()),
+        (Some(true), Some(2), Some("X"))
+    );
     let bad = json!([{"asset": "NW-1"}, {"asset": "NW-2", "streams": ["none"]}]);
     let review = server.post("o", "/api/v1/shares/batch", &batch(bad.clone(), true)).ok(200);
     assert_eq!((review["refusals"][0]["index"].as_i64(), review["refusals"][0]["reason"].as_str()), (Some(1), Some("unknown_stream")));
@@ -151,8 +162,17 @@ fn an_invitation_is_mailed_once_and_accepted_by_its_code_alone() {
     let invited = server.post_as("o", "/api/v1/invitations", &body, Some("i1")).ok(201);
     assert_eq!(server.post_as("o", "/api/v1/invitations", &body, Some("i1")).ok(201), invited);
     let share = invited["share"].as_str().unwrap();
-    let mails = || door.world.cluster.read("sharecast.invitations").into_iter().filter(|record| record.key.as_deref() == Some(share)).filter_map(|record| record.value).collect::<Vec<_>>();
-    let codes = || mails().iter().map(|mail| serde_json::from_str::<Value>(mail).unwrap()["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let mails = || {
+        door.world
+            .cluster
+            .read("sharecast.invitations")
+            .into_iter()
+            .filter(|record| record.key.as_deref() == Some(share))
+            .filter_map(|record| record.value)
+            .collect::<Vec<_>>()
+    };
+    let codes =
+        || mails().iter().map(|mail| serde_json::from_str::<Value>(mail).unwrap()["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(mails().len(), 1, "a repeat writes no second one");
     assert_eq!(server.get("t", &format!("/api/v1/shares/{share}")).reason(404), "unknown_share");
     assert_eq!(server.post("t", &format!("/api/v1/shares/{share}/accept"), &json!({"code": "wrong"})).reason(404), "unknown_share");
@@ -166,12 +186,19 @@ fn an_invitation_is_mailed_once_and_accepted_by_its_code_alone() {
     let typed = second.to_uppercase();
     let accept = json!({"code": typed, "target_asset": "mine"});
     let accepted = server.post_as("t", "/api/v1/invitations/accept", &accept, Some("a1")).ok(200);
-    assert_eq!((accepted["state"].as_str(), accepted["target_asset"].as_str(), accepted.get("invited")), (Some("ACTIVE"), Some("mine"), None));
+    assert_eq!(
+        (accepted["state"].as_str(), accepted["target_asset"].as_str(), accepted.get("invited")),
+        (Some("ACTIVE"), Some("mine"), None)
+    );
     assert_eq!(server.post_as("t", "/api/v1/invitations/accept", &accept, Some("a1")).ok(200), accepted);
     let used = server.post("t", "/api/v1/invitations/accept", &json!({"code": second}));
     assert_eq!(used.reason(409), "wrong_code");
     let listed = server.get("o", "/api/v1/invitations").ok(200);
-    assert_eq!((listed["shares"][0]["invited"].as_str(), listed["shares"][0].get("invitee")), (Some("ann@example.com"), None), "the address stays for its owner");
+    assert_eq!(
+        (listed["shares"][0]["invited"].as_str(), listed["shares"][0].get("invitee")),
+        (Some("ann@example.com"), None),
+        "the address stays for its owner"
+    );
     assert_eq!(server.get("t", "/api/v1/invitations").ok(200)["shares"].as_array().unwrap().len(), 0);
     let log = server.instance.log();
     assert!(log.contains("/api/v1/invitations/accept") && !log.contains(&second) && !log.contains(&typed), "no code is logged");
