@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Run(args) => cli::run::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Serve => cli::front::serve::run(files),
+        Command::Serve(args) => cli::front::serve::run(files, &args),
         #[cfg(feature = "io")]
         Command::Mailer(args) => cli::front::mailer::run(files, &args),
         #[cfg(feature = "io")]

@@ -49,7 +49,7 @@ use crate::share::table::ShareTable;
 use crate::time::TimestampNs;
 use crate::writing::certainty::Quiescence;
 use crate::writing::invitation;
-use crate::writing::invitation::Invitation;
+use crate::writing::invitation::InvitationMail;
 
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &ActorArgs, command: ShareCommand) -> Result<Exit, Failure> {
@@ -229,10 +229,10 @@ impl Single<'_> {
             return self.write(&data, How::Tried).map(|(exit, _)| exit);
         }
         invitation::settle_code(&mut data, &table);
-        let invitation = Invitation::of(self.kind, &data, &table, self.token.code());
+        let invitation = InvitationMail::of(self.kind, &data, &table, self.token.code());
         if invitation.is_some() {
             // The trial must see what is written; the mailer's topic is made only for what is not refused.
-            Invitation::put_hash(&mut data, &self.token.code());
+            InvitationMail::put_hash(&mut data, &self.token.code());
         }
         let named = Named { place: InputRef::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
         if self.kind == EventType::ShareOffered {
@@ -379,7 +379,7 @@ impl Single<'_> {
         };
         let exit = self.answer(first.offset, &outcome, How::Before, &self.times_of(first), SystemClock.boot())?;
         // Only the write's own bits give its code again.
-        let invitation = Invitation::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
+        let invitation = InvitationMail::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
         match invitation {
             Some(invitation) if exit == Exit::Ok && invitation.is_of(&first.data) && invitation.is_open(table) => {
                 invitation_mail::prepare(self.config, self.until)?;

@@ -108,7 +108,7 @@ pub enum Command {
     Run(run::RunArgs),
     /// Serve the API and the console
     #[cfg(feature = "io")]
-    Serve,
+    Serve(front::serve::ServeArgs),
     /// Send a mail for each invitation
     #[cfg(feature = "io")]
     Mailer(front::mailer::MailerArgs),

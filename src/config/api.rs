@@ -13,7 +13,7 @@ use crate::record::mapping::{Mode, Stream};
 use crate::time::Period;
 
 /// `api`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiConfig {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -62,7 +62,7 @@ pub struct JwtConfig {
 pub const JWT_ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// `api.directory`: where an upsert stream's documents name their assets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
     /// The stream.
     pub stream: StreamIndex,

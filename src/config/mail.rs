@@ -20,7 +20,7 @@ pub struct MailConfig {
 }
 
 /// `mail.smtp`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpConfig {
     /// The server's name.
     pub host: Option<String>,

@@ -3,7 +3,7 @@
 use super::engine::{BatchConfig, ControlConfig, FenceConfig, LogConfig, SnapshotConfig};
 use super::kafka::{CODEC, KafkaConfig, Properties};
 use super::output::OutputConfig;
-use super::{Config, Stream};
+use super::{ApiConfig, AuthConfig, Config, MailConfig, Stream};
 use crate::record::mapping::Mapping;
 use crate::topic::OwnTopics;
 
@@ -44,6 +44,8 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
         output,
         snapshot,
         http_listen,
+        api,
+        mail,
         tenant_labels,
         log,
         // They follow from the keys, and are told of what is taken.
@@ -67,6 +69,8 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
     changes.of_output(output, &read.output);
     changes.of_snapshot(snapshot, &read.snapshot);
     changes.restart("http.listen", http_listen == &read.http_listen);
+    changes.of_api(api, &read.api);
+    changes.of_mail(mail, &read.mail);
     changes.take("metrics.tenants", tenant_labels == &read.tenant_labels);
     changes.of_log(log, &read.log);
     changes.decision()
@@ -100,6 +104,27 @@ impl Changes {
         if !is_equal {
             self.restart.push(key.into());
         }
+    }
+
+    fn of_api(&mut self, api: &ApiConfig, read: &ApiConfig) {
+        let ApiConfig { listen, public_url, secret, auth, directory, limits } = api;
+        self.restart("api.listen", listen == &read.listen);
+        self.restart("api.public_url", public_url == &read.public_url);
+        self.restart("api.secret", secret == &read.secret);
+        match (auth, &read.auth) {
+            (AuthConfig::Tokens(file), AuthConfig::Tokens(other)) => self.take("api.auth.tokens", file == other),
+            (auth, other) => self.restart("api.auth", auth == other),
+        }
+        self.restart("api.directory", directory == &read.directory);
+        self.take("api.limits", limits == &read.limits);
+    }
+
+    fn of_mail(&mut self, mail: &MailConfig, read: &MailConfig) {
+        let MailConfig { from, smtp, templates, link } = mail;
+        self.restart("mail.from", from == &read.from);
+        self.restart("mail.smtp", smtp == &read.smtp);
+        self.take("mail.templates", templates == &read.templates);
+        self.restart("invitations.link", link == &read.link);
     }
 
     /// Streams by their names.

@@ -80,16 +80,23 @@ impl OfferSubject {
     }
 }
 
-
 /// One stream of the offer.
 pub struct StreamView {
+    /// Its name.
     pub name: String,
+    /// Its input topic.
     pub topic: String,
+    /// Whether it keeps documents.
     pub mode: Mode,
+    /// What of its records is always written.
     pub ids: String,
+    /// The profile's section, as it was written.
     pub rules: Node,
+    /// The same in words.
     pub words: Vec<(&'static str, String)>,
+    /// Members that leave and are marked as critical.
     pub critical: Vec<CriticalMember>,
+    /// The record that was looked at.
     pub seen: Option<PreviewedRecord>,
 }
 
@@ -114,31 +121,43 @@ impl StreamView {
 
 /// A record, and what `run` would make of it.
 pub struct PreviewedRecord {
+    /// Where it is; none of one that was given by hand.
     pub place: Option<RecordPlace>,
+    /// What `run` would make of it.
     pub fate: PreviewFate,
 }
 
+/// What `run` would make of a record.
 pub enum PreviewFate {
+    /// It leaves.
     Leaves(Box<Leaving>),
     /// The profile's condition withholds it; why, where it has no value.
     Filtered(Option<ConditionError>),
+    /// It is set aside.
     DeadLetter {
+        /// Why.
         reason: &'static str,
+        /// The same in words.
         message: String,
     },
+    /// It is of another asset.
     Foreign {
+        /// Whose.
         owner: String,
+        /// Which.
         asset: String,
     },
 }
 
 /// A record as the target would see it.
 pub struct Leaving {
+    /// What the target gets.
     pub projected: Projected,
     /// The record's own Kafka timestamp.
     pub timestamp: TimestampMs,
     /// Whether it would leave now, and not only while the access lasts.
     pub is_in_window: bool,
+    /// Member by member.
     pub members: Vec<MemberView>,
 }
 

@@ -89,25 +89,23 @@ impl Search<'_> {
         let mut reader = TopicReader::open_from(&kafka, topic, 0..shape.partitions, |bounds| first(bounds.start, bounds.end))?;
         let (rules, mut tape) = (self.config.release_rules().read, Tape::default());
         let mut newest: Option<(RecordPlace, WholeRecord)> = None;
-        reader
-            .read_to_end(self.patience, |read| {
-                let place = RecordPlace { partition: read.partition(), offset: read.offset() };
-                let is_newer = newest.as_ref().is_none_or(|(known, record)| {
-                    // Of one partition the later record is the newer, whatever its timestamp: an upsert's document is the last.
-                    if known.partition == place.partition {
-                        place.offset > known.offset
-                    } else {
-                        (read.timestamp(), place.offset) > (record.timestamp, known.offset)
-                    }
-                });
-                if is_newer {
-                    let record = whole(read);
-                    if whose(&record, self.stream, &rules, &mut tape).is_ok_and(|(owner, asset)| owner == self.owner && asset == self.asset)
-                    {
-                        newest = Some((place, record));
-                    }
+        reader.read_to_end(self.patience, |read| {
+            let place = RecordPlace { partition: read.partition(), offset: read.offset() };
+            let is_newer = newest.as_ref().is_none_or(|(known, record)| {
+                // Of one partition the later record is the newer, whatever its timestamp: an upsert's document is the last.
+                if known.partition == place.partition {
+                    place.offset > known.offset
+                } else {
+                    (read.timestamp(), place.offset) > (record.timestamp, known.offset)
                 }
-            })?;
+            });
+            if is_newer {
+                let record = whole(read);
+                if whose(&record, self.stream, &rules, &mut tape).is_ok_and(|(owner, asset)| owner == self.owner && asset == self.asset) {
+                    newest = Some((place, record));
+                }
+            }
+        })?;
         let is_deleted = |record: &WholeRecord| mode == Mode::Upsert && record.value.is_none();
         Ok(newest.filter(|(_, record)| !is_deleted(record)).map(|(place, record)| FoundRecord { place: Some(place), record }))
     }
@@ -119,9 +117,7 @@ impl Search<'_> {
 /// There is none, or it cannot be read.
 pub fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: Duration) -> Result<WholeRecord, LookError> {
     let RecordPlace { partition, offset } = *place;
-    let missing = |why: String| {
-        LookError::NoRecord(format!("{} partition {partition} offset {offset}: {why}", stream.topic))
-    };
+    let missing = |why: String| LookError::NoRecord(format!("{} partition {partition} offset {offset}: {why}", stream.topic));
     let kafka = KafkaSettings::of(&config.kafka);
     let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(&stream.topic))?;
     match shape {

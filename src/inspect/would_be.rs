@@ -84,14 +84,7 @@ pub struct Projected {
 
 impl WouldBe {
     /// Decides as `run` does at `clock`. Provenance is left out: there is no share yet to be named.
-    pub fn decide(
-        &self,
-        record: &WholeRecord,
-        stream: &Stream,
-        rules: ReleaseRules,
-        secret: Option<&[u8]>,
-        clock: TimestampMs,
-    ) -> Verdict {
+    pub fn decide(&self, record: &WholeRecord, stream: &Stream, rules: ReleaseRules, secret: Option<&[u8]>, clock: TimestampMs) -> Verdict {
         let rules = ReleaseRules { shows_provenance: false, ..rules };
         let asked = |share: &Self| match stream.mode {
             Mode::Append => share.append(record, stream, rules, secret, clock),

@@ -127,14 +127,6 @@ impl AssetNames {
         let entries: Vec<AssetEntry> = found.by_ref().take(limit).map(PackedAsset::entry).collect();
         (entries, found.next().is_some())
     }
-
-    /// Those who own assets.
-    pub(super) fn owners(&self) -> Vec<String> {
-        let mut owners: Vec<String> =
-            self.owners.iter().filter(|(_, runs)| !runs.is_empty()).map(|(owner, _)| owner.to_string()).collect();
-        owners.sort_unstable();
-        owners
-    }
 }
 
 /// The run that an asset is on, or belongs on.
@@ -190,7 +182,10 @@ mod tests {
         names.put("nw", "NW-7", Some("Excavator 36 t"), Some("B-HX 360"), PLACE);
         names.put("nw", "NW-8", None, Some("x\u{1f}y"), PLACE);
         let found = |text: &str| names.list("nw", Some(text), None, 9).0.into_iter().map(|entry| entry.asset).collect::<Vec<_>>();
-        assert_eq!((found("EXCAV"), found("b-hx"), found("nw-"), found("none")), (vec!["NW-7".to_owned()], vec!["NW-7".to_owned()], vec!["NW-7".to_owned(), "NW-8".to_owned()], vec![]));
+        assert_eq!(
+            (found("EXCAV"), found("b-hx"), found("nw-"), found("none")),
+            (vec!["NW-7".to_owned()], vec!["NW-7".to_owned()], vec!["NW-7".to_owned(), "NW-8".to_owned()], vec![])
+        );
         assert_eq!(names.find("nw", "NW-8").unwrap().reference.as_deref(), Some("x y"));
         assert_eq!((names.place("nw", "NW-7"), names.find("other", "NW-7")), (Some(PLACE), None));
     }

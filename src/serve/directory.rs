@@ -62,11 +62,6 @@ impl Directory {
         self.read().list(owner, text, after, limit)
     }
 
-    /// Those who own assets.
-    pub(super) fn owners(&self) -> Vec<String> {
-        self.read().owners()
-    }
-
     fn read(&self) -> std::sync::RwLockReadGuard<'_, AssetNames> {
         self.0.read().expect("it is only added to")
     }

@@ -103,17 +103,25 @@ impl Serve {
     }
 
     /// Explains by the shares of a moment, or of now.
-    pub(super) fn explain(&self, then: PointInTime, explain: impl FnOnce(&Explainer<'_>, &ShareTable, TimestampMs) -> Explanation) -> Result<Explanation, Problem> {
+    pub(super) fn explain(
+        &self,
+        then: PointInTime,
+        explain: impl FnOnce(&Explainer<'_>, &ShareTable, TimestampMs) -> Explanation,
+    ) -> Result<Explanation, Problem> {
         let secret = self.config.mask_secret.as_ref().map(Secret::expose);
         let explainer = Explainer::new(self.config.release_rules(), secret);
         let state = self.published.load();
         let clock = then.at.unwrap_or_else(|| self.clock.wall());
-        let is_now = then.epoch.is_none_or(|epoch| epoch.0 == state.table.epoch().0) && then.at.is_none_or(|at| at >= state.table.control_time());
+        let is_now =
+            then.epoch.is_none_or(|epoch| epoch.0 == state.table.epoch().0) && then.at.is_none_or(|at| at >= state.table.control_time());
         if is_now {
             return Ok(explain(&explainer, &state.table, clock));
         }
         if let Some(epoch) = then.epoch.filter(|epoch| epoch.0 > state.table.epoch().0) {
-            return Err(Problem::of_member("epoch", format!("the last control record is at offset {}, and {epoch} is none yet", state.table.epoch())));
+            return Err(Problem::of_member(
+                "epoch",
+                format!("the last control record is at offset {}, and {epoch} is none yet", state.table.epoch()),
+            ));
         }
         let mut reader = UpTo(then);
         let table = self.fold_again(ShareTable::new(self.config.fold_rules()), state.table.epoch(), &mut reader)?;
@@ -146,4 +154,3 @@ impl LogReader for UpTo {
 
     fn folded(&mut self, _: Offset, _: &Folded, _: &ShareTable) {}
 }
-

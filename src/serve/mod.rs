@@ -11,7 +11,7 @@ pub mod changes;
 pub(crate) mod freshness;
 pub(crate) mod fold;
 pub(crate) mod append;
-pub(crate) mod admission;
+pub mod admission;
 pub mod view;
 pub mod problem;
 pub mod write;

@@ -82,7 +82,7 @@ impl RecentEvents {
     pub(super) fn note(&mut self, source: &str, id: &str, outcome: EventOutcome) {
         let name = Fingerprint::name_of(source, id);
         let is_repeat = matches!(outcome.outcome, Outcome::Repeated | Outcome::Rejected("id_reused"));
-        if is_repeat && self.outcomes.contains_key(&name) {
+        if is_repeat {
             return;
         }
         if self.outcomes.insert(name, outcome).is_none() {

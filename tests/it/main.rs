@@ -59,6 +59,9 @@ mod configuration;
 // A configuration that changes while an engine runs.
 #[cfg(feature = "io")]
 mod reload;
+// The API of `serve`: what it shows whom, and writes once.
+#[cfg(feature = "io")]
+mod serve;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;

@@ -17,6 +17,8 @@ pub(super) struct Principals {
     pub(super) backfill: String,
     /// Reads the invitations.
     pub(super) mailer: String,
+    /// Serves the API and the console.
+    pub(super) server: String,
     /// Each tenant's data platform.
     pub(super) tenants: Vec<(TenantId, String)>,
 }
@@ -83,6 +85,7 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
             grants: restore(config, &principals.operator),
         },
         AclSection { title: format!("the mailer, {}", principals.mailer), grants: mailer(config, &principals.mailer) },
+        AclSection { title: format!("serve, {}", principals.server), grants: server(config, &principals.server) },
     ];
     for (tenant, principal) in &principals.tenants {
         let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
@@ -139,6 +142,25 @@ fn mailer(config: &Config, principal: &str) -> Vec<AclCall> {
     ];
     if config.output.is_auto_provisioned {
         grants.push(grant(principal, &["Create"], "topic", &[invitations, state].concat(), AclName::Exactly));
+    }
+    grants
+}
+
+/// It folds the control log and writes events, tells the mailer, and looks at inputs. It joins no group: its readers name groups that they
+/// do not join, and for `wait=certain` it asks who is in the engine's and what is pending there.
+fn server(config: &Config, principal: &str) -> Vec<AclCall> {
+    let group = &config.kafka.group;
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    let written = [config.control.topic.clone(), config.topics.invitations.clone()];
+    let mut grants = vec![
+        grant(principal, &["Read", "Write", "Describe"], "topic", &written, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "topic", &inputs, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "topic", std::slice::from_ref(&config.topics.state), AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], AclName::Beginning),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &written[1..], AclName::Exactly));
     }
     grants
 }
@@ -218,6 +240,7 @@ mod tests {
             operator: "User:ops".into(),
             backfill: "User:past".into(),
             mailer: "User:mail".into(),
+            server: "User:front".into(),
             tenants: vec![(acme, "User:CN=acme platform".into())],
         };
         let each = |section: AclSection| {
@@ -244,8 +267,8 @@ mod tests {
         }
         assert_eq!(
             all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
-            5,
-            "the engine, backfills, the operator, a restore and the mailer write"
+            6,
+            "the engine, backfills, the operator, a restore, the mailer and the server write"
         );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }

@@ -46,6 +46,9 @@ pub struct Args {
     /// With --print-acls: who sends the invitations
     #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-mailer")]
     mailer: String,
+    /// With --print-acls: who runs `serve`
+    #[arg(long = "serve", value_name = "PRINCIPAL", default_value = "User:sharecast-serve")]
+    server: String,
     /// With --print-acls: these tenants, with commas; default: all that the control topic names
     #[arg(long, value_name = "TENANT", value_delimiter = ',', value_parser = tenant)]
     tenant: Vec<TenantId>,
@@ -267,6 +270,7 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
         operator: args.operator.clone(),
         backfill: args.backfill.clone(),
         mailer: args.mailer.clone(),
+        server: args.server.clone(),
         tenants: tenants.into_iter().map(|tenant| (tenant.clone(), principal(&tenant))).collect(),
     };
     let mut out = BufWriter::new(io::stdout().lock());

@@ -6,7 +6,7 @@ pub mod http;
 pub mod health;
 pub(crate) mod counters;
 pub mod lag;
-mod process;
+pub(crate) mod process;
 pub(crate) mod start;
 
 use std::net::SocketAddr;

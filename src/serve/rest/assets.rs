@@ -5,21 +5,21 @@ use std::collections::BTreeSet;
 use crate::json::writer::object;
 use crate::serve::directory::AssetEntry;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, ok};
+use crate::serve::rest::answer::{ApiAnswer, ok};
 use crate::serve::rest::documents::AssetsDocument;
 use crate::serve::rest::listing;
 use crate::serve::rest::listing::{EpochParameters, PageParameters};
 use crate::serve::rest::profiles::owner_of;
 use crate::serve::rest::request::Asked;
 use crate::serve::view::ShareQuery;
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 /// Lists the caller's own assets by id, with the names that the directory has (`api.directory`); without one those that it shares. The
 /// operator says whose.
 #[utoipa::path(get, path = "/assets", tag = "assets", params(("q" = Option<String>, Query, description = "A part of the id, the name or the reference", max_length = 256), ("asset" = Option<String>, Query, description = "This one"), ("owner" = Option<String>, Query, description = "Whose, for the operator"), PageParameters, EpochParameters),
     responses((status = 200, description = "Some of them", body = AssetsDocument)))]
-pub(super) async fn list_assets(asked: Asked) -> Answer {
+pub(super) async fn list_assets(asked: Asked) -> ApiAnswer {
     asked.knows(&["q", "asset", "owner", "limit", "cursor"])?;
     let owner = owner_of(&asked, asked.parameter("owner")?)?;
     let limit = listing::limit(&asked)?;
@@ -68,7 +68,7 @@ impl crate::serve::Serve {
             return self.directory.list(owner, text, after, limit);
         }
         let filter = ShareFilter { owners: vec![owner.to_owned()], ..ShareFilter::default() };
-        let query = ShareQuery { side: view.tenant().map(|_| Side::Owner), invited: None, filter };
+        let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
         let lower = text.map(str::to_lowercase);
         let is_found = |asset: &&str| lower.as_ref().is_none_or(|lower| asset.to_lowercase().contains(lower));
         let shares = view.all_of(&query);

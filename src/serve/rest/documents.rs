@@ -356,6 +356,8 @@ pub struct ExplanationDocument {
     /// `stream`, `partition`, `offset`, `owner`, `asset`, `time`.
     #[schema(value_type = Object)]
     pub record: serde_json::Value,
+    /// Whether it is a record that is there; else it is what would become of one.
+    pub found: bool,
     /// The epoch of the shares that decide.
     pub epoch: i64,
     /// The moment at which it is decided.

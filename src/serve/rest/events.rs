@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, Sse};
 use futures_util::stream;
+use metrics::gauge;
 use tokio::sync::broadcast;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -18,7 +19,7 @@ use crate::json::writer::object;
 use crate::serve::Serve;
 use crate::serve::changes::{FoldedChange, PartiesChange};
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::Answer;
+use crate::serve::rest::answer::ApiAnswer;
 use crate::serve::rest::listing::EpochParameters;
 use crate::serve::rest::request::{AdmittedToken, Asked};
 use crate::serve::rest::{partnerships, profiles, tenants};
@@ -34,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// says where the stream begins. Who is too slow is cut off, and resumes.
 #[utoipa::path(get, path = "/events", tag = "events", params(("Last-Event-ID" = Option<i64>, Header, description = "The epoch to go on after"), EpochParameters),
     responses((status = 200, description = "The events", content_type = "text/event-stream", body = String)))]
-pub(super) async fn events(asked: Asked, token: AdmittedToken, headers: HeaderMap) -> Answer {
+pub(super) async fn events(asked: Asked, token: AdmittedToken, headers: HeaderMap) -> ApiAnswer {
     asked.knows(&[])?;
     let after = last_event(&headers)?;
     // Followed before the state is looked at, so that nothing falls between the two.
@@ -51,8 +52,13 @@ pub(super) async fn events(asked: Asked, token: AdmittedToken, headers: HeaderMa
     waiting.push_back(Event::default().event("open").id(begins.0.to_string()).retry(RETRY).data(opened(begins)));
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let following = EventStream { serve: asked.serve, caller: asked.caller, token, changes, begins, waiting, heartbeat };
-    let events = stream::unfold(following, |mut following| async move { following.next().await.map(|event| (Ok::<_, Infallible>(event), following)) });
+    let following =
+        EventStream { _open: OpenStream::begin(), serve: asked.serve, caller: asked.caller, token, changes, begins, waiting, heartbeat };
+    let events =
+        stream::unfold(
+            following,
+            |mut following| async move { following.next().await.map(|event| (Ok::<_, Infallible>(event), following)) },
+        );
     let mut response = Sse::new(events).into_response();
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     Ok(response)
@@ -63,7 +69,13 @@ fn last_event(headers: &HeaderMap) -> Result<Option<Epoch>, Problem> {
     match headers.get("last-event-id") {
         None => Ok(None),
         Some(value) if value.is_empty() => Ok(None),
-        Some(value) => value.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|epoch| *epoch >= -1).map(|epoch| Some(Epoch(epoch))).ok_or_else(wrong),
+        Some(value) => value
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|epoch| *epoch >= -1)
+            .map(|epoch| Some(Epoch(epoch)))
+            .ok_or_else(wrong),
     }
 }
 
@@ -74,7 +86,8 @@ fn opened(epoch: Epoch) -> String {
 /// What changed after an epoch, as it is now: of what changed more than once the newest.
 fn missed(serve: &Serve, view: &CallerView, after: Epoch) -> Vec<Event> {
     let parties = serve.recent.lock().expect("it is only added to").parties_since(after);
-    let mut all: Vec<(Epoch, ViewChange)> = view.changed_since(after).into_iter().map(|share| (share.changed_at(), ViewChange::new("share", share.to_json()))).collect();
+    let mut all: Vec<(Epoch, ViewChange)> =
+        view.changed_since(after).into_iter().map(|share| (share.changed_at(), ViewChange::new("share", share.to_json()))).collect();
     match parties {
         Some(changes) => all.extend(changes.iter().filter_map(|(epoch, change)| Some((*epoch, of_parties(view, change)?)))),
         // Nobody remembers which of them changed: all are told.
@@ -141,7 +154,24 @@ fn of_parties(view: &CallerView, change: &PartiesChange) -> Option<ViewChange> {
     }
 }
 
+/// Counted as long as it is open.
+struct OpenStream;
+
+impl OpenStream {
+    fn begin() -> Self {
+        gauge!("sharecast_api_event_streams").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        gauge!("sharecast_api_event_streams").decrement(1.0);
+    }
+}
+
 struct EventStream {
+    _open: OpenStream,
     serve: Arc<Serve>,
     caller: Caller,
     token: AdmittedToken,

@@ -12,7 +12,7 @@ use crate::serve::rest::request::Asked;
 use crate::serve::view::{SeenShare, ShareQuery};
 use crate::serve::write::source_of;
 use crate::share::state::{Permission, State};
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 /// So many shares a page, unless the caller says otherwise.
@@ -110,8 +110,8 @@ pub(super) fn query(asked: &Asked, invited: Option<bool>, others: &[&str]) -> Re
     let side = match (asked.parameter("role")?, asked.caller.is_operator()) {
         (None, _) => None,
         (Some(_), true) => return Err(Problem::of_member("role", "the operator has no side: say `owner` or `target`")),
-        (Some("owner"), false) => Some(Side::Owner),
-        (Some("target"), false) => Some(Side::Target),
+        (Some("owner"), false) => Some(ShareSide::Owner),
+        (Some("target"), false) => Some(ShareSide::Target),
         (Some(_), false) => return Err(Problem::of_member("role", "it is `owner` or `target`")),
     };
     Ok(ShareQuery { side, invited, filter })

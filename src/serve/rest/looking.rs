@@ -23,7 +23,7 @@ use crate::record::mapping::Stream;
 use crate::serve::Serve;
 use crate::serve::look::{MOST_ASSETS, PointInTime};
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, ok};
+use crate::serve::rest::answer::{ApiAnswer, ok};
 use crate::serve::rest::bodies::{OfferBody, PreviewBody, PublicationBody, RenderBody};
 use crate::serve::rest::body::JsonNode;
 use crate::serve::rest::documents::{ExplanationDocument, PreviewsDocument, PublicationDocument, RenderedDocument};
@@ -40,7 +40,7 @@ use crate::time::{TimestampMs, TimestampNs};
 /// is written.
 #[utoipa::path(post, path = "/preview", tag = "looking", params(EpochParameters), request_body = PreviewBody,
     responses((status = 200, description = "Each asset, stream by stream", body = PreviewsDocument)))]
-pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<PreviewBody>) -> Answer {
+pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<PreviewBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let assets: Vec<String> = body.asset.iter().chain(body.assets.iter().flatten()).cloned().collect();
@@ -63,14 +63,25 @@ pub(super) async fn preview(asked: Asked, JsonNode(body, node): JsonNode<Preview
 
 impl Serve {
     /// What an offer would show, as JSON: `{"owner","asset","target","target_asset","profile","state"|"refused","detail"?,"streams":[…]}`.
-    pub(crate) fn preview(&self, caller: &crate::access::Caller, owner: &str, offer: &OfferBody, records: Option<&Node>) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn preview(
+        &self,
+        caller: &crate::access::Caller,
+        owner: &str,
+        offer: &OfferBody,
+        records: Option<&Node>,
+    ) -> Result<Vec<u8>, Problem> {
         let asset_id = |member: &str, text: &str| AssetId::parse(text).map_err(|error| Problem::of_member(member, error.to_string()));
         let tenant = |member: &str, text: &str| TenantId::parse(text).map_err(|error| Problem::of_member(member, error.to_string()));
         let asset = asset_id("asset", &offer.asset)?;
         let subject = OfferSubject {
             owner: tenant("owner", owner)?,
             target: offer.target_tenant.as_deref().map(|target| tenant("target_tenant", target)).transpose()?,
-            target_asset: offer.target_asset.as_deref().map(|text| asset_id("target_asset", text)).transpose()?.unwrap_or_else(|| asset.clone()),
+            target_asset: offer
+                .target_asset
+                .as_deref()
+                .map(|text| asset_id("target_asset", text))
+                .transpose()?
+                .unwrap_or_else(|| asset.clone()),
             asset,
         };
         let streams: Vec<&Stream> = offer.streams.iter().filter_map(|name| self.config.stream(name)).collect();
@@ -79,7 +90,9 @@ impl Serve {
         let state = self.published.load();
         let profile = match OfferedProfile::of(&state.table, owner, &offer.profile, &self.config) {
             Ok(profile) => profile,
-            Err(PreviewError::Refused(reason)) => return Err(Problem::broken(reason, detail.unwrap_or_else(|| reason.in_words().to_owned()))),
+            Err(PreviewError::Refused(reason)) => {
+                return Err(Problem::broken(reason, detail.unwrap_or_else(|| reason.in_words().to_owned())));
+            }
             Err(error) => return Err(Problem::new(409, error.to_string())),
         };
         if let Err(reason @ (Reason::UnknownStream | Reason::StreamNotInProfile)) = would {
@@ -89,7 +102,8 @@ impl Serve {
         let clock = self.clock.wall();
         let mut views = Vec::new();
         for stream in streams {
-            let given = records.and_then(|records| records.get(stream.name.as_str())).map(|value| given(value, stream, owner, &offer.asset, clock));
+            let given =
+                records.and_then(|records| records.get(stream.name.as_str())).map(|value| given(value, stream, owner, &offer.asset, clock));
             let found = match given {
                 Some(record) => Some(FoundRecord { place: None, record }),
                 None => self.newest_record(stream, owner, &offer.asset)?,
@@ -150,18 +164,20 @@ fn given(value: &Node, stream: &Stream, owner: &str, asset: &str, clock: Timesta
     ("at" = Option<String>, Query, description = "The moment to decide at, by the shares of then"),
     ("epoch" = Option<i64>, Query, description = "By the shares as they were after this control offset"), EpochParameters),
     responses((status = 200, description = "Each share, and the rule that decided", body = ExplanationDocument)))]
-pub(super) async fn explain(asked: Asked) -> Answer {
+pub(super) async fn explain(asked: Asked) -> ApiAnswer {
     asked.knows(&["stream", "partition", "offset", "asset", "owner", "share", "target", "time", "at", "epoch"])?;
     let question = ExplainQuestion::of(&asked)?;
     let epoch = asked.view.epoch();
     let (audience, share, target) = (question.audience, question.share.clone(), question.target.clone());
     let mut explanation = asked.serve.look(move |serve| serve.answer_why(&question)).await?;
+    let is_found = explanation.record.place.is_some();
     explanation.shares.retain(|explained| share.as_ref().is_none_or(|share| *share == explained.share));
     explanation.shares.retain(|explained| target.is_none() || explained.target == target);
     let value = match audience {
         Audience::Owner => explanation.to_json(),
         Audience::Target => explanation.to_json_for_target(),
     };
+    let value = super::listing::with_members(value, |out| out.flag("found", is_found));
     Ok(ok(epoch, value))
 }
 
@@ -188,20 +204,29 @@ impl ExplainQuestion {
         let text = |name: &str| asked.parameter(name).map(|value| value.map(str::to_owned));
         let number = |name: &'static str| -> Result<Option<i64>, Problem> {
             let read = |text: &str| text.parse().ok().filter(|number| *number >= 0);
-            asked.parameter(name)?.map(|text| read(text).ok_or_else(|| Problem::of_member(name, "it is a whole number from 0 on"))).transpose()
+            asked
+                .parameter(name)?
+                .map(|text| read(text).ok_or_else(|| Problem::of_member(name, "it is a whole number from 0 on")))
+                .transpose()
         };
         let moment = |name: &'static str| -> Result<Option<TimestampNs>, Problem> {
-            let read = |text: &str| TimestampNs::parse_rfc3339(text).ok_or_else(|| Problem::of_member(name, "it is a time such as 2026-12-01T09:00:00Z"));
+            let read = |text: &str| {
+                TimestampNs::parse_rfc3339(text).ok_or_else(|| Problem::of_member(name, "it is a time such as 2026-12-01T09:00:00Z"))
+            };
             asked.parameter(name)?.map(read).transpose()
         };
         let stream = text("stream")?.ok_or_else(|| Problem::of_member("stream", "name the stream"))?;
         if asked.serve.config.stream(&stream).is_none() {
-            return Err(Problem::of_member("stream", format!("no stream of this name is read here; there are {}", asked.view.streams().join(", "))));
+            return Err(Problem::of_member(
+                "stream",
+                format!("no stream of this name is read here; there are {}", asked.view.streams().join(", ")),
+            ));
         }
         let (partition, offset, time) = (number("partition")?, number("offset")?, moment("time")?);
         let then = PointInTime { epoch: number("epoch")?.map(Offset), at: moment("at")?.map(TimestampNs::millis) };
         let (share, target) = (text("share")?, text("target")?);
-        let question = |subject, audience| Self { stream: stream.clone(), subject, then, audience, share: share.clone(), target: target.clone() };
+        let question =
+            |subject, audience| Self { stream: stream.clone(), subject, then, audience, share: share.clone(), target: target.clone() };
         if partition.is_some() || offset.is_some() {
             if !asked.caller.is_operator() {
                 return Err(Problem::not_operator());
@@ -236,7 +261,10 @@ impl ExplainQuestion {
                 let asset = asked.serve.asset_of_share(&asked.view, share).ok_or_else(Problem::unknown_share)?;
                 Ok((seen.document().owner.to_owned(), asset, seen.audience()))
             }
-            (None, None) => Err(Problem::of_member("asset", "which record? Name the `asset`, or the `share`, or as the operator `partition` and `offset`")),
+            (None, None) => Err(Problem::of_member(
+                "asset",
+                "which record? Name the `asset`, or the `share`, or as the operator `partition` and `offset`",
+            )),
         }
     }
 }
@@ -267,7 +295,7 @@ impl Serve {
 /// Shows a published profile on a record: one that is given, or the newest of an asset.
 #[utoipa::path(post, path = "/profiles/{profile}/render", tag = "profiles", params(("profile" = String, Path, description = "The profile"), EpochParameters), request_body = RenderBody,
     responses((status = 200, description = "What leaves, member by member", body = RenderedDocument)))]
-pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<RenderBody>) -> Answer {
+pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<RenderBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let (text, compiled) = if name == "all" {
@@ -283,7 +311,7 @@ pub(super) async fn render_profile(asked: Asked, Id(name): Id, JsonNode(body, no
 /// Shows a profile that is not published, or not yet as it is written here, on a record.
 #[utoipa::path(post, path = "/profiles/render", tag = "profiles", params(EpochParameters), request_body = RenderBody,
     responses((status = 200, description = "What leaves, member by member", body = RenderedDocument)))]
-pub(super) async fn render_draft(asked: Asked, JsonNode(body, node): JsonNode<RenderBody>) -> Answer {
+pub(super) async fn render_draft(asked: Asked, JsonNode(body, node): JsonNode<RenderBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let spec = draft_of(&asked, &node, body.source.as_deref())?;
@@ -301,8 +329,9 @@ fn draft_of(asked: &Asked, node: &Node, source: Option<&str>) -> Result<ProfileS
     ProfileSpec::read(&written).map_err(|error| Problem::broken(Reason::InvalidProfile, error.what))
 }
 
-async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&Node>, text: ProfileText, compiled: Profile) -> Answer {
-    let stream = asked.serve.config.stream(&body.stream).ok_or_else(|| Problem::of_member("stream", "no stream of this name is read here"))?.clone();
+async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&Node>, text: ProfileText, compiled: Profile) -> ApiAnswer {
+    let stream =
+        asked.serve.config.stream(&body.stream).ok_or_else(|| Problem::of_member("stream", "no stream of this name is read here"))?.clone();
     if compiled.section(stream.index).is_none() {
         return Err(Problem::broken(Reason::StreamNotInProfile, format!("the profile has no section for {}", stream.name)).into());
     }
@@ -361,7 +390,7 @@ async fn render(asked: &Asked, owner: &str, body: &RenderBody, record: Option<&N
 /// assets. Nothing is written.
 #[utoipa::path(post, path = "/profiles/{profile}/preview", tag = "profiles", params(("profile" = String, Path, description = "The profile"), EpochParameters), request_body = PublicationBody,
     responses((status = 200, description = "Each share and stream that uses it", body = PublicationDocument)))]
-pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<PublicationBody>) -> Answer {
+pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(body, node): JsonNode<PublicationBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let spec = draft_of(&asked, &node, body.source.as_deref())?;
@@ -373,7 +402,8 @@ pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(bod
         let critical = crate::disclosure::of_profile(&serve.config, &spec);
         let after = ComparedProfile::new(spec, &serve.config);
         let mut users = users(&state.table, &owner, &name, &serve.config);
-        let left_out = look(&serve.config, &mut users, before.as_ref(), &after, |stream, asset| serve.newest_record(stream, &owner, asset))?;
+        let left_out =
+            look(&serve.config, &mut users, before.as_ref(), &after, |stream, asset| serve.newest_record(stream, &owner, asset))?;
         Ok(object(|out| {
             out.flag("is_new", before.is_none());
             out.array("changes", |items| users.iter().for_each(|user| items.json(&to_json(user))));
@@ -386,14 +416,20 @@ pub(super) async fn preview_publication(asked: Asked, Id(name): Id, JsonNode(bod
 
 impl Serve {
     /// To which state an order for one item leads, or which rule it breaks, with the sentence. Nothing is written, so a viewer may ask.
-    pub(crate) fn would(&self, caller: &crate::access::Caller, order: WriteOrder) -> Result<(Result<State, Reason>, Option<String>), Problem> {
+    pub(crate) fn would(
+        &self,
+        caller: &crate::access::Caller,
+        order: WriteOrder,
+    ) -> Result<(Result<State, Reason>, Option<String>), Problem> {
         let trial = self.try_here(caller, order)?;
         match (trial.refusals.first(), trial.rows.first()) {
             (Some(refusal), _) => match refusal.reason {
                 Some(reason) => Ok((Err(reason), Some(refusal.detail.clone()))),
                 None => Err(Problem::malformed(refusal.detail.clone())),
             },
-            (None, row) => Ok((Ok(row.and_then(|row| row.change.as_ref()).and_then(|change| change.after).unwrap_or(State::Pending)), None)),
+            (None, row) => {
+                Ok((Ok(row.and_then(|row| row.change.as_ref()).and_then(|change| change.after).unwrap_or(State::Pending)), None))
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use metrics::{counter, histogram};
 use tracing::info;
 
 use crate::access::{Caller, TokenHash};
@@ -134,8 +135,9 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Lets a request in, or not; writes its line in the log. Of it the log has neither query nor body.
 pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request, next: Next) -> Response {
     let begun = serve.clock.boot();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let admitted = serve.admit(request.headers());
+    let whole = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
+    let (method, path) = (request.method().clone(), whole.path().to_owned());
+    let admitted = serve.admit(request.headers()).await;
     let who = admitted.as_ref().map(|(caller, _)| (source_of(caller), caller.name.clone())).ok();
     let response = match admitted {
         Ok((caller, token)) => {
@@ -148,6 +150,8 @@ pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request,
     let response = with_epoch(response, serve.epoch());
     let (source, name) = who.unwrap_or_default();
     let (status, taken_ms) = (response.status().as_u16(), serve.clock.boot().since(begun).as_millis() as u64);
+    counter!("sharecast_api_requests_total", "status" => status.to_string()).increment(1);
+    histogram!("sharecast_api_request_seconds").record(serve.clock.boot().since(begun).as_secs_f64());
     log(&method, &path, status, taken_ms, &source, name.as_deref());
     response
 }

@@ -98,11 +98,11 @@ fn all() -> Vec<ApiRoute> {
 /// The API, behind what every request goes through, and its document, which needs no token.
 pub(crate) fn router(serve: Arc<Serve>) -> Router {
     let api = all().into_iter().fold(Router::new(), |api, route| api.route(&route.path, route.handler));
-    let limit = serve.config.api.limits.body_bytes;
     let api = api
         .fallback(request::no_route)
         .method_not_allowed_fallback(request::no_method)
-        .layer(DefaultBodyLimit::max(limit))
+        // Bodies are read up to a limit that may change.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&serve), request::admit))
         .with_state(serve);
     let document = get(async || ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response());

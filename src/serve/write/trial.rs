@@ -23,7 +23,7 @@ use crate::share::table::ShareTable;
 use crate::share::table::dedup::EventRepeat;
 use crate::time::TimestampMs;
 use crate::writing::invitation;
-use crate::writing::invitation::Invitation;
+use crate::writing::invitation::InvitationMail;
 
 /// What a trial needs.
 pub(super) struct WriteTrial<'t> {
@@ -38,7 +38,7 @@ pub(super) struct WriteTrial<'t> {
 
 /// What an order comes to. If anything is refused, nothing is to be written.
 #[derive(Debug, Default)]
-pub(crate) struct Trial {
+pub(crate) struct OrderTrial {
     pub(in crate::serve) rows: Vec<PreparedRow>,
     pub(in crate::serve) refusals: Vec<ItemProblem>,
     /// Members that leave and are marked as critical.
@@ -61,7 +61,7 @@ pub(crate) struct PreparedRow {
     pub(super) share: Option<String>,
     pub(super) step: PreparedStep,
     /// Whom it invites.
-    pub(super) invitation: Option<Invitation>,
+    pub(super) invitation: Option<InvitationMail>,
     /// What the share was before, and is after it; of events on shares that were tried.
     pub(in crate::serve) change: Option<RowChange>,
 }
@@ -92,7 +92,7 @@ pub(crate) struct RowChange {
     pub(super) target_asset: Option<String>,
 }
 
-impl Trial {
+impl OrderTrial {
     /// The rows whose events are to be written.
     pub(super) fn to_write(&self) -> impl Iterator<Item = &PreparedRow> {
         self.rows.iter().filter(|row| row.is_news())
@@ -110,7 +110,7 @@ struct NamedItem {
     name: String,
     data: Node,
     token: WriteToken,
-    invitation: Option<Invitation>,
+    invitation: Option<InvitationMail>,
 }
 
 impl WriteTrial<'_> {
@@ -118,14 +118,14 @@ impl WriteTrial<'_> {
     ///
     /// # Errors
     /// There are no items, or too many.
-    pub(super) fn run(&self, order: WriteOrder) -> Result<Trial, Problem> {
+    pub(super) fn run(&self, order: WriteOrder) -> Result<OrderTrial, Problem> {
         let WriteOrder { kind, items, .. } = order;
         if items.is_empty() || items.len() > MOST_ITEMS {
             return Err(Problem::of_member("items", format!("there are {} items; 1 to {MOST_ITEMS} can be written at once", items.len())));
         }
         let table = &self.view.state().table;
         let now = self.now.max(table.control_time());
-        let mut trial = Trial { is_first: table.has_only_ticks(), ..Trial::default() };
+        let mut trial = OrderTrial { is_first: table.has_only_ticks(), ..OrderTrial::default() };
         let mut new = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match self.named(kind, index, item, table, now) {
@@ -187,14 +187,14 @@ impl WriteTrial<'_> {
             }));
         }
         invitation::settle_code(&mut data, table);
-        let invitation = Invitation::of(kind, &data, table, token.code());
+        let invitation = InvitationMail::of(kind, &data, table, token.code());
         if invitation.is_some() {
-            Invitation::put_hash(&mut data, &token.code());
+            InvitationMail::put_hash(&mut data, &token.code());
         }
         Ok(ItemNews::New(NamedItem { index, name, data, token, invitation }))
     }
 
-    fn try_shares(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut Trial) {
+    fn try_shares(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut OrderTrial) {
         let intent = |item: &NamedItem| {
             // By its place an answer finds its item again.
             let named = Named { place: InputRef::Line("items".into(), item.index), id: item.name.clone(), target_asset: None };
@@ -222,7 +222,7 @@ impl WriteTrial<'_> {
         }
     }
 
-    fn try_others(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut Trial) {
+    fn try_others(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut OrderTrial) {
         let mut critical = BTreeSet::new();
         for item in items {
             let NamedItem { index, name, data, token, .. } = item;
@@ -312,7 +312,7 @@ fn readings(kind: EventType, data: &Node, token: &WriteToken) -> Vec<Node> {
     let mut all = vec![data.clone()];
     if matches!(kind, EventType::ShareOffered | EventType::ShareResent) {
         let mut with = data.clone();
-        Invitation::put_hash(&mut with, &token.code());
+        InvitationMail::put_hash(&mut with, &token.code());
         all.push(with);
     }
     if let Some(typed) = data.get("code").and_then(Node::as_str) {
@@ -326,7 +326,7 @@ fn readings(kind: EventType, data: &Node, token: &WriteToken) -> Vec<Node> {
 }
 
 /// The invitation that an earlier event made.
-fn invitation_of(data: &Node, share: &Option<String>, token: &WriteToken) -> Option<Invitation> {
-    let invitation = Invitation { share: share.clone()?, code: token.code() };
+fn invitation_of(data: &Node, share: &Option<String>, token: &WriteToken) -> Option<InvitationMail> {
+    let invitation = InvitationMail { share: share.clone()?, code: token.code() };
     invitation.is_of(data).then_some(invitation)
 }

@@ -122,7 +122,7 @@ impl OffboardPlan {
         for (at, data) in events.iter().enumerate() {
             // A name that no event in the log has: it is longer than any that is written.
             let id = format!("{}-{}", "trial".repeat(20), table.epoch().0 + 1);
-            let envelope = Envelope { id, source: source.to_owned(), kind: kind.full_name(), data: data.clone() };
+            let envelope = Envelope { id, source: source.to_owned(), kind: kind.full_name(), actor: None, data: data.clone() };
             let refused = |why: String| OffboardRefused { kind: kind.name(), why };
             let folded = table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope));
             match folded.outcome {

@@ -11,7 +11,7 @@ use clap::Args;
 use crate::cli::args::{ActorArgs, Format, tenant};
 use crate::cli::config;
 use crate::cli::exit::{Exit, Failure, tell};
-use crate::cli::outcome::{Delivered, Quiescence};
+use crate::cli::outcome::Delivered;
 use crate::cli::output::{PrintError, exit, print_table, shown};
 use crate::cli::party::offboard::topics::{TenantTopic, TenantTopics};
 use crate::cli::random::random;
@@ -29,6 +29,7 @@ use crate::share::event::kind::EventType;
 use crate::share::event::write_token::WriteToken;
 use crate::share::state::Reason;
 use crate::share::table::ShareTable;
+use crate::writing::certainty::Quiescence;
 
 /// So many shares are named one by one in a review.
 const SHARES_SHOWN: usize = 20;
