@@ -5,12 +5,15 @@ use std::borrow::Cow;
 
 use base64::Engine;
 
+use super::kcat;
 use super::scan::{LineMember, Scanner, unescape};
 use crate::time::{TimestampMs, TimestampNs};
 
 /// One line of an input file as it is written, before its defaults.
 #[derive(Debug, Default)]
 pub(crate) struct WrittenLine<'l> {
+    /// The topic that the record was in, of a line of kcat: such a record is seen at its timestamp.
+    pub(crate) topic: Option<Cow<'l, str>>,
     pub(crate) at: Option<TimestampMs>,
     pub(crate) timestamp: Option<TimestampMs>,
     pub(crate) key: Option<Cow<'l, str>>,
@@ -42,16 +45,23 @@ pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
 pub(crate) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<WrittenLine<'l>, Wrong> {
     const NAMES: [&str; 7] = ["at", "timestamp", "key", "headers", "raw", "raw_base64", "value"];
     let mut parts: [Option<&'l [u8]>; 7] = [None; 7];
+    let mut of_kcat = kcat::KcatParts::default();
     scan(line, scanner, |member| {
         if let Some(place) = NAMES.iter().position(|known| is_named(&member, known)) {
             parts[place] = Some(member.value);
+        } else if let Some(place) = kcat::NAMES.iter().position(|known| is_named(&member, known)) {
+            of_kcat[place] = Some(member.value);
         }
     })?;
     // Null is the same as absent.
     let [at, timestamp, key, headers, raw, raw_base64, value] = parts.map(|part| part.filter(|value| *value != b"null"));
+    if kcat::is_kcat(&of_kcat) && [at, timestamp, raw, raw_base64, value].iter().all(Option::is_none) {
+        return kcat::read(of_kcat, key, headers, scanner);
+    }
     let raw = raw.map(|raw| string(raw, "\"raw\" must be a string without lone surrogates")).transpose()?;
     let raw_base64 = raw_base64.map(|raw| string(raw, "\"raw_base64\" must be a string")).transpose()?;
     Ok(WrittenLine {
+        topic: None,
         at: at.map(|at| time(at, "\"at\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z")).transpose()?,
         timestamp: timestamp
             .map(|timestamp| time(timestamp, "\"timestamp\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z"))
@@ -80,7 +90,7 @@ pub(crate) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(L
         return Err("the line is empty; leave empty lines out");
     }
     if std::str::from_utf8(line).is_err() {
-        return Err("the line is no UTF-8; write bytes that are no text as \"raw_base64\"");
+        return Err("the line is no UTF-8; write bytes that are no text as \"raw_base64\" (kcat prints them as they are)");
     }
     if line.starts_with(b"\xef\xbb\xbf") {
         return Err("the line begins with a byte order mark: save the file without one");
@@ -125,7 +135,7 @@ fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<LineHeader
     all.map(|()| headers)
 }
 
-fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+pub(super) fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod dump_records;
 mod documents;
+mod kcat;
 pub(crate) mod input;
 pub(crate) mod line;
 mod merge;

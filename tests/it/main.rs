@@ -48,6 +48,7 @@ mod upserts;
 mod start;
 // Kafka is away: who waits, and at whose cost.
 #[cfg(feature = "io")]
+mod offboard;
 mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]
@@ -55,6 +56,9 @@ mod rights;
 // The log's own configuration, and processes that are configured otherwise.
 #[cfg(feature = "io")]
 mod configuration;
+// A configuration that changes while an engine runs.
+#[cfg(feature = "io")]
+mod reload;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;

@@ -15,6 +15,7 @@ use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::position::{AfterGap, IsFirst, Judged};
 use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::tuning::Tuning;
 use crate::id::Offset;
 use crate::transport::{AssignmentChange, ConsumeError, GroupConsumer, SourcePartition};
 
@@ -37,10 +38,10 @@ pub(super) struct InputSide<C> {
 }
 
 impl<C: GroupConsumer> InputSide<C> {
-    pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, consumer: C) -> Self {
+    pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, tuning: Tuning, consumer: C) -> Self {
         let handover = Handover::new(&shared.overdue);
         Self {
-            gathered: Gathered::new(settings.max_records, settings.enough_records),
+            gathered: Gathered::new(tuning.max_records, settings.enough_records),
             settings,
             shared,
             consumer,
@@ -50,6 +51,10 @@ impl<C: GroupConsumer> InputSide<C> {
             has_been_assigned: false,
             handover,
         }
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) {
+        self.gathered.limit(tuning.max_records);
     }
 
     /// Records in hand.

@@ -11,6 +11,7 @@ use crate::engine::fence::epoch_report::WorkerEpochs;
 use crate::engine::fence::{Closed, Fence};
 use crate::engine::output::lookup::TopicMaker;
 use crate::engine::topic::names::TopicNames;
+use crate::engine::worker::tuning::LiveTuning;
 use crate::id::StreamIndex;
 use crate::live::{Live, View};
 use crate::record::mapping::{Mode, Stream};
@@ -27,14 +28,8 @@ pub struct WorkerSettings {
     pub streams: Arc<[Stream]>,
     /// Where a stream's partitions begin at their first start, by stream.
     pub starts: Arc<[Start]>,
-    /// `batch.interval`: the longest that a record waits for others to share its transaction.
-    pub interval: Duration,
     /// So many records are worth a transaction: they wait for no others.
     pub enough_records: usize,
-    /// `batch.max_records`.
-    pub max_records: usize,
-    /// `batch.max_routes`.
-    pub max_routes: usize,
     /// `sharecast.standing.<stream>`, by stream.
     pub standing: Arc<[String]>,
     /// Whether outputs are in a transaction with their offsets, and can be taken back until its commit.
@@ -65,6 +60,8 @@ impl WorkerSettings {
 pub struct Shared {
     /// The view to decide by.
     pub live: Arc<Live>,
+    /// What may change while they run.
+    pub tuning: Arc<LiveTuning>,
     /// Asked twice a batch.
     pub fence: Arc<Mutex<Fence>>,
     /// Time.
