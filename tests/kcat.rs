@@ -28,7 +28,10 @@ fn records_that_kcat_printed_are_replayed() {
     let read = |topic: &str| std::fs::read_to_string(folder.path().join(format!("out/{topic}.ndjson"))).unwrap();
     let released = read("share.acme.telemetry");
     // The record's own timestamp, as Kafka had it; the other asset is shared with nobody.
-    assert!(released.starts_with(r#"{"key":"NW-7","timestamp":"2026-11-28T08:30:16.532Z","value":{"tenant":"acme","asset":"NW-7""#), "{released}");
+    assert!(
+        released.starts_with(r#"{"key":"NW-7","timestamp":"2026-11-28T08:30:16.532Z","value":{"tenant":"acme","asset":"NW-7""#),
+        "{released}"
+    );
     assert!(released.contains(r#""text":"Größe \"x\" / é""#) && released.lines().count() == 1, "{released}");
     let letters = read("sharecast.dead-letters");
     assert_eq!(letters.lines().count(), 2, "no JSON, and a null value: {letters}");

@@ -257,7 +257,15 @@ mod tests {
         ));
         assert_eq!(read("sharecast share list --state done").unwrap_err(), Exit::Usage);
         assert_eq!(read("sharecast share list --permission all").unwrap_err(), Exit::Usage);
-        for line in ["share show s1", "share stats", "share revoke s1", "share invitations --outbox", "control dump", "tenant update a", "config show"] {
+        for line in [
+            "share show s1",
+            "share stats",
+            "share revoke s1",
+            "share invitations --outbox",
+            "control dump",
+            "tenant update a",
+            "config show",
+        ] {
             assert_eq!(read(&format!("sharecast {line} -o id")).unwrap_err(), Exit::Usage, "{line}");
         }
         for line in ["share invitations", "partnership list", "tenant list", "profile list"] {

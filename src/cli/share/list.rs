@@ -190,7 +190,19 @@ pub struct ListedShares;
 
 impl Listing for ListedShares {
     const COLUMNS: &'static [&'static str] = &[
-        "share", "state", "reason", "owner", "asset", "target", "target-asset", "streams", "profile", "permission", "since", "until", "label",
+        "share",
+        "state",
+        "reason",
+        "owner",
+        "asset",
+        "target",
+        "target-asset",
+        "streams",
+        "profile",
+        "permission",
+        "since",
+        "until",
+        "label",
     ];
 }
 

@@ -45,7 +45,11 @@ fn world() -> World {
     world.ok("zenith", "share.offered", &own("back", r#"target_tenant":"acme""#));
     world.ok("branch", "profile.published", r#"{"profile":"b","spec":{"telemetry":{"include":["$"]}}}"#);
     world.ok("branch", "share.offered", r#"{"share":"up","asset":"B","target_tenant":"zenith","streams":["telemetry"],"profile":"b"}"#);
-    world.ok("acme", "share.offered", r#"{"share":"others","asset":"A","invitee":"b@example.com","streams":["telemetry"],"profile":"hire"}"#);
+    world.ok(
+        "acme",
+        "share.offered",
+        r#"{"share":"others","asset":"A","invitee":"b@example.com","streams":["telemetry"],"profile":"hire"}"#,
+    );
     world
 }
 

@@ -159,7 +159,11 @@ impl Offboarding<'_> {
             writeln!(out)?;
             print_table(&["COUNT", "ROLE", "WITH", "STATE"], &counts(&plan.shares), &mut out)?;
             writeln!(out)?;
-            print_table(&["SHARE", "ROLE", "WITH", "STATE"], &plan.shares.iter().take(SHARES_SHOWN).map(row).collect::<Vec<_>>(), &mut out)?;
+            print_table(
+                &["SHARE", "ROLE", "WITH", "STATE"],
+                &plan.shares.iter().take(SHARES_SHOWN).map(row).collect::<Vec<_>>(),
+                &mut out,
+            )?;
             if plan.shares.len() > SHARES_SHOWN {
                 writeln!(out, "… and {} more", plan.shares.len() - SHARES_SHOWN)?;
             }
@@ -230,13 +234,7 @@ impl Offboarding<'_> {
         Err(Failure::new(Exit::Failed, what))
     }
 
-    fn print(
-        &self,
-        plan: &OffboardPlan,
-        written: &Written,
-        certain: Option<Quiescence>,
-        deleted: &[TenantTopic],
-    ) -> io::Result<()> {
+    fn print(&self, plan: &OffboardPlan, written: &Written, certain: Option<Quiescence>, deleted: &[TenantTopic]) -> io::Result<()> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.acting.output == Format::Table {
             let words: Vec<String> = written.events.iter().map(in_words).collect();
@@ -244,7 +242,12 @@ impl Offboarding<'_> {
             deleted.iter().try_for_each(|topic| writeln!(out, "topic {} deleted", topic.name))?;
             let certain = certain.map(|certain| format!("  certain: {}", certain.word())).unwrap_or_default();
             let (partnerships, shares) = (plan.partnerships.len(), plan.shares.len());
-            writeln!(out, "{}: {partnerships} partnerships and {shares} shares ended, {} topics deleted{certain}", self.tenant, deleted.len())?;
+            writeln!(
+                out,
+                "{}: {partnerships} partnerships and {shares} shares ended, {} topics deleted{certain}",
+                self.tenant,
+                deleted.len()
+            )?;
             return out.flush();
         }
         let mut line = object(|out| {

@@ -48,7 +48,8 @@ impl TenantTopics {
         let own = hidden_topics(config).into_iter().map(|topic| (topic, "sharecast's own".to_owned()));
         let others = table.tenants().into_iter().filter(|other| other.id != tenant.as_str());
         let others = others.filter_map(|other| TenantId::parse(other.id).ok());
-        let others = others.flat_map(|other| names_of(config, &other).into_iter().map(move |(name, _)| (name, format!("a topic of {other}"))));
+        let others =
+            others.flat_map(|other| names_of(config, &other).into_iter().map(move |(name, _)| (name, format!("a topic of {other}"))));
         let taken = inputs.chain(own).chain(others).filter(|(topic, _)| names.iter().any(|(name, _)| name == topic));
         let shared = taken.map(|(topic, whose)| format!("{topic} is {whose} too")).collect();
         Self { names, shared }
