@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::reload::{self, Prepared, Reloader, TakesConfig};
 use crate::cli::{config, logging, signal};
@@ -78,7 +76,7 @@ pub fn run(files: &[PathBuf], args: &ServeArgs) -> Result<Exit, Failure> {
         if let Err(failure) = reloader.spawn(asked) {
             *told.lock().expect("it is only set") = Some(failure);
         }
-        routes(serve)
+        rest::router(serve)
     });
     let failed = not_reloading.lock().expect("it is only set").take();
     failed.map_or(Ok(()), Err)?;
@@ -89,9 +87,4 @@ pub fn run(files: &[PathBuf], args: &ServeArgs) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })
-}
-
-/// Everything that is served.
-fn routes(serve: Arc<Serve>) -> Router {
-    rest::router(serve)
 }
