@@ -94,6 +94,30 @@ const SCALARS: &[&str] = &[
     "1.005",
     "18446744073709551615",
 ];
+/// What no record may have, and what only looks like it.
+const HOSTILE_SCALARS: &[&str] = &[
+    "1e999",
+    "-1e999",
+    "0e999",
+    "01",
+    "-",
+    "1.",
+    "1.e3",
+    "tru",
+    "truex",
+    "nul",
+    "\"\\ud800\"",
+    "\"\\ud83d\\ude9c\"",
+    "\"\\x\"",
+    "\"\u{1}\"",
+    "\"\u{7f}\"",
+    "\"",
+    "",
+    "{}",
+    "[[]]",
+    "1,1",
+    "\"x\",\"a\":\"y\"",
+];
 const ACTIONS: &[&str] = &[
     r#""round":0"#,
     r#""round":3"#,
@@ -121,7 +145,15 @@ const ACTIONS: &[&str] = &[
 fn shape(random: &mut Random) -> Vec<String> {
     let (mut texts, mut out) = (Vec::new(), String::new());
     let has_blanks = random.one_in(5);
-    object(random, 0, has_blanks, &mut texts, &mut out);
+    if random.one_in(30) {
+        // About as deep as a record may be.
+        let depth = 124 + random.below(8);
+        (0..depth).for_each(|at| out.push_str(if at % 2 == 0 { "{\"a\":" } else { "[" }));
+        texts.push(std::mem::take(&mut out));
+        (0..depth).rev().for_each(|at| out.push(if at % 2 == 0 { '}' } else { ']' }));
+    } else {
+        object(random, 0, has_blanks, &mut texts, &mut out);
+    }
     texts.push(out);
     texts
 }
@@ -171,13 +203,21 @@ fn record(random: &mut Random, shape: &[String], usual: &[String]) -> Vec<u8> {
         } else {
             text.push_str(piece);
         }
-        let scalar = if random.one_in(3) { random.of(SCALARS) } else { &usual[at % usual.len()] };
+        let scalar = match random.below(300) {
+            0..100 => random.of(SCALARS),
+            100 => random.of(HOSTILE_SCALARS),
+            _ => &usual[at % usual.len()],
+        };
         text.push_str(scalar);
     }
     text.push_str(last);
     let mut text = text.into_bytes();
     if random.one_in(60) {
         text.truncate(random.below(text.len() + 1));
+    }
+    if random.one_in(60) && !text.is_empty() {
+        let at = random.below(text.len());
+        text[at] = [0xff, 0xc0, 0x80, 0, 0x1f, b'"', b'\\', b',', b' ', b'0'][random.below(10)];
     }
     text
 }

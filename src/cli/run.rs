@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::exit::{Exit, Failure};
-use crate::cli::reload::{self, Prepared, Reloader, TakesConfig};
+use crate::cli::reload::{self, PreparedReload, Reloader, TakesConfig};
 use crate::cli::shell::version;
 use crate::cli::{config, logging, signal};
 use crate::clock::SystemClock;
@@ -28,9 +28,9 @@ pub struct RunArgs {
 struct EngineTuning(Arc<LiveTuning>);
 
 impl TakesConfig for EngineTuning {
-    fn prepare(&mut self, read: &Config) -> Result<Prepared, String> {
+    fn prepare(&mut self, read: &Config) -> Result<PreparedReload, String> {
         let (live, tuning) = (Arc::clone(&self.0), Tuning::of(read));
-        Ok(Prepared { also: Vec::new(), take: Box::new(move || live.publish(tuning)) })
+        Ok(PreparedReload { also: Vec::new(), take: Box::new(move || live.publish(tuning)) })
     }
 }
 

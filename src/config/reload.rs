@@ -22,7 +22,7 @@ pub enum ReloadDecision {
 ///
 /// Each key is decided here: a new member of the configuration does not compile before it has its line.
 pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
-    let mut changes = Changes::default();
+    let mut changes = KeyChanges::default();
     let Config {
         streams: _,
         starts: _,
@@ -78,12 +78,12 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
 
 /// The keys that differ.
 #[derive(Debug, Default)]
-struct Changes {
+struct KeyChanges {
     taken: Vec<&'static str>,
     restart: Vec<String>,
 }
 
-impl Changes {
+impl KeyChanges {
     fn decision(self) -> ReloadDecision {
         match (self.taken.is_empty(), self.restart.is_empty()) {
             (true, true) => ReloadDecision::Unchanged,

@@ -117,7 +117,7 @@ impl Search<'_> {
 /// There is none, or it cannot be read.
 pub fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: Duration) -> Result<WholeRecord, LookError> {
     let RecordPlace { partition, offset } = *place;
-    let missing = |why: String| LookError::NoRecord(format!("{} partition {partition} offset {offset}: {why}", stream.topic));
+    let missing = |why: String| LookError::NoRecord(format!("{}/{partition} offset {offset}: {why}", stream.topic));
     let kafka = KafkaSettings::of(&config.kafka);
     let shape = Admin::open(&kafka, patience).and_then(|admin| admin.topic(&stream.topic))?;
     match shape {
@@ -163,7 +163,7 @@ pub fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: 
             Err(missing("no record is there: it was taken back with its transaction, or is a marker of one".to_owned()))
         }
         None => {
-            let what = format!("{} partition {partition} could not be read to offset {offset} in time", stream.topic);
+            let what = format!("{}/{partition} could not be read to offset {offset} in time", stream.topic);
             Err(LookError::Late(what))
         }
     }

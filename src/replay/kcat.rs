@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::line::{LineHeaders, WrittenLine, Wrong, into_bytes, string};
 use super::scan::Scanner;
+use super::written_line::{LineHeaders, WrittenLine, Wrong, into_bytes, string};
 use crate::time::TimestampMs;
 
 /// The members that a line of kcat has, and those that are read where they are there.
@@ -62,54 +62,4 @@ pub(super) fn check_topic(topic: Option<&Cow<'_, str>>, expected: &str) -> Resul
     const WRONG: Wrong = "\"topic\" is not the topic that the configuration gives this stream: name the stream that reads it, or set \
                           streams.STREAM.topic";
     if topic.is_none_or(|topic| topic == expected) { Ok(()) } else { Err(WRONG) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::replay::line::read_input;
-
-    fn line(text: &str) -> Result<WrittenLine<'_>, Wrong> {
-        read_input(text.as_bytes(), &mut Scanner::default())
-    }
-
-    fn kcat(more: &str) -> String {
-        format!(r#"{{"topic":"telemetry.raw","partition":3,"offset":7,"tstype":"create","ts":1795854616532,"broker":1,{more}}}"#)
-    }
-
-    #[test]
-    fn a_record_is_read_as_it_was() {
-        let text = kcat(r#""headers":["a","1","a","2","none",null,"\u0062",""],"key":"k","payload":"{\"x\":\"\u00e9\\n\"}""#);
-        let read = line(&text).unwrap();
-        let headers: Vec<_> = read.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        assert_eq!(headers, [("a", "1"), ("a", "2"), ("b", "")]);
-        assert_eq!((read.key.as_deref(), read.timestamp), (Some("k"), Some(TimestampMs(1_795_854_616_532))));
-        assert_eq!(read.value.as_deref(), Some("{\"x\":\"é\\n\"}".as_bytes()));
-        let text = kcat(r#""key":null,"payload":null"#);
-        let tombstone = line(&text).unwrap();
-        assert_eq!((tombstone.key, tombstone.value, tombstone.topic.as_deref()), (None, None, Some("telemetry.raw")));
-    }
-
-    #[test]
-    fn a_line_of_replay_is_none_of_kcat() {
-        let read = line(r#"{"value":1,"topic":"x","partition":0,"offset":1,"payload":"2"}"#).unwrap();
-        assert_eq!((read.value.as_deref(), read.topic), (Some(b"1".as_slice()), None));
-        let read = line(r#"{"payload":"2","key":"k"}"#).unwrap();
-        assert_eq!((read.value, read.key.as_deref()), (None, Some("k")));
-    }
-
-    #[test]
-    fn what_kcat_would_not_print_is_refused() {
-        for (more, named) in [
-            (r#""payload":{"a":1}"#, "payload"),
-            (r#""payload":"\ud800""#, "payload"),
-            (r#""payload":"x","key":5"#, "key"),
-            (r#""payload":"x","headers":{"a":"1"}"#, "headers"),
-            (r#""payload":"x","headers":["a"]"#, "headers"),
-            (r#""payload":"x","headers":[null,"a"]"#, "headers"),
-            (r#""payload":"x","ts":"noon""#, "ts"),
-        ] {
-            assert!(line(&kcat(more)).unwrap_err().contains(&format!("\"{named}\"")), "{more}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ pub(crate) mod output;
 mod scan;
 mod upserts;
 mod world;
+mod written_line;
 
 use std::convert::Infallible;
 

@@ -46,9 +46,11 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (docs/rules/events.md, docs/rules/cli.md).
 #[cfg(feature = "io")]
 mod start;
-// Kafka is away: who waits, and at whose cost.
+// A tenant leaves, with all that it shares and gets.
 #[cfg(feature = "io")]
 mod offboard;
+// Kafka is away: who waits, and at whose cost.
+#[cfg(feature = "io")]
 mod outage;
 // What the printed ACLs allow is enough for everybody, and for nobody more.
 #[cfg(feature = "io")]

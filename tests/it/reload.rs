@@ -17,6 +17,11 @@ fn reloads(engine: &Instance, result: &str) -> Option<f64> {
     sum(engine, &format!(r#"sharecast_config_reloads_total{{result="{result}"}}"#))
 }
 
+/// Sends what is no request: of that a line is logged at `debug`.
+fn send_nonsense(engine: &Instance) {
+    engine.get("\0");
+}
+
 /// Puts another file in the place of this one, as editors do.
 fn replace(config: &Path, text: &str) {
     let other = config.with_extension("new");
@@ -40,6 +45,7 @@ fn a_hang_up_has_an_engine_take_what_it_can_all_or_nothing() {
     let text = std::fs::read_to_string(&config).unwrap();
     world.feed(0, (0..30).map(|n| world.record("o", "a", n)));
     assert_eq!(world.await_outputs("t", 30).len(), 30);
+    send_nonsense(&engine);
     assert!(!engine.log().contains("DEBUG"), "{}", engine.log());
 
     let changed = text
@@ -55,7 +61,8 @@ fn a_hang_up_has_an_engine_take_what_it_can_all_or_nothing() {
     assert_eq!(world.await_outputs("t", 90).len(), 90);
     await_that("each record is a batch", || batches().is_some_and(|now| now - before >= 60.0));
     await_that("tenants have no label", || sum(&engine, r#"sharecast_records_out_total{stream="telemetry",tenant="all"}"#) == Some(60.0));
-    engine.await_line(&["DEBUG"]);
+    send_nonsense(&engine);
+    engine.await_line(&["DEBUG", "a client's connection was ended"]);
 
     for (wrong, result, texts) in [
         (changed.replace("max_records: 1", "max_records: 0"), "invalid", ["it cannot be read", "max_records"]),

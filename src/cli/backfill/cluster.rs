@@ -160,7 +160,7 @@ fn say_what_it_is(request: &JobRequest, prepared: &PreparedJob) -> Vec<String> {
     let late = prepared.begins_late.iter().map(|(partition, oldest)| (partition, oldest.moment()));
     let warnings: Vec<String> = late
         .map(|(partition, oldest)| {
-            format!("{} partition {partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
+            format!("{}/{partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
         })
         .collect();
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));

@@ -3,6 +3,8 @@
 #[cfg(feature = "io")]
 pub mod args;
 #[cfg(feature = "io")]
+pub mod columns;
+#[cfg(feature = "io")]
 pub mod offboard;
 #[cfg(feature = "io")]
 pub mod publish_preview;

@@ -8,7 +8,7 @@ use crate::cli::args::{ActorArgs, Format};
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::listing::{Cell, Listing, Shown};
+use crate::cli::listing::{Cell, Shown};
 use crate::cli::output::{PrintError, exit, pretty, print_members, shown};
 use crate::cli::party::args::{ControlLook, PartnershipLook, ProfileLook, TenantLook};
 use crate::config::Config;
@@ -27,30 +27,6 @@ fn read(files: &[PathBuf], acting: &ActorArgs) -> Result<ShareTable, Failure> {
 
 fn missing(what: String) -> Failure {
     Failure::new(Exit::Failed, what)
-}
-
-/// The list of tenants.
-#[derive(Debug, Clone)]
-pub struct ListedTenants;
-
-impl Listing for ListedTenants {
-    const COLUMNS: &'static [&'static str] = &["tenant", "parent", "suspended"];
-}
-
-/// The list of partnerships.
-#[derive(Debug, Clone)]
-pub struct ListedPartnerships;
-
-impl Listing for ListedPartnerships {
-    const COLUMNS: &'static [&'static str] = &["tenant", "partner", "state", "note"];
-}
-
-/// The list of profiles.
-#[derive(Debug, Clone)]
-pub struct ListedProfiles;
-
-impl Listing for ListedProfiles {
-    const COLUMNS: &'static [&'static str] = &["owner", "profile", "version", "retired", "streams"];
 }
 
 fn yes_or_no(is_so: bool) -> Cell {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use tracing::{error, info, warn};
 
-use self::watched::Watched;
+use self::watched::WatchedFile;
 use crate::cli::config::{self, ReadConfig};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::logging::LevelSwitch;
@@ -27,11 +27,11 @@ pub trait TakesConfig: Send {
     ///
     /// # Errors
     /// What keeps it from being taken; then nothing is.
-    fn prepare(&mut self, read: &Config) -> Result<Prepared, String>;
+    fn prepare(&mut self, read: &Config) -> Result<PreparedReload, String>;
 }
 
 /// A configuration that can be taken.
-pub struct Prepared {
+pub struct PreparedReload {
     /// What else differs, although the configuration may not: contents of files that it names.
     pub also: Vec<String>,
     /// Puts it in force. It cannot fail.
@@ -78,7 +78,7 @@ pub struct Reloader<T> {
     files: Vec<PathBuf>,
     in_force: Config,
     /// What was read for the configuration in force; there if files are watched.
-    watched: Option<Watched>,
+    watched: Option<WatchedFile>,
     level: LevelSwitch,
     takes: T,
     clock: Box<dyn Clock>,
@@ -97,7 +97,7 @@ pub fn by_hang_up() -> (HangUp, Receiver<()>) {
 impl<T: TakesConfig + 'static> Reloader<T> {
     /// One for a process that runs by what was read of `files`, the command line's.
     pub fn new(files: &[PathBuf], started_by: &ReadConfig, is_watching: bool, level: LevelSwitch, takes: T, clock: Box<dyn Clock>) -> Self {
-        let watched = is_watching.then(|| Watched::new(&started_by.files));
+        let watched = is_watching.then(|| WatchedFile::new(&started_by.files));
         Self { files: files.to_vec(), in_force: started_by.config.clone(), watched, level, takes, clock }
     }
 
@@ -114,7 +114,7 @@ impl<T: TakesConfig + 'static> Reloader<T> {
             let heard = if self.watched.is_some() { asked.recv_timeout(LOOK) } else { asked.recv().map_err(RecvTimeoutError::from) };
             let is_due = match heard {
                 Ok(()) => true,
-                Err(RecvTimeoutError::Timeout) => self.watched.as_mut().is_some_and(Watched::has_changed),
+                Err(RecvTimeoutError::Timeout) => self.watched.as_mut().is_some_and(WatchedFile::has_changed),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if is_due {

@@ -14,17 +14,17 @@ struct Notes {
 const REFUSED: usize = 13;
 
 impl TakesConfig for Notes {
-    fn prepare(&mut self, read: &Config) -> Result<Prepared, String> {
+    fn prepare(&mut self, read: &Config) -> Result<PreparedReload, String> {
         let (taken, routes) = (Arc::clone(&self.taken), read.batch.max_routes);
         if routes == REFUSED {
             return Err("a file of tokens cannot be read".to_owned());
         }
         let also = std::mem::take(&mut *self.also.lock().unwrap());
-        Ok(Prepared { also, take: Box::new(move || taken.lock().unwrap().push(routes)) })
+        Ok(PreparedReload { also, take: Box::new(move || taken.lock().unwrap().push(routes)) })
     }
 }
 
-struct Bench {
+struct ReloadBench {
     reloader: Reloader<Notes>,
     taken: Arc<Mutex<Vec<usize>>>,
     also: Arc<Mutex<Vec<String>>>,
@@ -32,7 +32,7 @@ struct Bench {
     _folder: tempfile::TempDir,
 }
 
-fn bench(text: &str) -> Bench {
+fn bench(text: &str) -> ReloadBench {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");
     std::fs::write(&file, text).unwrap();
@@ -41,10 +41,10 @@ fn bench(text: &str) -> Bench {
     let takes = Notes { taken: Arc::clone(&taken), also: Arc::clone(&also) };
     let level = logging::init(&read.config.log);
     let reloader = Reloader::new(std::slice::from_ref(&file), &read, true, level, takes, Box::new(SystemClock));
-    Bench { reloader, taken, also, file, _folder: folder }
+    ReloadBench { reloader, taken, also, file, _folder: folder }
 }
 
-impl Bench {
+impl ReloadBench {
     fn reload(&mut self, text: &str) -> ReloadResult {
         std::fs::write(&self.file, text).unwrap();
         self.reloader.attempt()

@@ -10,13 +10,13 @@ type Contents = BTreeMap<PathBuf, Option<u64>>;
 
 /// The files of a configuration, and what was in them when it was last read.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedFile {
     attempted: Contents,
     /// What was seen at the last look. A file may be half written: what is seen twice counts.
     seen: Contents,
 }
 
-impl Watched {
+impl WatchedFile {
     pub(super) fn new(files: &[PathBuf]) -> Self {
         let contents = contents(files.iter());
         Self { seen: contents.clone(), attempted: contents }
@@ -58,7 +58,7 @@ fn content(file: &Path) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn looks(watched: &mut Watched) -> [bool; 3] {
+    fn looks(watched: &mut WatchedFile) -> [bool; 3] {
         std::array::from_fn(|_| watched.has_changed())
     }
 
@@ -69,7 +69,7 @@ mod tests {
         std::fs::write(&file, "a").unwrap();
         std::fs::write(&secret, "s").unwrap();
         let files = [file.clone(), secret.clone()];
-        let mut watched = Watched::new(&files);
+        let mut watched = WatchedFile::new(&files);
         assert_eq!(looks(&mut watched), [false; 3]);
         std::fs::write(&file, "ab").unwrap();
         assert!(!watched.has_changed());
@@ -96,7 +96,7 @@ mod tests {
         std::os::unix::fs::symlink("v1", path("..data")).unwrap();
         std::os::unix::fs::symlink("..data/c.yaml", path("c.yaml")).unwrap();
         let files = [path("c.yaml")];
-        let mut watched = Watched::new(&files);
+        let mut watched = WatchedFile::new(&files);
         std::os::unix::fs::symlink("v2", path("..new")).unwrap();
         std::fs::rename(path("..new"), path("..data")).unwrap();
         assert_eq!(looks(&mut watched), [false, true, true]);

@@ -77,7 +77,7 @@ where
         let view = self.shared.live.load();
         let time = self.now(&view).moment();
         for (partition, from) in self.catch_up.activate(&view, time, self.output.routes_mut()) {
-            info!(?partition, from = from.0, "upsert partition flows");
+            info!(partition = %self.settings.name_of(partition), from = from.0, "upsert partition flows");
             self.input.release(partition, from)?;
         }
         Ok(())

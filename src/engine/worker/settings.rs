@@ -15,6 +15,7 @@ use crate::engine::worker::tuning::LiveTuning;
 use crate::id::StreamIndex;
 use crate::live::{Live, View};
 use crate::record::mapping::{Mode, Stream};
+use crate::topic::{PartitionName, partition_names};
 use crate::transport::{SourcePartition, Start};
 
 /// A worker's own settings.
@@ -52,6 +53,16 @@ impl WorkerSettings {
     /// The input topic of a partition.
     pub fn topic_of(&self, partition: SourcePartition) -> &str {
         &self.streams[usize::from(partition.stream.0)].topic
+    }
+
+    /// The partition as logs name it.
+    pub fn name_of(&self, partition: SourcePartition) -> PartitionName<'_> {
+        PartitionName(self.topic_of(partition), partition.partition)
+    }
+
+    /// Several of them.
+    pub fn names_of(&self, partitions: &[SourcePartition]) -> String {
+        partition_names(partitions.iter().map(|partition| self.name_of(*partition)))
     }
 }
 

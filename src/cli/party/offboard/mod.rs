@@ -114,7 +114,7 @@ fn question(events: usize, topics: usize) -> String {
 }
 
 /// What was written.
-struct Written {
+struct OffboardWrites {
     /// Each event's type, id, offset and what became of it.
     events: Vec<(EventType, String, Offset, Delivered)>,
     /// The newest that ends a share, and when the last was acknowledged.
@@ -202,8 +202,8 @@ impl Offboarding<'_> {
         exit(self.print(plan, &written, certain, deleted).map_err(PrintError::from))
     }
 
-    fn write(&self, plan: &OffboardPlan) -> Result<Written, Failure> {
-        let mut written = Written { events: Vec::new(), cut: None };
+    fn write(&self, plan: &OffboardPlan) -> Result<OffboardWrites, Failure> {
+        let mut written = OffboardWrites { events: Vec::new(), cut: None };
         // A person may have thought about it for a while.
         let until = Until::after(self.acting.patience()?.max(self.until.left()));
         for OffboardStep { kind, events, last_cut } in &plan.steps {
@@ -235,7 +235,7 @@ impl Offboarding<'_> {
         Err(Failure::new(Exit::Failed, what))
     }
 
-    fn print(&self, plan: &OffboardPlan, written: &Written, certain: Option<Quiescence>, deleted: &[TenantTopic]) -> io::Result<()> {
+    fn print(&self, plan: &OffboardPlan, written: &OffboardWrites, certain: Option<Quiescence>, deleted: &[TenantTopic]) -> io::Result<()> {
         let mut out = BufWriter::new(io::stdout().lock());
         if self.acting.output == Format::Table {
             let words: Vec<String> = written.events.iter().map(in_words).collect();
