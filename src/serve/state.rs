@@ -29,8 +29,8 @@ use crate::serve::view::CallerView;
 use crate::share::table::ShareTable;
 use crate::share::view::by_tenant::SharesByTenant;
 
-/// So many changes are kept for a receiver that is slow; who is slower is cut off, and resumes.
-const CHANGES_KEPT: usize = 4096;
+/// So many times that changes were told are kept for a receiver that is slow; who is slower is cut off, and resumes.
+const CHANGES_KEPT: usize = 256;
 
 /// Between two looks at whether keys are to be asked for again.
 const ASK_FOR_KEYS: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub struct Serve {
     pub(super) published: Arc<Publication>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
-    pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
+    pub(super) changes: broadcast::Sender<Arc<[FoldedChange]>>,
     pub(super) appender: EventAppender,
     /// The mailer's topic was seen.
     pub(super) has_mail_topic: AtomicBool,

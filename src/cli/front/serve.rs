@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::reload::{self, Prepared, Reloader, TakesConfig};
+use crate::cli::reload::{self, PreparedReload, Reloader, TakesConfig};
 use crate::cli::{config, logging, signal};
 use crate::clock::SystemClock;
 use crate::config::{AuthConfig, Config};
@@ -48,7 +46,7 @@ fn text_of(config: &Config) -> Option<String> {
 }
 
 impl TakesConfig for ServeTuning {
-    fn prepare(&mut self, read: &Config) -> Result<Prepared, String> {
+    fn prepare(&mut self, read: &Config) -> Result<PreparedReload, String> {
         let tokens = match &read.api.auth {
             AuthConfig::Tokens(Some(path)) => Some(read_tokens(path)?),
             AuthConfig::Tokens(None) => return Err("`api.auth.tokens` names no file".to_owned()),
@@ -58,7 +56,7 @@ impl TakesConfig for ServeTuning {
         let also = if text == self.tokens { Vec::new() } else { vec!["the tokens of api.auth.tokens".to_owned()] };
         self.tokens = text;
         let (serve, limits) = (Arc::clone(&self.serve), read.api.limits);
-        Ok(Prepared { also, take: Box::new(move || serve.take(limits, tokens)) })
+        Ok(PreparedReload { also, take: Box::new(move || serve.take(limits, tokens)) })
     }
 }
 
@@ -78,7 +76,7 @@ pub fn run(files: &[PathBuf], args: &ServeArgs) -> Result<Exit, Failure> {
         if let Err(failure) = reloader.spawn(asked) {
             *told.lock().expect("it is only set") = Some(failure);
         }
-        routes(serve)
+        rest::router(serve)
     });
     let failed = not_reloading.lock().expect("it is only set").take();
     failed.map_or(Ok(()), Err)?;
@@ -89,9 +87,4 @@ pub fn run(files: &[PathBuf], args: &ServeArgs) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })
-}
-
-/// Everything that is served.
-fn routes(serve: Arc<Serve>) -> Router {
-    rest::router(serve)
 }

@@ -58,6 +58,10 @@ async fn bytes_of(request: Request, serve: &Arc<Serve>) -> Result<Bytes, Respons
     if !kind.as_deref().is_some_and(is_json) {
         return Err(problem(&Problem::new(415, "send the body with `Content-Type: application/json`")));
     }
+    // An optional body may be null.
+    if bytes.trim_ascii() == b"null" {
+        return Ok(Bytes::from_static(b"{}"));
+    }
     Ok(bytes)
 }
 

@@ -378,10 +378,8 @@ pub struct RenderedDocument {
     /// Its offset there.
     pub offset: Option<i64>,
     /// The record as it came.
-    #[schema(value_type = Option<Object>)]
     pub record: Option<serde_json::Value>,
     /// What leaves; null where nothing does, or no record was found.
-    #[schema(value_type = Option<Object>)]
     pub value: Option<serde_json::Value>,
     /// The profile's `when` withholds it.
     pub filtered: Option<bool>,

@@ -175,7 +175,7 @@ struct EventStream {
     serve: Arc<Serve>,
     caller: Caller,
     token: AdmittedToken,
-    changes: broadcast::Receiver<Arc<FoldedChange>>,
+    changes: broadcast::Receiver<Arc<[FoldedChange]>>,
     /// What is at or below it was told, or is seen.
     begins: Epoch,
     waiting: VecDeque<Event>,
@@ -191,11 +191,12 @@ impl EventStream {
             }
             tokio::select! {
                 change = self.changes.recv() => match change {
-                    Ok(change) if change.epoch > self.begins => {
-                        let events = self.events_of(&change);
-                        self.waiting.extend(events);
+                    Ok(changes) => {
+                        for change in changes.iter().filter(|change| change.epoch > self.begins) {
+                            let events = self.events_of(change);
+                            self.waiting.extend(events);
+                        }
                     }
-                    Ok(_) => {}
                     Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => return None,
                 },
                 _ = self.heartbeat.tick() => {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
@@ -19,6 +20,8 @@ use crate::serve::rest::answer::problem;
 use crate::serve::view::CallerView;
 use crate::serve::write::source_of;
 
+/// So much longer than what it waits for a request may take.
+const SPARE: Duration = Duration::from_secs(2);
 /// The header with the epoch that an answer is of.
 pub(crate) const EPOCH: &str = "x-sharecast-epoch";
 
@@ -181,7 +184,8 @@ impl Serve {
         if is_patient {
             return answered.await;
         }
-        match tokio::time::timeout(self.patience(), answered).await {
+        // What waits for the log says more when its own time is over.
+        match tokio::time::timeout(self.patience() + SPARE, answered).await {
             Ok(response) => response,
             Err(_) => problem(&Problem::unavailable("the request took too long (`api.limits.timeout`)")),
         }

@@ -11,11 +11,9 @@ fn door<'c>() -> Door<'c> {
     Door::new(World::new(shared(), 1, ""), "")
 }
 
-/// How often each share of an asset is in the log, by the command line's fold.
+/// The assets that were offered, by the log.
 fn offered(door: &Door<'_>) -> Vec<String> {
-    let out = door.path("dump.ndjson");
-    run(&door.config("cli"), &format!("control dump --out {}", out.display()), 0);
-    let text = std::fs::read_to_string(&out).unwrap();
+    let text = run(&door.config("cli"), "control dump", 0);
     let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let offers = events.filter(|event| event["type"] == "sharecast.share.offered.v1");
     offers.map(|event| event["data"]["asset"].as_str().unwrap().to_owned()).collect()
