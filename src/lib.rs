@@ -39,11 +39,15 @@ pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;
 #[cfg(feature = "io")]
+pub mod inspect;
+#[cfg(feature = "io")]
+pub mod access;
+#[cfg(feature = "io")]
 pub mod writing;
 #[cfg(feature = "io")]
 pub mod serve;
 #[cfg(feature = "io")]
-pub mod access;
+pub mod mailer;
 
 #[cfg(feature = "io")]
 pub mod console;

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use self::connections::{Connection, Connections, InRequest};
+use self::connections::{AdmittedConnection, Connections, InRequest};
 use self::write_timeout::WriteTimeout;
 
 /// What a client may cost.
@@ -114,7 +114,7 @@ fn is_of_one_client(error: &std::io::Error) -> bool {
 }
 
 /// One connection's whole life. It is closed when this returns.
-async fn converse(stream: TcpStream, router: Router, connection: Connection, limits: Arc<dyn Fn() -> ClientLimits + Send + Sync>) {
+async fn converse(stream: TcpStream, router: Router, connection: AdmittedConnection, limits: Arc<dyn Fn() -> ClientLimits + Send + Sync>) {
     // Small responses go out at once. Where that cannot be set they come a little later.
     let _ = stream.set_nodelay(true);
     let ClientLimits { header, write, .. } = limits();

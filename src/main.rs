@@ -42,9 +42,13 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),
         #[cfg(feature = "io")]
-        Command::Run => cli::run::run(files),
+        Command::Run(args) => cli::run::run(files, &args),
         #[cfg(feature = "io")]
-        Command::Serve => cli::serve::run(files),
+        Command::Serve(args) => cli::front::serve::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Mailer(args) => cli::front::mailer::run(files, &args),
+        #[cfg(feature = "io")]
+        Command::Token { command } => cli::front::token::run(files, &command),
         #[cfg(feature = "io")]
         Command::Provision(args) => cli::provision::run(files, &args),
         #[cfg(feature = "io")]

@@ -2,7 +2,10 @@
 //!
 //! A token is one of a file's, of which only the SHA-256 is kept, or a signed one of an identity provider.
 
+pub mod jwks;
+pub mod jwt;
 pub mod session;
+pub mod token_file;
 pub mod tokens;
 
 use std::fmt;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 
 use crate::id::TenantId;
 
+pub use jwks::Jwt;
 pub use tokens::{TokenHash, Tokens};
 
 /// Who asks, and what they may do.

@@ -80,7 +80,7 @@ impl Tokens {
     /// Everything that is wrong, with its place and what to write instead; no value that might be a token is shown.
     pub fn parse(source: &str, text: &str) -> Result<Self, ConfigErrors> {
         let root = read_document(source, text).map_err(|error| ConfigErrors(vec![error]))?;
-        let mut reader = Reader { source, text, secrets: secrets_of(&root), errors: Vec::new() };
+        let mut reader = EntryReader { source, text, secrets: secrets_of(&root), errors: Vec::new() };
         let entries = reader.file(&root);
         if reader.errors.is_empty() { Ok(Self { entries }) } else { Err(ConfigErrors(reader.errors)) }
     }
@@ -130,14 +130,14 @@ fn text_of(node: &Node) -> Option<&str> {
 }
 
 /// Reads the document and gathers what is wrong.
-struct Reader<'t> {
+struct EntryReader<'t> {
     source: &'t str,
     text: &'t str,
     secrets: Secrets,
     errors: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl EntryReader<'_> {
     fn error(&mut self, place: TextPosition, what: impl Into<String>, instead: impl Into<String>) {
         let error = Diagnostic::in_text(self.source, self.text, place, &self.secrets, what.into(), instead.into());
         self.errors.push(error);

@@ -47,7 +47,10 @@ pub fn run(files: &[PathBuf], args: &Args) -> Result<Exit, Failure> {
                 print(&mut out, &doubts.iter().map(|doubt| format!("warning: {doubt}\n")).collect::<String>())?;
                 let critical = config.as_ref().map(|config| disclosure::of_profile(config, &spec)).unwrap_or_default();
                 let name = name_of(file);
-                print(&mut out, &critical.iter().map(|line| format!("critical: {name}: {}\n", super::exit::shown(line))).collect::<String>())?;
+                print(
+                    &mut out,
+                    &critical.iter().map(|line| format!("critical: {name}: {}\n", super::exit::shown(line))).collect::<String>(),
+                )?;
                 let sections: Vec<_> = spec.sections().iter().map(|section| section.stream.clone()).collect();
                 print(&mut out, &describe_profile(&name, &sections, config.as_ref().ok()))?;
                 if let Ok(config) = &config {

@@ -15,6 +15,7 @@ use crate::cli::outcome::{Delivered, How, Sent, times_in_words};
 use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::party::offboard;
 use crate::cli::party::publish_preview;
 use crate::cli::random::random;
 use crate::cli::restore;
@@ -45,10 +46,10 @@ use crate::share::event::write_token::WriteToken;
 use crate::share::state::Reason;
 use crate::share::table;
 use crate::share::table::ShareTable;
-use crate::writing::certainty::Quiescence;
 use crate::time::TimestampNs;
+use crate::writing::certainty::Quiescence;
 use crate::writing::invitation;
-use crate::writing::invitation::Invitation;
+use crate::writing::invitation::InvitationMail;
 
 /// `sharecast share …`.
 pub fn share(files: &[PathBuf], acting: &ActorArgs, command: ShareCommand) -> Result<Exit, Failure> {
@@ -75,7 +76,14 @@ pub fn partnership(files: &[PathBuf], acting: &ActorArgs, command: PartnershipCo
 
 /// `sharecast tenant …`.
 pub fn tenant(files: &[PathBuf], acting: &ActorArgs, command: TenantCommand) -> Result<Exit, Failure> {
-    send(&config::load(files)?, acting, token(acting)?, command.draft())
+    match command {
+        TenantCommand::Offboard(args) => offboard::run(files, acting, args),
+        TenantCommand::Update { tenant, parent, no_parent, suspend, unsuspend } => {
+            let suspended = (suspend || unsuspend).then_some(suspend);
+            let draft = args::update_tenant(&tenant, parent.as_ref(), no_parent, suspended);
+            send(&config::load(files)?, acting, token(acting)?, draft)
+        }
+    }
 }
 
 /// `sharecast profile …`.
@@ -221,10 +229,10 @@ impl Single<'_> {
             return self.write(&data, How::Tried).map(|(exit, _)| exit);
         }
         invitation::settle_code(&mut data, &table);
-        let invitation = Invitation::of(self.kind, &data, &table, self.token.code());
+        let invitation = InvitationMail::of(self.kind, &data, &table, self.token.code());
         if invitation.is_some() {
             // The trial must see what is written; the mailer's topic is made only for what is not refused.
-            Invitation::put_hash(&mut data, &self.token.code());
+            InvitationMail::put_hash(&mut data, &self.token.code());
         }
         let named = Named { place: InputRef::Argument, id: self.draft.share.clone().unwrap_or_default(), target_asset: None };
         if self.kind == EventType::ShareOffered {
@@ -371,7 +379,7 @@ impl Single<'_> {
         };
         let exit = self.answer(first.offset, &outcome, How::Before, &self.times_of(first), SystemClock.boot())?;
         // Only the write's own bits give its code again.
-        let invitation = Invitation::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
+        let invitation = InvitationMail::of(self.kind, &first.data, table, self.token.code()).filter(|_| self.acting.repeat.is_some());
         match invitation {
             Some(invitation) if exit == Exit::Ok && invitation.is_of(&first.data) && invitation.is_open(table) => {
                 invitation_mail::prepare(self.config, self.until)?;

@@ -13,8 +13,8 @@ use crate::document::{DocumentKind, Node};
 use crate::id::Offset;
 use crate::json::document;
 use crate::json::writer::{ObjectWriter, object};
-use crate::writing::certainty::Quiescence;
 use crate::kafka::{ClientError, CommittedOffsets, KafkaSettings, ReadRecord, TopicReader};
+use crate::writing::certainty::Quiescence;
 
 /// What became of a written event.
 #[derive(Debug, Clone, PartialEq, Eq)]

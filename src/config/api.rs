@@ -13,7 +13,7 @@ use crate::record::mapping::{Mode, Stream};
 use crate::time::Period;
 
 /// `api`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiConfig {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -62,7 +62,7 @@ pub struct JwtConfig {
 pub const JWT_ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// `api.directory`: where an upsert stream's documents name their assets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
     /// The stream.
     pub stream: StreamIndex,
@@ -96,7 +96,11 @@ pub(super) fn resolve(root: &ConfigValue, streams: &[Stream], findings: &mut Fin
             Some("jwt") => AuthConfig::Jwt(jwt(root, findings)),
             mode => {
                 if let (Some(_), None, Some(value)) = (mode, text("api.auth.tokens"), root.at("api.auth.mode")) {
-                    findings.error(value.spot, "`api.auth.mode: tokens` needs their file", "add `tokens: /etc/sharecast/tokens.yaml` beside it");
+                    findings.error(
+                        value.spot,
+                        "`api.auth.mode: tokens` needs their file",
+                        "add `tokens: /etc/sharecast/tokens.yaml` beside it",
+                    );
                 }
                 AuthConfig::Tokens(text("api.auth.tokens").map(PathBuf::from))
             }
@@ -127,9 +131,14 @@ fn public_url(root: &ConfigValue, findings: &mut Findings) -> Option<String> {
     let value = root.at("api.public_url")?;
     let text = value.as_text()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_url = |rest: &str| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
+    let is_url =
+        |rest: &str| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(|c: char| c.is_whitespace() || c == '?' || c == '#');
     if !rest.is_some_and(is_url) {
-        findings.error(value.spot, "`api.public_url` is no address that a link can begin with", "write for example `https://sharing.example.com`");
+        findings.error(
+            value.spot,
+            "`api.public_url` is no address that a link can begin with",
+            "write for example `https://sharing.example.com`",
+        );
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())
@@ -170,7 +179,9 @@ fn jwt(root: &ConfigValue, findings: &mut Findings) -> JwtConfig {
 }
 
 fn algorithms(root: &ConfigValue, findings: &mut Findings) -> Vec<String> {
-    let Some(ConfigValue { kind: ConfigKind::List(items), spot }) = root.at("api.auth.jwt.algorithms") else { return vec!["RS256".to_owned()] };
+    let Some(ConfigValue { kind: ConfigKind::List(items), spot }) = root.at("api.auth.jwt.algorithms") else {
+        return vec!["RS256".to_owned()];
+    };
     if items.is_empty() {
         findings.error(*spot, "no algorithm counts: no token could be valid", "write for example `algorithms: [RS256]`");
     }
@@ -208,7 +219,11 @@ fn stream(name: &str, spot: Spot, streams: &[Stream], findings: &mut Findings) -
     match streams.iter().find(|stream| stream.name.as_str() == name) {
         Some(stream) if stream.mode == Mode::Upsert => Some(stream.index),
         Some(_) => {
-            findings.error(spot, format!("the stream `{name}` is no upsert stream: it keeps no newest document of each asset"), "name one with `mode: upsert`");
+            findings.error(
+                spot,
+                format!("the stream `{name}` is no upsert stream: it keeps no newest document of each asset"),
+                "name one with `mode: upsert`",
+            );
             None
         }
         None => {

@@ -69,7 +69,7 @@ pub const HEARTBEAT_INTERVAL_MS: u32 = 1_000;
 
 /// How records are compressed, unless `output.compression` says otherwise.
 const COMPRESSION: &str = "lz4";
-const CODEC: &str = "compression.codec";
+pub(super) const CODEC: &str = "compression.codec";
 
 /// Resolves `kafka`, and with it `output.compression`. The group is called as own topics begin, unless it is given: two installations
 /// in one group would share the inputs' partitions.

@@ -6,10 +6,12 @@ pub mod api;
 pub mod diagnostic;
 mod engine;
 pub mod kafka;
+pub mod mail;
 pub mod keys;
 pub mod output;
 pub mod profile_text;
 mod overrides;
+pub mod reload;
 mod resolve;
 mod secrets;
 mod shape;
@@ -31,6 +33,7 @@ pub use diagnostic::{ConfigErrors, Diagnostic};
 pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
 pub use kafka::spelling::Taken;
 pub use kafka::{BACKFILL_INSTANCE, KafkaConfig, Properties};
+pub use mail::{MailConfig, SmtpConfig, SmtpTls};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
 
@@ -91,6 +94,8 @@ pub struct Config {
     pub http_listen: std::net::SocketAddr,
     /// The API and the console.
     pub api: ApiConfig,
+    /// Mails to those who are invited.
+    pub mail: MailConfig,
     /// Which tenants have a metric label of their own.
     pub tenant_labels: TenantLabels,
     /// Logs.

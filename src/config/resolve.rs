@@ -3,6 +3,7 @@
 use super::api;
 use super::engine::{self, Delivery};
 use super::kafka;
+use super::mail;
 use super::output::{OnRouteFailure, OutputConfig, OutputTemplate};
 use super::shape;
 use super::streams;
@@ -39,7 +40,10 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
     let output = output(root, &streams, provenance, topics.prefix(), findings);
     let named = NamedTopics { own: &topics, control: &control.topic, streams: &streams };
     topics::check(root, &named, output.as_ref().map(|output| &output.topics), findings);
+    let api = api::resolve(root, &streams, findings);
     Some(Config {
+        mail: mail::resolve(root, api.public_url.as_deref(), findings),
+        api,
         partnerships: engine::word(root, "partnerships").and_then(PartnershipNeed::parse).unwrap_or(PartnershipNeed::Required),
         late_grace: engine::span_or(root, "late_grace", Period::ZERO),
         max_future: engine::span_or(root, "max_future", Period::from_millis(300_000)),
@@ -57,7 +61,6 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, findings: &mut
         output: output?,
         snapshot: engine::snapshot(root),
         http_listen: engine::http_listen(root, findings),
-        api: api::resolve(root, &streams, findings),
         tenant_labels: engine::tenant_labels(root, findings),
         log: engine::log(root),
         warnings: Vec::new(),

@@ -15,6 +15,7 @@ use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
+use crate::topic::PartitionName;
 use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, Start};
 
 /// The longest wait for a question to the cluster.
@@ -182,7 +183,8 @@ impl KafkaConsumer {
     fn begin_released(&mut self) {
         for (partition, offset) in std::mem::take(&mut self.releasing) {
             if let Err(error) = self.begin(partition, offset) {
-                tracing::debug!(%error, ?partition, "the partition cannot be begun yet");
+                let name = PartitionName(self.topic_of(partition), partition.partition);
+                tracing::debug!(%error, partition = %name, "the partition cannot be begun yet");
                 self.releasing.push((partition, offset));
             }
         }

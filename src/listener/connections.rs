@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 /// The open connections of a listener.
 pub(super) struct Connections {
-    open: Mutex<Open>,
+    open: Mutex<OpenCount>,
     /// A connection was closed, or waits for a request.
     changed: Notify,
     /// Set when the listener ends.
@@ -19,14 +19,14 @@ pub(super) struct Connections {
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenCount {
     count: usize,
     turn: u64,
     /// Those that wait for a request, by the turn in which they began to wait.
     waiting: BTreeMap<u64, Arc<Notify>>,
 }
 
-impl Open {
+impl OpenCount {
     fn waits(&mut self, give_way: &Arc<Notify>) -> u64 {
         self.turn += 1;
         self.waiting.insert(self.turn, Arc::clone(give_way));
@@ -42,7 +42,7 @@ impl Default for Connections {
 
 impl Connections {
     /// Returns when there is room for one more connection. The one that has waited longest for a request gives way for it.
-    pub(super) async fn admit(self: &Arc<Self>, most: usize) -> Connection {
+    pub(super) async fn admit(self: &Arc<Self>, most: usize) -> AdmittedConnection {
         let mut has_asked = false;
         loop {
             let changed = self.changed.notified();
@@ -52,7 +52,7 @@ impl Connections {
                     open.count += 1;
                     let give_way = Arc::new(Notify::new());
                     let since = Mutex::new(Some(open.waits(&give_way)));
-                    return Connection(Arc::new(OpenConnection { of: Arc::clone(self), give_way, since }));
+                    return AdmittedConnection(Arc::new(OpenConnection { of: Arc::clone(self), give_way, since }));
                 }
                 if !has_asked && let Some((_, oldest)) = open.waiting.pop_first() {
                     oldest.notify_one();
@@ -68,13 +68,13 @@ impl Connections {
         self.is_ending.send_replace(true);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, OpenCount> {
         self.open.lock().expect("never left half changed")
     }
 }
 
 /// One open connection; it is counted until this is dropped.
-pub(super) struct Connection(Arc<OpenConnection>);
+pub(super) struct AdmittedConnection(Arc<OpenConnection>);
 
 struct OpenConnection {
     of: Arc<Connections>,
@@ -84,7 +84,7 @@ struct OpenConnection {
     since: Mutex<Option<u64>>,
 }
 
-impl Connection {
+impl AdmittedConnection {
     /// Returns when this connection is to be closed for another.
     pub(super) async fn gives_way(&self) {
         self.0.give_way.notified().await;

@@ -16,9 +16,9 @@ const LONG: Duration = Duration::from_secs(600);
 const PATIENT: ClientLimits = ClientLimits { header: LONG, response: LONG, write: LONG, connections: 100 };
 
 /// Told when a response's body is dropped.
-struct Gone(Sender<()>);
+struct DroppedBody(Sender<()>);
 
-impl Drop for Gone {
+impl Drop for DroppedBody {
     fn drop(&mut self) {
         // The test may be over.
         let _ = self.0.send(());
@@ -38,7 +38,7 @@ impl Running {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let (address, stop, (cut, gone)) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)), channel());
         let endless = async |State(cut): State<Sender<()>>| {
-            let gone = Gone(cut);
+            let gone = DroppedBody(cut);
             Body::from_stream(stream::repeat_with(move || {
                 let _ = &gone;
                 Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 4096]))

@@ -1,32 +1,41 @@
 //! Who comes in: a bearer token of the file, one that an identity provider signed, or whoever reaches a loopback address.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 
-use crate::access::{Caller, Party, Role, TokenHash, Tokens};
-use crate::clock::BootTime;
+use crate::access::jwt::JwtRefusal;
+use crate::access::{Caller, Jwt, Party, Role, TokenHash, Tokens};
+use crate::clock::{BootTime, Clock};
 use crate::config::AuthConfig;
 use crate::serve::problem::Problem;
 
 /// How callers are known.
-#[derive(Debug)]
 pub(crate) enum Admission {
     /// By the tokens of a file.
-    Tokens(TokenFile),
+    Tokens(ArcSwap<Tokens>),
+    /// By tokens that an identity provider signed.
+    Signed(Arc<Jwt>),
     /// Everybody is the operator.
     Nobody,
 }
 
-/// The tokens as they were read last.
-#[derive(Debug)]
-pub(crate) struct TokenFile {
-    path: PathBuf,
-    tokens: ArcSwap<Tokens>,
+/// Why nobody comes in with these headers.
+pub(crate) enum NotAdmitted {
+    /// For good.
+    Refused(Problem),
+    /// The signer's key is not known: it may be a new one.
+    UnknownKey(Arc<Jwt>),
+}
+
+impl From<Problem> for NotAdmitted {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
 }
 
 /// Who asks, and by what they are counted.
@@ -39,64 +48,119 @@ pub(crate) struct Admitted {
 }
 
 impl Admission {
-    /// By `api.auth`.
+    /// By `api.auth`. Blocks until the signer's keys are there.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(super) fn open(auth: &AuthConfig) -> Result<Self, String> {
+    pub(super) fn open(auth: &AuthConfig, clock: Arc<dyn Clock>) -> Result<Self, String> {
         match auth {
-            AuthConfig::Tokens(None) => Err("`api.auth.tokens` is missing: name the file of the tokens, which `sharecast token new` writes".to_owned()),
-            AuthConfig::Tokens(Some(path)) => {
-                let tokens = ArcSwap::from_pointee(read(path)?);
-                Ok(Self::Tokens(TokenFile { path: path.clone(), tokens }))
+            AuthConfig::Tokens(None) => {
+                Err("`api.auth.tokens` is missing: name the file of the tokens, which `sharecast token new` writes".to_owned())
             }
-            AuthConfig::Jwt(_) => Err("`api.auth.mode: jwt` is not built in".to_owned()),
+            AuthConfig::Tokens(Some(path)) => Ok(Self::Tokens(ArcSwap::from_pointee(read_tokens(path)?))),
+            AuthConfig::Jwt(jwt) => {
+                let jwt = Jwt::open(jwt, clock).map_err(|error| format!("`api.auth.jwt.jwks`: {error}"))?;
+                Ok(Self::Signed(Arc::new(jwt)))
+            }
             AuthConfig::Nobody => Ok(Self::Nobody),
         }
     }
 
-    /// Reads the file of tokens again. What cannot be read leaves what counts as it is.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
-    pub(super) fn reload(&self) -> Result<(), String> {
+    /// From here on these tokens count.
+    pub(super) fn take(&self, tokens: Tokens) {
         match self {
-            Self::Tokens(file) => {
-                file.tokens.store(Arc::new(read(&file.path)?));
-                Ok(())
-            }
-            Self::Nobody => Ok(()),
+            Self::Tokens(known) => known.store(Arc::new(tokens)),
+            Self::Signed(_) | Self::Nobody => {}
+        }
+    }
+
+    /// Whether tokens are signed.
+    pub(super) fn has_signers(&self) -> bool {
+        match self {
+            Self::Signed(_) => true,
+            Self::Tokens(_) | Self::Nobody => false,
+        }
+    }
+
+    /// Asks for the signer's keys again, if that is due. Blocks.
+    pub(super) fn refresh(&self) {
+        match self {
+            Self::Signed(jwt) => drop(jwt.refresh(false)),
+            Self::Tokens(_) | Self::Nobody => {}
         }
     }
 
     /// Who asks with these headers.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Problem> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admitted, NotAdmitted> {
         match self {
-            Self::Tokens(file) => {
+            Self::Tokens(tokens) => {
                 let token = bearer(headers)?;
-                let caller = file.tokens.load().caller(token).ok_or_else(|| unknown("the token is not known, or was revoked"))?;
+                let caller = tokens.load().caller(token).ok_or_else(|| unknown("the token is not known, or was revoked"))?;
                 Ok(Admitted { caller, counted_as: TokenHash::of(token) })
+            }
+            Self::Signed(jwt) => {
+                let token = bearer(headers)?;
+                match jwt.caller(token) {
+                    Ok(caller) => Ok(Admitted { counted_as: counted_as(&caller), caller }),
+                    Err(JwtRefusal::UnknownKey) => Err(NotAdmitted::UnknownKey(Arc::clone(jwt))),
+                    Err(refusal) => Err(unknown(&format!("the token does not count: {refusal}")).into()),
+                }
             }
             Self::Nobody => {
                 check_local(headers)?;
-                let caller = Caller { who: Party::Operator, role: Role::Admin, name: None };
-                Ok(Admitted { caller, counted_as: TokenHash::of("") })
+                Ok(Admitted { caller: everybody(), counted_as: TokenHash::of("") })
             }
         }
     }
 
-    /// Who holds a token of this hash; a session keeps no more.
+    /// Who holds this token; the error is why nobody does.
+    pub(super) fn holder_of(&self, token: &str) -> Result<Caller, String> {
+        match self {
+            Self::Tokens(tokens) => tokens.load().caller(token).ok_or_else(|| "the token is not known, or was revoked".to_owned()),
+            Self::Signed(jwt) => jwt.caller(token).map_err(|refusal| format!("the token does not count: {refusal}")),
+            Self::Nobody => Ok(everybody()),
+        }
+    }
+
+    /// Whether who was let in by this token would be let in now. A signed token counts until it ends; a session or a stream that it began
+    /// has its own end.
+    pub(super) fn still_admits(&self, token: &TokenHash, caller: &Caller) -> bool {
+        match self {
+            Self::Tokens(tokens) => tokens.load().holder(token).as_ref() == Some(caller),
+            Self::Signed(_) | Self::Nobody => true,
+        }
+    }
+
+    /// Who holds a token of this hash; a session keeps no more. None where tokens are signed: a hash says nothing of them.
     pub(super) fn holder(&self, hash: &TokenHash) -> Option<Caller> {
         match self {
-            Self::Tokens(file) => file.tokens.load().holder(hash),
-            Self::Nobody => None,
+            Self::Tokens(tokens) => tokens.load().holder(hash),
+            Self::Signed(_) | Self::Nobody => None,
         }
     }
 }
 
-fn read(path: &Path) -> Result<Tokens, String> {
+/// The tokens of a file.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read_tokens(path: &Path) -> Result<Tokens, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("`api.auth.tokens`: {}: {error}", path.display()))?;
     Tokens::parse(&path.display().to_string(), &text).map_err(|errors| errors.to_string())
+}
+
+/// Whoever reaches the loopback address.
+fn everybody() -> Caller {
+    Caller { who: Party::Operator, role: Role::Admin, name: None }
+}
+
+/// A provider signs a new token again and again: it is the caller that is counted.
+fn counted_as(caller: &Caller) -> TokenHash {
+    let who = match &caller.who {
+        Party::Tenant(tenant) => tenant.as_str(),
+        Party::Operator => "/operator",
+    };
+    TokenHash::of(&format!("{who} {} {}", caller.role.word(), caller.name.as_deref().unwrap_or_default()))
 }
 
 fn unknown(detail: &str) -> Problem {
@@ -116,7 +180,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 fn check_local(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let is_local = |authority: &str| {
-        let host = if let Some(rest) = authority.strip_prefix('[') { rest.split(']').next() } else { authority.rsplit_once(':').map_or(Some(authority), |(host, _)| Some(host)) };
+        let host = if let Some(rest) = authority.strip_prefix('[') {
+            rest.split(']').next()
+        } else {
+            authority.rsplit_once(':').map_or(Some(authority), |(host, _)| Some(host))
+        };
         host.is_some_and(|host| host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()))
     };
     let host = text(HOST).unwrap_or_default();

@@ -31,9 +31,9 @@ struct AppendJob {
 
 /// Where events are handed in.
 #[derive(Debug, Clone)]
-pub(crate) struct Appender(Sender<AppendJob>);
+pub(crate) struct EventAppender(Sender<AppendJob>);
 
-impl Appender {
+impl EventAppender {
     /// Begins the thread, which writes to this topic until all copies of this are gone; an event is given up after `wait`.
     pub(super) fn start(kafka: KafkaSettings, topic: String, wait: Duration) -> std::io::Result<Self> {
         let (jobs, to_do) = channel();

@@ -26,10 +26,7 @@ pub(crate) enum PartiesChange {
     /// What lies between these two.
     Partnership([String; 2]),
     /// A profile of this owner.
-    Profile {
-        owner: String,
-        profile: String,
-    },
+    Profile { owner: String, profile: String },
     /// A tenant.
     Tenant(String),
 }
@@ -58,7 +55,8 @@ impl PartiesChange {
             | EventType::PartnershipAccepted
             | EventType::PartnershipDeclined
             | EventType::PartnershipEnded => {
-                let both = event.data.get("tenants").and_then(Node::as_list).into_iter().flatten().filter_map(Node::as_str).map(str::to_owned);
+                let both =
+                    event.data.get("tenants").and_then(Node::as_list).into_iter().flatten().filter_map(Node::as_str).map(str::to_owned);
                 match (acting, both.collect::<Vec<_>>().as_slice()) {
                     (Some(acting), _) => text("partner").map(|partner| Self::Partnership([acting, partner])),
                     (None, [a, b]) => Some(Self::Partnership([a.clone(), b.clone()])),

@@ -30,6 +30,8 @@ const POLL_WAIT: Duration = Duration::from_millis(20);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// So long one question may take.
 const ASK: Duration = Duration::from_secs(5);
+/// So many changes are told at once: what a slow receiver holds up is bounded.
+const TOGETHER: usize = 256;
 /// Between two tries to reach a cluster that is not there.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,7 +56,7 @@ pub(super) struct Folding {
     pub(super) published: Arc<Publication>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
-    pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
+    pub(super) changes: broadcast::Sender<Arc<[FoldedChange]>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Arc<AtomicBool>,
 }
@@ -78,10 +80,11 @@ impl Folding {
         let mut control_time = table.control_time();
         let mut records = Vec::new();
         self.publish(&table, &by_tenant);
+        self.recent.lock().expect("it is only added to").begins_after(table.epoch());
         self.freshness.folded(Offset(table.epoch().0 + 1));
         while !self.stop.load(Ordering::Relaxed) {
             let polled = log.poll(POLL_WAIT, &mut records);
-            let mut changes = Vec::new();
+            let mut changes: Vec<FoldedChange> = Vec::new();
             for record in records.drain(..) {
                 control_time = control_time.max(record.timestamp);
                 changes.extend(self.fold(&record, control_time, &mut table, &mut by_tenant));
@@ -90,7 +93,7 @@ impl Folding {
                 self.publish(&table, &by_tenant);
             }
             // After the publish: whoever hears of a change finds it in the state. Nobody may be listening.
-            changes.into_iter().for_each(|change| drop(self.changes.send(change)));
+            changes.chunks(TOGETHER).for_each(|some| drop(self.changes.send(some.into())));
             match polled {
                 Ok(()) => self.freshness.folded(log.position().map_err(failed)?),
                 Err(ConsumeError::Unavailable(reason)) => {
@@ -103,7 +106,13 @@ impl Folding {
         Ok(())
     }
 
-    fn fold(&self, record: &ControlRecord, time: TimestampMs, table: &mut ShareTable, by_tenant: &mut SharesByTenant) -> Option<Arc<FoldedChange>> {
+    fn fold(
+        &self,
+        record: &ControlRecord,
+        time: TimestampMs,
+        table: &mut ShareTable,
+        by_tenant: &mut SharesByTenant,
+    ) -> Option<FoldedChange> {
         let envelope = control::read(record);
         let event = envelope.as_ref().ok().cloned();
         let folded = table.fold(record.offset, time, envelope);
@@ -119,7 +128,11 @@ impl Folding {
             let outcome = EventOutcome { offset: record.offset, outcome: folded.outcome.clone(), documents };
             self.recent.lock().expect("it is only added to").note(&event.source, &event.id, outcome);
         }
-        FoldedChange::of(Epoch(record.offset.0), event.as_ref(), &folded).map(Arc::new)
+        let change = FoldedChange::of(Epoch(record.offset.0), event.as_ref(), &folded)?;
+        if let Some(parties) = &change.parties {
+            self.recent.lock().expect("it is only added to").note_parties(change.epoch, parties.clone());
+        }
+        Some(change)
     }
 
     fn publish(&self, table: &ShareTable, by_tenant: &SharesByTenant) {
@@ -159,7 +172,8 @@ impl Folding {
         let table = if table.epoch().0 + 1 < bounds.start.0 { self.empty.clone() } else { table };
         let next = Offset(table.epoch().0 + 1);
         if next < bounds.start {
-            let what = format!("{} begins at offset {}: what was before is gone, and no snapshot reaches that far", self.topic, bounds.start);
+            let what =
+                format!("{} begins at offset {}: what was before is gone, and no snapshot reaches that far", self.topic, bounds.start);
             return Err(OpenError::Ends(FoldError::Configuration(what)));
         }
         info!(epoch = table.epoch().0, end = bounds.end.0, "folding {}", self.topic);

@@ -66,7 +66,9 @@ impl Freshness {
         match progress.current_at {
             Some(at) if now.since(at) <= CURRENT_FOR => Ok(()),
             at => {
-                let since = at.map_or("it was not read to its end yet".to_owned(), |at| format!("its end was reached {} s ago", now.since(at).as_secs()));
+                let since = at.map_or("it was not read to its end yet".to_owned(), |at| {
+                    format!("its end was reached {} s ago", now.since(at).as_secs())
+                });
                 let why = if progress.trouble.is_empty() { String::new() } else { format!(": {}", progress.trouble) };
                 Err(format!("the control topic is folded to offset {}; {since}{why}", progress.position.0.0 - 1))
             }

@@ -63,7 +63,8 @@ impl Serve {
     pub(super) fn fold_again(&self, mut table: ShareTable, through: Epoch, reader: &mut impl LogReader) -> Result<ShareTable, Problem> {
         let (kafka, topic) = (KafkaSettings::of(&self.config.kafka), &self.config.control.topic);
         let unavailable = |error: &dyn std::fmt::Display| Problem::unavailable(format!("the control topic cannot be read again: {error}"));
-        let bounds = KafkaEndProbe::open(&kafka, topic, SILENT).map_err(|error| unavailable(&error))?.ask().map_err(|error| unavailable(&error))?;
+        let bounds =
+            KafkaEndProbe::open(&kafka, topic, SILENT).map_err(|error| unavailable(&error))?.ask().map_err(|error| unavailable(&error))?;
         if bounds.start > Offset(0) {
             let what = format!("{topic} begins at offset {}: what happened before is gone", bounds.start);
             return Err(Problem::unavailable(what));

@@ -95,7 +95,8 @@ impl Problem {
     pub fn of_items(items: Vec<ItemProblem>, of: usize) -> Self {
         let first = items.first();
         let (reason, detail) = (first.and_then(|first| first.reason), first.map(|first| first.detail.clone()).unwrap_or_default());
-        let detail = if of == 1 { detail } else { format!("{} of {of} items are refused, nothing was written; the first: {detail}", items.len()) };
+        let detail =
+            if of == 1 { detail } else { format!("{} of {of} items are refused, nothing was written; the first: {detail}", items.len()) };
         let problem = reason.map_or_else(|| Self::malformed(detail.clone()), |reason| Self::broken(reason, detail.clone()));
         Self { items: if of == 1 { Vec::new() } else { items }, ..problem }
     }

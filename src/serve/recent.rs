@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::id::{Offset, ShareId};
+use crate::id::{Epoch, Offset, ShareId};
+use crate::serve::changes::PartiesChange;
 use crate::share::event::fingerprint::Fingerprint;
 use crate::share::status::{StatusDocument, StatusTopic};
 use crate::share::table::Outcome;
@@ -44,16 +45,44 @@ impl ShareDocuments {
 /// The newest events by source and id.
 #[derive(Debug, Default)]
 pub(crate) struct RecentEvents {
+    /// Changes that no status document tells of, in order.
+    parties: VecDeque<(Epoch, PartiesChange)>,
+    /// Those after this epoch are all there; none before the first record was folded here.
+    parties_after: Option<Epoch>,
     names: VecDeque<[u64; 2]>,
     outcomes: HashMap<[u64; 2], EventOutcome>,
 }
 
+/// So many changes that no status document tells of are known.
+const PARTIES_REMEMBERED: usize = 4096;
+
 impl RecentEvents {
+    /// From here on everything is noted.
+    pub(super) fn begins_after(&mut self, epoch: Epoch) {
+        self.parties_after = Some(epoch);
+    }
+
+    /// Takes in a change that no status document tells of.
+    pub(super) fn note_parties(&mut self, epoch: Epoch, change: PartiesChange) {
+        self.parties.push_back((epoch, change));
+        if self.parties.len() > PARTIES_REMEMBERED
+            && let Some((oldest, _)) = self.parties.pop_front()
+        {
+            self.parties_after = Some(oldest);
+        }
+    }
+
+    /// Those after an epoch; none where not all of them are known.
+    pub(super) fn parties_since(&self, after: Epoch) -> Option<Vec<(Epoch, PartiesChange)>> {
+        self.parties_after.filter(|known| *known <= after)?;
+        Some(self.parties.iter().filter(|(epoch, _)| *epoch > after).cloned().collect())
+    }
+
     /// Takes in what became of an event. A repeat says nothing of the first.
     pub(super) fn note(&mut self, source: &str, id: &str, outcome: EventOutcome) {
         let name = Fingerprint::name_of(source, id);
         let is_repeat = matches!(outcome.outcome, Outcome::Repeated | Outcome::Rejected("id_reused"));
-        if is_repeat && self.outcomes.contains_key(&name) {
+        if is_repeat {
             return;
         }
         if self.outcomes.insert(name, outcome).is_none() {

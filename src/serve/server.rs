@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::info;
 
 use crate::clock::Clock;
@@ -23,6 +24,8 @@ pub struct ServeInput {
     pub config: Config,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
     /// Raised from outside to end it.
     pub stop: Arc<AtomicBool>,
     /// Told the address that `api.listen` came to, whose port may be 0: any free one.
@@ -57,7 +60,7 @@ const CONNECTIONS: usize = 4096;
 /// # Errors
 /// Why it could not begin, or ended.
 pub fn run(input: ServeInput, routes: impl FnOnce(Arc<Serve>) -> Router) -> Result<(), ServeError> {
-    let ServeInput { config, clock, stop, listening } = input;
+    let ServeInput { config, clock, metrics, stop, listening } = input;
     if config.api.secret.is_none() {
         let what = "`api.secret` is missing: of it follow the ids of writes, and cursors and sessions are signed with it. Write 16 random bytes \
                     or more, as `openssl rand -hex 32` prints them, better in a file: `secret: ${file:PATH}`";
@@ -68,7 +71,7 @@ pub fn run(input: ServeInput, routes: impl FnOnce(Arc<Serve>) -> Router) -> Resu
     let address = bound.local_addr().map_err(failed)?;
     let (ended, stopping) = (Arc::new(Mutex::new(Ok(()))), Arc::clone(&stop));
     let result = Arc::clone(&ended);
-    let serve = Serve::start(Arc::new(config), clock, Arc::clone(&stop), move |folded| {
+    let serve = Serve::start(Arc::new(config), clock, metrics, Arc::clone(&stop), move |folded| {
         *result.lock().expect("it is only set") = folded;
         stopping.store(true, Ordering::Relaxed);
     })

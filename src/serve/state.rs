@@ -4,29 +4,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Semaphore, broadcast, watch};
 
-use crate::access::{Caller, TokenHash};
+use crate::access::{Caller, TokenHash, Tokens};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{ApiLimits, Config};
 use crate::id::Epoch;
 use crate::kafka::KafkaSettings;
-use crate::serve::admission::{Admission, RequestLimits};
-use crate::serve::append::Appender;
+use crate::serve::admission::{Admission, NotAdmitted, RequestLimits};
+use crate::serve::append::EventAppender;
 use crate::serve::changes::FoldedChange;
+use crate::serve::directory::{Directory, DirectoryReader};
 use crate::serve::fold::{FoldError, Folding};
 use crate::serve::freshness::Freshness;
+use crate::serve::look::{FoundRecords, LOOKERS};
 use crate::serve::problem::Problem;
 use crate::serve::published::{NotFolded, Publication, PublishedShares};
 use crate::serve::recent::RecentEvents;
+use crate::serve::rest::request::AdmittedToken;
 use crate::serve::view::CallerView;
 use crate::share::table::ShareTable;
 use crate::share::view::by_tenant::SharesByTenant;
 
-/// So many changes are kept for a receiver that is slow; who is slower is cut off, and resumes.
-const CHANGES_KEPT: usize = 4096;
+/// So many times that changes were told are kept for a receiver that is slow; who is slower is cut off, and resumes.
+const CHANGES_KEPT: usize = 256;
 
+/// Between two looks at whether keys are to be asked for again.
+const ASK_FOR_KEYS: Duration = Duration::from_secs(5);
 /// So many requests read the log again at once.
 const LOG_READERS: usize = 2;
 
@@ -48,14 +55,20 @@ pub struct Serve {
     pub(super) published: Arc<Publication>,
     pub(super) freshness: Arc<Freshness>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
-    pub(super) changes: broadcast::Sender<Arc<FoldedChange>>,
-    pub(super) appender: Appender,
+    pub(super) changes: broadcast::Sender<Arc<[FoldedChange]>>,
+    pub(super) appender: EventAppender,
     /// The mailer's topic was seen.
     pub(super) has_mail_topic: AtomicBool,
     /// Who reads the log again.
     pub(super) log_turns: Arc<Semaphore>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) found_records: FoundRecords,
+    /// Who looks at records.
+    pub(super) look_turns: Arc<Semaphore>,
     admission: Admission,
+    pub(super) metrics: PrometheusHandle,
     request_limits: RequestLimits,
+    limits: ArcSwap<ApiLimits>,
     stop: Arc<AtomicBool>,
 }
 
@@ -67,6 +80,7 @@ impl Serve {
     pub fn start(
         config: Arc<Config>,
         clock: Arc<dyn Clock>,
+        metrics: PrometheusHandle,
         stop: Arc<AtomicBool>,
         ended: impl FnOnce(Result<(), FoldError>) + Send + 'static,
     ) -> Result<Arc<Self>, StartError> {
@@ -78,11 +92,16 @@ impl Serve {
             freshness: Arc::default(),
             recent: Arc::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
-            appender: Appender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
+            appender: EventAppender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
             has_mail_topic: AtomicBool::new(false),
+            directory: Arc::default(),
+            found_records: FoundRecords::default(),
+            look_turns: Arc::new(Semaphore::new(LOOKERS)),
             log_turns: Arc::new(Semaphore::new(LOG_READERS)),
-            admission: Admission::open(&config.api.auth).map_err(StartError::Admission)?,
+            admission: Admission::open(&config.api.auth, Arc::clone(&clock)).map_err(StartError::Admission)?,
+            metrics,
             request_limits: RequestLimits::default(),
+            limits: ArcSwap::from_pointee(config.api.limits),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
             config,
@@ -96,11 +115,24 @@ impl Serve {
             freshness: Arc::clone(&serve.freshness),
             recent: Arc::clone(&serve.recent),
             changes: serve.changes.clone(),
-            clock,
-            stop,
+            clock: Arc::clone(&clock),
+            stop: Arc::clone(&stop),
         };
+        let directory = DirectoryReader { config: Arc::clone(&serve.config), directory: Arc::clone(&serve.directory), clock, stop };
+        std::thread::Builder::new().name("directory".into()).spawn(move || directory.run())?;
         std::thread::Builder::new().name("fold".into()).spawn(move || ended(folding.run()))?;
-        Ok(Arc::new(serve))
+        let serve = Arc::new(serve);
+        let signers = Arc::clone(&serve);
+        std::thread::Builder::new().name("signers".into()).spawn(move || signers.ask_for_keys())?;
+        Ok(serve)
+    }
+
+    /// Asks for the keys of signed tokens again and again, as long as there are such.
+    fn ask_for_keys(&self) {
+        while self.admission.has_signers() && !self.is_stopping() {
+            self.admission.refresh();
+            self.clock.sleep(ASK_FOR_KEYS);
+        }
     }
 
     /// The configuration.
@@ -108,20 +140,54 @@ impl Serve {
         &self.config
     }
 
-    /// Who asks with these headers, counted against what it may ask a second.
+    /// Who asks with these headers, and by which token, counted against what it may ask a second.
     ///
     /// # Errors
     /// 401, 403 or 429.
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let admitted = self.admission.admit(headers)?;
-        let taken = self.request_limits.take(&admitted.counted_as, self.config.api.limits.requests, self.clock.boot());
-        match taken {
-            Ok(()) => Ok(admitted.caller),
-            Err(seconds) => {
-                let what = format!("a token has {} requests a second (`api.limits.requests`)", self.config.api.limits.requests);
-                Err(Problem { retry_after: Some(seconds), ..Problem::new(429, what) })
+    pub async fn admit(self: &Arc<Self>, headers: &HeaderMap) -> Result<(Caller, TokenHash), Problem> {
+        let admitted = match self.admission.admit(headers) {
+            Err(NotAdmitted::UnknownKey(jwt)) => {
+                // The provider may sign with a new one.
+                let asked = tokio::task::spawn_blocking(move || jwt.refresh(true)).await.unwrap_or(false);
+                let again = if asked { self.admission.admit(headers).ok() } else { None };
+                again.ok_or_else(|| Problem::new(401, "the token does not count: its key is not known"))?
             }
-        }
+            Err(NotAdmitted::Refused(problem)) => return Err(problem),
+            Ok(admitted) => admitted,
+        };
+        self.count(&admitted.counted_as)?;
+        Ok((admitted.caller, admitted.counted_as))
+    }
+
+    /// Counts a request of whoever this names.
+    ///
+    /// # Errors
+    /// 429: there were too many.
+    pub fn count(&self, token: &TokenHash) -> Result<(), Problem> {
+        let requests = self.limits().requests;
+        self.request_limits.take(token, requests, self.clock.boot()).map_err(|seconds| {
+            let what = format!("a token has {requests} requests a second (`api.limits.requests`)");
+            Problem { retry_after: Some(seconds), ..Problem::new(429, what) }
+        })
+    }
+
+    /// What one client may cost.
+    pub fn limits(&self) -> ApiLimits {
+        **self.limits.load()
+    }
+
+    /// Takes what can be taken of a changed configuration while this runs. It cannot fail.
+    pub fn take(&self, limits: ApiLimits, tokens: Option<Tokens>) {
+        self.limits.store(Arc::new(limits));
+        tokens.into_iter().for_each(|tokens| self.admission.take(tokens));
+    }
+
+    /// Who holds this token: for who signs in with it.
+    ///
+    /// # Errors
+    /// Why nobody does, in words.
+    pub fn holder_of(&self, token: &str) -> Result<Caller, String> {
+        self.admission.holder_of(token)
     }
 
     /// Who holds the token of this hash: a session keeps no more of a token.
@@ -129,12 +195,9 @@ impl Serve {
         self.admission.holder(token)
     }
 
-    /// Reads the file of tokens again.
-    ///
-    /// # Errors
-    /// What is wrong with it: what counted before goes on counting.
-    pub fn reload_tokens(&self) -> Result<(), String> {
-        self.admission.reload()
+    /// Whether a request that was let in by this token would be let in now.
+    pub(super) fn still_admits(&self, token: &AdmittedToken, caller: &Caller) -> bool {
+        !self.is_stopping() && self.admission.still_admits(&token.0, caller)
     }
 
     /// The shares as this caller sees them now.
@@ -162,7 +225,7 @@ impl Serve {
 
     /// The longest that a request may take.
     pub fn patience(&self) -> Duration {
-        patience(&self.config)
+        Duration::from_millis(self.limits().timeout.millis())
     }
 
     /// Whether the shares are those of the log, else why not.

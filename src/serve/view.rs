@@ -10,7 +10,7 @@ use crate::share::lifecycle::record::ShareNumber;
 use crate::share::status::{Audience, Document};
 use crate::share::table::parties::{PartnershipView, TenantView};
 use crate::share::table::query::{ProfileView, ShareView};
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::{Listed, ShareFilter, Stats, Viewer, look_at};
 use crate::share::view::search::ShareSearch;
 
@@ -25,7 +25,7 @@ pub struct CallerView {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShareQuery {
     /// The side that the caller has of them; both if none is named. The operator has none: of it `filter` says owners and targets.
-    pub side: Option<Side>,
+    pub side: Option<ShareSide>,
     /// Those that were offered to an address (`true`), or those that were not.
     pub invited: Option<bool>,
     /// The rest.
@@ -113,6 +113,14 @@ impl CallerView {
         Some(SharePage { shares, has_more })
     }
 
+    /// All that are looked for, the newest offer first.
+    pub(super) fn all_of<'v, 'q>(&'v self, query: &'q ShareQuery) -> impl Iterator<Item = SeenShare<'v>> + use<'v, 'q>
+    where
+        'v: 'q,
+    {
+        self.found(query, ShareNumber(u32::MAX))
+    }
+
     /// How many there are of each kind, of those that are looked for.
     pub fn stats(&self, query: &ShareQuery) -> Stats {
         let mut stats = Stats::default();
@@ -129,7 +137,7 @@ impl CallerView {
         let numbers: Box<dyn Iterator<Item = ShareNumber>> = match (&self.viewer, one_owner(&query.filter)) {
             (Viewer::Tenant(own), _) => Box::new(by_tenant.newest_first(table, own, query.side, before)),
             // Who owns all of them is known: the others' are not looked at.
-            (Viewer::Operator, Some(owner)) => Box::new(by_tenant.newest_first(table, &owner, Some(Side::Owner), before)),
+            (Viewer::Operator, Some(owner)) => Box::new(by_tenant.newest_first(table, &owner, Some(ShareSide::Owner), before)),
             (Viewer::Operator, None) => Box::new((0..table.share_count().min(before.0)).rev().map(ShareNumber)),
         };
         let is_invited = |found: &SeenShare<'_>| query.invited.is_none_or(|invited| invited == found.invitee().is_some());

@@ -95,7 +95,11 @@ impl<T: Ord + Copy> SortedSet<T> {
     pub(crate) fn before(&self, end: T) -> impl Iterator<Item = T> {
         let (shelf, run) = self.run_of(end).unwrap_or_default();
         let shelves = &self.shelves[..self.shelves.len().min(shelf + 1)];
-        let runs = shelves.iter().enumerate().rev().flat_map(move |(at, runs)| runs[..if at == shelf { run + 1 } else { runs.len() }].iter().rev());
+        let runs = shelves
+            .iter()
+            .enumerate()
+            .rev()
+            .flat_map(move |(at, runs)| runs[..if at == shelf { run + 1 } else { runs.len() }].iter().rev());
         runs.flat_map(|run| run.iter().rev()).copied().skip_while(move |thing| *thing >= end)
     }
 

@@ -215,8 +215,9 @@ impl Telling<'_> {
 fn watch(config: &Config, offset: Offset, ends: &WatchEnds, heard: &mut HeardReports, telling: &mut Telling<'_>) -> Result<bool, String> {
     let kafka = KafkaSettings::of(&config.kafka);
     let state = &config.topics.state;
-    let unreadable =
-        |error: &dyn std::fmt::Display| format!("the reports in {state} cannot be read ({error}; `provision --print-acls` has what it takes)");
+    let unreadable = |error: &dyn std::fmt::Display| {
+        format!("the reports in {state} cannot be read ({error}; `provision --print-acls` has what it takes)")
+    };
     let (prefix, jobs) = (epoch_prefix(&kafka.group), epoch_key(&kafka.group, BACKFILL_INSTANCE));
     let ask = ends.of(heard).since(SystemClock.boot());
     let opened = TopicReader::open_within(&kafka, state, [0], ask).and_then(|mut state| {

@@ -12,14 +12,14 @@ use crate::share::view::mail;
 
 /// An invitation that an event makes, or sends again: its mail is owed once the event is folded.
 #[derive(Clone)]
-pub struct Invitation {
+pub struct InvitationMail {
     /// The share.
     pub share: String,
     /// The code that the event brings.
     pub code: String,
 }
 
-impl Invitation {
+impl InvitationMail {
     /// What this event invites to, with this code; none if it invites nobody.
     pub fn of(kind: EventType, data: &Node, table: &ShareTable, code: String) -> Option<Self> {
         let share = data.get("share")?.as_str()?.to_owned();
@@ -55,9 +55,9 @@ impl Invitation {
 }
 
 /// The code opens what it is the code of.
-impl std::fmt::Debug for Invitation {
+impl std::fmt::Debug for InvitationMail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Invitation").field("share", &self.share).finish_non_exhaustive()
+        f.debug_struct("InvitationMail").field("share", &self.share).finish_non_exhaustive()
     }
 }
 

@@ -20,7 +20,7 @@ const CROWDED: &[(&str, usize)] = &[];
 const LONG: &[(&str, usize)] = &[];
 
 /// Dependencies that were chosen for what comes next, and that nothing uses yet.
-const FOR_WHAT_COMES_NEXT: &[&str] = &["serde", "dashmap"];
+const FOR_WHAT_COMES_NEXT: &[&str] = &["dashmap"];
 
 fn known(list: &[(&str, usize)]) -> BTreeMap<String, usize> {
     list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()

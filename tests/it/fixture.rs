@@ -190,6 +190,15 @@ log: {{ format: text }}
         producer.flush(PATIENCE).unwrap();
     }
 
+    /// Writes a document under a key, acknowledged when this returns; none is a tombstone.
+    pub(crate) fn feed_keyed(&self, key: &str, value: Option<&str>) {
+        let producer = feeder(self.cluster);
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.input).partition(0).key(key.as_bytes());
+        record.payload = value.map(str::as_bytes);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+
     /// Waits until a tenant's topic has `count` records for a read-committed reader; returns all it has then.
     pub(crate) fn await_outputs(&self, target: &str, count: usize) -> Vec<Seen> {
         let topic = self.output(target);

@@ -56,9 +56,21 @@ pub(crate) struct Instance {
 impl Instance {
     /// Runs the engine with this configuration.
     pub(crate) fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(config: &Path, arguments: &[&str]) -> Self {
+        Self::start_as(config, &[&["run"][..], arguments].concat(), &[])
+    }
+
+    /// Runs another command that goes on until it is told to end.
+    pub(crate) fn start_as(config: &Path, words: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
-            .args(["run", "-c"])
+            .args(words)
+            .arg("-c")
             .arg(config)
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -46,6 +46,9 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (docs/rules/events.md, docs/rules/cli.md).
 #[cfg(feature = "io")]
 mod start;
+// A tenant leaves, with all that it shares and gets.
+#[cfg(feature = "io")]
+mod offboard;
 // Kafka is away: who waits, and at whose cost.
 #[cfg(feature = "io")]
 mod outage;
@@ -55,6 +58,12 @@ mod rights;
 // The log's own configuration, and processes that are configured otherwise.
 #[cfg(feature = "io")]
 mod configuration;
+// A configuration that changes while an engine runs.
+#[cfg(feature = "io")]
+mod reload;
+// The API of `serve`: what it shows whom, and writes once.
+#[cfg(feature = "io")]
+mod serve;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;
@@ -85,6 +94,9 @@ mod cli_bulk;
 // Codes, mails, and permissions that are shown (docs/rules/shares.md).
 #[cfg(feature = "io")]
 mod invitations;
+// Mails to those who are invited (docs/mail.md).
+#[cfg(feature = "io")]
+mod mails;
 // Every command in the README and in docs/ is run.
 #[cfg(feature = "io")]
 mod documented;

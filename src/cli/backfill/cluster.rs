@@ -16,7 +16,7 @@ use crate::cli::logging;
 use crate::cli::output;
 use crate::cli::random::random;
 use crate::cli::replay::make_room;
-use crate::cli::run::on_signal;
+use crate::cli::signal::on_signal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogLevel};
 use crate::engine::backfill::estimate::estimate;
@@ -160,7 +160,7 @@ fn say_what_it_is(request: &JobRequest, prepared: &PreparedJob) -> Vec<String> {
     let late = prepared.begins_late.iter().map(|(partition, oldest)| (partition, oldest.moment()));
     let warnings: Vec<String> = late
         .map(|(partition, oldest)| {
-            format!("{} partition {partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
+            format!("{}/{partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
         })
         .collect();
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));

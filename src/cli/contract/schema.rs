@@ -31,6 +31,9 @@ pub enum SchemaOf {
     Test,
     /// All topics of the configuration, as AsyncAPI 3.0
     Asyncapi,
+    /// The API of `sharecast serve`, as OpenAPI 3.1
+    #[cfg(feature = "io")]
+    Openapi,
 }
 
 /// Prints it.
@@ -41,6 +44,8 @@ pub fn run(files: &[PathBuf], args: &SchemaArgs) -> Result<Exit, Failure> {
         SchemaOf::Event => Described::Event.text(),
         SchemaOf::Test => Described::Test.text(),
         SchemaOf::Asyncapi => asyncapi::of_configuration(&config::load(files)?),
+        #[cfg(feature = "io")]
+        SchemaOf::Openapi => format!("{}\n", crate::serve::rest::routes::document_text()),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Failed, format!("stdout: {error}"))),

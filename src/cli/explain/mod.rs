@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{PrintError, exit, print_values, shown};
 use crate::cli::sample::whole;
 use crate::cli::share::bulk;
-use crate::cli::share::record_search::read_at;
+use crate::cli::share::look;
 use crate::cli::time_argument::{TimeArgument, TimeOption};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Secret};
@@ -23,6 +23,7 @@ use crate::explain::decision::WouldBeRecord;
 use crate::explain::record::WholeRecord;
 use crate::explain::{Explainer, Explanation, RecordPlace};
 use crate::id::{Offset, TenantId};
+use crate::inspect::record_search::read_at;
 use crate::record::mapping::Stream;
 use crate::replay::input::InputReader;
 use crate::replay::line::lines;
@@ -52,7 +53,7 @@ fn of_target(mut explanation: Explanation, target: Option<&TenantId>) -> Explana
 fn print(explanation: &Explanation, format: Format) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let printed = match format {
-        Format::Table => explanation.to_lines().iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
+        Format::Table | Format::Id => explanation.to_lines().iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
         // One record is one object, not a list of one.
         Format::Json | Format::Ndjson => print_values(Format::Ndjson, [explanation.to_json()], &mut out),
     };
@@ -119,7 +120,7 @@ impl<'c> Question<'c> {
         Ok(match &self.subject {
             QuestionSubject::Given { record, .. } => explainer.record(&table, self.stream, record, None, clock),
             QuestionSubject::Stored(place) => {
-                let record = read_at(config, self.stream, place, args.timeout)?;
+                let record = read_at(config, self.stream, place, args.timeout).map_err(look::failure)?;
                 explainer.record(&table, self.stream, &record, Some(*place), clock)
             }
             QuestionSubject::WouldBe { owner, asset, time } => {

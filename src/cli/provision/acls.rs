@@ -17,6 +17,8 @@ pub(super) struct Principals {
     pub(super) backfill: String,
     /// Reads the invitations.
     pub(super) mailer: String,
+    /// Serves the API and the console.
+    pub(super) server: String,
     /// Each tenant's data platform.
     pub(super) tenants: Vec<(TenantId, String)>,
 }
@@ -82,19 +84,8 @@ pub(super) fn sections(config: &Config, principals: &Principals) -> Vec<AclSecti
             title: format!("control restore, {}, to a topic that begins with {}.", principals.operator, config.control.topic),
             grants: restore(config, &principals.operator),
         },
-        AclSection {
-            title: format!("the mailer, {}", principals.mailer),
-            grants: vec![
-                grant(
-                    &principals.mailer,
-                    &["Read", "Describe"],
-                    "topic",
-                    std::slice::from_ref(&config.topics.invitations),
-                    AclName::Exactly,
-                ),
-                grant(&principals.mailer, &["Read"], "group", &[format!("{}-mailer", config.topics.prefix())], AclName::Exactly),
-            ],
-        },
+        AclSection { title: format!("the mailer, {}", principals.mailer), grants: mailer(config, &principals.mailer) },
+        AclSection { title: format!("serve, {}", principals.server), grants: server(config, &principals.server) },
     ];
     for (tenant, principal) in &principals.tenants {
         let streams = config.streams.iter().map(|stream| names.of_stream(tenant, &stream.name));
@@ -136,6 +127,40 @@ fn engine(config: &Config, principal: &str) -> Vec<AclCall> {
     if config.output.is_auto_provisioned {
         grants.push(grant(principal, &["Create"], "topic", &hidden_topics(config), AclName::Exactly));
         grants.push(grant(principal, &["Create"], "topic", &tenant_prefixes(config), AclName::Beginning));
+    }
+    grants
+}
+
+/// It reads invitations and notes what it has sent. Its readers name a group that they do not join.
+fn mailer(config: &Config, principal: &str) -> Vec<AclCall> {
+    let (invitations, state) = (std::slice::from_ref(&config.topics.invitations), std::slice::from_ref(&config.topics.state));
+    let groups = [format!("{}-mailer", config.topics.prefix()), format!("{}-reader", config.kafka.group)];
+    let mut grants = vec![
+        grant(principal, &["Read", "Describe"], "topic", invitations, AclName::Exactly),
+        grant(principal, &["Read", "Write", "Describe"], "topic", state, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", &groups, AclName::Exactly),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &[invitations, state].concat(), AclName::Exactly));
+    }
+    grants
+}
+
+/// It folds the control log and writes events, tells the mailer, and looks at inputs. It joins no group: its readers name groups that they
+/// do not join, and for `wait=certain` it asks who is in the engine's and what is pending there.
+fn server(config: &Config, principal: &str) -> Vec<AclCall> {
+    let group = &config.kafka.group;
+    let inputs: Vec<String> = config.streams.iter().map(|stream| stream.topic.clone()).collect();
+    let written = [config.control.topic.clone(), config.topics.invitations.clone()];
+    let mut grants = vec![
+        grant(principal, &["Read", "Write", "Describe"], "topic", &written, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "topic", &inputs, AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "topic", std::slice::from_ref(&config.topics.state), AclName::Exactly),
+        grant(principal, &["Read", "Describe"], "group", std::slice::from_ref(group), AclName::Exactly),
+        grant(principal, &["Describe"], "group", &[format!("{group}-")], AclName::Beginning),
+    ];
+    if config.output.is_auto_provisioned {
+        grants.push(grant(principal, &["Create"], "topic", &written[1..], AclName::Exactly));
     }
     grants
 }
@@ -215,6 +240,7 @@ mod tests {
             operator: "User:ops".into(),
             backfill: "User:past".into(),
             mailer: "User:mail".into(),
+            server: "User:front".into(),
             tenants: vec![(acme, "User:CN=acme platform".into())],
         };
         let each = |section: AclSection| {
@@ -241,8 +267,8 @@ mod tests {
         }
         assert_eq!(
             all.iter().filter(|(_, commands)| commands.contains("Write")).count(),
-            4,
-            "the engine, backfills, the operator and a restore write"
+            6,
+            "the engine, backfills, the operator, a restore, the mailer and the server write"
         );
         assert!(all.iter().filter(|(_, commands)| commands.contains("sharecast.standing.details")).count() == 2);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::cli::args::{Format, tenant};
+use crate::cli::args::{Format, no_list_format, tenant};
 use crate::cli::argument;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
@@ -46,6 +46,9 @@ pub struct Args {
     /// With --print-acls: who sends the invitations
     #[arg(long, value_name = "PRINCIPAL", default_value = "User:sharecast-mailer")]
     mailer: String,
+    /// With --print-acls: who runs `serve`
+    #[arg(long = "serve", value_name = "PRINCIPAL", default_value = "User:sharecast-serve")]
+    server: String,
     /// With --print-acls: these tenants, with commas; default: all that the control topic names
     #[arg(long, value_name = "TENANT", value_delimiter = ',', value_parser = tenant)]
     tenant: Vec<TenantId>,
@@ -59,7 +62,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = argument::duration, allow_hyphen_values = true)]
     timeout: Duration,
     /// How the result is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_parser = no_list_format(), default_value = "table")]
     output: Format,
 }
 
@@ -267,6 +270,7 @@ fn print_acls(config: &Config, args: &Args, patience: Duration) -> Result<(), Pr
         operator: args.operator.clone(),
         backfill: args.backfill.clone(),
         mailer: args.mailer.clone(),
+        server: args.server.clone(),
         tenants: tenants.into_iter().map(|tenant| (tenant.clone(), principal(&tenant))).collect(),
     };
     let mut out = BufWriter::new(io::stdout().lock());

@@ -14,7 +14,7 @@ use crate::share::table::Outcome;
 use crate::share::table::query::ShareView;
 use crate::share::view::mail;
 use crate::writing::invitation;
-use crate::writing::invitation::{Invitation, why_closed};
+use crate::writing::invitation::{InvitationMail, why_closed};
 use crate::writing::mail_topic::{MailTopic, MailTopicError, MailTopicWriter};
 
 /// Makes sure that the mailer's topic is there.
@@ -24,14 +24,14 @@ pub(in crate::cli) fn prepare(config: &Config, until: Until) -> Result<(), Failu
 
 /// Reads what became of the event, which is in the log by now, and tells the mailer of it if the invitation stands; not again if it was
 /// told.
-pub(in crate::cli) fn deliver(invitation: &Invitation, config: &Config, acting: &ActorArgs) -> Result<Exit, Failure> {
+pub(in crate::cli) fn deliver(invitation: &InvitationMail, config: &Config, acting: &ActorArgs) -> Result<Exit, Failure> {
     try_deliver(invitation, config, acting.patience()?).map_err(|failure| {
         let advice = "if the offer stands it has no mail yet: `sharecast share resend` makes a new code and a new mail";
         Failure::new(failure.exit, format!("share {}: {failure}; {advice}", invitation.share))
     })
 }
 
-fn try_deliver(invitation: &Invitation, config: &Config, patience: Duration) -> Result<Exit, Failure> {
+fn try_deliver(invitation: &InvitationMail, config: &Config, patience: Duration) -> Result<Exit, Failure> {
     let mut fold = ControlFold::open(config, patience, StartFrom::Snapshot)?;
     let outcome = read_on(invitation, &mut fold)?;
     let share = &invitation.share;
@@ -54,7 +54,7 @@ fn try_deliver(invitation: &Invitation, config: &Config, patience: Duration) -> 
 }
 
 /// An invitation may have been closed before its mail was written: then nobody else takes the mail back.
-fn take_back_if_closed(invitation: &Invitation, fold: &mut ControlFold, writer: &mut MailTopicWriter) -> Result<Exit, Failure> {
+fn take_back_if_closed(invitation: &InvitationMail, fold: &mut ControlFold, writer: &mut MailTopicWriter) -> Result<Exit, Failure> {
     let share = &invitation.share;
     fold.look_again()?;
     read_on(invitation, fold)?;
@@ -66,7 +66,7 @@ fn take_back_if_closed(invitation: &Invitation, fold: &mut ControlFold, writer: 
 }
 
 /// Folds on, and tells what became of the event that brought this code, if it was among what was folded.
-fn read_on(invitation: &Invitation, fold: &mut ControlFold) -> Result<Option<Outcome>, Failure> {
+fn read_on(invitation: &InvitationMail, fold: &mut ControlFold) -> Result<Option<Outcome>, Failure> {
     let hash = CodeHash::of(&invitation.code);
     let mut outcome = None;
     fold.read_to_end(|table, coming: NextRecord<'_>| {

@@ -11,7 +11,7 @@ pub(crate) mod critical;
 #[cfg(feature = "io")]
 pub(crate) mod preview;
 #[cfg(feature = "io")]
-pub(crate) mod record_search;
+pub(crate) mod look;
 #[cfg(feature = "io")]
 pub(crate) mod past_hint;
 #[cfg(feature = "io")]
@@ -22,5 +22,3 @@ pub(crate) mod invitations;
 pub(crate) mod invitation_mail;
 #[cfg(feature = "io")]
 pub(crate) mod revoke_wait;
-#[cfg(feature = "io")]
-pub(crate) mod would_be;

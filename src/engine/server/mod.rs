@@ -6,7 +6,7 @@ pub mod http;
 pub mod health;
 pub(crate) mod counters;
 pub mod lag;
-mod process;
+pub(crate) mod process;
 pub(crate) mod start;
 
 use std::net::SocketAddr;
@@ -48,6 +48,7 @@ use crate::engine::topic::provision::GrantFollower;
 use crate::engine::topic::stored::{changed_key, epoch_key};
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
+use crate::engine::worker::tuning::LiveTuning;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
 use crate::listener;
@@ -70,6 +71,8 @@ pub struct EngineInput {
     pub stop: Arc<AtomicBool>,
     /// A cluster whose topics cannot be looked at or created (the demo's mock): they are taken as they are.
     pub topics_are_given: bool,
+    /// What may change while it runs.
+    pub tuning: Arc<LiveTuning>,
     /// Told the address that `http.listen` came to, whose port may be 0: any free one.
     pub listening: Option<SyncSender<SocketAddr>>,
 }
@@ -94,7 +97,7 @@ pub fn run(start: EngineInput) -> Result<(), RunError> {
 /// Waits for the cluster and starts the engine's parts; returns when all are started, or when `stop` is raised before.
 fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
-    let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
+    let EngineInput { config, kafka, clock, stop, topics_are_given, tuning, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written, control_end } = prepared;
     let differs = ConfigurationState::default();
     let names = TopicNames::of(&config);
@@ -212,6 +215,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
         live: Arc::clone(&live),
+        tuning,
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         topic_maker: maker(&provisioner, topics_are_given),

@@ -37,7 +37,7 @@ pub(super) fn describe() {
 }
 
 /// Reads them again. What cannot be read keeps its last value.
-pub(super) fn observe(clock: &dyn Clock) {
+pub(crate) fn observe(clock: &dyn Clock) {
     let ticks_per_second = rustix::param::clock_ticks_per_second();
     if let Some(status) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(ProcessStatus::parse) {
         counter!("process_cpu_seconds_total").absolute(status.cpu_ticks / ticks_per_second);

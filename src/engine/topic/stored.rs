@@ -4,6 +4,9 @@
 
 use crate::config::ProvenanceForm;
 use crate::id::{Offset, TenantId};
+use crate::json::writer::object;
+use crate::share::event::invitation_code::CodeHash;
+use crate::time::TimestampNs;
 
 /// The key of the note that an input partition was begun.
 pub fn start_key(group: &str, topic: &str, partition: i32) -> String {
@@ -68,6 +71,27 @@ pub fn changed_value(last: Offset) -> String {
     format!(r#"{{"offset":{last}}}"#)
 }
 
+/// What the keys begin with of the notes that say which mails a group's mailer has sent.
+pub fn mail_prefix(group: &str) -> String {
+    format!("mail/{group}/")
+}
+
+/// The key of the note that the mail with a share's code was sent.
+pub fn mail_key(group: &str, share: &str, code: CodeHash) -> String {
+    format!("{}{share}/{code}", mail_prefix(group))
+}
+
+/// Its value: when the server took it.
+pub fn mail_value(at: TimestampNs) -> Vec<u8> {
+    object(|out| out.time("at", at))
+}
+
+/// The share and the code's hash of a key that begins with `mail_prefix`.
+pub fn read_mail_key<'k>(group: &str, key: &'k str) -> Option<(&'k str, CodeHash)> {
+    let (share, hash) = key.strip_prefix(&mail_prefix(group))?.rsplit_once('/')?;
+    Some((share, CodeHash::parse(hash)?))
+}
+
 /// What of the configuration shows in an upsert document besides its projection.
 pub fn document_form(provenance: ProvenanceForm) -> &'static str {
     match provenance {
@@ -96,6 +120,11 @@ mod tests {
         assert_eq!(epoch_key("g", &format!("{BACKFILL_INSTANCE}week-1")), "epoch/g/backfill-week-1");
         assert_eq!(backfill_key("g", "week-1"), "g/week-1");
         assert_eq!(backfill_partition_key("g", "week-1", 3), "g/week-1/3");
+        let hash = CodeHash::of("k");
+        assert_eq!(mail_key("g", "s1", hash), format!("mail/g/s1/{hash}"));
+        assert_eq!(read_mail_key("g", &mail_key("g", "s1", hash)), Some(("s1", hash)));
+        assert_eq!(read_mail_key("g", "mail/gg/s1/x"), None);
+        assert_eq!(mail_value(TimestampNs::parse_rfc3339("2026-01-01T00:00:00Z").unwrap()), br#"{"at":"2026-01-01T00:00:00Z"}"#);
         assert_eq!(changed_key("g"), "changed/g");
         assert_eq!(changed_value(Offset(9)), r#"{"offset":9}"#);
     }

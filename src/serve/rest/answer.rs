@@ -10,18 +10,18 @@ use crate::serve::problem::Problem;
 use crate::serve::rest::request::EPOCH;
 
 /// An answer, or why there is none.
-pub(crate) type Answer = Result<Response, Refused>;
+pub(crate) type ApiAnswer = Result<Response, RefusedRequest>;
 
 /// A problem on its way out.
-pub(crate) struct Refused(Problem);
+pub(crate) struct RefusedRequest(Problem);
 
-impl From<Problem> for Refused {
+impl From<Problem> for RefusedRequest {
     fn from(problem: Problem) -> Self {
         Self(problem)
     }
 }
 
-impl axum::response::IntoResponse for Refused {
+impl axum::response::IntoResponse for RefusedRequest {
     fn into_response(self) -> Response {
         problem(&self.0)
     }

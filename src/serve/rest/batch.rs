@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::document::Node;
 use crate::json::writer::object;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, ok};
+use crate::serve::rest::answer::{ApiAnswer, ok};
 use crate::serve::rest::bodies::{AcceptBody, BatchBody, BatchVerb, NoteBody, OfferBody, ResendBody, UpdateBody};
 use crate::serve::rest::body::Json;
 use crate::serve::rest::documents::BatchDocument;
@@ -21,7 +21,7 @@ use crate::share::event::kind::EventType;
 /// would come to.
 #[utoipa::path(post, path = "/shares/batch", tag = "shares", params(("wait" = Option<String>, Query, description = "`certain`, of revokes: until no record can come any more"), ("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = BatchBody,
     responses((status = 200, description = "What became of each, or would", body = BatchDocument)))]
-pub(super) async fn write_batch(asked: Asked, Json(body): Json<BatchBody>) -> Answer {
+pub(super) async fn write_batch(asked: Asked, Json(body): Json<BatchBody>) -> ApiAnswer {
     asked.knows(&["wait"])?;
     let waits = asked.waits_for_certainty(body.verb == BatchVerb::Revoke)?;
     let (kind, is_dry) = (kind_of(body.verb), body.dry_run);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
 
@@ -43,16 +42,25 @@ impl<T: DeserializeOwned> FromRequest<Arc<Serve>> for JsonNode<T> {
 /// The body, which is JSON by what it says of itself.
 async fn bytes_of(request: Request, serve: &Arc<Serve>) -> Result<Bytes, Response> {
     let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default().to_owned());
-    let bytes = Bytes::from_request(request, serve).await.map_err(|rejected| {
-        let too_long = rejected.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let detail = format!("a body has at most {} bytes (`api.limits.body`)", serve.config.api.limits.body_bytes);
-        problem(&if too_long { Problem::new(413, detail) } else { Problem::malformed("the body could not be read") })
+    let most = serve.limits().body_bytes;
+    let too_long = || problem(&Problem::new(413, format!("a body has at most {most} bytes (`api.limits.body`)")));
+    let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|told| told > most as u64) {
+        return Err(too_long());
+    }
+    let bytes = to_bytes(request.into_body(), most).await.map_err(|error| {
+        // The kind of the error is of a crate that is not named here.
+        if error.to_string().contains("length limit") { too_long() } else { problem(&Problem::malformed("the body could not be read")) }
     })?;
     if bytes.is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
     if !kind.as_deref().is_some_and(is_json) {
         return Err(problem(&Problem::new(415, "send the body with `Content-Type: application/json`")));
+    }
+    // An optional body may be null.
+    if bytes.trim_ascii() == b"null" {
+        return Ok(Bytes::from_static(b"{}"));
     }
     Ok(bytes)
 }

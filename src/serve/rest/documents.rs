@@ -297,3 +297,112 @@ pub struct ItemProblemDocument {
     /// What was found, and what to do instead.
     pub detail: String,
 }
+
+/// An asset, by what it is called.
+#[derive(Serialize, ToSchema)]
+pub struct AssetDocument {
+    /// Its id, in its owner's words.
+    pub asset: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its second one, as a number plate.
+    pub reference: Option<String>,
+}
+
+/// Some assets, by id.
+#[derive(Serialize, ToSchema)]
+pub struct AssetsDocument {
+    /// The assets.
+    pub assets: Vec<AssetDocument>,
+    /// The `cursor` of what follows, if anything does.
+    pub next: Option<String>,
+}
+
+/// What offers would show.
+#[derive(Serialize, ToSchema)]
+pub struct PreviewsDocument {
+    /// One for each asset.
+    pub previews: Vec<PreviewDocument>,
+}
+
+/// What an offer would show.
+#[derive(Serialize, ToSchema)]
+pub struct PreviewDocument {
+    /// The owner.
+    pub owner: String,
+    /// The asset, in its owner's words.
+    pub asset: String,
+    /// The target; `INVITEE` of an invitation.
+    pub target: String,
+    /// The asset, in the target's words.
+    pub target_asset: String,
+    /// The profile.
+    pub profile: String,
+    /// To which state the offer leads.
+    pub state: Option<String>,
+    /// Or the rule that it breaks.
+    pub refused: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// Stream by stream: the profile's `rules`, the newest `record` as it came, the `value` as the target gets it, and its `members`.
+    #[schema(value_type = Vec<Object>)]
+    pub streams: Vec<serde_json::Value>,
+}
+
+/// Why a record leaves or does not. A target is told of its own share alone, without the asset, the place of the record, and what does
+/// not leave.
+#[derive(Serialize, ToSchema)]
+pub struct ExplanationDocument {
+    /// `stream`, `partition`, `offset`, `owner`, `asset`, `time`.
+    #[schema(value_type = Object)]
+    pub record: serde_json::Value,
+    /// Whether it is a record that is there; else it is what would become of one.
+    pub found: bool,
+    /// The epoch of the shares that decide.
+    pub epoch: i64,
+    /// The moment at which it is decided.
+    pub now: String,
+    /// Each share of the asset that names the stream: `share`, `target`, `decision`, `rule`, `compared`, `members`.
+    #[schema(value_type = Vec<Object>)]
+    pub shares: Vec<serde_json::Value>,
+    /// Why it cannot be read.
+    #[schema(value_type = Option<Object>)]
+    pub dead: Option<serde_json::Value>,
+}
+
+/// A profile on a record.
+#[derive(Serialize, ToSchema)]
+pub struct RenderedDocument {
+    /// Where the record is, of one that was found.
+    pub partition: Option<i32>,
+    /// Its offset there.
+    pub offset: Option<i64>,
+    /// The record as it came.
+    pub record: Option<serde_json::Value>,
+    /// What leaves; null where nothing does, or no record was found.
+    pub value: Option<serde_json::Value>,
+    /// The profile's `when` withholds it.
+    pub filtered: Option<bool>,
+    /// Why the `when` has no value.
+    pub condition_error: Option<String>,
+    /// What becomes of each member: `path`, `outcome`, `by`, `action`, `line`, `column`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub members: Option<Vec<serde_json::Value>>,
+    /// Why it cannot be read.
+    #[schema(value_type = Option<Object>)]
+    pub dead: Option<serde_json::Value>,
+}
+
+/// What a publication changes.
+#[derive(Serialize, ToSchema)]
+pub struct PublicationDocument {
+    /// It was not published so far, or is retired.
+    pub is_new: bool,
+    /// Each share and stream that uses it: `share`, `target`, `asset`, `state`, `stream`, `gains`, `loses`, `changes`, `withheld`.
+    #[schema(value_type = Vec<Object>)]
+    pub changes: Vec<serde_json::Value>,
+    /// Assets that were not looked at.
+    pub assets_left_out: u32,
+    /// Members that leave and are marked as critical.
+    pub critical: Vec<String>,
+}

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, ok};
+use crate::serve::rest::answer::{ApiAnswer, ok};
 use crate::serve::rest::bodies::{AcceptBody, CodeBody, NoteBody, OfferBody, ResendBody};
 use crate::serve::rest::body::Json;
 use crate::serve::rest::documents::{ShareDocument, SharesDocument, StatsDocument};
@@ -17,14 +17,14 @@ use crate::share::state::Reason;
 /// Lists the invitations that the caller has sent, the newest first, accepted ones too. The operator sees all.
 #[utoipa::path(get, path = "/invitations", tag = "invitations", params(ShareParameters, PageParameters, EpochParameters),
     responses((status = 200, description = "Some of them", body = SharesDocument)))]
-pub(super) async fn list_invitations(asked: Asked) -> Answer {
+pub(super) async fn list_invitations(asked: Asked) -> ApiAnswer {
     Ok(ok(asked.view.epoch(), listing::page(&asked, Some(true))?))
 }
 
 /// Counts them, by state.
 #[utoipa::path(get, path = "/invitations/stats", tag = "invitations", params(ShareParameters, EpochParameters),
     responses((status = 200, description = "The counts", body = StatsDocument)))]
-pub(super) async fn invitation_stats(asked: Asked) -> Answer {
+pub(super) async fn invitation_stats(asked: Asked) -> ApiAnswer {
     let query = listing::query(&asked, Some(true), &[])?;
     Ok(ok(asked.view.epoch(), shares::counts(&asked.view.stats(&query))))
 }
@@ -32,7 +32,7 @@ pub(super) async fn invitation_stats(asked: Asked) -> Answer {
 /// Invites: offers an asset to an address. A mail with a one-time code goes there.
 #[utoipa::path(post, path = "/invitations", tag = "invitations", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = OfferBody,
     responses((status = 201, description = "The share", body = ShareDocument)))]
-pub(super) async fn invite(asked: Asked, Json(body): Json<OfferBody>) -> Answer {
+pub(super) async fn invite(asked: Asked, Json(body): Json<OfferBody>) -> ApiAnswer {
     asked.knows(&[])?;
     if body.invitee.is_none() || body.target_tenant.is_some() {
         return Err(Problem::of_member("invitee", "an invitation is for an address: name it, and no `target_tenant`").into());
@@ -43,7 +43,7 @@ pub(super) async fn invite(asked: Asked, Json(body): Json<OfferBody>) -> Answer 
 /// Accepts an invitation by the code that came by mail.
 #[utoipa::path(post, path = "/invitations/accept", tag = "invitations", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = CodeBody,
     responses((status = 200, description = "The share", body = ShareDocument)))]
-pub(super) async fn accept_code(asked: Asked, Json(body): Json<CodeBody>) -> Answer {
+pub(super) async fn accept_code(asked: Asked, Json(body): Json<CodeBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let CodeBody { code, target_asset, streams } = body;
     let share = asked.serve.share_of_code(&asked.caller, &code, asked.key.as_deref());
@@ -55,7 +55,7 @@ pub(super) async fn accept_code(asked: Asked, Json(body): Json<CodeBody>) -> Ans
 /// Shows an invitation that the caller has sent.
 #[utoipa::path(get, path = "/invitations/{share}", tag = "invitations", params(("share" = String, Path, description = "The share"), ("history" = Option<bool>, Query, description = "With its events"), EpochParameters),
     responses((status = 200, description = "The share", body = ShareDocument)))]
-pub(super) async fn show_invitation(asked: Asked, Id(share): Id) -> Answer {
+pub(super) async fn show_invitation(asked: Asked, Id(share): Id) -> ApiAnswer {
     asked.knows(&["history"])?;
     check_is_invitation(&asked, &share)?;
     shares::show(&asked, &share).await
@@ -71,7 +71,7 @@ macro_rules! verbs {
         #[doc = $what]
         #[utoipa::path(post, path = $path, tag = "invitations", params(("share" = String, Path, description = "The share"), ("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body(content = Option<$body>, content_type = "application/json"),
             responses((status = 200, description = "The share", body = ShareDocument)))]
-        pub(super) async fn $name(asked: Asked, Id(share): Id, Json(body): Json<$body>) -> Answer {
+        pub(super) async fn $name(asked: Asked, Id(share): Id, Json(body): Json<$body>) -> ApiAnswer {
             asked.knows(&[])?;
             check_is_invitation(&asked, &share)?;
             shares::change(&asked, &share, EventType::$kind, body.data(&share), false, StatusCode::OK).await

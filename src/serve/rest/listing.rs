@@ -12,7 +12,7 @@ use crate::serve::rest::request::Asked;
 use crate::serve::view::{SeenShare, ShareQuery};
 use crate::serve::write::source_of;
 use crate::share::state::{Permission, State};
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 /// So many shares a page, unless the caller says otherwise.
@@ -20,7 +20,7 @@ const PAGE: usize = 100;
 /// The most that it may say.
 const LONGEST_PAGE: usize = 1000;
 /// The longest text that is looked for, in bytes.
-const LONGEST_SEARCH: usize = 256;
+pub(super) const LONGEST_SEARCH: usize = 256;
 /// So much of the signature is in a cursor.
 const TAG: usize = 16;
 
@@ -103,13 +103,15 @@ pub(super) fn query(asked: &Asked, invited: Option<bool>, others: &[&str]) -> Re
     }
     for word in all("permission").iter().flat_map(|words| words.split(',')) {
         let words = || Permission::ALL.map(Permission::word).join(", ");
-        filter.permissions.push(Permission::parse(word).ok_or_else(|| Problem::of_member("permission", format!("it is one of {}", words())))?);
+        filter
+            .permissions
+            .push(Permission::parse(word).ok_or_else(|| Problem::of_member("permission", format!("it is one of {}", words())))?);
     }
     let side = match (asked.parameter("role")?, asked.caller.is_operator()) {
         (None, _) => None,
         (Some(_), true) => return Err(Problem::of_member("role", "the operator has no side: say `owner` or `target`")),
-        (Some("owner"), false) => Some(Side::Owner),
-        (Some("target"), false) => Some(Side::Target),
+        (Some("owner"), false) => Some(ShareSide::Owner),
+        (Some("target"), false) => Some(ShareSide::Target),
         (Some(_), false) => return Err(Problem::of_member("role", "it is `owner` or `target`")),
     };
     Ok(ShareQuery { side, invited, filter })

@@ -15,6 +15,9 @@ pub mod invitations;
 pub mod partnerships;
 pub mod tenants;
 pub mod profiles;
+pub mod assets;
+pub mod looking;
+pub(crate) mod events;
 pub mod routes;
 pub(crate) mod watch;
 

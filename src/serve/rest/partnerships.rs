@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use crate::document::Node;
 use crate::json::writer::object;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, json, ok};
+use crate::serve::rest::answer::{ApiAnswer, json, ok};
 use crate::serve::rest::bodies::{PartnershipBody, PartnershipVerbBody};
 use crate::serve::rest::body::Json;
 use crate::serve::rest::documents::{PartnershipDocument, PartnershipsDocument};
@@ -23,7 +23,7 @@ const BETWEEN: char = '~';
 /// Lists the caller's partnerships, offered and active; the operator sees all.
 #[utoipa::path(get, path = "/partnerships", tag = "partnerships", params(EpochParameters),
     responses((status = 200, description = "By their tenants", body = PartnershipsDocument)))]
-pub(super) async fn list_partnerships(asked: Asked) -> Answer {
+pub(super) async fn list_partnerships(asked: Asked) -> ApiAnswer {
     asked.knows(&[])?;
     let all = asked.view.partnerships();
     let value = object(|out| out.array("partnerships", |items| all.iter().for_each(|one| items.json(&document(one)))));
@@ -33,7 +33,7 @@ pub(super) async fn list_partnerships(asked: Asked) -> Answer {
 /// Shows one, by the partner's id or by both with `~` between them.
 #[utoipa::path(get, path = "/partnerships/{partnership}", tag = "partnerships", params(("partnership" = String, Path, description = "The partner, or `a~b`"), EpochParameters),
     responses((status = 200, description = "The partnership", body = PartnershipDocument)))]
-pub(super) async fn show_partnership(asked: Asked, Id(id): Id) -> Answer {
+pub(super) async fn show_partnership(asked: Asked, Id(id): Id) -> ApiAnswer {
     asked.knows(&[])?;
     let [a, b] = pair(&asked, &id)?;
     let found = asked.view.partnership(&a, &b).ok_or_else(Problem::not_there)?;
@@ -43,7 +43,7 @@ pub(super) async fn show_partnership(asked: Asked, Id(id): Id) -> Answer {
 /// Offers a partnership; the operator makes one.
 #[utoipa::path(post, path = "/partnerships", tag = "partnerships", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = PartnershipBody,
     responses((status = 201, description = "The partnership", body = PartnershipDocument)))]
-pub(super) async fn offer_partnership(asked: Asked, Json(body): Json<PartnershipBody>) -> Answer {
+pub(super) async fn offer_partnership(asked: Asked, Json(body): Json<PartnershipBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let PartnershipBody { partner, tenants, auto_accept } = body;
     match (asked.caller.tenant(), partner, tenants) {
@@ -70,7 +70,7 @@ macro_rules! verbs {
         #[doc = $what]
         #[utoipa::path(post, path = $path, tag = "partnerships", params(("partnership" = String, Path, description = "The partner, or `a~b`"), ("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body(content = Option<PartnershipVerbBody>, content_type = "application/json"),
             responses((status = 200, description = "The partnership", body = PartnershipDocument)))]
-        pub(super) async fn $name(asked: Asked, Id(id): Id, Json(body): Json<PartnershipVerbBody>) -> Answer {
+        pub(super) async fn $name(asked: Asked, Id(id): Id, Json(body): Json<PartnershipVerbBody>) -> ApiAnswer {
             change(&asked, &id, EventType::$kind, &body).await
         }
     )*};
@@ -82,7 +82,7 @@ verbs! {
     end_partnership, "/partnerships/{partnership}/end", PartnershipEnded, "Ends one: the shares between the two end with it, in both directions.";
 }
 
-async fn change(asked: &Asked, id: &str, kind: EventType, body: &PartnershipVerbBody) -> Answer {
+async fn change(asked: &Asked, id: &str, kind: EventType, body: &PartnershipVerbBody) -> ApiAnswer {
     asked.knows(&[])?;
     let both = pair(asked, id)?;
     if body.auto_accept.is_some() && kind != EventType::PartnershipAccepted {
@@ -119,7 +119,7 @@ fn pair(asked: &Asked, id: &str) -> Result<[String; 2], Problem> {
     }
 }
 
-async fn write(asked: &Asked, kind: EventType, both: [String; 2], data: Node, status: StatusCode) -> Answer {
+async fn write(asked: &Asked, kind: EventType, both: [String; 2], data: Node, status: StatusCode) -> ApiAnswer {
     let [a, b] = &both;
     let order = WriteOrder::one(kind, format!("{a}{BETWEEN}{b}"), data);
     let receipt = Arc::clone(&asked.serve).write(&asked.caller, order, asked.key.as_deref()).await?;

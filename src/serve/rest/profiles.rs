@@ -8,7 +8,7 @@ use crate::config::profile_text;
 use crate::document::Node;
 use crate::json::writer::object;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, json, ok};
+use crate::serve::rest::answer::{ApiAnswer, json, ok};
 use crate::serve::rest::bodies::{ProfileBody, RetireBody};
 use crate::serve::rest::body::{Json, JsonNode};
 use crate::serve::rest::documents::{ProfileDocument, ProfilesDocument};
@@ -23,7 +23,7 @@ use crate::share::table::query::ProfileView;
 /// Lists the profiles that the caller has published, retired ones too; the operator sees all, or those of one `owner`.
 #[utoipa::path(get, path = "/profiles", tag = "profiles", params(("owner" = Option<String>, Query, description = "Whose"), EpochParameters),
     responses((status = 200, description = "By owner and name", body = ProfilesDocument)))]
-pub(super) async fn list_profiles(asked: Asked) -> Answer {
+pub(super) async fn list_profiles(asked: Asked) -> ApiAnswer {
     asked.knows(&["owner"])?;
     let owner = asked.parameter("owner")?;
     let all = asked.view.profiles();
@@ -35,7 +35,7 @@ pub(super) async fn list_profiles(asked: Asked) -> Answer {
 /// Shows one; the operator says whose.
 #[utoipa::path(get, path = "/profiles/{profile}", tag = "profiles", params(("profile" = String, Path, description = "The profile"), ("owner" = Option<String>, Query, description = "Whose, for the operator"), EpochParameters),
     responses((status = 200, description = "The profile", body = ProfileDocument)))]
-pub(super) async fn show_profile(asked: Asked, Id(name): Id) -> Answer {
+pub(super) async fn show_profile(asked: Asked, Id(name): Id) -> ApiAnswer {
     asked.knows(&["owner"])?;
     let owner = owner_of(&asked, asked.parameter("owner")?)?;
     let found = asked.view.profile(&owner, &name).ok_or_else(Problem::not_there)?;
@@ -45,7 +45,7 @@ pub(super) async fn show_profile(asked: Asked, Id(name): Id) -> Answer {
 /// Publishes a profile: from then on all shares that use it release what it says.
 #[utoipa::path(post, path = "/profiles", tag = "profiles", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = ProfileBody,
     responses((status = 201, description = "The profile", body = ProfileDocument)))]
-pub(super) async fn publish_profile(asked: Asked, JsonNode(body, node): JsonNode<ProfileBody>) -> Answer {
+pub(super) async fn publish_profile(asked: Asked, JsonNode(body, node): JsonNode<ProfileBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     let (spec, source) = match (node.get("spec").filter(|spec| !spec.is_null()), &body.source) {
@@ -68,13 +68,16 @@ pub(super) async fn publish_profile(asked: Asked, JsonNode(body, node): JsonNode
 /// A profile that is written as text.
 pub(super) fn of_source(asked: &Asked, name: &str, source: &str) -> Result<Node, Problem> {
     let read = profile_text::read(name, source, Some(&asked.serve.config));
-    read.map(|(node, _)| node).map_err(|diagnostic| Problem { member: Some("source".to_owned()), ..Problem::broken(Reason::InvalidProfile, diagnostic.to_string()) })
+    read.map(|(node, _)| node).map_err(|diagnostic| Problem {
+        member: Some("source".to_owned()),
+        ..Problem::broken(Reason::InvalidProfile, diagnostic.to_string())
+    })
 }
 
 /// Retires a profile: its shares release nothing until it is published again.
 #[utoipa::path(post, path = "/profiles/{profile}/retire", tag = "profiles", params(("profile" = String, Path, description = "The profile"), ("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body(content = Option<RetireBody>, content_type = "application/json"),
     responses((status = 200, description = "The profile", body = ProfileDocument)))]
-pub(super) async fn retire_profile(asked: Asked, Id(name): Id, Json(body): Json<RetireBody>) -> Answer {
+pub(super) async fn retire_profile(asked: Asked, Id(name): Id, Json(body): Json<RetireBody>) -> ApiAnswer {
     asked.knows(&[])?;
     let owner = owner_of(&asked, body.owner.as_deref())?;
     if asked.view.profile(&owner, &name).is_none() {
@@ -85,7 +88,7 @@ pub(super) async fn retire_profile(asked: Asked, Id(name): Id, Json(body): Json<
     write(&asked, WriteOrder::one(EventType::ProfileRetired, &name, data), &owner, StatusCode::OK).await
 }
 
-async fn write(asked: &Asked, order: WriteOrder, owner: &str, status: StatusCode) -> Answer {
+async fn write(asked: &Asked, order: WriteOrder, owner: &str, status: StatusCode) -> ApiAnswer {
     let name = order.items.first().map(|item| item.name.clone()).unwrap_or_default();
     let receipt = Arc::clone(&asked.serve).write(&asked.caller, order, asked.key.as_deref()).await?;
     let epoch = receipt.epoch;

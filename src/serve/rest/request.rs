@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use metrics::{counter, histogram};
 use tracing::info;
 
-use crate::access::Caller;
+use crate::access::{Caller, TokenHash};
 use crate::id::Epoch;
 use crate::serve::Serve;
 use crate::serve::problem::Problem;
@@ -18,8 +20,22 @@ use crate::serve::rest::answer::problem;
 use crate::serve::view::CallerView;
 use crate::serve::write::source_of;
 
+/// So much longer than what it waits for a request may take.
+const SPARE: Duration = Duration::from_secs(2);
 /// The header with the epoch that an answer is of.
 pub(crate) const EPOCH: &str = "x-sharecast-epoch";
+
+/// By which token a request was let in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdmittedToken(pub(crate) TokenHash);
+
+impl FromRequestParts<Arc<Serve>> for AdmittedToken {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Serve>) -> Result<Self, Response> {
+        parts.extensions.get().copied().ok_or_else(|| problem(&Problem::new(401, "who asks is not known")))
+    }
+}
 
 /// A request that was let in.
 pub(crate) struct Asked {
@@ -122,12 +138,14 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Lets a request in, or not; writes its line in the log. Of it the log has neither query nor body.
 pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request, next: Next) -> Response {
     let begun = serve.clock.boot();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let admitted = serve.admit(request.headers());
-    let who = admitted.as_ref().map(|caller| (source_of(caller), caller.name.clone())).ok();
+    let whole = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0);
+    let (method, path) = (request.method().clone(), whole.path().to_owned());
+    let admitted = serve.admit(request.headers()).await;
+    let who = admitted.as_ref().map(|(caller, _)| (source_of(caller), caller.name.clone())).ok();
     let response = match admitted {
-        Ok(caller) => {
+        Ok((caller, token)) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(AdmittedToken(token));
             serve.answer(request, next).await
         }
         Err(refused) => problem(&refused),
@@ -135,6 +153,8 @@ pub(crate) async fn admit(State(serve): State<Arc<Serve>>, mut request: Request,
     let response = with_epoch(response, serve.epoch());
     let (source, name) = who.unwrap_or_default();
     let (status, taken_ms) = (response.status().as_u16(), serve.clock.boot().since(begun).as_millis() as u64);
+    counter!("sharecast_api_requests_total", "status" => status.to_string()).increment(1);
+    histogram!("sharecast_api_request_seconds").record(serve.clock.boot().since(begun).as_secs_f64());
     log(&method, &path, status, taken_ms, &source, name.as_deref());
     response
 }
@@ -164,7 +184,8 @@ impl Serve {
         if is_patient {
             return answered.await;
         }
-        match tokio::time::timeout(self.patience(), answered).await {
+        // What waits for the log says more when its own time is over.
+        match tokio::time::timeout(self.patience() + SPARE, answered).await {
             Ok(response) => response,
             Err(_) => problem(&Problem::unavailable("the request took too long (`api.limits.timeout`)")),
         }

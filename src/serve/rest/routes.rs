@@ -12,12 +12,15 @@ use axum::routing::{MethodRouter, get, post};
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, Content, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Response, ResponseBuilder, Schema, Server, Type};
+use utoipa::openapi::{
+    Components, Content, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Response, ResponseBuilder,
+    Schema, Server, Type,
+};
 use utoipa::{Path, ToSchema};
 
 use crate::serve::Serve;
 use crate::serve::rest::documents::ProblemDocument;
-use crate::serve::rest::{batch, invitations, partnerships, profiles, request, shares, tenants};
+use crate::serve::rest::{assets, batch, events, invitations, looking, partnerships, profiles, request, shares, tenants};
 
 /// Where all of them begin.
 pub const ROOT: &str = "/api/v1";
@@ -82,17 +85,24 @@ fn all() -> Vec<ApiRoute> {
         post profiles::publish_profile __path_publish_profile,
         get profiles::show_profile __path_show_profile,
         post profiles::retire_profile __path_retire_profile,
+        post looking::render_draft __path_render_draft,
+        post looking::render_profile __path_render_profile,
+        post looking::preview_publication __path_preview_publication,
+        get assets::list_assets __path_list_assets,
+        post looking::preview __path_preview,
+        get looking::explain __path_explain,
+        get events::events __path_events,
     ]
 }
 
 /// The API, behind what every request goes through, and its document, which needs no token.
 pub(crate) fn router(serve: Arc<Serve>) -> Router {
     let api = all().into_iter().fold(Router::new(), |api, route| api.route(&route.path, route.handler));
-    let limit = serve.config.api.limits.body_bytes;
     let api = api
         .fallback(request::no_route)
         .method_not_allowed_fallback(request::no_method)
-        .layer(DefaultBodyLimit::max(limit))
+        // Bodies are read up to a limit that may change.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(&serve), request::admit))
         .with_state(serve);
     let document = get(async || ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response());
@@ -126,7 +136,9 @@ pub fn document() -> OpenApi {
     ProblemDocument::schemas(&mut problems);
     problems.push((ProblemDocument::name().into_owned(), <ProblemDocument as utoipa::PartialSchema>::schema()));
     components.schemas.extend(problems);
-    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A token of `sharecast token new`, or of the identity provider"));
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token of `sharecast token new`, or of the identity provider"));
     components.security_schemes.insert("token".to_owned(), SecurityScheme::Http(token.build()).into());
     let info = InfoBuilder::new().title("sharecast").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT)).build();
     OpenApiBuilder::new()
@@ -144,7 +156,12 @@ const ABOUT: &str = "Who shares which machines with whom. Every answer has `X-Sh
 
 /// What each operation may answer besides.
 fn common(operation: &mut Operation) {
-    let epoch = || HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::Integer))).description(Some("The epoch of the answer")).build();
+    let epoch = || {
+        HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
+            .description(Some("The epoch of the answer"))
+            .build()
+    };
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.headers.insert("X-Sharecast-Epoch".to_owned(), epoch().into());

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::json::writer::object;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::{Answer, json, ok};
+use crate::serve::rest::answer::{ApiAnswer, json, ok};
 use crate::serve::rest::bodies::{TenantBody, TenantUpdateBody};
 use crate::serve::rest::body::Json;
 use crate::serve::rest::documents::{TenantDocument, TenantsDocument};
@@ -20,7 +20,7 @@ use crate::share::event::kind::EventType;
 /// all.
 #[utoipa::path(get, path = "/tenants", tag = "tenants", params(EpochParameters),
     responses((status = 200, description = "By id", body = TenantsDocument)))]
-pub(super) async fn list_tenants(asked: Asked) -> Answer {
+pub(super) async fn list_tenants(asked: Asked) -> ApiAnswer {
     asked.knows(&[])?;
     let all = asked.view.tenants();
     let value = object(|out| out.array("tenants", |items| all.iter().for_each(|one| items.json(&document(one)))));
@@ -30,7 +30,7 @@ pub(super) async fn list_tenants(asked: Asked) -> Answer {
 /// Shows one.
 #[utoipa::path(get, path = "/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path, description = "The tenant"), EpochParameters),
     responses((status = 200, description = "The tenant", body = TenantDocument)))]
-pub(super) async fn show_tenant(asked: Asked, Id(tenant): Id) -> Answer {
+pub(super) async fn show_tenant(asked: Asked, Id(tenant): Id) -> ApiAnswer {
     asked.knows(&[])?;
     let found = asked.view.known_tenant_of_caller(&tenant).ok_or_else(Problem::not_there)?;
     Ok(ok(asked.view.epoch(), document(&found)))
@@ -39,7 +39,7 @@ pub(super) async fn show_tenant(asked: Asked, Id(tenant): Id) -> Answer {
 /// Makes a tenant known, places it in the tree, suspends it; the operator alone.
 #[utoipa::path(post, path = "/tenants", tag = "tenants", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = TenantBody,
     responses((status = 201, description = "The tenant", body = TenantDocument)))]
-pub(super) async fn make_tenant(asked: Asked, Json(body): Json<TenantBody>) -> Answer {
+pub(super) async fn make_tenant(asked: Asked, Json(body): Json<TenantBody>) -> ApiAnswer {
     let TenantBody { tenant, parent, suspended } = body;
     write(&asked, &tenant, parent.as_ref().map(Option::as_deref), suspended, StatusCode::CREATED).await
 }
@@ -47,12 +47,12 @@ pub(super) async fn make_tenant(asked: Asked, Json(body): Json<TenantBody>) -> A
 /// Changes a tenant; the operator alone.
 #[utoipa::path(post, path = "/tenants/{tenant}/update", tag = "tenants", params(("tenant" = String, Path, description = "The tenant"), ("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body(content = Option<TenantUpdateBody>, content_type = "application/json"),
     responses((status = 200, description = "The tenant", body = TenantDocument)))]
-pub(super) async fn update_tenant(asked: Asked, Id(tenant): Id, Json(body): Json<TenantUpdateBody>) -> Answer {
+pub(super) async fn update_tenant(asked: Asked, Id(tenant): Id, Json(body): Json<TenantUpdateBody>) -> ApiAnswer {
     let TenantUpdateBody { parent, suspended } = body;
     write(&asked, &tenant, parent.as_ref().map(Option::as_deref), suspended, StatusCode::OK).await
 }
 
-async fn write(asked: &Asked, tenant: &str, parent: Option<Option<&str>>, suspended: Option<bool>, status: StatusCode) -> Answer {
+async fn write(asked: &Asked, tenant: &str, parent: Option<Option<&str>>, suspended: Option<bool>, status: StatusCode) -> ApiAnswer {
     asked.knows(&[])?;
     if !asked.caller.is_operator() {
         return Err(Problem::not_operator().into());

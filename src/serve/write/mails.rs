@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use crate::serve::Serve;
 use crate::serve::problem::Problem;
 use crate::serve::write::receipt::{RowOutcome, WriteReceipt};
-use crate::serve::write::trial::{PreparedStep, Trial};
+use crate::serve::write::trial::{OrderTrial, PreparedStep};
 use crate::share::view::mail;
-use crate::writing::invitation::Invitation;
+use crate::writing::invitation::InvitationMail;
 use crate::writing::mail_topic::{MailTopic, MailTopicError};
 
 impl Serve {
@@ -30,11 +30,11 @@ impl Serve {
     }
 
     /// Writes the mails of a write's invitations that wait for their codes. Of a repeated one only if it is missing.
-    pub(super) async fn tell_mailer(self: &Arc<Self>, trial: &Trial, receipt: &WriteReceipt) -> Result<(), MailTopicError> {
+    pub(super) async fn tell_mailer(self: &Arc<Self>, trial: &OrderTrial, receipt: &WriteReceipt) -> Result<(), MailTopicError> {
         let state = self.published.load();
         let is_done = |outcome: RowOutcome| !matches!(outcome, RowOutcome::Refused(_));
         let owed = trial.rows.iter().zip(&receipt.rows).filter(|(_, row)| is_done(row.outcome));
-        let owed: Vec<(Invitation, Vec<u8>, bool)> = owed
+        let owed: Vec<(InvitationMail, Vec<u8>, bool)> = owed
             .filter_map(|(row, _)| {
                 let invitation = row.invitation.clone()?;
                 let value = mail::write(invitation.open_in(&state.table)?, &invitation.code)?;
@@ -50,7 +50,7 @@ impl Serve {
         told.unwrap_or_else(|error| Err(MailTopicError::Missing(error.to_string())))
     }
 
-    fn write_mails(&self, owed: &[(Invitation, Vec<u8>, bool)]) -> Result<(), MailTopicError> {
+    fn write_mails(&self, owed: &[(InvitationMail, Vec<u8>, bool)]) -> Result<(), MailTopicError> {
         let topic = MailTopic::of(&self.config, self.patience());
         let mut writer = topic.writer()?;
         for (invitation, value, may_be_told) in owed {

@@ -4,7 +4,9 @@ pub mod order;
 pub(crate) mod trial;
 pub mod receipt;
 pub(crate) mod mails;
+mod first;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
@@ -15,15 +17,18 @@ use crate::id::{Epoch, Offset};
 use crate::serve::Serve;
 use crate::serve::append::AppendError;
 use crate::serve::problem::Problem;
+use crate::serve::write::first::FirstOutcomes;
 use crate::serve::write::order::{WriteKey, WriteOrder};
 use crate::serve::write::receipt::{ReceiptRow, Review, RowOutcome, WriteReceipt};
-use crate::serve::write::trial::{PreparedRow, PreparedStep, Trial, WriteTrial};
+use crate::serve::write::trial::{OrderTrial, PreparedRow, PreparedStep, WriteTrial};
+use crate::share::event::kind::EventType;
 use crate::share::state::{Reason, State};
 use crate::share::status::Audience;
 use crate::share::table::Outcome;
+use crate::share::table::dedup::EventRepeat;
 use crate::writing::certainty;
 use crate::writing::certainty::Quiescence;
-use crate::writing::events::EventBatch;
+use crate::writing::events::{EventBatch, EventRecords};
 use crate::writing::invitation;
 use crate::writing::random::random;
 
@@ -75,9 +80,10 @@ impl Serve {
         let unknown = |detail: String| Problem { repeat_key: Some(key.text().to_owned()), ..Problem::unavailable(detail) };
         let mut acknowledged = self.clock.boot();
         let mut folded = self.epoch();
+        let mut written = HashMap::new();
         if !batch.all.is_empty() {
-            let records = batch.records(self.clock.wall());
-            let offsets = self.appender.append(records.values).await.map_err(|error| match error {
+            let EventRecords { values, prepended } = batch.records(self.clock.wall());
+            let offsets = self.appender.append(values).await.map_err(|error| match error {
                 AppendError::Unavailable(why) => {
                     unknown(format!("it is not known whether this was written: {why}; repeat it with the Idempotency-Key {}", key.text()))
                 }
@@ -85,12 +91,15 @@ impl Serve {
             })?;
             acknowledged = self.clock.boot();
             let last = offsets.last().copied().unwrap_or(Offset(-1));
+            let own = offsets.into_iter().skip(prepended);
+            written.extend(batch.all.iter().zip(own).map(|((event, _), offset)| ((*event).to_owned(), offset)));
             folded = Epoch(last.0);
             self.wait_for(folded).await.map_err(|late| {
                 unknown(format!("it is written, but {late}; what became of it is answered under the Idempotency-Key {}", key.text()))
             })?;
         }
-        let receipt = self.receipt(caller, &source, &trial, folded, acknowledged);
+        let first = self.first_outcomes(&source, &trial).await?;
+        let receipt = self.receipt(caller, &WrittenOrder { source: &source, kind, trial: &trial, first, written }, folded, acknowledged);
         self.tell_mailer(&trial, &receipt).await.map_err(|error| {
             warn!(%error, "an invitation's mail could not be handed on");
             unknown(format!("it is written, but its mail is not: {error}; repeat it with the Idempotency-Key {}", key.text()))
@@ -98,7 +107,7 @@ impl Serve {
         Ok(receipt)
     }
 
-    async fn try_order(self: &Arc<Self>, caller: &Caller, order: WriteOrder, key: Option<&str>) -> Result<(Trial, WriteKey), Problem> {
+    async fn try_order(self: &Arc<Self>, caller: &Caller, order: WriteOrder, key: Option<&str>) -> Result<(OrderTrial, WriteKey), Problem> {
         if !caller.may_write() {
             return Err(Problem::new(403, "a viewer sees, and changes nothing: this needs the role `admin`"));
         }
@@ -113,23 +122,34 @@ impl Serve {
         let tried = tokio::task::spawn_blocking(move || {
             let now = serve.clock.wall();
             let secret = serve.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
-            WriteTrial { config: &serve.config, view: &serve.view(&caller), source: &source_of(&caller), key: &own_key, secret, now }.run(order)
+            WriteTrial { config: &serve.config, view: &serve.view(&caller), source: &source_of(&caller), key: &own_key, secret, now }
+                .run(order)
         });
         let trial = tried.await.map_err(|error| Problem::new(500, format!("the trial broke: {error}")))??;
         Ok((trial, key))
     }
 
+    /// Tries an order of which nothing is to be written.
+    pub(super) fn try_here(&self, caller: &Caller, order: WriteOrder) -> Result<OrderTrial, Problem> {
+        let key = WriteKey::random(random().map_err(|error| Problem::new(500, format!("no random bits: {error}")))?);
+        let secret = self.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
+        let (view, source, now) = (self.view(caller), source_of(caller), self.clock.wall());
+        WriteTrial { config: &self.config, view: &view, source: &source, key: &key, secret, now }.run(order)
+    }
+
     /// What became of each row.
-    fn receipt(&self, caller: &Caller, source: &str, trial: &Trial, folded: Epoch, acknowledged: BootTime) -> WriteReceipt {
+    fn receipt(&self, caller: &Caller, order: &WrittenOrder<'_>, folded: Epoch, acknowledged: BootTime) -> WriteReceipt {
+        let WrittenOrder { source, kind, trial, first, written } = order;
         let view = self.view(caller);
         let recent = self.recent.lock().expect("it is only added to");
         let mut newest = Epoch::NONE;
         let rows = trial.rows.iter().map(|row| {
-            let known = recent.find(source, &row.event);
+            let known = recent.find(source, &row.event).or_else(|| first.get(&row.event));
             let share = row.share.as_deref().and_then(|share| view.share(share));
             let changed_at = known.map(|known| Epoch(known.offset.0)).or(share.map(|share| share.changed_at()));
             newest = newest.max(changed_at.unwrap_or(Epoch::NONE));
-            let then = known.and_then(|known| known.documents.as_ref()).filter(|documents| Some(documents.share.as_str()) == row.share.as_deref());
+            let then =
+                known.and_then(|known| known.documents.as_ref()).filter(|documents| Some(documents.share.as_str()) == row.share.as_deref());
             let then = share.zip(then).and_then(|(share, then)| match share.audience() {
                 Audience::Owner => Some(then.owner.clone()),
                 Audience::Target => then.target.clone(),
@@ -137,10 +157,16 @@ impl Serve {
             let refused = match known.map(|known| &known.outcome) {
                 Some(Outcome::Rejected(code)) => Some(Reason::of_code(code).unwrap_or(Reason::InvalidEvent)),
                 Some(Outcome::Unreadable(_) | Outcome::SetAside(_)) => Some(Reason::InvalidEvent),
-                Some(Outcome::Applied | Outcome::Repeated | Outcome::Tick) | None => {
-                    share.map(|share| share.document()).filter(|document| document.state == State::Failed).and_then(|document| document.reason)
-                }
+                Some(Outcome::Applied | Outcome::Repeated | Outcome::Tick) | None => share
+                    .map(|share| share.document())
+                    .filter(|document| document.state == State::Failed)
+                    .and_then(|document| document.reason),
             };
+            // Another event of its name came first, perhaps under the same key at the same time: what it said counts.
+            let is_first = written.get(&row.event).is_none_or(|own| known.is_some_and(|known| known.offset == *own));
+            let now = self.clock.wall().max(view.control_time());
+            let says_other = !is_first && view.state().table.repeats(source, &row.event, *kind, &row.data, now) == EventRepeat::Other;
+            let refused = refused.filter(|_| !says_other).or(says_other.then_some(Reason::IdReused));
             let outcome = match (refused, &row.step) {
                 (Some(reason), _) => RowOutcome::Refused(reason),
                 (None, PreparedStep::Write) => RowOutcome::Applied,
@@ -192,7 +218,25 @@ impl Serve {
     }
 }
 
+/// An order that was written, and what is known of it.
+struct WrittenOrder<'o> {
+    source: &'o str,
+    kind: EventType,
+    trial: &'o OrderTrial,
+    first: FirstOutcomes,
+    /// Where each event is that was written now.
+    written: HashMap<String, Offset>,
+}
+
 impl PreparedRow {
+    /// Whether there is an event of it in the log.
+    pub(super) fn has_event(&self) -> bool {
+        match self.step {
+            PreparedStep::Write | PreparedStep::Before => true,
+            PreparedStep::AlreadySo => false,
+        }
+    }
+
     /// Whether it is written now.
     pub(super) fn is_news(&self) -> bool {
         self.step == PreparedStep::Write

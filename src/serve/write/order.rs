@@ -116,7 +116,11 @@ impl WriteKey {
     /// The caller's own.
     pub(super) fn given(text: &str) -> Result<Self, Problem> {
         let is_key = !text.is_empty() && text.len() <= LONGEST_KEY && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-        if is_key { Ok(Self(text.to_owned())) } else { Err(Problem::of_member("Idempotency-Key", format!("it has 1 to {LONGEST_KEY} visible ASCII characters"))) }
+        if is_key {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Problem::of_member("Idempotency-Key", format!("it has 1 to {LONGEST_KEY} visible ASCII characters")))
+        }
     }
 
     /// One that nobody has used.
@@ -158,9 +162,12 @@ mod tests {
         let own = id("secret", "/tenants/a", &key, 0);
         assert_eq!(own, id("secret", "/tenants/a", &key, 0));
         let other = WriteKey::given("k2").unwrap();
-        for others in
-            [id("other", "/tenants/a", &key, 0), id("secret", "/tenants/b", &key, 0), id("secret", "/tenants/a", &other, 0), id("secret", "/tenants/a", &key, 1)]
-        {
+        for others in [
+            id("other", "/tenants/a", &key, 0),
+            id("secret", "/tenants/b", &key, 0),
+            id("secret", "/tenants/a", &other, 0),
+            id("secret", "/tenants/a", &key, 1),
+        ] {
             assert_ne!(own, others);
         }
         for wrong in ["", " ", "a b", "ü", &"k".repeat(256)] {

@@ -4,7 +4,7 @@ use crate::clock::BootTime;
 use crate::id::Epoch;
 use crate::json::writer::object;
 use crate::serve::problem::{ItemProblem, Problem};
-use crate::serve::write::trial::{PreparedRow, PreparedStep, Trial};
+use crate::serve::write::trial::{OrderTrial, PreparedRow, PreparedStep};
 use crate::share::state::Reason;
 
 /// What became of a write, once it is folded.
@@ -96,13 +96,13 @@ impl ReceiptRow {
 /// What an order would come to.
 #[derive(Debug)]
 pub struct Review {
-    pub(super) trial: Trial,
+    pub(super) trial: OrderTrial,
     /// How many items were asked about.
     pub count: usize,
 }
 
 impl Review {
-    pub(super) fn of(trial: Trial, count: usize) -> Self {
+    pub(super) fn of(trial: OrderTrial, count: usize) -> Self {
         Self { trial, count }
     }
 

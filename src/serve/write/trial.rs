@@ -23,7 +23,7 @@ use crate::share::table::ShareTable;
 use crate::share::table::dedup::EventRepeat;
 use crate::time::TimestampMs;
 use crate::writing::invitation;
-use crate::writing::invitation::Invitation;
+use crate::writing::invitation::InvitationMail;
 
 /// What a trial needs.
 pub(super) struct WriteTrial<'t> {
@@ -38,9 +38,9 @@ pub(super) struct WriteTrial<'t> {
 
 /// What an order comes to. If anything is refused, nothing is to be written.
 #[derive(Debug, Default)]
-pub(crate) struct Trial {
-    pub(super) rows: Vec<PreparedRow>,
-    pub(super) refusals: Vec<ItemProblem>,
+pub(crate) struct OrderTrial {
+    pub(in crate::serve) rows: Vec<PreparedRow>,
+    pub(in crate::serve) refusals: Vec<ItemProblem>,
     /// Members that leave and are marked as critical.
     pub(super) critical: Vec<String>,
     /// The log holds nothing but ticks: its configuration is named first.
@@ -61,9 +61,9 @@ pub(crate) struct PreparedRow {
     pub(super) share: Option<String>,
     pub(super) step: PreparedStep,
     /// Whom it invites.
-    pub(super) invitation: Option<Invitation>,
+    pub(super) invitation: Option<InvitationMail>,
     /// What the share was before, and is after it; of events on shares that were tried.
-    pub(super) change: Option<RowChange>,
+    pub(in crate::serve) change: Option<RowChange>,
 }
 
 /// What an item comes to.
@@ -82,7 +82,7 @@ pub(crate) enum PreparedStep {
 pub(crate) struct RowChange {
     /// None of a share that it makes.
     pub(super) before: Option<State>,
-    pub(super) after: Option<State>,
+    pub(in crate::serve) after: Option<State>,
     /// In words, with the reason.
     pub(super) standing: String,
     pub(super) owner: String,
@@ -92,7 +92,7 @@ pub(crate) struct RowChange {
     pub(super) target_asset: Option<String>,
 }
 
-impl Trial {
+impl OrderTrial {
     /// The rows whose events are to be written.
     pub(super) fn to_write(&self) -> impl Iterator<Item = &PreparedRow> {
         self.rows.iter().filter(|row| row.is_news())
@@ -110,7 +110,7 @@ struct NamedItem {
     name: String,
     data: Node,
     token: WriteToken,
-    invitation: Option<Invitation>,
+    invitation: Option<InvitationMail>,
 }
 
 impl WriteTrial<'_> {
@@ -118,14 +118,14 @@ impl WriteTrial<'_> {
     ///
     /// # Errors
     /// There are no items, or too many.
-    pub(super) fn run(&self, order: WriteOrder) -> Result<Trial, Problem> {
+    pub(super) fn run(&self, order: WriteOrder) -> Result<OrderTrial, Problem> {
         let WriteOrder { kind, items, .. } = order;
         if items.is_empty() || items.len() > MOST_ITEMS {
             return Err(Problem::of_member("items", format!("there are {} items; 1 to {MOST_ITEMS} can be written at once", items.len())));
         }
         let table = &self.view.state().table;
         let now = self.now.max(table.control_time());
-        let mut trial = Trial { is_first: table.has_only_ticks(), ..Trial::default() };
+        let mut trial = OrderTrial { is_first: table.has_only_ticks(), ..OrderTrial::default() };
         let mut new = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match self.named(kind, index, item, table, now) {
@@ -167,25 +167,34 @@ impl WriteTrial<'_> {
         }
         let event = token.event_id();
         if table.knows_event(self.source, &event, now) {
-            let first = readings(kind, &data, &token).into_iter().find(|data| {
-                table.repeats(self.source, &event, kind, data, now) == EventRepeat::Same
-            });
+            let first = readings(kind, &data, &token)
+                .into_iter()
+                .find(|data| table.repeats(self.source, &event, kind, data, now) == EventRepeat::Same);
             let Some(data) = first else {
                 let detail = "the Idempotency-Key was used for another write within the last 30 days: choose another".to_owned();
                 return Err(refused(Some(Reason::IdReused), detail));
             };
             let invitation = invitation_of(&data, &share, &token);
-            return Ok(ItemNews::Before(PreparedRow { index, name, event, data, share, step: PreparedStep::Before, invitation, change: None }));
+            return Ok(ItemNews::Before(PreparedRow {
+                index,
+                name,
+                event,
+                data,
+                share,
+                step: PreparedStep::Before,
+                invitation,
+                change: None,
+            }));
         }
         invitation::settle_code(&mut data, table);
-        let invitation = Invitation::of(kind, &data, table, token.code());
+        let invitation = InvitationMail::of(kind, &data, table, token.code());
         if invitation.is_some() {
-            Invitation::put_hash(&mut data, &token.code());
+            InvitationMail::put_hash(&mut data, &token.code());
         }
         Ok(ItemNews::New(NamedItem { index, name, data, token, invitation }))
     }
 
-    fn try_shares(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut Trial) {
+    fn try_shares(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut OrderTrial) {
         let intent = |item: &NamedItem| {
             // By its place an answer finds its item again.
             let named = Named { place: InputRef::Line("items".into(), item.index), id: item.name.clone(), target_asset: None };
@@ -213,13 +222,18 @@ impl WriteTrial<'_> {
         }
     }
 
-    fn try_others(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut Trial) {
+    fn try_others(&self, kind: EventType, items: Vec<NamedItem>, table: &ShareTable, now: TimestampMs, trial: &mut OrderTrial) {
         let mut critical = BTreeSet::new();
         for item in items {
             let NamedItem { index, name, data, token, .. } = item;
             let event = token.event_id();
             if kind == EventType::ProfilePublished {
-                critical.extend(data.get("spec").and_then(|spec| crate::profile::spec::ProfileSpec::read(spec).ok()).into_iter().flat_map(|spec| disclosure::of_profile(self.config, &spec)));
+                critical.extend(
+                    data.get("spec")
+                        .and_then(|spec| crate::profile::spec::ProfileSpec::read(spec).ok())
+                        .into_iter()
+                        .flat_map(|spec| disclosure::of_profile(self.config, &spec)),
+                );
             }
             match try_event(table.clone(), now, self.source, &event, kind, &data) {
                 Ok(()) => trial.rows.push(PreparedRow {
@@ -298,7 +312,7 @@ fn readings(kind: EventType, data: &Node, token: &WriteToken) -> Vec<Node> {
     let mut all = vec![data.clone()];
     if matches!(kind, EventType::ShareOffered | EventType::ShareResent) {
         let mut with = data.clone();
-        Invitation::put_hash(&mut with, &token.code());
+        InvitationMail::put_hash(&mut with, &token.code());
         all.push(with);
     }
     if let Some(typed) = data.get("code").and_then(Node::as_str) {
@@ -312,7 +326,7 @@ fn readings(kind: EventType, data: &Node, token: &WriteToken) -> Vec<Node> {
 }
 
 /// The invitation that an earlier event made.
-fn invitation_of(data: &Node, share: &Option<String>, token: &WriteToken) -> Option<Invitation> {
-    let invitation = Invitation { share: share.clone()?, code: token.code() };
+fn invitation_of(data: &Node, share: &Option<String>, token: &WriteToken) -> Option<InvitationMail> {
+    let invitation = InvitationMail { share: share.clone()?, code: token.code() };
     invitation.is_of(data).then_some(invitation)
 }

@@ -6,6 +6,7 @@
 pub mod ids;
 pub(crate) mod noop;
 pub mod input;
+pub mod offboard;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -153,7 +154,14 @@ fn in_words(why: &Why, said: &str) -> String {
 }
 
 /// Tries an event that is not about a share on the table, which is then of no further use; why it would be refused.
-pub fn try_event(mut table: ShareTable, now: TimestampMs, source: &str, id: &str, kind: EventType, data: &Node) -> Result<(), EventRefusal> {
+pub fn try_event(
+    mut table: ShareTable,
+    now: TimestampMs,
+    source: &str,
+    id: &str,
+    kind: EventType,
+    data: &Node,
+) -> Result<(), EventRefusal> {
     let envelope = Envelope { id: id.to_owned(), source: source.to_owned(), kind: kind.full_name(), actor: None, data: data.clone() };
     match table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope)).outcome {
         Outcome::Applied | Outcome::Repeated | Outcome::Tick => Ok(()),
@@ -379,7 +387,8 @@ fn try_line(
     let revision = before.filter(|_| !is_offered).map_or(0, ShareView::revision);
     for attempt in 0..ATTEMPTS {
         let Some(event) = name(&data, revision, attempt) else { break };
-        let envelope = Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), actor: None, data: data.clone() };
+        let envelope =
+            Envelope { id: event.clone(), source: run.source.to_owned(), kind: run.kind.full_name(), actor: None, data: data.clone() };
         let folded = table.fold(Offset(table.epoch().0 + 1), now, Ok(envelope));
         let share = |table: &ShareTable| table.share(&id).map(|share| share.document().state);
         match folded.outcome {

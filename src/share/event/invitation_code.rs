@@ -12,7 +12,7 @@ const GROUP: usize = 4;
 const GROUPED_COUNT: usize = 28;
 
 /// SHA-256 of a code's text, the `code_hash` of an offer. `Debug` and `Display` show it as the event has it: 64 lower-case hex digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CodeHash(pub(crate) [u8; 32]);
 
 impl CodeHash {

@@ -9,7 +9,7 @@ use crate::share::table::query::ShareView;
 
 /// Of which side of its shares a tenant asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Side {
+pub enum ShareSide {
     /// Those that it owns.
     Owner,
     /// Those that it is the target of.
@@ -75,12 +75,12 @@ impl SharesByTenant {
         &'s self,
         table: &ShareTable,
         tenant: &TenantId,
-        side: Option<Side>,
+        side: Option<ShareSide>,
         before: ShareNumber,
     ) -> impl Iterator<Item = ShareNumber> + use<'s> {
         let lists = table.tenants.find(tenant.as_str()).and_then(|tenant| self.tenants.get(tenant.0));
-        let owned = lists.filter(|_| side != Some(Side::Target)).map(|lists| lists.owned.before(before));
-        let received = lists.filter(|_| side != Some(Side::Owner)).map(|lists| lists.received.before(before));
+        let owned = lists.filter(|_| side != Some(ShareSide::Target)).map(|lists| lists.owned.before(before));
+        let received = lists.filter(|_| side != Some(ShareSide::Owner)).map(|lists| lists.received.before(before));
         merged(owned.into_iter().flatten(), received.into_iter().flatten())
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::share::tests::fixture::World;
 
-    fn ids(world: &World, lists: &SharesByTenant, tenant: &str, side: Option<Side>, before: u32) -> Vec<String> {
+    fn ids(world: &World, lists: &SharesByTenant, tenant: &str, side: Option<ShareSide>, before: u32) -> Vec<String> {
         let tenant = TenantId::parse(tenant).unwrap();
         let found = lists.newest_first(&world.table, &tenant, side, ShareNumber(before));
         found.map(|number| world.table.share_at(number).id().to_string()).collect()
@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn a_tenant_has_what_it_owns_and_what_it_receives_the_newest_first() {
         let mut world = World::partners();
-        let offer = |share: &str, to: &str| format!(r#"{{"share":"{share}","asset":"A-{share}",{to},"streams":["telemetry"],"profile":"all"}}"#);
+        let offer =
+            |share: &str, to: &str| format!(r#"{{"share":"{share}","asset":"A-{share}",{to},"streams":["telemetry"],"profile":"all"}}"#);
         let mut lists = SharesByTenant::default();
         world.ok("acme", "share.offered", &offer("s1", r#""target_tenant":"zenith""#));
         world.ok("zenith", "share.offered", &offer("s2", r#""target_tenant":"acme""#));
@@ -120,8 +121,8 @@ mod tests {
         lists.follow(&world.table, std::iter::empty());
         assert_eq!(ids(&world, &lists, "acme", None, u32::MAX), ["s3", "s2", "s1"]);
         assert_eq!(ids(&world, &lists, "acme", None, 2), ["s2", "s1"]);
-        assert_eq!(ids(&world, &lists, "acme", Some(Side::Owner), u32::MAX), ["s3", "s1"]);
-        assert_eq!(ids(&world, &lists, "zenith", Some(Side::Target), u32::MAX), ["s1"]);
+        assert_eq!(ids(&world, &lists, "acme", Some(ShareSide::Owner), u32::MAX), ["s3", "s1"]);
+        assert_eq!(ids(&world, &lists, "zenith", Some(ShareSide::Target), u32::MAX), ["s1"]);
         assert_eq!(ids(&world, &lists, "nobody", None, u32::MAX), [""; 0]);
         world.ok("zenith", "share.accepted", r#"{"share":"s3"}"#);
         lists.follow(&world.table, ["s3", "s3"].into_iter());

@@ -24,7 +24,9 @@ pub fn line(offset: Offset, time: TimestampMs, headers: &[(String, Vec<u8>)], va
     };
     let whole = match value.filter(|_| is_structured(headers)) {
         Some(value) => parse(value),
-        None => parse(&write_structured_by(&envelope.id, &envelope.source, &envelope.kind, time, envelope.actor.as_deref(), &envelope.data)),
+        None => {
+            parse(&write_structured_by(&envelope.id, &envelope.source, &envelope.kind, time, envelope.actor.as_deref(), &envelope.data))
+        }
     };
     let Ok(Node { kind: DocumentKind::Map(mut members), place }) = whole else { return raw(offset, time, value.unwrap_or_default()) };
     members.retain(|member| member.name != "time" && member.name != "offset");

@@ -82,7 +82,12 @@ impl History {
         let names_it = kind.is_of_share() && event.data.get("share").and_then(Node::as_str) == Some(self.share.as_str());
         // A share that is not named is changed with all others of a tenant or a partnership.
         let may_cascade = matches!(kind, EventType::TenantUpdated | EventType::PartnershipEnded);
-        (names_it || may_cascade).then(|| Noted { source: event.source.clone(), actor: event.actor.clone(), kind: event.kind.clone(), names_it })
+        (names_it || may_cascade).then(|| Noted {
+            source: event.source.clone(),
+            actor: event.actor.clone(),
+            kind: event.kind.clone(),
+            names_it,
+        })
     }
 
     /// To be told what became of a record that was noted.

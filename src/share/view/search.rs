@@ -45,7 +45,8 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
             (!ids.is_empty()).then_some(known)
         };
         let names_profile = |name: &str| filter.profiles.iter().any(|wanted| wanted == name);
-        let profiles = (0..table.profiles.len()).map(|slot| names_profile(table.profiles.get(crate::share::profile_slot::ProfileSlot(slot)).name.as_str()));
+        let profiles = (0..table.profiles.len())
+            .map(|slot| names_profile(table.profiles.get(crate::share::profile_slot::ProfileSlot(slot)).name.as_str()));
         let names_stream = |name: &str| filter.streams.iter().any(|wanted| wanted == name);
         let streams = table.streams.iter().map(|list| list.order.iter().any(|stream| names_stream(table.streams.name(*stream).as_str())));
         let text = filter.search.as_ref().map(|text| {
@@ -100,7 +101,8 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
             && self.streams.as_ref().is_none_or(|named| named.get(share.streams as usize).copied().unwrap_or(false))
             && (filter.shares.is_empty() || filter.shares.iter().any(|id| id == share.id.as_str()))
             && (filter.labels.is_empty() || share.label().is_some_and(|label| filter.labels.iter().any(|wanted| wanted == label)))
-            && (filter.assets.is_empty() || self.assets(share, audience).into_iter().flatten().any(|asset| filter.assets.iter().any(|wanted| wanted == asset)))
+            && (filter.assets.is_empty()
+                || self.assets(share, audience).into_iter().flatten().any(|asset| filter.assets.iter().any(|wanted| wanted == asset)))
             && (filter.invitees.is_empty()
                 || self.invitee(share, audience).is_some_and(|invitee| self.invitees.contains(&invitee.to_lowercase())))
             && self.text.as_ref().is_none_or(|text| self.has_text(share, audience, text))
@@ -127,7 +129,7 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
 }
 
 /// Whether a text has this one, which is in lower case, in upper or lower case.
-fn has(text: &str, lower: &str) -> bool {
+pub(crate) fn has(text: &str, lower: &str) -> bool {
     if !text.is_ascii() {
         return text.to_lowercase().contains(lower);
     }
@@ -170,7 +172,11 @@ mod tests {
             world.send("acme", "share.offered", &base);
         }
         world.ok("zenith", "share.accepted", r#"{"share":"s0"}"#);
-        world.send("zenith", "share.offered", r#"{"share":"t0","asset":"Z","target_tenant":"acme","streams":["telemetry"],"profile":"all"}"#);
+        world.send(
+            "zenith",
+            "share.offered",
+            r#"{"share":"t0","asset":"Z","target_tenant":"acme","streams":["telemetry"],"profile":"all"}"#,
+        );
         world
     }
 

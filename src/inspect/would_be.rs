@@ -26,25 +26,34 @@ use crate::time::{TimestampMs, TimestampNs};
 
 /// The share that an offer would make, accepted.
 #[derive(Debug, Clone)]
-pub(super) struct WouldBe {
-    pub(super) owner: TenantId,
-    pub(super) asset: AssetId,
+pub struct WouldBe {
+    /// Whose asset it is.
+    pub owner: TenantId,
+    /// The asset, in its owner's words.
+    pub asset: AssetId,
     /// Of an invitation a stand-in.
-    pub(super) target: TenantId,
-    pub(super) target_asset: AssetId,
-    pub(super) streams: StreamSet,
-    pub(super) profile: Arc<Profile>,
-    pub(super) permission: Permission,
-    pub(super) label: Option<Label>,
-    pub(super) starts: Option<TimestampNs>,
-    pub(super) ends: Option<TimestampNs>,
+    pub target: TenantId,
+    /// The asset, in the target's words.
+    pub target_asset: AssetId,
+    /// The streams.
+    pub streams: StreamSet,
+    /// The profile.
+    pub profile: Arc<Profile>,
+    /// What the target may do.
+    pub permission: Permission,
+    /// A name shown to the target.
+    pub label: Option<Label>,
+    /// When access begins.
+    pub starts: Option<TimestampNs>,
+    /// When access ends.
+    pub ends: Option<TimestampNs>,
     /// The control time of the shares as they are.
-    pub(super) control_time: TimestampMs,
+    pub control_time: TimestampMs,
 }
 
 /// What `run` would make of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// It leaves.
     Leaves(Projected),
     /// It leaves within the share's window alone.
@@ -52,7 +61,12 @@ pub(super) enum Verdict {
     /// It is set aside.
     DeadLetter(Refusal),
     /// It is not of the asset: the share has no part in it.
-    Foreign { owner: String, asset: String },
+    Foreign {
+        /// Whose asset it is of.
+        owner: String,
+        /// That asset.
+        asset: String,
+    },
     /// The profile has nothing of the stream.
     NotInProfile,
     /// The profile's condition is not true of it; why, where it has no value.
@@ -61,21 +75,16 @@ pub(super) enum Verdict {
 
 /// What the target gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Projected {
-    pub(super) value: Vec<u8>,
-    pub(super) timestamp: TimestampMs,
+pub struct Projected {
+    /// The record.
+    pub value: Vec<u8>,
+    /// Its Kafka timestamp.
+    pub timestamp: TimestampMs,
 }
 
 impl WouldBe {
     /// Decides as `run` does at `clock`. Provenance is left out: there is no share yet to be named.
-    pub(super) fn decide(
-        &self,
-        record: &WholeRecord,
-        stream: &Stream,
-        rules: ReleaseRules,
-        secret: Option<&[u8]>,
-        clock: TimestampMs,
-    ) -> Verdict {
+    pub fn decide(&self, record: &WholeRecord, stream: &Stream, rules: ReleaseRules, secret: Option<&[u8]>, clock: TimestampMs) -> Verdict {
         let rules = ReleaseRules { shows_provenance: false, ..rules };
         let asked = |share: &Self| match stream.mode {
             Mode::Append => share.append(record, stream, rules, secret, clock),
