@@ -114,3 +114,8 @@ mod backfill;
 // The engine's own loops on a simulated cluster, with everything that can go wrong, by seed.
 #[cfg(feature = "io")]
 mod simulation;
+// The console in a real browser (docs/console.md).
+#[cfg(feature = "io")]
+mod browser;
+#[cfg(feature = "io")]
+mod console;
