@@ -83,9 +83,9 @@ impl Reply {
 
 impl Ask {
     /// Reads a request.
-    pub(crate) fn read(desk: &Desk, method: Method, path: &str, query: &str, headers: HeaderMap, body: &Bytes) -> Self {
+    pub(crate) async fn read(desk: &Desk, method: Method, path: &str, query: &str, headers: HeaderMap, body: &Bytes) -> Self {
         let cookie = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let session = desk.session(cookies::value(&cookie, cookies::SESSION), &headers);
+        let session = desk.session(cookies::value(&cookie, cookies::SESSION), &headers).await;
         let visit = cookies::value(&cookie, cookies::VISIT).filter(|visit| visit.len() == 26).map(str::to_owned);
         let is_new_visit = session.is_none() && visit.is_none();
         let nonce = session.as_ref().map(|session| session.nonce.clone()).or(visit).unwrap_or_else(|| desk.random());

@@ -23,7 +23,7 @@ use crate::serve::view::{CallerView, SeenShare, ShareQuery};
 use crate::share::event::write_token::WriteToken;
 use crate::share::state::State;
 use crate::share::table::parties::Bonded;
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -68,9 +68,9 @@ impl Desk {
     }
 
     /// The session of a cookie, if it is still good; where nobody signs in, that of whoever is here.
-    pub(crate) fn session(&self, cookie: Option<&str>, headers: &HeaderMap) -> Option<Session> {
+    pub(crate) async fn session(&self, cookie: Option<&str>, headers: &HeaderMap) -> Option<Session> {
         let now = SystemClock.wall();
-        if let Some(caller) = signing_in::everybody(&self.serve, headers) {
+        if let Some(caller) = signing_in::everybody(&self.serve, headers).await {
             return Some(Session { caller, holder: None, expires: TimestampMs(now.0 + SESSION_MS), nonce: "everybody".to_owned() });
         }
         let is_open = matches!(self.config().api.auth, AuthConfig::Nobody);
@@ -79,9 +79,9 @@ impl Desk {
     }
 
     /// A new session of who brought a good token.
-    pub(crate) fn sign_in(&self, token: &str) -> Option<Session> {
+    pub(crate) async fn sign_in(&self, token: &str) -> Option<Session> {
         let now = SystemClock.wall();
-        let (caller, holder) = signing_in::who(&self.serve, token)?;
+        let (caller, holder) = signing_in::who(&self.serve, token).await?;
         Some(Session { caller, holder, expires: TimestampMs(now.0 + SESSION_MS), nonce: self.random() })
     }
 
@@ -95,7 +95,7 @@ impl Desk {
             return 0;
         }
         let filter = ShareFilter { states: vec![State::Pending], ..ShareFilter::default() };
-        usize::try_from(view.stats(&ShareQuery { side: Some(Side::Target), invited: None, filter }).pending).unwrap_or(usize::MAX)
+        usize::try_from(view.stats(&ShareQuery { side: Some(ShareSide::Target), invited: None, filter }).pending).unwrap_or(usize::MAX)
     }
 
     /// How a share stands.
@@ -158,13 +158,13 @@ impl Desk {
 
     /// Every asset of the owner that is known: by the directory, or by its shares.
     pub(crate) fn assets(&self, view: &CallerView, owner: &str, search: &str) -> BTreeMap<String, AssetNames> {
-        let mut all: BTreeMap<String, AssetNames> = names::all(&self.serve, owner, search, LOOKED_AT);
+        let (mut all, _) = names::some(&self.serve, view, owner, search, None, LOOKED_AT);
         let filter = ShareFilter {
             owners: vec![owner.to_owned()],
             search: Some(search.to_owned()).filter(|text| !text.is_empty()),
             ..ShareFilter::default()
         };
-        let query = ShareQuery { side: view.tenant().map(|_| Side::Owner), invited: None, filter };
+        let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
         let page = view.shares(&query, None, LOOKED_AT);
         for share in page.iter().flat_map(|page| &page.shares) {
             let document = share.document();

@@ -5,13 +5,27 @@ use std::sync::Arc;
 
 use crate::console::model::AssetNames;
 use crate::serve::Serve;
+use crate::serve::directory::AssetEntry;
+use crate::serve::view::CallerView;
 
 /// Of one asset.
-pub(crate) fn of(_serve: &Arc<Serve>, _owner: &str, _asset: &str) -> AssetNames {
-    AssetNames::default()
+pub(crate) fn of(serve: &Arc<Serve>, owner: &str, asset: &str) -> AssetNames {
+    serve.asset(owner, asset).map(names).unwrap_or_default()
 }
 
-/// Of all assets of an owner that a search finds, at most so many.
-pub(crate) fn all(_serve: &Arc<Serve>, _owner: &str, _search: &str, _limit: usize) -> BTreeMap<String, AssetNames> {
-    BTreeMap::new()
+/// Of the assets of an owner that a search finds, by id, those after `after`, at most so many; whether there are more.
+pub(crate) fn some(
+    serve: &Arc<Serve>,
+    view: &CallerView,
+    owner: &str,
+    search: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> (BTreeMap<String, AssetNames>, bool) {
+    let (entries, has_more) = serve.assets(view, owner, Some(search).filter(|text| !text.is_empty()), after, limit);
+    (entries.into_iter().map(|entry| (entry.asset.clone(), names(entry))).collect(), has_more)
+}
+
+fn names(entry: AssetEntry) -> AssetNames {
+    AssetNames { name: entry.name, reference: entry.reference }
 }

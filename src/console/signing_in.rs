@@ -11,16 +11,16 @@ use crate::config::AuthConfig;
 use crate::serve::Serve;
 
 /// Who everybody is that reaches this server with these headers, where nobody signs in.
-pub(crate) fn everybody(serve: &Arc<Serve>, headers: &HeaderMap) -> Option<Caller> {
+pub(crate) async fn everybody(serve: &Arc<Serve>, headers: &HeaderMap) -> Option<Caller> {
     let is_open = matches!(serve.config().api.auth, AuthConfig::Nobody);
-    if is_open { serve.admit(headers).ok() } else { None }
+    if is_open { serve.admit(headers).await.ok().map(|(caller, _)| caller) } else { None }
 }
 
 /// Who brings this token.
-pub(crate) fn who(serve: &Arc<Serve>, token: &str) -> Option<(Caller, Option<TokenHash>)> {
+pub(crate) async fn who(serve: &Arc<Serve>, token: &str) -> Option<(Caller, Option<TokenHash>)> {
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).ok()?);
-    let caller = serve.admit(&headers).ok()?;
+    let (caller, _) = serve.admit(&headers).await.ok()?;
     let hash = TokenHash::of(token);
     // Of a token that an identity provider signed there is no list in which it could be looked up again.
     let holder = serve.holder(&hash).map(|_| hash);

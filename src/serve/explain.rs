@@ -14,7 +14,7 @@ impl CallerView {
         &self,
         config: &Config,
         stream: &Stream,
-        record: Option<(&WholeRecord, RecordPlace)>,
+        record: Option<(&WholeRecord, Option<RecordPlace>)>,
         owner: &str,
         asset: &str,
     ) -> Explanation {
@@ -22,7 +22,7 @@ impl CallerView {
         let explainer = Explainer::new(config.release_rules(), secret);
         let (table, now) = (&self.state().table, SystemClock.wall());
         match record {
-            Some((record, place)) => explainer.record(table, stream, record, Some(place), now),
+            Some((record, place)) => explainer.record(table, stream, record, place, now),
             None => explainer.would_be(table, stream, WouldBeRecord { owner, asset, time: now.moment() }, now),
         }
     }

@@ -45,7 +45,7 @@ pub struct PointInTime {
 
 impl Serve {
     /// The newest record of an asset, of the newest that are looked at; none where there is none among them.
-    pub(super) fn newest_record(&self, stream: &Stream, owner: &str, asset: &str) -> Result<Option<FoundRecord>, Problem> {
+    pub(crate) fn newest_record(&self, stream: &Stream, owner: &str, asset: &str) -> Result<Option<FoundRecord>, Problem> {
         let name = (stream.name.to_string(), owner.to_owned(), asset.to_owned());
         let now = self.clock.boot();
         let known = self.found_records.0.lock().expect("it is only kept").get(&name).filter(|(at, _)| now.since(*at) <= KEPT_FOR).cloned();
@@ -89,7 +89,7 @@ impl Serve {
     }
 
     /// Does something that looks at records on a thread that may wait; a few at a time.
-    pub(super) async fn look<T: Send + 'static>(
+    pub(crate) async fn look<T: Send + 'static>(
         self: &Arc<Self>,
         look: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {

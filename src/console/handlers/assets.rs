@@ -14,7 +14,7 @@ use crate::serve::view::{CallerView, ShareQuery};
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::share::event::kind::EventType;
 use crate::share::state::State;
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
@@ -50,7 +50,7 @@ fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str) -> Vec<Asse
             states: vec![State::Pending, State::Active, State::Paused],
             ..ShareFilter::default()
         };
-        let side = view.tenant().map(|_| Side::Owner);
+        let side = view.tenant().map(|_| ShareSide::Owner);
         let page = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
         for share in page.iter().flat_map(|page| &page.shares) {
             let document = share.document();
@@ -68,7 +68,7 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> 
     }
     let states = vec![State::Active, State::Paused];
     let filter = ShareFilter { states, search: Some(search.to_owned()).filter(|text| !text.is_empty()), ..ShareFilter::default() };
-    let found = desk.found(view, &ShareQuery { side: Some(Side::Target), invited: None, filter }, LOOKED_AT);
+    let found = desk.found(view, &ShareQuery { side: Some(ShareSide::Target), invited: None, filter }, LOOKED_AT);
     let row = |share: ShownShare| AssetRow {
         owner: share.owner.clone(),
         asset: share.target_asset.clone().unwrap_or_default(),
@@ -95,7 +95,7 @@ pub(crate) fn head(desk: &Desk, ask: &Ask) -> Result<AssetHead, Problem> {
 pub(crate) fn shares_of(desk: &Desk, ask: &Ask, view: &CallerView, asset: &str) -> Vec<ShownShare> {
     let owner = ask.owner().unwrap_or_default();
     let filter = ShareFilter { owners: vec![owner], assets: vec![asset.to_owned()], ..ShareFilter::default() };
-    let side = view.tenant().map(|_| Side::Owner);
+    let side = view.tenant().map(|_| ShareSide::Owner);
     let found = desk.found(view, &ShareQuery { side, invited: None, filter }, LOOKED_AT);
     // A filter by asset also finds what the target calls so.
     found.into_iter().filter(|share| share.asset.as_deref() == Some(asset)).collect()

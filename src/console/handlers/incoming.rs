@@ -16,11 +16,11 @@ use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
 use crate::share::state::Reason;
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<AcceptForm>) -> Reply {
-    let side = view.tenant().map(|_| Side::Target);
+    let side = view.tenant().map(|_| ShareSide::Target);
     let all = desk.found(view, &ShareQuery { side, invited: None, filter: ShareFilter::default() }, LOOKED_AT);
     let shows_over = ask.fields.has("over");
     let is_open = |share: &ShownShare| share.status == SharingStatus::Pending && share.target.is_some();

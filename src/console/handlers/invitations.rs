@@ -19,7 +19,7 @@ use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
 use crate::share::state::{Permission, Reason};
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
@@ -40,7 +40,7 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
         owners: head.as_ref().and_then(|_| ask.owner()).into_iter().collect(),
         ..ShareFilter::default()
     };
-    let side = view.tenant().map(|_| Side::Owner);
+    let side = view.tenant().map(|_| ShareSide::Owner);
     let now = desk.now(view);
     let page = view.shares(&ShareQuery { side, invited: Some(true), filter }, None, LOOKED_AT);
     let found: Vec<(SeenShare<'_>, InvitationOutcome)> = page

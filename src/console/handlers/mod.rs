@@ -98,7 +98,7 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
         return Ok(response);
     };
     let query = parts.uri.query().unwrap_or_default();
-    let ask = Ask::read(&desk, parts.method, parts.uri.path(), query, parts.headers, &body);
+    let ask = Ask::read(&desk, parts.method, parts.uri.path(), query, parts.headers, &body).await;
     if ask.path == "/live" {
         return Ok(session::live(&desk, &ask));
     }
@@ -120,7 +120,7 @@ async fn route(desk: &Arc<Desk>, ask: &Ask) -> Result<Reply, Problem> {
     // What needs no session.
     match (is_post, path) {
         (false, "/sign-in") => return Ok(session::sign_in_page(desk, ask)),
-        (true, "/sign-in") => return session::sign_in(desk, ask),
+        (true, "/sign-in") => return session::sign_in(desk, ask).await,
         (true, "/theme") => return Ok(session::theme(desk, ask)),
         (false, "/invitation") => return Ok(invitation_link::opened(desk, ask)),
         (true, "/invitation") => return Ok(invitation_link::go_on(desk, ask)),

@@ -6,9 +6,9 @@ use crate::config::Secret;
 use crate::console::ask::{Ask, Reply};
 use crate::console::desk::{Desk, LOOKED_AT};
 use crate::console::evaluate::{EvaluatedRecord, evaluate, pretty, read_profile};
-use crate::console::handlers::showing::newest_of;
 use crate::console::handlers::{said, sentence};
 use crate::console::model::query;
+use crate::console::newest::newest;
 use crate::console::pages::profiles::{EditorPreview, ProfileEditor, ProfileRow, edit as edit_of, list as list_of, rendered};
 use crate::console::parts::Choice;
 use crate::console::shell::PagePlace;
@@ -125,7 +125,7 @@ pub(crate) async fn edit(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let mut editor = editor(desk, ask, view);
     let owner = ask.owner().unwrap_or_default();
     if let (true, Some(stream)) = (editor.record.is_empty() && !editor.asset.is_empty(), desk.config().stream(&editor.stream)) {
-        let found = newest_of(desk, stream, &owner, &editor.asset).await?;
+        let found = newest(&desk.serve, stream, &owner, &editor.asset).await?;
         editor.record = found.and_then(|found| found.record.value).map(|value| pretty(&value)).unwrap_or_default();
     }
     Ok(shown(desk, ask, &owner, &editor))

@@ -36,9 +36,9 @@ pub(crate) fn sign_in_page(desk: &Desk, ask: &Ask) -> Reply {
     Reply::page("Sign in", PagePlace::Elsewhere, body)
 }
 
-pub(crate) fn sign_in(desk: &Arc<Desk>, ask: &Ask) -> Result<Reply, Problem> {
+pub(crate) async fn sign_in(desk: &Arc<Desk>, ask: &Ask) -> Result<Reply, Problem> {
     let (to, code) = (ask.fields.text("to"), ask.fields.text("code"));
-    let Some(session) = desk.sign_in(ask.fields.raw("token").trim()) else {
+    let Some(session) = desk.sign_in(ask.fields.raw("token").trim()).await else {
         let body = sign_in::sign_in(
             &ask.csrf(desk),
             own_address(&to),

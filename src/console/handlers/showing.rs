@@ -8,7 +8,7 @@ use crate::console::desk::Desk;
 use crate::console::evaluate::{EvaluatedRecord, evaluate};
 use crate::console::handlers::assets::{head, own_share, shares_of};
 use crate::console::model::ShownShare;
-use crate::console::newest::{NewestRecord, newest};
+use crate::console::newest::newest;
 use crate::console::pages::assets::AssetTab;
 use crate::console::pages::leaves::{AskedRule, LeavingExample, WhyAnswer};
 use crate::console::pages::sharing::HistoryLine;
@@ -19,18 +19,8 @@ use crate::explain::{Explanation, ShareExplanation};
 use crate::json::document;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
-use crate::record::mapping::Stream;
 use crate::serve::problem::Problem;
 use crate::serve::view::CallerView;
-
-/// The newest record, looked for besides other requests.
-pub(crate) async fn newest_of(desk: &Arc<Desk>, stream: &Stream, owner: &str, asset: &str) -> Result<Option<NewestRecord>, Problem> {
-    let (desk, stream, owner, asset) = (Arc::clone(desk), stream.clone(), owner.to_owned(), asset.to_owned());
-    let found = tokio::task::spawn_blocking(move || newest(desk.config(), &stream, &owner, &asset)).await;
-    found
-        .map_err(|error| Problem::new(500, error.to_string()))?
-        .map_err(|error| Problem::unavailable(format!("the newest record cannot be read: {error}")))
-}
 
 /// What a profile lets out of the newest record of an asset, stream by stream.
 pub(crate) async fn examples(desk: &Arc<Desk>, view: &CallerView, subject: &ShownShare) -> Result<Vec<LeavingExample>, Problem> {
@@ -49,7 +39,7 @@ pub(crate) async fn examples(desk: &Arc<Desk>, view: &CallerView, subject: &Show
     for name in &subject.streams {
         let Some(stream) = config.stream(name) else { continue };
         let line = subject.profile_line();
-        let Some(found) = newest_of(desk, stream, owner, asset).await? else {
+        let Some(found) = newest(&desk.serve, stream, owner, asset).await? else {
             all.push(LeavingExample {
                 stream: name.clone(),
                 profile: line,
@@ -91,7 +81,7 @@ pub(crate) async fn why(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resul
     let wanted = ask.fields.text("stream");
     let name = share.streams.iter().find(|stream| **stream == wanted).or(share.streams.first()).cloned().unwrap_or_default();
     let Some(stream) = desk.config().stream(&name) else { return Err(Problem::not_there()) };
-    let found = newest_of(desk, stream, &share.owner, &head.asset).await?;
+    let found = newest(&desk.serve, stream, &share.owner, &head.asset).await?;
     let explanation =
         view.explain(desk.config(), stream, found.as_ref().map(|found| (&found.record, found.place)), &share.owner, &head.asset);
     let own = explanation.shares.iter().find(|explained| explained.share == share.share);

@@ -27,7 +27,7 @@ use crate::serve::write::receipt::WriteReceipt;
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::kind::EventType;
 use crate::share::state::{Reason, State};
-use crate::share::view::by_tenant::Side;
+use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 /// So many writes of a batch are on their way at once.
@@ -309,7 +309,7 @@ fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> Vec<Shown
         states: vec![State::Pending, State::Active, State::Paused],
         ..ShareFilter::default()
     };
-    desk.found(view, &ShareQuery { side: view.tenant().map(|_| Side::Owner), invited: None, filter }, LOOKED_AT)
+    desk.found(view, &ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }, LOOKED_AT)
 }
 
 fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {
