@@ -1,10 +1,11 @@
 //! What handlers ask and write through: the process's state, as one caller may see it, in the shapes that pages show.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
 
+use crate::access::Caller;
 use crate::access::session::{SESSION_MS, Session, SessionKey};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AuthConfig, Config, Secret};
@@ -16,8 +17,10 @@ use crate::console::pages::visibility::BatchLine;
 use crate::console::parts::Choice;
 use crate::console::signing_in;
 use crate::console::status::{Certainty, Flowing, SharingStatus};
+use crate::id::AssetId;
 use crate::json::document;
 use crate::profile::spec::ProfileSpec;
+use crate::record::mapping::Mode;
 use crate::serve::Serve;
 use crate::serve::view::{CallerView, SeenShare, ShareQuery};
 use crate::share::event::write_token::WriteToken;
@@ -29,6 +32,8 @@ use crate::time::{TimestampMs, TimestampNs};
 
 /// So many shares are looked at for one list.
 pub(crate) const LOOKED_AT: usize = 5_000;
+/// So many assets are offered for choice; the rest is pasted.
+const MOST_CHOICES: usize = 500;
 /// Rows of a page.
 pub(crate) const ROWS: usize = 50;
 /// Results of batches are kept so long: of the last so many.
@@ -106,10 +111,20 @@ impl Desk {
             _ => Flowing::Established,
         };
         let certainty = match document.state {
-            State::Revoked => self.engines.certainty(self.config(), &document, SystemClock.wall().max(view.control_time())),
+            State::Revoked => {
+                self.engines.certainty(self.config(), &document, share.changed_at(), SystemClock.wall().max(view.control_time()))
+            }
             _ => Certainty::NotYet,
         };
         SharingStatus::of(&document, self.now(view), &flowing, certainty)
+    }
+
+    /// Begins to find out since when a share that was stopped is so for certain.
+    pub(crate) fn await_certainty(&self, caller: &Caller, share: &str) {
+        let view = self.serve.view(caller);
+        if let Some(share) = view.share(share).filter(|share| share.document().state == State::Revoked) {
+            self.engines.await_certainty(&self.serve, share.changed_at());
+        }
     }
 
     /// A share as its page shows it.
@@ -148,42 +163,77 @@ impl Desk {
         let choice = |profile: crate::share::table::query::ProfileView<'_>| {
             let spec = document::parse(profile.spec).ok().and_then(|node| ProfileSpec::read(&node).ok());
             let has = |stream: &&str| spec.as_ref().is_some_and(|spec| spec.has_section(stream));
-            let streams = view.streams().into_iter().filter(has).map(str::to_owned).collect();
+            let streams = self.streams(view).into_iter().filter(|stream| has(&stream.as_str())).collect();
             ProfileChoice { name: profile.name.to_owned(), revision: Some(profile.revision), streams }
         };
-        let all =
-            ProfileChoice { name: "all".to_owned(), revision: None, streams: view.streams().into_iter().map(str::to_owned).collect() };
+        let all = ProfileChoice { name: "all".to_owned(), revision: None, streams: self.streams(view) };
         own.map(choice).chain([all]).collect()
     }
 
-    /// Every asset of the owner that is known: by the directory, or by its shares.
-    pub(crate) fn assets(&self, view: &CallerView, owner: &str, search: &str) -> BTreeMap<String, AssetNames> {
-        let (mut all, _) = names::some(&self.serve, view, owner, search, None, LOOKED_AT);
-        let filter = ShareFilter {
-            owners: vec![owner.to_owned()],
-            search: Some(search.to_owned()).filter(|text| !text.is_empty()),
-            ..ShareFilter::default()
-        };
-        let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
-        let page = view.shares(&query, None, LOOKED_AT);
-        for share in page.iter().flat_map(|page| &page.shares) {
-            let document = share.document();
-            if let Some(asset) = document.asset_for(share.audience()).filter(|_| document.owner == owner && document.state != State::Failed)
-            {
-                all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
+    /// Assets of the owner that are known, by the directory or by its shares: by id, those after `after`, at most so many.
+    pub(crate) fn assets(
+        &self,
+        view: &CallerView,
+        owner: &str,
+        search: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> BTreeMap<String, AssetNames> {
+        let mut all = names::some(&self.serve, view, owner, search, after, limit);
+        if self.config().api.directory.is_some() {
+            // What is shared, and has no document.
+            let search = Some(search.to_owned()).filter(|text| !text.is_empty());
+            let filter = ShareFilter { owners: vec![owner.to_owned()], search, ..ShareFilter::default() };
+            let page = view.shares(&self.owned(view, filter), None, LOOKED_AT);
+            for share in page.iter().flat_map(|page| &page.shares) {
+                let document = share.document();
+                let is_after = |asset: &&str| document.state != State::Failed && after.is_none_or(|after| *asset > after);
+                if let Some(asset) = document.asset_for(share.audience()).filter(is_after) {
+                    all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
+                }
             }
         }
+        while all.len() > limit {
+            all.pop_last();
+        }
         all
+    }
+
+    /// Which of these assets of the owner nobody has heard of; none where nothing is known of any.
+    pub(crate) fn unknown_assets(&self, view: &CallerView, owner: &str, ids: &[(usize, String)]) -> Vec<(usize, String)> {
+        let all = self.owned(view, ShareFilter { owners: vec![owner.to_owned()], ..ShareFilter::default() });
+        let knows_none = self.config().api.directory.is_none() && view.shares(&all, None, 1).is_none_or(|page| page.shares.is_empty());
+        let of = ShareFilter {
+            owners: vec![owner.to_owned()],
+            assets: ids.iter().map(|(_, id)| id.clone()).collect(),
+            ..ShareFilter::default()
+        };
+        let page = view.shares(&self.owned(view, of), None, usize::MAX - 1);
+        let shared: HashSet<&str> = page.iter().flat_map(|page| &page.shares).filter_map(|share| share.document().asset).collect();
+        let is_known = |id: &str| knows_none || shared.contains(id) || self.serve.asset(owner, id).is_some();
+        ids.iter().filter(|(_, id)| !AssetId::is_valid(id) || !is_known(id)).cloned().collect()
+    }
+
+    fn owned(&self, view: &CallerView, filter: ShareFilter) -> ShareQuery {
+        ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }
+    }
+
+    /// The streams as pages list them: what is sent all the time first.
+    pub(crate) fn streams(&self, view: &CallerView) -> Vec<String> {
+        let mut streams: Vec<String> = view.streams().into_iter().map(str::to_owned).collect();
+        let is_document = |name: &str| self.config().stream(name).is_some_and(|stream| stream.mode == Mode::Upsert);
+        streams.sort_by_key(|name| (is_document(name), name.clone()));
+        streams
     }
 
     /// What a form of an offer offers to choose from.
     pub(crate) fn choices(&self, view: &CallerView, owner: Option<&str>, is_operator: bool, search: &str) -> OfferChoices {
         let owner = owner.unwrap_or_default();
-        let assets = self.assets(view, owner, search).into_iter().take(500);
+        let assets = self.assets(view, owner, search, None, MOST_CHOICES).into_iter();
         OfferChoices {
             assets: assets.map(|(asset, names)| Choice::new(asset, names.line())).collect(),
             profiles: self.profiles(view, owner),
-            streams: view.streams().into_iter().map(str::to_owned).collect(),
+            streams: self.streams(view),
             partners: self.partners(view, owner).into_keys().collect(),
             is_operator,
         }

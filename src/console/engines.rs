@@ -1,25 +1,26 @@
 //! What the engines have reported, so that a page can say that a share flows, or that what was stopped can come no more, and not only
 //! that it was written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::debug;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, Delivery};
 use crate::console::pages::operator::{EngineRow, FailedRoute};
 use crate::console::status::{Certainty, Flowing};
 use crate::engine::fence::epoch_report::{CommitTerms, read, read_time, terms_of};
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key, epoch_prefix};
-use crate::id::Epoch;
+use crate::id::{Epoch, Offset};
 use crate::json::document as json;
 use crate::kafka::{Admin, KafkaSettings, TopicReader};
 use crate::serve::Serve;
 use crate::share::status::Document;
 use crate::time::TimestampMs;
+use crate::writing::certainty;
 
 /// What the hard bound adds to the transaction time-out (docs/rules/fence.md#the-guarantee).
 const HARD_BOUND_EXTRA: Duration = Duration::from_secs(10);
@@ -46,10 +47,31 @@ struct EngineReports {
     trouble: Option<String>,
 }
 
+/// What is known to be certain: no record that an event up to `epoch` forbids can come since `since`.
+#[derive(Debug, Clone, Copy)]
+struct CertainCut {
+    epoch: Epoch,
+    since: TimestampMs,
+}
+
+/// Of so many cuts it is known since when; of older ones the hard bound says it.
+const CUTS_KEPT: usize = 256;
+
+/// Revokes that are waited for, one after the other: one that is certain makes all before it so.
+#[derive(Debug, Default)]
+struct CertaintyWaits {
+    /// The last of those that are wanted and not waited for yet.
+    wanted: Option<(Epoch, BootTime)>,
+    is_waiting: bool,
+    /// In the order of their epochs.
+    known: VecDeque<CertainCut>,
+}
+
 /// Follows the reports.
 #[derive(Debug)]
 pub(crate) struct Engines {
     reports: Mutex<EngineReports>,
+    waits: Mutex<CertaintyWaits>,
     changed: watch::Sender<u64>,
 }
 
@@ -57,7 +79,7 @@ impl Engines {
     /// Begins to follow on a thread of its own.
     pub(crate) fn start(serve: Arc<Serve>) -> Arc<Self> {
         let reports = EngineReports { trouble: Some("the engines' reports have not been read yet".to_owned()), ..EngineReports::default() };
-        let engines = Arc::new(Self { reports: Mutex::new(reports), changed: watch::channel(0).0 });
+        let engines = Arc::new(Self { reports: Mutex::new(reports), waits: Mutex::default(), changed: watch::channel(0).0 });
         let own = Arc::clone(&engines);
         let spawned = std::thread::Builder::new().name("reports".into()).spawn(move || own.run(&serve));
         if let Err(error) = spawned {
@@ -135,7 +157,11 @@ impl Engines {
             });
             followed.map_err(|error| error.to_string())?;
             if !heard.is_empty() {
-                self.update(|reports| { for (key, value) in &heard { hear(reports, key, value.as_deref()); } });
+                self.update(|reports| {
+                    for (key, value) in &heard {
+                        hear(reports, key, value.as_deref());
+                    }
+                });
             }
             if SystemClock.boot() >= topics_at {
                 topics_at = SystemClock.boot().after(TOPICS_EVERY);
@@ -179,8 +205,54 @@ impl Engines {
         }
     }
 
-    /// Whether a record of a stopped share can still come: none can after the hard bound, whatever an engine was doing.
-    pub(crate) fn certainty(&self, config: &Config, share: &Document<'_>, now: TimestampMs) -> Certainty {
+    /// Finds out when no record can come any more that the revoke at this epoch forbids: by the members' reports, or by the bound.
+    pub(crate) fn await_certainty(self: &Arc<Self>, serve: &Arc<Serve>, revoke: Epoch) {
+        let mut waits = self.waits.lock().expect("it is only replaced");
+        if waits.wanted.is_none_or(|(wanted, _)| wanted < revoke) {
+            waits.wanted = Some((revoke, SystemClock.boot()));
+        }
+        if waits.is_waiting {
+            return;
+        }
+        waits.is_waiting = true;
+        let (own, serve) = (Arc::clone(self), Arc::clone(serve));
+        if let Err(error) = std::thread::Builder::new().name("certainty".into()).spawn(move || own.wait_on(&serve)) {
+            waits.is_waiting = false;
+            debug!(%error, "it is not waited for that a revoke is certain; the bound says it later");
+        }
+    }
+
+    fn wait_on(&self, serve: &Serve) {
+        loop {
+            let (epoch, acknowledged) = {
+                let mut waits = self.waits.lock().expect("it is only replaced");
+                match waits.wanted.take().filter(|_| !serve.is_stopping()) {
+                    Some(wanted) => wanted,
+                    None => {
+                        waits.is_waiting = false;
+                        return;
+                    }
+                }
+            };
+            let waited = certainty::wait(serve.config(), Offset(epoch.0), acknowledged, None, &|line| debug!(epoch = epoch.0, "{line}"));
+            if waited.is_ok() {
+                let mut waits = self.waits.lock().expect("it is only replaced");
+                waits.known.push_back(CertainCut { epoch, since: SystemClock.wall() });
+                if waits.known.len() > CUTS_KEPT {
+                    waits.known.pop_front();
+                }
+                drop(waits);
+                self.changed.send_modify(|count| *count += 1);
+            }
+        }
+    }
+
+    /// Whether a record of a stopped share, which the event at `revoke` ended, can still come: none can once every member has reported
+    /// it, and none after the hard bound, whatever an engine was doing.
+    pub(crate) fn certainty(&self, config: &Config, share: &Document<'_>, revoke: Epoch, now: TimestampMs) -> Certainty {
+        if let Some(cut) = self.waits.lock().expect("it is only replaced").known.iter().find(|cut| cut.epoch >= revoke) {
+            return Certainty::Since(cut.since);
+        }
         let reports = self.reports.lock().expect("it is only replaced");
         if reports.is_unbounded || config.delivery == Delivery::AtLeastOnce {
             return Certainty::NotYet;

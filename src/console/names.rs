@@ -13,7 +13,7 @@ pub(crate) fn of(serve: &Arc<Serve>, owner: &str, asset: &str) -> AssetNames {
     serve.asset(owner, asset).map(names).unwrap_or_default()
 }
 
-/// Of the assets of an owner that a search finds, by id, those after `after`, at most so many; whether there are more.
+/// Of the assets of an owner that a search finds, by id, those after `after`, at most so many.
 pub(crate) fn some(
     serve: &Arc<Serve>,
     view: &CallerView,
@@ -21,9 +21,9 @@ pub(crate) fn some(
     search: &str,
     after: Option<&str>,
     limit: usize,
-) -> (BTreeMap<String, AssetNames>, bool) {
-    let (entries, has_more) = serve.assets(view, owner, Some(search).filter(|text| !text.is_empty()), after, limit);
-    (entries.into_iter().map(|entry| (entry.asset.clone(), names(entry))).collect(), has_more)
+) -> BTreeMap<String, AssetNames> {
+    let (entries, _) = serve.assets(view, owner, Some(search).filter(|text| !text.is_empty()), after, limit);
+    entries.into_iter().map(|entry| (entry.asset.clone(), names(entry))).collect()
 }
 
 fn names(entry: AssetEntry) -> AssetNames {

@@ -110,7 +110,7 @@ pub(crate) fn page(around: &Surround, title: &str, place: PagePlace, body: &Mark
                 a.skip href="#main" { "Skip to the content" }
                 div.shell {
                     header.top {
-                        a.brand href="/assets" { "sharecast" }
+                        a.brand href="/assets" { img src="/static/icon.svg" width="20" height="20" alt=""; "sharecast" }
                         form.search role="search" action="/assets" method="get" {
                             label.hidden-visually for="search" { "Search assets" }
                             input type="search" id="search" name="q" value=(around.search) placeholder="Search assets" autocomplete="off";
@@ -153,8 +153,8 @@ fn alone(around: &Surround, title: &str, body: &Markup) -> Markup {
             (document_head(title))
             body {
                 main.middle id="main" {
-                    p.brand { "sharecast" }
-                    (body)
+                    p.brand { img src="/static/icon.svg" width="20" height="20" alt=""; "sharecast" }
+                    div.panel { div.body { (body) } }
                 }
                 div.hidden-visually id="announce" role="status" aria-live="polite" {}
             }

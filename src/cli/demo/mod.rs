@@ -11,6 +11,7 @@ mod story;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet::OWNER;
 use halt::Halt;
 use page::{Page, Tone};
 use stage::{READERS, Stage};
@@ -42,15 +43,20 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let began = SystemClock.boot();
     let stop = stop_on_signal()?;
     let mut page = Page::on_stdout();
+    let mut stage = Stage::start(Arc::clone(&stop)).map_err(failed)?;
+    page.line(&format!("console     http://{}   sign in with the token {}", stage.console_at, tokens()));
+    page.line("");
     page.line(&page.toned(Tone::Heading, "sharecast demo"));
     page.line("");
-    let mut stage = Stage::start(Arc::clone(&stop)).map_err(failed)?;
     introduce(&page, &stage);
     let mut told = Story { page: &mut page, stage: &mut stage }.tell();
     if told.is_ok() {
         conclude(&page, SystemClock.boot().since(began));
         if !args.ci {
-            flow_on(&page, &mut stage);
+            told = Story { page: &mut page, stage: &mut stage }.offer_again();
+            if told.is_ok() {
+                flow_on(&page, &mut stage);
+            }
         }
     }
     let ended = stage.end();
@@ -60,6 +66,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     // An engine that ended by itself is the cause of whatever else went wrong.
     ended.and(told).map(|()| Exit::Ok).map_err(failed)
+}
+
+/// Each is the name of who signs in with it.
+fn tokens() -> String {
+    format!("{OWNER}, {} or operator", READERS.join(", "))
 }
 
 fn introduce(page: &Page, stage: &Stage) {
@@ -86,7 +97,10 @@ fn conclude(page: &Page, took: Duration) {
 fn flow_on(page: &Page, stage: &mut Stage) {
     let program = std::env::args().next().unwrap_or_else(|| "sharecast".into());
     page.line("");
-    page.line(&page.toned(Tone::Heading, "Records keep flowing until you press Ctrl-C. Meanwhile, in another terminal:"));
+    page.line(&page.toned(Tone::Heading, "Records keep flowing until you press Ctrl-C. Meanwhile, in a browser:"));
+    page.line("");
+    page.say(&format!("http://{}   as acme: two offers wait under Incoming. As {OWNER}: stop one, and", stage.console_at));
+    page.say("look at what leaves. In another terminal:");
     page.line("");
     for line in [
         format!("kcat -q -b {} -C -t share.safeco.telemetry -o -1", stage.bootstrap()),

@@ -1,8 +1,9 @@
 //! What the story plays on: a cluster in this process, the engine as `run` starts it, the fleet, and readers of the
 //! tenants' topics.
 
+use std::iter;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::fleet::{Fleet, RAW_TOPIC};
+use super::fleet::{Fleet, OWNER, RAW_TOPIC};
 use super::halt::Halt;
 use super::profiles;
+use crate::access::TokenHash;
 use crate::cli::args::{ActorArgs, EventDraft, Verb};
 use crate::cli::party::args;
 use crate::cli::party::args::ProfileCommand;
@@ -22,6 +24,7 @@ use crate::cli::share::args::Order;
 use crate::cli::{Cli, Command};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::{Config, ConfigEnv};
+use crate::console;
 use crate::document::{DocumentKind, Node};
 use crate::engine::server;
 use crate::engine::server::EngineInput;
@@ -31,6 +34,8 @@ use crate::id::Offset;
 use crate::json::document;
 use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
 use crate::metrics;
+use crate::serve::rest;
+use crate::serve::server::{ServeError, ServeInput};
 use crate::share::event;
 use crate::share::event::write_token::WriteToken;
 use crate::share::table::configuration::first_event;
@@ -68,11 +73,14 @@ pub(super) struct Stage {
     fleet: Fleet,
     readers: Vec<JoinHandle<Result<(), Halt>>>,
     engine: JoinHandle<Result<(), RunError>>,
+    console: JoinHandle<Result<(), ServeError>>,
     metrics: PrometheusHandle,
     stop: Arc<AtomicBool>,
     folder: PathBuf,
     /// Where metrics and readiness are served.
     pub(super) http: SocketAddr,
+    /// Where the console and the API are served.
+    pub(super) console_at: SocketAddr,
     /// What has come out of the tenants' topics so far.
     pub(super) seen: Vec<Arrival>,
 }
@@ -83,7 +91,7 @@ impl Stage {
         let mock = MockKafka::start(1).map_err(Halt::broken)?;
         let folder = std::env::temp_dir().join(format!("sharecast-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|error| Halt::broken(format!("{}: {error}", folder.display())))?;
-        let config = configuration(&mock.bootstrap(), &folder.join("snapshot").display().to_string())?;
+        let config = configuration(&mock.bootstrap(), &folder)?;
         make_topics(&mock, &config)?;
         let (kafka, control) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
         let first = first_event(&config.fold_rules().configuration(), SystemClock.wall());
@@ -92,7 +100,7 @@ impl Stage {
         let (listening, listens) = sync_channel(1);
         let start = EngineInput {
             tuning: Arc::new(LiveTuning::new(Tuning::of(&config))),
-            config,
+            config: config.clone(),
             kafka: kafka.clone(),
             clock: Arc::new(SystemClock),
             metrics: metrics.clone(),
@@ -112,7 +120,23 @@ impl Stage {
         let mut writer = EventWriter::open(&kafka, &control, PATIENCE).map_err(Halt::broken)?;
         // Where the engine was faster this is a repeat.
         writer.append(&first).map_err(Halt::broken)?;
-        Ok(Self { mock, writer, arrivals, faults, fleet, readers, engine, metrics, stop, folder, http, seen: Vec::new() })
+        let (console, console_at) = open_console(config, metrics.clone(), Arc::clone(&stop))?;
+        Ok(Self {
+            mock,
+            writer,
+            arrivals,
+            faults,
+            fleet,
+            readers,
+            engine,
+            console,
+            metrics,
+            stop,
+            folder,
+            http,
+            console_at,
+            seen: Vec::new(),
+        })
     }
 
     /// Where the mock cluster's clients begin.
@@ -174,9 +198,9 @@ impl Stage {
         self.seen.extend(self.arrivals.try_iter());
     }
 
-    /// Whether Ctrl-C was pressed, or the engine has ended.
+    /// Whether Ctrl-C was pressed, or the engine or the server has ended.
     pub(super) fn is_over(&self) -> bool {
-        self.stop.load(Ordering::Relaxed) || self.engine.is_finished()
+        self.stop.load(Ordering::Relaxed) || self.engine.is_finished() || self.console.is_finished()
     }
 
     /// Ends everything in order and returns whether each part ended well.
@@ -184,28 +208,56 @@ impl Stage {
         self.stop.store(true, Ordering::Relaxed);
         let fleet = self.fleet.join();
         let readers: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
-        let engine = self.engine.join();
+        let (engine, console) = (self.engine.join(), self.console.join());
         // Before the cluster, of which it would report that it has gone.
         drop(self.writer);
         // What is left there is only in the way of nobody.
         let _ = std::fs::remove_dir_all(&self.folder);
         engine.map_err(|_| Halt::broken("the engine's thread panicked"))?.map_err(Halt::broken)?;
+        console.map_err(|_| Halt::broken("the server's thread panicked"))?.map_err(Halt::broken)?;
         fleet?;
         readers.into_iter().try_for_each(|reader| reader.unwrap_or_else(|_| Err(Halt::broken("a reader's thread panicked"))))
     }
 }
 
 /// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins again.
-fn configuration(bootstrap: &str, snapshot: &str) -> Result<Config, Halt> {
+fn configuration(bootstrap: &str, folder: &Path) -> Result<Config, Halt> {
+    let (snapshot, tokens) = (folder.join("snapshot").display().to_string(), folder.join("tokens.yaml").display().to_string());
+    std::fs::write(&tokens, token_file()).map_err(|error| Halt::broken(format!("{tokens}: {error}")))?;
+    let secret = WriteToken::new(random().map_err(Halt::broken)?).event_id();
     let text = format!(
         "streams: {{ telemetry: {{ mode: append, topic: {RAW_TOPIC}, tenant: $.tenant, asset: $.asset, time: $.ts }} }}\n\
          kafka: {{ bootstrap: {bootstrap:?}, instance: demo }}\n\
          workers: 1\n\
          mask: {{ secret: the demo's }}\n\
          http: {{ listen: '127.0.0.1:0' }}\n\
-         snapshot: {{ path: {snapshot:?} }}\n"
+         snapshot: {{ path: {snapshot:?} }}\n\
+         api: {{ listen: '127.0.0.1:0', secret: {secret:?}, auth: {{ mode: tokens, tokens: {tokens:?} }} }}\n"
     );
     Config::load(&[("the demo's configuration", &text)], &ConfigEnv::none()).map_err(Halt::broken)
+}
+
+/// Who signs in with its own name: this is on a loopback address, and of a cluster that ends with it.
+fn token_file() -> String {
+    let entry = |name: &str, who: String| format!("  - {{ sha256: {}, {who}, role: admin, name: {name} }}\n", TokenHash::of(name));
+    let tenants = iter::once(OWNER).chain(READERS).map(|tenant| entry(tenant, format!("tenant: {tenant}")));
+    iter::once("tokens:\n".to_owned()).chain(tenants).chain([entry("operator", "operator: true".to_owned())]).collect()
+}
+
+/// Serves the API and the console, as `serve` does.
+fn open_console(
+    config: Config,
+    metrics: PrometheusHandle,
+    stop: Arc<AtomicBool>,
+) -> Result<(JoinHandle<Result<(), ServeError>>, SocketAddr), Halt> {
+    let (listening, listens) = sync_channel(1);
+    let input = ServeInput { config, clock: Arc::new(SystemClock), metrics, stop, listening: Some(listening) };
+    let routes = |serve| rest::router(Arc::clone(&serve)).merge(console::router(serve));
+    let server = std::thread::spawn(move || crate::serve::server::run(input, routes));
+    match listens.recv() {
+        Ok(address) => Ok((server, address)),
+        Err(_) => Err(Halt::broken(server.join().map_or("the server's thread panicked".into(), |ended| format!("{ended:?}")))),
+    }
 }
 
 fn tenant_topics() -> impl Iterator<Item = String> {
@@ -215,8 +267,8 @@ fn tenant_topics() -> impl Iterator<Item = String> {
 /// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
 fn make_topics(mock: &MockKafka, config: &Config) -> Result<(), Halt> {
     mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
-    let OwnTopics { shares, dead_letters, state, .. } = &config.topics;
-    let own = [&config.control.topic, shares, dead_letters, state, "share.northwind.shares"].map(str::to_owned);
+    let OwnTopics { shares, dead_letters, state, invitations, .. } = &config.topics;
+    let own = [&config.control.topic, shares, dead_letters, state, invitations, "share.northwind.shares"].map(str::to_owned);
     own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))
 }
 

@@ -39,6 +39,15 @@ impl Story<'_> {
         self.nothing_leaked()
     }
 
+    /// Offers that wait in the console for whoever looks.
+    pub(super) fn offer_again(self) -> Result<(), Halt> {
+        let offer = "sharecast share offer --as northwind --to acme --streams telemetry --profile hire-partner";
+        for machine in ["--asset NW-31 --label Telehandler --share rental-31", "--asset NW-7 --label Excavator --share rental-8"] {
+            self.stage.act(&format!("{offer} {machine}"))?;
+        }
+        Ok(())
+    }
+
     fn nothing_is_shared(&mut self) -> Result<(), Halt> {
         self.page.step("Nothing is shared, so nothing leaves");
         self.stage.until("the engine reads the raw topic", |stage| (records_in(stage) >= 30).then_some(()))?;

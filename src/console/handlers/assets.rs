@@ -1,5 +1,6 @@
 //! The list of assets, an asset's head, and stopping a share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
@@ -19,47 +20,82 @@ use crate::share::view::list::ShareFilter;
 
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let search = ask.fields.text("q");
-    let after = ask.fields.text("after");
-    let mut rows = own_rows(desk, ask, view, &search);
+    let after = AssetPlace::parse(&ask.fields.text("after"));
+    let mut rows = own_rows(desk, ask, view, &search, &after);
     rows.extend(received_rows(desk, view, &search));
-    rows.sort_by(|a, b| (&a.asset, &a.owner).cmp(&(&b.asset, &b.owner)));
-    let total = rows.len();
-    let key = |row: &AssetRow| format!("{}/{}", row.asset, row.owner);
-    let mut shown: Vec<AssetRow> = rows.into_iter().filter(|row| after.is_empty() || key(row) > after).collect();
-    let next = (shown.len() > ROWS).then(|| format!("/assets{}", query(&[("q", &search), ("after", &key(&shown[ROWS - 1]))])));
-    shown.truncate(ROWS);
-    let model = AssetList { search, rows: shown, total, next, may_write: ask.may_write(), is_operator: ask.caller().is_operator() };
+    rows.retain(|row| AssetPlace::of(row) > after);
+    rows.sort_by_cached_key(AssetPlace::of);
+    let has_more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let last = rows.last().filter(|_| has_more).map(|row| AssetPlace::of(row).in_address());
+    let next = last.map(|last| format!("/assets{}", query(&[("q", &search), ("after", &last)])));
+    count_shares(view, &mut rows);
+    let is_later_page = after != AssetPlace::default();
+    let model = AssetList { search, rows, next, is_later_page, may_write: ask.may_write(), is_operator: ask.caller().is_operator() };
     Reply::page("Assets", PagePlace::Assets, assets::list(&model))
 }
 
-fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str) -> Vec<AssetRow> {
-    // Of the operator: whoever has anything shared, or is named.
+/// Where a row stands in the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct AssetPlace {
+    asset: String,
+    owner: String,
+}
+
+impl AssetPlace {
+    fn of(row: &AssetRow) -> Self {
+        Self { asset: row.asset.clone(), owner: row.owner.clone() }
+    }
+
+    /// An owner's id has no line break, nor has an asset's.
+    fn parse(text: &str) -> Self {
+        let (owner, asset) = text.split_once('/').unwrap_or_default();
+        Self { asset: asset.to_owned(), owner: owner.to_owned() }
+    }
+
+    fn in_address(&self) -> String {
+        format!("{}/{}", self.owner, self.asset)
+    }
+}
+
+/// Enough of the own assets to fill a page, from the directory and from what is shared.
+fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str, after: &AssetPlace) -> Vec<AssetRow> {
+    // Of the operator: whoever is known, or is named.
     let owners: Vec<String> = match ask.owner() {
         Some(owner) => vec![owner],
         None => view.tenants().into_iter().take(200).map(|tenant| tenant.id.to_owned()).collect(),
     };
-    let mut rows = Vec::new();
+    let rows_of = |owner: String| {
+        let found = desk.assets(view, &owner, search, Some(after.asset.as_str()).filter(|asset| !asset.is_empty()), ROWS + 1);
+        let row = move |(asset, names)| AssetRow { owner: owner.clone(), asset, names, from: None, targets: Vec::new(), pending: 0 };
+        found.into_iter().map(row)
+    };
+    owners.into_iter().flat_map(rows_of).collect()
+}
+
+/// Says of the rows that are shown with whom they are shared.
+fn count_shares(view: &CallerView, rows: &mut [AssetRow]) {
+    let owners: BTreeSet<String> = rows.iter().filter(|row| row.from.is_none()).map(|row| row.owner.clone()).collect();
     for owner in owners {
-        let mut all: std::collections::BTreeMap<String, AssetRow> = desk
-            .assets(view, &owner, search)
-            .into_iter()
-            .map(|(asset, names)| (asset.clone(), AssetRow { owner: owner.clone(), asset, names, from: None, active: 0, pending: 0 }))
-            .collect();
-        let filter = ShareFilter {
-            owners: vec![owner.clone()],
-            states: vec![State::Pending, State::Active, State::Paused],
-            ..ShareFilter::default()
-        };
+        let assets = rows.iter().filter(|row| row.owner == owner && row.from.is_none()).map(|row| row.asset.clone()).collect();
+        let states = vec![State::Pending, State::Active, State::Paused];
+        let filter = ShareFilter { owners: vec![owner.clone()], assets, states, ..ShareFilter::default() };
         let side = view.tenant().map(|_| ShareSide::Owner);
         let page = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
         for share in page.iter().flat_map(|page| &page.shares) {
             let document = share.document();
-            let Some(row) = document.asset.and_then(|asset| all.get_mut(asset)) else { continue };
-            if document.state == State::Pending { row.pending += 1 } else { row.active += 1 }
+            let is_of = |row: &&mut AssetRow| row.owner == owner && row.from.is_none() && document.asset == Some(row.asset.as_str());
+            let Some(row) = rows.iter_mut().find(is_of) else { continue };
+            match (document.state, document.target_tenant) {
+                (State::Active | State::Paused, Some(target)) if !row.targets.iter().any(|known| known == target) => {
+                    row.targets.push(target.to_owned());
+                }
+                (State::Pending, _) => row.pending += 1,
+                _ => {}
+            }
         }
-        rows.extend(all.into_values());
     }
-    rows
+    rows.iter_mut().for_each(|row| row.targets.sort());
 }
 
 fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> {
@@ -74,7 +110,7 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> 
         asset: share.target_asset.clone().unwrap_or_default(),
         names: crate::console::model::AssetNames { name: share.label.clone(), reference: None },
         from: Some(ReceivedFrom { owner: share.owner, share: share.share }),
-        active: 1,
+        targets: Vec::new(),
         pending: 0,
     };
     found.into_iter().map(row).collect()
@@ -121,7 +157,10 @@ pub(crate) async fn stop(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let data = DataBuilder::default().text("share", &share.share).build();
     let written = desk.serve.write(ask.caller(), WriteOrder::one(kind, &share.share, data), ask.key()).await;
     match written.and_then(crate::serve::write::receipt::WriteReceipt::single) {
-        Ok(_) => Ok(Reply::see(head.address_with("sharing", &[("done", done), ("on", &share.share)]))),
+        Ok(_) => {
+            desk.await_certainty(ask.caller(), &share.share);
+            Ok(Reply::see(head.address_with("sharing", &[("done", done), ("on", &share.share)])))
+        }
         Err(problem) => stop_page(desk, ask, view, Some(&sentence(&problem))),
     }
 }

@@ -245,20 +245,11 @@ fn whole(desk: &Arc<Desk>, ask: &Ask, view: &CallerView, edit: Option<ShareEdit>
     let head = head(desk, ask)?;
     let shares = shares_of(desk, ask, view, &head.asset);
     let owner = ask.owner().unwrap_or_default();
-    let mut sections: Vec<SharingSection> = view
-        .streams()
-        .into_iter()
-        .map(|stream| SharingSection {
-            stream: stream.to_owned(),
-            rows: shares.iter().filter(|share| share.streams.iter().any(|named| named == stream)).cloned().collect(),
-        })
-        .collect();
-    // Telemetry stands first, then details, then whatever else there is.
-    sections.sort_by_key(|section| match section.stream.as_str() {
-        "telemetry" => 0,
-        "details" => 1,
-        _ => 2,
-    });
+    let section = |stream: String| {
+        let rows = shares.iter().filter(|share| share.streams.contains(&stream)).cloned().collect();
+        SharingSection { stream, rows }
+    };
+    let sections = desk.streams(view).into_iter().map(section).collect();
     let page = SharingPage {
         sections,
         profiles: desk.profiles(view, &owner),

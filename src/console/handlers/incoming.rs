@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT};
+use crate::console::desk::{Desk, LOOKED_AT, ROWS};
 use crate::console::handlers::editing::field_of;
 use crate::console::handlers::{said, sentence};
 use crate::console::model::{ShownShare, query};
@@ -15,19 +15,34 @@ use crate::serve::view::{CallerView, ShareQuery};
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
-use crate::share::state::Reason;
+use crate::share::state::{Reason, State};
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
 pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<AcceptForm>) -> Reply {
     let side = view.tenant().map(|_| ShareSide::Target);
-    let all = desk.found(view, &ShareQuery { side, invited: None, filter: ShareFilter::default() }, LOOKED_AT);
     let shows_over = ask.fields.has("over");
+    let list = |states: &[State], before: &str| {
+        let filter = ShareFilter { states: states.to_vec(), ..ShareFilter::default() };
+        let before = Some(before).filter(|share| !share.is_empty());
+        let found = view.shares(&ShareQuery { side, invited: None, filter }, before, ROWS);
+        let next = found.as_ref().filter(|page| page.has_more).and_then(|page| Some(page.shares.last()?.document().share.to_owned()));
+        let shares = found.into_iter().flat_map(|page| page.shares).map(|share| desk.shown(share, view));
+        (shares.collect::<Vec<ShownShare>>(), next)
+    };
     let is_open = |share: &ShownShare| share.status == SharingStatus::Pending && share.target.is_some();
-    let offers = all.iter().filter(|share| is_open(share)).cloned().collect();
-    let accepted: Vec<ShownShare> = all.into_iter().filter(|share| share.accepted_at.is_some()).collect();
-    let over = accepted.iter().filter(|share| share.status.is_over()).count();
-    let received = accepted.into_iter().filter(|share| shows_over || !share.status.is_over()).collect();
+    let (mut offers, more_offers) = list(&[State::Pending], &ask.fields.text("offers"));
+    offers.retain(is_open);
+    let live = [State::Active, State::Paused];
+    let ended = [State::Revoked, State::Left, State::Expired];
+    let states = if shows_over { [&live[..], &ended[..]].concat() } else { live.to_vec() };
+    let (mut received, more_received) = list(&states, &ask.fields.text("received"));
+    received.retain(|share| share.accepted_at.is_some() && (shows_over || !share.status.is_over()));
+    let filter = ShareFilter { states: ended.to_vec(), ..ShareFilter::default() };
+    let over = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
+    let over = over.map_or(0, |page| page.shares.iter().filter(|share| share.document().accepted_at.is_some()).count());
+    let over_in_address = if shows_over { "1" } else { "" };
+    let more = |name, share: Option<String>| share.map(|share| format!("/incoming{}", query(&[("over", over_in_address), (name, &share)])));
     let page = IncomingPage {
         offers,
         received,
@@ -39,6 +54,8 @@ pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<Acce
         seal: ask.seal(desk),
         said: said(desk, ask, view),
         is_operator: ask.caller().is_operator(),
+        more_offers: more("offers", more_offers),
+        more_received: more("received", more_received),
     };
     Reply::page("Incoming", PagePlace::Incoming, incoming(&page))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT, ROWS, ends};
+use crate::console::desk::{Desk, ROWS, ends};
 use crate::console::handlers::assets::head;
 use crate::console::handlers::editing::{capital, field_of};
 use crate::console::handlers::showing::moments;
@@ -42,7 +42,7 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     };
     let side = view.tenant().map(|_| ShareSide::Owner);
     let now = desk.now(view);
-    let page = view.shares(&ShareQuery { side, invited: Some(true), filter }, None, LOOKED_AT);
+    let page = view.shares(&ShareQuery { side, invited: Some(true), filter }, None, usize::MAX - 1);
     let found: Vec<(SeenShare<'_>, InvitationOutcome)> = page
         .iter()
         .flat_map(|page| &page.shares)
@@ -112,7 +112,7 @@ fn typed(ask: &Ask) -> InviteForm {
 pub(crate) fn invite_page(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let mut form = typed(ask);
     if form.streams.is_empty() {
-        form.streams = view.streams().into_iter().map(str::to_owned).collect();
+        form.streams = desk.streams(view);
     }
     show(desk, ask, view, &form)
 }

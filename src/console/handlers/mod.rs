@@ -19,10 +19,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{Method, Response, StatusCode, header};
 use axum::routing::any;
 use maud::{Markup, html};
 
+use crate::access::TokenHash;
 use crate::console::ask::{Ask, Reply};
 use crate::console::desk::Desk;
 use crate::console::model::query;
@@ -99,6 +100,13 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Result<Respo
     };
     let query = parts.uri.query().unwrap_or_default();
     let ask = Ask::read(&desk, parts.method, parts.uri.path(), query, parts.headers, &body).await;
+    if let Some(session) = &ask.session {
+        let counted_as = session.holder.unwrap_or_else(|| TokenHash::of(&session.nonce));
+        if let Err(problem) = desk.serve.count(&counted_as) {
+            let wait = problem.retry_after.unwrap_or(1).to_string();
+            return Ok(ask.answer(&desk, None, refused(&problem).with(header::RETRY_AFTER, wait)));
+        }
+    }
     if ask.path == "/live" {
         return Ok(session::live(&desk, &ask));
     }

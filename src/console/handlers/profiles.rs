@@ -45,12 +45,7 @@ pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
             name: profile.name.to_owned(),
             revision: profile.revision,
             is_retired: profile.is_retired,
-            streams: view
-                .streams()
-                .into_iter()
-                .filter(|stream| spec.as_ref().is_some_and(|spec| spec.has_section(stream)))
-                .map(str::to_owned)
-                .collect(),
+            streams: desk.streams(view).into_iter().filter(|stream| spec.as_ref().is_some_and(|spec| spec.has_section(stream))).collect(),
             shares: uses(view, profile.owner, profile.name),
         }
     };
@@ -67,11 +62,11 @@ fn editor(desk: &Desk, ask: &Ask, view: &CallerView) -> ProfileEditor {
     let name = ask.fields.text("name");
     let published = view.profile(&owner, &name);
     let text = |profile: &crate::share::table::query::ProfileView<'_>| profile.source.map_or_else(|| pretty(profile.spec), str::to_owned);
-    let streams: Vec<String> = view.streams().into_iter().map(str::to_owned).collect();
+    let streams = desk.streams(view);
     let wanted = ask.fields.text("stream");
     let stream =
         streams.iter().find(|stream| **stream == wanted).or(streams.iter().find(|stream| *stream == "telemetry")).or(streams.first());
-    let assets = desk.assets(view, &owner, "");
+    let assets = desk.assets(view, &owner, "", None, 200);
     let asset =
         Some(ask.fields.text("asset")).filter(|asset| !asset.is_empty()).or_else(|| assets.keys().next().cloned()).unwrap_or_default();
     let source = match (ask.fields.has("source"), &published) {
@@ -90,7 +85,7 @@ fn editor(desk: &Desk, ask: &Ask, view: &CallerView) -> ProfileEditor {
         streams,
         record: ask.fields.raw("record").to_owned(),
         asset,
-        assets: assets.into_iter().take(200).map(|(asset, names)| Choice::new(asset, names.line())).collect(),
+        assets: assets.into_iter().map(|(asset, names)| Choice::new(asset, names.line())).collect(),
         error: None,
         ticks: Vec::new(),
         may_write: ask.may_write(),

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT, begins, ends};
+use crate::console::desk::{Desk, begins, ends};
 use crate::console::fields::pasted_ids;
 use crate::console::handlers::editing::{capital, field_of};
 use crate::console::handlers::sentence;
@@ -19,7 +19,7 @@ use crate::console::pages::visibility::{
 };
 use crate::console::shell::PagePlace;
 use crate::document::Node;
-use crate::id::{AssetId, TenantId};
+use crate::id::TenantId;
 use crate::serve::problem::Problem;
 use crate::serve::view::{CallerView, ShareQuery};
 use crate::serve::write::order::{DataBuilder, MOST_ITEMS, WriteItem, WriteOrder};
@@ -117,15 +117,14 @@ fn offer(ask: &Ask, form: &ShareForm, asset: &str) -> Node {
 
 /// What can be said against the fields before anything is tried.
 fn check(desk: &Desk, ask: &Ask, view: &CallerView, form: &mut ShareForm) {
-    let known: HashSet<String> = desk.assets(view, &ask.owner().unwrap_or_default(), "").into_keys().collect();
     let choice = ask.fields.all("unknown");
-    let is_unknown = |id: &str| !AssetId::is_valid(id) || (!known.is_empty() && !known.contains(id));
-    let unknown: Vec<(usize, String)> = pasted_ids(&form.pasted).into_iter().filter(|(_, id)| is_unknown(id)).collect();
+    let unknown = desk.unknown_assets(view, &ask.owner().unwrap_or_default(), &pasted_ids(&form.pasted));
     if choice.iter().any(|choice| choice == "omit") {
         let left_out: HashSet<&str> = unknown.iter().map(|(_, id)| id.as_str()).collect();
         form.assets.retain(|asset| !left_out.contains(asset.as_str()));
     } else if !choice.iter().any(|choice| choice == "share") && !unknown.is_empty() {
-        form.errors.push(("pasted", format!("{} lines name no asset that is known here; see below.", unknown.len())));
+        let lines = if unknown.len() == 1 { "1 line names".to_owned() } else { format!("{} lines name", unknown.len()) };
+        form.errors.push(("pasted", format!("{lines} no asset that is known here; see below.")));
         form.unknown = unknown;
     }
     let mut say = |field, what: &str| form.errors.push((field, what.to_owned()));
@@ -263,7 +262,11 @@ async fn write_all(desk: &Arc<Desk>, ask: &Ask, key: &str, orders: Vec<(String, 
         async move {
             let written = desk.serve.write(&caller, order, Some(&key)).await.and_then(WriteReceipt::single);
             match written {
-                Ok(row) => BatchLine { asset, share: row.share.unwrap_or_default(), refused: None, status: None },
+                Ok(row) => {
+                    let share = row.share.unwrap_or_default();
+                    desk.await_certainty(&caller, &share);
+                    BatchLine { asset, share, refused: None, status: None }
+                }
                 Err(problem) => BatchLine { asset, share: String::new(), refused: Some(sentence(&problem)), status: None },
             }
         }
@@ -309,7 +312,7 @@ fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> Vec<Shown
         states: vec![State::Pending, State::Active, State::Paused],
         ..ShareFilter::default()
     };
-    desk.found(view, &ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }, LOOKED_AT)
+    desk.found(view, &ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }, MOST_ITEMS)
 }
 
 fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {

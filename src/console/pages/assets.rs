@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::console::model::{AssetNames, query};
-use crate::console::parts::{FieldOf, empty, head, id};
+use crate::console::parts::{empty, head, id};
 
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub(crate) struct AssetRow {
     pub(crate) names: AssetNames,
     /// Of one that another tenant shares.
     pub(crate) from: Option<ReceivedFrom>,
-    pub(crate) active: usize,
+    /// Whom it is shared with, each once.
+    pub(crate) targets: Vec<String>,
     pub(crate) pending: usize,
 }
 
@@ -30,10 +31,10 @@ pub(crate) struct ReceivedFrom {
 pub(crate) struct AssetList {
     pub(crate) search: String,
     pub(crate) rows: Vec<AssetRow>,
-    /// How many there are beside those that are shown.
-    pub(crate) total: usize,
     /// The address of the next rows.
     pub(crate) next: Option<String>,
+    /// Rows come before these.
+    pub(crate) is_later_page: bool,
     pub(crate) may_write: bool,
     pub(crate) is_operator: bool,
 }
@@ -45,16 +46,17 @@ pub(crate) fn address(owner: Option<&str>, asset: &str, page: &str) -> String {
 
 /// The list.
 pub(crate) fn list(model: &AssetList) -> Markup {
-    let search = FieldOf { name: "q", label: "Search", value: &model.search, hint: None, suffix: "-list", ..FieldOf::default() };
     let actions = model.may_write.then(|| {
         html! {
             a.button href="/visibility/remove" { "Remove visibility" }
             a.button.primary href="/visibility" { "Share visibility" }
         }
     });
+    let found = (!model.search.is_empty()).then(|| {
+        html! { "with “" (model.search) "” in id, name, reference or label. " a href="/assets" { "Show all" } }
+    });
     html! {
-        (head(html! { "Assets" }, None, actions))
-        form.filters action="/assets" method="get" { div.field.wide { (search.text()) } button { "Search" } }
+        (head(html! { "Assets" }, found, actions))
         section.panel id="asset-list" data-live data-rows aria-label="Assets" {
             @if model.rows.is_empty() {
                 (nothing(model))
@@ -71,7 +73,7 @@ pub(crate) fn list(model: &AssetList) -> Markup {
                 } }
             }
             footer.small.muted {
-                span { (counted(model.rows.len(), model.total)) }
+                span { (counted(model)) }
                 @if let Some(next) = &model.next { a href=(next) { "Next" } }
             }
         }
@@ -92,24 +94,33 @@ fn line(model: &AssetList, row: &AssetRow) -> Markup {
             td data-head="Reference" { @if let Some(reference) = &row.names.reference { (id(reference)) } }
             @if model.is_operator { td data-head="Owner" { (row.owner) } }
             td data-head="Shared with" {
-                @match (&row.from, row.active, row.pending) {
-                    (Some(_), _, _) => { span.muted { "you receive it" } },
-                    (None, 0, 0) => { span.muted { "nobody" } },
-                    (None, 0, pending_offers) => { (pending(pending_offers)) },
-                    (None, active, 0) => { (active) },
-                    (None, active, pending_offers) => { (active) ", " (pending(pending_offers)) },
+                @if row.from.is_some() { span.muted { "You receive it" } }
+                @else if row.targets.is_empty() && row.pending == 0 { span.muted { "Nobody" } }
+                @else {
+                    div {
+                        @if !row.targets.is_empty() { (named(&row.targets)) }
+                        @if row.pending > 0 { span.second { (pending(row.pending)) } }
+                    }
                 }
             }
         }
     }
 }
 
-fn counted(shown: usize, total: usize) -> String {
-    match (shown, total) {
-        (_, 0) => "No assets".to_owned(),
-        (_, 1) => "1 asset".to_owned(),
-        (shown, total) if shown == total => format!("{total} assets"),
-        (shown, total) => format!("{shown} of {total} assets"),
+/// The first few of them.
+fn named(targets: &[String]) -> String {
+    const NAMED: usize = 3;
+    match targets.len() {
+        0..=NAMED => targets.join(", "),
+        count => format!("{} and {} more", targets[..NAMED].join(", "), count - NAMED),
+    }
+}
+
+fn counted(model: &AssetList) -> String {
+    match (model.rows.len(), model.next.is_some() || model.is_later_page) {
+        (1, false) => "1 asset".to_owned(),
+        (count, false) => format!("{count} assets"),
+        (count, true) => format!("{count} assets on this page"),
     }
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::console::model::{ShownShare, query};
 use crate::console::pages::leaves::{LeavingExample, example};
 use crate::console::parts::moment::window;
-use crate::console::parts::{Choice, FieldOf, FormSeal, empty, facts, head, id, minute, second};
+use crate::console::parts::{Choice, FieldOf, FormSeal, empty, end, facts, head, id, minute, second};
 use crate::console::status::SharingStatus;
 
 /// What was typed into an acceptance, and what is wrong with it.
@@ -31,6 +31,9 @@ pub(crate) struct IncomingPage {
     pub(crate) said: Option<Markup>,
     /// The operator sees offers to everybody.
     pub(crate) is_operator: bool,
+    /// Where older offers are, and what was received longer ago.
+    pub(crate) more_offers: Option<String>,
+    pub(crate) more_received: Option<String>,
 }
 
 /// The whole page.
@@ -43,6 +46,7 @@ pub(crate) fn incoming(page: &IncomingPage) -> Markup {
             div.columns id="offer-list" data-live data-rows {
                 @for offer in &page.offers { (offer_card(page, offer)) }
             }
+            @if let Some(more) = &page.more_offers { p { a href=(more) { "Older offers" } } }
             @if page.offers.is_empty() {
                 div.panel { (empty("No offers", "When a partner offers you a machine's data, it waits here until you accept or decline.", None)) }
             }
@@ -60,7 +64,12 @@ pub(crate) fn incoming(page: &IncomingPage) -> Markup {
                     tbody { @for share in &page.received { (received(page, share)) } }
                 } }
             }
-            @if page.over > 0 && !page.shows_over { footer.small { a href="/incoming?over=1" { "Show " (page.over) " that are over" } } }
+            @if page.more_received.is_some() || (page.over > 0 && !page.shows_over) {
+                footer.small {
+                    @if let Some(more) = &page.more_received { a href=(more) { "Older ones" } }
+                    @if page.over > 0 && !page.shows_over { a href="/incoming?over=1" { "Show " (page.over) " that are over" } }
+                }
+            }
         }
     }
 }
@@ -79,10 +88,9 @@ fn offer_card(page: &IncomingPage, offer: &ShownShare) -> Markup {
                 @if let Some(message) = &offer.message { p.wrap-anywhere { "“" (message) "”" } }
                 @if page.may_write {
                     (accept_form(offer, typed, &page.seal, "/incoming/accept", None))
-                    form method="post" action="/incoming/decline" {
+                    form id={ "decline-" (offer.share) } method="post" action="/incoming/decline" hidden {
                         (page.seal.for_form(&format!("d{}", offer.share)))
                         input type="hidden" name="share" value=(offer.share);
-                        button.link.danger { "Decline the offer of " (offer.owner) }
                     }
                 }
             }
@@ -97,7 +105,7 @@ pub(crate) fn terms(offer: &ShownShare) -> Markup {
         ("Sharing profile", html! { (offer.profile_line()) }),
         ("You may", html! { (offer.permission) }),
         ("From – until", window(offer.starts, offer.ends)),
-        ("Answer by", html! { @match offer.offer_expires { Some(at) => { (minute(at)) }, None => { "any time" } } }),
+        ("Answer by", html! { @match offer.offer_expires { Some(at) => { (end(at)) }, None => { "any time" } } }),
     ])
 }
 
@@ -126,7 +134,13 @@ pub(crate) fn accept_form(offer: &ShownShare, typed: Option<&AcceptForm>, seal: 
             @if streams.len() > 1 {
                 (FieldOf { name: "streams", label: "Streams", hint: Some("take fewer if you like"), error: error("streams"), suffix: &offer.share, ..FieldOf::default() }.ticks(&streams, &ticked))
             } @else { @for stream in &offer.streams { input type="hidden" name="streams" value=(stream); } }
-            div { button.primary { "Accept from " (offer.owner) } }
+            div.offer-actions {
+                button.primary { "Accept from " (offer.owner) }
+                // Of the form beside this one.
+                @if code.is_none() {
+                    button.link.danger form={ "decline-" (offer.share) } { "Decline" span.hidden-visually { " the offer of " (offer.owner) } }
+                }
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::console::model::{ProfileChoice, ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetTab, address as asset_address};
 use crate::console::pages::sharing::{HistoryLine, critical_ticks, profile_choice};
-use crate::console::parts::{Choice, FieldOf, FormSeal, empty, facts, head, id, minute, second};
+use crate::console::parts::{Choice, FieldOf, FormSeal, empty, end, facts, head, id, minute, second};
 use crate::console::status::InvitationOutcome;
 use crate::share::state::Permission;
 use crate::time::TimestampNs;
@@ -199,7 +199,7 @@ fn line(page: &InvitationPage, row: &ShownInvitation) -> Markup {
 }
 
 fn expires(at: Option<TimestampNs>) -> Markup {
-    html! { @match at { Some(at) => { (minute(at)) }, None => { "Never" } } }
+    html! { @match at { Some(at) => { (end(at)) }, None => { "Never" } } }
 }
 
 fn side(page: &InvitationPage, panel: &InvitationPanel) -> Markup {
@@ -217,7 +217,7 @@ fn side(page: &InvitationPage, panel: &InvitationPanel) -> Markup {
         ("Gets", html! { (share.streams.join(", ")) }),
         ("Sharing profile", html! { (share.profile_line()) }),
         ("Permission", html! { (share.permission) }),
-        ("Until", html! { @match share.ends { Some(at) => { (minute(at)) }, None => { "For good" } } }),
+        ("Until", html! { @match share.ends { Some(at) => { (end(at)) }, None => { "For good" } } }),
         ("Invited", html! { (second(share.offered_at.moment())) }),
         ("Offer expires", expires(share.offer_expires)),
     ];

@@ -19,14 +19,24 @@ pub(crate) struct LeavingMember {
     pub(crate) line: Option<usize>,
 }
 
+/// One line of a record as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordLine {
+    pub(crate) text: String,
+    /// None of what only holds others together.
+    pub(crate) outcome: Option<MemberOutcome>,
+    /// What decided, in a few words.
+    pub(crate) why: String,
+}
+
 /// The newest record of one stream, as it came and as a target gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeavingExample {
     pub(crate) stream: String,
     pub(crate) profile: String,
     pub(crate) at: Option<TimestampNs>,
-    /// Text for people, with line breaks.
-    pub(crate) before: Option<String>,
+    /// Line by line, each with what becomes of it.
+    pub(crate) before: Option<Vec<RecordLine>>,
     /// None where nothing leaves.
     pub(crate) after: Option<String>,
     pub(crate) members: Vec<LeavingMember>,
@@ -53,7 +63,7 @@ pub(crate) fn example(one: &LeavingExample) -> Markup {
             div.body {
                 @if let Some(note) = &one.note { p { (note) } }
                 (side_by_side(one))
-                @if !one.members.is_empty() { (members(&one.members)) }
+                @if !one.members.is_empty() { (every_member(&one.members)) }
             }
         }
     }
@@ -64,11 +74,11 @@ pub(crate) fn side_by_side(one: &LeavingExample) -> Markup {
     html! {
         @if let Some(before) = &one.before {
             div.compare {
-                div.stack.tight { h3.small { "As it came" } pre tabindex="0" { (before) } }
+                div.stack.tight { h3.small { "As it came" span.key.muted aria-hidden="true" { del { "withheld" } mark { "changed" } } } pre tabindex="0" aria-label="As it came" { @for line in before { (record_line(line)) "\n" } } }
                 div.stack.tight {
                     h3.small { "As the target gets it" }
                     @match &one.after {
-                        Some(after) => { pre tabindex="0" { (after) } },
+                        Some(after) => { pre tabindex="0" aria-label="As the target gets it" { (after) } },
                         None => { p.muted { "Nothing leaves." } },
                     }
                 }
@@ -77,8 +87,34 @@ pub(crate) fn side_by_side(one: &LeavingExample) -> Markup {
     }
 }
 
+/// What becomes of it is said by its look and, to who points at it, by words; the list below says all of it.
+fn record_line(line: &RecordLine) -> Markup {
+    html! {
+        @match line.outcome {
+            Some(MemberOutcome::Withheld) => { del title=(line.why) { (line.text) } },
+            Some(MemberOutcome::Changed) => { mark title=(line.why) { (line.text) } },
+            Some(MemberOutcome::Kept) => { span title=(line.why) { (line.text) } },
+            None => { (line.text) },
+        }
+    }
+}
+
+/// All members, folded away until somebody asks.
+pub(crate) fn every_member(all: &[LeavingMember]) -> Markup {
+    let count = |outcome| all.iter().filter(|member| member.outcome == outcome).count();
+    html! {
+        details.more {
+            summary {
+                "Every member, and what decided: "
+                (count(MemberOutcome::Kept)) " kept, " (count(MemberOutcome::Changed)) " changed, " (count(MemberOutcome::Withheld)) " withheld"
+            }
+            (members(all))
+        }
+    }
+}
+
 /// Each member, what becomes of it, and what decided.
-pub(crate) fn members(members: &[LeavingMember]) -> Markup {
+fn members(members: &[LeavingMember]) -> Markup {
     let shows_rules = members.iter().any(|member| !member.by.is_empty());
     html! {
         div.scroll { table.folds {
@@ -101,10 +137,10 @@ pub(crate) fn leaves(head: &AssetHead, shares: &[ShownShare], chosen: Option<&Sh
         @if shares.is_empty() {
             section.panel { (empty(&format!("Nothing of {} leaves", head.asset), "It is shared with nobody.", None)) }
         } @else {
-            nav.row aria-label="Targets" {
+            nav.row.pills aria-label="Targets" {
                 @for share in shares {
                     @let is_chosen = chosen.is_some_and(|chosen| chosen.share == share.share);
-                    a.button.primary[is_chosen] aria-current=[is_chosen.then_some("true")] href=(head.address_with("leaves", &[("share", &share.share)])) {
+                    a.pill aria-current=[is_chosen.then_some("true")] href=(head.address_with("leaves", &[("share", &share.share)])) {
                         (share.receiver()) " · " (share.profile_line())
                     }
                 }
@@ -155,10 +191,10 @@ pub(crate) fn why(head: &AssetHead, share: &ShownShare, streams: &[String], answ
         (head.markup(AssetTab::Leaves))
         div.head {
             h2 { "Why does " (to) " get " (answer.stream) ", or not?" }
-            div.actions { @for stream in streams {
+            @if streams.len() > 1 { div.actions { @for stream in streams {
                 @let is_shown = *stream == answer.stream;
                 a.button aria-current=[is_shown.then_some("true")] href=(head.address_with("why", &[("share", &share.share), ("stream", stream)])) { (stream) }
-            } }
+            } } }
         }
         @match &answer.verdict {
             None => { (notice(NoticeTone::Done, &html! { p { b { (to) " gets the newest record." } } }, None)) },

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::console::model::query;
-use crate::console::pages::leaves::{LeavingExample, members};
+use crate::console::pages::leaves::{LeavingExample, every_member};
 use crate::console::pages::sharing::critical_ticks;
 use crate::console::parts::{Badge, Choice, FieldOf, FormSeal, Tone, empty, head};
 
@@ -98,7 +98,7 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
     html! {
         nav.crumb aria-label="Above" { a href="/profiles" { "Sharing profiles" } }
         (head(html! { (title) @if let Some(version) = version { " " span.muted { (version) } } },
-            Some(html! { @if editor.shares > 0 { (editor.shares) " live shares use it: publishing changes what leaves for them at once." } @else { "Left a record of yours, in the middle the profile, right what would leave." } }), None))
+            Some(html! { @if editor.shares > 0 { (uses(editor.shares)) ": publishing changes what leaves for them at once." } @else { "Left a record of yours, in the middle the profile, right what would leave." } }), None))
         form.row method="get" action="/profiles/edit" {
             @if !editor.name.is_empty() { input type="hidden" name="name" value=(editor.name); }
             @if !editor.owner.is_empty() { input type="hidden" name="owner" value=(editor.owner); }
@@ -135,10 +135,18 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
                 @if !editor.owner.is_empty() { input type="hidden" name="owner" value=(editor.owner); }
                 h2 { "Retire" }
                 p { "Its shares release nothing until it is published again, and no new offer can name it." }
-                div { button.danger { "Retire " (editor.name) ", used by " (editor.shares) " live shares" } }
+                div { button.danger { "Retire " (editor.name) @if editor.shares > 0 { ", which stops " (shares(editor.shares)) } } }
             } }
         }
     }
+}
+
+fn shares(count: usize) -> String {
+    if count == 1 { "1 live share".to_owned() } else { format!("{count} live shares") }
+}
+
+fn uses(count: usize) -> String {
+    format!("{} {}", shares(count), if count == 1 { "uses it" } else { "use it" })
 }
 
 /// The right side: what the server made of what was typed.
@@ -154,7 +162,7 @@ pub(crate) fn rendered(preview: &EditorPreview) -> Markup {
                 @if let Some(note) = &example.note { p { (note) } }
                 @match &example.after { Some(after) => { pre tabindex="0" { (after) } }, None => { p.muted { "Nothing leaves." } } }
                 @if !critical.is_empty() { p { b { "Marked critical, and leaves: " } (critical.join("; ")) } }
-                (members(&example.members))
+                (every_member(&example.members))
             },
         }
     }

@@ -108,7 +108,7 @@ fn step(number: usize, title: &str, state: &'static str, summary: &str, body: &M
                 h2 id={ "step-" (number) } { (title) }
                 @if !summary.is_empty() { span.muted.wrap-anywhere { (summary) } }
             }
-            @if state != "closed" { div.body { (body) } }
+            @if !body.0.is_empty() { div.body { (body) } }
         }
     }
 }
@@ -124,7 +124,7 @@ pub(crate) fn share(page: &VisibilityPage) -> Markup {
             @match &page.review {
                 Some(review) => { (reviewed(page, review)) },
                 None => {
-                    (account_step(page, has_account))
+                    (account_step(page))
                     @if has_account { (rest(page)) } @else { (closed_steps()) }
                 },
             }
@@ -132,7 +132,7 @@ pub(crate) fn share(page: &VisibilityPage) -> Markup {
     }
 }
 
-fn account_step(page: &VisibilityPage, has_account: bool) -> Markup {
+fn account_step(page: &VisibilityPage) -> Markup {
     let form = &page.form;
     let partners: Vec<Choice> = page.choices.partners.iter().map(Choice::plain).collect();
     let account = FieldOf {
@@ -144,12 +144,32 @@ fn account_step(page: &VisibilityPage, has_account: bool) -> Markup {
         is_required: true,
         ..FieldOf::default()
     };
+    let summary = match &page.tie {
+        AccountTie::Unnamed | AccountTie::Stranger => None,
+        AccountTie::Partner { auto_accept: true } => Some("your partner; your offers are accepted by themselves"),
+        AccountTie::Partner { auto_accept: false } => Some("your partner; it accepts the offer before anything flows"),
+        AccountTie::Open => Some("it accepts the offer before anything flows"),
+    };
+    if let Some(summary) = summary {
+        let change = query(&with_assets(form, ""));
+        return html! {
+            section.panel.step.is-done aria-labelledby="step-1" {
+                header {
+                    span.number aria-hidden="true" { "✓" }
+                    h2 id="step-1" { "Account" }
+                    b { (form.to) }
+                    span.muted.wrap-anywhere { (summary) }
+                    div.actions { a.button href={ "/visibility" (change) } { "Change" span.hidden-visually { " the account" } } }
+                }
+            }
+        };
+    }
     let body = html! {
-        form.row method="get" action="/visibility" {
+        form.row.at-end method="get" action="/visibility" {
             @for asset in &form.assets { input type="hidden" name="asset" value=(asset); }
             @if page.choices.is_operator { (FieldOf { name: "owner", label: "Owner", value: &form.owner, is_required: true, error: form.error("owner"), ..FieldOf::default() }.text()) }
             (account.text_of(&partners))
-            button.primary[!has_account] { @if has_account { "Change" } @else { "Next" } }
+            button.primary { "Next" }
         }
         @match &page.tie {
             AccountTie::Unnamed => {
@@ -160,9 +180,7 @@ fn account_step(page: &VisibilityPage, has_account: bool) -> Markup {
                     } }
                 }
             },
-            AccountTie::Partner { auto_accept: true } => { p.muted { (form.to) " is your partner. Your offers are accepted by themselves." } },
-            AccountTie::Partner { auto_accept: false } => { p.muted { (form.to) " is your partner. It accepts the offer before anything flows." } },
-            AccountTie::Open => { p.muted { (form.to) " accepts the offer before anything flows." } },
+            AccountTie::Partner { .. } | AccountTie::Open => {},
             AccountTie::Stranger => {
                 (notice(NoticeTone::Waits,
                     &html! { p { b { (form.to) " is not your partner yet." } " Offer a partnership first; once it is accepted you can share. Or invite a person by e-mail." } },
@@ -173,7 +191,7 @@ fn account_step(page: &VisibilityPage, has_account: bool) -> Markup {
             },
         }
     };
-    step(1, "Account", if has_account { "done" } else { "open" }, "", &body)
+    step(1, "Account", "open", "", &body)
 }
 
 fn with_assets<'f>(form: &'f ShareForm, partner: &'f str) -> Vec<(&'static str, &'f str)> {
@@ -198,7 +216,7 @@ fn rest(page: &VisibilityPage) -> Markup {
         std::iter::once(Choice::new("", "Choose one")).chain(page.choices.profiles.iter().map(profile_choice)).collect();
     let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();
     let field = |name: &'static str, label: &'static str| FieldOf { name, label, error: form.error(name), ..FieldOf::default() };
-    let assets = html! {
+    let assets = html! { div.columns {
         @if !page.choices.assets.is_empty() {
             div.stack.tight {
                 (FieldOf { name: "search", label: "Search", suffix: "-assets", value: &form.search, ..FieldOf::default() }.text())
@@ -212,7 +230,9 @@ fn rest(page: &VisibilityPage) -> Markup {
                 }
             }
         }
-        (FieldOf { value: &form.pasted, hint: Some("one asset id a line; as copied from a spreadsheet is fine"), ..field("pasted", "Or paste a list") }.area(true, 5))
+        (FieldOf { value: &form.pasted, hint: Some("one asset id a line; as copied from a spreadsheet is fine"),
+            ..field("pasted", if page.choices.assets.is_empty() { "Asset ids" } else { "Or paste a list" }) }.area(true, 8))
+        }
         @if !form.unknown.is_empty() { (unknown_lines(form)) }
     };
     let terms = html! {
@@ -379,7 +399,7 @@ pub(crate) fn remove(page: &RemovePage) -> Markup {
         ..FieldOf::default()
     };
     let account = html! {
-        form.row method="get" action="/visibility/remove" {
+        form.row.at-end method="get" action="/visibility/remove" {
             @if page.is_operator { (FieldOf { name: "owner", label: "Owner", value: &page.owner, is_required: true, ..FieldOf::default() }.text()) }
             (account.text_of(&partners))
             button.primary[page.to.is_empty()] { @if page.to.is_empty() { "Next" } @else { "Change" } }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 pub(crate) use badge::{Badge, Tone};
 pub(crate) use field::{Choice, FieldOf, FormSeal};
-pub(crate) use moment::{minute, second};
+pub(crate) use moment::{end, minute, second};
 pub(crate) use notice::{NoticeTone, empty, notice};
 
 /// An id, in monospace, which a click copies.

@@ -26,14 +26,37 @@ pub(crate) fn second(at: TimestampNs) -> Markup {
     html! { time datetime=(text) data-form="second" title=(text) { (date(&text)) ", " (text.get(11..19).unwrap_or_default()) " UTC" } }
 }
 
+/// When something begins: a day where it begins with one.
+pub(crate) fn begin(at: TimestampNs) -> Markup {
+    let text = at.to_string();
+    if !is_midnight(&text) {
+        return minute(at);
+    }
+    html! { time datetime=(text) title=(text) { (date(&text)) " UTC" } }
+}
+
+/// When something ends: the last day where it ends with one.
+pub(crate) fn end(at: TimestampNs) -> Markup {
+    let text = at.to_string();
+    let last = TimestampNs::from_nanos(at.nanos() - 1).filter(|_| is_midnight(&text));
+    match last {
+        Some(last) => html! { time datetime=(text) title={ "before " (text) } { (date(&last.to_string())) " UTC" } },
+        None => minute(at),
+    }
+}
+
+fn is_midnight(text: &str) -> bool {
+    text.ends_with("T00:00:00Z")
+}
+
 /// From when until when.
 pub(crate) fn window(starts: Option<TimestampNs>, ends: Option<TimestampNs>) -> Markup {
     html! {
-        @if let Some(starts) = starts { (minute(starts)) " " }
-        "– "
-        @match ends {
-            Some(ends) => { (minute(ends)) },
-            None => { "for good" },
+        @match (starts, ends) {
+            (None, None) => { "For good" },
+            (None, Some(ends)) => { "Until " (end(ends)) },
+            (Some(starts), None) => { "From " (begin(starts)) },
+            (Some(starts), Some(ends)) => { (begin(starts)) " – " (end(ends)) },
         }
     }
 }
@@ -51,6 +74,15 @@ mod tests {
             r#"<time datetime="2026-05-31T22:05:09.5Z" data-form="minute" title="2026-05-31T22:05:09.5Z">31 May 2026, 22:05 UTC</time>"#
         );
         assert!(second(at).into_string().contains("31 May 2026, 22:05:09 UTC"));
-        assert!(window(None, None).into_string().contains("– for good"));
+        assert!(window(None, None).into_string().contains("For good"));
+    }
+
+    #[test]
+    fn whole_days_are_said_as_days() {
+        let at = |text| TimestampNs::parse_rfc3339(text);
+        let text = window(at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z")).into_string();
+        let words: String = text.split('<').filter_map(|part| part.split_once('>').map(|(_, words)| words)).collect();
+        assert_eq!(words, "1 Mar 2026 UTC – 31 May 2026 UTC");
+        assert!(text.contains("before 2026-06-01T00:00:00Z"), "{text}");
     }
 }
