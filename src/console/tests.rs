@@ -80,6 +80,7 @@ fn sharing_page(rows: usize) -> Markup {
         edit: None,
         review: None,
         shows_over: false,
+        now: TimestampMs(1_770_000_000_000),
         seal: seal(),
         said: None,
     })

@@ -123,6 +123,7 @@
     let soon;
     const isLive = () => {
       dot.classList.remove("is-late");
+      dot.classList.add("is-live");
       one(".word", dot).textContent = "live";
       dot.title = "Changes show as they happen";
     };
@@ -135,6 +136,7 @@
     });
     source.addEventListener("error", () => {
       if (dot.classList.contains("is-late")) return;
+      dot.classList.remove("is-live");
       dot.classList.add("is-late");
       const words = `as of ${new Date().toLocaleTimeString("en-GB")}, reconnecting`;
       one(".word", dot).textContent = words;

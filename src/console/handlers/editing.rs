@@ -257,6 +257,7 @@ fn whole(desk: &Arc<Desk>, ask: &Ask, view: &CallerView, edit: Option<ShareEdit>
         edit,
         review,
         shows_over: ask.fields.has("over"),
+        now: desk.now(view).millis(),
         seal: ask.seal(desk),
         said: said(desk, ask, view),
         head,

@@ -99,7 +99,7 @@ fn line(model: &AssetList, row: &AssetRow) -> Markup {
                 @else {
                     div {
                         @if !row.targets.is_empty() { (named(&row.targets)) }
-                        @if row.pending > 0 { span.second { (pending(row.pending)) } }
+                        @if row.pending > 0 { span.second[!row.targets.is_empty()] { (pending(row.pending)) } }
                     }
                 }
             }

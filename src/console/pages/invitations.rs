@@ -186,7 +186,7 @@ fn line(page: &InvitationPage, row: &ShownInvitation) -> Markup {
             }
             td data-head="Email" {
                 div {
-                    (row.email)
+                    span.wrap-anywhere { (row.email) }
                     @if let Some(message) = &row.share.message { span.glimpse title=(message) { "“" (message) "”" } }
                 }
             }

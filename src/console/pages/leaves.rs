@@ -89,12 +89,14 @@ pub(crate) fn side_by_side(one: &LeavingExample) -> Markup {
 
 /// What becomes of it is said by its look and, to who points at it, by words; the list below says all of it.
 fn record_line(line: &RecordLine) -> Markup {
+    let text = line.text.trim_start_matches(' ');
     html! {
+        (" ".repeat(line.text.len() - text.len()))
         @match line.outcome {
-            Some(MemberOutcome::Withheld) => { del title=(line.why) { (line.text) } },
-            Some(MemberOutcome::Changed) => { mark title=(line.why) { (line.text) } },
-            Some(MemberOutcome::Kept) => { span title=(line.why) { (line.text) } },
-            None => { (line.text) },
+            Some(MemberOutcome::Withheld) => { del title=(line.why) { (text) } },
+            Some(MemberOutcome::Changed) => { mark title=(line.why) { (text) } },
+            Some(MemberOutcome::Kept) => { span title=(line.why) { (text) } },
+            None => { (text) },
         }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
         nav.crumb aria-label="Above" { a href="/profiles" { "Sharing profiles" } }
         (head(html! { (title) @if let Some(version) = version { " " span.muted { (version) } } },
             Some(html! { @if editor.shares > 0 { (uses(editor.shares)) ": publishing changes what leaves for them at once." } @else { "Left a record of yours, in the middle the profile, right what would leave." } }), None))
-        form.row method="get" action="/profiles/edit" {
+        form.row.at-end method="get" action="/profiles/edit" {
             @if !editor.name.is_empty() { input type="hidden" name="name" value=(editor.name); }
             @if !editor.owner.is_empty() { input type="hidden" name="owner" value=(editor.owner); }
             (FieldOf { name: "asset", label: "Newest record of asset", value: &editor.asset, suffix: "-of", ..FieldOf::default() }.text_of(&editor.assets))
@@ -118,7 +118,7 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
                 div.stack.tight id="preview" aria-live="polite" { (rendered(preview)) }
             }
             (critical_ticks(&editor.ticks, None))
-            div.row {
+            div.row.at-end {
                 button formaction="/profiles/show" formnovalidate { "Evaluate" }
                 @if editor.may_write {
                     @if editor.is_operator { (FieldOf { name: "owner", label: "Owner", value: &editor.owner, is_required: true, ..FieldOf::default() }.text()) }

@@ -10,6 +10,9 @@ use crate::console::status::SharingStatus;
 use crate::share::state::Permission;
 use crate::time::TimestampMs;
 
+/// What was stopped stays in its place for an hour.
+const STAYS_MS: i64 = 3_600_000;
+
 /// One section: the shares that name a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct SharingSection {
@@ -53,6 +56,7 @@ pub(crate) struct SharingPage {
     pub(crate) edit: Option<ShareEdit>,
     pub(crate) review: Option<ChangeReview>,
     pub(crate) shows_over: bool,
+    pub(crate) now: TimestampMs,
     pub(crate) seal: FormSeal,
     pub(crate) said: Option<Markup>,
 }
@@ -73,7 +77,8 @@ fn title_of(stream: &str) -> String {
 }
 
 fn section_of(page: &SharingPage, section: &SharingSection) -> Markup {
-    let (open, over): (Vec<_>, Vec<_>) = section.rows.iter().partition(|share| !share.status.is_over() || was_just_stopped(share));
+    let (open, over): (Vec<_>, Vec<_>) =
+        section.rows.iter().partition(|share| !share.status.is_over() || was_just_stopped(share, page.now));
     let shown: Vec<&ShownShare> = if page.shows_over { section.rows.iter().collect() } else { open };
     let edit = page.edit.as_ref().filter(|edit| edit.stream == section.stream);
     html! {
@@ -104,8 +109,12 @@ fn section_of(page: &SharingPage, section: &SharingSection) -> Markup {
 }
 
 /// Its row stays where it was, so that what became of it is seen there.
-fn was_just_stopped(share: &ShownShare) -> bool {
-    matches!(share.status, SharingStatus::Stopping)
+fn was_just_stopped(share: &ShownShare, now: TimestampMs) -> bool {
+    match share.status {
+        SharingStatus::Stopping => true,
+        SharingStatus::Stopped(_) => share.ended_at.is_some_and(|at| at.millis().0 > now.0 - STAYS_MS),
+        _ => false,
+    }
 }
 
 fn nothing(page: &SharingPage, section: &SharingSection) -> Markup {
@@ -122,8 +131,8 @@ fn row(page: &SharingPage, section: &SharingSection, share: &ShownShare) -> Mark
         tr.is-open[is_edited] data-row=(share.share) {
             td data-head="Target tenant" {
                 @match (&share.target, &share.invitee) {
-                    (Some(target), _) => { (target) },
-                    (None, Some(invitee)) => { (invitee) span.second { "invited" } },
+                    (Some(target), _) => { span.wrap-anywhere { (target) } },
+                    (None, Some(invitee)) => { span.wrap-anywhere { (invitee) } span.second { "invited" } },
                     (None, None) => {},
                 }
             }

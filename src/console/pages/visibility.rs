@@ -242,7 +242,7 @@ fn rest(page: &VisibilityPage) -> Markup {
             (FieldOf { value: &form.from, hint: Some("from 00:00 UTC; empty is at once"), ..field("from", "From") }.date())
             (FieldOf { value: &form.until, hint: Some("to its end, UTC; empty is for good"), ..field("until", "Until") }.date())
             (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions))
-            (FieldOf { value: &form.target_asset, hint: Some("the receiver's id, of a single asset; empty is yours"), ..field("target_asset", "Target asset") }.text())
+            (FieldOf { value: &form.target_asset, hint: Some("their id of it; empty is yours"), ..field("target_asset", "Target asset") }.text())
             (FieldOf { value: &form.label, hint: Some("a name that the receiver sees"), ..field("label", "Label") }.text())
         }
         (FieldOf { value: &form.message, ..field("message", "Message") }.area(false, 2))
@@ -430,16 +430,20 @@ fn remove_choice(page: &RemovePage) -> Markup {
         @if page.shares.is_empty() {
             (empty(&format!("{} gets nothing from you", page.to), "There is no live share and no open offer.", None))
         } @else {
+            div.columns {
+            div.stack.tight {
             (FieldOf { name: "search", label: "Search", suffix: "-assets", ..FieldOf::default() }.text())
             div.ticks data-ticks="f-search-assets" tabindex="0" role="group" aria-label="Shares to tick" {
-                @for share in &page.shares {
+                @for share in page.shares.iter().take(500) {
                     label.choice {
                         input type="checkbox" name="share" value=(share.share) checked[page.chosen.iter().any(|chosen| chosen.share == share.share)];
                         span { b { (share.machine()) } " " span.muted { (share.names.line()) " · " (share.streams.join(", ")) " · " (share.profile_line()) } }
                     }
                 }
             }
-            (FieldOf { name: "pasted", label: "Or paste a list", value: &page.pasted, hint: Some("one asset id a line"), ..FieldOf::default() }.area(true, 4))
+            }
+            (FieldOf { name: "pasted", label: "Or paste a list", value: &page.pasted, hint: Some("one asset id a line"), ..FieldOf::default() }.area(true, 8))
+            }
             @if !page.unknown.is_empty() {
                 fieldset.has-error {
                     legend { "Lines that name no asset which " (page.to) " gets" }

@@ -35,6 +35,15 @@ pub(crate) fn begin(at: TimestampNs) -> Markup {
     html! { time datetime=(text) title=(text) { (date(&text)) " UTC" } }
 }
 
+/// The beginning of a window; where both are days the zone is named once, at the end.
+fn first_day(starts: TimestampNs, ends: TimestampNs) -> Markup {
+    let text = starts.to_string();
+    if !is_midnight(&text) || !is_midnight(&ends.to_string()) {
+        return begin(starts);
+    }
+    html! { time datetime=(text) title=(text) { (date(&text)) } }
+}
+
 /// When something ends: the last day where it ends with one.
 pub(crate) fn end(at: TimestampNs) -> Markup {
     let text = at.to_string();
@@ -56,7 +65,7 @@ pub(crate) fn window(starts: Option<TimestampNs>, ends: Option<TimestampNs>) -> 
             (None, None) => { "For good" },
             (None, Some(ends)) => { "Until " (end(ends)) },
             (Some(starts), None) => { "From " (begin(starts)) },
-            (Some(starts), Some(ends)) => { (begin(starts)) " – " (end(ends)) },
+            (Some(starts), Some(ends)) => { (first_day(starts, ends)) " – " (end(ends)) },
         }
     }
 }
@@ -82,7 +91,7 @@ mod tests {
         let at = |text| TimestampNs::parse_rfc3339(text);
         let text = window(at("2026-03-01T00:00:00Z"), at("2026-06-01T00:00:00Z")).into_string();
         let words: String = text.split('<').filter_map(|part| part.split_once('>').map(|(_, words)| words)).collect();
-        assert_eq!(words, "1 Mar 2026 UTC – 31 May 2026 UTC");
+        assert_eq!(words, "1 Mar 2026 – 31 May 2026 UTC");
         assert!(text.contains("before 2026-06-01T00:00:00Z"), "{text}");
     }
 }

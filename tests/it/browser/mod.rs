@@ -20,6 +20,25 @@ pub(crate) struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// Whether tests are told that there is no browser here: else they fail where there is none.
+pub(crate) fn is_without() -> bool {
+    let is_without = std::env::var("SHARECAST_NO_BROWSER").is_ok_and(|value| value == "1");
+    if is_without {
+        eprintln!("not tried: SHARECAST_NO_BROWSER=1 says that there is no browser");
+    }
+    is_without
+}
+
+/// Leaves a test that a browser is needed for, where tests are told that there is none.
+macro_rules! needs_browser {
+    () => {
+        if $crate::browser::is_without() {
+            return;
+        }
+    };
+}
+pub(crate) use needs_browser;
+
 /// How a browser is set up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Screen {
@@ -38,7 +57,7 @@ impl Browser {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver runs: scripts/test names what it needs");
+            .unwrap_or_else(|error| panic!("chromedriver does not run ({error}): apt-get install chromium chromium-driver, or set SHARECAST_NO_BROWSER=1 to leave the browser's tests out"));
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port =
             lines.find_map(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()).expect("it names its port");
@@ -50,6 +69,8 @@ impl Browser {
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
             "--force-prefers-reduced-motion".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            "--lang=en-GB".to_owned(),
             format!("--window-size={},900", screen.width.max(500)),
             format!("--user-data-dir={}", profile.path().display()),
         ];
@@ -63,7 +84,8 @@ impl Browser {
         }
         let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false).build();
         let mut browser = Self { driver, session: format!("http://127.0.0.1:{port}/session"), http: config.into(), _profile: profile };
-        let asked = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}});
+        let asked = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"}}}});
         let answer = browser.ask("", Some(&asked));
         browser.session = format!("{}/{}", browser.session, answer["sessionId"].as_str().expect("a session"));
         browser
@@ -165,6 +187,22 @@ impl Browser {
         let png = base64::engine::general_purpose::STANDARD.decode(png.as_str().unwrap()).unwrap();
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
         std::fs::write(to, png).unwrap();
+    }
+
+    /// What the browser has to say of the pages since it was asked last.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let lines = self.ask("/se/log", Some(&json!({"type": "browser"})));
+        lines.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A cookie of the page's site, as the browser keeps it.
+    pub(crate) fn cookie(&self, name: &str) -> Value {
+        self.ask(&format!("/cookie/{name}"), None)
+    }
+
+    /// Forgets every cookie of the page's site.
+    pub(crate) fn forget(&self) {
+        self.http.delete(format!("{}/cookie", self.session)).call().expect("the driver answers");
     }
 
     pub(crate) fn new_tab(&self) {

@@ -1,0 +1,115 @@
+//! How the pages look: to axe-core, on a small screen, in both themes; and the pictures of the docs.
+
+use std::path::{Path, PathBuf};
+
+use super::super::browser::{Browser, DESK, Screen, needs_browser};
+use super::super::instance::await_that;
+use super::Console;
+use super::scene::{CODE, Scene};
+
+/// Whose page, its name, its address, whether the docs show it.
+type Page = (&'static str, &'static str, String, bool);
+
+fn pages() -> Vec<Page> {
+    let of = |page: &str, share: &str| format!("/assets/{page}?asset=NW-7&share={share}");
+    vec![
+        ("", "sign-in", "/sign-in".to_owned(), false),
+        ("", "invitation-link", format!("/invitation?code={CODE}"), true),
+        ("northwind", "assets", "/assets".to_owned(), true),
+        ("northwind", "sharing", of("sharing", ""), true),
+        ("northwind", "edit", format!("{}&edit=rental-7&stream=telemetry", of("sharing", "")), false),
+        ("northwind", "stop", of("stop", "rental-7"), false),
+        ("northwind", "what-leaves", of("leaves", "rental-7"), true),
+        ("northwind", "why", "/assets/why?asset=NW-40&share=rental-40".to_owned(), true),
+        ("northwind", "history", of("history", ""), false),
+        ("northwind", "asset-invitations", of("invitations", ""), false),
+        ("northwind", "invitations", "/invitations?open=invitation-0".to_owned(), true),
+        ("northwind", "invite", "/invitations/invite?asset=NW-7".to_owned(), false),
+        ("northwind", "share-visibility", "/visibility?asset=NW-55&to=acme".to_owned(), true),
+        ("northwind", "stranger", "/visibility?to=stranger".to_owned(), false),
+        ("northwind", "remove-visibility", "/visibility/remove?to=acme".to_owned(), false),
+        ("northwind", "partnerships", "/partnerships".to_owned(), true),
+        ("northwind", "profiles", "/profiles".to_owned(), false),
+        ("northwind", "profile-editor", "/profiles/edit?name=hire-partner&asset=NW-7".to_owned(), true),
+        ("acme", "incoming", "/incoming".to_owned(), true),
+        ("acme", "received", "/incoming/share?share=rental-7".to_owned(), false),
+        ("acme", "leave", "/incoming/leave?share=rental-7".to_owned(), false),
+        ("quiet", "empty-assets", "/assets".to_owned(), false),
+        ("quiet", "empty-incoming", "/incoming".to_owned(), false),
+        ("quiet", "not-found", of("stop", "rental-7"), false),
+        ("operator", "all-assets", "/assets".to_owned(), false),
+        ("operator", "tenants", "/tenants".to_owned(), false),
+        ("operator", "health", "/health".to_owned(), true),
+    ]
+}
+
+const FAULTS: &str = "const done = arguments[arguments.length - 1];
+    axe.run(document, { resultTypes: ['violations'] }).then((result) => done(result.violations
+        .filter((fault) => ['serious', 'critical'].includes(fault.impact))
+        .map((fault) => fault.id + ': ' + fault.nodes.map((node) => node.html).join(' | ').slice(0, 400))))";
+
+fn show(console: &Console, browser: &Browser, page: &Page, who: &mut &'static str) {
+    let (tenant, _, address, _) = page;
+    if tenant != who && !tenant.is_empty() {
+        console.sign_in(browser, tenant);
+        *who = tenant;
+    }
+    browser.open(&console.at(address));
+    await_that("the page is ready", || browser.run("return document.documentElement.dataset.isReady") == "yes");
+}
+
+/// Every page, in both themes and on a small screen: no serious fault that axe-core finds, nothing wider than the screen, and no word of
+/// the browser that the policy forbade something. `SHARECAST_PICTURES` names the folder that the docs' pictures are written to.
+#[test]
+fn every_page_is_accessible_in_both_themes_and_on_a_small_screen() {
+    needs_browser!();
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe-core/axe.min.js");
+    let axe = std::fs::read_to_string(&axe).unwrap_or_else(|_| panic!("{} is missing: scripts/test fetches it", axe.display()));
+    let scene = Scene::start();
+    let console = &scene.console;
+    let pictures = std::env::var_os("SHARECAST_PICTURES").map(PathBuf::from);
+    let mut faults = Vec::new();
+    let screens = [("light", DESK), ("dark", Screen { is_dark: true, ..DESK }), ("small", Screen { width: 360, ..DESK })];
+    for (name, screen) in screens {
+        let browser = Browser::start(screen);
+        let is_dark = browser.run("return matchMedia('(prefers-color-scheme: dark)').matches");
+        assert_eq!(is_dark, screen.is_dark, "the browser has the theme that is asked for");
+        let mut who = "";
+        for page in &pages() {
+            show(console, &browser, page, &mut who);
+            let (_, title, _, is_shown) = page;
+            if let Some(pictures) = pictures.as_ref().filter(|_| *is_shown && name != "small" || *title == "incoming") {
+                await_that("it is live", || !browser.has(".live") || browser.has(".live.is-live"));
+                browser.screenshot(&pictures.join(format!("{title}-{name}.png")));
+            }
+            let overflow = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
+            if overflow.as_i64() != Some(0) {
+                faults.push(format!("{title} ({name}): {overflow} px wider than the screen"));
+            }
+            let refusals = browser.complaints().into_iter().filter(|line| line.contains("Content Security Policy"));
+            faults.extend(refusals.map(|line| format!("{title} ({name}): {line}")));
+            browser.run(&axe);
+            let found = browser.run_async(FAULTS);
+            faults.extend(found.as_array().unwrap().iter().map(|fault| format!("{title} ({name}): {fault}")));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    scene.engine.terminate();
+}
+
+/// On a small screen the tasks have as few steps as on a large one.
+#[test]
+fn an_offer_is_accepted_on_a_small_screen() {
+    needs_browser!();
+    let world = super::World::new(super::super::broker::shared(), 1, "");
+    world.make_control();
+    let share = super::super::broker::unique("share");
+    super::offered(&world, &share, "");
+    let console = Console::start(&world, &["northwind", "acme"]);
+    let browser = Browser::start(Screen { width: 360, ..DESK });
+    console.sign_in(&browser, "acme");
+    browser.click("#place-Incoming");
+    browser.type_into("[name=target_asset]", "ACME-EX-1");
+    browser.press("Accept from");
+    browser.await_text("Accepted.");
+}
