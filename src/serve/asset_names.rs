@@ -166,8 +166,8 @@ mod tests {
                 let as_pair = |entry: AssetEntry| (entry.asset, entry.name.unwrap_or_default());
                 prop_assert_eq!(listed(None, 1000).0.into_iter().map(as_pair).collect::<Vec<_>>(), own.clone());
                 for (at, (asset, name)) in own.iter().enumerate() {
-                    let found = names.find(owner, asset);
-                    prop_assert_eq!(found.and_then(|found| found.name).as_ref(), Some(name));
+                    let found = names.find(owner, asset).and_then(|found| found.name);
+                    prop_assert_eq!(found.as_ref(), Some(name));
                     let (page, has_more) = listed(Some(asset), 2);
                     prop_assert_eq!(page.len(), (own.len() - at - 1).min(2));
                     prop_assert_eq!(has_more, own.len() - at - 1 > 2);
