@@ -154,7 +154,7 @@ impl KeyChanges {
         let MailConfig { from, smtp, templates, link } = mail;
         self.restart("mail.from", from == &read.from);
         self.of_smtp(smtp, &read.smtp);
-        self.restart("mail.templates", templates == &read.templates);
+        self.take("mail.templates", templates == &read.templates);
         self.restart("invitations.link", link == &read.link);
     }
 

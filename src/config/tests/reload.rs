@@ -6,7 +6,8 @@ use crate::config::keys::{Form, KEYS};
 use crate::config::reload::{ReloadDecision, decide};
 
 /// What is taken while running. What else there is needs a restart.
-const RELOADED: &[&str] = &["log.level", "api.auth.tokens", "api.limits.body", "api.limits.requests", "api.limits.timeout"];
+const RELOADED: &[&str] =
+    &["log.level", "api.auth.tokens", "api.limits.body", "api.limits.requests", "api.limits.timeout", "mail.templates"];
 
 /// Values of which one at least suits each key and is not its default.
 const TEXTS: &[&str] = &[
