@@ -249,7 +249,7 @@ mod tests {
         for (text, place, what) in [
             ("  listen: 0.0.0.0:80\n  auth: { mode: none }\n", "c.yaml:6:17", "no loopback address"),
             ("  auth: { mode: jwt, jwt: { issuer: i, audience: a } }\n", "c.yaml:5:27", "api.auth.jwt.jwks"),
-            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [RS256, HS256] } }\n", "c.yaml:5:83", "`HS256`"),
+            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [RS256, HS256] } }\n", "c.yaml:5:82", "`HS256`"),
             ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [] } }\n", "c.yaml:5", "no algorithm counts"),
             ("  directory: { stream: telemetry, name: $.n }\n", "c.yaml:5:24", "no upsert stream"),
             ("  directory: { stream: other, name: $.n }\n", "c.yaml:5:24", "no stream is called `other`"),

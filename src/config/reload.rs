@@ -71,7 +71,7 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
     changes.restart("http.listen", http_listen == &read.http_listen);
     changes.of_api(in_force, read);
     changes.of_mail(mail, &read.mail);
-    changes.restart("metrics.tenants", tenant_labels == &read.tenant_labels);
+    changes.take("metrics.tenants", tenant_labels == &read.tenant_labels);
     changes.of_log(log, &read.log);
     changes.decision()
 }
@@ -235,9 +235,9 @@ impl KeyChanges {
 
     fn of_batch(&mut self, batch: &BatchConfig, read: &BatchConfig) {
         let BatchConfig { interval, max_records, max_routes } = batch;
-        self.restart("batch.interval", interval == &read.interval);
-        self.restart("batch.max_records", max_records == &read.max_records);
-        self.restart("batch.max_routes", max_routes == &read.max_routes);
+        self.take("batch.interval", interval == &read.interval);
+        self.take("batch.max_records", max_records == &read.max_records);
+        self.take("batch.max_routes", max_routes == &read.max_routes);
     }
 
     fn of_control(&mut self, control: &ControlConfig, read: &ControlConfig) {

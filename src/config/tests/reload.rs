@@ -6,8 +6,18 @@ use crate::config::keys::{Form, KEYS};
 use crate::config::reload::{ReloadDecision, decide};
 
 /// What is taken while running. What else there is needs a restart.
-const RELOADED: &[&str] =
-    &["log.level", "api.auth.tokens", "api.limits.body", "api.limits.requests", "api.limits.timeout", "mail.templates"];
+const RELOADED: &[&str] = &[
+    "batch.interval",
+    "batch.max_records",
+    "batch.max_routes",
+    "metrics.tenants",
+    "log.level",
+    "api.auth.tokens",
+    "api.limits.body",
+    "api.limits.requests",
+    "api.limits.timeout",
+    "mail.templates",
+];
 
 /// Values of which one at least suits each key and is not its default.
 const TEXTS: &[&str] = &[
@@ -115,10 +125,10 @@ fn each_key_is_taken_or_named_as_one_that_needs_a_restart() {
 #[test]
 fn one_key_that_needs_a_restart_keeps_all_others_from_being_taken() {
     let in_force = load(SAMPLE).unwrap();
-    let both = over(&in_force, "metrics: { tenants: \"off\" }\nworkers: 3\nlog: { level: debug, format: text }").unwrap();
-    assert_eq!(both, ReloadDecision::NeedsRestart(vec!["workers".to_owned(), "metrics.tenants".to_owned(), "log.format".to_owned()]));
-    let taken = over(&in_force, "log: { level: debug }").unwrap();
-    assert_eq!(taken, ReloadDecision::Take(vec!["log.level"]));
+    let both = over(&in_force, "batch: { max_records: 7 }\nworkers: 3\nlog: { level: debug, format: text }").unwrap();
+    assert_eq!(both, ReloadDecision::NeedsRestart(vec!["workers".to_owned(), "log.format".to_owned()]));
+    let taken = over(&in_force, "batch: { max_records: 7, interval: 50ms }\nlog: { level: debug }").unwrap();
+    assert_eq!(taken, ReloadDecision::Take(vec!["batch.interval", "batch.max_records", "log.level"]));
 }
 
 #[test]
