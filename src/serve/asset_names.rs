@@ -4,8 +4,18 @@ use rustc_hash::FxHashMap;
 
 use crate::explain::RecordPlace;
 use crate::id::Offset;
-use crate::serve::directory::AssetEntry;
 use crate::share::view::search::has;
+
+/// How one asset is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetEntry {
+    /// Its id, in its owner's words.
+    pub asset: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its second one, as a number plate.
+    pub reference: Option<String>,
+}
 
 /// So many on a run. Small in tests, so that they part.
 const MOST: usize = if cfg!(test) { 4 } else { 256 };
