@@ -152,6 +152,11 @@ pub fn profile_doubts(file: &Path, config: &Config) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// What is wrong with it as it is shown, if something is.
+    fn read_shown(name: &str, text: &str, config: Option<&Config>) -> Result<(), String> {
+        profile_text::read(name, text, config).map(drop).map_err(|diagnostic| diagnostic.to_string())
+    }
+
     #[test]
     fn the_profiles_that_come_with_it_are_right() {
         for (name, text) in [
@@ -159,7 +164,7 @@ mod tests {
             ("workshop", include_str!("../../config/profiles/workshop.yaml")),
             ("insurer", include_str!("../../config/profiles/insurer.yaml")),
         ] {
-            let (_, spec) = read_profile(name, text, None).unwrap();
+            let (_, spec) = profile_text::read(name, text, None).unwrap();
             let streams: Vec<_> = spec.sections().iter().map(|section| section.stream.as_str()).collect();
             assert_eq!(streams, ["telemetry", "details"]);
         }
@@ -170,7 +175,7 @@ mod tests {
         for (include, shown) in
             [("[$.a, $.b..c]", "p.yaml:2:21: "), ("[$.a, '$.b..c']", "p.yaml:2:22: "), ("[$.a, \"$.\\x62..c\"]", "p.yaml:2:25: ")]
         {
-            let what = read_profile("p.yaml", &format!("t:\n  include: {include}\n"), None).unwrap_err();
+            let what = read_shown("p.yaml", &format!("t:\n  include: {include}\n"), None).unwrap_err();
             assert!(what.starts_with(shown), "{what}");
             let (line, caret) = (what.lines().nth(1).unwrap(), what.lines().nth(2).unwrap());
             assert_eq!(&line[caret.find('^').unwrap()..][..3], "..c", "{what}");
@@ -179,18 +184,18 @@ mod tests {
 
     #[test]
     fn other_faults_are_shown_where_they_stand() {
-        let what = read_profile("p.yaml", "t:\n  when: record.speed > 1 &&& record.x\n", None).unwrap_err();
+        let what = read_shown("p.yaml", "t:\n  when: record.speed > 1 &&& record.x\n", None).unwrap_err();
         assert!(what.starts_with("p.yaml:2:28: when, character 20: "), "{what}");
         let config = Config::load(&[], &crate::config::ConfigEnv::none()).unwrap();
         let sampled = "telemetry: { sample: { every: 30s } }\ndetails: { sample: { every: 30s } }\n";
-        let what = read_profile("p.yaml", sampled, Some(&config)).unwrap_err();
+        let what = read_shown("p.yaml", sampled, Some(&config)).unwrap_err();
         assert!(what.starts_with("p.yaml:2:20: details is an upsert stream"), "{what}");
-        assert!(read_profile("p.yaml", sampled, None).is_ok());
-        let what = read_profile("p.yaml", "t:\n  inculde: []\n", None).unwrap_err();
+        assert!(read_shown("p.yaml", sampled, None).is_ok());
+        let what = read_shown("p.yaml", "t:\n  inculde: []\n", None).unwrap_err();
         assert!(what.starts_with("p.yaml:2:3: unknown key `inculde`") && what.ends_with("\n    inculde: []\n    ^"), "{what}");
-        let what = read_profile("p.yaml", "t:\n  transform:\n    - { path: $.a, mask: hush }\n", None).unwrap_err();
+        let what = read_shown("p.yaml", "t:\n  transform:\n    - { path: $.a, mask: hush }\n", None).unwrap_err();
         assert!(what.starts_with("p.yaml:3:26: "), "{what}");
-        assert!(read_profile("p.yaml", "t: [\n", None).unwrap_err().starts_with("p.yaml:"));
+        assert!(read_shown("p.yaml", "t: [\n", None).unwrap_err().starts_with("p.yaml:"));
     }
 
     #[test]

@@ -94,16 +94,7 @@ pub(super) fn resolve(root: &ConfigValue, streams: &[Stream], findings: &mut Fin
         auth: match engine::word(root, "api.auth.mode") {
             Some("none") => nobody(root, listen, findings),
             Some("jwt") => AuthConfig::Jwt(jwt(root, findings)),
-            mode => {
-                if let (Some(_), None, Some(value)) = (mode, text("api.auth.tokens"), root.at("api.auth.mode")) {
-                    findings.error(
-                        value.spot,
-                        "`api.auth.mode: tokens` needs their file",
-                        "add `tokens: /etc/sharecast/tokens.yaml` beside it",
-                    );
-                }
-                AuthConfig::Tokens(text("api.auth.tokens").map(PathBuf::from))
-            }
+            _ => AuthConfig::Tokens(text("api.auth.tokens").map(PathBuf::from)),
         },
         directory: directory(root, streams, findings),
         limits: ApiLimits {
@@ -257,9 +248,8 @@ mod tests {
     fn what_is_wrong_is_named_at_its_place() {
         for (text, place, what) in [
             ("  listen: 0.0.0.0:80\n  auth: { mode: none }\n", "c.yaml:6:17", "no loopback address"),
-            ("  auth: { mode: tokens }\n", "c.yaml:5:17", "needs their file"),
-            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a } }\n", "c.yaml:5:29", "api.auth.jwt.jwks"),
-            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [RS256, HS256] } }\n", "c.yaml:5:83", "`HS256`"),
+            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a } }\n", "c.yaml:5:27", "api.auth.jwt.jwks"),
+            ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [RS256, HS256] } }\n", "c.yaml:5:82", "`HS256`"),
             ("  auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k, algorithms: [] } }\n", "c.yaml:5", "no algorithm counts"),
             ("  directory: { stream: telemetry, name: $.n }\n", "c.yaml:5:24", "no upsert stream"),
             ("  directory: { stream: other, name: $.n }\n", "c.yaml:5:24", "no stream is called `other`"),

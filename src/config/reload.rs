@@ -3,7 +3,7 @@
 use super::engine::{BatchConfig, ControlConfig, FenceConfig, LogConfig, SnapshotConfig};
 use super::kafka::{CODEC, KafkaConfig, Properties};
 use super::output::OutputConfig;
-use super::{ApiConfig, AuthConfig, Config, MailConfig, Stream};
+use super::{ApiConfig, ApiLimits, AuthConfig, Config, DirectoryConfig, JwtConfig, MailConfig, SmtpConfig, Stream};
 use crate::record::mapping::Mapping;
 use crate::topic::OwnTopics;
 
@@ -44,7 +44,7 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
         output,
         snapshot,
         http_listen,
-        api,
+        api: _,
         mail,
         tenant_labels,
         log,
@@ -69,9 +69,9 @@ pub fn decide(in_force: &Config, read: &Config) -> ReloadDecision {
     changes.of_output(output, &read.output);
     changes.of_snapshot(snapshot, &read.snapshot);
     changes.restart("http.listen", http_listen == &read.http_listen);
-    changes.of_api(api, &read.api);
+    changes.of_api(in_force, read);
     changes.of_mail(mail, &read.mail);
-    changes.restart("metrics.tenants", tenant_labels == &read.tenant_labels);
+    changes.take("metrics.tenants", tenant_labels == &read.tenant_labels);
     changes.of_log(log, &read.log);
     changes.decision()
 }
@@ -106,25 +106,66 @@ impl KeyChanges {
         }
     }
 
-    fn of_api(&mut self, api: &ApiConfig, read: &ApiConfig) {
-        let ApiConfig { listen, public_url, secret, auth, directory, limits } = api;
-        self.restart("api.listen", listen == &read.listen);
-        self.restart("api.public_url", public_url == &read.public_url);
-        self.restart("api.secret", secret == &read.secret);
-        match (auth, &read.auth) {
+    fn of_api(&mut self, in_force: &Config, read: &Config) {
+        let ApiConfig { listen, public_url, secret, auth, directory, limits } = &in_force.api;
+        let of = &read.api;
+        self.restart("api.listen", *listen == of.listen);
+        self.restart("api.public_url", *public_url == of.public_url);
+        self.restart("api.secret", *secret == of.secret);
+        self.of_auth(auth, &of.auth);
+        self.of_directory([(in_force, directory.as_ref()), (read, of.directory.as_ref())]);
+        let ApiLimits { body_bytes, requests, timeout } = limits;
+        self.take("api.limits.body", *body_bytes == of.limits.body_bytes);
+        self.take("api.limits.requests", *requests == of.limits.requests);
+        self.take("api.limits.timeout", *timeout == of.limits.timeout);
+    }
+
+    fn of_auth(&mut self, auth: &AuthConfig, read: &AuthConfig) {
+        match (auth, read) {
             (AuthConfig::Tokens(file), AuthConfig::Tokens(other)) => self.take("api.auth.tokens", file == other),
-            (auth, other) => self.restart("api.auth", auth == other),
+            (AuthConfig::Jwt(jwt), AuthConfig::Jwt(other)) => self.of_jwt(jwt, other),
+            (auth, read) => self.restart("api.auth.mode", auth == read),
         }
-        self.restart("api.directory", directory == &read.directory);
-        self.take("api.limits", limits == &read.limits);
+    }
+
+    fn of_jwt(&mut self, jwt: &JwtConfig, read: &JwtConfig) {
+        let JwtConfig { issuer, audience, jwks, algorithms, tenant_claim, role_claim } = jwt;
+        self.restart("api.auth.jwt.issuer", issuer == &read.issuer);
+        self.restart("api.auth.jwt.audience", audience == &read.audience);
+        self.restart("api.auth.jwt.jwks", jwks == &read.jwks);
+        self.restart("api.auth.jwt.algorithms", algorithms == &read.algorithms);
+        self.restart("api.auth.jwt.tenant_claim", tenant_claim == &read.tenant_claim);
+        self.restart("api.auth.jwt.role_claim", role_claim == &read.role_claim);
+    }
+
+    /// Its stream by its name: an index is the place among the streams as they were written.
+    fn of_directory(&mut self, both: [(&Config, Option<&DirectoryConfig>); 2]) {
+        let [(stream, name, reference), read] = both.map(|(config, directory)| {
+            let Some(DirectoryConfig { stream, name, reference }) = directory else { return (None, None, None) };
+            let stream = config.streams.iter().find(|written| written.index == *stream).map(|written| written.name.as_str());
+            (stream, name.as_ref(), reference.as_ref())
+        });
+        self.restart("api.directory.stream", stream == read.0);
+        self.restart("api.directory.name", name == read.1);
+        self.restart("api.directory.reference", reference == read.2);
     }
 
     fn of_mail(&mut self, mail: &MailConfig, read: &MailConfig) {
         let MailConfig { from, smtp, templates, link } = mail;
         self.restart("mail.from", from == &read.from);
-        self.restart("mail.smtp", smtp == &read.smtp);
+        self.of_smtp(smtp, &read.smtp);
         self.take("mail.templates", templates == &read.templates);
         self.restart("invitations.link", link == &read.link);
+    }
+
+    fn of_smtp(&mut self, smtp: &SmtpConfig, read: &SmtpConfig) {
+        let SmtpConfig { host, port, tls, login } = smtp;
+        self.restart("mail.smtp.host", host == &read.host);
+        self.restart("mail.smtp.port", port == &read.port);
+        self.restart("mail.smtp.tls", tls == &read.tls);
+        let [(user, password), of] = [login, &read.login].map(|login| login.as_ref().map(|(user, password)| (user, password)).unzip());
+        self.restart("mail.smtp.user", user == of.0);
+        self.restart("mail.smtp.password", password == of.1);
     }
 
     /// Streams by their names.
@@ -194,9 +235,9 @@ impl KeyChanges {
 
     fn of_batch(&mut self, batch: &BatchConfig, read: &BatchConfig) {
         let BatchConfig { interval, max_records, max_routes } = batch;
-        self.restart("batch.interval", interval == &read.interval);
-        self.restart("batch.max_records", max_records == &read.max_records);
-        self.restart("batch.max_routes", max_routes == &read.max_routes);
+        self.take("batch.interval", interval == &read.interval);
+        self.take("batch.max_records", max_records == &read.max_records);
+        self.take("batch.max_routes", max_routes == &read.max_routes);
     }
 
     fn of_control(&mut self, control: &ControlConfig, read: &ControlConfig) {

@@ -3,7 +3,6 @@
 //! Of the members of a group one has the topic's partition; the others wait for it to go. A member reads the topic by itself: the group
 //! only says whose turn it is. Before each mail it reads to the end, so that an invitation that was closed until then gets none.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +19,8 @@ use crate::share::event::invitation_code::CodeHash;
 use crate::time::TimestampNs;
 use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer};
 
-use super::letter::{MailTemplates, TEMPLATE_FILES, compose};
+use super::letter::compose;
+use super::live_templates::LiveTemplates;
 use super::pending::{DueMail, PendingMails, TryOutcome, backoff};
 use super::smtp::{MailSender, SendError};
 use super::topics::{MailTopics, NoteWriter, RestoreError, take};
@@ -74,10 +74,8 @@ impl Health for PostHealth {
 
 /// What a mail is made of besides its invitation.
 pub struct LetterForm {
-    /// Where `mail.templates` lie.
-    pub folder: Option<PathBuf>,
-    /// What they were when they could be read last.
-    pub templates: MailTemplates,
+    /// Its texts.
+    pub templates: Arc<LiveTemplates>,
     /// Where the invited accept.
     pub link: Option<String>,
     /// The sender's domain.
@@ -121,28 +119,6 @@ impl Backoff {
         self.failures += 1;
         self.not_before = boot.after(backoff(self.failures));
     }
-}
-
-/// Reads the templates of a folder; a file that is missing is the one that is built in.
-///
-/// # Errors
-/// The file that cannot be read or is no template, and why.
-pub fn read_templates(folder: Option<&std::path::Path>) -> Result<MailTemplates, String> {
-    let mut texts = [const { None }; 3];
-    if let Some(folder) = folder {
-        let names = folder.read_dir().map_err(|error| format!("mail.templates: {}: {error}", folder.display()))?;
-        drop(names);
-        for (text, name) in texts.iter_mut().zip(TEMPLATE_FILES) {
-            let path = folder.join(name);
-            *text = match std::fs::read_to_string(&path) {
-                Ok(text) => Some(text),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                Err(error) => return Err(format!("mail.templates: {}: {error}", path.display())),
-            };
-        }
-    }
-    let named = |name: &str| folder.unwrap_or(std::path::Path::new("")).join(name).display().to_string();
-    MailTemplates::parse(texts.each_ref().map(Option::as_deref)).map_err(|(name, fault)| format!("{}: {fault}", named(name)))
 }
 
 impl<S: MailSender> Post<S> {
@@ -266,12 +242,8 @@ impl<S: MailSender> Post<S> {
     }
 
     fn send(&mut self, turn: &mut MailTurn, due: &DueMail, sending: &mut Backoff) {
-        let form = &mut self.form;
-        match read_templates(form.folder.as_deref()) {
-            Ok(templates) => form.templates = templates,
-            Err(error) => warn!(%error, "the templates stay as they were"),
-        }
-        let Some(letter) = compose(&due.mail, &form.templates, form.link.as_deref(), &form.domain) else { return };
+        let form = &self.form;
+        let Some(letter) = compose(&due.mail, &form.templates.newest(), form.link.as_deref(), &form.domain) else { return };
         let share = due.share.as_str();
         let sent = self.sender.send(&letter);
         let boot = self.clock.boot();

@@ -16,7 +16,8 @@ use crate::engine::topic::spec::TopicSpecs;
 use crate::kafka::{Admin, KafkaSettings};
 use crate::listener;
 
-use super::post::{LetterForm, Post, PostError, PostHealth, read_templates};
+use super::live_templates::LiveTemplates;
+use super::post::{LetterForm, Post, PostError, PostHealth};
 use super::smtp::{MailSender, SmtpSender, SmtpSetupError, sender};
 use super::topics::MailTopics;
 
@@ -24,6 +25,8 @@ use super::topics::MailTopics;
 pub struct MailerInput {
     /// The configuration.
     pub config: Config,
+    /// What mails are written by.
+    pub templates: Arc<LiveTemplates>,
     /// Whether what was written before the group's first start is sent too.
     pub sends_all: bool,
     /// Time.
@@ -62,10 +65,9 @@ pub fn run(input: MailerInput) -> Result<(), RunError> {
 }
 
 fn deliver(input: MailerInput, smtp: impl MailSender) -> Result<(), RunError> {
-    let MailerInput { config, sends_all, clock, metrics, stop } = input;
+    let MailerInput { config, templates, sends_all, clock, metrics, stop } = input;
     config.warnings.iter().for_each(|warning| warn!("{warning}"));
     let domain = sender(&config.mail)?.email.domain().to_owned();
-    let templates = read_templates(config.mail.templates.as_deref()).map_err(RunError::Configuration)?;
     if config.mail.link.is_none() {
         warn!("mails have a code and no link: neither `invitations.link` nor `api.public_url` is written");
     }
@@ -74,7 +76,7 @@ fn deliver(input: MailerInput, smtp: impl MailSender) -> Result<(), RunError> {
     let served = Served { health: health_seen, metrics, clock: Arc::clone(&clock) };
     let listening = serve(config.http_listen, served, Arc::clone(&stop))?;
     make_topics(&config, &*clock, &stop)?;
-    let form = LetterForm { folder: config.mail.templates.clone(), templates, link: config.mail.link.clone(), domain };
+    let form = LetterForm { templates, link: config.mail.link.clone(), domain };
     let post = Post { topics: MailTopics::of(&config), sender: smtp, form, sends_all, clock, health };
     let ended = post.run(&config).map_err(RunError::from);
     stop.store(true, Ordering::Relaxed);

@@ -215,7 +215,7 @@ const BUCKETS: usize = 10_000;
 
 impl RequestLimits {
     /// Counts a request at `now` of one who may make `a_second`; the error is in how many seconds there is another one.
-    pub(super) fn take(&self, who: &TokenHash, a_second: u32, now: BootTime) -> Result<(), u64> {
+    pub(super) fn take(&self, who: &TokenHash, a_second: u32, now: BootTime) -> Result<(), u32> {
         let most = f64::from(a_second);
         let mut buckets = self.0.lock().expect("it is only counted");
         if buckets.len() > BUCKETS {
@@ -225,7 +225,7 @@ impl RequestLimits {
         bucket.left = (bucket.left + now.since(bucket.at).as_secs_f64() * most).min(most);
         bucket.at = now;
         if bucket.left < 1.0 {
-            return Err(((1.0 - bucket.left) / most).ceil().max(1.0) as u64);
+            return Err(((1.0 - bucket.left) / most).ceil().max(1.0) as u32);
         }
         bucket.left -= 1.0;
         Ok(())

@@ -4,8 +4,18 @@ use rustc_hash::FxHashMap;
 
 use crate::explain::RecordPlace;
 use crate::id::Offset;
-use crate::serve::directory::AssetEntry;
 use crate::share::view::search::has;
+
+/// How one asset is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetEntry {
+    /// Its id, in its owner's words.
+    pub asset: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its second one, as a number plate.
+    pub reference: Option<String>,
+}
 
 /// So many on a run. Small in tests, so that they part.
 const MOST: usize = if cfg!(test) { 4 } else { 256 };
@@ -166,8 +176,8 @@ mod tests {
                 let as_pair = |entry: AssetEntry| (entry.asset, entry.name.unwrap_or_default());
                 prop_assert_eq!(listed(None, 1000).0.into_iter().map(as_pair).collect::<Vec<_>>(), own.clone());
                 for (at, (asset, name)) in own.iter().enumerate() {
-                    let found = names.find(owner, asset);
-                    prop_assert_eq!(found.and_then(|found| found.name).as_ref(), Some(name));
+                    let found = names.find(owner, asset).and_then(|found| found.name);
+                    prop_assert_eq!(found.as_ref(), Some(name));
                     let (page, has_more) = listed(Some(asset), 2);
                     prop_assert_eq!(page.len(), (own.len() - at - 1).min(2));
                     prop_assert_eq!(has_more, own.len() - at - 1 > 2);

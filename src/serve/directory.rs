@@ -20,6 +20,7 @@ use crate::record::decode::ReadRules;
 use crate::record::mapping::Stream;
 use crate::transport::ConsumeError;
 
+pub use super::asset_names::AssetEntry;
 use super::asset_names::AssetNames;
 
 /// So long one poll waits.
@@ -34,17 +35,6 @@ const LONGEST_NAME: usize = 200;
 /// What assets are called.
 #[derive(Debug, Default)]
 pub(crate) struct Directory(RwLock<AssetNames>);
-
-/// How one asset is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssetEntry {
-    /// Its id, in its owner's words.
-    pub asset: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its second one, as a number plate.
-    pub reference: Option<String>,
-}
 
 impl Directory {
     /// What an asset is called.

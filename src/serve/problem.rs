@@ -14,15 +14,15 @@ pub struct Problem {
     /// What was found, and what to do instead.
     pub detail: String,
     /// The member of the request that is wrong, as `ends` or `items[3].asset`.
-    pub member: Option<String>,
+    pub member: Option<Box<str>>,
     /// Of a request on many: each item that is refused.
     pub items: Vec<ItemProblem>,
     /// Members that leave and are marked as critical: they wait for a confirmation.
     pub critical: Vec<String>,
     /// In so many seconds it may be tried again.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
     /// The key under which the same write may be repeated.
-    pub repeat_key: Option<String>,
+    pub repeat_key: Option<Box<str>>,
 }
 
 /// One item that is refused.
@@ -67,7 +67,7 @@ impl Problem {
     }
 
     /// A member of it cannot be.
-    pub fn of_member(member: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn of_member(member: impl Into<Box<str>>, detail: impl Into<String>) -> Self {
         Self { member: Some(member.into()), ..Self::new(400, detail) }
     }
 

@@ -1,6 +1,6 @@
 //! Shares: the control events, the rules of their life, the table they fold into and the graph that decisions read. Pure.
 //!
-//! In reading order: `state` has the words; `configuration` is what the fold judges by; `hash_index`, `paged_vec`, `sorted_set` and
+//! In reading order: `state` has the words; `configuration` is what the fold judges by; `chunked_vec`, `hash_index`, `paged_vec`, `sorted_set` and
 //! `stream_lists` number fifty million things and find them, in little memory; `event` reads a control record; `status` writes a share's
 //! document; `lifecycle` decides what follows from an event on a share; the `table` folds; the `graph` is the immutable index that decisions read; a `snapshot`
 //! keeps the table; a `view` is what people see of it; `bulk` is one command for many shares.
@@ -8,6 +8,7 @@
 pub mod state;
 pub mod configuration;
 mod profile_slot;
+mod chunked_vec;
 mod hash_index;
 mod paged_vec;
 mod sorted_set;

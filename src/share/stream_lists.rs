@@ -6,8 +6,8 @@ use rustc_hash::FxHashMap;
 
 use crate::id::{StreamIndex, StreamName, StreamSet};
 use crate::record::mapping::Stream;
+use crate::share::chunked_vec::ChunkedVec;
 use crate::share::paged_vec::PagedVec;
-use crate::share::table::arena::ChunkedVec;
 
 /// A stream's number in one table. Those that this process reads come first, by their index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

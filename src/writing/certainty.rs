@@ -55,7 +55,6 @@ const MARGIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(200);
 /// How long one question may take.
 const ASK: Duration = Duration::from_secs(2);
-
 /// A wait that is over by now is not worth a word.
 const SILENT: Duration = Duration::from_secs(2);
 /// So long reports are waited for where nothing else can end the wait, unless `--timeout` says otherwise.

@@ -48,23 +48,29 @@ fn a_hang_up_has_an_engine_take_what_it_can_all_or_nothing() {
     send_nonsense(&engine);
     assert!(!engine.log().contains("DEBUG"), "{}", engine.log());
 
-    let changed = text.replace("log: { format: text }", "log: { format: text, level: debug }");
+    let changed = text
+        .replace("log: { format: text }", "log: { format: text, level: debug }\nbatch: { max_records: 1 }\nmetrics: { tenants: \"off\" }");
     replace(&config, &changed);
     engine.signal("HUP");
-    engine.await_line(&["configuration reloaded", "keys=\"log.level\""]);
+    engine.await_line(&["configuration reloaded", "batch.max_records, metrics.tenants, log.level"]);
     await_that("it is counted", || reloads(&engine, "taken") == Some(1.0));
+    // Records that come together are batches of their own now.
+    let batches = || sum(&engine, "sharecast_batch_seconds_count");
+    let before = batches().unwrap();
     world.feed(0, (30..90).map(|n| world.record("o", "a", n)));
     assert_eq!(world.await_outputs("t", 90).len(), 90);
+    await_that("each record is a batch", || batches().is_some_and(|now| now - before >= 60.0));
+    await_that("tenants have no label", || sum(&engine, r#"sharecast_records_out_total{stream="telemetry",tenant="all"}"#) == Some(60.0));
     send_nonsense(&engine);
     engine.await_line(&["DEBUG", "a client's connection was ended"]);
 
     for (wrong, result, texts) in [
-        (format!("{changed}\nbatch: {{ max_records: 0 }}\n"), "invalid", ["it cannot be read", "max_records"]),
+        (changed.replace("max_records: 1", "max_records: 0"), "invalid", ["it cannot be read", "max_records"]),
         (format!("{changed}\nstreams: ["), "invalid", ["it cannot be read", "nothing has changed"]),
         (
-            format!("{}\nbatch: {{ max_records: 50 }}\n", changed.replace("level: debug", "level: info")),
+            format!("{}\nworkers: 3\n", changed.replace("max_records: 1", "max_records: 5000")),
             "needs_restart",
-            ["nothing of it is taken", "batch.max_records"],
+            ["nothing of it is taken", "workers"],
         ),
     ] {
         let before = reloads(&engine, result).unwrap();
@@ -73,6 +79,11 @@ fn a_hang_up_has_an_engine_take_what_it_can_all_or_nothing() {
         engine.await_line(&texts);
         await_that("it is counted", || reloads(&engine, result) == Some(before + 1.0));
     }
+    let before = batches().unwrap();
+    world.feed(0, (90..150).map(|n| world.record("o", "a", n)));
+    assert_eq!(world.await_outputs("t", 150).len(), 150);
+    await_that("each record is a batch still", || batches().is_some_and(|now| now - before >= 60.0));
+
     replace(&config, &format!("{changed}\n# A comment.\n"));
     engine.signal("HUP");
     engine.await_line(&["it equals what is in force"]);

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::signal::stop_on_signal;
-use crate::cli::{config, logging};
+use crate::cli::reload::{self, PreparedReload, Reloader, TakesConfig};
+use crate::cli::{config, logging, signal};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::server::shutdown::RunError;
 use crate::mailer::letter::{compose, example};
-use crate::mailer::post::read_templates;
+use crate::mailer::live_templates::{LiveTemplates, read_templates};
 use crate::mailer::server;
 use crate::mailer::server::MailerInput;
 use crate::mailer::smtp::sender;
@@ -26,22 +26,38 @@ pub struct MailerArgs {
     /// Print a mail of an invitation that there is not, and send nothing: no Kafka and no server are needed
     #[arg(long, conflicts_with = "all")]
     print: bool,
+    /// Read the configuration again when one of its files changes, as at a SIGHUP
+    #[arg(long, conflicts_with = "print")]
+    watch: bool,
+}
+
+/// What a mailer takes of a configuration while it runs.
+struct MailerTuning(Arc<LiveTemplates>);
+
+impl TakesConfig for MailerTuning {
+    fn prepare(&mut self, read: &Config) -> Result<PreparedReload, String> {
+        let folder = read.mail.templates.clone();
+        let (live, templates) = (Arc::clone(&self.0), read_templates(folder.as_deref())?);
+        // Other texts in the same folder are no change: they are read before each mail.
+        Ok(PreparedReload { also: Vec::new(), take: Box::new(move || live.put(folder, templates)) })
+    }
 }
 
 /// Sends mails until a signal or a failure ends it.
 pub fn run(files: &[PathBuf], args: &MailerArgs) -> Result<Exit, Failure> {
-    let config = config::read(files)?.config;
+    let read = config::read(files)?;
     if args.print {
-        return print(&config);
+        return print(&read.config);
     }
-    logging::init(&config.log);
-    let input = MailerInput {
-        sends_all: args.all,
-        clock: Arc::new(SystemClock),
-        metrics: metrics::install().map_err(|error| Failure::new(Exit::Failed, error))?,
-        stop: stop_on_signal()?,
-        config,
-    };
+    let level = logging::init(&read.config.log);
+    let templates = LiveTemplates::read(read.config.mail.templates.as_deref());
+    let templates = Arc::new(templates.map_err(|error| Failure::new(Exit::Configuration, error))?);
+    let metrics = metrics::install().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let (hang_up, asked) = reload::by_hang_up();
+    let stop = signal::stop_on(hang_up)?;
+    let takes = MailerTuning(Arc::clone(&templates));
+    Reloader::new(files, &read, args.watch, level, takes, Box::new(SystemClock)).spawn(asked)?;
+    let input = MailerInput { sends_all: args.all, clock: Arc::new(SystemClock), templates, metrics, stop, config: read.config };
     server::run(input).map(|()| Exit::Ok).map_err(|error| {
         let exit = match error {
             RunError::Configuration(_) => Exit::Configuration,

@@ -6,11 +6,52 @@ use crate::config::keys::{Form, KEYS};
 use crate::config::reload::{ReloadDecision, decide};
 
 /// What is taken while running. What else there is needs a restart.
-const RELOADED: &[&str] = &["log.level"];
+const RELOADED: &[&str] = &[
+    "batch.interval",
+    "batch.max_records",
+    "batch.max_routes",
+    "metrics.tenants",
+    "log.level",
+    "api.auth.tokens",
+    "api.limits.body",
+    "api.limits.requests",
+    "api.limits.timeout",
+    "mail.templates",
+];
 
 /// Values of which one at least suits each key and is not its default.
-const TEXTS: &[&str] =
-    &["all", "x", "k:1", "127.0.0.1:1", "x.{tenant}.x", "x.{tenant}.{stream}", "$.x", "header:x", "'{asset}/{tenant}'", "[x]", "[$.x]"];
+const TEXTS: &[&str] = &[
+    "all",
+    "x",
+    "k:1",
+    "127.0.0.1:1",
+    "x.{tenant}.x",
+    "x.{tenant}.{stream}",
+    "$.x",
+    "header:x",
+    "'{asset}/{tenant}'",
+    "[x]",
+    "[$.x]",
+    "x@x.example",
+    "https://x.example/{code}",
+    "sixteen bytes or more",
+    "names",
+    "[ES256]",
+];
+
+/// What is in force besides the sample where a key counts only with others.
+fn companions(key: &str) -> &'static str {
+    if key.starts_with("api.auth.jwt.") {
+        "api: { auth: { mode: jwt, jwt: { issuer: i, audience: a, jwks: k } } }"
+    } else if key.starts_with("api.directory.") {
+        "streams: { names: { mode: upsert, topic: names, tenant: header:t, asset: key } }\n\
+         api: { directory: { stream: details, name: $.name, reference: $.reference } }"
+    } else if key.starts_with("mail.smtp.") {
+        "mail: { smtp: { user: u, password: p } }"
+    } else {
+        ""
+    }
+}
 
 fn candidates(form: Form) -> Vec<String> {
     match form {
@@ -19,7 +60,7 @@ fn candidates(form: Form) -> Vec<String> {
         Form::Text | Form::Texts => {
             TEXTS.iter().map(|text| if text.starts_with(['[', '\'']) { (*text).to_owned() } else { format!("'{text}'") }).collect()
         }
-        Form::Whole(..) => vec!["7".to_owned()],
+        Form::Whole(..) => vec!["7".to_owned(), "7000".to_owned()],
         Form::Flag => vec!["true".to_owned(), "false".to_owned()],
         Form::Span | Form::LongerSpan => vec!["700ms".to_owned(), "70s".to_owned()],
         Form::Word(words) => words.iter().map(|word| (*word).to_owned()).collect(),
@@ -27,7 +68,11 @@ fn candidates(form: Form) -> Vec<String> {
 }
 
 fn over(in_force: &Config, text: &str) -> Result<ReloadDecision, ConfigErrors> {
-    Config::load(&[("sample", SAMPLE), ("over", text)], &ConfigEnv::none()).map(|read| decide(in_force, &read))
+    over_both(in_force, "", text)
+}
+
+fn over_both(in_force: &Config, also: &str, text: &str) -> Result<ReloadDecision, ConfigErrors> {
+    Config::load(&[("sample", SAMPLE), ("also", also), ("over", text)], &ConfigEnv::none()).map(|read| decide(in_force, &read))
 }
 
 /// One key under its maps.
@@ -38,9 +83,10 @@ fn nested(key: &str, value: &str) -> String {
 
 #[test]
 fn each_key_is_taken_or_named_as_one_that_needs_a_restart() {
-    let in_force = load(SAMPLE).unwrap();
     let mut found_none = Vec::new();
     for (key, form) in KEYS.iter().filter(|(_, form)| *form != Form::Map) {
+        let also = companions(key);
+        let in_force = Config::load(&[("sample", SAMPLE), ("also", also)], &ConfigEnv::none()).unwrap();
         let streams = if key.contains('*') { vec!["telemetry", "details"] } else { vec![""] };
         let mut decisions = Vec::new();
         for (stream, value) in streams.iter().flat_map(|stream| candidates(*form).into_iter().map(move |value| (stream, value))) {
@@ -52,7 +98,10 @@ fn each_key_is_taken_or_named_as_one_that_needs_a_restart() {
                 nested(&key, &value)
             };
             decisions.extend(
-                over(&in_force, &text).ok().filter(|decision| *decision != ReloadDecision::Unchanged).map(|decision| (key, decision)),
+                over_both(&in_force, also, &text)
+                    .ok()
+                    .filter(|decision| *decision != ReloadDecision::Unchanged)
+                    .map(|decision| (key, decision)),
             );
         }
         found_none.extend(decisions.is_empty().then_some(*key));
@@ -76,10 +125,10 @@ fn each_key_is_taken_or_named_as_one_that_needs_a_restart() {
 #[test]
 fn one_key_that_needs_a_restart_keeps_all_others_from_being_taken() {
     let in_force = load(SAMPLE).unwrap();
-    let both = over(&in_force, "metrics: { tenants: \"off\" }\nworkers: 3\nlog: { level: debug, format: text }").unwrap();
-    assert_eq!(both, ReloadDecision::NeedsRestart(vec!["workers".to_owned(), "metrics.tenants".to_owned(), "log.format".to_owned()]));
-    let taken = over(&in_force, "log: { level: debug }").unwrap();
-    assert_eq!(taken, ReloadDecision::Take(vec!["log.level"]));
+    let both = over(&in_force, "batch: { max_records: 7 }\nworkers: 3\nlog: { level: debug, format: text }").unwrap();
+    assert_eq!(both, ReloadDecision::NeedsRestart(vec!["workers".to_owned(), "log.format".to_owned()]));
+    let taken = over(&in_force, "batch: { max_records: 7, interval: 50ms }\nlog: { level: debug }").unwrap();
+    assert_eq!(taken, ReloadDecision::Take(vec!["batch.interval", "batch.max_records", "log.level"]));
 }
 
 #[test]

@@ -119,8 +119,9 @@ where
             self.epoch.set_min_epoch(self.oldest_view().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
-                self.tune();
                 self.gather()?;
+                // What is decided from here on, of records that came after it was published too.
+                self.tune();
                 self.listen()?;
                 self.watch_partitions();
                 self.note_cut();

@@ -7,7 +7,9 @@ use axum::response::Response;
 
 use crate::id::Epoch;
 use crate::serve::problem::Problem;
-use crate::serve::rest::request::EPOCH;
+
+/// The header with the epoch that an answer is of.
+pub(crate) const EPOCH: &str = "x-sharecast-epoch";
 
 /// An answer, or why there is none.
 pub(crate) type ApiAnswer = Result<Response, RefusedRequest>;

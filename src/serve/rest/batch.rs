@@ -71,7 +71,7 @@ fn items(asked: &Asked, body: BatchBody) -> Result<Vec<WriteItem>, Problem> {
     let item = |(index, own): (usize, Map<String, Value>)| {
         let mut members = with.clone();
         members.extend(own);
-        item(verb, members, needs_owner).map_err(|refused| Problem { member: Some(format!("items[{index}]")), ..refused })
+        item(verb, members, needs_owner).map_err(|refused| Problem { member: Some(format!("items[{index}]").into()), ..refused })
     };
     items.into_iter().enumerate().map(item).collect()
 }

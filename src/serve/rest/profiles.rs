@@ -68,10 +68,8 @@ pub(super) async fn publish_profile(asked: Asked, JsonNode(body, node): JsonNode
 /// A profile that is written as text.
 pub(super) fn of_source(asked: &Asked, name: &str, source: &str) -> Result<Node, Problem> {
     let read = profile_text::read(name, source, Some(&asked.serve.config));
-    read.map(|(node, _)| node).map_err(|diagnostic| Problem {
-        member: Some("source".to_owned()),
-        ..Problem::broken(Reason::InvalidProfile, diagnostic.to_string())
-    })
+    read.map(|(node, _)| node)
+        .map_err(|diagnostic| Problem { member: Some("source".into()), ..Problem::broken(Reason::InvalidProfile, diagnostic.to_string()) })
 }
 
 /// Retires a profile: its shares release nothing until it is published again.

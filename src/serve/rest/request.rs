@@ -16,14 +16,12 @@ use crate::access::{Caller, TokenHash};
 use crate::id::Epoch;
 use crate::serve::Serve;
 use crate::serve::problem::Problem;
-use crate::serve::rest::answer::problem;
+use crate::serve::rest::answer::{EPOCH, problem};
 use crate::serve::view::CallerView;
 use crate::serve::write::source_of;
 
 /// So much longer than what it waits for a request may take.
 const SPARE: Duration = Duration::from_secs(2);
-/// The header with the epoch that an answer is of.
-pub(crate) const EPOCH: &str = "x-sharecast-epoch";
 
 /// By which token a request was let in.
 #[derive(Debug, Clone, Copy)]

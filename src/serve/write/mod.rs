@@ -77,7 +77,7 @@ impl Serve {
             all: trial.to_write().map(|row| (row.event.as_str(), &row.data)).collect(),
             first: trial.is_first.then(|| self.config.fold_rules().configuration()),
         };
-        let unknown = |detail: String| Problem { repeat_key: Some(key.text().to_owned()), ..Problem::unavailable(detail) };
+        let unknown = |detail: String| Problem { repeat_key: Some(key.text().into()), ..Problem::unavailable(detail) };
         let mut acknowledged = self.clock.boot();
         let mut folded = self.epoch();
         let mut written = HashMap::new();

@@ -15,7 +15,6 @@ pub(crate) mod tenant;
 pub(crate) mod schedule;
 pub(crate) mod restored;
 pub(crate) mod dedup;
-pub(crate) mod arena;
 
 use std::sync::Arc;
 

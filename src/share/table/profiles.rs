@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::id::{ProfileName, StreamName};
+use crate::share::chunked_vec::ChunkedVec;
 use crate::share::lifecycle::record::{ShareNumber, TenantNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::sorted_set::SortedSet;
-use crate::share::table::arena::ChunkedVec;
 
 /// Every profile that was ever published, by slot. The first slot is the built-in `all`.
 #[derive(Debug, Clone)]

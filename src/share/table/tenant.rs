@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::id::{Epoch, ProfileName, TenantId};
+use crate::share::chunked_vec::ChunkedVec;
 use crate::share::graph::TenantFacts;
 use crate::share::lifecycle::record::{NOTHING, TenantNumber};
 use crate::share::paged_vec::PagedVec;
 use crate::share::profile_slot::ProfileSlot;
-use crate::share::table::arena::ChunkedVec;
 
 /// Everybody of whom anything is known.
 #[derive(Debug, Default, Clone)]

@@ -186,6 +186,42 @@ fn mails_go_over_tls_with_a_login_or_not_at_all() {
 }
 
 #[test]
+fn another_folder_of_templates_is_taken_while_it_runs_or_nothing_changes() {
+    let post = Post::new("none", "");
+    let mailer = post.mailer("a", &[], &[]);
+    mailer.await_ready();
+    post.invite("built-in@b.example");
+    assert!(post.sink.await_mails(1)[0].header("Subject").contains("shares Digger with you"));
+    let folder = tempfile::tempdir().unwrap();
+    let config = post.config("a");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let own = format!("mail: {{ templates: \"{}\", ", folder.path().display());
+    std::fs::write(&config, text.replace("mail: { ", &own)).unwrap();
+    super::instance::file(folder.path(), "subject.txt", "{{#label}}of {{label}}");
+    mailer.signal("HUP");
+    mailer.await_line(&["configuration not reloaded", "subject.txt", "nothing has changed"]);
+    post.invite("still-built-in@b.example");
+    assert!(post.sink.await_mails(2)[1].header("Subject").contains("shares Digger with you"));
+    super::instance::file(folder.path(), "subject.txt", "Ours: {{label}}");
+    mailer.signal("HUP");
+    mailer.await_line(&["configuration reloaded", "mail.templates"]);
+    post.invite("own@b.example");
+    assert_eq!(post.sink.await_mails(3)[2].header("Subject"), "Ours: Digger");
+    // The texts are read before each mail; what is wrong leaves what was right.
+    super::instance::file(folder.path(), "subject.txt", "Now: {{label}}");
+    post.invite("newer@b.example");
+    assert_eq!(post.sink.await_mails(4)[3].header("Subject"), "Now: Digger");
+    super::instance::file(folder.path(), "subject.txt", "{{/label}}");
+    post.invite("newest@b.example");
+    assert_eq!(post.sink.await_mails(5)[4].header("Subject"), "Now: Digger");
+    let other = std::fs::read_to_string(&config).unwrap().replace("sharing@example.com", "other@example.com");
+    std::fs::write(&config, other).unwrap();
+    mailer.signal("HUP");
+    mailer.await_line(&["configuration not reloaded", "mail.from"]);
+    mailer.terminate();
+}
+
+#[test]
 fn a_mail_is_shown_without_kafka_and_what_is_missing_is_said() {
     let post = Post::new("none", "");
     let config = post.config("cli");

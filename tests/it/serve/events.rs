@@ -34,11 +34,7 @@ fn follow(server: &Server, token: &str, after: Option<i64>) -> Receiver<Sent> {
                 ("event", kind) => kind.clone_into(&mut sent.kind),
                 ("id", id) => sent.id = id.parse().ok(),
                 ("data", data) => sent.data = serde_json::from_str(data).unwrap(),
-                ("", _) if !sent.kind.is_empty() => {
-                    if told.send(std::mem::take(&mut sent)).is_err() {
-                        return;
-                    }
-                }
+                ("", _) if !sent.kind.is_empty() && told.send(std::mem::take(&mut sent)).is_err() => return,
                 _ => {}
             }
         }

@@ -30,7 +30,7 @@ fn an_owner_sees_what_leaves_and_why_and_a_target_its_own_share_alone() {
     let why = server.get("o", "/api/v1/explain?stream=telemetry&asset=NW-7").ok(200);
     assert_eq!((why["shares"][0]["decision"].as_str(), why["record"]["asset"].as_str()), (Some("suppressed"), Some("NW-7")));
     let why = server.get("t", &format!("/api/v1/explain?stream=telemetry&share={share}")).ok(200);
-    assert_eq!(why["shares"][0]["rule"], "not_granted");
+    assert_eq!(why["shares"][0]["rule"], "before_window");
     assert!(!why.to_string().contains("NW-7") && !why.to_string().contains("hidden"), "{why}");
     assert_eq!(
         server.get("t", "/api/v1/explain?stream=telemetry&asset=NW-7").ok(200)["shares"],

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sharecast::engine::output::lookup::{NotMade, TopicKind, TopicMaker};
+use sharecast::engine::worker::tuning::LiveTuning;
 use sharecast::id::Offset;
 use sharecast::transport::{ConsumeError, ControlLog, ControlRecord, EndProbe, LogBounds};
 
 use super::cluster::ControlSlot;
+use super::instance::tuning;
 use super::model::topic_of;
-use super::scheduler::Simulation;
+use super::scheduler::{Dice, Simulation};
 
 /// The topic of this target takes few bytes in one batch.
 pub(super) const LIMITED: usize = 1;
@@ -72,19 +74,28 @@ impl ControlLog for Control {
     }
 }
 
-/// Asks for the control topic's end.
-pub(super) struct Probe(pub(super) Arc<Simulation>);
+/// Asks for the control topic's end. Now and then a configuration is reloaded besides.
+pub(super) struct Probe {
+    pub(super) sim: Arc<Simulation>,
+    pub(super) tuning: Arc<LiveTuning>,
+    /// Its own, so that all else is as it would be without it.
+    pub(super) dice: Dice,
+}
 
 impl EndProbe for Probe {
     fn ask(&mut self) -> Result<LogBounds, ConsumeError> {
-        let mut world = self.0.pass(millis(1));
+        if self.dice.hits(50) {
+            let interval = self.dice.millis(10, 150);
+            self.tuning.publish(tuning(interval, &mut self.dice));
+        }
+        let mut world = self.sim.pass(millis(1));
         let unanswered = world.cluster.faults.unavailable;
         if world.dice.hits(unanswered) {
             return unavailable();
         }
         let bounds = LogBounds { start: Offset(0), end: Offset(world.cluster.control.len() as i64) };
         drop(world);
-        drop(self.0.pass(millis(1)));
+        drop(self.sim.pass(millis(1)));
         Ok(bounds)
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn actors_of(workers: usize) -> usize {
 }
 
 /// Small batches follow each other closely.
-fn tuning(interval: Duration, dice: &mut Dice) -> Tuning {
+pub(super) fn tuning(interval: Duration, dice: &mut Dice) -> Tuning {
     let max_records = if dice.hits(500) { 1 + dice.below(6) as usize } else { 1 + dice.below(40) as usize };
     Tuning { interval, max_records, max_routes: 1 + dice.below(6) as usize, tenant_labels: TenantLabels::Off }
 }
@@ -210,8 +210,8 @@ impl Instance {
     }
 
     pub(super) fn probe(&self) {
-        let Shared { fence, live, clock, stop, .. } = self.shared.clone();
-        let probe = Probe(Arc::clone(&self.sim));
+        let Shared { fence, live, clock, stop, tuning, .. } = self.shared.clone();
+        let probe = Probe { sim: Arc::clone(&self.sim), tuning, dice: Dice::new(self.number as u64) };
         if let Err(broken) = (Prober { probe, fence, live, clock, stop }).run() {
             self.sim.look().fail(broken.to_string());
         }
