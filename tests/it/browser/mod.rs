@@ -58,9 +58,11 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("chromedriver does not run ({error}): apt-get install chromium chromium-driver, or set SHARECAST_NO_BROWSER=1 to leave the browser's tests out"));
+        // Its first line names the port that was asked for, a later one that which it has.
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port =
-            lines.find_map(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok()).expect("it names its port");
+        let port = lines
+            .find_map(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse::<u16>().ok().filter(|port| *port != 0))
+            .expect("it names its port");
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
         let mut arguments = vec![
