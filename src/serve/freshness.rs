@@ -50,6 +50,16 @@ impl Freshness {
         progress.compare();
     }
 
+    /// The log's end as it was told last.
+    pub(super) fn known_end(&self) -> Option<Offset> {
+        self.lock().end.map(|(end, _)| end)
+    }
+
+    /// The log's end, if it was asked for after this time.
+    pub(super) fn end_after(&self, time: BootTime) -> Option<Offset> {
+        self.lock().end.filter(|(_, asked)| *asked >= time).map(|(end, _)| end)
+    }
+
     /// Something is in the way.
     pub(super) fn trouble(&self, what: &str) {
         what.clone_into(&mut self.lock().trouble);

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use crate::access::{Caller, TokenHash, Tokens};
 use crate::clock::Clock;
 use crate::config::{ApiLimits, Config};
-use crate::id::Epoch;
+use crate::id::{Epoch, Offset};
 use crate::kafka::KafkaSettings;
 use crate::serve::admission::{Admission, NotAdmitted, RequestLimits};
 use crate::serve::append::EventAppender;
@@ -36,6 +36,11 @@ const CHANGES_KEPT: usize = 256;
 const ASK_FOR_KEYS: Duration = Duration::from_secs(5);
 /// So many requests read the log again at once.
 const LOG_READERS: usize = 2;
+
+/// So long an epoch is waited for that the log does not have: whoever writes it may be about to.
+const WAIT_FOR_ABSENT: Duration = Duration::from_secs(5);
+/// No log grows by so many records while a request waits.
+const FAR_AHEAD: i64 = 1_000_000;
 
 /// Why the process could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -216,6 +221,28 @@ impl Serve {
     /// It was not in time.
     pub async fn wait_for(&self, epoch: Epoch) -> Result<(), NotFolded> {
         self.published.wait_for(epoch, self.patience()).await
+    }
+
+    /// Waits until the epoch that a request names in this member is folded. For one that the log does not have, as by a slip, it does not
+    /// wait for long; that is no failure of the server.
+    ///
+    /// # Errors
+    /// 400: the log has no such epoch. 503: it was not folded in time.
+    pub async fn reach(&self, member: &str, epoch: Epoch) -> Result<(), Problem> {
+        let absent =
+            |end: Offset| Problem::of_member(member, format!("the log has no epoch {} yet: its last one is {}", epoch.0, end.0 - 1));
+        if let Some(end) = self.freshness.known_end().filter(|end| epoch.0 > end.0.saturating_add(FAR_AHEAD)) {
+            return Err(absent(end));
+        }
+        let (begun, patience) = (self.clock.boot(), self.patience());
+        if self.published.wait_for(epoch, patience.min(WAIT_FOR_ABSENT)).await.is_ok() {
+            return Ok(());
+        }
+        if let Some(end) = self.freshness.end_after(begun).filter(|end| epoch.0 >= end.0) {
+            return Err(absent(end));
+        }
+        let rest = patience.saturating_sub(WAIT_FOR_ABSENT);
+        self.published.wait_for(epoch, rest).await.map_err(|late| Problem::unavailable(late.to_string()))
     }
 
     /// Told of each epoch that is published: a page may have changed.

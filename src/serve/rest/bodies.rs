@@ -78,6 +78,71 @@ pub struct OfferBody {
     pub confirm_critical: bool,
 }
 
+/// An offer to an address. The share's id is the server's.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationBody {
+    /// The owner: for the operator, who offers for it.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    pub owner: Option<String>,
+    /// The asset, in the owner's words.
+    #[schema(min_length = 1, max_length = 256)]
+    pub asset: String,
+    /// The address that the mail goes to.
+    #[schema(min_length = 3)]
+    pub invitee: String,
+    /// The asset's id at the target, unless it chooses its own; the owner's if there is none.
+    #[schema(min_length = 1, max_length = 256)]
+    pub target_asset: Option<String>,
+    /// The streams.
+    #[schema(min_items = 1)]
+    pub streams: Vec<String>,
+    /// The owner's sharing profile; `all` shows everything.
+    pub profile: String,
+    /// `view` if there is none.
+    pub permission: Option<PermissionWord>,
+    /// When access begins; with the acceptance if there is none.
+    #[schema(format = DateTime)]
+    pub starts: Option<String>,
+    /// When access ends; never if there is none.
+    #[schema(format = DateTime)]
+    pub ends: Option<String>,
+    /// When the offer lapses; never if there is none.
+    #[schema(format = DateTime)]
+    pub offer_expires: Option<String>,
+    /// Late records from before the acceptance are released too.
+    pub history: Option<bool>,
+    /// A name shown to the target.
+    pub label: Option<String>,
+    /// A word to whoever is invited.
+    pub message: Option<String>,
+    /// A person has seen the members that leave and are marked as critical.
+    #[serde(default)]
+    pub confirm_critical: bool,
+}
+
+impl From<InvitationBody> for OfferBody {
+    fn from(body: InvitationBody) -> Self {
+        Self {
+            owner: body.owner,
+            asset: body.asset,
+            target_tenant: None,
+            invitee: Some(body.invitee),
+            target_asset: body.target_asset,
+            streams: body.streams,
+            profile: body.profile,
+            permission: body.permission,
+            starts: body.starts,
+            ends: body.ends,
+            offer_expires: body.offer_expires,
+            history: body.history,
+            label: body.label,
+            message: body.message,
+            confirm_critical: body.confirm_critical,
+        }
+    }
+}
+
 impl OfferBody {
     /// The event's data, without the share.
     pub fn data(&self) -> Node {
@@ -350,7 +415,7 @@ pub struct PreviewBody {
     /// The asset, in the owner's words.
     pub asset: Option<String>,
     /// Or several.
-    #[schema(max_items = 10)]
+    #[schema(min_items = 1, max_items = 10)]
     pub assets: Option<Vec<String>>,
     /// The tenant that shall receive it.
     pub target_tenant: Option<String>,

@@ -41,7 +41,7 @@ pub(super) async fn events(asked: Asked, token: AdmittedToken, headers: HeaderMa
     // Followed before the state is looked at, so that nothing falls between the two.
     let changes = asked.serve.changes.subscribe();
     if let Some(after) = after {
-        asked.serve.wait_for(after).await.map_err(|late| Problem::unavailable(late.to_string()))?;
+        asked.serve.reach("Last-Event-ID", after).await?;
     }
     let view = asked.serve.view(&asked.caller);
     let begins = view.epoch();

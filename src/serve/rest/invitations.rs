@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::serve::problem::Problem;
 use crate::serve::rest::answer::{ApiAnswer, ok};
-use crate::serve::rest::bodies::{AcceptBody, CodeBody, NoteBody, OfferBody, ResendBody};
+use crate::serve::rest::bodies::{AcceptBody, CodeBody, InvitationBody, NoteBody, ResendBody};
 use crate::serve::rest::body::Json;
 use crate::serve::rest::documents::{ShareDocument, SharesDocument, StatsDocument};
 use crate::serve::rest::listing;
@@ -30,14 +30,11 @@ pub(super) async fn invitation_stats(asked: Asked) -> ApiAnswer {
 }
 
 /// Invites: offers an asset to an address. A mail with a one-time code goes there.
-#[utoipa::path(post, path = "/invitations", tag = "invitations", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = OfferBody,
+#[utoipa::path(post, path = "/invitations", tag = "invitations", params(("Idempotency-Key" = Option<String>, Header, description = "The same write under the same key is done once", max_length = 255)), request_body = InvitationBody,
     responses((status = 201, description = "The share", body = ShareDocument)))]
-pub(super) async fn invite(asked: Asked, Json(body): Json<OfferBody>) -> ApiAnswer {
+pub(super) async fn invite(asked: Asked, Json(body): Json<InvitationBody>) -> ApiAnswer {
     asked.knows(&[])?;
-    if body.invitee.is_none() || body.target_tenant.is_some() {
-        return Err(Problem::of_member("invitee", "an invitation is for an address: name it, and no `target_tenant`").into());
-    }
-    shares::offer(&asked, &body).await
+    shares::offer(&asked, &body.into()).await
 }
 
 /// Accepts an invitation by the code that came by mail.

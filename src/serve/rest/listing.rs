@@ -30,10 +30,15 @@ const TAG: usize = 16;
 #[allow(dead_code, reason = "the document reads it")]
 pub(crate) struct ShareParameters {
     /// The caller's side: `owner` or `target`. Not for the operator.
+    #[param(pattern = "^(owner|target)$")]
     role: Option<String>,
     /// A state in lower or upper case, or several with commas.
+    #[param(
+        pattern = "^(failed|pending|active|paused|declined|cancelled|expired|revoked|left|FAILED|PENDING|ACTIVE|PAUSED|DECLINED|CANCELLED|EXPIRED|REVOKED|LEFT)(,(failed|pending|active|paused|declined|cancelled|expired|revoked|left|FAILED|PENDING|ACTIVE|PAUSED|DECLINED|CANCELLED|EXPIRED|REVOKED|LEFT))*$"
+    )]
     state: Option<String>,
     /// `view`, `edit`, `manage`, or several with commas.
+    #[param(pattern = "^(view|edit|manage)(,(view|edit|manage))*$")]
     permission: Option<String>,
     /// A stream that the share has.
     stream: Option<String>,
@@ -63,6 +68,7 @@ pub(crate) struct PageParameters {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// `next` of the answer before. It is of the same filters and the same caller.
+    #[param(pattern = "^[A-Za-z0-9_-]{23,}$")]
     cursor: Option<String>,
 }
 

@@ -217,10 +217,8 @@ impl ExplainQuestion {
         };
         let stream = text("stream")?.ok_or_else(|| Problem::of_member("stream", "name the stream"))?;
         if asked.serve.config.stream(&stream).is_none() {
-            return Err(Problem::of_member(
-                "stream",
-                format!("no stream of this name is read here; there are {}", asked.view.streams().join(", ")),
-            ));
+            let what = format!("no stream of this name is read here; there are {}", asked.view.streams().join(", "));
+            return Err(Problem { status: 404, ..Problem::of_member("stream", what) });
         }
         let (partition, offset, time) = (number("partition")?, number("offset")?, moment("time")?);
         let then = PointInTime { epoch: number("epoch")?.map(Offset), at: moment("at")?.map(TimestampNs::millis) };

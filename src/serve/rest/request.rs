@@ -194,7 +194,7 @@ impl Serve {
         let query = query_of(uri)?;
         let Some((_, wanted)) = query.iter().find(|(name, _)| name == "min_epoch") else { return Ok(()) };
         let wanted: i64 = wanted.parse().map_err(|_| Problem::of_member("min_epoch", "it is a whole number"))?;
-        self.wait_for(Epoch(wanted)).await.map_err(|late| Problem::unavailable(late.to_string()))
+        self.reach("min_epoch", Epoch(wanted)).await
     }
 }
 
