@@ -10,6 +10,7 @@ mod scene;
 use std::path::PathBuf;
 
 use sharecast::access::TokenHash;
+use sharecast::clock::{Clock, SystemClock};
 
 use super::browser::Browser;
 use super::fixture::World;
@@ -68,6 +69,12 @@ impl Console {
         browser.press("Sign in");
         browser.await_text("Assets");
     }
+}
+
+/// What NW-7 of northwind sends now.
+fn fresh(world: &World<'_>) -> String {
+    let now = SystemClock.wall().moment();
+    format!(r#"{{"tenant":"{}","asset":"NW-7","ts":"{now}","number":1}}"#, world.tenant("northwind"))
 }
 
 /// The two are partners.

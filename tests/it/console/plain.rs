@@ -6,7 +6,7 @@ use super::super::broker::{shared, unique};
 use super::super::browser::{Browser, DESK, Screen, needs_browser};
 use super::super::fixture::World;
 use super::super::instance::await_that;
-use super::{Console, offered};
+use super::{Console, fresh, offered};
 
 const PLAIN: Screen = Screen { has_script: false, ..DESK };
 const HOSTILE: &str = "<img src=x onerror=alert(1)>";
@@ -85,7 +85,11 @@ fn an_invitation_is_sent_opened_and_accepted_without_script() {
     guest.type_into("[name=target_asset]", "MY-1");
     guest.press("Accept from");
     guest.await_text("Accepted.");
-    world.feed(0, [world.record("northwind", "NW-7", 1)]);
+    await_that("an engine decides with it", || {
+        browser.open(&console.at("/assets/sharing?asset=NW-7"));
+        browser.text().contains("Active")
+    });
+    world.feed(0, [fresh(&world)]);
     assert!(world.await_outputs("newcomer", 1)[0].value.as_deref().unwrap().contains("MY-1"));
     browser.open(&console.at("/invitations?status=accepted"));
     browser.await_text(&address);

@@ -135,8 +135,9 @@ fn tell(log: &mut Log) {
     let invitees = [("NW-7", "mechanic@fixit.example", CODE), ("NW-31", "site@hillside.example", "2"), ("NW-55", "ole@bygg.example", "3")];
     for (at, (asset, address, code)) in invitees.into_iter().enumerate() {
         let hash = TokenHash::of(code);
+        let label = MACHINES.iter().find(|(id, ..)| *id == asset).map_or(asset, |(_, name, _)| name);
         let more =
-            format!(r#""invitee":"{address}","code_hash":"{hash}","label":"{asset}","message":"Here is the machine that we spoke about.""#);
+            format!(r#""invitee":"{address}","code_hash":"{hash}","label":"{label}","message":"Here is the machine that we spoke about.""#);
         log.offer(&format!("invitation-{at}"), asset, &more);
     }
     log.by("northwind", "cancelled", "invitation-2");
