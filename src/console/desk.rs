@@ -10,7 +10,7 @@ use crate::access::session::{SESSION_MS, Session, SessionKey};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AuthConfig, Config, Secret};
 use crate::console::engines::Engines;
-use crate::console::model::{AssetNames, ProfileChoice, ShownShare};
+use crate::console::model::{AssetTitle, ProfileChoice, ShownShare};
 use crate::console::names;
 use crate::console::pages::invitations::OfferChoices;
 use crate::console::pages::visibility::BatchLine;
@@ -91,7 +91,7 @@ impl Desk {
     }
 
     /// What the directory knows of an asset, for its owner and the operator.
-    pub(crate) fn names(&self, owner: &str, asset: &str) -> AssetNames {
+    pub(crate) fn names(&self, owner: &str, asset: &str) -> AssetTitle {
         names::of(&self.serve, owner, asset)
     }
 
@@ -178,7 +178,7 @@ impl Desk {
         search: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> BTreeMap<String, AssetNames> {
+    ) -> BTreeMap<String, AssetTitle> {
         let mut all = names::some(&self.serve, view, owner, search, after, limit);
         if self.config().api.directory.is_some() {
             // What is shared, and has no document.

@@ -7,12 +7,12 @@ use crate::time::{TimestampMs, TimestampNs};
 
 /// What the directory knows of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct AssetNames {
+pub(crate) struct AssetTitle {
     pub(crate) name: Option<String>,
     pub(crate) reference: Option<String>,
 }
 
-impl AssetNames {
+impl AssetTitle {
     /// Both in one line; empty where nothing is known.
     pub(crate) fn line(&self) -> String {
         [&self.name, &self.reference].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" · ")
@@ -25,7 +25,7 @@ pub(crate) struct ShownShare {
     pub(crate) share: String,
     pub(crate) owner: String,
     pub(crate) asset: Option<String>,
-    pub(crate) names: AssetNames,
+    pub(crate) names: AssetTitle,
     pub(crate) label: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) invitee: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct ShownShare {
 
 impl ShownShare {
     /// What this audience sees.
-    pub(crate) fn of(document: &Document<'_>, audience: Audience, names: AssetNames, status: SharingStatus) -> Self {
+    pub(crate) fn of(document: &Document<'_>, audience: Audience, names: AssetTitle, status: SharingStatus) -> Self {
         let text = |text: Option<&str>| text.map(str::to_owned);
         let is_own = match audience {
             Audience::Owner => true,
@@ -63,7 +63,7 @@ impl ShownShare {
             share: document.share.to_owned(),
             owner: document.owner.to_owned(),
             asset: text(document.asset_for(audience)),
-            names: if is_own { names } else { AssetNames::default() },
+            names: if is_own { names } else { AssetTitle::default() },
             label: text(document.label),
             target: text(document.target_tenant),
             invitee: text(document.invitee_for(audience)),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::console::model::AssetNames;
+use crate::console::model::AssetTitle;
 use crate::serve::Serve;
 use crate::serve::directory::AssetEntry;
 use crate::serve::view::CallerView;
 
 /// Of one asset.
-pub(crate) fn of(serve: &Arc<Serve>, owner: &str, asset: &str) -> AssetNames {
+pub(crate) fn of(serve: &Arc<Serve>, owner: &str, asset: &str) -> AssetTitle {
     serve.asset(owner, asset).map(names).unwrap_or_default()
 }
 
@@ -21,11 +21,11 @@ pub(crate) fn some(
     search: &str,
     after: Option<&str>,
     limit: usize,
-) -> BTreeMap<String, AssetNames> {
+) -> BTreeMap<String, AssetTitle> {
     let (entries, _) = serve.assets(view, owner, Some(search).filter(|text| !text.is_empty()), after, limit);
     entries.into_iter().map(|entry| (entry.asset.clone(), names(entry))).collect()
 }
 
-fn names(entry: AssetEntry) -> AssetNames {
-    AssetNames { name: entry.name, reference: entry.reference }
+fn names(entry: AssetEntry) -> AssetTitle {
+    AssetTitle { name: entry.name, reference: entry.reference }
 }

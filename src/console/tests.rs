@@ -4,7 +4,7 @@ use maud::Markup;
 
 use crate::access::{Caller, Party, Role};
 use crate::console::assets::gzip;
-use crate::console::model::{AssetNames, ProfileChoice, ShownShare};
+use crate::console::model::{AssetTitle, ProfileChoice, ShownShare};
 use crate::console::pages::assets::{AssetHead, AssetList, AssetRow, ReceivedFrom};
 use crate::console::pages::incoming::IncomingPage;
 use crate::console::pages::invitations::{InvitationPage, InvitationPanel, InvitationQuery, ShownInvitation};
@@ -37,7 +37,7 @@ fn share(number: usize, status: SharingStatus) -> ShownShare {
         share: format!("gjzv7xio3k2m4n5p6q7r2s3t{number:02}"),
         owner: HOSTILE.to_owned(),
         asset: text(),
-        names: AssetNames { name: text(), reference: text() },
+        names: AssetTitle { name: text(), reference: text() },
         label: text(),
         target: text(),
         invitee: None,
@@ -65,7 +65,7 @@ fn seal() -> FormSeal {
 }
 
 fn head() -> AssetHead {
-    AssetHead { owner: Some(HOSTILE.to_owned()), asset: HOSTILE.to_owned(), names: AssetNames::default(), may_write: true }
+    AssetHead { owner: Some(HOSTILE.to_owned()), asset: HOSTILE.to_owned(), names: AssetTitle::default(), may_write: true }
 }
 
 fn sharing_page(rows: usize) -> Markup {
@@ -117,8 +117,8 @@ fn asset_page(rows: usize) -> Markup {
     let row = |number: usize| AssetRow {
         owner: HOSTILE.to_owned(),
         asset: format!("{HOSTILE}{number}"),
-        names: AssetNames { name: Some(HOSTILE.to_owned()), reference: Some(HOSTILE.to_owned()) },
-        from: (number % 2 == 0).then(|| ReceivedFrom { owner: HOSTILE.to_owned(), share: HOSTILE.to_owned() }),
+        names: AssetTitle { name: Some(HOSTILE.to_owned()), reference: Some(HOSTILE.to_owned()) },
+        from: number.is_multiple_of(2).then(|| ReceivedFrom { owner: HOSTILE.to_owned(), share: HOSTILE.to_owned() }),
         targets: vec![HOSTILE.to_owned(); 5],
         pending: 1,
     };

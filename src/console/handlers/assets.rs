@@ -108,7 +108,7 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> 
     let row = |share: ShownShare| AssetRow {
         owner: share.owner.clone(),
         asset: share.target_asset.clone().unwrap_or_default(),
-        names: crate::console::model::AssetNames { name: share.label.clone(), reference: None },
+        names: crate::console::model::AssetTitle { name: share.label.clone(), reference: None },
         from: Some(ReceivedFrom { owner: share.owner, share: share.share }),
         targets: Vec::new(),
         pending: 0,

@@ -19,7 +19,7 @@ use crate::serve::view::CallerView;
 fn state(desk: &Desk, code: &str) -> LinkState {
     let found = desk.serve.invitation_of(code, |document, now| {
         let status = SharingStatus::of(document, now, &Flowing::Established, Certainty::NotYet);
-        ShownShare::of(document, crate::share::status::Audience::Target, crate::console::model::AssetNames::default(), status)
+        ShownShare::of(document, crate::share::status::Audience::Target, crate::console::model::AssetTitle::default(), status)
     });
     match found {
         None => LinkState::Unknown,

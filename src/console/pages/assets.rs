@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::console::model::{AssetNames, query};
+use crate::console::model::{AssetTitle, query};
 use crate::console::parts::{empty, head, id};
 
 /// One line of the list.
@@ -11,7 +11,7 @@ pub(crate) struct AssetRow {
     pub(crate) owner: String,
     /// The id in the words of who looks.
     pub(crate) asset: String,
-    pub(crate) names: AssetNames,
+    pub(crate) names: AssetTitle,
     /// Of one that another tenant shares.
     pub(crate) from: Option<ReceivedFrom>,
     /// Whom it is shared with, each once.
@@ -140,7 +140,7 @@ pub(crate) struct AssetHead {
     /// Named in addresses for the operator, who acts for any.
     pub(crate) owner: Option<String>,
     pub(crate) asset: String,
-    pub(crate) names: AssetNames,
+    pub(crate) names: AssetTitle,
     pub(crate) may_write: bool,
 }
 
