@@ -9,7 +9,7 @@ use crate::access::{Caller, Party};
 use crate::console::assets::gzip;
 use crate::console::cookies;
 use crate::console::desk::Desk;
-use crate::console::fields::Fields;
+use crate::console::fields::FormFields;
 use crate::console::parts::FormSeal;
 use crate::console::shell::{PagePlace, Surround, Theme, page};
 use crate::serve::view::CallerView;
@@ -26,7 +26,7 @@ pub(crate) struct Ask {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     /// Of the query, or of the form that was sent.
-    pub(crate) fields: Fields,
+    pub(crate) fields: FormFields,
     pub(crate) session: Option<Session>,
     /// What forms are signed with.
     nonce: String,
@@ -89,7 +89,7 @@ impl Ask {
         let visit = cookies::value(&cookie, cookies::VISIT).filter(|visit| visit.len() == 26).map(str::to_owned);
         let is_new_visit = session.is_none() && visit.is_none();
         let nonce = session.as_ref().map(|session| session.nonce.clone()).or(visit).unwrap_or_else(|| desk.random());
-        let fields = if method == Method::POST { Fields::read(&String::from_utf8_lossy(body)) } else { Fields::read(query) };
+        let fields = if method == Method::POST { FormFields::read(&String::from_utf8_lossy(body)) } else { FormFields::read(query) };
         Self {
             path: path.to_owned(),
             query: query.to_owned(),

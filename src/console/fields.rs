@@ -2,9 +2,9 @@
 
 /// Names and values, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Fields(Vec<(String, String)>);
+pub(crate) struct FormFields(Vec<(String, String)>);
 
-impl Fields {
+impl FormFields {
     /// Reads `a=1&b=2`. What is no UTF-8 after decoding is read with replacement characters, which no id has.
     pub(crate) fn read(text: &str) -> Self {
         let pair = |pair: &str| {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn forms_are_read_as_browsers_write_them() {
-        let fields = Fields::read("a=1+2&a=%C3%A9&b&c=%&d=%4&e=%zz&s=x&s=y&s=x&t=+z+");
+        let fields = FormFields::read("a=1+2&a=%C3%A9&b&c=%&d=%4&e=%zz&s=x&s=y&s=x&t=+z+");
         assert_eq!(fields.text("a"), "é");
         assert_eq!(
             (fields.text("b"), fields.text("c"), fields.text("d"), fields.text("e")),

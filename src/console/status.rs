@@ -1,6 +1,6 @@
 //! How a share stands, in the words of the console: more than its state, for what was written is not yet what happens.
 
-use crate::console::parts::{Badge, Tone};
+use crate::console::parts::{Badge, BadgeTone};
 use crate::share::state::{Holders, State};
 use crate::share::status::Document;
 use crate::time::{TimestampMs, TimestampNs};
@@ -82,22 +82,22 @@ impl SharingStatus {
     /// As it is shown.
     pub(crate) fn badge(&self) -> Badge {
         match self {
-            Self::Pending => Badge::new("Pending", "○", Tone::Info),
-            Self::OfferOver => Badge::new("Expired", "◇", Tone::Over),
-            Self::Establishing(why) => Badge::new("Being established", "◐", Tone::Wait).with(why.clone()),
-            Self::Scheduled(_) => Badge::new("Starts later", "◔", Tone::Info),
-            Self::Active => Badge::new("Active", "●", Tone::Good),
+            Self::Pending => Badge::new("Pending", "○", BadgeTone::Info),
+            Self::OfferOver => Badge::new("Expired", "◇", BadgeTone::Over),
+            Self::Establishing(why) => Badge::new("Being established", "◐", BadgeTone::Wait).with(why.clone()),
+            Self::Scheduled(_) => Badge::new("Starts later", "◔", BadgeTone::Info),
+            Self::Active => Badge::new("Active", "●", BadgeTone::Good),
             Self::Paused(holders) => {
                 let by: Vec<&str> = holders.words().map(|word| if word == "suspension" { "a suspended tenant" } else { word }).collect();
-                Badge::new("Paused", "‖", Tone::Wait).with(format!("by {}", by.join(", ")))
+                Badge::new("Paused", "‖", BadgeTone::Wait).with(format!("by {}", by.join(", ")))
             }
-            Self::Ended(_) => Badge::new("Ended", "■", Tone::Over),
-            Self::Stopping => Badge::new("Stopping", "◧", Tone::Wait).with("a record may still be on its way"),
-            Self::Stopped(_) => Badge::new("Stopped", "■", Tone::Over),
-            Self::Left => Badge::new("Left", "◁", Tone::Over),
-            Self::Declined => Badge::new("Declined", "✕", Tone::Bad),
-            Self::Cancelled => Badge::new("Cancelled", "⊘", Tone::Over),
-            Self::Failed(why) => Badge::new("Failed", "▲", Tone::Bad).with(*why),
+            Self::Ended(_) => Badge::new("Ended", "■", BadgeTone::Over),
+            Self::Stopping => Badge::new("Stopping", "◧", BadgeTone::Wait).with("a record may still be on its way"),
+            Self::Stopped(_) => Badge::new("Stopped", "■", BadgeTone::Over),
+            Self::Left => Badge::new("Left", "◁", BadgeTone::Over),
+            Self::Declined => Badge::new("Declined", "✕", BadgeTone::Bad),
+            Self::Cancelled => Badge::new("Cancelled", "⊘", BadgeTone::Over),
+            Self::Failed(why) => Badge::new("Failed", "▲", BadgeTone::Bad).with(*why),
         }
     }
 }
@@ -147,11 +147,11 @@ impl InvitationOutcome {
 
     pub(crate) fn badge(self) -> Badge {
         match self {
-            Self::Pending => Badge::new("Pending", "○", Tone::Info),
-            Self::Accepted => Badge::new("Accepted", "●", Tone::Good),
-            Self::Declined => Badge::new("Declined", "✕", Tone::Bad),
-            Self::Expired => Badge::new("Expired", "◇", Tone::Over),
-            Self::Cancelled => Badge::new("Cancelled", "⊘", Tone::Over),
+            Self::Pending => Badge::new("Pending", "○", BadgeTone::Info),
+            Self::Accepted => Badge::new("Accepted", "●", BadgeTone::Good),
+            Self::Declined => Badge::new("Declined", "✕", BadgeTone::Bad),
+            Self::Expired => Badge::new("Expired", "◇", BadgeTone::Over),
+            Self::Cancelled => Badge::new("Cancelled", "⊘", BadgeTone::Over),
         }
     }
 }

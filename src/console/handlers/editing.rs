@@ -18,7 +18,7 @@ use crate::share::event::kind::EventType;
 use crate::share::state::State;
 use crate::time::TimestampNs;
 
-/// Fields of an edit, as they stand in the share.
+/// FormFields of an edit, as they stand in the share.
 fn standing(share: &ShownShare, stream: &str) -> ShareEdit {
     ShareEdit {
         share: share.share.clone(),

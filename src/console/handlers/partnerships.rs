@@ -6,7 +6,7 @@ use crate::access::Party;
 use crate::console::ask::{Ask, Reply};
 use crate::console::desk::{Desk, LOOKED_AT};
 use crate::console::handlers::{said, sentence};
-use crate::console::pages::partnerships::{Bond, PartnerRow, PartnershipPage, partnerships};
+use crate::console::pages::partnerships::{PartnerRow, PartnershipPage, ShownBond, partnerships};
 use crate::console::shell::PagePlace;
 use crate::serve::problem::Problem;
 use crate::serve::view::{CallerView, ShareQuery};
@@ -33,9 +33,9 @@ fn rows(view: &CallerView) -> Vec<PartnerRow> {
         let own = view.tenant().map_or(pair.tenants[0], |own| own.as_str()).to_owned();
         let partner = pair.tenants.into_iter().find(|tenant| *tenant != own).unwrap_or_default().to_owned();
         let bond = match pair.bond {
-            Bonded::Active { auto_accept } => Bond::Active { auto_accept },
-            Bonded::OfferedBy(by) if by == own || view.tenant().is_none() => Bond::OfferedByMe,
-            Bonded::OfferedBy(_) => Bond::OfferedToMe,
+            Bonded::Active { auto_accept } => ShownBond::Active { auto_accept },
+            Bonded::OfferedBy(by) if by == own || view.tenant().is_none() => ShownBond::OfferedByMe,
+            Bonded::OfferedBy(_) => ShownBond::OfferedToMe,
         };
         PartnerRow { shares: between(&own, &partner), own, partner, bond }
     };

@@ -104,7 +104,7 @@ pub(crate) fn live(desk: &Arc<Desk>, ask: &Ask) -> Response<Body> {
     };
     let before =
         ask.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok()).or_else(|| ask.fields.text("after").parse().ok());
-    let follow = Follow {
+    let follow = LiveFollower {
         epochs: desk.serve.epochs(),
         reports: desk.engines.changes(),
         told: before.map_or_else(|| desk.serve.epoch(), Epoch),
@@ -120,7 +120,7 @@ pub(crate) fn live(desk: &Arc<Desk>, ask: &Ask) -> Response<Body> {
     response
 }
 
-struct Follow {
+struct LiveFollower {
     desk: Arc<Desk>,
     session: crate::access::session::Session,
     epochs: tokio::sync::watch::Receiver<Epoch>,
@@ -129,7 +129,7 @@ struct Follow {
     is_first: bool,
 }
 
-impl Follow {
+impl LiveFollower {
     async fn next(&mut self) -> Option<String> {
         if std::mem::take(&mut self.is_first) {
             return Some("retry: 1000\n\n".to_owned());

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::console::model::ShownShare;
 use crate::console::pages::assets::{AssetHead, AssetTab};
-use crate::console::parts::{Badge, NoticeTone, Tone, empty, minute, notice};
+use crate::console::parts::{Badge, BadgeTone, NoticeTone, empty, minute, notice};
 use crate::explain::members::MemberOutcome;
 use crate::time::TimestampNs;
 
@@ -46,9 +46,9 @@ pub(crate) struct LeavingExample {
 
 fn outcome_badge(outcome: MemberOutcome) -> Badge {
     match outcome {
-        MemberOutcome::Kept => Badge::new("kept", "●", Tone::Good),
-        MemberOutcome::Changed => Badge::new("changed", "◐", Tone::Wait),
-        MemberOutcome::Withheld => Badge::new("withheld", "✕", Tone::Over),
+        MemberOutcome::Kept => Badge::new("kept", "●", BadgeTone::Good),
+        MemberOutcome::Changed => Badge::new("changed", "◐", BadgeTone::Wait),
+        MemberOutcome::Withheld => Badge::new("withheld", "✕", BadgeTone::Over),
     }
 }
 

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::console::model::query;
-use crate::console::parts::{Badge, FieldOf, FormSeal, NoticeTone, Tone, empty, head, id, notice, second};
+use crate::console::parts::{Badge, BadgeTone, FieldOf, FormSeal, NoticeTone, empty, head, id, notice, second};
 use crate::time::TimestampNs;
 
 /// One tenant.
@@ -31,7 +31,7 @@ pub(crate) fn tenants(rows: &[TenantRow], asked: Option<&TenantRow>, seal: &Form
                     tbody { @for row in rows { tr data-row=(row.tenant) {
                         td data-head="Tenant" { (row.tenant) }
                         td data-head="Parent" { @if let Some(parent) = &row.parent { (parent) } }
-                        td data-head="Status" { div { @if row.is_suspended { (Badge::new("Suspended", "‖", Tone::Wait)) } @else { (Badge::new("Active", "●", Tone::Good)) } } }
+                        td data-head="Status" { div { @if row.is_suspended { (Badge::new("Suspended", "‖", BadgeTone::Wait)) } @else { (Badge::new("Active", "●", BadgeTone::Good)) } } }
                         td data-head="Gives" { (row.gives) }
                         td data-head="Receives" { (row.receives) }
                         td { a href={ "/tenants" (query(&[("tenant", &row.tenant)])) } { @if row.is_suspended { "Lift the suspension" } @else { "Suspend" } span.hidden-visually { " of " (row.tenant) } "…" } }
@@ -108,7 +108,7 @@ pub(crate) fn health(page: &HealthPage, seal: &FormSeal, said: Option<&Markup>) 
         section.panel id="health-unreadable" data-live aria-label="Unreadable control records" {
             header { h2 { "Control log" } span.muted { "epoch " (page.epoch) @if let Some(at) = page.newest_tick { ", newest event " (second(at)) } } }
             div.body {
-                @if page.unreadable.is_empty() { p { (Badge::new("Readable", "●", Tone::Good)) } }
+                @if page.unreadable.is_empty() { p { (Badge::new("Readable", "●", BadgeTone::Good)) } }
                 @else {
                     (notice(NoticeTone::Refused, &html! { p { b { "Nothing is decided" } " while a control record cannot be understood." } }, None))
                     ul.plain.stack.tight { @for offset in &page.unreadable { li.row { "offset " (offset) a.button.danger href={ "/health" (query(&[("skip", &offset.to_string())])) } { "Skip offset " (offset) "…" } } } }
@@ -119,7 +119,7 @@ pub(crate) fn health(page: &HealthPage, seal: &FormSeal, said: Option<&Markup>) 
             section.panel id="health-checks" data-live aria-label="This server" {
                 header { h2 { "This server" } }
                 div.body { @for check in &page.checks { div.row {
-                    (if check.is_good { Badge::new("Good", "●", Tone::Good) } else { Badge::new("Not good", "▲", Tone::Bad) })
+                    (if check.is_good { Badge::new("Good", "●", BadgeTone::Good) } else { Badge::new("Not good", "▲", BadgeTone::Bad) })
                     span { b { (check.name) } " " span.muted { (check.what) } }
                 } } }
             }
@@ -134,7 +134,7 @@ pub(crate) fn health(page: &HealthPage, seal: &FormSeal, said: Option<&Markup>) 
         }
         section.panel id="health-routes" data-live data-rows aria-label="Topics that fail" {
             header { h2 { "Topics that fail" } span.muted { "what a target is owed waits in the input" } }
-            @if page.routes.is_empty() { div.body { p { (Badge::new("All topics take records", "●", Tone::Good)) } } }
+            @if page.routes.is_empty() { div.body { p { (Badge::new("All topics take records", "●", BadgeTone::Good)) } } }
             @else { div.scroll { table.folds {
                 thead { tr { th scope="col" { "Tenant" } th scope="col" { "Input" } th scope="col" { "Partition" } th scope="col" { "Owed from offset" } } }
                 tbody { @for route in &page.routes { tr data-row={ (route.tenant) (route.stream) (route.partition) } {

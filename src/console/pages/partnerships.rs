@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use crate::console::model::query;
-use crate::console::parts::{Badge, FieldOf, FormSeal, Tone, empty, head};
+use crate::console::parts::{Badge, BadgeTone, FieldOf, FormSeal, empty, head};
 
 /// How a partnership stands, as one of its two sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bond {
+pub(crate) enum ShownBond {
     Active { auto_accept: bool },
     OfferedByMe,
     OfferedToMe,
@@ -19,7 +19,7 @@ pub(crate) struct PartnerRow {
     /// The tenant that looks; for the operator the first of the two.
     pub(crate) own: String,
     pub(crate) partner: String,
-    pub(crate) bond: Bond,
+    pub(crate) bond: ShownBond,
     /// Live shares between the two.
     pub(crate) shares: usize,
 }
@@ -40,12 +40,12 @@ pub(crate) struct PartnershipPage {
     pub(crate) lead: &'static str,
 }
 
-impl Bond {
+impl ShownBond {
     fn badge(self) -> Badge {
         match self {
-            Self::Active { .. } => Badge::new("Active", "●", Tone::Good),
-            Self::OfferedByMe => Badge::new("Offered", "○", Tone::Info).with("not accepted yet"),
-            Self::OfferedToMe => Badge::new("Offered to you", "◐", Tone::Wait),
+            Self::Active { .. } => Badge::new("Active", "●", BadgeTone::Good),
+            Self::OfferedByMe => Badge::new("Offered", "○", BadgeTone::Info).with("not accepted yet"),
+            Self::OfferedToMe => Badge::new("Offered to you", "◐", BadgeTone::Wait),
         }
     }
 }
@@ -97,14 +97,14 @@ fn line(page: &PartnershipPage, row: &PartnerRow) -> Markup {
             td data-head="Partner" { (row.partner) }
             td data-head="Status" { div { (row.bond.badge()) } }
             td data-head="Offers are accepted" { @match row.bond {
-                Bond::Active { auto_accept: true } => { "by themselves" },
-                Bond::Active { auto_accept: false } => { "one by one" },
-                Bond::OfferedByMe | Bond::OfferedToMe => {},
+                ShownBond::Active { auto_accept: true } => { "by themselves" },
+                ShownBond::Active { auto_accept: false } => { "one by one" },
+                ShownBond::OfferedByMe | ShownBond::OfferedToMe => {},
             } }
             td data-head="Live shares" { (row.shares) }
             td { @if page.may_write { div.actions {
                 @match row.bond {
-                    Bond::OfferedToMe => {
+                    ShownBond::OfferedToMe => {
                         form method="post" action="/partnerships/accept" {
                             (key("accept")) (pair())
                             label.choice { input type="checkbox" name="auto_accept" value="1"; span { "accept its offers of shares by themselves" } }
@@ -112,7 +112,7 @@ fn line(page: &PartnershipPage, row: &PartnerRow) -> Markup {
                         }
                         form method="post" action="/partnerships/decline" { (key("decline")) (pair()) button.danger { "Decline " (row.partner) } }
                     },
-                    Bond::OfferedByMe | Bond::Active { .. } => {
+                    ShownBond::OfferedByMe | ShownBond::Active { .. } => {
                         a href={ "/partnerships" (query(&[("end", &row.partner), ("of", &row.own)])) } { "End" span.hidden-visually { " with " (row.partner) } "…" }
                     },
                 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::console::model::query;
 use crate::console::pages::leaves::{LeavingExample, every_member};
 use crate::console::pages::sharing::critical_ticks;
-use crate::console::parts::{Badge, Choice, FieldOf, FormSeal, Tone, empty, head};
+use crate::console::parts::{Badge, BadgeTone, Choice, FieldOf, FormSeal, empty, head};
 
 /// One profile of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) fn list(rows: &[ProfileRow], may_write: bool, is_operator: bool, said
                             td data-head="Version" { "v" (row.revision) }
                             td data-head="Streams" { (row.streams.join(", ")) }
                             td data-head="Live shares" { (row.shares) }
-                            td data-head="Status" { div { @if row.is_retired { (Badge::new("Retired", "■", Tone::Over).with("its shares release nothing")) } @else { (Badge::new("Published", "●", Tone::Good)) } } }
+                            td data-head="Status" { div { @if row.is_retired { (Badge::new("Retired", "■", BadgeTone::Over).with("its shares release nothing")) } @else { (Badge::new("Published", "●", BadgeTone::Good)) } } }
                         }
                     } }
                 } }

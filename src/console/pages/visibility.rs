@@ -1,6 +1,8 @@
 //! Share visibility and Remove visibility: one page, parts that open one after the other, a review before anything is written, and
 //! what became of each asset.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::console::model::{ShownShare, query};
@@ -8,7 +10,7 @@ use crate::console::pages::invitations::OfferChoices;
 use crate::console::pages::leaves::{LeavingExample, example};
 use crate::console::pages::sharing::{critical_ticks, profile_choice};
 use crate::console::parts::moment::window;
-use crate::console::parts::{Badge, Choice, FieldOf, FormSeal, NoticeTone, Tone, empty, head, id, notice};
+use crate::console::parts::{Badge, BadgeTone, Choice, FieldOf, FormSeal, NoticeTone, empty, head, id, notice};
 use crate::share::state::Permission;
 
 /// What is typed.
@@ -356,9 +358,9 @@ pub(crate) fn results(result: &BatchResult) -> Markup {
                         td data-head="Asset" { a href=(crate::console::pages::assets::address(result.owner.as_deref(), &line.asset, "sharing")) { (line.asset) } }
                         td data-head="Status" { div {
                             @match (&line.refused, &line.status) {
-                                (Some(why), _) => { (Badge::new("Refused", "▲", Tone::Bad).with(why.clone())) },
+                                (Some(why), _) => { (Badge::new("Refused", "▲", BadgeTone::Bad).with(why.clone())) },
                                 (None, Some(badge)) => { (badge) },
-                                (None, None) => { (Badge::new("Written", "◐", Tone::Wait)) },
+                                (None, None) => { (Badge::new("Written", "◐", BadgeTone::Wait)) },
                             }
                         } }
                         td data-head="Share" { @if !line.share.is_empty() { (id(&line.share)) } }
@@ -466,8 +468,11 @@ fn remove_choice(page: &RemovePage) -> Markup {
 }
 
 fn remove_review(page: &RemovePage) -> Markup {
-    let count = page.chosen.len();
-    let what = if count == 1 { page.chosen[0].machine().to_owned() } else { format!("{count} shares") };
+    let assets: BTreeSet<&str> = page.chosen.iter().map(ShownShare::machine).collect();
+    let what = match assets.first() {
+        Some(asset) if assets.len() == 1 => (*asset).to_owned(),
+        _ => format!("{} assets", assets.len()),
+    };
     let body = html! {
         p { (page.to) " gets no more of these. Records that it has read stay with it." }
         div.scroll { table.folds {

@@ -4,7 +4,7 @@ use maud::{Markup, Render, html};
 
 /// The kinds of colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub(crate) enum BadgeTone {
     Good,
     Wait,
     Bad,
@@ -12,7 +12,7 @@ pub(crate) enum Tone {
     Info,
 }
 
-impl Tone {
+impl BadgeTone {
     fn class(self) -> &'static str {
         match self {
             Self::Good => "badge good",
@@ -29,13 +29,13 @@ impl Tone {
 pub(crate) struct Badge {
     pub(crate) word: &'static str,
     pub(crate) shape: &'static str,
-    pub(crate) tone: Tone,
+    pub(crate) tone: BadgeTone,
     /// Why, in a sentence: beside the badge for who cannot hover.
     pub(crate) hint: Option<String>,
 }
 
 impl Badge {
-    pub(crate) fn new(word: &'static str, shape: &'static str, tone: Tone) -> Self {
+    pub(crate) fn new(word: &'static str, shape: &'static str, tone: BadgeTone) -> Self {
         Self { word, shape, tone, hint: None }
     }
 

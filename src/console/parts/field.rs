@@ -1,4 +1,4 @@
-//! Fields of forms: a label, a hint, and beside it what is wrong with what was typed, which stays.
+//! FormFields of forms: a label, a hint, and beside it what is wrong with what was typed, which stays.
 
 use maud::{Markup, PreEscaped, html};
 

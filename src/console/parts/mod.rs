@@ -7,7 +7,7 @@ pub(crate) mod notice;
 
 use maud::{Markup, html};
 
-pub(crate) use badge::{Badge, Tone};
+pub(crate) use badge::{Badge, BadgeTone};
 pub(crate) use field::{Choice, FieldOf, FormSeal};
 pub(crate) use moment::{end, minute, second};
 pub(crate) use notice::{NoticeTone, empty, notice};
