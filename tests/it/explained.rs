@@ -1,5 +1,7 @@
 //! `sharecast explain` of what a live run has done, and `profile publish --preview` (docs/operators.md#why-did-a-record-not-flow).
 
+mod agreement;
+
 use super::broker::{shared, unique};
 use super::fixture::{World, epoch_of};
 use super::instance::{file, output, printed, run};
