@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub use diagnostic::{ConfigErrors, Diagnostic};
 pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
 pub use kafka::spelling::Taken;
-pub use kafka::{BACKFILL_INSTANCE, KafkaConfig, Properties};
+pub use kafka::{BACKFILL_INSTANCE, DataPlane, KafkaConfig, Properties};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;
 

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as rd;
 use rustc_hash::FxBuildHasher;
 
+use super::group_consumer::GroupIdentity;
 use crate::transport::{Output, ProduceError};
 
 /// A client's queue of events. It must be dropped before its client: declare it above the client in a struct.
@@ -378,6 +379,25 @@ pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> 
         let copy = CStr::from_ptr(id.as_ptr()).to_string_lossy().into_owned();
         rd::rd_kafka_mem_free(client.native_ptr(), id.as_ptr().cast());
         Some(copy).filter(|id| !id.is_empty())
+    }
+}
+
+/// The group, generation and member that this consumer has now; none before it has joined.
+pub(super) fn group_identity<C: ClientContext>(client: &Client<C>) -> Option<GroupIdentity> {
+    // SAFETY: the client lives; the answer is null or an object of our own, destroyed once after its texts were copied. The instance is
+    // null or a text like the others.
+    unsafe {
+        let metadata = NonNull::new(rd::rd_kafka_consumer_group_metadata(client.native_ptr()))?;
+        let instance = rd::rd_kafka_consumer_group_metadata_group_instance_id(metadata.as_ptr());
+        let identity = GroupIdentity {
+            group: owned(rd::rd_kafka_consumer_group_metadata_group_id(metadata.as_ptr())),
+            generation: rd::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr()),
+            member: owned(rd::rd_kafka_consumer_group_metadata_member_id(metadata.as_ptr())),
+            instance: (!instance.is_null()).then(|| owned(instance)),
+        };
+        rd::rd_kafka_consumer_group_metadata_destroy(metadata.as_ptr());
+        // The broker takes offsets of such a generation from anybody.
+        (identity.generation >= 0 && !identity.member.is_empty()).then_some(identity)
     }
 }
 
