@@ -9,7 +9,7 @@ mod transactions;
 use std::time::{Duration, Instant};
 
 use sharecast::id::StreamIndex;
-use sharecast::kafka::{CommittedOffsets, InputTopic, KafkaConsumer, KafkaProducer};
+use sharecast::kafka::{CommittedOffsets, DataProducer, InputTopic, KafkaConsumer};
 use sharecast::time::TimestampMs;
 use sharecast::transport::{AssignmentChange, Batch, GroupConsumer, Output, SourcePartition, Start};
 
@@ -104,8 +104,8 @@ fn is_over(end: Instant) -> bool {
     Instant::now() > end
 }
 
-fn producer(cluster: &Cluster, id: &str, source: &str) -> KafkaProducer {
-    KafkaProducer::start(&cluster.settings("g"), id, &sources(source), PATIENCE).unwrap()
+fn producer(cluster: &Cluster, id: &str, source: &str) -> DataProducer {
+    DataProducer::start(&cluster.settings("g"), id, &sources(source), PATIENCE).unwrap()
 }
 
 fn committed(cluster: &Cluster, group: &str, topic: &str, partition: i32) -> Option<(i64, String)> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::{BrokerConnection, ConnectError, Lost};
 use super::error_code::ErrorCode;
-use super::frame::{FrameReader, FrameWriter, Malformed};
+use super::frame::{FrameReader, FrameWriter, MalformedAnswer};
 use super::messages::Api;
 use super::messages::metadata::{self, CoordinatorKind, NodeAddress, TopicLeaders};
 use super::settings::{NotNative, WireSettings};
@@ -147,7 +147,7 @@ impl Cluster {
         api: Api,
         deadline: Deadline,
         ask: impl Fn(&mut FrameWriter),
-        read: impl Fn(FrameReader<'_>) -> Result<T, Malformed>,
+        read: impl Fn(FrameReader<'_>) -> Result<T, MalformedAnswer>,
     ) -> Result<T, ConnectError> {
         let until = deadline.min(Deadline::after(self.settings.attempt));
         let answer = self.connection(node, Purpose::Calls, until)?.exchange(api, until, ask, read);
@@ -163,7 +163,7 @@ impl Cluster {
         api: Api,
         deadline: Deadline,
         ask: impl Fn(&mut FrameWriter),
-        read: impl Fn(FrameReader<'_>) -> Result<T, Malformed>,
+        read: impl Fn(FrameReader<'_>) -> Result<T, MalformedAnswer>,
     ) -> Result<T, ConnectError> {
         let is_connected = |node: &i32| self.connections.contains_key(&(*node, Purpose::Calls));
         let (connected, others): (Vec<i32>, Vec<i32>) = self.nodes.keys().copied().partition(is_connected);
@@ -215,7 +215,7 @@ impl Cluster {
         call: CoordinatorCall<'_>,
         deadline: Deadline,
         ask: impl Fn(&mut FrameWriter),
-        read: impl Fn(FrameReader<'_>) -> Result<T, Malformed>,
+        read: impl Fn(FrameReader<'_>) -> Result<T, MalformedAnswer>,
         judge: impl Fn(&T) -> (CoordinatorVerdict, ErrorCode),
     ) -> Result<T, CallError> {
         let (mut pause, longest) = AGAIN;
@@ -255,7 +255,7 @@ impl Cluster {
         call: CoordinatorCall<'_>,
         deadline: Deadline,
         ask: impl Fn(&mut FrameWriter),
-        read: impl Fn(FrameReader<'_>) -> Result<T, Malformed>,
+        read: impl Fn(FrameReader<'_>) -> Result<T, MalformedAnswer>,
     ) -> Result<Result<T, ErrorCode>, ConnectError> {
         match self.coordinator(call, deadline)? {
             Ok(node) => self.ask(node, call.api, deadline, ask, read).map(Ok),

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use super::error_code::ErrorCode;
-use super::frame::{FrameReader, FrameWriter, Malformed};
+use super::frame::{FrameReader, FrameWriter, MalformedAnswer};
 use super::messages::Api;
 use super::messages::handshake::{self, BrokerVersions, LoginAnswer};
 use super::messages::produce::{GatheredRequest, ProduceBatch};
@@ -33,8 +33,8 @@ impl From<io::Error> for Lost {
     }
 }
 
-impl From<Malformed> for Lost {
-    fn from(malformed: Malformed) -> Self {
+impl From<MalformedAnswer> for Lost {
+    fn from(malformed: MalformedAnswer) -> Self {
         Self(malformed.to_string())
     }
 }
@@ -53,8 +53,8 @@ pub(super) enum ConnectError {
     NotNative(#[from] NotNative),
 }
 
-impl From<Malformed> for ConnectError {
-    fn from(malformed: Malformed) -> Self {
+impl From<MalformedAnswer> for ConnectError {
+    fn from(malformed: MalformedAnswer) -> Self {
         Self::Lost(malformed.into())
     }
 }
@@ -158,7 +158,7 @@ impl BrokerConnection {
         api: Api,
         deadline: Deadline,
         ask: impl FnOnce(&mut FrameWriter),
-        read: impl FnOnce(FrameReader<'_>) -> Result<T, Malformed>,
+        read: impl FnOnce(FrameReader<'_>) -> Result<T, MalformedAnswer>,
     ) -> Result<T, Lost> {
         let mut request = self.begin(api);
         ask(&mut request);
@@ -183,7 +183,11 @@ impl BrokerConnection {
     }
 
     /// Waits for the answer to the oldest question.
-    pub(super) fn receive<T>(&mut self, deadline: Deadline, read: impl FnOnce(FrameReader<'_>) -> Result<T, Malformed>) -> Result<T, Lost> {
+    pub(super) fn receive<T>(
+        &mut self,
+        deadline: Deadline,
+        read: impl FnOnce(FrameReader<'_>) -> Result<T, MalformedAnswer>,
+    ) -> Result<T, Lost> {
         let (correlation, api) = self.asked.pop_front().ok_or_else(|| Lost("nothing was asked".to_owned()))?;
         self.fill(4, deadline)?;
         let length = u32::from_be_bytes([self.inbox[0], self.inbox[1], self.inbox[2], self.inbox[3]]) as usize;

@@ -5,7 +5,7 @@
 /// An answer that is not as it must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer cannot be read: {0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(super) struct MalformedAnswer(pub(super) &'static str);
 
 /// Writes a request.
 #[derive(Debug, Default)]
@@ -90,81 +90,89 @@ impl<'f> FrameReader<'f> {
         Self { rest: frame }
     }
 
-    pub(super) fn raw(&mut self, count: usize) -> Result<&'f [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed("it ends too early"))?;
+    pub(super) fn raw(&mut self, count: usize) -> Result<&'f [u8], MalformedAnswer> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(MalformedAnswer("it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed("it ends too early"))?;
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], MalformedAnswer> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(MalformedAnswer("it ends too early"))?;
         self.rest = rest;
         Ok(*taken)
     }
 
-    pub(super) fn i16(&mut self) -> Result<i16, Malformed> {
+    pub(super) fn i16(&mut self) -> Result<i16, MalformedAnswer> {
         self.fixed().map(i16::from_be_bytes)
     }
 
-    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(super) fn i32(&mut self) -> Result<i32, MalformedAnswer> {
         self.fixed().map(i32::from_be_bytes)
     }
 
-    pub(super) fn i64(&mut self) -> Result<i64, Malformed> {
+    pub(super) fn i64(&mut self) -> Result<i64, MalformedAnswer> {
         self.fixed().map(i64::from_be_bytes)
     }
 
-    pub(super) fn bool(&mut self) -> Result<bool, Malformed> {
+    pub(super) fn bool(&mut self) -> Result<bool, MalformedAnswer> {
         self.fixed::<1>().map(|[byte]| byte != 0)
     }
 
-    pub(super) fn uvarint(&mut self) -> Result<u32, Malformed> {
+    pub(super) fn uvarint(&mut self) -> Result<u32, MalformedAnswer> {
         let mut value = 0_u64;
         for shift in (0..35).step_by(7) {
             let [byte] = self.fixed()?;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                return u32::try_from(value).map_err(|_| Malformed("a length is too large"));
+                return u32::try_from(value).map_err(|_| MalformedAnswer("a length is too large"));
             }
         }
-        Err(Malformed("a length does not end"))
+        Err(MalformedAnswer("a length does not end"))
     }
 
     /// A length that is written as one more; none for null.
-    fn length(&mut self) -> Result<Option<usize>, Malformed> {
+    fn length(&mut self) -> Result<Option<usize>, MalformedAnswer> {
         Ok(self.uvarint()?.checked_sub(1).map(|length| length as usize))
     }
 
     /// Bytes; none for null.
-    pub(super) fn nullable_bytes(&mut self) -> Result<Option<&'f [u8]>, Malformed> {
+    pub(super) fn nullable_bytes(&mut self) -> Result<Option<&'f [u8]>, MalformedAnswer> {
         self.length()?.map(|length| self.raw(length)).transpose()
     }
 
-    pub(super) fn compact_bytes(&mut self) -> Result<&'f [u8], Malformed> {
-        self.nullable_bytes()?.ok_or(Malformed("bytes are null"))
+    pub(super) fn compact_bytes(&mut self) -> Result<&'f [u8], MalformedAnswer> {
+        self.nullable_bytes()?.ok_or(MalformedAnswer("bytes are null"))
     }
 
-    pub(super) fn nullable_string(&mut self) -> Result<Option<&'f str>, Malformed> {
+    pub(super) fn nullable_string(&mut self) -> Result<Option<&'f str>, MalformedAnswer> {
         self.nullable_bytes()?.map(text).transpose()
     }
 
-    pub(super) fn string(&mut self) -> Result<&'f str, Malformed> {
+    pub(super) fn string(&mut self) -> Result<&'f str, MalformedAnswer> {
         self.compact_bytes().and_then(text)
     }
 
-    pub(super) fn old_string(&mut self) -> Result<&'f str, Malformed> {
-        let length = usize::try_from(self.i16()?).map_err(|_| Malformed("a text is null"))?;
+    pub(super) fn old_string(&mut self) -> Result<&'f str, MalformedAnswer> {
+        let length = usize::try_from(self.i16()?).map_err(|_| MalformedAnswer("a text is null"))?;
         self.raw(length).and_then(text)
     }
 
     /// An array; one that is null is empty. Each element takes `least` bytes or more.
-    pub(super) fn array<T>(&mut self, least: usize, each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub(super) fn array<T>(
+        &mut self,
+        least: usize,
+        each: impl FnMut(&mut Self) -> Result<T, MalformedAnswer>,
+    ) -> Result<Vec<T>, MalformedAnswer> {
         let count = self.length()?.unwrap_or(0);
         self.elements(count, least, each)
     }
 
     /// The same in the form before the flexible one.
-    pub(super) fn old_array<T>(&mut self, least: usize, each: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub(super) fn old_array<T>(
+        &mut self,
+        least: usize,
+        each: impl FnMut(&mut Self) -> Result<T, MalformedAnswer>,
+    ) -> Result<Vec<T>, MalformedAnswer> {
         let count = usize::try_from(self.i32()?).unwrap_or(0);
         self.elements(count, least, each)
     }
@@ -173,16 +181,16 @@ impl<'f> FrameReader<'f> {
         &mut self,
         count: usize,
         least: usize,
-        mut each: impl FnMut(&mut Self) -> Result<T, Malformed>,
-    ) -> Result<Vec<T>, Malformed> {
+        mut each: impl FnMut(&mut Self) -> Result<T, MalformedAnswer>,
+    ) -> Result<Vec<T>, MalformedAnswer> {
         if count > self.rest.len() / least.max(1) {
-            return Err(Malformed("it has fewer elements than it says"));
+            return Err(MalformedAnswer("it has fewer elements than it says"));
         }
         (0..count).map(|_| each(self)).collect()
     }
 
     /// Tagged fields: each with its tag and its own bytes. Those that are not known are passed over.
-    pub(super) fn tags(&mut self, mut each: impl FnMut(u32, &mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    pub(super) fn tags(&mut self, mut each: impl FnMut(u32, &mut Self) -> Result<(), MalformedAnswer>) -> Result<(), MalformedAnswer> {
         for _ in 0..self.uvarint()? {
             let tag = self.uvarint()?;
             let length = self.uvarint()? as usize;
@@ -192,16 +200,16 @@ impl<'f> FrameReader<'f> {
     }
 
     /// Tagged fields of which none is of interest.
-    pub(super) fn skip_tags(&mut self) -> Result<(), Malformed> {
+    pub(super) fn skip_tags(&mut self) -> Result<(), MalformedAnswer> {
         self.tags(|_, _| Ok(()))
     }
 
     /// It must be read to its end.
-    pub(super) fn end(&self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("something follows its end")) }
+    pub(super) fn end(&self) -> Result<(), MalformedAnswer> {
+        if self.rest.is_empty() { Ok(()) } else { Err(MalformedAnswer("something follows its end")) }
     }
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(bytes).map_err(|_| Malformed("a text is no UTF-8"))
+fn text(bytes: &[u8]) -> Result<&str, MalformedAnswer> {
+    std::str::from_utf8(bytes).map_err(|_| MalformedAnswer("a text is no UTF-8"))
 }

@@ -96,7 +96,7 @@ impl PartitionQueue {
 
 /// All that waits.
 #[derive(Default)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingQueues {
     pub(super) topics: Vec<OutgoingTopic>,
     by_name: HashMap<Box<str>, TopicPlace, FxBuildHasher>,
     /// The one used last: records come topic by topic.
@@ -107,7 +107,7 @@ pub(super) struct Outgoing {
     transactions: u32,
 }
 
-impl Outgoing {
+impl OutgoingQueues {
     /// The place of a topic, made if there is none yet.
     pub(super) fn place(&mut self, topic: &str) -> TopicPlace {
         if self.topics.get(self.last).is_some_and(|known| *known.name == *topic) {

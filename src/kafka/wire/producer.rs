@@ -17,7 +17,7 @@ use super::sender::BatchSender;
 use super::settings::{NotNative, WireSettings};
 use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_identity, of_offsets};
 use crate::kafka::client::{ClientError, Deadline};
-use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::group_consumer::{GroupIdentity, InputTopic, KafkaMembership};
 use crate::kafka::settings::KafkaSettings;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer, partition_of};
 
@@ -100,6 +100,19 @@ impl NativeProducer {
             partitions_put: None,
             look_at: Deadline::after(LOOK_EVERY),
         })
+    }
+
+    /// Whether one can be made: asks one broker, and takes no name.
+    pub(in crate::kafka) fn check(settings: &KafkaSettings, wait: Duration) -> Result<(), StartError> {
+        let mut cluster = Cluster::new(WireSettings::of(settings)?);
+        match cluster.ask_topics(&[], Deadline::after(wait)) {
+            Ok(_) => Ok(()),
+            Err(ConnectError::NotNative(why)) => Err(why.into()),
+            Err(ConnectError::LoginRefused(words)) => Err(ClientError::LoginRefused(words).into()),
+            Err(ConnectError::Lost(Lost(words))) => {
+                Err(ClientError::Unavailable(format!("no answer from {}: {words}", settings.bootstrap)).into())
+            }
+        }
     }
 
     fn limit(&self) -> Duration {
@@ -225,6 +238,38 @@ impl NativeProducer {
         Deadline::after(self.limit().mul_f32(ACKNOWLEDGED_BY)).min(self.expires)
     }
 
+    /// Adds offsets to the transaction as this member of its group.
+    fn send_offsets_of(&mut self, offsets: &[InputOffset], member: &GroupIdentity) -> Result<(), ProduceError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = Vec::with_capacity(offsets.len());
+        for InputOffset { partition, next, note } in offsets {
+            let source = self.sources.iter().find(|source| source.stream == partition.stream);
+            let Some(source) = source else {
+                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
+            };
+            list.push(TxnOffset { topic: &source.topic, partition: partition.partition, offset: next.0, note });
+        }
+        list.sort_unstable_by_key(|offset| (offset.topic, offset.partition));
+        let (id, identity) = (&self.transactional_id, self.sender.identity);
+        let by = MemberIdentity {
+            group: &member.group,
+            generation: member.generation,
+            member: &member.member,
+            instance: member.instance.as_deref(),
+        };
+        // Whatever becomes of it, the cluster may know of the transaction from here on.
+        self.has_sent_offsets = true;
+        let call = CoordinatorCall { kind: CoordinatorKind::Group, name: &member.group, api: Api::TxnOffsetCommit };
+        let ask = |request: &mut super::frame::FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
+        let deadline = Deadline::after(self.sender.cluster.settings.transaction_timeout.mul_f32(OFFSETS_BY));
+        let count = list.len();
+        let judge = |answers: &Vec<(String, i32, ErrorCode)>| judge_offsets(answers, count);
+        let answer = self.sender.cluster.call(call, deadline, ask, commit::read_offsets, judge);
+        answer.map(drop).map_err(|error| self.turn(failed_call("sending offsets", error)))
+    }
+
     /// Ends the transaction, as far as the cluster may know of one.
     fn end(&mut self, commits: bool) -> Result<(), ProduceError> {
         if self.sender.has_sent || self.has_sent_offsets {
@@ -305,35 +350,8 @@ impl TransactionalProducer for NativeProducer {
 
     fn send_offsets(&mut self, offsets: &[InputOffset], membership: &KafkaMembership) -> Result<(), ProduceError> {
         self.needs(TxState::Open, "sending offsets")?;
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let mut list = Vec::with_capacity(offsets.len());
-        for InputOffset { partition, next, note } in offsets {
-            let source = self.sources.iter().find(|source| source.stream == partition.stream);
-            let Some(source) = source else {
-                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
-            };
-            list.push(TxnOffset { topic: &source.topic, partition: partition.partition, offset: next.0, note });
-        }
-        list.sort_unstable_by_key(|offset| (offset.topic, offset.partition));
         let member = membership.identity.as_ref().ok_or_else(|| ProduceError::StaleMember("it has not joined".to_owned()))?;
-        let (id, identity) = (&self.transactional_id, self.sender.identity);
-        let by = MemberIdentity {
-            group: &member.group,
-            generation: member.generation,
-            member: &member.member,
-            instance: member.instance.as_deref(),
-        };
-        // Whatever becomes of it, the cluster may know of the transaction from here on.
-        self.has_sent_offsets = true;
-        let call = CoordinatorCall { kind: CoordinatorKind::Group, name: &member.group, api: Api::TxnOffsetCommit };
-        let ask = |request: &mut super::frame::FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
-        let deadline = Deadline::after(self.sender.cluster.settings.transaction_timeout.mul_f32(OFFSETS_BY));
-        let count = list.len();
-        let judge = |answers: &Vec<(String, i32, ErrorCode)>| judge_offsets(answers, count);
-        let answer = self.sender.cluster.call(call, deadline, ask, commit::read_offsets, judge);
-        answer.map(drop).map_err(|error| self.turn(failed_call("sending offsets", error)))
+        self.send_offsets_of(offsets, member)
     }
 
     fn commit(&mut self) -> Result<(), ProduceError> {
@@ -397,8 +415,5 @@ fn not_started(error: CallError, transactional_id: &str, bootstrap: &str) -> Sta
     })
 }
 
-impl From<Lost> for ClientError {
-    fn from(Lost(words): Lost) -> Self {
-        Self::Unavailable(words)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use super::error_code::ErrorCode;
 use super::messages::commit::ProducerIdentity;
 use super::messages::metadata::TopicLeaders;
 use super::messages::produce::{PartitionAnswer, ProduceAnswer, ProduceBatch, read_produce};
-use super::outgoing::{Outgoing, QueuePlace};
+use super::outgoing::{OutgoingQueues, QueuePlace};
 use super::verdict::{LastWord, ProduceFailure, ProduceVerdict, of_produce};
 use crate::kafka::client::Deadline;
 use crate::transport::ProduceError;
@@ -39,7 +39,7 @@ struct Flight {
 /// Sends the batches of one transactional.id.
 pub(super) struct BatchSender {
     pub(super) cluster: Cluster,
-    pub(super) outgoing: Outgoing,
+    pub(super) outgoing: OutgoingQueues,
     pub(super) compressor: BatchCompressor,
     pub(super) identity: ProducerIdentity,
     transactional_id: String,
@@ -57,7 +57,7 @@ impl BatchSender {
         let compressor = BatchCompressor::new(cluster.settings.codec, cluster.settings.level);
         Self {
             cluster,
-            outgoing: Outgoing::default(),
+            outgoing: OutgoingQueues::default(),
             compressor,
             identity,
             transactional_id: transactional_id.to_owned(),

@@ -1,7 +1,7 @@
 //! How a transaction begins and ends.
 
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::frame::{FrameReader, FrameWriter, Malformed};
+use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
 /// Who writes: the id that the cluster gave a transactional.id, and the epoch that each end of a transaction raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub(in crate::kafka::wire) fn ask_identity(request: &mut FrameWriter, transactio
 }
 
 /// The answer to InitProducerId and EndTxn.
-pub(in crate::kafka::wire) fn read_identity(mut answer: FrameReader<'_>) -> Result<(ErrorCode, ProducerIdentity), Malformed> {
+pub(in crate::kafka::wire) fn read_identity(mut answer: FrameReader<'_>) -> Result<(ErrorCode, ProducerIdentity), MalformedAnswer> {
     let _throttle_ms = answer.i32()?;
     let error = ErrorCode(answer.i16()?);
     let identity = ProducerIdentity { id: answer.i64()?, epoch: answer.i16()? };
     answer.skip_tags()?;
     answer.end()?;
     if error == ErrorCode::NONE && (identity.id < 0 || identity.epoch < 0) {
-        return Err(Malformed("it gives no producer id"));
+        return Err(MalformedAnswer("it gives no producer id"));
     }
     Ok((error, identity))
 }
@@ -74,7 +74,7 @@ pub(in crate::kafka::wire) fn ask_offsets(
 }
 
 /// What became of the offsets of each partition.
-pub(in crate::kafka::wire) fn read_offsets(mut answer: FrameReader<'_>) -> Result<Vec<(String, i32, ErrorCode)>, Malformed> {
+pub(in crate::kafka::wire) fn read_offsets(mut answer: FrameReader<'_>) -> Result<Vec<(String, i32, ErrorCode)>, MalformedAnswer> {
     let _throttle_ms = answer.i32()?;
     let topics = answer.array(3, |topic| {
         let name = topic.string()?.to_owned();

@@ -2,7 +2,7 @@
 
 use super::Api;
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::frame::{FrameReader, FrameWriter, Malformed};
+use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
 /// The feature whose level says by which protocol transactions end.
 const TRANSACTION_VERSION: &str = "transaction.version";
@@ -35,7 +35,7 @@ pub(in crate::kafka::wire) fn ask_versions(request: &mut FrameWriter) {
     request.string("sharecast").string(env!("CARGO_PKG_VERSION")).no_tags();
 }
 
-pub(in crate::kafka::wire) fn read_versions(mut answer: FrameReader<'_>) -> Result<BrokerVersions, Malformed> {
+pub(in crate::kafka::wire) fn read_versions(mut answer: FrameReader<'_>) -> Result<BrokerVersions, MalformedAnswer> {
     let mut found = BrokerVersions { error: ErrorCode(answer.i16()?), features_epoch: -1, ..BrokerVersions::default() };
     if found.error == ErrorCode::UNSUPPORTED_VERSION {
         // Told in the oldest form, so that everybody can read it.
@@ -74,7 +74,7 @@ pub(in crate::kafka::wire) fn ask_mechanism(request: &mut FrameWriter, mechanism
 }
 
 /// Whether the mechanism is taken, and which ones are.
-pub(in crate::kafka::wire) fn read_mechanisms(mut answer: FrameReader<'_>) -> Result<(ErrorCode, Vec<String>), Malformed> {
+pub(in crate::kafka::wire) fn read_mechanisms(mut answer: FrameReader<'_>) -> Result<(ErrorCode, Vec<String>), MalformedAnswer> {
     let error = ErrorCode(answer.i16()?);
     let mechanisms = answer.old_array(2, |mechanism| mechanism.old_string().map(str::to_owned))?;
     answer.end()?;
@@ -95,7 +95,7 @@ pub(in crate::kafka::wire) struct LoginAnswer {
     pub(in crate::kafka::wire) lifetime_ms: i64,
 }
 
-pub(in crate::kafka::wire) fn read_login(mut answer: FrameReader<'_>) -> Result<LoginAnswer, Malformed> {
+pub(in crate::kafka::wire) fn read_login(mut answer: FrameReader<'_>) -> Result<LoginAnswer, MalformedAnswer> {
     let error = ErrorCode(answer.i16()?);
     let words = answer.nullable_string()?.map(str::to_owned);
     let token = answer.compact_bytes()?.to_vec();

@@ -1,7 +1,7 @@
 //! Who leads what, and who coordinates whom.
 
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::frame::{FrameReader, FrameWriter, Malformed};
+use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
 /// A broker's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(in crate::kafka::wire) fn ask_topics(request: &mut FrameWriter, topics: &[&s
     request.bool(false).bool(false).no_tags();
 }
 
-pub(in crate::kafka::wire) fn read_topics(mut answer: FrameReader<'_>) -> Result<(Vec<NodeAddress>, Vec<TopicLeaders>), Malformed> {
+pub(in crate::kafka::wire) fn read_topics(mut answer: FrameReader<'_>) -> Result<(Vec<NodeAddress>, Vec<TopicLeaders>), MalformedAnswer> {
     let _throttle_ms = answer.i32()?;
     let nodes = answer.array(11, read_node)?;
     let _cluster = answer.nullable_string()?;
@@ -60,25 +60,25 @@ pub(in crate::kafka::wire) fn read_topics(mut answer: FrameReader<'_>) -> Result
 }
 
 /// The leaders in the order of their partitions, which are numbered from 0 without a gap.
-fn by_index(partitions: &[(i32, i32)]) -> Result<Vec<i32>, Malformed> {
+fn by_index(partitions: &[(i32, i32)]) -> Result<Vec<i32>, MalformedAnswer> {
     let mut leaders = vec![None; partitions.len()];
     for (index, leader) in partitions {
         let place = usize::try_from(*index).ok().and_then(|index| leaders.get_mut(index));
-        *place.ok_or(Malformed("partitions are not numbered from 0 on"))? = Some(*leader);
+        *place.ok_or(MalformedAnswer("partitions are not numbered from 0 on"))? = Some(*leader);
     }
-    leaders.into_iter().collect::<Option<Vec<i32>>>().ok_or(Malformed("a partition comes twice"))
+    leaders.into_iter().collect::<Option<Vec<i32>>>().ok_or(MalformedAnswer("a partition comes twice"))
 }
 
 /// A broker as metadata and hints name it.
-pub(super) fn read_node(node: &mut FrameReader<'_>) -> Result<NodeAddress, Malformed> {
+pub(super) fn read_node(node: &mut FrameReader<'_>) -> Result<NodeAddress, MalformedAnswer> {
     let (id, host, port) = (node.i32()?, node.string()?.to_owned(), node.i32()?);
     let _rack = node.nullable_string()?;
     node.skip_tags()?;
     Ok(NodeAddress { node: id, host, port: port_of(port)? })
 }
 
-fn port_of(port: i32) -> Result<u16, Malformed> {
-    u16::try_from(port).map_err(|_| Malformed("a port is none"))
+fn port_of(port: i32) -> Result<u16, MalformedAnswer> {
+    u16::try_from(port).map_err(|_| MalformedAnswer("a port is none"))
 }
 
 /// What has a coordinator.
@@ -97,7 +97,7 @@ pub(in crate::kafka::wire) fn ask_coordinator(request: &mut FrameWriter, kind: C
 }
 
 /// The one coordinator that was asked for.
-pub(in crate::kafka::wire) fn read_coordinator(mut answer: FrameReader<'_>) -> Result<(ErrorCode, NodeAddress), Malformed> {
+pub(in crate::kafka::wire) fn read_coordinator(mut answer: FrameReader<'_>) -> Result<(ErrorCode, NodeAddress), MalformedAnswer> {
     let _throttle_ms = answer.i32()?;
     let found = answer.array(15, |coordinator| {
         let _name = coordinator.string()?;
@@ -111,5 +111,5 @@ pub(in crate::kafka::wire) fn read_coordinator(mut answer: FrameReader<'_>) -> R
     })?;
     answer.skip_tags()?;
     answer.end()?;
-    found.into_iter().next().ok_or(Malformed("it names no coordinator"))
+    found.into_iter().next().ok_or(MalformedAnswer("it names no coordinator"))
 }

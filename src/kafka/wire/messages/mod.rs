@@ -8,7 +8,7 @@ pub(super) mod handshake;
 pub(super) mod metadata;
 pub(super) mod produce;
 
-use super::frame::{FrameReader, FrameWriter, Malformed};
+use super::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
 /// A call, in its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Api {
     }
 
     /// Reads the header of the answer, and what it answers.
-    pub(super) fn answer(self, frame: &[u8]) -> Result<(i32, FrameReader<'_>), Malformed> {
+    pub(super) fn answer(self, frame: &[u8]) -> Result<(i32, FrameReader<'_>), MalformedAnswer> {
         let mut answer = FrameReader::new(frame);
         let correlation = answer.i32()?;
         // An answer to ApiVersions has the oldest header whatever its version: its reader does not know the version yet.

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use super::metadata::{NodeAddress, read_node};
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::frame::{FrameReader, FrameWriter, Malformed};
+use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
 /// Every in-sync replica acknowledges.
 const ACKS_ALL: i16 = -1;
@@ -88,7 +88,7 @@ pub(in crate::kafka::wire) struct ProduceAnswer {
     pub(in crate::kafka::wire) throttle_ms: i32,
 }
 
-pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Result<ProduceAnswer, Malformed> {
+pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Result<ProduceAnswer, MalformedAnswer> {
     let topics = answer.array(3, |topic| {
         let name = topic.string()?;
         let partitions = topic.array(33, |partition| read_partition(name, partition))?;
@@ -107,7 +107,7 @@ pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Resul
     Ok(ProduceAnswer { partitions: topics.into_iter().flatten().collect(), nodes, throttle_ms })
 }
 
-fn read_partition(topic: &str, answer: &mut FrameReader<'_>) -> Result<PartitionAnswer, Malformed> {
+fn read_partition(topic: &str, answer: &mut FrameReader<'_>) -> Result<PartitionAnswer, MalformedAnswer> {
     let (partition, error) = (answer.i32()?, ErrorCode(answer.i16()?));
     let (_base_offset, _append_time, _log_start) = (answer.i64()?, answer.i64()?, answer.i64()?);
     let records = answer.array(6, |record| {

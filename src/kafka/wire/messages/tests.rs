@@ -35,7 +35,7 @@ fn answer(api: Api, answer: &impl Encodable, header_version: i16) -> Vec<u8> {
     bytes.to_vec()
 }
 
-fn read<T>(api: Api, frame: &[u8], read: impl FnOnce(FrameReader<'_>) -> Result<T, Malformed>) -> T {
+fn read<T>(api: Api, frame: &[u8], read: impl FnOnce(FrameReader<'_>) -> Result<T, MalformedAnswer>) -> T {
     let (correlation, rest) = api.answer(frame).unwrap();
     assert_eq!(correlation, 7);
     read(rest).unwrap()

@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::client::ClientError;
-use super::group_consumer::{InputTopic, KafkaMembership};
-use super::settings::KafkaSettings;
-use super::transactional_producer::KafkaProducer;
-use super::wire::{NativeProducer, StartError};
+use super::KafkaProducer;
 use crate::config::DataPlane;
+use crate::kafka::client::ClientError;
+use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::settings::KafkaSettings;
+use crate::kafka::wire::{NativeProducer, StartError};
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// What was said of the choice last, so that each worker's producer does not say it again.
@@ -56,9 +56,7 @@ impl DataProducer {
                 Choice::Native.say();
                 Ok(Self::Native(Box::new(producer)))
             }
-            Err(StartError::NotNative(why)) if settings.data_plane == DataPlane::Native => {
-                Err(ClientError::Settings(format!("kafka.data_plane is native, which cannot be: {why}")))
-            }
+            Err(StartError::NotNative(why)) if settings.data_plane == DataPlane::Native => Err(not_possible(&why.to_string())),
             Err(StartError::NotNative(why)) => {
                 Choice::Librdkafka(why.to_string()).say();
                 Self::librdkafka(settings, transactional_id, sources, wait)
@@ -67,9 +65,27 @@ impl DataProducer {
         }
     }
 
+    /// Whether the producers that `kafka.data_plane` wants can be made on this cluster, before any of them is.
+    ///
+    /// # Errors
+    /// `Settings` where it wants the native one, which cannot be.
+    pub fn check(settings: &KafkaSettings, wait: Duration) -> Result<(), ClientError> {
+        if settings.data_plane != DataPlane::Native {
+            return Ok(());
+        }
+        NativeProducer::check(settings, wait).map_err(|error| match error {
+            StartError::NotNative(why) => not_possible(&why.to_string()),
+            StartError::Client(error) => error,
+        })
+    }
+
     fn librdkafka(settings: &KafkaSettings, transactional_id: &str, sources: &[InputTopic], wait: Duration) -> Result<Self, ClientError> {
         KafkaProducer::start(settings, transactional_id, sources, wait).map(|producer| Self::Librdkafka(Box::new(producer)))
     }
+}
+
+fn not_possible(why: &str) -> ClientError {
+    ClientError::Settings(format!("kafka.data_plane is native, which cannot be: {why}; write auto or librdkafka"))
 }
 
 /// Hands a call on to the client there is.
