@@ -20,7 +20,6 @@ pub(crate) mod api {
     pub(crate) const HEARTBEAT: i16 = 12;
     pub(crate) const SYNC_GROUP: i16 = 14;
     pub(crate) const END_TXN: i16 = 26;
-    pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 }
 
 /// What becomes of an answer.
@@ -110,6 +109,7 @@ impl Proxy {
             state = self.held.changed.wait(state).unwrap();
         }
         state.0 = false;
+        self.held.changed.notify_all();
         state.1.remove(0)
     }
 
@@ -142,8 +142,10 @@ impl Connection {
 
     fn pass_requests(&self, mut client: TcpStream, mut broker: TcpStream) {
         while let Some(frame) = read_frame(&mut client) {
-            if let Some((correlation, fate)) = self.fate_of(&frame) {
-                if fate == Fate::Held {
+            let fated = self.fate_of(&frame);
+            let is_held = fated.is_some_and(|(_, fate)| fate == Fate::Held);
+            if let Some((correlation, fate)) = fated {
+                if is_held {
                     let state = self.held.state.lock().unwrap();
                     drop(self.held.changed.wait_while(state, |(may_go, _)| !*may_go).unwrap());
                 }
@@ -151,6 +153,11 @@ impl Connection {
             }
             if broker.write_all(&frame).is_err() {
                 break;
+            }
+            // Whoever asked has gone, and the broker must not be left before it has answered.
+            if is_held {
+                let state = self.held.state.lock().unwrap();
+                drop(self.held.changed.wait_while(state, |(may_go, answered)| *may_go && answered.is_empty()).unwrap());
             }
         }
         let _ = broker.shutdown(Shutdown::Both);
