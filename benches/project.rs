@@ -25,6 +25,16 @@ const SECTIONS: [&str; 4] = [
 const TRANSFORMS: &str = r#"{"include":["$.position","$.engine"],"transform":[{"paths":["$.position.lat","$.position.lon"],"round":3},
     {"path":"$.ts","truncate":"1m"},{"path":"$.engine.serial","mask":{"keep_last":4}},{"path":"$.position","rename":"location"}]}"#;
 
+/// Six members, a rename, two rounds and a mask each.
+const CHANGING: [&str; 3] = [
+    r#"{"include":["$.position","$.engine.rpm","$.engine.serial","$.speed_kmh"],"transform":[{"path":"$.position.lat","round":3},
+        {"path":"$.position.lon","round":3},{"path":"$.engine.serial","mask":{"keep_last":4}},{"path":"$.speed_kmh","rename":"speed"}]}"#,
+    r#"{"include":["$.position","$.engine","$.odometer_km"],"transform":[{"path":"$.position.lat","round":3},
+        {"path":"$.engine.hours","round":1},{"path":"$.engine.serial","mask":"redact"},{"path":"$.odometer_km","rename":"odometer"}]}"#,
+    r#"{"include":["$.fuel","$.position","$.engine.serial","$.ignition"],"transform":[{"path":"$.fuel.level","round":1},
+        {"path":"$.position.lat","round":2},{"path":"$.engine.serial","mask":{"keep_first":2}},{"path":"$.position","rename":"location"}]}"#,
+];
+
 const CONDITION: &str = r#"{"include":["$.position.lat","$.position.lon","$.engine","$.sensors[*].value","$.speed_kmh"],"exclude":["$.engine.ecu"],
     "when":"record.ignition == true && record.engine.rpm > 600 && record.sensors.exists(s, s.name == 'boom')"}"#;
 
@@ -45,10 +55,26 @@ fn profile(section: &str) -> Profile {
 }
 
 fn project(projector: &mut Projector, profile: &Profile, target: &str, out: &mut Vec<u8>) {
+    project_text(projector, RECORD.as_bytes(), profile, target, out);
+}
+
+fn project_text(projector: &mut Projector, text: &[u8], profile: &Profile, target: &str, out: &mut Vec<u8>) {
     let parties = Parties { owner: "northwind", target, target_asset: "EX-2201" };
     let provenance = Provenance { share: "01JD8Z6TJ4V5", revision: 3, epoch: Epoch(1_234_567), permission: None, backfill: None };
     let section = profile.section(StreamIndex(0)).expect("a section");
-    projector.project(RECORD.as_bytes(), section, &parties, Some(&provenance), out);
+    projector.project(text, section, &parties, Some(&provenance), out);
+}
+
+/// Records of one device: one shape, other values, some of other lengths.
+fn variants() -> Vec<String> {
+    (0..64)
+        .map(|at| {
+            RECORD
+                .replace("51.507351", &format!("51.50{at}"))
+                .replace("1480", &(at * 97).to_string())
+                .replace("true", if at % 3 == 0 { "true" } else { "false" })
+        })
+        .collect()
 }
 
 fn bench(c: &mut Criterion) {
@@ -120,6 +146,33 @@ fn bench(c: &mut Criterion) {
             out.len()
         })
     });
+    // The record's way as it is decided, by shapes remembered and by a walk each, in turn: what the two make is the same.
+    let plain = [profile(SECTIONS[0]), profile(SECTIONS[1])];
+    let changing = CHANGING.map(profile);
+    let mut ways = [("remembered", Projector::new(None)), ("walked", Projector::plain(None))];
+    for (way, projector) in &mut ways {
+        for (name, profiles, outputs) in [
+            ("1_output", &plain[..1], 1),
+            ("2_outputs_of_1_profile", &plain[..1], 2),
+            ("4_outputs_of_2_profiles", &plain[..], 4),
+            ("8_outputs_of_2_profiles", &plain[..], 8),
+            ("4_outputs_of_3_changing_profiles", &changing[..], 4),
+        ] {
+            let (records, mut at) = (variants(), 0);
+            group.bench_function(format!("{way}/{name}"), |b| {
+                b.iter(|| {
+                    out.clear();
+                    at = (at + 1) % records.len();
+                    let text = black_box(records[at].as_bytes());
+                    let loaded = projector.load(text).is_ok();
+                    for output in 0..if loaded { outputs } else { 0 } {
+                        project_text(projector, text, &profiles[output % profiles.len()], targets[output % 4], &mut out);
+                    }
+                    out.len()
+                })
+            });
+        }
+    }
     group.finish();
 }
 

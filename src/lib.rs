@@ -32,6 +32,8 @@ pub mod live;
 #[cfg(feature = "io")]
 pub mod metrics;
 #[cfg(feature = "io")]
+pub mod listener;
+#[cfg(feature = "io")]
 pub mod kafka;
 #[cfg(feature = "io")]
 pub mod engine;

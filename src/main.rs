@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "io")]
         Command::Demo(args) => cli::demo::run(&args),
         #[cfg(feature = "io")]
-        Command::Run => cli::run::run(files),
+        Command::Run(args) => cli::run::run(files, &args),
         #[cfg(feature = "io")]
         Command::Provision(args) => cli::provision::run(files, &args),
         #[cfg(feature = "io")]

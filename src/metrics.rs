@@ -63,6 +63,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("sharecast_backfill_lost_total", MetricKind::Counter, "Offsets that the input's retention has dropped before it could read them."),
     ("sharecast_backfill_offsets_left", MetricKind::Gauge, "Offsets of its input that it has yet to look at; not a number for files."),
     ("sharecast_backfill_waiting", MetricKind::Gauge, "1 while it waits for the fence, the cluster or its report."),
+    ("sharecast_config_reloads_total", MetricKind::Counter, "Times the configuration was read again, by result."),
+    (
+        "sharecast_config_last_reload_success_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the files' configuration was last the one in force, in seconds since 1970.",
+    ),
     ("sharecast_ready", MetricKind::Gauge, "1 while every check of /readyz holds, as of this scrape."),
     ("sharecast_build_info", MetricKind::Gauge, "Always 1; version and commit are labels."),
 ];

@@ -1,6 +1,25 @@
 //! Names of topics: one installation's own, those of tenants that no output template names, and Kafka's rules for all.
 
+use std::fmt;
+
 use crate::id::{StreamName, TenantId};
+
+/// A partition as logs and errors name it: `telemetry.raw/3`. No topic's name has a `/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionName<'t>(pub &'t str, pub i32);
+
+impl fmt::Display for PartitionName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(topic, partition) = self;
+        write!(f, "{topic}/{partition}")
+    }
+}
+
+/// Several of them, with commas between.
+pub fn partition_names<'t>(partitions: impl IntoIterator<Item = PartitionName<'t>>) -> String {
+    let names: Vec<String> = partitions.into_iter().map(|partition| partition.to_string()).collect();
+    names.join(", ")
+}
 
 /// What an installation's own topics begin with, unless `topics.prefix` says otherwise.
 pub const PREFIX: &str = "sharecast";
@@ -139,6 +158,14 @@ mod tests {
         let other = OwnTopics::new("eu.cast", StatusTemplate::standard());
         assert_eq!(names(&other), standard.map(|name| name.replace("sharecast", "eu.cast")));
         assert_eq!(other.status(&TenantId::parse("acme").unwrap()), "share.acme.shares");
+    }
+
+    #[test]
+    fn a_partition_is_named_by_its_topic_and_number() {
+        assert_eq!(
+            partition_names([("telemetry.raw", 3), ("a", 0)].map(|(topic, number)| PartitionName(topic, number))),
+            "telemetry.raw/3, a/0"
+        );
     }
 
     #[test]

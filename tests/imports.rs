@@ -28,7 +28,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rdkafka_sys", &["kafka/"]),
     ("unsafe", &["kafka/", "json/scan"]),
     ("anyhow", &["main.rs", "cli/"]),
-    ("axum", &["engine/server/http.rs"]),
+    ("axum", &["listener", "engine/server/http.rs"]),
     ("Instant", &["clock.rs", "kafka/"]),
     ("SystemTime", &["clock.rs"]),
 ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::argument;
@@ -47,7 +48,7 @@ pub struct ActorArgs {
     /// How long each wait for the cluster lasts at most: for its answers, for the write, and for --wait. Default: 30s
     #[arg(long, value_name = "DURATION", value_parser = argument::duration, allow_hyphen_values = true, global = true)]
     pub timeout: Option<Duration>,
-    /// How the result is printed
+    /// How the result is printed; lists also by `id`, one a line, for xargs
     #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
     pub output: Format,
 }
@@ -89,6 +90,17 @@ pub enum Format {
     Json,
     /// One JSON value a line.
     Ndjson,
+    /// One id a line, of lists alone.
+    Id,
+}
+
+/// For clap: how a result is printed that is no list.
+pub(in crate::cli) fn no_list_format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["table", "json", "ndjson"]).map(|text: String| match text.as_str() {
+        "json" => Format::Json,
+        "ndjson" => Format::Ndjson,
+        _ => Format::Table,
+    })
 }
 
 /// A control event to be written: its type without `sharecast.` and `.v1`, and its data.

@@ -15,6 +15,7 @@ use crate::cli::outcome::{Delivered, How, Quiescence, Sent, times_in_words};
 use crate::cli::output::{PrintError, exit, shown};
 use crate::cli::party::args;
 use crate::cli::party::args::{ControlTopicCommand, PartnershipCommand, ProfileCommand, TenantCommand};
+use crate::cli::party::offboard;
 use crate::cli::party::publish_preview;
 use crate::cli::random::random;
 use crate::cli::restore;
@@ -72,7 +73,14 @@ pub fn partnership(files: &[PathBuf], acting: &ActorArgs, command: PartnershipCo
 
 /// `sharecast tenant …`.
 pub fn tenant(files: &[PathBuf], acting: &ActorArgs, command: TenantCommand) -> Result<Exit, Failure> {
-    send(&config::load(files)?, acting, token(acting)?, command.draft())
+    match command {
+        TenantCommand::Offboard(args) => offboard::run(files, acting, args),
+        TenantCommand::Update { tenant, parent, no_parent, suspend, unsuspend } => {
+            let suspended = (suspend || unsuspend).then_some(suspend);
+            let draft = args::update_tenant(&tenant, parent.as_ref(), no_parent, suspended);
+            send(&config::load(files)?, acting, token(acting)?, draft)
+        }
+    }
 }
 
 /// `sharecast profile …`.

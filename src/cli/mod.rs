@@ -18,7 +18,13 @@ pub mod replay;
 pub mod test;
 mod sample;
 #[cfg(feature = "io")]
+pub mod listing;
+#[cfg(feature = "io")]
 pub mod run;
+#[cfg(feature = "io")]
+pub mod reload;
+#[cfg(feature = "io")]
+pub mod signal;
 #[cfg(feature = "io")]
 pub mod snapshot;
 pub mod time_argument;
@@ -97,7 +103,7 @@ pub enum Command {
     Demo(demo::Args),
     /// Run the engine beside a Kafka cluster
     #[cfg(feature = "io")]
-    Run,
+    Run(run::RunArgs),
     /// Make the topics that are missing, and say what is wrong with those that are there
     #[cfg(feature = "io")]
     Provision(provision::Args),
@@ -156,6 +162,27 @@ pub enum Command {
     },
 }
 
+#[cfg(feature = "io")]
+impl Command {
+    /// Whether ids are asked for of what is no list.
+    fn has_ids_of_no_list(&self) -> bool {
+        use args::Verb::Query;
+        use party::args::{PartnershipLook, ProfileLook, TenantLook};
+        use share::list::ShareLook;
+        let (acting, is_list) = match self {
+            Self::Share { acting, command } => {
+                (acting, matches!(command, Query(ShareLook::List { .. } | ShareLook::Invitations { outbox: false, .. })))
+            }
+            Self::Partnership { acting, command } => (acting, matches!(command, Query(PartnershipLook::List { .. }))),
+            Self::Tenant { acting, command } => (acting, matches!(command, Query(TenantLook::List { .. }))),
+            Self::Profile { acting, command } => (acting, matches!(command, Query(ProfileLook::List { .. }))),
+            Self::Control { acting, .. } => (acting, false),
+            _ => return false,
+        };
+        acting.output == args::Format::Id && !is_list
+    }
+}
+
 impl Cli {
     /// Reads the arguments, the first being the program's name. What is wrong with them, or the help that was asked
     /// for, is printed; then the answer is how to exit.
@@ -172,11 +199,17 @@ impl Cli {
             }
             cli
         });
-        read.map_err(|e| {
+        let cli = read.map_err(|e| {
             // There is nobody left to tell if this cannot be printed.
             let _ = e.print();
             if e.use_stderr() { Exit::Usage } else { Exit::Ok }
-        })
+        })?;
+        #[cfg(feature = "io")]
+        if cli.command.has_ids_of_no_list() {
+            tell!("error: `-o id` is for lists, and this prints none: -o table, json or ndjson");
+            return Err(Exit::Usage);
+        }
+        Ok(cli)
     }
 }
 
@@ -205,6 +238,7 @@ mod tests {
     #[test]
     fn commands_that_look_and_commands_that_write_stand_beside_each_other() {
         for line in [
+            "sharecast share list -o id --sort since:desc --limit 3 --state active",
             "sharecast share list --search ex --state active,PAUSED --state left --permission view --stream t --as acme -o json",
             "sharecast share show s1 --no-history",
             "sharecast share stats --owner acme --owner zenith",
@@ -223,6 +257,21 @@ mod tests {
         ));
         assert_eq!(read("sharecast share list --state done").unwrap_err(), Exit::Usage);
         assert_eq!(read("sharecast share list --permission all").unwrap_err(), Exit::Usage);
+        for line in [
+            "share show s1",
+            "share stats",
+            "share revoke s1",
+            "share invitations --outbox",
+            "control dump",
+            "tenant update a",
+            "config show",
+        ] {
+            assert_eq!(read(&format!("sharecast {line} -o id")).unwrap_err(), Exit::Usage, "{line}");
+        }
+        for line in ["share invitations", "partnership list", "tenant list", "profile list"] {
+            assert!(read(&format!("sharecast {line} -o id --sort state --limit 1")).is_ok() == (line == "partnership list"), "{line}");
+            assert!(read(&format!("sharecast {line} -o id --limit 1")).is_ok(), "{line}");
+        }
     }
 
     #[cfg(feature = "io")]

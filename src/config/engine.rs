@@ -92,8 +92,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// `log.level`: this and what is worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `log.level`: this and what is worse. A later one shows more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Errors.
     Error,

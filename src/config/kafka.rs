@@ -24,9 +24,6 @@ pub enum DataPlane {
 }
 
 impl DataPlane {
-    /// As it is written.
-    pub(super) const WORDS: [&'static str; 3] = ["auto", "native", "librdkafka"];
-
     fn named(word: &str) -> Self {
         match word {
             "native" => Self::Native,
@@ -105,7 +102,7 @@ pub const HEARTBEAT_INTERVAL_MS: u32 = 1_000;
 
 /// How records are compressed, unless `output.compression` says otherwise.
 const COMPRESSION: &str = "lz4";
-const CODEC: &str = "compression.codec";
+pub(super) const CODEC: &str = "compression.codec";
 
 /// Resolves `kafka`, and with it `output.compression`. The group is called as own topics begin, unless it is given: two installations
 /// in one group would share the inputs' partitions.

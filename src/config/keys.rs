@@ -1,7 +1,5 @@
 //! Every key there is, with the form of its value.
 
-use super::kafka::DataPlane;
-
 /// What may stand under a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -56,7 +54,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("kafka.bootstrap", Form::Text),
     ("kafka.group", Form::Text),
     ("kafka.instance", Form::Text),
-    ("kafka.data_plane", Form::Word(&DataPlane::WORDS)),
+    ("kafka.data_plane", Form::Word(&["auto", "native", "librdkafka"])),
     ("kafka.client", Form::Free),
     ("kafka.consumer", Form::Free),
     ("kafka.producer", Form::Free),

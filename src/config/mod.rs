@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod keys;
 pub mod output;
 mod overrides;
+pub mod reload;
 mod resolve;
 mod secrets;
 mod shape;

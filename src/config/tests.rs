@@ -3,6 +3,7 @@ use super::*;
 mod engine_keys;
 mod kafka_keys;
 mod merging;
+mod reload;
 mod sample;
 mod stream_keys;
 

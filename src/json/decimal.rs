@@ -18,6 +18,65 @@ pub struct Decimal<'a> {
     pub(super) scale: i64,
 }
 
+/// Appends a JSON number rounded as `Decimal::write_rounded` does, on its text alone. False, and nothing, where it has an exponent or
+/// more digits than a word holds: then a decimal is needed.
+pub(crate) fn write_rounded_short(text: &[u8], places: u8, out: &mut Vec<u8>) -> bool {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if digits.len() > SHORT_DIGITS + 1 {
+        return false;
+    }
+    let (mut value, mut fraction, mut has_point) = (0u64, 0u32, false);
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                value = value * 10 + u64::from(byte - b'0');
+                fraction += u32::from(has_point);
+            }
+            b'.' if !has_point => has_point = true,
+            _ => return false,
+        }
+    }
+    if fraction > u32::from(places) {
+        let unit = 10u64.pow(fraction - u32::from(places));
+        value = value / unit + u64::from(value % unit >= unit.div_ceil(2));
+        fraction = u32::from(places);
+    }
+    while fraction > 0 && value % 10 == 0 {
+        value /= 10;
+        fraction -= 1;
+    }
+    write_short(negative && value > 0, value, fraction as usize, out);
+    true
+}
+
+/// With its point, what a word surely holds.
+const SHORT_DIGITS: usize = 18;
+
+/// Appends `value` with its last `fraction` digits after the point.
+fn write_short(negative: bool, mut value: u64, fraction: usize, out: &mut Vec<u8>) {
+    // The digits of a word, a point, and a zero before it.
+    let mut written = [b'0'; 24];
+    let mut at = written.len();
+    let mut count = 0;
+    while value > 0 || count <= fraction {
+        if count == fraction && fraction > 0 {
+            at -= 1;
+            written[at] = b'.';
+        }
+        at -= 1;
+        written[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        count += 1;
+    }
+    if negative {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&written[at..]);
+}
+
 /// More than any text can make up for with its digits, and far from overflowing.
 const EXPONENT_LIMIT: i64 = 1_000_000_000_000_000_000;
 
@@ -196,6 +255,41 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
+    /// The short way where it is taken, else the empty text.
+    fn rounded_short(text: &str, places: u8) -> String {
+        let mut out = Vec::new();
+        let is_taken = write_rounded_short(text.as_bytes(), places, &mut out);
+        assert!(is_taken || out.is_empty());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_a_word_are_rounded_on_their_text() {
+        for (text, places) in [
+            ("51.507351", 3),
+            ("-0.127758", 3),
+            ("0.05", 1),
+            ("0.049", 1),
+            ("-0.4", 0),
+            ("-0", 3),
+            ("-0.0", 0),
+            ("99.95", 1),
+            ("0.5", 0),
+            ("999999999999999999", 0),
+            ("99999999999999999.9", 0),
+            ("-99999999999999999.5", 0),
+            ("0.00000000000000005", 16),
+            ("1.0", 99),
+            ("100", 2),
+            ("7", 0),
+        ] {
+            assert_eq!(rounded_short(text, places), rounded(text, places), "{text} to {places}");
+        }
+        for text in ["1e3", "1E-3", "12345678901234567890", "0.1234567890123456789"] {
+            assert_eq!(rounded_short(text, 2), "", "{text}");
+        }
+    }
+
     #[test]
     fn d34_numbers_compare_as_decimals() {
         for (a, b) in [
@@ -285,6 +379,9 @@ mod tests {
             let unit = 10i128.pow(20 - u32::from(places));
             let half_up = (units(&a).abs() + unit / 2) / unit * unit * units(&a).signum();
             prop_assert_eq!(rounded(&a, places), plain(half_up));
+            if !a.contains('e') {
+                prop_assert_eq!(rounded_short(&a, places), plain(half_up));
+            }
             let size = units(&step);
             prop_assert_eq!(Step::parse(&step).is_some(), size > 0);
             if size > 0 {

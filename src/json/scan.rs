@@ -12,7 +12,7 @@ pub(super) fn byte(text: &[u8], at: usize) -> u8 {
 }
 
 #[inline(always)]
-fn word64(text: &[u8], at: usize) -> Option<u64> {
+pub(super) fn word64(text: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
 }
 

@@ -1,7 +1,10 @@
 //! One validating pass over a record's bytes.
 
 mod reader;
+mod shape;
 
+pub(crate) use self::shape::ShapeId;
+use self::shape::ShapeMemory;
 use super::error::InvalidJson;
 use super::{scan, text};
 use std::borrow::Cow;
@@ -60,14 +63,38 @@ impl NodeKind {
     }
 }
 
-/// One value. Offsets count the record's bytes.
+/// What is the same of a value in all records of one shape.
 #[derive(Debug, Clone, Copy)]
+pub(super) struct EntryForm {
+    /// The entry after the last one inside it; while a container is open, the container around it.
+    next: u32,
+    /// How far before the value its name begins, and the length of the name; 0 in an array and of the root.
+    name_distance: u32,
+    name_length: u32,
+    name_hash: u32,
+    name_is_escaped: bool,
+}
+
+/// What one record says of a value. Offsets count the record's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EntrySpan {
+    /// Its first byte.
+    start: u32,
+    /// After its last byte; while a container is open, the runs of blanks counted before it.
+    end: u32,
+    kind: NodeKind,
+    /// `ESCAPED`, `BLANKS`.
+    flags: u8,
+}
+
+/// One value, put together. Offsets count the record's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TapeEntry {
     /// Its first byte.
     pub(crate) start: u32,
-    /// After its last byte; while a container is open, the runs of blanks counted before it.
+    /// After its last byte.
     pub(crate) end: u32,
-    /// The entry after the last one inside it; while a container is open, the container around it.
+    /// The entry after the last one inside it.
     pub(crate) next: u32,
     pub(crate) name: MemberName,
     pub(crate) kind: NodeKind,
@@ -96,7 +123,7 @@ pub(super) const ESCAPED: u8 = 1;
 pub(super) const BLANKS: u8 = 2;
 
 /// A member's name. In an array and of the root it is empty.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct MemberName {
     /// What stands between the quotes.
     pub(crate) start: u32,
@@ -111,14 +138,31 @@ pub(crate) struct MemberName {
 /// Functions that take `text` want the bytes that were parsed.
 #[derive(Debug, Default)]
 pub struct Tape {
-    entries: Vec<TapeEntry>,
+    /// Those of the record's shape while it is known: the shape has them back before the next record.
+    forms: Vec<EntryForm>,
+    spans: Vec<EntrySpan>,
     unescaped: String,
+    /// The shapes of earlier records; none where each record is read by itself.
+    shapes: Option<Box<ShapeMemory>>,
+    /// The place of the record's shape in `shapes`.
+    shape: Option<usize>,
 }
 
 impl Tape {
+    /// A tape that remembers the shapes of the records it has read. It differs from another one in speed alone.
+    pub fn remembering() -> Self {
+        Self { shapes: Some(Box::default()), ..Self::default() }
+    }
+
     /// Validates `text` and notes where each value stands. After an error the tape is empty.
     pub fn parse(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
         self.parse_by::<false>(text)
+    }
+
+    /// The shape of the record, if it is a remembered one.
+    #[inline]
+    pub(crate) fn shape(&self) -> Option<ShapeId> {
+        self.shapes.as_ref()?.id(self.shape?)
     }
 
     /// Validates `text` by the grammar of RFC 8259 alone: any depth, any number, and lone surrogates, which unescaping
@@ -128,29 +172,60 @@ impl Tape {
     }
 
     fn parse_by<const GRAMMAR_ONLY: bool>(&mut self, text: &[u8]) -> Result<(), InvalidJson> {
-        self.entries.clear();
+        self.return_forms();
+        self.spans.clear();
         if u32::try_from(text.len()).is_err() {
             return Err(InvalidJson { what: "longer than 4 GiB", at: 0 });
         }
-        if let Err(error) = std::str::from_utf8(text) {
+        if !text.is_ascii()
+            && let Err(error) = std::str::from_utf8(text)
+        {
+            self.forms.clear();
             return Err(explained(text, InvalidJson { what: "no UTF-8", at: error.valid_up_to() }));
         }
-        let outcome = reader::read::<GRAMMAR_ONLY>(text, &mut self.entries, &mut self.unescaped);
-        if outcome.is_err() {
-            self.entries.clear();
+        if !GRAMMAR_ONLY
+            && let Some(shapes) = &mut self.shapes
+            && let Some(shape) = shapes.read(text, &mut self.spans)
+        {
+            shapes.swap_forms(shape, &mut self.forms);
+            self.shape = Some(shape);
+            return Ok(());
         }
-        outcome.map_err(|error| explained(text, error))
+        self.forms.clear();
+        self.spans.clear();
+        let outcome = reader::read::<GRAMMAR_ONLY>(text, &mut self.forms, &mut self.spans, &mut self.unescaped);
+        if let Err(error) = outcome {
+            self.forms.clear();
+            self.spans.clear();
+            return Err(explained(text, error));
+        }
+        if !GRAMMAR_ONLY && let Some(shapes) = &mut self.shapes {
+            shapes.learn(text, &self.forms, &self.spans);
+        }
+        Ok(())
+    }
+
+    /// Gives the shape of the record before its forms back.
+    fn return_forms(&mut self) {
+        if let (Some(shape), Some(shapes)) = (self.shape.take(), &mut self.shapes) {
+            shapes.swap_forms(shape, &mut self.forms);
+        }
+    }
+
+    /// All values, in order.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..self.spans.len() as u32).map(NodeIndex)
     }
 
     /// What the value is.
     pub fn kind(&self, node: NodeIndex) -> NodeKind {
-        self.entry(node).kind
+        self.spans[node.0 as usize].kind
     }
 
     /// Where the value stands, quotes and brackets included.
     pub fn span(&self, node: NodeIndex) -> Range<usize> {
-        let entry = self.entry(node);
-        entry.start as usize..entry.end as usize
+        let span = &self.spans[node.0 as usize];
+        span.start as usize..span.end as usize
     }
 
     /// The value as it is written.
@@ -166,7 +241,7 @@ impl Tape {
 
     /// Where the name of an object's member stands, without its quotes. Of elements and the root it has no meaning.
     pub fn name_span(&self, node: NodeIndex) -> Range<usize> {
-        let name = &self.entry(node).name;
+        let name = self.entry(node).name;
         name.start as usize..name.end as usize
     }
 
@@ -208,14 +283,25 @@ impl Tape {
         }
     }
 
+    /// Every entry, for comparing.
+    #[cfg(test)]
+    pub(in crate::json) fn entries(&self) -> Vec<TapeEntry> {
+        assert_eq!(self.forms.len(), self.spans.len());
+        (0..self.spans.len() as u32).map(|at| self.entry(NodeIndex(at))).collect()
+    }
+
     /// The place after the last value inside this one.
     pub(crate) fn end_of(&self, node: NodeIndex) -> NodeIndex {
         NodeIndex(self.entry(node).next)
     }
 
     #[inline(always)]
-    pub(crate) fn entry(&self, node: NodeIndex) -> &TapeEntry {
-        &self.entries[node.0 as usize]
+    pub(crate) fn entry(&self, node: NodeIndex) -> TapeEntry {
+        let (form, span) = (&self.forms[node.0 as usize], &self.spans[node.0 as usize]);
+        let name_start = span.start - form.name_distance;
+        let name =
+            MemberName { start: name_start, end: name_start + form.name_length, hash: form.name_hash, is_escaped: form.name_is_escaped };
+        TapeEntry { start: span.start, end: span.end, next: form.next, name, kind: span.kind, flags: span.flags }
     }
 }
 
@@ -260,10 +346,10 @@ impl Iterator for Children<'_> {
     }
 }
 
-impl<'a> Children<'a> {
+impl Children<'_> {
     /// The next one with its entry.
     #[inline(always)]
-    pub(crate) fn next_entry(&mut self) -> Option<(NodeIndex, &'a TapeEntry)> {
+    pub(crate) fn next_entry(&mut self) -> Option<(NodeIndex, TapeEntry)> {
         if self.at >= self.end {
             return None;
         }

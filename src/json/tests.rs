@@ -88,6 +88,37 @@ proptest! {
         prop_assert_eq!(tape.entry(NodeIndex::ROOT).has_blanks(), has_blanks);
     }
 
+    /// Records of few shapes in turn, some of them damaged, and the names of some changed: every entry is the same by either way.
+    #[test]
+    fn a_remembered_shape_reads_as_the_whole_reader_does(
+        texts in prop::collection::vec(json(), 1..4),
+        scalars in prop::collection::vec(prop::sample::select(vec!["1", "-0", "1e3", "\"x\"", "\"\\n\"", "null", "true", "[]", "{}", "\"é\""]), 12),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut records: Vec<Vec<u8>> = Vec::new();
+        for scalar in scalars {
+            for text in &texts {
+                // The shape with other scalars, and with a name that is changed.
+                records.push(text.clone().into_bytes());
+                records.push(format!(r#"{{"a":{scalar},"b":{text},"c":[{scalar},{{"d":{scalar}}}]}}"#).into_bytes());
+                records.push(format!(r#"{{"a":{scalar},"e":{text},"c":[{scalar},{{"d":{scalar}}}]}}"#).into_bytes());
+            }
+        }
+        for (which, at, byte) in damage {
+            let record = which.get(&records).clone();
+            let mut record = record;
+            let at = at.index(record.len());
+            record[at] = byte;
+            records.push(record);
+        }
+        let (mut plain, mut remembering) = (Tape::default(), Tape::remembering());
+        for text in records.iter().chain(records.iter().rev()) {
+            prop_assert_eq!(remembering.parse(text), plain.parse(text), "{}", String::from_utf8_lossy(text));
+            prop_assert_eq!(remembering.entries(), plain.entries(), "{}", String::from_utf8_lossy(text));
+        }
+        prop_assert!(remembering.shape().is_some() || plain.entries().is_empty() || std::str::from_utf8(&records[0]).is_err());
+    }
+
     #[test]
     fn damaged_json_is_refused_where_serde_json_refuses_it(bytes in mutated()) {
         prop_assert_eq!(is_taken(&bytes), serde_json::from_slice::<Value>(&bytes).is_ok(), "{}", String::from_utf8_lossy(&bytes));

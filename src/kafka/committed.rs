@@ -64,7 +64,7 @@ impl CommittedOffsets {
     /// Commits an offset of the group, which must have no members: none of them would see it.
     pub fn commit(&self, topic: &str, partition: i32, offset: Offset, wait: Duration) -> Result<(), ClientError> {
         serve(self.consumer.client());
-        let what = format_args!("committing an offset of {topic} partition {partition}");
+        let what = format_args!("committing an offset of {topic}/{partition}");
         ask(self.consumer.client(), serve, what, Deadline::after(wait), |_| {
             let mut list = TopicPartitionList::with_capacity(1);
             list.add_partition_offset(topic, partition, Place::Offset(offset.0))?;

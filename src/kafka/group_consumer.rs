@@ -10,11 +10,12 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::backlog::Backlog;
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, input_failure};
-use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, group_identity, member_id};
+use super::native::{ClientFailure, Event, EventKind, Fetched, GroupIdentity, Queue, group_identity, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
+use crate::topic::PartitionName;
 use crate::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, SourcePartition, Start};
 
 /// The longest wait for a question to the cluster.
@@ -48,16 +49,6 @@ pub struct KafkaMembership {
     pub(super) consumer: Arc<BaseConsumer<Logged>>,
     /// The same as plain data, for a client that is not librdkafka.
     pub(super) identity: Option<GroupIdentity>,
-}
-
-/// Who a member of a group is, as its coordinator knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct GroupIdentity {
-    pub(super) group: String,
-    pub(super) generation: i32,
-    pub(super) member: String,
-    /// Of a static member alone.
-    pub(super) instance: Option<String>,
 }
 
 /// A member of a consumer group by the classic protocol, cooperative-sticky, read committed.
@@ -195,7 +186,8 @@ impl KafkaConsumer {
     fn begin_released(&mut self) {
         for (partition, offset) in std::mem::take(&mut self.releasing) {
             if let Err(error) = self.begin(partition, offset) {
-                tracing::debug!(%error, ?partition, "the partition cannot be begun yet");
+                let name = PartitionName(self.topic_of(partition), partition.partition);
+                tracing::debug!(%error, partition = %name, "the partition cannot be begun yet");
                 self.releasing.push((partition, offset));
             }
         }

@@ -13,7 +13,6 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka_sys as rd;
 use rustc_hash::FxBuildHasher;
 
-use super::group_consumer::GroupIdentity;
 use crate::transport::{Output, ProduceError};
 
 /// A client's queue of events. It must be dropped before its client: declare it above the client in a struct.
@@ -380,6 +379,16 @@ pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> 
         rd::rd_kafka_mem_free(client.native_ptr(), id.as_ptr().cast());
         Some(copy).filter(|id| !id.is_empty())
     }
+}
+
+/// Who a member of a group is, as its coordinator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GroupIdentity {
+    pub(super) group: String,
+    pub(super) generation: i32,
+    pub(super) member: String,
+    /// Of a static member alone.
+    pub(super) instance: Option<String>,
 }
 
 /// The group, generation and member that this consumer has now; none before it has joined.

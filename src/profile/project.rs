@@ -3,11 +3,13 @@
 use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::{Parties, Provenance};
+use super::program::memory::{ProgramMemory, ProgramTurn};
+use super::program::{Program, ProgramScratch};
 use super::template::Template;
 use super::walk::witness::RecordTrace;
 use super::walk::{Scratch, Walk};
 use crate::json::error::InvalidJson;
-use crate::json::path::Selected;
+use crate::json::path::{Segment, Selected};
 use crate::json::tape::Tape;
 use crate::time::{Period, TimestampMs, TimestampNs};
 
@@ -17,6 +19,8 @@ pub struct Projector {
     tape: Tape,
     keys: MaskKeys,
     scratch: Scratch,
+    programs: ProgramMemory,
+    program_scratch: ProgramScratch,
     /// What projections made of the loaded record; those behind `made` are memory to use again.
     outcomes: Vec<ProjectionOutcome>,
     made: usize,
@@ -37,6 +41,11 @@ const MAX_OUTCOMES: usize = 8;
 impl Projector {
     /// `mask_secret` keys `mask: hash`; without it hashed members are dropped (docs/rules/profiles.md#masks).
     pub fn new(mask_secret: Option<&[u8]>) -> Self {
+        Self { tape: Tape::remembering(), ..Self::plain(mask_secret) }
+    }
+
+    /// The same, which reads and walks each record by itself: slower, and what the other one is held against.
+    pub fn plain(mask_secret: Option<&[u8]>) -> Self {
         Self { keys: MaskKeys::new(mask_secret), ..Self::default() }
     }
 
@@ -94,11 +103,40 @@ impl Projector {
         self.made = self.made.max(at + 1);
         let outcome = &mut self.outcomes[at];
         outcome.projection = projection.id;
-        outcome.template.clear();
-        let template = &mut outcome.template;
-        Walk { text, tape: &self.tape, projection, parties, keys: &mut self.keys, template, scratch: &mut self.scratch, witness: () }.run();
-        note_steps(text, &self.tape, projection, &mut outcome.steps);
+        let ProjectionOutcome { template, steps, .. } = outcome;
+        template.clear();
+        let (tape, keys) = (&self.tape, &mut self.keys);
+        let shape = tape.shape();
+        let turn = shape.map_or(ProgramTurn::Walk, |shape| {
+            let scratch = &mut self.program_scratch;
+            let run = |program: &Program| program.run((text, tape), projection, parties, keys, scratch, template);
+            self.programs.turn(projection.id, shape, steps, run)
+        });
+        match turn {
+            ProgramTurn::Run => return at,
+            ProgramTurn::RunWithoutSteps => {}
+            ProgramTurn::Walk | ProgramTurn::Record => {
+                template.clear();
+                if turn == ProgramTurn::Record {
+                    template.record();
+                }
+                Walk { text, tape, projection, parties, keys, template, scratch: &mut self.scratch, witness: () }.run();
+            }
+        }
+        note_steps(text, tape, projection, steps);
+        if let (Some(shape), Some(recording)) = (shape, template.take_recording()) {
+            let known_steps = (!projection.steps_depend_on_values()).then(|| steps.clone());
+            self.programs.remember(projection.id, shape, Program::of(template, recording, tape, known_steps));
+        }
         at
+    }
+}
+
+impl Projection {
+    /// Whether the steps of the Kafka timestamp are others in records of one shape.
+    fn steps_depend_on_values(&self) -> bool {
+        let paths = self.time.iter().chain(self.truncates.iter().flat_map(|truncate| &truncate.paths));
+        paths.into_iter().any(|path| path.segments.iter().any(|segment| matches!(segment, Segment::Filter(_))))
     }
 }
 

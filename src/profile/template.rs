@@ -1,6 +1,7 @@
 //! What a projection makes of one record, but for what differs from target to target.
 
 use super::parties::{Parties, Provenance};
+use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
 use crate::json::text::{write_compact, write_string};
 use std::ops::Range;
 
@@ -16,6 +17,8 @@ pub(super) struct Template {
     pending: Range<usize>,
     /// It holds a hash, which is for one target alone.
     pub(super) is_of_one_target: bool,
+    /// Where its bytes come from, while that is noted.
+    recording: Option<Box<WalkRecording>>,
 }
 
 /// Where one of the target's ids goes.
@@ -46,6 +49,53 @@ impl Template {
         self.slots.clear();
         self.pending = 0..0;
         self.is_of_one_target = false;
+        self.recording = None;
+    }
+
+    /// Notes from here on where each byte comes from; nothing is written yet.
+    pub(super) fn record(&mut self) {
+        self.recording = Some(Box::default());
+    }
+
+    /// What was noted since `record`.
+    pub(super) fn take_recording(&mut self) -> Option<WalkRecording> {
+        self.recording.take().map(|recording| *recording)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes that ids go before, ascending, each with whether it is the asset's.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (usize, bool)> {
+        self.slots.iter().map(|slot| (slot.at, slot.is_asset))
+    }
+
+    /// Appends what is known to be whole.
+    #[inline(always)]
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn note_filter(&mut self, judged: JudgedFilter) {
+        if let Some(recording) = &mut self.recording {
+            recording.judged.push(judged);
+        }
+    }
+
+    pub(super) fn note_made(&mut self, made: impl FnOnce() -> MadeValue) {
+        if let Some(recording) = &mut self.recording {
+            recording.made.push(made());
+        }
+    }
+
+    /// Notes of all bytes that nothing is noted of yet that they come from the same.
+    #[inline(always)]
+    fn note_origin(&mut self, origin: impl FnOnce(&mut WalkRecording) -> ByteOrigin) {
+        if let Some(recording) = &mut self.recording {
+            let origin = origin(recording);
+            recording.origins.resize(self.bytes.len(), origin);
+        }
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -55,6 +105,9 @@ impl Template {
     /// Takes back all that came after the mark.
     pub(super) fn restore(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
+        if let Some(recording) = &mut self.recording {
+            recording.origins.truncate(mark.bytes);
+        }
         self.slots.truncate(mark.slots);
         self.pending = mark.pending;
     }
@@ -72,7 +125,11 @@ impl Template {
     /// Appends a piece of the record without the whitespace between its tokens.
     pub(super) fn copy_compact(&mut self, text: &[u8], piece: Range<usize>) {
         self.flush(text);
-        write_compact(&text[piece], &mut self.bytes);
+        write_compact(&text[piece.clone()], &mut self.bytes);
+        self.note_origin(|recording| {
+            recording.compacted.push(piece);
+            ByteOrigin::Compacted(recording.compacted.len() as u32 - 1)
+        });
     }
 
     /// Appends the comma before what stands at `next` in the record, or is written again.
@@ -89,18 +146,21 @@ impl Template {
     pub(super) fn push(&mut self, text: &[u8], byte: u8) {
         self.flush(text);
         self.bytes.push(byte);
+        self.note_origin(|_| ByteOrigin::Fixed);
     }
 
     /// Appends a string that sharecast writes itself.
     pub(super) fn string(&mut self, text: &[u8], string: &str) {
         self.flush(text);
         write_string(string, &mut self.bytes);
+        self.note_origin(|_| ByteOrigin::Fixed);
     }
 
-    /// Appends JSON that was made of the record.
+    /// Appends JSON that the actions noted last made of the record.
     pub(super) fn json(&mut self, text: &[u8], json: &[u8]) {
         self.flush(text);
         self.bytes.extend_from_slice(json);
+        self.note_origin(|recording| ByteOrigin::Made(recording.made.len() as u32 - 1));
     }
 
     pub(super) fn slot(&mut self, text: &[u8], is_asset: bool) {
@@ -111,6 +171,9 @@ impl Template {
     pub(super) fn flush(&mut self, text: &[u8]) {
         if self.pending.start < self.pending.end {
             self.bytes.extend_from_slice(&text[self.pending.clone()]);
+            if let Some(recording) = &mut self.recording {
+                recording.origins.extend(self.pending.clone().map(|at| ByteOrigin::Record(at as u32)));
+            }
         }
         self.pending = 0..0;
     }
@@ -123,6 +186,9 @@ impl Template {
             end.slots += 1;
         }
         self.bytes.copy_within(from.bytes..to.bytes, end.bytes);
+        if let Some(recording) = &mut self.recording {
+            recording.origins.copy_within(from.bytes..to.bytes, end.bytes);
+        }
         end.bytes += to.bytes - from.bytes;
     }
 
@@ -130,6 +196,9 @@ impl Template {
     pub(super) fn drop_comma(&mut self) {
         debug_assert_eq!(self.bytes.last(), Some(&b','));
         self.bytes.pop();
+        if let Some(recording) = &mut self.recording {
+            recording.origins.pop();
+        }
     }
 
     /// Appends the record for one target.

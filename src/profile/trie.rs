@@ -116,7 +116,8 @@ impl RuleTrie {
         at.names.find(child.name.hash, |name| child.has_name(text, name))
     }
 
-    /// Calls `enter` with each child of `at` that stands for `child`, a value in an object or an array.
+    /// Calls `enter` with each child of `at` that stands for `child`, a value in an object or an array, and `judged` with each filter
+    /// that is asked, by its place, and whether it holds.
     #[inline(always)]
     pub(super) fn each_child(
         &self,
@@ -125,20 +126,28 @@ impl RuleTrie {
         tape: &Tape,
         child: NodeIndex,
         in_object: bool,
+        mut judged: impl FnMut(usize, bool),
         mut enter: impl FnMut(TrieIndex),
     ) {
         let node = self.node(at);
-        if in_object && let Some(next) = self.named_child(node, text, tape.entry(child)) {
+        if in_object && let Some(next) = self.named_child(node, text, &tape.entry(child)) {
             enter(next);
         }
         if let Some(next) = node.wildcard {
             enter(next);
         }
-        for (filter, next) in &node.filters {
-            if filter.holds(text, tape, child) {
+        for (index, (filter, next)) in node.filters.iter().enumerate() {
+            let holds = filter.holds(text, tape, child);
+            judged(index, holds);
+            if holds {
                 enter(*next);
             }
         }
+    }
+
+    /// What a filter of `each_child` says of a value.
+    pub(super) fn filter_holds(&self, at: TrieIndex, filter: usize, text: &[u8], tape: &Tape, node: NodeIndex) -> bool {
+        self.node(at).filters[filter].0.holds(text, tape, node)
     }
 
     /// Whether a member of this name, of whatever value, is an identity member below `at`.

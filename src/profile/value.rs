@@ -3,7 +3,8 @@
 use super::action::{Action, ConstKind, Mask};
 use super::mask::MaskKeys;
 use super::parties::Parties;
-use crate::json::decimal::Decimal;
+use crate::json::decimal::{Decimal, write_rounded_short};
+use crate::json::tape::{NodeIndex, NodeKind, Tape};
 use crate::json::text::{unescape, write_string};
 use crate::record::event_time::{self, Unit};
 use crate::time::{Period, TimestampNs};
@@ -26,11 +27,62 @@ pub(super) struct ActionContext<'a> {
     pub(super) unescaped: &'a mut String,
 }
 
+/// Memory for making values.
+#[derive(Debug, Default)]
+pub(super) struct MakingBuffers {
+    value: Vec<u8>,
+    next_value: Vec<u8>,
+    unescaped: String,
+}
+
+/// What actions one after the other make of a value.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    /// The transform instead that drops the member, if one of them does.
+    pub(super) json: Result<&'a [u8], u32>,
+    /// One of those that were applied makes something that is for one target alone.
+    pub(super) is_of_one_target: bool,
+}
+
+/// Applies those of `actions` that `transforms` names to a value of the record.
+pub(super) fn make<'a>(
+    (text, tape): (&'a [u8], &Tape),
+    node: NodeIndex,
+    actions: &[Action],
+    transforms: &[u32],
+    keys: &mut MaskKeys,
+    parties: &Parties<'_>,
+    buffers: &'a mut MakingBuffers,
+) -> Made<'a> {
+    let mut kind = match tape.kind(node) {
+        NodeKind::Number => ValueKind::Number,
+        NodeKind::String => ValueKind::String,
+        NodeKind::Null | NodeKind::True | NodeKind::False | NodeKind::Array | NodeKind::Object => ValueKind::Other,
+    };
+    let MakingBuffers { value, next_value, unescaped } = buffers;
+    let mut means = ActionContext { keys, parties, unescaped };
+    let mut is_of_one_target = false;
+    for (at, &index) in transforms.iter().enumerate() {
+        let action = &actions[index as usize];
+        is_of_one_target |= action.disclosure().is_of_one_target;
+        next_value.clear();
+        let json = if at == 0 { tape.raw(text, node) } else { &value[..] };
+        match apply(action, kind, json, &mut means, next_value) {
+            Some(made) => kind = made,
+            None => return Made { json: Err(index), is_of_one_target },
+        }
+        std::mem::swap(value, next_value);
+    }
+    Made { json: Ok(if transforms.is_empty() { tape.raw(text, node) } else { value }), is_of_one_target }
+}
+
 /// Appends what `action` makes of a value written as `json`, and returns what that is; none drops the member.
 pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match action {
         Action::Round(places) => {
-            number(kind, json)?.write_rounded(*places, out);
+            if kind != ValueKind::Number || !write_rounded_short(json, *places, out) {
+                number(kind, json)?.write_rounded(*places, out);
+            }
             Some(ValueKind::Number)
         }
         Action::Bucket(step) => {

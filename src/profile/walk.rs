@@ -11,9 +11,10 @@ use super::action::Action;
 use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::Parties;
+use super::recording::MadeValue;
 use super::template::{Mark, Template};
 use super::trie::{RuleTrie, Rules, TrieIndex};
-use super::value::{self, ActionContext, ValueKind};
+use super::value::{MakingBuffers, make};
 use crate::json::tape::{NodeIndex, NodeKind, Tape, TapeEntry};
 use std::ops::Range;
 
@@ -26,9 +27,7 @@ pub(super) struct Scratch {
     pub(super) transforms: Vec<u32>,
     pub(super) pieces: Vec<RenamedMember>,
     pub(super) arrivals: Vec<RenameArrival>,
-    value: Vec<u8>,
-    next_value: Vec<u8>,
-    unescaped: String,
+    making: MakingBuffers,
 }
 
 /// A member of an object in which renames may happen.
@@ -128,7 +127,7 @@ impl<'a, W: Witness> Walk<'a, W> {
 
     /// Only a top-level `_share` is removed from the input.
     fn is_share_member(&self, parent: NodeIndex, child: NodeIndex) -> bool {
-        parent == NodeIndex::ROOT && self.is_share_name(self.tape.entry(child))
+        parent == NodeIndex::ROOT && self.is_share_name(&self.tape.entry(child))
     }
 
     #[inline(always)]
@@ -227,30 +226,20 @@ impl<'a, W: Witness> Walk<'a, W> {
 
     /// Writes what the actions make of a value one after the other; false if one of them drops it.
     fn transformed(&mut self, node: NodeIndex, plan: &Plan) -> bool {
-        let mut kind = match self.tape.kind(node) {
-            NodeKind::Number => ValueKind::Number,
-            NodeKind::String => ValueKind::String,
-            _ => ValueKind::Other,
-        };
-        let Scratch { transforms, value, next_value, unescaped, .. } = &mut *self.scratch;
-        let mut means = ActionContext { keys: self.keys, parties: self.parties, unescaped };
-        let mut json = self.tape.raw(self.text, node);
-        for &index in &transforms[plan.transforms.clone()] {
-            let action = &self.projection.actions[index as usize];
-            self.template.is_of_one_target |= action.disclosure().is_of_one_target;
-            next_value.clear();
-            match value::apply(action, kind, json, &mut means, next_value) {
-                Some(made) => kind = made,
-                None => {
-                    self.witness.note(node, ValueFate::Dropped { transform: index });
-                    return false;
-                }
+        let Scratch { transforms, making, .. } = &mut *self.scratch;
+        let transforms = &transforms[plan.transforms.clone()];
+        let record = (self.text, self.tape);
+        let made = make(record, node, &self.projection.actions, transforms, self.keys, self.parties, making);
+        let is_kept = made.json.is_ok();
+        self.template.is_of_one_target |= made.is_of_one_target;
+        self.template.note_made(|| MadeValue { node, transforms: transforms.to_vec(), is_kept });
+        match made.json {
+            Ok(json) => {
+                self.template.json(self.text, json);
+                self.witness.note(node, ValueFate::Changed { transforms });
             }
-            std::mem::swap(value, next_value);
-            json = value;
+            Err(transform) => self.witness.note(node, ValueFate::Dropped { transform }),
         }
-        self.template.json(self.text, json);
-        self.witness.note(node, ValueFate::Changed { transforms: &transforms[plan.transforms.clone()] });
-        true
+        is_kept
     }
 }

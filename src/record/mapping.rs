@@ -56,7 +56,7 @@ pub struct Mapping {
 }
 
 /// Where one id comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldSource {
     /// A member of the value.
     Path(Path),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::kcat;
 use super::line::{LineHeaders, WrittenLine, Wrong, lines, read_input};
 use super::scan::Scanner;
 use super::{BadLine, Input};
@@ -46,10 +47,19 @@ impl<'s> InputReader<'s> {
     /// The next line, its defaults applied, whether or not its `at` goes back.
     pub(crate) fn line<'l>(&mut self, line: &'l [u8]) -> Result<InputLine<'l>, Wrong> {
         let written = read_input(line, &mut self.scanner)?;
-        let at = at(&written, self.stream, &mut self.tape).or(self.before).unwrap_or_default();
+        kcat::check_topic(written.topic.as_ref(), &self.stream.topic)?;
+        let at = if written.topic.is_some() { self.at_of_kcat(&written) } else { at(&written, self.stream, &mut self.tape) };
+        let at = at.or(self.before).unwrap_or_default();
         self.before = Some(at);
-        let WrittenLine { at: written_at, timestamp, key, headers, value } = written;
+        let WrittenLine { topic: _, at: written_at, timestamp, key, headers, value } = written;
         Ok(InputLine { at, written_at, timestamp: timestamp.unwrap_or(at), key, headers, value })
+    }
+
+    /// A record of kcat was seen when it was written. The lines of several partitions, and timestamps of producers, go back: then it was
+    /// seen with the line before.
+    fn at_of_kcat(&mut self, line: &WrittenLine<'_>) -> Option<TimestampMs> {
+        let at = line.timestamp.or_else(|| at(line, self.stream, &mut self.tape))?;
+        Some(self.before.map_or(at, |before| at.max(before)))
     }
 }
 

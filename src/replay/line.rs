@@ -5,25 +5,11 @@ use std::borrow::Cow;
 
 use base64::Engine;
 
+use super::kcat;
 use super::scan::{LineMember, Scanner, unescape};
+use super::written_line::into_bytes;
+pub(crate) use super::written_line::{LineHeaders, WrittenLine, Wrong, string};
 use crate::time::{TimestampMs, TimestampNs};
-
-/// One line of an input file as it is written, before its defaults.
-#[derive(Debug, Default)]
-pub(crate) struct WrittenLine<'l> {
-    pub(crate) at: Option<TimestampMs>,
-    pub(crate) timestamp: Option<TimestampMs>,
-    pub(crate) key: Option<Cow<'l, str>>,
-    pub(crate) headers: LineHeaders<'l>,
-    /// The value's bytes; `None` is a null value.
-    pub(crate) value: Option<Cow<'l, [u8]>>,
-}
-
-/// Names and values, repeats included.
-pub(crate) type LineHeaders<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
-
-/// What is wrong with a line, in words.
-pub(crate) type Wrong = &'static str;
 
 /// Splits a file into its lines. The last line end makes no line, and one `\r` before a line feed belongs to it.
 pub(crate) fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -42,16 +28,23 @@ pub(crate) fn without_line_end(line: &[u8]) -> &[u8] {
 pub(crate) fn read_input<'l>(line: &'l [u8], scanner: &mut Scanner) -> Result<WrittenLine<'l>, Wrong> {
     const NAMES: [&str; 7] = ["at", "timestamp", "key", "headers", "raw", "raw_base64", "value"];
     let mut parts: [Option<&'l [u8]>; 7] = [None; 7];
+    let mut of_kcat = kcat::KcatParts::default();
     scan(line, scanner, |member| {
         if let Some(place) = NAMES.iter().position(|known| is_named(&member, known)) {
             parts[place] = Some(member.value);
+        } else if let Some(place) = kcat::NAMES.iter().position(|known| is_named(&member, known)) {
+            of_kcat[place] = Some(member.value);
         }
     })?;
     // Null is the same as absent.
     let [at, timestamp, key, headers, raw, raw_base64, value] = parts.map(|part| part.filter(|value| *value != b"null"));
+    if kcat::is_kcat(&of_kcat) && [at, timestamp, raw, raw_base64, value].iter().all(Option::is_none) {
+        return kcat::read(of_kcat, key, headers, scanner);
+    }
     let raw = raw.map(|raw| string(raw, "\"raw\" must be a string without lone surrogates")).transpose()?;
     let raw_base64 = raw_base64.map(|raw| string(raw, "\"raw_base64\" must be a string")).transpose()?;
     Ok(WrittenLine {
+        topic: None,
         at: at.map(|at| time(at, "\"at\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z")).transpose()?,
         timestamp: timestamp
             .map(|timestamp| time(timestamp, "\"timestamp\" must be an RFC 3339 time such as 2026-01-01T09:00:00Z"))
@@ -80,7 +73,7 @@ pub(crate) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(L
         return Err("the line is empty; leave empty lines out");
     }
     if std::str::from_utf8(line).is_err() {
-        return Err("the line is no UTF-8; write bytes that are no text as \"raw_base64\"");
+        return Err("the line is no UTF-8; write bytes that are no text as \"raw_base64\" (kcat prints them as they are)");
     }
     if line.starts_with(b"\xef\xbb\xbf") {
         return Err("the line begins with a byte order mark: save the file without one");
@@ -91,13 +84,6 @@ pub(crate) fn scan<'l>(line: &'l [u8], scanner: &mut Scanner, each: impl FnMut(L
 /// Bytes of base64 by RFC 4648 section 4, padded.
 pub(crate) fn base64(text: &str) -> Result<Vec<u8>, Wrong> {
     base64::prelude::BASE64_STANDARD.decode(text).map_err(|_| "\"raw_base64\" must be padded base64 (RFC 4648 section 4)")
-}
-
-/// The text of a string as it is in a scanned line.
-pub(crate) fn string<'l>(value: &'l [u8], wrong: Wrong) -> Result<Cow<'l, str>, Wrong> {
-    let raw = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).ok_or(wrong)?;
-    let raw = std::str::from_utf8(raw).map_err(|_| wrong)?;
-    if raw.contains('\\') { unescape(raw).map(Cow::Owned).ok_or(wrong) } else { Ok(Cow::Borrowed(raw)) }
 }
 
 /// A time of a file in whole milliseconds, finer digits cut off (docs/rules/values.md#time-precision).
@@ -123,13 +109,6 @@ fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<LineHeader
         })
         .map_err(|_| WRONG)?;
     all.map(|()| headers)
-}
-
-fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    }
 }
 
 #[cfg(test)]
@@ -202,5 +181,45 @@ mod tests {
     fn d3_finer_digits_are_cut_off() {
         let line = read(r#"{"at":"1970-01-01T00:00:00.0019Z","timestamp":"1969-12-31T23:59:59.9999z"}"#).unwrap();
         assert_eq!((line.at, line.timestamp), (Some(TimestampMs(1)), Some(TimestampMs(-1))));
+    }
+
+    fn of_kcat(more: &str) -> String {
+        format!(r#"{{"topic":"telemetry.raw","partition":3,"offset":7,"tstype":"create","ts":1795854616532,"broker":1,{more}}}"#)
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was() {
+        let text = of_kcat(r#""headers":["a","1","a","2","none",null,"\u0062",""],"key":"k","payload":"{\"x\":\"\u00e9\\n\"}""#);
+        let line = read(&text).unwrap();
+        let headers: Vec<_> = line.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(headers, [("a", "1"), ("a", "2"), ("b", "")]);
+        assert_eq!((line.key.as_deref(), line.timestamp), (Some("k"), Some(TimestampMs(1_795_854_616_532))));
+        assert_eq!(line.value.as_deref(), Some("{\"x\":\"é\\n\"}".as_bytes()));
+        let text = of_kcat(r#""key":null,"payload":null"#);
+        let tombstone = read(&text).unwrap();
+        assert_eq!((tombstone.key, tombstone.value, tombstone.topic.as_deref()), (None, None, Some("telemetry.raw")));
+    }
+
+    #[test]
+    fn a_line_of_replay_is_none_of_kcat() {
+        let line = read(r#"{"value":1,"topic":"x","partition":0,"offset":1,"payload":"2"}"#).unwrap();
+        assert_eq!((line.value.as_deref(), line.topic), (Some(b"1".as_slice()), None));
+        let line = read(r#"{"payload":"2","key":"k"}"#).unwrap();
+        assert_eq!((line.value, line.key.as_deref()), (None, Some("k")));
+    }
+
+    #[test]
+    fn what_kcat_would_not_print_is_refused() {
+        for (more, named) in [
+            (r#""payload":{"a":1}"#, "payload"),
+            (r#""payload":"\ud800""#, "payload"),
+            (r#""payload":"x","key":5"#, "key"),
+            (r#""payload":"x","headers":{"a":"1"}"#, "headers"),
+            (r#""payload":"x","headers":["a"]"#, "headers"),
+            (r#""payload":"x","headers":[null,"a"]"#, "headers"),
+            (r#""payload":"x","ts":"noon""#, "ts"),
+        ] {
+            assert!(read(&of_kcat(more)).unwrap_err().contains(&format!("\"{named}\"")), "{more}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod dump_records;
 mod documents;
+mod kcat;
 pub(crate) mod input;
 pub(crate) mod line;
 mod merge;
@@ -10,6 +11,7 @@ pub(crate) mod output;
 mod scan;
 mod upserts;
 mod world;
+mod written_line;
 
 use std::convert::Infallible;
 

@@ -18,6 +18,10 @@ pub(crate) struct LineMember<'l> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoObject;
 
+/// The text is not exactly one JSON list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoList;
+
 /// The memory of reading lines, reused from line to line.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
@@ -33,6 +37,16 @@ impl Scanner {
         }
         let member = |node| LineMember { name: &text[self.tape.name_span(node)], value: self.tape.raw(text, node) };
         self.tape.children(NodeIndex::ROOT).map(member).for_each(each);
+        Ok(())
+    }
+
+    /// The same of the values of a list.
+    pub(super) fn items<'l>(&mut self, text: &'l [u8], each: impl FnMut(&'l [u8])) -> Result<(), NoList> {
+        self.tape.parse_grammar(text).map_err(|_| NoList)?;
+        if self.tape.kind(NodeIndex::ROOT) != NodeKind::Array {
+            return Err(NoList);
+        }
+        self.tape.children(NodeIndex::ROOT).map(|node| self.tape.raw(text, node)).for_each(each);
         Ok(())
     }
 }

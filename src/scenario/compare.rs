@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::why::WithheldShare;
 use super::{ExpectedOutput, ExpectedValue, Scenario};
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::json::decimal::Decimal;
@@ -32,6 +33,8 @@ pub(super) struct RecordFate {
     pub(super) withheld: Vec<String>,
     /// Why it is a dead letter.
     pub(super) dead: Option<String>,
+    /// Shares that did not get it, once something is not as expected.
+    pub(super) explained: Vec<WithheldShare>,
 }
 
 /// A record that came out.
@@ -150,7 +153,7 @@ impl OutputComparison<'_> {
     fn fates_of_records(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (record, fate) in self.scenario.records.iter().zip(self.fates).filter(|(record, _)| record.stream == self.stream) {
-            let RecordFate { outputs, withheld, dead } = fate;
+            let RecordFate { outputs, withheld, dead, explained } = fate;
             let what = match (dead, withheld.as_slice(), outputs) {
                 (Some(reason), ..) => format!("is a dead letter: {reason}"),
                 (None, [], 0) => "is released to nobody: no share of its asset names the stream".to_owned(),
@@ -158,6 +161,8 @@ impl OutputComparison<'_> {
                 (None, withheld, outputs) => format!("made {outputs} outputs, and was withheld: {}", withheld.join(", ")),
             };
             lines.push(format!("the record in line {} {what}", record.place.line));
+            let of_tenant = explained.iter().filter(|share| share.target.as_deref() == Some(self.tenant));
+            lines.extend(of_tenant.flat_map(|share| share.lines.iter().cloned()));
         }
         lines
     }

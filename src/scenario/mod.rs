@@ -5,6 +5,7 @@ pub mod compare;
 pub mod example;
 pub mod keys;
 mod read;
+mod why;
 pub mod run;
 mod world;
 

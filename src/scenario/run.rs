@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::compare::{ActualOutput, Mismatch, OutputComparison, RecordFate};
 use super::world::WorldLog;
-use super::{Expectation, Scenario, ScenarioError, ScenarioRecord};
+use super::{Expectation, Scenario, ScenarioError, ScenarioRecord, why};
 use crate::document::{Node, TextPosition};
 use crate::id::TenantId;
 use crate::json::document;
@@ -27,6 +27,13 @@ impl Scenario {
         let until = self.now.map(|now| now.moment());
         replay_steps(settings, control, &inputs, until, &mut |step| seen.take(step, &settings.own.dead_letters))
             .map_err(|bad| self.bad_line(bad.what))?;
+        let found = self.compare(&seen);
+        if found.is_empty() {
+            return Ok(found);
+        }
+        for (record, fate) in self.records.iter().zip(&mut seen.fates) {
+            fate.explained = why::withheld(&self.facts, record, settings);
+        }
         Ok(self.compare(&seen))
     }
 

@@ -20,7 +20,7 @@ impl WorldLog {
     ///
     /// # Errors
     /// A fact of the world that breaks a rule, with the reason.
-    pub(super) fn of(facts: &[Fact], rules: &FoldRules) -> Result<Self, ScenarioError> {
+    pub(super) fn of<'f>(facts: impl IntoIterator<Item = &'f Fact>, rules: &FoldRules) -> Result<Self, ScenarioError> {
         let mut log = Self { lines: Vec::new(), table: ShareTable::new(rules.clone()), next: 0 };
         for fact in facts {
             log.add(fact)?;

@@ -288,7 +288,7 @@ fn a_revoke_waits_for_offsets_that_are_pending_where_members_may_leave_too_early
     gone.send_offsets_to_transaction(&offsets, &nobody.group_metadata().unwrap(), PATIENCE).unwrap();
     let waited = command(&config, &["share", "revoke", &shares[1], "--as", &o, "--wait", "--timeout", "8s"]);
     assert_eq!(waited.status.code(), Some(1), "{waited:?}");
-    assert!(told(&waited).contains(&format!("offsets of {} partition 1 are pending", world.input)), "{waited:?}");
+    assert!(told(&waited).contains(&format!("offsets of {}/1 are pending", world.input)), "{waited:?}");
     gone.abort_transaction(PATIENCE).unwrap();
     let certain = revoke(&shares[1]);
     assert!(certain.contains("already so") && certain.ends_with("certain: reported\n"), "{certain}");

@@ -21,6 +21,7 @@ const PAGES: &[&str] = &[
     "docs/commands.md",
     "docs/data-platforms.md",
     "docs/invitations.md",
+    "docs/mask-secret.md",
     "docs/operators.md",
     "docs/owners.md",
     "docs/receivers.md",
@@ -216,8 +217,9 @@ fn profiles_are_tested_as_the_page_says() {
 }
 
 #[test]
-fn operators_can_do_what_their_page_says() {
+fn operators_can_do_what_their_pages_say() {
     run("docs/operators.md");
+    run("docs/mask-secret.md");
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn faults(world: &World<'_>, next: &AtomicU64) -> Instance {
     flow.goes_on();
     // A third one comes and goes.
     let c = world.start("c");
-    c.await_line(&["partitions assigned", "partition: "]);
+    c.await_line(&["partitions assigned", "/"]);
     flow.goes_on();
     c.terminate();
     flow.goes_on();

@@ -279,7 +279,7 @@ fn a_partition_that_cannot_begin_is_told_of() {
     world.set_more(&more);
     let second = world.start("i1");
     let said = second.await_not_ready("[-]held failed");
-    assert!(said.contains(&format!("{} partition 1", world.input)), "{said}");
+    assert!(said.contains(&format!("{}/1", world.input)), "{said}");
     second.await_line(&["WARN", "is held and cannot begin", &world.input]);
     let metrics = second.get("/metrics").unwrap().1;
     assert!(metrics.contains("sharecast_partitions_held 1\n"), "{metrics}");

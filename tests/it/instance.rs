@@ -56,9 +56,15 @@ pub(crate) struct Instance {
 impl Instance {
     /// Runs the engine with this configuration.
     pub(crate) fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(config: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["run", "-c"])
             .arg(config)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -50,6 +50,9 @@ mod upserts;
 // First starts, lost offsets and what must not be run with (docs/rules/events.md, docs/rules/cli.md).
 #[cfg(feature = "io")]
 mod start;
+// A tenant leaves, with all that it shares and gets.
+#[cfg(feature = "io")]
+mod offboard;
 // Kafka is away: who waits, and at whose cost.
 #[cfg(feature = "io")]
 mod outage;
@@ -59,6 +62,9 @@ mod rights;
 // The log's own configuration, and processes that are configured otherwise.
 #[cfg(feature = "io")]
 mod configuration;
+// A configuration that changes while an engine runs.
+#[cfg(feature = "io")]
+mod reload;
 // What is counted, from the start on.
 #[cfg(feature = "io")]
 mod counters;

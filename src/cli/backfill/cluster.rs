@@ -16,7 +16,7 @@ use crate::cli::logging;
 use crate::cli::output;
 use crate::cli::random::random;
 use crate::cli::replay::make_room;
-use crate::cli::run::on_signal;
+use crate::cli::signal::on_signal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, LogConfig, LogLevel};
 use crate::engine::backfill::estimate::estimate;
@@ -30,6 +30,7 @@ use crate::engine::server::http::{self, Served};
 use crate::engine::server::shutdown::RunError;
 use crate::id::JobName;
 use crate::kafka::KafkaSettings;
+use crate::listener;
 use crate::metrics;
 
 /// Runs the job. What cannot begin is told before anything is asked or written.
@@ -131,7 +132,7 @@ impl Signal {
 fn serve_metrics(job: &LiveJob, signal: &Signal) -> Result<(), Failure> {
     let Some(address) = job.metrics else { return Ok(()) };
     let failed = |error: io::Error| Failure::new(Exit::Usage, format!("--metrics {address}: {error}"));
-    let listener = http::bind(address).map_err(failed)?;
+    let listener = listener::bind(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tell!("metrics at http://{address}/metrics");
     let handle = metrics::install().map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -159,7 +160,7 @@ fn say_what_it_is(request: &JobRequest, prepared: &PreparedJob) -> Vec<String> {
     let late = prepared.begins_late.iter().map(|(partition, oldest)| (partition, oldest.moment()));
     let warnings: Vec<String> = late
         .map(|(partition, oldest)| {
-            format!("{} partition {partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
+            format!("{}/{partition} begins at {oldest}: it holds nothing from --from {from} up to there", stream.topic)
         })
         .collect();
     warnings.iter().for_each(|warning| tell!("warning: {warning}"));

@@ -16,7 +16,7 @@ use crate::backfill::result::JobResult;
 use crate::cli::exit::{Exit, Failure, tell};
 use crate::cli::output;
 use crate::cli::replay::{Folder, make_room};
-use crate::cli::run::on_signal;
+use crate::cli::signal::on_signal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::replay::Settings;

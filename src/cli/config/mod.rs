@@ -3,6 +3,7 @@
 #[cfg(feature = "io")]
 pub mod show;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::{Exit, Failure, tell};
@@ -18,7 +19,7 @@ const PLACES: [&str; 2] = ["sharecast.yaml", "/etc/sharecast/sharecast.yaml"];
 /// stderr. No file at all is the standard configuration.
 pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
     tell_found(files);
-    load_silently(files)
+    read(files).map(|read| read.config)
 }
 
 fn tell_found(files: &[PathBuf]) {
@@ -27,9 +28,25 @@ fn tell_found(files: &[PathBuf]) {
     }
 }
 
-/// The same, without a word on stderr.
-pub fn load_silently(files: &[PathBuf]) -> Result<Config, Failure> {
-    with_texts(files, Config::load)
+/// A configuration, and what it was read from.
+pub struct ReadConfig {
+    /// The configuration.
+    pub config: Config,
+    /// Its files, and those that its values are from (`${file:PATH}`).
+    pub files: Vec<PathBuf>,
+}
+
+/// The same as `load`, without a word on stderr.
+pub fn read(files: &[PathBuf]) -> Result<ReadConfig, Failure> {
+    let mut read = RefCell::new(found(files));
+    let config = with_texts(files, |files, around| {
+        let note = |path: &str| {
+            read.borrow_mut().push(path.into());
+            (around.read_file)(path)
+        };
+        Config::load(files, &ConfigEnv { read_file: &note, ..*around })
+    })?;
+    Ok(ReadConfig { config, files: std::mem::take(read.get_mut()) })
 }
 
 /// As `load`, with other streams, where they are given, in place of those that the files name.
@@ -60,7 +77,7 @@ fn with_texts<T>(
     read_as: impl FnOnce(&[(&str, &str)], &ConfigEnv<'_>) -> Result<T, ConfigErrors>,
 ) -> Result<T, Failure> {
     let files = found(files);
-    let texts = files.iter().map(|file| Ok((name_of(file), read(file)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let texts = files.iter().map(|file| Ok((name_of(file), text_of(file)?))).collect::<Result<Vec<_>, Failure>>()?;
     let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let env: Vec<_> = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let around = ConfigEnv {
@@ -80,7 +97,7 @@ fn takes_setting(_: &str, _: &str) -> crate::config::Taken {
     crate::config::Taken::Yes
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+fn text_of(file: &Path) -> Result<String, Failure> {
     let fault = |what: String| Failure::new(Exit::Configuration, format!("{}: {what}", file.display()));
     let bytes = std::fs::read(file).map_err(|e| fault(format!("the configuration cannot be read: {e}")))?;
     String::from_utf8(bytes).map_err(|e| fault(format!("the configuration is not UTF-8, from byte {} on", e.utf8_error().valid_up_to())))
@@ -89,6 +106,12 @@ fn read(file: &Path) -> Result<String, Failure> {
 /// A file's name as errors show it.
 pub fn name_of(file: &Path) -> String {
     file.display().to_string()
+}
+
+/// The files' names, as logs show them.
+pub fn names_of(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files.iter().map(|file| name_of(file)).collect();
+    if names.is_empty() { "defaults".to_owned() } else { names.join(", ") }
 }
 
 fn host_name() -> String {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::Format;
+use crate::cli::args::{Format, no_list_format};
 use crate::cli::config;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{PrintError, exit, pretty, print_table, print_values};
@@ -24,7 +24,7 @@ pub enum ConfigCommand {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// How it is printed: json is the configuration itself, ndjson a key a line with where it comes from
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_parser = no_list_format(), default_value = "table")]
     output: Format,
 }
 
@@ -34,7 +34,7 @@ pub fn run(files: &[PathBuf], command: &ConfigCommand) -> Result<Exit, Failure> 
     let keys = config::shown(files)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = match args.output {
-        Format::Table => print_table(&["KEY", "VALUE", "FROM"], &keys.iter().map(row).collect::<Vec<_>>(), &mut out),
+        Format::Table | Format::Id => print_table(&["KEY", "VALUE", "FROM"], &keys.iter().map(row).collect::<Vec<_>>(), &mut out),
         Format::Ndjson => print_values(Format::Ndjson, keys.iter().map(line), &mut out),
         Format::Json => print_nested(&keys, &mut out),
     };

@@ -114,7 +114,7 @@ fn show(review: &ConfigurationReview, old: &[OldMember], config: &Config) -> io:
 
 fn already_so(format: Format) -> Result<Exit, Failure> {
     let mut line = match format {
-        Format::Table => b"control.configured already so".to_vec(),
+        Format::Table | Format::Id => b"control.configured already so".to_vec(),
         Format::Json | Format::Ndjson => object(|out| {
             out.text("type", EventType::ControlConfigured.name());
             out.text("outcome", "already_so");

@@ -17,7 +17,7 @@ use stage::{READERS, Stage};
 use story::Story;
 
 use super::exit::{Exit, Failure};
-use super::{logging, run::stop_on_signal};
+use super::{logging, signal::stop_on_signal};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::topic::OwnTopics;

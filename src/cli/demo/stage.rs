@@ -26,6 +26,7 @@ use crate::document::{DocumentKind, Node};
 use crate::engine::server;
 use crate::engine::server::EngineInput;
 use crate::engine::server::shutdown::RunError;
+use crate::engine::worker::tuning::{LiveTuning, Tuning};
 use crate::id::Offset;
 use crate::json::document;
 use crate::kafka::{EventWriter, KafkaSettings, MockKafka, TopicReader};
@@ -90,6 +91,7 @@ impl Stage {
 
         let (listening, listens) = sync_channel(1);
         let start = EngineInput {
+            tuning: Arc::new(LiveTuning::new(Tuning::of(&config))),
             config,
             kafka: kafka.clone(),
             clock: Arc::new(SystemClock),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::args::{Format, tenant};
+use crate::cli::args::{Format, no_list_format, tenant};
 use crate::cli::argument;
 use crate::id::TenantId;
 
@@ -51,6 +51,6 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "DURATION", value_parser = argument::duration, allow_hyphen_values = true, default_value = "30s")]
     pub timeout: Duration,
     /// How the result is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_parser = no_list_format(), default_value = "table")]
     pub output: Format,
 }

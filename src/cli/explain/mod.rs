@@ -52,7 +52,7 @@ fn of_target(mut explanation: Explanation, target: Option<&TenantId>) -> Explana
 fn print(explanation: &Explanation, format: Format) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let printed = match format {
-        Format::Table => explanation.to_lines().iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
+        Format::Table | Format::Id => explanation.to_lines().iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
         // One record is one object, not a list of one.
         Format::Json | Format::Ndjson => print_values(Format::Ndjson, [explanation.to_json()], &mut out),
     };

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::args::{Format, tenant};
+use crate::cli::args::{Format, no_list_format, tenant};
 use crate::cli::argument;
 use crate::cli::check::load_profile;
 use crate::cli::config;
@@ -49,7 +49,7 @@ pub struct ProjectArgs {
     #[arg(long, value_name = "DURATION", value_parser = argument::duration, allow_hyphen_values = true, default_value = "30s")]
     timeout: Duration,
     /// How the result is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_parser = no_list_format(), default_value = "table")]
     output: Format,
 }
 
@@ -83,7 +83,7 @@ fn print(projected: &ShownRecord, args: &ProjectArgs) -> Result<Exit, Failure> {
     let (ShownRecord { value, members, filtered }, mut out) = (projected, io::stdout().lock());
     let leaves = filtered.is_none();
     let printed = match args.output {
-        Format::Table => (|| {
+        Format::Table | Format::Id => (|| {
             if leaves {
                 out.write_all(value)?;
                 out.write_all(b"\n")?;

@@ -7,6 +7,9 @@ use clap::Subcommand;
 use crate::cli::args::{ActorArgs, EventData, EventDraft, tenant};
 use crate::cli::argument;
 use crate::cli::configure::ConfigureArgs;
+use crate::cli::listing::ListArgs;
+use crate::cli::party::columns::{ListedPartnerships, ListedProfiles, ListedTenants};
+use crate::cli::party::offboard::OffboardArgs;
 use crate::cli::restore::RestoreArgs;
 use crate::document::{DocumentKind, Node};
 use crate::id::TenantId;
@@ -47,10 +50,15 @@ pub enum PartnershipCommand {
 #[derive(Debug, Subcommand)]
 pub enum PartnershipLook {
     /// List partnerships, offered and active; with --as TENANT its own
+    ///
+    /// `-o id` prints both tenants on a line, with --as TENANT the partner alone, as `partnership end` takes them.
     List {
         /// Only those of this tenant; may be repeated
         #[arg(long, value_parser = tenant)]
         tenant: Vec<TenantId>,
+        /// In which order, and how many.
+        #[command(flatten)]
+        list: ListArgs<ListedPartnerships>,
     },
     /// Show one; exit 1 if there is none
     Show {
@@ -127,13 +135,21 @@ pub enum TenantCommand {
         #[arg(long, conflicts_with = "suspend")]
         unsuspend: bool,
     },
+    /// End all that a tenant has to do with others: its partnerships, shares, offers and invitations, after a review
+    ///
+    /// Given again it finds what is left. With --wait it returns when no record can come any more, as `share revoke --wait` does.
+    Offboard(OffboardArgs),
 }
 
 /// The subcommands that look at tenants.
 #[derive(Debug, Subcommand)]
 pub enum TenantLook {
     /// List every tenant that an event has named; with --as TENANT itself alone
-    List,
+    List {
+        /// In which order, and how many.
+        #[command(flatten)]
+        list: ListArgs<ListedTenants>,
+    },
     /// Show one; exit 1 if nothing is known of it
     Show {
         /// The tenant
@@ -142,19 +158,16 @@ pub enum TenantLook {
     },
 }
 
-impl TenantCommand {
-    /// The control event that the command stands for.
-    pub fn draft(self) -> EventDraft {
-        let Self::Update { tenant, parent, no_parent, suspend, unsuspend } = self;
-        let mut data = EventData::default().text("tenant", tenant.as_str()).text_if("parent", parent.as_ref().map(TenantId::as_str));
-        if no_parent {
-            data = data.node("parent", DocumentKind::Null);
-        }
-        if suspend || unsuspend {
-            data = data.node("suspended", DocumentKind::Bool(suspend));
-        }
-        data.draft("tenant.updated")
+/// `tenant.updated`.
+pub fn update_tenant(tenant: &TenantId, parent: Option<&TenantId>, no_parent: bool, suspended: Option<bool>) -> EventDraft {
+    let mut data = EventData::default().text("tenant", tenant.as_str()).text_if("parent", parent.map(TenantId::as_str));
+    if no_parent {
+        data = data.node("parent", DocumentKind::Null);
     }
+    if let Some(suspended) = suspended {
+        data = data.node("suspended", DocumentKind::Bool(suspended));
+    }
+    data.draft("tenant.updated")
 }
 
 /// `sharecast profile …`.
@@ -199,6 +212,9 @@ pub enum ProfileLook {
         /// Only those of this tenant
         #[arg(long, value_parser = tenant)]
         owner: Option<TenantId>,
+        /// In which order, and how many.
+        #[command(flatten)]
+        list: ListArgs<ListedProfiles>,
     },
     /// Show one with its rules as they were published; exit 1 if there is none
     #[command(disable_version_flag = true)]

@@ -164,7 +164,7 @@ fn change(
 fn print(users: &[ProfileUser<'_>], left_out: usize, name: &str, is_new: bool, format: Format) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let printed = match format {
-        Format::Table => lines(users, left_out, name, is_new).iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
+        Format::Table | Format::Id => lines(users, left_out, name, is_new).iter().try_for_each(|line| writeln!(out, "{}", shown(line))),
         Format::Json | Format::Ndjson => print_values(format, users.iter().map(to_json), &mut out),
     };
     exit(printed.map_err(PrintError::from))

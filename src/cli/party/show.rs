@@ -8,7 +8,8 @@ use crate::cli::args::{ActorArgs, Format};
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{PrintError, exit, pretty, print_members, print_table, print_values, shown};
+use crate::cli::listing::{Cell, Shown};
+use crate::cli::output::{PrintError, exit, pretty, print_members, shown};
 use crate::cli::party::args::{ControlLook, PartnershipLook, ProfileLook, TenantLook};
 use crate::config::Config;
 use crate::id::{ProfileName, TenantId};
@@ -28,21 +29,8 @@ fn missing(what: String) -> Failure {
     Failure::new(Exit::Failed, what)
 }
 
-/// A list of things, each a row or a JSON value.
-fn print_all<T>(
-    format: Format,
-    headers: &[&str],
-    all: &[T],
-    row: impl Fn(&T) -> Vec<String>,
-    json: impl Fn(&T) -> Vec<u8>,
-) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    if format == Format::Table {
-        print_table(headers, &all.iter().map(row).collect::<Vec<_>>(), &mut out)?;
-    } else {
-        print_values(format, all.iter().map(json), &mut out)?;
-    }
-    out.flush()
+fn yes_or_no(is_so: bool) -> Cell {
+    Cell::Text(if is_so { "yes" } else { "no" }.to_owned())
 }
 
 /// One thing, by its members or as its JSON.
@@ -60,13 +48,13 @@ pub fn tenant(files: &[PathBuf], acting: &ActorArgs, command: TenantLook) -> Res
     let table = read(files, acting)?;
     let is_seen = |id: &str| acting.actor.as_ref().is_none_or(|own| own.as_str() == id);
     exit(match command {
-        TenantLook::List => {
+        TenantLook::List { list } => {
             let all: Vec<TenantView<'_>> = table.tenants().into_iter().filter(|tenant| is_seen(tenant.id)).collect();
-            let row = |tenant: &TenantView<'_>| {
-                let parent = tenant.parent.unwrap_or("-").to_owned();
-                vec![tenant.id.to_owned(), parent, if tenant.is_suspended { "yes" } else { "no" }.to_owned()]
+            let cells = |tenant: &TenantView<'_>| {
+                vec![Cell::Text(tenant.id.to_owned()), Cell::text_if(tenant.parent), yes_or_no(tenant.is_suspended)]
             };
-            print_all(acting.output, &["TENANT", "PARENT", "SUSPENDED"], &all, row, TenantView::to_json).map_err(PrintError::from)
+            let shown = Shown { cells, id: |tenant: &TenantView<'_>| tenant.id.to_owned(), json: TenantView::to_json };
+            list.print(acting.output, all, &shown).map_err(PrintError::from)
         }
         TenantLook::Show { tenant } => {
             let found = table.known_tenant(tenant.as_str()).filter(|tenant| is_seen(tenant.id));
@@ -101,19 +89,26 @@ pub fn partnership(files: &[PathBuf], acting: &ActorArgs, command: PartnershipLo
             let found = found.ok_or_else(|| missing(format!("there is no partnership of {a} and {b}")))?;
             print_one(acting.output, &found.to_json()).map_err(PrintError::from)
         }
-        (PartnershipLook::List { tenant: of }, _) | (PartnershipLook::Show { tenants: of }, None) => {
+        // Without a pair there is nothing to show: the command line was refused.
+        (PartnershipLook::Show { .. }, None) => Ok(()),
+        (PartnershipLook::List { tenant: of, list }, _) => {
             let is_wanted = |pair: &PartnershipView<'_>| of.is_empty() || of.iter().any(|tenant| is_of(pair, tenant));
             let is_seen = |pair: &PartnershipView<'_>| acting.actor.as_ref().is_none_or(|own| is_of(pair, own));
             let all: Vec<PartnershipView<'_>> = all.into_iter().filter(|pair| is_wanted(pair) && is_seen(pair)).collect();
-            let row = |pair: &PartnershipView<'_>| {
-                let how = match pair.bond {
-                    Bonded::OfferedBy(by) => format!("offered by {by}"),
-                    Bonded::Active { auto_accept: true } => "accepts by itself".to_owned(),
-                    Bonded::Active { auto_accept: false } => "-".to_owned(),
+            let cells = |pair: &PartnershipView<'_>| {
+                let note = match pair.bond {
+                    Bonded::OfferedBy(by) => Cell::Text(format!("offered by {by}")),
+                    Bonded::Active { auto_accept: true } => Cell::Text("accepts by itself".to_owned()),
+                    Bonded::Active { auto_accept: false } => Cell::None,
                 };
-                vec![pair.tenants[0].to_owned(), pair.tenants[1].to_owned(), pair.state().to_owned(), how]
+                let [a, b] = pair.tenants.map(|tenant| Cell::Text(tenant.to_owned()));
+                vec![a, b, Cell::Text(pair.state().to_owned()), note]
             };
-            print_all(acting.output, &["TENANT", "TENANT", "STATE", "NOTE"], &all, row, PartnershipView::to_json).map_err(PrintError::from)
+            let id = |pair: &PartnershipView<'_>| {
+                let named = pair.tenants.into_iter().filter(|tenant| acting.actor.as_ref().is_none_or(|own| own.as_str() != *tenant));
+                named.collect::<Vec<_>>().join(" ")
+            };
+            list.print(acting.output, all, &Shown { cells, id, json: PartnershipView::to_json }).map_err(PrintError::from)
         }
     })
 }
@@ -146,19 +141,24 @@ impl Version {
         })
     }
 
-    fn row(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let streams = parse(&self.spec).map(|spec| spec.members().iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(","));
-        let retired = if self.is_retired { "yes" } else { "no" };
-        vec![self.owner.clone(), self.name.clone(), self.version.to_string(), retired.to_owned(), streams.unwrap_or_default()]
+        vec![
+            Cell::Text(self.owner.clone()),
+            Cell::Text(self.name.clone()),
+            Cell::Number(self.version.into()),
+            yes_or_no(self.is_retired),
+            streams.map_or(Cell::None, Cell::Text),
+        ]
     }
 }
 
 /// `sharecast profile list|show`. A tenant sees its own profiles alone (docs/rules/status.md#who-sees-what).
 pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileLook) -> Result<Exit, Failure> {
     let patience = acting.patience_of_reader()?;
-    let (is_list, name, owner, version) = match command {
-        ProfileLook::List { owner } => (true, None, owner, None),
-        ProfileLook::Show { name, owner, version } => (false, Some(name), owner, version),
+    let (listed, name, owner, version) = match command {
+        ProfileLook::List { owner, list } => (Some(list), None, owner, None),
+        ProfileLook::Show { name, owner, version } => (None, Some(name), owner, version),
     };
     if let Some(name) = &name {
         ProfileName::parse(name).map_err(|error| Failure::new(Exit::Usage, format!("'{}': {error}", shown(name))))?;
@@ -179,9 +179,9 @@ pub fn profile(files: &[PathBuf], acting: &ActorArgs, command: ProfileLook) -> R
         }
     };
     found.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
-    if is_list {
-        let headers = ["OWNER", "PROFILE", "VERSION", "RETIRED", "STREAMS"];
-        return exit(print_all(acting.output, &headers, &found, Version::row, |found| found.to_json(false)).map_err(PrintError::from));
+    if let Some(list) = listed {
+        let shown = Shown { cells: Version::cells, id: |found: &Version| found.name.clone(), json: |found: &Version| found.to_json(false) };
+        return exit(list.print(acting.output, found, &shown).map_err(PrintError::from));
     }
     let name = shown(&name.unwrap_or_default());
     match found.as_slice() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use crate::cli::args::{Format, tenant};
+use crate::cli::args::{Format, no_list_format, tenant};
 use crate::cli::argument;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, StartFrom};
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = argument::duration, allow_hyphen_values = true)]
     timeout: Duration,
     /// How the result is printed
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, value_parser = no_list_format(), default_value = "table")]
     output: Format,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::cli::args::{ActorArgs, Format};
 use crate::cli::control_fold::ControlFold;
 use crate::cli::exit::{Failure, client_failure, input_failure};
+use crate::cli::listing::{Cell, ListArgs, Listing, Shown};
 use crate::cli::output::{PrintError, print_table, print_values};
 use crate::config::Config;
 use crate::json::writer::object;
@@ -27,7 +28,12 @@ struct Invited<'t> {
 }
 
 /// Prints the viewer's own invitations, by share id. The fold must begin at the first event of all.
-pub(super) fn print_invited(mut fold: ControlFold, acting: &ActorArgs, filter: &ShareFilter) -> Result<(), PrintError> {
+pub(super) fn print_invited(
+    mut fold: ControlFold,
+    acting: &ActorArgs,
+    filter: &ShareFilter,
+    list: &ListArgs<ListedInvitations>,
+) -> Result<(), PrintError> {
     let mut addresses: BTreeMap<String, String> = BTreeMap::new();
     fold.read_to_end(|table, coming| {
         let (offer, folded) = coming.fold_noting(table, |record| {
@@ -43,7 +49,7 @@ pub(super) fn print_invited(mut fold: ControlFold, acting: &ActorArgs, filter: &
     let table = &fold.table;
     let found = addresses.into_iter().filter_map(|(id, invitee)| Some(Invited { share: table.share(&id)?, invitee }));
     let seen: Vec<Invited<'_>> = found.filter(|invited| is_seen(invited, &acting.viewer(), filter)).collect();
-    print(&seen, acting.output).map_err(PrintError::from)
+    print(seen, acting.output, list).map_err(PrintError::from)
 }
 
 /// An invitation is the owner's affair; whoever accepted it sees a share.
@@ -66,37 +72,48 @@ fn outcome(document: &Document<'_>) -> &'static str {
     }
 }
 
-fn print(found: &[Invited<'_>], format: Format) -> io::Result<()> {
-    const HEADERS: [&str; 9] = ["SHARE", "INVITEE", "OUTCOME", "BY", "OWNER", "ASSET", "LABEL", "OFFERED", "OFFER EXPIRES"];
-    let mut out = BufWriter::new(io::stdout().lock());
-    if format == Format::Table {
-        let row = |invited: &Invited<'_>| {
-            let document = invited.share.document();
-            let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-            vec![
-                document.share.to_owned(),
-                invited.invitee.clone(),
-                outcome(&document).to_owned(),
-                or_dash(document.target_tenant),
-                document.owner.to_owned(),
-                or_dash(document.asset),
-                or_dash(document.label),
-                document.offered_at.to_string(),
-                document.offer_expires.map_or("-".to_owned(), |moment| moment.to_string()),
-            ]
-        };
-        print_table(&HEADERS, &found.iter().map(row).collect::<Vec<_>>(), &mut out)?;
-    } else {
-        let json = |invited: &Invited<'_>| {
+/// The list of invitations.
+#[derive(Debug, Clone)]
+pub struct ListedInvitations;
+
+impl Listing for ListedInvitations {
+    const COLUMNS: &'static [&'static str] =
+        &["share", "invitee", "outcome", "reason", "by", "owner", "asset", "label", "offered", "offer-expires", "since"];
+}
+
+fn print(found: Vec<Invited<'_>>, format: Format, list: &ListArgs<ListedInvitations>) -> io::Result<()> {
+    let shown = Shown {
+        cells,
+        id: |invited: &Invited<'_>| invited.share.id().to_string(),
+        json: |invited: &Invited<'_>| {
             object(|out| {
                 out.text("invitee", &invited.invitee);
                 out.text("outcome", outcome(&invited.share.document()));
                 out.json("status", &invited.share.to_json(Audience::Owner));
             })
-        };
-        print_values(format, found.iter().map(json), &mut out)?;
-    }
-    out.flush()
+        },
+    };
+    list.print(format, found, &shown)
+}
+
+fn cells(invited: &Invited<'_>) -> Vec<Cell> {
+    let document = invited.share.document();
+    let is_accepted = document.target_tenant.is_some();
+    // Whatever became of the share since, the invitation was settled when it was accepted.
+    let settled = if is_accepted { document.accepted_at.map(TimestampMs::moment) } else { document.ended_at };
+    vec![
+        Cell::Text(document.share.to_owned()),
+        Cell::Text(invited.invitee.clone()),
+        Cell::Text(outcome(&document).to_owned()),
+        Cell::text_if(document.reason.filter(|_| !is_accepted).map(|reason| reason.code())),
+        Cell::text_if(document.target_tenant),
+        Cell::Text(document.owner.to_owned()),
+        Cell::text_if(document.asset),
+        Cell::text_if(document.label),
+        Cell::Time(document.offered_at.moment()),
+        Cell::time_if(document.offer_expires),
+        Cell::time_if(settled),
+    ]
 }
 
 /// Prints the mailer's records that still count, by share id: with their codes, so it is for whoever may read that topic.

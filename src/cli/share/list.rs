@@ -11,23 +11,35 @@ use crate::cli::argument;
 use crate::cli::config;
 use crate::cli::control_fold::{ControlFold, NextRecord, StartFrom};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::output::{PrintError, exit, print_members, print_table, print_values, shown};
+use crate::cli::listing::{Cell, ListArgs, Listing, Shown};
+use crate::cli::output::{PrintError, exit, print_members, print_table, shown};
 use crate::cli::share::invitations;
+use crate::cli::share::invitations::ListedInvitations;
 use crate::id::ShareId;
 use crate::json::writer::object;
 use crate::share::event::invitee;
 use crate::share::state::{Permission, State};
-use crate::share::status::StatusTopic;
+use crate::share::status::{Document, StatusTopic};
 use crate::share::table::{Folded, Outcome, ShareTable};
 use crate::share::view::history::{History, HistoryEntry};
 use crate::share::view::list::{Listed, ShareFilter, Stats, list, look_at};
-use crate::time::TimestampMs;
+use crate::time::{TimestampMs, TimestampNs};
 
 /// The subcommands that look at shares. They read the control topic itself, so they are right whether or not an engine runs.
 #[derive(Debug, Subcommand)]
 pub enum ShareLook {
     /// List shares by their ids; with --as TENANT those that the tenant may see, as it may see them
-    List(Filters),
+    ///
+    /// SINCE is when the state began: the offer, the acceptance, the end. UNTIL is when it ends by itself: an offer's --offer-expires,
+    /// an access's --ends.
+    List {
+        /// Which shares.
+        #[command(flatten)]
+        filters: Box<Filters>,
+        /// In which order, and how many.
+        #[command(flatten)]
+        list: ListArgs<ListedShares>,
+    },
     /// Show one share: its whole document, and what became of each event on it
     Show {
         /// The share
@@ -46,8 +58,11 @@ pub enum ShareLook {
         /// Which shares.
         #[command(flatten)]
         filters: Filters,
+        /// In which order, and how many.
+        #[command(flatten)]
+        list: ListArgs<ListedInvitations>,
         /// The records of sharecast.invitations whose code still opens a share
-        #[arg(long)]
+        #[arg(long, conflicts_with_all = ["sort", "limit"])]
         outbox: bool,
     },
     /// Count shares by what became of them
@@ -145,11 +160,13 @@ pub fn run(files: &[PathBuf], acting: &ActorArgs, command: ShareLook) -> Result<
     let config = config::load(files)?;
     let open = |beginning| ControlFold::open(&config, patience, beginning);
     exit(match command {
-        ShareLook::List(filters) => {
-            print_list(&open(StartFrom::Snapshot)?.fold_to_end()?, acting, &filters.into()).map_err(PrintError::from)
+        ShareLook::List { filters, list } => {
+            print_list(&open(StartFrom::Snapshot)?.fold_to_end()?, acting, &(*filters).into(), &list).map_err(PrintError::from)
         }
-        ShareLook::Invitations { filters, outbox: false } => invitations::print_invited(open(StartFrom::First)?, acting, &filters.into()),
-        ShareLook::Invitations { filters, outbox: true } => {
+        ShareLook::Invitations { filters, list, outbox: false } => {
+            invitations::print_invited(open(StartFrom::First)?, acting, &filters.into(), &list)
+        }
+        ShareLook::Invitations { filters, outbox: true, .. } => {
             invitations::print_outbox(&config, open(StartFrom::Snapshot)?, acting, &filters.into())
         }
         ShareLook::Stats(filters) => {
@@ -167,33 +184,69 @@ pub fn run(files: &[PathBuf], acting: &ActorArgs, command: ShareLook) -> Result<
     })
 }
 
-fn print_list(table: &ShareTable, acting: &ActorArgs, filter: &ShareFilter) -> io::Result<()> {
-    const HEADERS: [&str; 10] = ["SHARE", "STATE", "OWNER", "ASSET", "TARGET", "TARGET ASSET", "STREAMS", "PROFILE", "PERMISSION", "LABEL"];
-    let found = list(table, &acting.viewer(), filter);
-    let mut out = BufWriter::new(io::stdout().lock());
-    if acting.output == Format::Table {
-        print_table(&HEADERS, &found.iter().map(row).collect::<Vec<_>>(), &mut out)?;
-    } else {
-        print_values(acting.output, found.iter().map(|found| found.share.to_json(found.audience)), &mut out)?;
-    }
-    out.flush()
+/// The list of shares.
+#[derive(Debug, Clone)]
+pub struct ListedShares;
+
+impl Listing for ListedShares {
+    const COLUMNS: &'static [&'static str] = &[
+        "share",
+        "state",
+        "reason",
+        "owner",
+        "asset",
+        "target",
+        "target-asset",
+        "streams",
+        "profile",
+        "permission",
+        "since",
+        "until",
+        "label",
+    ];
 }
 
-fn row(found: &Listed<'_>) -> Vec<String> {
+fn print_list(table: &ShareTable, acting: &ActorArgs, filter: &ShareFilter, listed: &ListArgs<ListedShares>) -> io::Result<()> {
+    let shown = Shown {
+        cells,
+        id: |found: &Listed<'_>| found.share.id().to_string(),
+        json: |found: &Listed<'_>| found.share.to_json(found.audience),
+    };
+    listed.print(acting.output, list(table, &acting.viewer(), filter), &shown)
+}
+
+fn cells(found: &Listed<'_>) -> Vec<Cell> {
     let document = found.share.document();
-    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     vec![
-        document.share.to_owned(),
-        document.state.word().to_owned(),
-        document.owner.to_owned(),
-        or_dash(document.asset_for(found.audience)),
-        or_dash(document.target_tenant.or(document.invitee_for(found.audience))),
-        or_dash(document.target_asset),
-        document.streams.join(","),
-        or_dash(document.profile),
-        document.permission.word().to_owned(),
-        or_dash(document.label),
+        Cell::Text(document.share.to_owned()),
+        Cell::Text(document.state.word().to_owned()),
+        Cell::text_if(document.reason.map(|reason| reason.code())),
+        Cell::Text(document.owner.to_owned()),
+        Cell::text_if(document.asset_for(found.audience)),
+        Cell::text_if(document.target_tenant.or(document.invitee_for(found.audience))),
+        Cell::text_if(document.target_asset),
+        Cell::Text(document.streams.join(",")),
+        Cell::text_if(document.profile),
+        Cell::Text(document.permission.word().to_owned()),
+        Cell::Time(since(&document)),
+        Cell::time_if(until(&document)),
+        Cell::text_if(document.label),
     ]
+}
+
+/// When a share's state began. A pause is no new beginning: the document does not say when it was asked for.
+fn since(document: &Document<'_>) -> TimestampNs {
+    let accepted = document.accepted_at.filter(|_| document.state.is_live()).map(TimestampMs::moment);
+    document.ended_at.or(accepted).unwrap_or_else(|| document.offered_at.moment())
+}
+
+/// When a share's state ends by itself.
+fn until(document: &Document<'_>) -> Option<TimestampNs> {
+    match document.state {
+        State::Pending => document.offer_expires,
+        State::Active | State::Paused => document.ends,
+        State::Failed | State::Declined | State::Cancelled | State::Expired | State::Revoked | State::Left => None,
+    }
 }
 
 fn print_stats(stats: &Stats, format: Format) -> io::Result<()> {

@@ -59,7 +59,7 @@ impl<'c> PendingOffsets<'c> {
         }
         let Some((topic, partition)) = left.first() else { return Ok(None) };
         Ok(Some(format!(
-            "offsets of {topic} partition {partition} are pending in a transaction that somebody who has left the group may commit ({} in all)",
+            "offsets of {topic}/{partition} are pending in a transaction that somebody who has left the group may commit ({} in all)",
             left.len()
         )))
     }

@@ -87,7 +87,7 @@ impl Search<'_> {
 pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPlace, patience: Duration) -> Result<WholeRecord, Failure> {
     let RecordPlace { partition, offset } = *place;
     let missing = |why: String| {
-        let what = format!("{} partition {partition} offset {offset}: {why}", stream.topic);
+        let what = format!("{}/{partition} offset {offset}: {why}", stream.topic);
         Failure::new(Exit::Usage, what)
     };
     let kafka = KafkaSettings::of(&config.kafka);
@@ -134,10 +134,7 @@ pub(in crate::cli) fn read_at(config: &Config, stream: &Stream, place: &RecordPl
         None if reader.is_at_end().map_err(input_failure)? => {
             Err(missing("no record is there: it was taken back with its transaction, or is a marker of one".to_owned()))
         }
-        None => Err(Failure::new(
-            Exit::Unavailable,
-            format!("{} partition {partition} could not be read to offset {offset} in time", stream.topic),
-        )),
+        None => Err(Failure::new(Exit::Unavailable, format!("{}/{partition} could not be read to offset {offset} in time", stream.topic))),
     }
 }
 

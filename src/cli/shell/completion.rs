@@ -143,7 +143,7 @@ fn known(ids: Ids) -> BTreeSet<String> {
     // The line that is typed follows a `--`.
     let args: Vec<OsString> = std::env::args_os().skip_while(|arg| arg != "--").skip(1).collect();
     let files: Vec<PathBuf> = argument::all_of(&args, &["--config", "-c"]).into_iter().map(PathBuf::from).collect();
-    let Ok(config) = config::load_silently(&files) else { return BTreeSet::new() };
+    let Ok(config::ReadConfig { config, .. }) = config::read(&files) else { return BTreeSet::new() };
     if ids == Ids::Streams {
         return config.streams.iter().map(|stream| stream.name.to_string()).collect();
     }

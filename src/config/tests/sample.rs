@@ -6,7 +6,7 @@ use super::*;
 use crate::config::keys::{Form, KEYS};
 use crate::document::Node;
 
-const SAMPLE: &str = include_str!("../../../config/sharecast.yaml");
+pub(super) const SAMPLE: &str = include_str!("../../../config/sharecast.yaml");
 
 #[test]
 fn the_sample_is_the_default() {

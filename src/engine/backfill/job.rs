@@ -19,7 +19,7 @@ use crate::id::{JobName, TenantId};
 use crate::live::{Live, View};
 use crate::record::mapping::Stream;
 use crate::time::TimestampMs;
-use crate::topic::OwnTopics;
+use crate::topic::{OwnTopics, PartitionName};
 
 /// What a job is configured with.
 #[derive(Debug, Clone)]
@@ -55,6 +55,11 @@ pub struct JobSettings {
 }
 
 impl JobSettings {
+    /// An input partition as logs name it, files by the stream's topic too.
+    pub fn name_of(&self, partition: i32) -> PartitionName<'_> {
+        PartitionName(&self.stream.topic, partition)
+    }
+
     /// The topic that a tenant's records go to.
     pub fn topic_of(&self, tenant: &TenantId) -> String {
         self.template.topic(tenant.as_str(), self.stream.name.as_str())

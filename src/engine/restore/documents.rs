@@ -10,6 +10,7 @@ use crate::engine::restore::partition::{MOST_IDLE, ROOM, ReadEnd, RestoreContext
 use crate::engine::restore::request::{Assignment, RestorePayload};
 use crate::engine::topic::stored::start_key;
 use crate::id::Offset;
+use crate::topic::PartitionName;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
 
 /// Two documents wanted that lie further apart are sought one by one.
@@ -45,7 +46,7 @@ impl RestoreContext {
         let bounds = archive.turn_to(topic, partition.partition, Some(from))?;
         if bounds.start > from {
             let lost = (bounds.start.0 - from.0) as u64;
-            error!(topic, partition = partition.partition, lost, "the input's retention has dropped records that a route was owed");
+            error!(partition = %PartitionName(topic, partition.partition), lost, "the input's retention has dropped records that a route was owed");
             metrics::owed_lost(lost);
         }
         let (mut records, mut behind, mut idle) = (Batch::default(), from.max(bounds.start), 0);

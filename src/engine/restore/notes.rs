@@ -10,6 +10,7 @@ use crate::engine::restore::request::{Assignment, RestoreEvent, RestorePayload};
 use crate::engine::topic::state::{OwedNote, read_owed_note};
 use crate::engine::topic::stored::{owed_prefix, start_key};
 use crate::id::Offset;
+use crate::topic::PartitionName;
 use crate::transport::{Archive, ConsumeError, SourcePartition};
 
 /// What is looked for of one partition, and found.
@@ -53,7 +54,7 @@ impl RestoreContext {
                     notes: BTreeMap::new(),
                 }),
                 Err(ConsumeError::Unavailable(reason)) => {
-                    debug!(reason, topic, partition, "where the partition is read on cannot be learnt at the moment");
+                    debug!(reason, partition = %PartitionName(topic, partition), "where the partition is read on cannot be learnt at the moment");
                     later.push(ticket.clone());
                 }
                 Err(error) => tell(ticket, RestorePayload::Failed(error)),

@@ -20,6 +20,7 @@ use crate::sink_state::entry::StandingEntry;
 use crate::sink_state::note::Reconciled;
 use crate::sink_state::partition::{AssetHash, SinkEntry};
 use crate::time::TimestampMs;
+use crate::topic::PartitionName;
 use crate::transport::{Archive, Batch, ConsumeError, LogBounds, Record, SourcePartition};
 
 /// One wait for records.
@@ -92,7 +93,7 @@ impl RestoreContext {
             match done {
                 Ok(()) | Err(ReadEnd::Unwanted) => return,
                 Err(ReadEnd::Failed(ConsumeError::Unavailable(reason))) => {
-                    debug!(reason, ?partition, "what an upsert partition has come to cannot be read at the moment");
+                    debug!(reason, partition = %self.name_of(partition), "what an upsert partition has come to cannot be read at the moment");
                     if ticket.cancelled.load(Ordering::Relaxed) {
                         return;
                     }
@@ -104,6 +105,10 @@ impl RestoreContext {
                 }
             }
         }
+    }
+
+    fn name_of(&self, partition: SourcePartition) -> PartitionName<'_> {
+        PartitionName(&self.stream(partition.stream).topic, partition.partition)
     }
 
     pub(super) fn stream(&self, StreamIndex(index): StreamIndex) -> &Stream {
@@ -138,8 +143,7 @@ impl RestoreContext {
         let documents = find_documents(stream, partition, position, cancelled, archive, &mut deleted)?;
         standing.iter_mut().for_each(|found| found.deleted_at = deleted.get(&found.stood.asset).copied().flatten());
         info!(
-            topic = stream.topic,
-            partition = partition.partition,
+            partition = %self.name_of(partition),
             documents = documents.len(),
             standing = standing.len(),
             "upsert partition read"

@@ -9,6 +9,7 @@ use crate::engine::fence::{Closed, Fence};
 use crate::engine::server::http::{Check, Health};
 use crate::engine::worker::settings::Overdue;
 use crate::live::Live;
+use crate::topic::PartitionName;
 
 /// The named conditions from the process's first moment on: until the engine begins, none holds, and the first says what is waited
 /// for.
@@ -92,7 +93,8 @@ impl EngineHealth {
         if overdue.is_empty() {
             return Ok(());
         }
-        let named: Vec<String> = overdue.iter().take(NAMED).map(|(topic, partition)| format!("{topic} partition {partition}")).collect();
+        let named: Vec<String> =
+            overdue.iter().take(NAMED).map(|(topic, partition)| PartitionName(topic, *partition).to_string()).collect();
         let more = if overdue.len() > NAMED { ", …" } else { "" };
         Err(format!("{} held and cannot begin: {}{more}", overdue.len(), named.join(", ")))
     }

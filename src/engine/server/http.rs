@@ -1,9 +1,9 @@
 //! `/metrics`, `/livez` and `/readyz` (docs/rules/operating.md#health).
 
 use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::clock::Clock;
 use crate::engine::server::process;
+use crate::listener::{self, ClientLimits};
 
 /// One named condition of readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,24 +41,10 @@ pub struct Served {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Serves until `stop` is raised. `listener` is bound already, so that a port in use is an error at start.
+/// Serves until `stop` is raised.
 pub async fn serve(listener: TcpListener, served: Served, stop: Arc<AtomicBool>) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let routes = Router::new().route("/metrics", get(render)).route("/livez", get(async || "ok\n")).route("/readyz", get(ready));
-    let router = routes.with_state(Arc::new(served));
-    let stopped = async move {
-        while !stop.load(Ordering::Relaxed) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
-}
-
-/// Binds the address of `http.listen`.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    listener::serve(listener, routes.with_state(Arc::new(served)), ClientLimits::default, stop).await
 }
 
 async fn render(State(served): State<Arc<Served>>) -> String {

@@ -48,8 +48,10 @@ use crate::engine::topic::provision::GrantFollower;
 use crate::engine::topic::stored::{changed_key, epoch_key};
 use crate::engine::upsert::gate::{GateKeeper, Gates};
 use crate::engine::worker::settings::{AssignedPartitions, Compacted, Shared};
+use crate::engine::worker::tuning::LiveTuning;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{KafkaConsumer, KafkaControlLog, KafkaEndProbe, KafkaSettings};
+use crate::listener;
 use crate::live::{Live, View};
 use crate::record::mapping::Mode;
 use crate::share::snapshot::SnapshotOrigin;
@@ -69,6 +71,8 @@ pub struct EngineInput {
     pub stop: Arc<AtomicBool>,
     /// A cluster whose topics cannot be looked at or created (the demo's mock): they are taken as they are.
     pub topics_are_given: bool,
+    /// What may change while it runs.
+    pub tuning: Arc<LiveTuning>,
     /// Told the address that `http.listen` came to, whose port may be 0: any free one.
     pub listening: Option<SyncSender<SocketAddr>>,
 }
@@ -93,7 +97,7 @@ pub fn run(start: EngineInput) -> Result<(), RunError> {
 /// Waits for the cluster and starts the engine's parts; returns when all are started, or when `stop` is raised before.
 fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Result<(), RunError> {
     let Some(prepared) = start::prepare(&start, readiness)? else { return Ok(()) };
-    let EngineInput { config, kafka, clock, stop, topics_are_given, .. } = start;
+    let EngineInput { config, kafka, clock, stop, topics_are_given, tuning, .. } = start;
     let Prepared { cluster, provisioner, input_partitions, written, control_end } = prepared;
     let differs = ConfigurationState::default();
     let names = TopicNames::of(&config);
@@ -211,6 +215,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let (producers, assigned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let shared = Shared {
         live: Arc::clone(&live),
+        tuning,
         fence: Arc::clone(&fence),
         clock: Arc::clone(&clock),
         topic_maker: maker(&provisioner, topics_are_given),
@@ -282,7 +287,7 @@ fn warn_about(config: &Config) {
 /// Binds `http.listen`, so that an address in use is an error at once, and serves until the process is told to stop.
 fn serve(start: &EngineInput, readiness: &Arc<Readiness>, threads: &mut Threads) -> Result<(), RunError> {
     let (address, failed) = (start.config.http_listen, |error: std::io::Error| RunError::Failed(format!("http: {error}")));
-    let listener = http::bind(address)
+    let listener = listener::bind(address)
         .map_err(|error| RunError::Configuration(format!("http.listen: {address} cannot be bound: {error}; choose another address")))?;
     let address = listener.local_addr().map_err(failed)?;
     info!(%address, "serving /metrics, /livez and /readyz");

@@ -185,16 +185,13 @@ fn make_worker<P: TransactionalProducer<Membership = KafkaMembership>>(
 ) -> Result<Worker<KafkaConsumer, P>, RunError> {
     let waits = config.output.on_route_failure == OnRouteFailure::Wait && keeps_notes;
     let decider = Decider::new(config.release_rules(), config.mask_secret.as_ref().map(crate::config::Secret::expose));
-    let metrics = WorkerMetrics::new(&config.streams, config.tenant_labels);
+    let metrics = WorkerMetrics::new(&config.streams);
     let settings = WorkerSettings {
         group: kafka.group.clone(),
         transactional_id,
         streams: Arc::clone(&config.streams),
         starts: Arc::clone(&config.starts),
-        interval: Duration::from_millis(config.batch.interval.millis()),
         enough_records: ENOUGH_RECORDS,
-        max_records: config.batch.max_records,
-        max_routes: config.batch.max_routes,
         standing: config.streams.iter().map(|stream| names.own.standing(&stream.name)).collect(),
         delivery,
         names: names.clone(),

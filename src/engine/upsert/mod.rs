@@ -45,6 +45,7 @@ use crate::live::View;
 use crate::record::mapping::{Mode, Stream};
 use crate::sink_state::partition::{AssetHash, PartitionState};
 use crate::time::TimestampMs;
+use crate::topic::partition_names;
 use crate::transport::SourcePartition;
 
 /// Documents read back at a time.
@@ -222,7 +223,8 @@ impl Upserts {
     pub fn forget(&mut self) -> Vec<SourcePartition> {
         let partitions = self.held();
         if !partitions.is_empty() {
-            info!(?partitions, "upsert partitions are read anew");
+            let names = partition_names(partitions.iter().map(|partition| work::name_of(&self.reconciler.streams, *partition)));
+            info!(partitions = names, "upsert partitions are read again");
         }
         self.leave(&partitions);
         self.queue.clear();

@@ -24,6 +24,7 @@ use crate::sink_state::partition::{AssetHash, Current};
 use crate::sink_state::reconcile::{Basis, Subject};
 use crate::sink_state::{document, grant_of};
 use crate::time::TimestampNs;
+use crate::topic::PartitionName;
 use crate::transport::{Record, SourcePartition};
 
 /// Writes of one transaction that are due to changes; records come besides.
@@ -32,6 +33,11 @@ const MOST_WRITES: usize = 2_000;
 const MOST_BYTES: usize = 8 << 20;
 /// Bytes of all writes behind which a batch ends.
 const MOST_BYTES_OF_RECORDS: usize = 64 << 20;
+
+/// The partition as logs name it.
+pub(super) fn name_of(streams: &[Stream], partition: SourcePartition) -> PartitionName<'_> {
+    PartitionName(&streams[usize::from(partition.stream.0)].topic, partition.partition)
+}
 
 impl Upserts {
     /// Partitions that are read and whose last owner's graph and time have been reached: their records flow from here on.
@@ -43,7 +49,7 @@ impl Upserts {
                 if !std::mem::replace(&mut held.has_said_it_waits, true) {
                     let (note, epoch) = (loaded.note.epoch.0, view.graph.epoch().0);
                     warn!(
-                        partition = ?held.ticket.partition,
+                        partition = %name_of(&self.reconciler.streams, held.ticket.partition),
                         note,
                         epoch,
                         "the partition's last owner decided by a newer graph, or at a later time: its records wait until both are reached. If \
@@ -192,8 +198,7 @@ impl Upserts {
         state.read(AssetHash::of(identity), is_there.then_some(record.offset));
         if let Err(refusal) = &read {
             warn!(
-                topic = stream.topic,
-                partition = record.source.partition,
+                partition = %PartitionName(&stream.topic, record.source.partition),
                 offset = record.offset.0,
                 reason = refusal.reason.as_str(),
                 "a document cannot be read: it counts as deleted, and is a dead letter"

@@ -127,7 +127,7 @@ impl<'a> Deciding<'a> {
         decider: &'a mut Decider,
         view: &'a View,
         (now, boot): (TimestampMs, BootTime),
-        settings: &'a WorkerSettings,
+        (settings, max_routes): (&'a WorkerSettings, usize),
         routes: &'a mut Routes,
         samples: &'a mut WorkerSamples,
         draft: &'a mut TxDraft,
@@ -140,7 +140,7 @@ impl<'a> Deciding<'a> {
         let nowhere = RecordOrigin { source: SourcePartition { stream: StreamIndex(0), partition: -1 }, offset: Offset(-1) };
         let (owed, passed) = (Vec::new(), Vec::new());
         let sink = Sink { settings, routes, outbox, marks, samples, owed, tally: Tally::default(), origin: nowhere, passed };
-        Self { decider, view, now, boot, offsets, sole_record, count: 0, streams: &settings.streams, sink, max_routes: settings.max_routes }
+        Self { decider, view, now, boot, offsets, sole_record, count: 0, streams: &settings.streams, sink, max_routes }
     }
 
     /// Whether another record fits the transaction: it ends behind the record that met the last of `batch.max_routes`.

@@ -90,7 +90,7 @@ pub enum WorkerError {
     Output(ProduceError),
     /// The committed offset of a partition that was begun before is of no use: going on would double or skip records.
     #[error(
-        "the committed offset of {topic} partition {partition} {what}. Nothing was read, so nothing is doubled or skipped. Choose one, with \
+        "the committed offset of {topic}/{partition} {what}. Nothing was read, so nothing is doubled or skipped. Choose one, with \
          sharecast stopped: set the offset with `kafka-consumer-groups.sh --reset-offsets` (--to-earliest may double records, --to-latest skips \
          those between), or configure another kafka.group to begin anew at streams.X.start"
     )]

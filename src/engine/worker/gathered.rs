@@ -10,13 +10,18 @@ pub(super) struct Gathered {
     next: Batch,
     /// `batch.max_records`.
     max_records: usize,
-    /// So many records are worth a transaction.
+    /// So many records are worth a transaction, where a batch takes as many.
     enough_records: usize,
 }
 
 impl Gathered {
     pub(super) fn new(max_records: usize, enough_records: usize) -> Self {
-        Self { batch: Batch::default(), next: Batch::default(), max_records, enough_records: enough_records.min(max_records) }
+        Self { batch: Batch::default(), next: Batch::default(), max_records, enough_records }
+    }
+
+    /// A batch takes as many from here on. Those that have more keep them.
+    pub(super) fn limit(&mut self, max_records: usize) {
+        self.max_records = max_records;
     }
 
     /// Records of the batch.
@@ -53,12 +58,12 @@ impl Gathered {
 
     /// Whether they wait for no others.
     pub(super) fn is_enough(&self) -> bool {
-        self.len() >= self.enough_records || self.takes_no_more(&self.batch)
+        self.len() >= self.enough_records.min(self.max_records) || self.takes_no_more(&self.batch)
     }
 
     /// Whether so many that came at once say that more wait.
     pub(super) fn shows_more(&self, came: usize) -> bool {
-        came >= self.enough_records
+        came >= self.enough_records.min(self.max_records)
     }
 
     /// How many more the batch takes that is being filled, one at least.

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::clock::BootTime;
 use crate::engine::worker::position::PositionCheck;
 use crate::engine::worker::settings::{Overdue, WorkerSettings};
+use crate::topic::PartitionName;
 use crate::transport::SourcePartition;
 
 /// A transaction that somebody left open holds offsets back until its time-out; with this much besides it is over.
@@ -47,14 +48,13 @@ impl Handover {
         let overdue: BTreeSet<(String, i32)> = held.iter().filter(|(_, since)| is_overdue(*since)).map(|(p, _)| named(*p)).collect();
         for (topic, partition) in overdue.difference(&self.overdue) {
             warn!(
-                topic,
-                partition,
+                partition = %PartitionName(topic, *partition),
                 held_for_s = settings.held_for.as_secs(),
                 "this partition is held and cannot begin: its committed offset is pending in an open transaction, or cannot be read"
             );
         }
         for (topic, partition) in self.overdue.difference(&overdue) {
-            info!(topic, partition, "this partition is not held any more");
+            info!(partition = %PartitionName(topic, *partition), "this partition is not held any more");
         }
         if overdue != self.overdue {
             self.show(overdue);

@@ -15,6 +15,7 @@ use crate::engine::worker::handover::Handover;
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::position::{AfterGap, IsFirst, Judged};
 use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::tuning::Tuning;
 use crate::id::Offset;
 use crate::transport::{AssignmentChange, ConsumeError, GroupConsumer, SourcePartition};
 
@@ -37,10 +38,10 @@ pub(super) struct InputSide<C> {
 }
 
 impl<C: GroupConsumer> InputSide<C> {
-    pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, consumer: C) -> Self {
+    pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, tuning: Tuning, consumer: C) -> Self {
         let handover = Handover::new(&shared.overdue);
         Self {
-            gathered: Gathered::new(settings.max_records, settings.enough_records),
+            gathered: Gathered::new(tuning.max_records, settings.enough_records),
             settings,
             shared,
             consumer,
@@ -50,6 +51,10 @@ impl<C: GroupConsumer> InputSide<C> {
             has_been_assigned: false,
             handover,
         }
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) {
+        self.gathered.limit(tuning.max_records);
     }
 
     /// Records in hand.
@@ -122,7 +127,7 @@ impl<C: GroupConsumer> InputSide<C> {
         metrics: &WorkerMetrics,
     ) -> Result<(), WorkerError> {
         let now = self.shared.clock.boot();
-        let Self { handover, gathered, shared, .. } = self;
+        let Self { handover, gathered, shared, settings, .. } = self;
         let batch = gathered.part_mut(is_next);
         let (mut dropped, mut held) = (Vec::new(), Vec::new());
         for (place, record) in batch.iter().enumerate().skip(from) {
@@ -135,7 +140,7 @@ impl<C: GroupConsumer> InputSide<C> {
                     if !is_first {
                         metrics.gap(record.source.stream);
                     }
-                    debug!(partition = ?record.source, ?gap, is_first, "a gap is looked into");
+                    debug!(partition = %settings.name_of(record.source), ?gap, is_first, "a gap is looked into");
                     restorer.ask(RestoreRequest::Gap(ticket, gap));
                     dropped.push(place);
                     held.push(record.source);
@@ -150,7 +155,7 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Partitions came to this member.
     pub(super) fn assigned(&mut self, partitions: &[SourcePartition]) {
-        info!(?partitions, "partitions assigned");
+        info!(partitions = self.settings.names_of(partitions), "partitions assigned");
         self.shared.held.lock().expect("only copied").extend(partitions.iter().copied());
         let now = self.shared.clock.boot();
         partitions.iter().for_each(|partition| self.handover.positions().arrive(*partition, now));
@@ -162,7 +167,7 @@ impl<C: GroupConsumer> InputSide<C> {
 
     /// Partitions were taken back: another owner decides what was in hand of them.
     pub(super) fn revoked(&mut self, partitions: &[SourcePartition]) {
-        info!(?partitions, "partitions taken back");
+        info!(partitions = self.settings.names_of(partitions), "partitions taken back");
         self.shared.held.lock().expect("only copied").retain(|p| !partitions.contains(p));
         self.unbegun.retain(|p| !partitions.contains(p));
         self.begun.retain(|(p, _)| !partitions.contains(p));
@@ -186,12 +191,11 @@ impl<C: GroupConsumer> InputSide<C> {
         for ((partition, start), answer) in asked.into_iter().zip(answers) {
             match answer {
                 Ok(first) => {
-                    let topic = self.settings.topic_of(partition);
-                    info!(topic, partition = partition.partition, first = first.0, ?start, "partition begun for the first time");
+                    info!(partition = %self.settings.name_of(partition), first = first.0, ?start, "partition begun for the first time");
                     self.begun.push((partition, first));
                 }
                 Err(ConsumeError::Unavailable(reason)) => {
-                    warn!(reason, ?partition, "the partition cannot be begun at the moment");
+                    warn!(reason, partition = %self.settings.name_of(partition), "the partition cannot be begun at the moment");
                     self.unbegun.push(partition);
                 }
                 Err(other) => return Err(WorkerError::Input(other)),
@@ -246,18 +250,17 @@ impl<C: GroupConsumer> InputSide<C> {
         if !self.handover.positions().is_current(partition, life) {
             return Ok(());
         }
-        let topic = self.settings.topic_of(partition);
+        let name = self.settings.name_of(partition);
         match self.handover.positions().found(partition, gap, found) {
             AfterGap::Rest => Ok(()),
             AfterGap::Release(from) => {
-                debug!(topic, partition = partition.partition, ?gap, "the gap holds no record");
+                debug!(partition = %name, ?gap, "the gap holds no record");
                 self.release(partition, from)
             }
             AfterGap::Again { from, found } => {
                 let came = gap.to.map(|to| to.0);
                 error!(
-                    topic,
-                    partition = partition.partition,
+                    partition = %name,
                     expected = from.0,
                     came,
                     found = found.0,

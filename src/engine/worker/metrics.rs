@@ -65,7 +65,7 @@ struct RouteCounters {
 
 impl WorkerMetrics {
     /// Metrics for a worker of these streams.
-    pub fn new(streams: &[Stream], labels: TenantLabels) -> Self {
+    pub fn new(streams: &[Stream]) -> Self {
         let names: Vec<String> = streams.iter().map(|stream| stream.name.to_string()).collect();
         let gaps: Vec<Counter> = names.iter().map(|name| counter!("sharecast_offset_gaps_total", "stream" => name.clone())).collect();
         // Both are there before the first of them is counted.
@@ -78,7 +78,8 @@ impl WorkerMetrics {
             batch: histogram!("sharecast_batch_seconds"),
             revoke_to_quiet: histogram!("sharecast_revoke_to_quiet_seconds"),
             streams: names,
-            labels,
+            // Until it is told which.
+            labels: TenantLabels::Off,
             by_route: Vec::new(),
             open_routes: FxHashMap::default(),
             claims: 0.0,
@@ -205,6 +206,18 @@ impl WorkerMetrics {
             TenantLabels::Top(most) if self.by_route.len() < most => tenant.to_owned(),
             TenantLabels::Top(_) => "other".to_owned(),
             TenantLabels::Off => "all".to_owned(),
+        }
+    }
+
+    /// Counts under other labels from here on. Series of those before stay as they are until the process ends; topics that are open count
+    /// under the new ones.
+    pub fn relabel(&mut self, labels: TenantLabels, routes: &Routes) {
+        self.labels = labels;
+        self.by_route.clear();
+        self.by_profile.clear();
+        for (route, gauge) in std::mem::take(&mut self.open_routes) {
+            gauge.decrement(1.0);
+            self.route_open(route, routes.get(route).tenant.as_str(), true);
         }
     }
 

@@ -20,6 +20,7 @@ pub mod metrics;
 pub(crate) mod handover;
 pub mod position;
 pub mod settings;
+pub mod tuning;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +40,7 @@ use crate::engine::upsert::Upserts;
 use crate::engine::worker::error::{TxError, WorkerError};
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::tuning::Tuning;
 use crate::live::View;
 use crate::time::TimestampMs;
 use crate::transport::{ConsumeError, GroupConsumer, TransactionalProducer};
@@ -49,6 +51,8 @@ pub use self::output::MakeProducer;
 pub struct Worker<C, P> {
     settings: Arc<WorkerSettings>,
     shared: Shared,
+    /// As it was published when the batch in hand was begun.
+    tuning: Tuning,
     input: InputSide<C>,
     output: OutputSide<P>,
     catch_up: CatchUp,
@@ -85,17 +89,18 @@ where
         decider: Decider,
         restorer: Box<dyn Restore>,
         upserts: Option<Upserts>,
-        metrics: WorkerMetrics,
+        mut metrics: WorkerMetrics,
     ) -> Result<Self, WorkerError> {
-        let settings = Arc::new(settings);
-        let output = OutputSide::new(Arc::clone(&settings), shared.clone(), make_producer)?;
+        let (settings, tuning) = (Arc::new(settings), shared.tuning.load());
+        let output = OutputSide::new(Arc::clone(&settings), shared.clone(), tuning, make_producer)?;
+        metrics.relabel(tuning.tenant_labels, output.routes());
         let consumer = join().map_err(WorkerError::Input)?;
         shared.producers.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
-            input: InputSide::new(Arc::clone(&settings), shared.clone(), consumer),
+            input: InputSide::new(Arc::clone(&settings), shared.clone(), tuning, consumer),
             output,
             catch_up: CatchUp::new(restorer, upserts),
-            pace: Pace::new(settings.max_records),
+            pace: Pace::new(tuning.max_records),
             ahead: None,
             decider,
             metrics,
@@ -103,6 +108,7 @@ where
             cuts: SeenCuts::default(),
             settings,
             shared,
+            tuning,
         })
     }
 
@@ -113,6 +119,7 @@ where
             self.epoch.set_min_epoch(self.oldest_view().graph.epoch());
             let is_stopping = self.shared.stop.load(Ordering::Relaxed);
             if !is_stopping {
+                self.tune();
                 self.gather()?;
                 self.listen()?;
                 self.watch_partitions();
@@ -177,7 +184,7 @@ where
         self.shared.check_fence(&view).map_err(TxError::Closed)?;
         let now = self.now(&view);
         let Self { input, output, catch_up, decider, .. } = self;
-        let (limit, max_routes) = (self.pace.batch_limit(), self.settings.max_routes);
+        let (limit, max_routes) = (self.pace.batch_limit(), self.tuning.max_routes);
         let mut deciding = output.decide(decider, &view, now, started);
         catch_up.begin(input.gathered().records().take(limit), &mut deciding);
         let again = catch_up.decide_again(&mut deciding, limit);

@@ -28,6 +28,13 @@ impl Pace {
         Self { max_records, batch_limit: max_records, abort_pause: ABORT_PAUSES.0, fenced_at: None, took: None }
     }
 
+    /// Transactions take as many from here on. What a setback has halved goes up by commits, as ever.
+    pub(super) fn tune(&mut self, max_records: usize) {
+        let is_halved = self.batch_limit < self.max_records;
+        self.batch_limit = if is_halved { self.batch_limit.min(max_records) } else { max_records };
+        self.max_records = max_records;
+    }
+
     /// How many records the next transaction takes at most.
     pub(super) fn batch_limit(&self) -> usize {
         self.batch_limit
@@ -84,6 +91,24 @@ mod tests {
         assert_eq!(pace.batch_limit(), 1);
         (0..20).for_each(|_| pace.committed());
         assert_eq!(pace.batch_limit(), 1_000);
+    }
+
+    #[test]
+    fn another_limit_counts_at_once_and_a_setback_goes_on_counting() {
+        let mut pace = Pace::new(1_000);
+        let mut limits = Vec::new();
+        for max_records in [4_000, 100] {
+            pace.tune(max_records);
+            limits.push(pace.batch_limit());
+        }
+        pace.halve(100);
+        for max_records in [4_000, 30] {
+            pace.tune(max_records);
+            limits.push(pace.batch_limit());
+        }
+        pace.committed();
+        limits.push(pace.batch_limit());
+        assert_eq!(limits, [4_000, 100, 50, 30, 30]);
     }
 
     #[test]

@@ -27,11 +27,11 @@ where
         let mut until = (!self.input.gathered().is_empty()).then(|| self.shared.clock.boot());
         loop {
             let (now, before) = (self.shared.clock.boot(), self.input.gathered().len());
-            let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.settings.interval };
+            let longest = if self.catch_up.is_busy() { BUSY_WAIT } else { self.tuning.interval };
             let wait = if self.input.gathered().is_enough() { Duration::ZERO } else { until.map_or(longest, |at| at.since(now)) };
             self.poll(wait, self.input.gathered().room())?;
             let (now, in_hand) = (self.shared.clock.boot(), self.input.gathered().len());
-            let until = *until.get_or_insert(now.after(self.settings.interval));
+            let until = *until.get_or_insert(now.after(self.tuning.interval));
             let has_waited = self.input.gathered().is_enough() || now >= until;
             let more_waits = self.input.gathered().shows_more(in_hand.saturating_sub(before));
             if in_hand == 0 || self.input.gathered().is_full() || has_waited && !more_waits || self.shared.stop.load(Ordering::Relaxed) {
@@ -77,7 +77,7 @@ where
         let view = self.shared.live.load();
         let time = self.now(&view).moment();
         for (partition, from) in self.catch_up.activate(&view, time, self.output.routes_mut()) {
-            info!(?partition, from = from.0, "upsert partition flows");
+            info!(partition = %self.settings.name_of(partition), from = from.0, "upsert partition flows");
             self.input.release(partition, from)?;
         }
         Ok(())

@@ -11,9 +11,11 @@ use crate::engine::fence::epoch_report::WorkerEpochs;
 use crate::engine::fence::{Closed, Fence};
 use crate::engine::output::lookup::TopicMaker;
 use crate::engine::topic::names::TopicNames;
+use crate::engine::worker::tuning::LiveTuning;
 use crate::id::StreamIndex;
 use crate::live::{Live, View};
 use crate::record::mapping::{Mode, Stream};
+use crate::topic::{PartitionName, partition_names};
 use crate::transport::{SourcePartition, Start};
 
 /// A worker's own settings.
@@ -27,14 +29,8 @@ pub struct WorkerSettings {
     pub streams: Arc<[Stream]>,
     /// Where a stream's partitions begin at their first start, by stream.
     pub starts: Arc<[Start]>,
-    /// `batch.interval`: the longest that a record waits for others to share its transaction.
-    pub interval: Duration,
     /// So many records are worth a transaction: they wait for no others.
     pub enough_records: usize,
-    /// `batch.max_records`.
-    pub max_records: usize,
-    /// `batch.max_routes`.
-    pub max_routes: usize,
     /// `sharecast.standing.<stream>`, by stream.
     pub standing: Arc<[String]>,
     /// Whether outputs are in a transaction with their offsets, and can be taken back until its commit.
@@ -58,6 +54,16 @@ impl WorkerSettings {
     pub fn topic_of(&self, partition: SourcePartition) -> &str {
         &self.streams[usize::from(partition.stream.0)].topic
     }
+
+    /// The partition as logs name it.
+    pub fn name_of(&self, partition: SourcePartition) -> PartitionName<'_> {
+        PartitionName(self.topic_of(partition), partition.partition)
+    }
+
+    /// Several of them.
+    pub fn names_of(&self, partitions: &[SourcePartition]) -> String {
+        partition_names(partitions.iter().map(|partition| self.name_of(*partition)))
+    }
 }
 
 /// What the workers of a process share.
@@ -65,6 +71,8 @@ impl WorkerSettings {
 pub struct Shared {
     /// The view to decide by.
     pub live: Arc<Live>,
+    /// What may change while they run.
+    pub tuning: Arc<LiveTuning>,
     /// Asked twice a batch.
     pub fence: Arc<Mutex<Fence>>,
     /// Time.

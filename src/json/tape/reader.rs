@@ -1,6 +1,6 @@
 //! The pass that fills a tape.
 
-use super::{BLANKS, ESCAPED, MAX_DEPTH, MemberName, NodeKind, TapeEntry, hash_name};
+use super::{BLANKS, ESCAPED, EntryForm, EntrySpan, MAX_DEPTH, MemberName, NodeKind, hash_name};
 use crate::json::error::InvalidJson;
 use crate::json::{scan, text};
 
@@ -9,13 +9,19 @@ const OUTSIDE: u32 = u32::MAX;
 
 /// Reads the one value of `text`, known to be UTF-8, by all rules (docs/rules/values.md#json-that-is-read) or by the grammar alone, and
 /// appends its entries.
-pub(super) fn read<const GRAMMAR_ONLY: bool>(text: &[u8], entries: &mut Vec<TapeEntry>, unescaped: &mut String) -> Result<(), InvalidJson> {
-    Reader { text, entries, unescaped, at: 0, blanks: 0, depth: 0, container: OUTSIDE, in_object: false }.read::<GRAMMAR_ONLY>()
+pub(super) fn read<const GRAMMAR_ONLY: bool>(
+    text: &[u8],
+    forms: &mut Vec<EntryForm>,
+    spans: &mut Vec<EntrySpan>,
+    unescaped: &mut String,
+) -> Result<(), InvalidJson> {
+    Reader { text, forms, spans, unescaped, at: 0, blanks: 0, depth: 0, container: OUTSIDE, in_object: false }.read::<GRAMMAR_ONLY>()
 }
 
 struct Reader<'a> {
     text: &'a [u8],
-    entries: &'a mut Vec<TapeEntry>,
+    forms: &'a mut Vec<EntryForm>,
+    spans: &'a mut Vec<EntrySpan>,
     /// Memory for unescaping.
     unescaped: &'a mut String,
     at: usize,
@@ -30,7 +36,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// One loop instead of recursion, so that no depth of input can exhaust the stack.
     fn read<const GRAMMAR_ONLY: bool>(mut self) -> Result<(), InvalidJson> {
-        let mut name = MemberName::default();
+        self.skip_blanks();
+        let mut name = self.no_name();
         loop {
             self.skip_blanks();
             let start = self.at;
@@ -71,8 +78,8 @@ impl Reader<'_> {
                 }
                 _ => return Err(self.error("no value")),
             };
-            let next = self.entries.len() as u32 + 1;
-            self.entries.push(TapeEntry { start: start as u32, end: self.at as u32, next, name, kind, flags });
+            let next = self.forms.len() as u32 + 1;
+            self.push(next, name, EntrySpan { start: start as u32, end: self.at as u32, kind, flags });
             if self.close_all()? {
                 return Ok(());
             }
@@ -86,11 +93,11 @@ impl Reader<'_> {
             return Err(self.error("deeper than 128"));
         }
         self.depth += 1;
-        let index = self.entries.len() as u32;
+        let index = self.forms.len() as u32;
         self.in_object = opening == b'{';
         let (kind, closing) = if self.in_object { (NodeKind::Object, b'}') } else { (NodeKind::Array, b']') };
         let start = self.at as u32;
-        self.entries.push(TapeEntry { start, end: self.blanks, next: self.container, name, kind, flags: 0 });
+        self.push(self.container, name, EntrySpan { start, end: self.blanks, kind, flags: 0 });
         self.container = index;
         self.at += 1;
         self.skip_blanks();
@@ -120,20 +127,38 @@ impl Reader<'_> {
     fn close(&mut self) {
         self.at += 1;
         self.depth -= 1;
-        let next = self.entries.len() as u32;
-        let entry = &mut self.entries[self.container as usize];
-        self.container = entry.next;
-        entry.next = next;
-        entry.flags = if entry.end == self.blanks { 0 } else { BLANKS };
-        entry.end = self.at as u32;
-        self.in_object = self.entries.get(self.container as usize).is_some_and(|around| around.kind == NodeKind::Object);
+        let next = self.forms.len() as u32;
+        let closed = self.container as usize;
+        self.container = std::mem::replace(&mut self.forms[closed].next, next);
+        let span = &mut self.spans[closed];
+        span.flags = if span.end == self.blanks { 0 } else { BLANKS };
+        span.end = self.at as u32;
+        self.in_object = self.spans.get(self.container as usize).is_some_and(|around| around.kind == NodeKind::Object);
+    }
+
+    #[inline(always)]
+    fn push(&mut self, next: u32, name: MemberName, span: EntrySpan) {
+        self.forms.push(EntryForm {
+            next,
+            name_distance: span.start - name.start,
+            name_length: name.end - name.start,
+            name_hash: name.hash,
+            name_is_escaped: name.is_escaped,
+        });
+        self.spans.push(span);
+    }
+
+    /// Of an element, or the root, that begins here.
+    #[inline(always)]
+    fn no_name(&self) -> MemberName {
+        MemberName { start: self.at as u32, end: self.at as u32, ..MemberName::default() }
     }
 
     /// In an object, the name that begins here, with its colon.
     #[inline(always)]
     fn member_name<const GRAMMAR_ONLY: bool>(&mut self) -> Result<MemberName, InvalidJson> {
         if !self.in_object {
-            return Ok(MemberName::default());
+            return Ok(self.no_name());
         }
         if scan::byte(self.text, self.at) != b'"' {
             return Err(self.error("no member name"));

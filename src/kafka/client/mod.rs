@@ -21,6 +21,7 @@ use crate::kafka::client::failure::Outlook;
 use super::native::{ClientFailure, Event, EventKind, Queue};
 use crate::config::kafka::spelling::{canonical, looks_secret};
 use crate::kafka::client::trouble::{Connection, Trouble};
+use crate::topic::PartitionName;
 use crate::transport::ConsumeError;
 
 /// Why a client could not be made or a question not be answered.
@@ -206,7 +207,7 @@ pub(super) fn watermarks(
     partition: i32,
     wait: Duration,
 ) -> Result<(i64, i64), Unanswered> {
-    let what = format_args!("the bounds of {topic} partition {partition}");
+    let what = format_args!("the bounds of {topic}/{partition}");
     ask(consumer.client(), hear, what, Deadline::after(wait), |left| {
         let one = left.min(LONGEST_QUESTION.max(left / 2));
         let answer = consumer.fetch_watermarks(topic, partition, one);
@@ -231,7 +232,7 @@ pub(super) fn input_failure(consumer: &BaseConsumer<Logged>, found: ClientFailur
     let look = |left| has_partition(consumer, &topic, partition, left);
     match ask(consumer.client(), heard_elsewhere, what, Deadline::after(wait), look) {
         Ok(()) => {
-            tracing::info!(topic, partition, words, "the topic is there after all");
+            tracing::info!(partition = %PartitionName(&topic, partition), words, "the topic is there after all");
             None
         }
         Err(unanswered) => Some(unanswered.of_input()),

@@ -92,7 +92,7 @@ impl BrokerConnection {
             login_until: None,
             receive_bytes: settings.receive_bytes,
         };
-        connection.versions = connection.exchange(Api::ApiVersions, deadline, handshake::ask_versions, handshake::read_versions)?;
+        connection.versions = connection.exchange(Api::Versions, deadline, handshake::ask_versions, handshake::read_versions)?;
         if let Some(lacking) = connection.versions.lacks() {
             let (name, version) = (lacking.name(), lacking.version());
             return Err(NotNative(format!("the broker {host}:{port} does not speak {name} version {version}, as Kafka 4.0 does")).into());

@@ -17,7 +17,8 @@ use super::sender::BatchSender;
 use super::settings::{NotNative, WireSettings};
 use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_identity, of_offsets};
 use crate::kafka::client::{ClientError, Deadline};
-use crate::kafka::group_consumer::{GroupIdentity, InputTopic, KafkaMembership};
+use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::native::GroupIdentity;
 use crate::kafka::settings::KafkaSettings;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer, partition_of};
 

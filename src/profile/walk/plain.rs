@@ -20,18 +20,18 @@ impl<W: Witness> Walk<'_, W> {
         let mut is_empty = true;
         let mut children = self.tape.children(node);
         while let Some((child, entry)) = children.next_entry() {
-            if is_root && self.is_share_name(entry) {
+            if is_root && self.is_share_name(&entry) {
                 self.witness.note(child, ValueFate::ShareMember);
                 continue;
             }
-            let Some(next) = trie.named_child(trie_node, self.text, entry) else {
-                is_empty &= !self.plain_member(child, entry, selection, is_empty);
+            let Some(next) = trie.named_child(trie_node, self.text, &entry) else {
+                is_empty &= !self.plain_member(child, &entry, selection, is_empty);
                 continue;
             };
             let next_node = trie.node(next);
             let is_end = next_node.below == Rules::NONE || !entry.kind.is_container();
             if is_end && next_node.ends.are_only(Rules::PLAIN) {
-                is_empty &= !self.plain_member(child, entry, selection.with(next_node.ends), is_empty);
+                is_empty &= !self.plain_member(child, &entry, selection.with(next_node.ends), is_empty);
                 continue;
             }
             let plan = self.plan_of(next, next_node, selection);

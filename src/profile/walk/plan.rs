@@ -3,6 +3,7 @@
 use super::witness::Witness;
 use super::{Scratch, Walk};
 use crate::json::tape::NodeIndex;
+use crate::profile::recording::JudgedFilter;
 use crate::profile::trie::{Rules, TrieIndex, TrieNode};
 use std::ops::Range;
 
@@ -64,7 +65,9 @@ impl<W: Witness> Walk<'_, W> {
         let (mut rules, mut below) = (Rules::NONE, Rules::NONE);
         let trie = &self.projection.trie;
         for at in active {
-            trie.each_child(stack[at], self.text, self.tape, child, in_object, |next| {
+            let above = stack[at];
+            let judged = |filter, holds| self.template.note_filter(JudgedFilter { at: above, filter, node: child, holds });
+            trie.each_child(above, self.text, self.tape, child, in_object, judged, |next| {
                 let node = trie.node(next);
                 rules |= node.ends;
                 below |= node.below;

@@ -6,6 +6,7 @@
 pub mod ids;
 pub(crate) mod noop;
 pub mod input;
+pub mod offboard;
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

@@ -174,11 +174,12 @@ impl ShareTable {
         }
     }
 
-    /// The shares of an asset, by share id, each with whether it names a stream that is read here. Every share is looked at.
+    /// The shares of an asset, by share id, each with whether it names a stream that is read here. The asset is found by its index; of
+    /// every share one number is looked at, since ended ones are in no list of their asset.
     pub fn shares_of_asset(&self, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'_>, bool)> {
-        let Some(owner) = self.tenants.find(owner) else { return Vec::new() };
-        let is_of =
-            |share: &Share| share.owner == owner && self.graph.assets.get(share.asset).is_some_and(|known| known.id.as_str() == asset);
+        let found = self.tenants.find(owner).and_then(|number| self.graph.find(owner, asset, |of| of == number));
+        let Some(asset) = found else { return Vec::new() };
+        let is_of = |share: &Share| share.asset == asset;
         let names = |share: &Share| self.streams.get(share.streams).read.contains(stream);
         let shares = self.graph.shares.iter().map(|(_, share)| share).filter(|share| is_of(share));
         let mut found: Vec<_> = shares.map(|share| (ShareView { table: self, share }, names(share))).collect();

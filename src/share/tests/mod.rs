@@ -5,6 +5,7 @@ mod table;
 mod lifecycle;
 mod invitation_code;
 mod bulk;
+mod offboard;
 mod configuration;
 mod partners_by_invitation;
 mod random_log;

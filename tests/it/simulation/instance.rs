@@ -24,6 +24,7 @@ use sharecast::engine::worker::Worker;
 use sharecast::engine::worker::error::WorkerError;
 use sharecast::engine::worker::metrics::WorkerMetrics;
 use sharecast::engine::worker::settings::{Compacted, Overdue, Shared, WorkerSettings};
+use sharecast::engine::worker::tuning::{LiveTuning, Tuning};
 use sharecast::id::{Epoch, Offset, StreamIndex, StreamName};
 use sharecast::live::{Live, View};
 use sharecast::record::decode::ReadRules;
@@ -48,6 +49,12 @@ use super::standing::STANDING;
 /// How many threads an instance has: the fold, the probe, the keeper of gates, its workers and two readers for each.
 pub(super) fn actors_of(workers: usize) -> usize {
     3 + workers * 3
+}
+
+/// Small batches follow each other closely.
+fn tuning(interval: Duration, dice: &mut Dice) -> Tuning {
+    let max_records = if dice.hits(500) { 1 + dice.below(6) as usize } else { 1 + dice.below(40) as usize };
+    Tuning { interval, max_records, max_routes: 1 + dice.below(6) as usize, tenant_labels: TenantLabels::Off }
 }
 
 pub(super) fn streams(count: usize) -> Arc<[Stream]> {
@@ -113,10 +120,14 @@ impl Instance {
         let view =
             View { graph: ShareTable::new(fold_rules(streams)).graph(), position: Offset(0), newest_cut: None, newest_change: Epoch(-1) };
         let given = Arc::new(Given(Arc::clone(sim)));
+        let (clock_skew, interval) = (dice.millis(0, 1_500), dice.millis(10, 150));
+        let enough_records = 1 + dice.below(30) as usize;
+        let tuning = tuning(interval, dice);
         let shared = Shared {
             live: Arc::new(Live::new(view)),
+            tuning: Arc::new(LiveTuning::new(tuning)),
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),
-            clock: Arc::new(VirtualClock(Arc::clone(sim), dice.millis(0, 1_500))),
+            clock: Arc::new(VirtualClock(Arc::clone(sim), clock_skew)),
             topic_maker: given,
             stop: Arc::default(),
             held: Arc::default(),
@@ -131,11 +142,7 @@ impl Instance {
             transactional_id: String::new(),
             streams: self::streams(streams),
             starts: vec![Start::Earliest; streams].into(),
-            interval: dice.millis(10, 150),
-            enough_records: 1 + dice.below(30) as usize,
-            // Small ones follow each other closely.
-            max_records: if dice.hits(500) { 1 + dice.below(6) as usize } else { 1 + dice.below(40) as usize },
-            max_routes: 1 + dice.below(6) as usize,
+            enough_records,
             standing: [String::new(), STANDING.to_owned()].into(),
             names: TopicNames { control: "control".into(), template: OutputTemplate::standard(), own: OwnTopics::standard() },
             delivery,
@@ -204,7 +211,8 @@ impl Instance {
 
     pub(super) fn probe(&self) {
         let Shared { fence, live, clock, stop, .. } = self.shared.clone();
-        if let Err(broken) = (Prober { probe: Probe(Arc::clone(&self.sim)), fence, live, clock, stop }).run() {
+        let probe = Probe(Arc::clone(&self.sim));
+        if let Err(broken) = (Prober { probe, fence, live, clock, stop }).run() {
             self.sim.look().fail(broken.to_string());
         }
     }
@@ -247,7 +255,7 @@ impl Instance {
             shows_permission: false,
         };
         let settings = WorkerSettings { transactional_id: name.clone(), ..self.settings.clone() };
-        let metrics = WorkerMetrics::new(&settings.streams, TenantLabels::Off);
+        let metrics = WorkerMetrics::new(&settings.streams);
         let (sim, other) = (Arc::clone(&self.sim), Arc::clone(&self.sim));
         // What it says is of this life alone.
         let shared = Shared { stop, said: Arc::default(), ..self.shared.clone() };

@@ -114,7 +114,7 @@ impl<'j, O: PartWriter> Copier<'j, O> {
                 Err(CopyError::Ended(end)) => return Err(end),
                 Err(CopyError::Unsure(reason)) => {
                     self.is_unsure = true;
-                    warn!(reason, partition, "the checkpoint is read again");
+                    warn!(reason, partition = %self.job.settings.name_of(partition), "the checkpoint is read again");
                     self.rest()?;
                 }
             }

@@ -51,7 +51,7 @@ impl<O: PartWriter> Copier<'_, O> {
                     cursor.position = self.batch.iter().last().map_or(cursor.position, |last| Offset(last.offset.0 + 1));
                     cursor.is_lost = true;
                     if self.batch.is_empty() {
-                        debug!(reason, partition = cursor.partition, "the input cannot be read now");
+                        debug!(reason, partition = %self.job.settings.name_of(cursor.partition), "the input cannot be read now");
                         self.job.progress.waits_for(Some(format!("the input: {reason}")));
                         self.rest()?;
                     }
@@ -78,8 +78,8 @@ impl<O: PartWriter> Copier<'_, O> {
                 Ok(first) => {
                     let lost = first.min(cursor.end).0 - cursor.position.0;
                     if lost > 0 {
-                        let (partition, from) = (cursor.partition, cursor.position.0);
-                        warn!(partition, from, first = first.0, lost, "the input's retention has dropped what was still to be read");
+                        let (partition, from) = (self.job.settings.name_of(cursor.partition), cursor.position.0);
+                        warn!(%partition, from, first = first.0, lost, "the input's retention has dropped what was still to be read");
                         entry.counts.lost += lost as u64;
                     }
                     cursor.position = first.min(cursor.end).max(cursor.position);

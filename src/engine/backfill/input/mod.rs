@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{ClientError, KafkaArchive, KafkaSettings};
+use crate::topic::PartitionName;
 use crate::transport::{Archive, Batch, ConsumeError, SourcePartition};
 
 /// Why reading ends.
@@ -130,7 +131,7 @@ impl JobInput for TopicInput {
                 into.retain_records(|_, offset| offset < from);
                 self.archive = None;
                 passed_over?;
-                warn!(topic = self.topic, partition, from = from.0, reached = reached.0, "records were passed over; they are read again");
+                warn!(partition = %PartitionName(&self.topic, partition), from = from.0, reached = reached.0, "records were passed over; they are read again");
                 return Err(InputError::Unavailable("the client began too far".to_owned()));
             }
             self.is_turned = false;

@@ -24,6 +24,7 @@ use crate::engine::worker::error::{TxError, TxStage, WorkerError};
 use crate::engine::worker::metrics::WorkerMetrics;
 use crate::engine::worker::samples::WorkerSamples;
 use crate::engine::worker::settings::{Shared, WorkerSettings};
+use crate::engine::worker::tuning::Tuning;
 use crate::id::Offset;
 use crate::live::View;
 use crate::share::graph::ShareGraph;
@@ -37,6 +38,8 @@ pub type MakeProducer<P> = Box<dyn FnMut() -> Result<P, ProduceError> + Send>;
 pub(super) struct OutputSide<P> {
     settings: Arc<WorkerSettings>,
     shared: Shared,
+    /// `batch.max_routes`.
+    max_routes: usize,
     producer: P,
     /// Makes the producer again after it failed for good.
     make_producer: MakeProducer<P>,
@@ -57,7 +60,12 @@ pub(super) struct OutputSide<P> {
 
 impl<P: TransactionalProducer> OutputSide<P> {
     /// The first producer; a coordinator that does not answer is waited for.
-    pub(super) fn new(settings: Arc<WorkerSettings>, shared: Shared, mut make_producer: MakeProducer<P>) -> Result<Self, WorkerError> {
+    pub(super) fn new(
+        settings: Arc<WorkerSettings>,
+        shared: Shared,
+        tuning: Tuning,
+        mut make_producer: MakeProducer<P>,
+    ) -> Result<Self, WorkerError> {
         let producer = loop {
             match make_producer() {
                 Ok(producer) => break producer,
@@ -69,6 +77,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
         };
         Ok(Self {
             settings,
+            max_routes: tuning.max_routes,
             shared,
             producer,
             make_producer,
@@ -80,6 +89,10 @@ impl<P: TransactionalProducer> OutputSide<P> {
             refused: Vec::new(),
             strip_payload: Vec::new(),
         })
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) {
+        self.max_routes = tuning.max_routes;
     }
 
     pub(super) fn routes(&self) -> &Routes {
@@ -103,7 +116,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
     /// Empties the draft of the transaction and begins to decide its records.
     pub(super) fn decide<'a>(&'a mut self, decider: &'a mut Decider, view: &'a View, now: TimestampMs, boot: BootTime) -> Deciding<'a> {
         self.samples.begin();
-        Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.draft)
+        Deciding::begin(decider, view, (now, boot), (&self.settings, self.max_routes), &mut self.routes, &mut self.samples, &mut self.draft)
     }
 
     /// Begins to decide the records of the next transaction. The one under way stays as it is.
@@ -115,7 +128,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
         boot: BootTime,
     ) -> Deciding<'a> {
         self.samples.begin_ahead();
-        Deciding::begin(decider, view, (now, boot), &self.settings, &mut self.routes, &mut self.samples, &mut self.next)
+        Deciding::begin(decider, view, (now, boot), (&self.settings, self.max_routes), &mut self.routes, &mut self.samples, &mut self.next)
     }
 
     /// What was decided ahead is the transaction under way now.

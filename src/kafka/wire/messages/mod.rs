@@ -14,7 +14,7 @@ use super::frame::{FrameReader, FrameWriter, MalformedAnswer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Api {
     /// Version 3 tells of features, and is asked before anything is known.
-    ApiVersions,
+    Versions,
     SaslHandshake,
     /// Version 2 tells for how long a login counts.
     SaslAuthenticate,
@@ -31,7 +31,7 @@ pub(super) enum Api {
 
 impl Api {
     pub(super) const ALL: [Self; 9] = [
-        Self::ApiVersions,
+        Self::Versions,
         Self::SaslHandshake,
         Self::SaslAuthenticate,
         Self::Metadata,
@@ -48,7 +48,7 @@ impl Api {
             Self::Metadata => 3,
             Self::FindCoordinator => 10,
             Self::SaslHandshake => 17,
-            Self::ApiVersions => 18,
+            Self::Versions => 18,
             Self::InitProducerId => 22,
             Self::EndTxn => 26,
             Self::TxnOffsetCommit => 28,
@@ -60,7 +60,7 @@ impl Api {
         match self {
             Self::SaslHandshake => 1,
             Self::SaslAuthenticate => 2,
-            Self::ApiVersions => 3,
+            Self::Versions => 3,
             Self::FindCoordinator => 4,
             Self::InitProducerId | Self::TxnOffsetCommit | Self::EndTxn => 5,
             Self::Metadata | Self::Produce => 12,
@@ -74,7 +74,7 @@ impl Api {
             Self::Metadata => "Metadata",
             Self::FindCoordinator => "FindCoordinator",
             Self::SaslHandshake => "SaslHandshake",
-            Self::ApiVersions => "ApiVersions",
+            Self::Versions => "ApiVersions",
             Self::InitProducerId => "InitProducerId",
             Self::EndTxn => "EndTxn",
             Self::TxnOffsetCommit => "TxnOffsetCommit",
@@ -97,7 +97,7 @@ impl Api {
         let mut answer = FrameReader::new(frame);
         let correlation = answer.i32()?;
         // An answer to ApiVersions has the oldest header whatever its version: its reader does not know the version yet.
-        if !matches!(self, Self::ApiVersions | Self::SaslHandshake) {
+        if !matches!(self, Self::Versions | Self::SaslHandshake) {
             answer.skip_tags()?;
         }
         Ok((correlation, answer))

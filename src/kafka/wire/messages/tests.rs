@@ -49,7 +49,7 @@ const ME: ProducerIdentity = ProducerIdentity { id: 1 << 40, epoch: 32_766 };
 
 #[test]
 fn requests_are_read_by_another_implementation() {
-    let api = Api::ApiVersions;
+    let api = Api::Versions;
     let found: other::ApiVersionsRequest = read_as(api, &request(api, handshake::ask_versions), 2);
     assert_eq!(&*found.client_software_name, "sharecast");
     let api = Api::SaslHandshake;
@@ -125,7 +125,7 @@ fn batches_are_read_by_another_implementation() {
 
 #[test]
 fn answers_of_another_implementation_are_read() {
-    let api = Api::ApiVersions;
+    let api = Api::Versions;
     let call = |api: Api| {
         other::api_versions_response::ApiVersion::default().with_api_key(api.key()).with_min_version(0).with_max_version(api.version())
     };
@@ -227,7 +227,7 @@ fn read_as_each(frame: &[u8]) {
     for api in Api::ALL {
         let Ok((_, rest)) = api.answer(frame) else { continue };
         match api {
-            Api::ApiVersions => drop(handshake::read_versions(rest)),
+            Api::Versions => drop(handshake::read_versions(rest)),
             Api::SaslHandshake => drop(handshake::read_mechanisms(rest)),
             Api::SaslAuthenticate => drop(handshake::read_login(rest)),
             Api::Metadata => drop(metadata::read_topics(rest)),

@@ -80,7 +80,7 @@ impl FakeBroker {
             };
             let code = if let Some(FakeFate::Code(code)) = told { code } else { 0 };
             let mut answer = BytesMut::new();
-            let header_version = if api == Api::ApiVersions { 0 } else { 1 };
+            let header_version = if api == Api::Versions { 0 } else { 1 };
             other::ResponseHeader::default().with_correlation_id(header.correlation_id).encode(&mut answer, header_version).unwrap();
             self.answer(api, code, &mut bytes, &mut answer);
             let mut frame = (answer.len() as u32).to_be_bytes().to_vec();
@@ -103,7 +103,7 @@ impl FakeBroker {
         let mut done = self.done.lock().unwrap();
         let version = api.version();
         match api {
-            Api::ApiVersions => {
+            Api::Versions => {
                 let call = |api: Api| {
                     let call = other::api_versions_response::ApiVersion::default();
                     call.with_api_key(api.key()).with_min_version(0).with_max_version(api.version())
