@@ -1,5 +1,9 @@
 //! The native data plane on a real cluster: what is lost, late, cut or held back between it and its brokers, and clusters that it is not for.
 
+mod late;
+mod logins;
+mod nodes;
+
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -10,6 +14,8 @@ use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, ProduceError, TransactionalProducer};
 
 use super::broker::{Cluster, PATIENCE, free_ports, shared, unique};
+use super::fixture::World;
+use super::instance::{Instance, file};
 use super::proxy::{Fate, Proxy, Rule, api};
 
 /// One node behind a proxy, for all tests here.
@@ -35,11 +41,14 @@ fn native(cluster: &Cluster, id: &str) -> DataProducer {
     producer
 }
 
+fn output<'o>(topic: &'o str, key: Option<&'o [u8]>, value: Option<&'o [u8]>) -> Output<'o> {
+    Output { topic, partition: None, key, timestamp: TimestampMs(1000), value, headers: &[] }
+}
+
 fn put(producer: &mut DataProducer, topic: &str, values: std::ops::Range<i32>) {
     for number in values {
         let (key, value) = (format!("k{}", number % 7), number.to_string());
-        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-        producer.put(Output { topic, partition: None, key, timestamp: TimestampMs(1000), value, headers: &[] }).unwrap();
+        producer.put(output(topic, Some(key.as_bytes()), Some(value.as_bytes()))).unwrap();
     }
 }
 
@@ -85,37 +94,6 @@ fn whatever_becomes_of_an_answer_all_is_written_once_and_in_order() {
     assert_once_in_order(cluster, &topic, count);
 }
 
-/// What the protocol before lets pass: an end that comes late ends the next transaction.
-#[test]
-fn an_end_that_is_held_back_ends_no_other_transaction() {
-    const OUTDATED: [i16; 2] = [47, 90];
-    let (proxy, cluster) = proxied();
-    let (topic, id) = (cluster.topic("out", 3, &[]), unique("held"));
-    let mut producer = native(cluster, &id);
-    let mut count = 0;
-    for commits in [true, false] {
-        proxy.rule([Rule { api: api::END_TXN, text: id.clone(), fate: Fate::Held, count: 1 }]);
-        producer.begin().unwrap();
-        put(&mut producer, &topic, if commits { 0..50 } else { 1_000_000..1_000_050 });
-        producer.drain().unwrap();
-        if commits {
-            producer.commit().unwrap()
-        } else {
-            producer.abort().unwrap()
-        }
-        count += if commits { 50 } else { 0 };
-        // The next one has begun, and its records lie in the log.
-        producer.begin().unwrap();
-        put(&mut producer, &topic, count..count + 50);
-        producer.drain().unwrap();
-        let answered = proxy.release();
-        assert!(OUTDATED.contains(&answered), "the end that was held back is answered by {answered}");
-        producer.commit().unwrap();
-        count += 50;
-    }
-    assert_once_in_order(cluster, &topic, count);
-}
-
 #[test]
 fn a_topic_that_is_deleted_under_way_fails_alone() {
     let cluster = shared();
@@ -134,23 +112,6 @@ fn a_topic_that_is_deleted_under_way_fails_alone() {
     put(&mut producer, &kept, 0..10);
     producer.commit().unwrap();
     assert_once_in_order(cluster, &kept, 10);
-}
-
-/// The cluster gives a new producer id after 32,767 ends; at ten a second that is each hour.
-#[test]
-#[ignore = "takes minutes"]
-fn the_epochs_of_an_id_run_out_and_nobody_notices() {
-    const TRANSACTIONS: i32 = 33_000;
-    let cluster = shared();
-    let topic = cluster.topic("out", 3, &[]);
-    let mut producer = native(cluster, &unique("epochs"));
-    for number in 0..TRANSACTIONS {
-        producer.begin().unwrap();
-        put(&mut producer, &topic, number..number + 1);
-        producer.drain().unwrap();
-        producer.commit().unwrap();
-    }
-    assert_once_in_order(cluster, &topic, TRANSACTIONS);
 }
 
 /// Sets the level of `transaction.version` as an operator does.
@@ -179,6 +140,21 @@ fn a_cluster_of_the_version_before_is_librdkafkas() {
         Err(ClientError::Settings(why)) => assert!(why.contains("transaction.version"), "{why}"),
         other => panic!("{:?}", other.map(|_| ())),
     }
+    // An engine says the same, whichever it is told.
+    let world = World::new(&cluster, 1, "");
+    let dir = tempfile::tempdir().unwrap();
+    let told = |word: &str| {
+        let plane = file(dir.path(), word, &format!("kafka: {{ data_plane: {word} }}"));
+        Instance::start_with(&world.config("a"), &["-c", plane.to_str().unwrap()])
+    };
+    let mut refused = told("native");
+    assert_eq!(refused.await_exit(), 78, "{}", refused.log());
+    refused.await_line(&["kafka.data_plane is native, which cannot be", "kafka-features.sh upgrade --feature transaction.version=2"]);
+    let chosen = told("auto");
+    chosen.await_ready();
+    chosen.await_line(&["transactions are written by librdkafka", "kafka-features.sh upgrade --feature transaction.version=2"]);
+    drop(chosen);
+
     // Whoever was there before either commits or fails, and never loses what it calls committed.
     before.begin().unwrap();
     let mut committed = 0;
@@ -194,6 +170,9 @@ fn a_cluster_of_the_version_before_is_librdkafkas() {
     assert_eq!(cluster.read(&topic).len(), committed);
     set_level(&cluster, "upgrade", 2);
     assert!(matches!(start(DataPlane::Auto), Ok(DataProducer::Native(_))));
+    let chosen = told("auto");
+    chosen.await_line(&["transactions are written natively"]);
+    chosen.await_ready();
 }
 
 #[test]

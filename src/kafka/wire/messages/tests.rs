@@ -222,6 +222,16 @@ fn leaders_and_what_became_of_batches_are_read() {
     assert_eq!((refused.error, refused.words.as_deref(), refused.leader), (ErrorCode::INVALID_RECORD, Some("why"), None));
 }
 
+#[test]
+fn whoever_does_not_know_this_question_for_versions_is_too_old() {
+    // As Kafka says it, and as the mock of librdkafka does.
+    for rest in [&[0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 2][..], &[0, 35, 1, 0, 18, 0, 0, 0, 2, 0, 0, 0, 0]] {
+        let frame = [&[0, 0, 0, 7][..], rest].concat();
+        let (_, answer) = Api::Versions.answer(&frame).unwrap();
+        assert!(handshake::read_versions(answer).unwrap().lacks().is_some(), "{rest:?}");
+    }
+}
+
 /// Reads the frame as the answer to each call there is.
 fn read_as_each(frame: &[u8]) {
     for api in Api::ALL {
