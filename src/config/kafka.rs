@@ -11,6 +11,37 @@ use super::shape;
 use super::written::{ConfigEntry, ConfigKind, ConfigValue, Findings, Spot};
 use crate::time::Period;
 
+/// `kafka.data_plane`: which client writes what the workers release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DataPlane {
+    /// The native one where the cluster and the settings allow it.
+    #[default]
+    Auto,
+    /// The native one, or no start.
+    Native,
+    /// librdkafka.
+    Librdkafka,
+}
+
+impl DataPlane {
+    fn named(word: &str) -> Self {
+        match word {
+            "native" => Self::Native,
+            "librdkafka" => Self::Librdkafka,
+            _ => Self::Auto,
+        }
+    }
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Librdkafka => "librdkafka",
+        }
+    }
+}
+
 /// `kafka`.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
@@ -20,6 +51,8 @@ pub struct KafkaConfig {
     pub group: String,
     /// This process's name among those of the group; should be stable, and no two alike.
     pub instance: String,
+    /// Which client writes.
+    pub data_plane: DataPlane,
     /// librdkafka's settings for every client.
     pub client: Properties,
     /// For consumers, besides.
@@ -84,6 +117,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, prefix: &str, 
         bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
         group: text("kafka.group", prefix),
         instance: text("kafka.instance", around.host_name),
+        data_plane: DataPlane::named(&text("kafka.data_plane", "auto")),
         client: properties(root, "kafka.client", around, findings),
         consumer: properties(root, "kafka.consumer", around, findings),
         producer: compressed(properties(root, "kafka.producer", around, findings), root, findings),

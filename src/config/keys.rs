@@ -54,6 +54,7 @@ pub const KEYS: &[(&str, Form)] = &[
     ("kafka.bootstrap", Form::Text),
     ("kafka.group", Form::Text),
     ("kafka.instance", Form::Text),
+    ("kafka.data_plane", Form::Word(&["auto", "native", "librdkafka"])),
     ("kafka.client", Form::Free),
     ("kafka.consumer", Form::Free),
     ("kafka.producer", Form::Free),

@@ -32,7 +32,7 @@ pub use api::{ApiConfig, ApiLimits, AuthConfig, DirectoryConfig, JwtConfig};
 pub use diagnostic::{ConfigErrors, Diagnostic};
 pub use engine::{BatchConfig, ControlConfig, Delivery, FenceConfig, LogConfig, LogFormat, LogLevel, SnapshotConfig, TenantLabels};
 pub use kafka::spelling::Taken;
-pub use kafka::{BACKFILL_INSTANCE, KafkaConfig, Properties};
+pub use kafka::{BACKFILL_INSTANCE, DataPlane, KafkaConfig, Properties};
 pub use mail::{MailConfig, SmtpConfig, SmtpTls};
 pub use output::{OnRouteFailure, OutputConfig, OutputTemplate};
 pub use text::read_document;

@@ -209,6 +209,7 @@ impl KeyChanges {
             bootstrap,
             group,
             instance,
+            data_plane,
             client,
             consumer,
             producer,
@@ -219,6 +220,7 @@ impl KeyChanges {
         self.restart("kafka.bootstrap", bootstrap == &read.bootstrap);
         self.restart("kafka.group", group == &read.group);
         self.restart("kafka.instance", instance == &read.instance);
+        self.restart("kafka.data_plane", data_plane == &read.data_plane);
         self.of_properties("kafka.client", client, &read.client);
         self.of_properties("kafka.consumer", consumer, &read.consumer);
         self.of_properties("kafka.producer", producer, &read.producer);

@@ -10,7 +10,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::backlog::Backlog;
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, input_failure};
-use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, member_id};
+use super::native::{ClientFailure, Event, EventKind, Fetched, GroupIdentity, Queue, group_identity, member_id};
 use super::settings::KafkaSettings;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::client::failure;
@@ -47,6 +47,8 @@ pub struct KafkaMembership {
     pub(super) metadata: Arc<ConsumerGroupMetadata>,
     /// The member itself: offsets that are no part of a transaction are committed through it, under its present generation.
     pub(super) consumer: Arc<BaseConsumer<Logged>>,
+    /// The same as plain data, for a client that is not librdkafka.
+    pub(super) identity: Option<GroupIdentity>,
 }
 
 /// A member of a consumer group by the classic protocol, cooperative-sticky, read committed.
@@ -155,10 +157,11 @@ impl KafkaConsumer {
             let new: Vec<SourcePartition> = partitions.iter().filter(|p| !self.held.contains(p)).copied().collect();
             self.waiting.extend(&new);
             self.held.extend(&new);
-            self.membership = self
-                .consumer
-                .group_metadata()
-                .map(|metadata| KafkaMembership { metadata: Arc::new(metadata), consumer: Arc::clone(&self.consumer) });
+            self.membership = self.consumer.group_metadata().map(|metadata| KafkaMembership {
+                metadata: Arc::new(metadata),
+                consumer: Arc::clone(&self.consumer),
+                identity: group_identity(self.consumer.client()),
+            });
             changes.push(AssignmentChange::Assigned(partitions));
         } else {
             let is_lost = self.consumer.assignment_lost();

@@ -20,6 +20,7 @@ mod properties;
 mod settings;
 mod topic_reader;
 mod transactional_producer;
+mod wire;
 mod writer;
 pub(crate) mod bounded_call;
 pub(crate) mod client;
@@ -40,6 +41,8 @@ pub use properties::takes_setting;
 pub use settings::KafkaSettings;
 pub use topic_reader::{ReadRecord, TopicReader};
 pub use transactional_producer::KafkaProducer;
+pub use transactional_producer::data_producer::DataProducer;
+pub use wire::NativeProducer;
 pub use writer::{EventWriter, WriteError};
 
 /// The version of librdkafka.

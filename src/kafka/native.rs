@@ -381,6 +381,35 @@ pub(super) fn member_id<C: ClientContext>(client: &Client<C>) -> Option<String> 
     }
 }
 
+/// Who a member of a group is, as its coordinator knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GroupIdentity {
+    pub(super) group: String,
+    pub(super) generation: i32,
+    pub(super) member: String,
+    /// Of a static member alone.
+    pub(super) instance: Option<String>,
+}
+
+/// The group, generation and member that this consumer has now; none before it has joined.
+pub(super) fn group_identity<C: ClientContext>(client: &Client<C>) -> Option<GroupIdentity> {
+    // SAFETY: the client lives; the answer is null or an object of our own, destroyed once after its texts were copied. The instance is
+    // null or a text like the others.
+    unsafe {
+        let metadata = NonNull::new(rd::rd_kafka_consumer_group_metadata(client.native_ptr()))?;
+        let instance = rd::rd_kafka_consumer_group_metadata_group_instance_id(metadata.as_ptr());
+        let identity = GroupIdentity {
+            group: owned(rd::rd_kafka_consumer_group_metadata_group_id(metadata.as_ptr())),
+            generation: rd::rd_kafka_consumer_group_metadata_generation_id(metadata.as_ptr()),
+            member: owned(rd::rd_kafka_consumer_group_metadata_member_id(metadata.as_ptr())),
+            instance: (!instance.is_null()).then(|| owned(instance)),
+        };
+        rd::rd_kafka_consumer_group_metadata_destroy(metadata.as_ptr());
+        // The broker takes offsets of such a generation from anybody.
+        (identity.generation >= 0 && !identity.member.is_empty()).then_some(identity)
+    }
+}
+
 /// Sends what is queued at once, `linger.ms` or not, and waits up to this long until all of it is acknowledged. Reports of
 /// failures must be polled besides, or they are waited for.
 pub(super) fn flush<C: ClientContext>(client: &Client<C>, wait_ms: i32) {

@@ -10,7 +10,7 @@ use rdkafka::producer::BaseProducer;
 use super::client::{ClientError, Logged, create};
 use crate::config::kafka::spelling::canonical;
 use crate::config::kafka::{HEARTBEAT_INTERVAL_MS, MAX_POLL_INTERVAL_MS, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS};
-use crate::config::{KafkaConfig, Properties};
+use crate::config::{DataPlane, KafkaConfig, Properties};
 
 /// `kafka.*` of the configuration. The three maps go to librdkafka; they win over what is tuned here, not over what is fixed.
 #[derive(Clone, Default)]
@@ -19,6 +19,8 @@ pub struct KafkaSettings {
     pub bootstrap: String,
     /// The workers' consumer group; names of other groups and of transactions begin with it.
     pub group: String,
+    /// Which client writes what the workers release.
+    pub data_plane: DataPlane,
     /// For every client: security, client.id, time-outs.
     pub client: BTreeMap<String, String>,
     /// For consumers besides.
@@ -37,6 +39,7 @@ impl KafkaSettings {
         Self {
             bootstrap: config.bootstrap.clone(),
             group: config.group.clone(),
+            data_plane: config.data_plane,
             client: map(&config.client),
             consumer: map(&config.consumer),
             producer: map(&config.producer),
@@ -233,6 +236,7 @@ impl fmt::Debug for KafkaSettings {
         f.debug_struct("KafkaSettings")
             .field("bootstrap", &self.bootstrap)
             .field("group", &self.group)
+            .field("data_plane", &self.data_plane)
             .field("client", &names(&self.client))
             .field("consumer", &names(&self.consumer))
             .field("producer", &names(&self.producer))

@@ -1,5 +1,6 @@
 //! A worker's producer: `transport::TransactionalProducer`.
 
+pub(super) mod data_producer;
 pub(super) mod record_sender;
 
 use std::process;

@@ -3,10 +3,12 @@
 //! The engine's loop is written against these traits alone; `kafka/` implements them for a real cluster.
 
 mod batch;
+mod partitioner;
 
 use std::time::Duration;
 
 pub use self::batch::{Batch, Headers, Record};
+pub use self::partitioner::partition_of;
 
 use crate::id::{Offset, StreamIndex};
 use crate::time::TimestampMs;
@@ -241,6 +243,10 @@ pub trait TransactionalProducer {
     fn partitions_put(&self) -> Option<u32> {
         None
     }
+
+    /// All that was put until now may leave: what follows in this transaction is put later. Waits for no answer; what fails is told by
+    /// `drain`. A client that sends by itself has nothing to do here.
+    fn send_ahead(&mut self) {}
 
     /// Waits until every queued record is acknowledged. All failed reports are answered, one of a kind a topic; purges name
     /// nobody, but where there is nothing else they are one `Abort`.

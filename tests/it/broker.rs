@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rdkafka::producer::{BaseRecord, Producer};
+use sharecast::config::DataPlane;
 use sharecast::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader, TopicSpec};
 
 use super::fixture::feeder;
@@ -63,6 +64,11 @@ pub(crate) fn shared() -> &'static Cluster {
 pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// `kafka.data_plane` of all that is tested, where `SHARECAST_TEST_DATA_PLANE` says so.
+pub(crate) fn data_plane() -> Option<String> {
+    std::env::var("SHARECAST_TEST_DATA_PLANE").ok()
 }
 
 fn script() -> Command {
@@ -163,7 +169,12 @@ impl Cluster {
     }
 
     pub(crate) fn settings(&self, group: &str) -> KafkaSettings {
-        KafkaSettings { bootstrap: self.bootstrap.clone(), group: group.to_owned(), ..KafkaSettings::default() }
+        let data_plane = data_plane().map_or(DataPlane::Auto, |word| match word.as_str() {
+            "native" => DataPlane::Native,
+            "librdkafka" => DataPlane::Librdkafka,
+            other => panic!("SHARECAST_TEST_DATA_PLANE={other}"),
+        });
+        KafkaSettings { bootstrap: self.bootstrap.clone(), group: group.to_owned(), data_plane, ..KafkaSettings::default() }
     }
 
     pub(crate) fn admin(&self) -> &Admin {

@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sharecast::kafka::{EventWriter, TopicReader, TopicSpec, control_topic};
 
-use super::broker::{Cluster, PATIENCE, Seen, unique};
+use super::broker::{Cluster, PATIENCE, Seen, data_plane, unique};
 use super::instance::{ASK_AGAIN, Instance, Patience, file};
 
 /// The dead letters of all worlds.
@@ -72,6 +72,7 @@ impl<'c> World<'c> {
     /// The configuration of an instance, which listens on any free port.
     pub(crate) fn config(&self, instance: &str) -> PathBuf {
         let Self { name, input, control, .. } = self;
+        let data_plane = data_plane().map_or_else(String::new, |word| format!("data_plane: {word}"));
         let (bootstrap, snapshot) = (&self.cluster.bootstrap, self.dir.path().join(format!("{instance}.snapshot")));
         let base = format!(
             r#"
@@ -80,6 +81,7 @@ kafka:
   bootstrap: "{bootstrap}"
   group: group-{name}
   instance: {instance}
+  {data_plane}
   consumer: {{ session.timeout.ms: 10000, max.poll.interval.ms: 60000 }}
   producer: {{ transaction.timeout.ms: 8000 }}
 control: {{ topic: {control} }}

@@ -9,9 +9,9 @@ mod transactions;
 use std::time::{Duration, Instant};
 
 use sharecast::id::StreamIndex;
-use sharecast::kafka::{CommittedOffsets, InputTopic, KafkaConsumer, KafkaProducer};
+use sharecast::kafka::{CommittedOffsets, DataProducer, InputTopic, KafkaConsumer};
 use sharecast::time::TimestampMs;
-use sharecast::transport::{AssignmentChange, Batch, GroupConsumer, Output, SourcePartition, Start};
+use sharecast::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, Output, SourcePartition, Start};
 
 use super::broker::{Cluster, PATIENCE};
 
@@ -48,8 +48,13 @@ impl Member {
 
     /// What comes is read on from where it was committed; what was never begun waits.
     fn poll(&mut self) {
+        self.poll_records(1000).unwrap();
+    }
+
+    /// At most so many records.
+    fn poll_records(&mut self, most: usize) -> Result<(), ConsumeError> {
         let known = self.changes.len();
-        self.consumer.poll(TICK, 1000, &mut self.batch, &mut self.changes).unwrap();
+        let polled = self.consumer.poll(TICK, most, &mut self.batch, &mut self.changes);
         for change in &self.changes[known.min(self.changes.len())..] {
             match change {
                 AssignmentChange::Assigned(partitions) => self.unread.extend(partitions),
@@ -65,6 +70,7 @@ impl Member {
                 }
             }
         }
+        polled
     }
 
     fn poll_until(&mut self, mut is_enough: impl FnMut(&mut Self) -> bool) {
@@ -104,8 +110,8 @@ fn is_over(end: Instant) -> bool {
     Instant::now() > end
 }
 
-fn producer(cluster: &Cluster, id: &str, source: &str) -> KafkaProducer {
-    KafkaProducer::start(&cluster.settings("g"), id, &sources(source), PATIENCE).unwrap()
+fn producer(cluster: &Cluster, id: &str, source: &str) -> DataProducer {
+    DataProducer::start(&cluster.settings("g"), id, &sources(source), PATIENCE).unwrap()
 }
 
 fn committed(cluster: &Cluster, group: &str, topic: &str, partition: i32) -> Option<(i64, String)> {

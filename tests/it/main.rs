@@ -14,6 +14,10 @@ mod backfill_files;
 #[cfg(feature = "io")]
 mod kafka_client;
 
+// Transactions without librdkafka.
+#[cfg(feature = "io")]
+mod native;
+
 // The built binary as processes, and worlds of their own for them on a cluster.
 #[cfg(feature = "io")]
 mod instance;

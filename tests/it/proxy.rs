@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// Kafka's numbers of calls.
 pub(crate) mod api {
+    pub(crate) const PRODUCE: i16 = 0;
     pub(crate) const FETCH: i16 = 1;
     pub(crate) const LIST_OFFSETS: i16 = 2;
     pub(crate) const METADATA: i16 = 3;
@@ -18,6 +19,7 @@ pub(crate) mod api {
     pub(crate) const JOIN_GROUP: i16 = 11;
     pub(crate) const HEARTBEAT: i16 = 12;
     pub(crate) const SYNC_GROUP: i16 = 14;
+    pub(crate) const END_TXN: i16 = 26;
 }
 
 /// What becomes of an answer.
@@ -31,6 +33,10 @@ pub(crate) enum Fate {
     Twice,
     /// It does not come.
     Missing,
+    /// Half of it comes, and the connection ends.
+    Cut,
+    /// The request itself is held back until `release`, whoever waits for it.
+    Held,
 }
 
 /// Which answers are meant.
@@ -53,6 +59,15 @@ pub(crate) struct Proxy {
     rules: Rules,
     /// How often each call's answers met a rule.
     met: Arc<Mutex<HashMap<i16, usize>>>,
+    held: Arc<Held>,
+}
+
+/// Requests that are held back.
+#[derive(Default)]
+struct Held {
+    /// Whether they may go, and the errors that the brokers have answered them with.
+    state: Mutex<(bool, Vec<i16>)>,
+    changed: Condvar,
 }
 
 impl Proxy {
@@ -61,7 +76,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (rules, met) = (Rules::default(), Arc::<Mutex<HashMap<i16, usize>>>::default());
-        let connection = Connection { rules: Arc::clone(&rules), met: Arc::clone(&met), awaited: Arc::default() };
+        let held = Arc::<Held>::default();
+        let connection = Connection { rules: Arc::clone(&rules), met: Arc::clone(&met), awaited: Arc::default(), held: Arc::clone(&held) };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(broker) = TcpStream::connect(("127.0.0.1", broker)) else { continue };
@@ -71,7 +87,7 @@ impl Proxy {
                 connection.anew().serve(client, broker);
             }
         });
-        Self { port, rules, met }
+        Self { port, rules, met, held }
     }
 
     /// Adds rules; the first that fits an answer holds.
@@ -82,6 +98,19 @@ impl Proxy {
     /// Takes the rules for requests with this text back.
     pub(crate) fn forget(&self, text: &str) {
         self.rules.lock().unwrap().retain(|rule| rule.text != text);
+    }
+
+    /// Lets what is held back go, and returns the error that the first of it is answered with: of EndTxn, or of a call like it.
+    pub(crate) fn release(&self) -> i16 {
+        let mut state = self.held.state.lock().unwrap();
+        state.0 = true;
+        self.held.changed.notify_all();
+        while state.1.is_empty() {
+            state = self.held.changed.wait(state).unwrap();
+        }
+        state.0 = false;
+        self.held.changed.notify_all();
+        state.1.remove(0)
     }
 
     /// How many answers to this call have met a rule.
@@ -97,6 +126,7 @@ struct Connection {
     met: Arc<Mutex<HashMap<i16, usize>>>,
     /// The fates of answers to come, by correlation id.
     awaited: Arc<Mutex<HashMap<i32, Fate>>>,
+    held: Arc<Held>,
 }
 
 impl Connection {
@@ -112,11 +142,22 @@ impl Connection {
 
     fn pass_requests(&self, mut client: TcpStream, mut broker: TcpStream) {
         while let Some(frame) = read_frame(&mut client) {
-            if let Some((correlation, fate)) = self.fate_of(&frame) {
+            let fated = self.fate_of(&frame);
+            let is_held = fated.is_some_and(|(_, fate)| fate == Fate::Held);
+            if let Some((correlation, fate)) = fated {
+                if is_held {
+                    let state = self.held.state.lock().unwrap();
+                    drop(self.held.changed.wait_while(state, |(may_go, _)| !*may_go).unwrap());
+                }
                 self.awaited.lock().unwrap().insert(correlation, fate);
             }
             if broker.write_all(&frame).is_err() {
                 break;
+            }
+            // Whoever asked has gone, and the broker must not be left before it has answered.
+            if is_held {
+                let state = self.held.state.lock().unwrap();
+                drop(self.held.changed.wait_while(state, |(may_go, answered)| *may_go && answered.is_empty()).unwrap());
             }
         }
         let _ = broker.shutdown(Shutdown::Both);
@@ -133,6 +174,15 @@ impl Connection {
                 Some(Fate::Late(late)) => thread::sleep(late),
                 Some(Fate::Twice) => frames.push(frames[0].clone()),
                 Some(Fate::Missing) => frames.clear(),
+                Some(Fate::Cut) => {
+                    let _ = client.write_all(&frames[0][..frames[0].len() / 2]);
+                    break;
+                }
+                Some(Fate::Held) => {
+                    // After length, correlation id, no tags, and the throttle time.
+                    self.held.state.lock().unwrap().1.push(i16::from_be_bytes([frames[0][13], frames[0][14]]));
+                    self.held.changed.notify_all();
+                }
                 Some(Fate::AfterNext) => {
                     later.append(&mut frames);
                     continue;

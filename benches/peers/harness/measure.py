@@ -21,7 +21,7 @@ class Run:
         self.input, self.delivery = filled.input, peer.delivery or cell.delivery
         self.name = f"{cell.name}-{peer.name}-{number}"
         # Sharecast's group is the installation's; its status writer goes on where it was.
-        self.group = filled.prefix if peer.name == "sharecast" else self.name
+        self.group = filled.prefix if peer.name.startswith("sharecast") else self.name
         self.state = WORK / "state" / self.name
         self.state.mkdir(parents=True, exist_ok=True)
         self.topics = filled.outputs(cell, self.name)

@@ -36,7 +36,7 @@ streams:
   telemetry: {{ mode: append, topic: {run.input}, tenant: $.tenant, asset: $.asset, time: $.ts, start: earliest }}
 provenance: none
 delivery: {run.delivery}
-kafka: {{ bootstrap: "{run.kafka.bootstrap}", instance: peers }}
+kafka: {{ bootstrap: "{run.kafka.bootstrap}", instance: peers, data_plane: {run.peer.environment.get("PEERS_DATA_PLANE", "auto")} }}
 workers: {run.parallel}
 topics: {{ prefix: {run.filled.prefix} }}
 output: {{ topic: "{run.name}.{{tenant}}.{{stream}}", partitions: {OUTPUT_PARTITIONS}, compression: {run.cell.compression} }}
@@ -87,6 +87,7 @@ FLINK = ("--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/j
 
 ALL = [
     Peer("sharecast", "**sharecast**", _sharecast, _cargo("--bin", "sharecast")),
+    Peer("sharecast-librdkafka", "sharecast, written by librdkafka", _sharecast, _cargo("--bin", "sharecast"), PEERS_DATA_PLANE="librdkafka"),
     Peer("streams-streaming", "Kafka Streams, streaming pass", _java("kafka-streams", "peers.Main"), _maven("kafka-streams"),
          PEERS_TOPOLOGY="streaming"),
     Peer("streams-trees", "Kafka Streams, trees", _java("kafka-streams", "peers.Main"), _maven("kafka-streams"), PEERS_TOPOLOGY="trees"),

@@ -37,7 +37,7 @@ use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::stored::{BACKFILL_INSTANCE, epoch_key};
 use crate::engine::worker::error::TxError;
 use crate::id::{Offset, StreamIndex};
-use crate::kafka::{Admin, KafkaProducer};
+use crate::kafka::{Admin, DataProducer};
 use crate::transport::ConsumeError;
 
 /// Between two looks at how far the job is.
@@ -328,7 +328,7 @@ fn copy_to_topics(
 ) -> Result<(), JobError> {
     let Beside { request, job, over, .. } = beside;
     let kafka = request.kafka.clone();
-    let make: MakeJobProducer<KafkaProducer> = Arc::new(move |id| producer_maker(&kafka, id.to_owned(), Vec::new())());
+    let make: MakeJobProducer<DataProducer> = Arc::new(move |id| producer_maker(&kafka, id.to_owned(), Vec::new())());
     let store = Arc::new(Mutex::new(store));
     let maker = Arc::clone(provisioner) as Arc<dyn TopicMaker>;
     let output = || KafkaPartWriter::new(job, Arc::clone(&make), &store, &maker);
@@ -396,7 +396,7 @@ fn await_report(job: &Job) -> Result<(), JobEnd> {
 }
 
 /// Takes every partition's name over before anything that is noted is read: whoever ran the job can commit nothing more.
-fn take_over_all<'j>(beside: &Beside<'j>, output: &(impl Fn() -> KafkaPartWriter<'j, KafkaProducer> + Sync)) -> Result<(), JobError> {
+fn take_over_all<'j>(beside: &Beside<'j>, output: &(impl Fn() -> KafkaPartWriter<'j, DataProducer> + Sync)) -> Result<(), JobError> {
     let next = AtomicUsize::new(0);
     let count = beside.job.entry.ranges.len();
     let take = || -> Result<(), JobEnd> {
@@ -434,7 +434,7 @@ fn read_again(beside: &Beside<'_>, store: &Mutex<JobStore>) -> Result<(), JobErr
 }
 
 /// Writes the job's entry; what does not answer is tried again.
-fn write_entry(job: &Job, output: &mut KafkaPartWriter<'_, KafkaProducer>, entry: &JobEntry) -> Result<(), JobError> {
+fn write_entry(job: &Job, output: &mut KafkaPartWriter<'_, DataProducer>, entry: &JobEntry) -> Result<(), JobError> {
     use crate::transport::ProduceError;
     let json = entry.to_json();
     loop {

@@ -305,10 +305,10 @@ impl Outbox {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::lanes::partition_of;
     use super::*;
     use crate::id::StreamIndex;
     use crate::record::dead_letter::DeadLetterReason;
+    use crate::transport::partition_of;
 
     #[test]
     fn what_a_small_topic_takes_at_once_is_counted_for_each_by_itself() {

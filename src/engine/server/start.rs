@@ -15,7 +15,7 @@ use crate::engine::server::wiring::written_up_to;
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
 use crate::id::Offset;
-use crate::kafka::{Admin, KafkaEndProbe, KafkaSettings};
+use crate::kafka::{Admin, DataProducer, KafkaEndProbe, KafkaSettings};
 use crate::record::mapping::{Mode, Stream};
 use crate::transport::EndProbe;
 
@@ -94,6 +94,7 @@ fn await_answer(
 fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Result<Prepared, RunError> {
     let admin = Admin::open(kafka, START_ASK)?;
     let cluster = admin.cluster_id_within(ASK)?;
+    DataProducer::check(kafka, ASK)?;
     let provisioner = Arc::new(Provisioner::new(Admin::open(kafka, ASK)?, TopicSpecs::of(config)));
     if topics_are_given {
         let control_end = control_end(config, kafka)?;

@@ -24,8 +24,8 @@ use crate::engine::worker::settings::{Shared, WorkerSettings};
 use crate::engine::worker::{MakeProducer, Worker};
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::{
-    AcknowledgedProducer, ClientError, CommittedOffsets, EventWriter, InputTopic, KafkaArchive, KafkaConsumer, KafkaControlLog,
-    KafkaMembership, KafkaProducer, KafkaSettings,
+    AcknowledgedProducer, ClientError, CommittedOffsets, DataProducer, EventWriter, InputTopic, KafkaArchive, KafkaConsumer,
+    KafkaControlLog, KafkaMembership, KafkaSettings,
 };
 use crate::record::mapping::{Mode, Stream};
 use crate::share::snapshot::SnapshotOrigin;
@@ -58,9 +58,9 @@ pub(in crate::engine) fn producer_maker(
     kafka: &KafkaSettings,
     transactional_id: String,
     sources: Vec<InputTopic>,
-) -> MakeProducer<KafkaProducer> {
+) -> MakeProducer<DataProducer> {
     let kafka = kafka.clone();
-    Box::new(move || KafkaProducer::start(&kafka, &transactional_id, &sources, COORDINATED_WITHIN).map_err(unmade))
+    Box::new(move || DataProducer::start(&kafka, &transactional_id, &sources, COORDINATED_WITHIN).map_err(unmade))
 }
 
 fn acknowledged_maker(kafka: &KafkaSettings, transactional_id: String, sources: Vec<InputTopic>) -> MakeProducer<AcknowledgedProducer> {
@@ -76,7 +76,7 @@ fn unmade(error: ClientError) -> ProduceError {
     }
 }
 
-pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer<KafkaProducer> {
+pub(super) fn status_producer(kafka: &KafkaSettings, config: &Config) -> MakeProducer<DataProducer> {
     producer_maker(kafka, format!("{}-status", kafka.group), vec![control_source(config)])
 }
 

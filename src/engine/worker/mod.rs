@@ -213,7 +213,8 @@ where
         }
         self.output.put_letters()?;
         self.output.put_notes(self.catch_up.redelivery_changes(), self.input.begun())?;
-        // The client's threads send what was put. Of this batch nothing is given to them before the commit is answered.
+        self.output.send_ahead();
+        // The cluster takes what was put. Of this batch nothing is given to them before the commit is answered.
         self.decide_ahead(batch);
         self.output.send_offsets(|| self.input.membership())?;
         match self.settings.delivery {

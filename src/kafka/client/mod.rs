@@ -333,7 +333,7 @@ impl ProducerContext for Logged {
 }
 
 /// The end of a wait, on the clock that stands still while the machine sleeps: a wait is about this process, not about the world.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Deadline(Instant);
 
 impl Deadline {

@@ -173,6 +173,11 @@ impl<P: TransactionalProducer> OutputSide<P> {
         Ok(())
     }
 
+    /// Lets what was put leave.
+    pub(super) fn send_ahead(&mut self) {
+        self.producer.send_ahead();
+    }
+
     /// Commits it.
     pub(super) fn commit(&mut self) -> Result<(), TxError> {
         self.producer.commit().map_err(|e| TxError::Failed(e, TxStage::Commit))

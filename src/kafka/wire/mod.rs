@@ -1,0 +1,27 @@
+//! The native data plane: Kafka's protocol without librdkafka, for the one thing that costs most, which is to produce in transactions.
+//!
+//! It is for clusters of Kafka 4.0 or later whose feature `transaction.version` is 2; membership, the control plane and everything else
+//! stay with librdkafka. No thread of its own and no asynchronous runtime: the worker's thread writes into its sockets and waits for them.
+//!
+//! In reading order: `frame`, `messages` and `record_batch` are what goes over the wire, and pure; `stream`, `tls`, `sasl` and
+//! `connection` carry it; `cluster` knows brokers and coordinators, `outgoing` and `sender` bring batches to leaders, `verdict` says what
+//! each error means, and `producer` is the seam.
+
+mod cluster;
+mod compression;
+mod connection;
+mod error_code;
+mod frame;
+mod messages;
+mod outgoing;
+mod producer;
+mod record_batch;
+mod sasl;
+mod sender;
+mod settings;
+mod stream;
+mod tls;
+mod verdict;
+
+pub use self::producer::NativeProducer;
+pub(super) use self::producer::StartError;

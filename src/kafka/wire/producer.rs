@@ -1,0 +1,420 @@
+//! The native producer: `transport::TransactionalProducer` by Kafka's own protocol, for clusters whose transactions are of version 2.
+//!
+//! Each end of a transaction raises the producer's epoch, so sequences begin at 0 in every transaction, what comes late is refused by its
+//! epoch, and an end whose answer was lost is asked for again: the coordinator knows a repetition by the epoch before.
+
+use std::time::Duration;
+
+use super::cluster::{CallError, Cluster, CoordinatorCall};
+use super::connection::{ConnectError, Lost};
+use super::error_code::ErrorCode;
+use super::messages::Api;
+use super::messages::commit::{self, MemberIdentity, ProducerIdentity, TxnOffset};
+use super::messages::metadata::{CoordinatorKind, TopicLeaders};
+use super::outgoing::{QueuePlace, TopicPlace};
+use super::record_batch::BatchRecord;
+use super::sender::BatchSender;
+use super::settings::{NotNative, WireSettings};
+use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_identity, of_offsets};
+use crate::kafka::client::{ClientError, Deadline};
+use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::native::GroupIdentity;
+use crate::kafka::settings::KafkaSettings;
+use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer, partition_of};
+
+/// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
+const EXPIRES_AT: f32 = 0.9;
+/// A record that is not acknowledged by this part of it is given up, so that there is time left to abort in order.
+const ACKNOWLEDGED_BY: f32 = 0.75;
+/// Offsets that are not taken by this part of it are given up.
+const OFFSETS_BY: f32 = 0.5;
+/// What is known of topics is asked for again after so long: partitions may have been added.
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+/// So long a topic that is said to be missing is looked for before a record goes to it.
+const MAY_BE_NEW: Duration = Duration::from_millis(500);
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Why there is no native producer.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::kafka) enum StartError {
+    #[error(transparent)]
+    NotNative(#[from] NotNative),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Where a producer is in its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TxState {
+    Ready,
+    Open,
+    /// Nothing is left but an abort.
+    Failed,
+    /// Another one must be made.
+    Dead,
+}
+
+/// A transactional producer without librdkafka.
+pub struct NativeProducer {
+    sender: BatchSender,
+    transactional_id: String,
+    sources: Vec<InputTopic>,
+    state: TxState,
+    /// From then on a fencing is the transaction's age.
+    expires: Deadline,
+    /// The group's coordinator may know of the transaction.
+    has_sent_offsets: bool,
+    /// Of the topic looked at last.
+    partitions_seen: Option<usize>,
+    /// Of the topic put to last, where the key has chosen.
+    partitions_put: Option<u32>,
+    look_at: Deadline,
+}
+
+impl NativeProducer {
+    /// Takes `transactional_id`: whoever had it is fenced, and its open transaction aborted. Waits up to `wait` for the coordinator.
+    pub(in crate::kafka) fn start(
+        settings: &KafkaSettings,
+        transactional_id: &str,
+        sources: &[InputTopic],
+        wait: Duration,
+    ) -> Result<Self, StartError> {
+        let mut cluster = Cluster::new(WireSettings::of(settings)?);
+        let deadline = Deadline::after(wait);
+        let timeout_ms = settings.transaction_timeout_ms() as i32;
+        let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: transactional_id, api: Api::InitProducerId };
+        let ask = |request: &mut super::frame::FrameWriter| commit::ask_identity(request, transactional_id, timeout_ms);
+        let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_identity(*error), *error);
+        let answer = cluster.call(call, deadline, ask, commit::read_identity, judge);
+        let (_, identity) = answer.map_err(|error| not_started(error, transactional_id, &settings.bootstrap))?;
+        tracing::debug!(transactional_id, id = identity.id, epoch = identity.epoch, "the cluster has given a producer id");
+        let expires = Deadline::after(cluster.settings.transaction_timeout);
+        Ok(Self {
+            sender: BatchSender::new(cluster, transactional_id, identity),
+            transactional_id: transactional_id.to_owned(),
+            sources: sources.to_vec(),
+            state: TxState::Ready,
+            expires,
+            has_sent_offsets: false,
+            partitions_seen: None,
+            partitions_put: None,
+            look_at: Deadline::after(LOOK_EVERY),
+        })
+    }
+
+    /// Whether one can be made: asks one broker, and takes no name.
+    pub(in crate::kafka) fn check(settings: &KafkaSettings, wait: Duration) -> Result<(), StartError> {
+        let mut cluster = Cluster::new(WireSettings::of(settings)?);
+        match cluster.ask_topics(&[], Deadline::after(wait)) {
+            Ok(_) => Ok(()),
+            Err(ConnectError::NotNative(why)) => Err(why.into()),
+            Err(ConnectError::LoginRefused(words)) => Err(ClientError::LoginRefused(words).into()),
+            Err(ConnectError::Lost(Lost(words))) => {
+                Err(ClientError::Unavailable(format!("no answer from {}: {words}", settings.bootstrap)).into())
+            }
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.sender.cluster.settings.transaction_timeout
+    }
+
+    /// What an error leaves of the transaction.
+    fn turn(&mut self, error: ProduceError) -> ProduceError {
+        // A transaction older than its time-out is aborted by the coordinator, which fences its producer as another one of the same name
+        // would: that is no sign of another one.
+        let error = match error {
+            ProduceError::Fenced(words) if self.expires.has_passed() => {
+                ProduceError::Fatal(format!("the transaction was open for longer than its time-out: {words}"))
+            }
+            error => error,
+        };
+        let is_dead = matches!(error, ProduceError::Fatal(_) | ProduceError::Fenced(_));
+        self.state = if is_dead { TxState::Dead } else { TxState::Failed };
+        error
+    }
+
+    fn needs(&self, state: TxState, call: &str) -> Result<(), ProduceError> {
+        match self.state {
+            now if now == state => Ok(()),
+            TxState::Failed => Err(ProduceError::Abort(format!("{call} after a failure"))),
+            now => Err(ProduceError::Fatal(format!("{call} of a producer that is {now:?}"))),
+        }
+    }
+
+    /// The place of a topic whose partitions are known: asked for where they are not.
+    fn place(&mut self, name: &str) -> Result<TopicPlace, ProduceError> {
+        let place = self.sender.outgoing.place(name);
+        if !self.sender.outgoing.topics[place].leaders.is_empty() {
+            return Ok(place);
+        }
+        let may_be_new = Deadline::after(MAY_BE_NEW);
+        loop {
+            let found = self.look(name)?;
+            let error = found.error;
+            self.sender.lead(found);
+            match error {
+                _ if !self.sender.outgoing.topics[place].leaders.is_empty() => return Ok(place),
+                ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE if !may_be_new.has_passed() => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                ErrorCode::LEADER_NOT_AVAILABLE => {
+                    return Err(ProduceError::Unreachable { topic: name.to_owned(), reason: error.to_string() });
+                }
+                ErrorCode::NONE => return Err(ProduceError::Route { topic: name.to_owned(), reason: "it has no partitions".to_owned() }),
+                error => return Err(ProduceError::Route { topic: name.to_owned(), reason: error.to_string() }),
+            }
+        }
+    }
+
+    /// Asks the cluster for a topic until somebody answers.
+    fn look(&mut self, name: &str) -> Result<TopicLeaders, ProduceError> {
+        let deadline = Deadline::after(self.limit());
+        loop {
+            match self.sender.cluster.ask_topics(&[name], deadline) {
+                Ok(found) => {
+                    let unknown = TopicLeaders { error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name: name.to_owned(), leaders: Vec::new() };
+                    return Ok(found.into_iter().find(|topic| topic.name == name).unwrap_or(unknown));
+                }
+                Err(ConnectError::NotNative(why)) => return Err(ProduceError::Fatal(why.to_string())),
+                Err(error) if deadline.left() <= LOOK_AGAIN => return Err(ProduceError::Abort(error.to_string())),
+                Err(_) => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
+    }
+
+    /// Asks for all that is known again, so that added partitions are found. That nobody answers now does no harm.
+    fn look_around(&mut self) {
+        self.look_at = Deadline::after(LOOK_EVERY);
+        let names: Vec<String> = self.sender.outgoing.topics.iter().map(|topic| topic.name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if names.is_empty() {
+            return;
+        }
+        match self.sender.cluster.ask_topics(&names, Deadline::after(self.sender.cluster.settings.attempt)) {
+            Ok(found) => found.into_iter().for_each(|topic| self.sender.lead(topic)),
+            Err(error) => tracing::debug!(%error, "topics are not looked at again now"),
+        }
+    }
+
+    fn choose(&mut self, place: TopicPlace, output: &Output<'_>) -> Result<usize, ProduceError> {
+        let topic = &mut self.sender.outgoing.topics[place];
+        let count = topic.leaders.len();
+        self.partitions_put = None;
+        match (output.partition, output.key) {
+            (Some(partition), _) => usize::try_from(partition)
+                .ok()
+                .filter(|partition| *partition < count)
+                .ok_or_else(|| ProduceError::Route { topic: output.topic.to_owned(), reason: format!("it has no partition {partition}") }),
+            (None, Some(key)) => {
+                self.partitions_put = Some(count as u32);
+                Ok(partition_of(key, count as u32) as usize)
+            }
+            (None, None) => Ok(topic.next_turn()),
+        }
+    }
+
+    fn put_record(&mut self, output: &Output<'_>) -> Result<(), ProduceError> {
+        let own = output.key.map_or(0, <[u8]>::len)
+            + output.value.map_or(0, <[u8]>::len)
+            + output.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let largest = self.sender.cluster.settings.record_bytes;
+        if own > largest {
+            let reason = format!("{own} bytes are more than message.max.bytes, {largest}");
+            return Err(ProduceError::Refused { topic: output.topic.to_owned(), reason });
+        }
+        let topic = self.place(output.topic)?;
+        let partition = self.choose(topic, output)?;
+        // As with librdkafka, which takes 0 for "now": the first millisecond of 1970 is written as the second.
+        let timestamp_ms = if output.timestamp.0 == 0 { 1 } else { output.timestamp.0 };
+        let record = BatchRecord { key: output.key, value: output.value, timestamp_ms, headers: output.headers };
+        let BatchSender { outgoing, compressor, identity, cluster, .. } = &mut self.sender;
+        outgoing.put(QueuePlace { topic, partition }, &record, cluster.settings.batch_bytes, *identity, compressor);
+        Ok(())
+    }
+
+    /// The end of the time that acknowledgements have.
+    fn acknowledged_by(&self) -> Deadline {
+        Deadline::after(self.limit().mul_f32(ACKNOWLEDGED_BY)).min(self.expires)
+    }
+
+    /// Adds offsets to the transaction as this member of its group.
+    fn send_offsets_of(&mut self, offsets: &[InputOffset], member: &GroupIdentity) -> Result<(), ProduceError> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = Vec::with_capacity(offsets.len());
+        for InputOffset { partition, next, note } in offsets {
+            let source = self.sources.iter().find(|source| source.stream == partition.stream);
+            let Some(source) = source else {
+                return Err(ProduceError::Fatal(format!("offsets of a stream without topic: {partition:?}")));
+            };
+            list.push(TxnOffset { topic: &source.topic, partition: partition.partition, offset: next.0, note });
+        }
+        list.sort_unstable_by_key(|offset| (offset.topic, offset.partition));
+        let (id, identity) = (&self.transactional_id, self.sender.identity);
+        let by = MemberIdentity {
+            group: &member.group,
+            generation: member.generation,
+            member: &member.member,
+            instance: member.instance.as_deref(),
+        };
+        // Whatever becomes of it, the cluster may know of the transaction from here on.
+        self.has_sent_offsets = true;
+        let call = CoordinatorCall { kind: CoordinatorKind::Group, name: &member.group, api: Api::TxnOffsetCommit };
+        let ask = |request: &mut super::frame::FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
+        let deadline = Deadline::after(self.sender.cluster.settings.transaction_timeout.mul_f32(OFFSETS_BY));
+        let count = list.len();
+        let judge = |answers: &Vec<(String, i32, ErrorCode)>| judge_offsets(answers, count);
+        let answer = self.sender.cluster.call(call, deadline, ask, commit::read_offsets, judge);
+        answer.map(drop).map_err(|error| self.turn(failed_call("sending offsets", error)))
+    }
+
+    /// Ends the transaction, as far as the cluster may know of one.
+    fn end(&mut self, commits: bool) -> Result<(), ProduceError> {
+        if self.sender.has_sent || self.has_sent_offsets {
+            let (id, identity) = (self.transactional_id.clone(), self.sender.identity);
+            let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: &id, api: Api::EndTxn };
+            let ask = |request: &mut super::frame::FrameWriter| commit::ask_end(request, &id, identity, commits);
+            let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_end(*error, commits), *error);
+            let answer = self.sender.cluster.call(call, Deadline::after(self.limit()), ask, commit::read_identity, judge);
+            let what = if commits { "commit" } else { "abort" };
+            let (_, identity) = answer.map_err(|error| self.turn(failed_call(what, error)))?;
+            self.sender.identity = identity;
+        }
+        self.sender.clear();
+        self.has_sent_offsets = false;
+        self.state = TxState::Ready;
+        Ok(())
+    }
+}
+
+impl TransactionalProducer for NativeProducer {
+    type Membership = KafkaMembership;
+
+    fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
+        self.partitions_seen = None;
+        let found = self.look(topic)?;
+        let (error, leaders) = (found.error, found.leaders.clone());
+        self.sender.lead(found);
+        match error {
+            ErrorCode::NONE if leaders.is_empty() => Ok(false),
+            ErrorCode::NONE if leaders.iter().all(|leader| *leader >= 0) => {
+                self.partitions_seen = Some(leaders.len());
+                Ok(true)
+            }
+            ErrorCode::NONE | ErrorCode::LEADER_NOT_AVAILABLE => {
+                Err(ProduceError::Unreachable { topic: topic.to_owned(), reason: "a partition has no leader now".to_owned() })
+            }
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::INVALID_TOPIC_EXCEPTION => {
+                Err(ProduceError::Route { topic: topic.to_owned(), reason: error.to_string() })
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn partitions_seen(&self) -> Option<usize> {
+        self.partitions_seen
+    }
+
+    fn begin(&mut self) -> Result<(), ProduceError> {
+        self.needs(TxState::Ready, "begin")?;
+        if self.look_at.has_passed() {
+            self.look_around();
+        }
+        self.expires = Deadline::after(self.limit().mul_f32(EXPIRES_AT));
+        self.state = TxState::Open;
+        Ok(())
+    }
+
+    fn put(&mut self, output: Output<'_>) -> Result<(), ProduceError> {
+        self.needs(TxState::Open, "put")?;
+        self.put_record(&output).map_err(|error| self.turn(error))
+    }
+
+    fn partitions_put(&self) -> Option<u32> {
+        self.partitions_put
+    }
+
+    fn send_ahead(&mut self) {
+        if self.state == TxState::Open {
+            self.sender.launch(self.acknowledged_by());
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), Vec<ProduceError>> {
+        self.needs(TxState::Open, "drain").map_err(|error| vec![error])?;
+        let until = self.acknowledged_by();
+        self.sender.settle(until).map_err(|errors| errors.into_iter().map(|error| self.turn(error)).collect())
+    }
+
+    fn send_offsets(&mut self, offsets: &[InputOffset], membership: &KafkaMembership) -> Result<(), ProduceError> {
+        self.needs(TxState::Open, "sending offsets")?;
+        let member = membership.identity.as_ref().ok_or_else(|| ProduceError::StaleMember("it has not joined".to_owned()))?;
+        self.send_offsets_of(offsets, member)
+    }
+
+    fn commit(&mut self) -> Result<(), ProduceError> {
+        if self.sender.has_waiting() {
+            self.drain().map_err(|mut failures| failures.swap_remove(0))?;
+        }
+        self.needs(TxState::Open, "commit")?;
+        self.end(true)
+    }
+
+    fn abort(&mut self) -> Result<(), ProduceError> {
+        if !matches!(self.state, TxState::Open | TxState::Failed) {
+            self.needs(TxState::Open, "abort")?;
+        }
+        self.end(false)
+    }
+}
+
+/// The gravest of what is said of the partitions. One that is not named was not committed.
+fn judge_offsets(answers: &[(String, i32, ErrorCode)], count: usize) -> (CoordinatorVerdict, ErrorCode) {
+    let weight = |verdict: &CoordinatorVerdict| match verdict {
+        CoordinatorVerdict::Done => 0,
+        CoordinatorVerdict::AgainLater => 1,
+        CoordinatorVerdict::AgainElsewhere => 2,
+        CoordinatorVerdict::Failed(CallFailure::Abort) => 3,
+        CoordinatorVerdict::Failed(CallFailure::StaleMember) => 4,
+        CoordinatorVerdict::Failed(CallFailure::Fatal) => 5,
+        CoordinatorVerdict::Failed(CallFailure::Fenced) => 6,
+    };
+    let missing = (answers.len() < count).then_some((CoordinatorVerdict::AgainLater, ErrorCode::UNKNOWN_SERVER_ERROR));
+    let verdicts = answers.iter().map(|(_, _, error)| (of_offsets(*error), *error)).chain(missing);
+    verdicts.max_by_key(|(verdict, _)| weight(verdict)).unwrap_or((CoordinatorVerdict::Done, ErrorCode::NONE))
+}
+
+/// Whatever got no answer may have been done: only a new producer of the name tells.
+fn failed_call(what: &str, error: CallError) -> ProduceError {
+    match error {
+        CallError::Unanswered(words) => ProduceError::Fatal(format!("{what} was not answered in time: {words}")),
+        CallError::LoginRefused(words) => ProduceError::Fatal(format!("{what}: the cluster refused the login: {words}")),
+        CallError::NotNative(why) => ProduceError::Fatal(format!("{what}: {why}")),
+        CallError::Refused(failure, code) => failure.error(format!("{what}: {code}")),
+    }
+}
+
+fn not_started(error: CallError, transactional_id: &str, bootstrap: &str) -> StartError {
+    let about = |words: String| format!("transactional.id {transactional_id}: {words}");
+    StartError::Client(match error {
+        CallError::NotNative(why) => return StartError::NotNative(why),
+        CallError::Unanswered(words) => ClientError::Unavailable(about(format!("no answer from {bootstrap}: {words}"))),
+        CallError::LoginRefused(words) => ClientError::LoginRefused(about(words)),
+        CallError::Refused(_, ErrorCode::INVALID_TRANSACTION_TIMEOUT) => {
+            ClientError::Settings("transaction.timeout.ms is above the broker's transaction.max.timeout.ms".to_owned())
+        }
+        CallError::Refused(
+            _,
+            code @ (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::UNSUPPORTED_VERSION),
+        ) => ClientError::Refused(about(code.to_string())),
+        CallError::Refused(_, code) => ClientError::Unavailable(about(code.to_string())),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! librdkafka's settings as the native data plane takes them: one configuration for both.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::compression::BatchCodec;
+use super::sasl::{Credentials, Mechanism};
+use super::tls::{self, TlsSettings};
+use crate::kafka::settings::KafkaSettings;
+
+/// librdkafka's defaults, where it is not told otherwise here or there.
+const RECEIVE_BYTES: usize = 100_000_000;
+const BATCH_BYTES: usize = 900_000;
+const RECORD_BYTES: usize = 8_388_608;
+const PORT: u16 = 9092;
+/// An attempt may take this part of a transaction's time-out: there is time for a second one, and a third.
+const ATTEMPT: u32 = 4;
+
+/// Why a client cannot be native, in words for whoever runs it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::kafka) struct NotNative(pub(in crate::kafka) String);
+
+/// All that a native producer is told.
+pub(super) struct WireSettings {
+    /// Where it begins.
+    pub(super) bootstrap: Vec<(String, u16)>,
+    pub(super) client_id: String,
+    pub(super) tls: Option<TlsSettings>,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) codec: BatchCodec,
+    /// None is the codec's own default.
+    pub(super) level: Option<i32>,
+    /// A batch of more than one record is not larger, before compression.
+    pub(super) batch_bytes: usize,
+    /// A larger record is refused before it is sent.
+    pub(super) record_bytes: usize,
+    /// A larger answer is not read.
+    pub(super) receive_bytes: usize,
+    pub(super) transaction_timeout: Duration,
+    /// One attempt, of a connection or of a question.
+    pub(super) attempt: Duration,
+}
+
+impl WireSettings {
+    /// The settings of a transactional producer.
+    ///
+    /// # Errors
+    /// What is asked for that only librdkafka does.
+    pub(super) fn of(settings: &KafkaSettings) -> Result<Self, NotNative> {
+        let config = settings.transactional_producer("");
+        let map: HashMap<String, String> =
+            config.config_map().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let get = |name: &str| map.get(name).cloned();
+        let number = |name: &str, default: usize| get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let transaction_timeout = Duration::from_millis(settings.transaction_timeout_ms());
+        let (has_tls, has_login) = protocol(&get("security.protocol").unwrap_or_default())?;
+        refuse_unknown(&map)?;
+        let codec = get("compression.codec").unwrap_or_default();
+        let codec = BatchCodec::named(&codec).ok_or_else(|| NotNative(format!("compression {codec} is librdkafka's")))?;
+        let level = get("compression.level").and_then(|text| text.parse().ok()).filter(|level| *level >= 0);
+        if codec == BatchCodec::Lz4 && level.is_some_and(|level| level > 0) {
+            return Err(NotNative("compression.level of lz4 is librdkafka's".to_owned()));
+        }
+        Ok(Self {
+            bootstrap: addresses(&settings.bootstrap),
+            client_id: get("client.id").unwrap_or_default(),
+            tls: has_tls.then(|| TlsSettings::of(get)).transpose().map_err(NotNative)?,
+            credentials: has_login.then(|| credentials(get)).transpose()?,
+            codec,
+            level,
+            batch_bytes: number("batch.size", BATCH_BYTES),
+            record_bytes: number("message.max.bytes", RECORD_BYTES),
+            receive_bytes: number("receive.message.max.bytes", RECEIVE_BYTES),
+            transaction_timeout,
+            attempt: transaction_timeout / ATTEMPT,
+        })
+    }
+}
+
+/// Whether there is TLS, and whether there is a login.
+fn protocol(word: &str) -> Result<(bool, bool), NotNative> {
+    match word.to_ascii_lowercase().as_str() {
+        "" | "plaintext" => Ok((false, false)),
+        "ssl" => Ok((true, false)),
+        "sasl_plaintext" => Ok((false, true)),
+        "sasl_ssl" => Ok((true, true)),
+        _ => Err(NotNative("security.protocol is librdkafka's".to_owned())),
+    }
+}
+
+fn credentials(get: impl Fn(&str) -> Option<String>) -> Result<Credentials, NotNative> {
+    let mechanism = get("sasl.mechanisms").unwrap_or_else(|| "GSSAPI".to_owned());
+    let Some(mechanism) = Mechanism::named(&mechanism) else {
+        return Err(NotNative(format!("SASL {mechanism} is librdkafka's; native are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512")));
+    };
+    let text = |name: &str| get(name).unwrap_or_default();
+    Ok(Credentials { mechanism, username: text("sasl.username"), password: text("sasl.password") })
+}
+
+/// What changes who a client talks to, or how it proves itself, must not be passed over.
+fn refuse_unknown(map: &HashMap<String, String>) -> Result<(), NotNative> {
+    let is_honoured = |name: &str| tls::HONOURED.contains(&name) || ["sasl.mechanisms", "sasl.username", "sasl.password"].contains(&name);
+    let mut unknown: Vec<&str> = map
+        .keys()
+        .map(String::as_str)
+        .filter(|name| ["ssl.", "sasl.", "https.", "test.mock.", "plugin."].iter().any(|prefix| name.starts_with(prefix)))
+        .filter(|name| !is_honoured(name))
+        .collect();
+    unknown.sort_unstable();
+    match unknown.first() {
+        Some(name) => Err(NotNative(format!("{name} is librdkafka's"))),
+        None => Ok(()),
+    }
+}
+
+/// `host:port` with commas between, each with a protocol in front or without a port, as librdkafka takes them.
+fn addresses(bootstrap: &str) -> Vec<(String, u16)> {
+    let one = |address: &str| {
+        let address = address.trim().rsplit_once("://").map_or(address.trim(), |(_, rest)| rest);
+        let (host, port) = match address.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().unwrap_or(PORT)),
+            _ => (address, PORT),
+        };
+        (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port)
+    };
+    bootstrap.split(',').filter(|address| !address.trim().is_empty()).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(settings: &[(&str, &str)]) -> Result<WireSettings, NotNative> {
+        let client = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        WireSettings::of(&KafkaSettings { bootstrap: "b:1".to_owned(), client, ..KafkaSettings::default() })
+    }
+
+    #[test]
+    fn addresses_are_read_as_librdkafka_reads_them() {
+        let found = addresses("a:1, SASL_SSL://b:2,c,[::1]:4,::1");
+        let wanted = [("a", 1), ("b", 2), ("c", PORT), ("::1", 4), ("::1", PORT)];
+        assert_eq!(found, wanted.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn what_only_librdkafka_does_is_not_native_and_says_why() {
+        assert!(with(&[]).is_ok());
+        assert!(with(&[("compression.codec", "zstd"), ("compression.level", "9"), ("client.rack", "a")]).is_ok());
+        for (settings, named) in [
+            (&[("security.protocol", "sasl_ssl"), ("sasl.mechanisms", "OAUTHBEARER")][..], "OAUTHBEARER"),
+            (&[("security.protocol", "SASL_PLAINTEXT")], "GSSAPI"),
+            (&[("ssl.crl.location", "/x")], "ssl.crl.location"),
+            (&[("test.mock.num.brokers", "1")], "test.mock.num.brokers"),
+            (&[("compression.codec", "lz4"), ("compression.level", "9")], "compression.level"),
+        ] {
+            let Err(NotNative(why)) = with(settings) else { panic!("{settings:?}") };
+            assert!(why.contains(named), "{why}");
+        }
+        let scram = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "u")];
+        assert_eq!(with(&scram).unwrap().credentials.map(|found| found.mechanism), Some(Mechanism::ScramSha512));
+    }
+}
