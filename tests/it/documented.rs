@@ -17,6 +17,7 @@ use super::instance::BINARY;
 /// The pages with commands, but for the rules, which have none.
 const PAGES: &[&str] = &[
     "README.md",
+    "docs/api.md",
     "docs/backfill.md",
     "docs/commands.md",
     "docs/data-platforms.md",
@@ -220,6 +221,7 @@ fn profiles_are_tested_as_the_page_says() {
 fn operators_can_do_what_their_pages_say() {
     run("docs/operators.md");
     run("docs/mask-secret.md");
+    run("docs/api.md");
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn configuration(bootstrap: &str, folder: &Path) -> Result<Config, Halt> {
 
 /// Who signs in with its own name: this is on a loopback address, and of a cluster that ends with it.
 fn token_file() -> String {
-    let entry = |name: &str, who: String| format!("  - {{ sha256: {}, {who}, role: admin, name: {name} }}\n", TokenHash::of(name));
+    let entry = |name: &str, who: String| format!("  - {{ sha256: {}, {who}, role: admin }}\n", TokenHash::of(name));
     let tenants = iter::once(OWNER).chain(READERS).map(|tenant| entry(tenant, format!("tenant: {tenant}")));
     iter::once("tokens:\n".to_owned()).chain(tenants).chain([entry("operator", "operator: true".to_owned())]).collect()
 }

@@ -13,9 +13,9 @@ use crate::console::handlers::editing::{capital, field_of};
 use crate::console::handlers::sentence;
 use crate::console::handlers::showing::examples;
 use crate::console::model::{ShownShare, query};
+use crate::console::pages::removal::{RemovePage, remove as remove_of};
 use crate::console::pages::visibility::{
-    AccountTie, BatchLine, BatchResult, OfferReview, RemovePage, ShareForm, VisibilityPage, remove as remove_of, results as results_of,
-    share as share_of,
+    AccountTie, BatchLine, BatchResult, OfferReview, ShareForm, VisibilityPage, results as results_of, share as share_of,
 };
 use crate::console::shell::PagePlace;
 use crate::document::Node;

@@ -52,6 +52,8 @@ pub(crate) fn list(model: &AssetList) -> Markup {
             a.button.primary href="/visibility" { "Share visibility" }
         }
     });
+    // Without a directory there are none.
+    let has_names = model.rows.iter().any(|row| row.names != AssetTitle::default());
     let found = (!model.search.is_empty()).then(|| {
         html! { "with “" (model.search) "” in id, name, reference or label. " a href="/assets" { "Show all" } }
     });
@@ -64,12 +66,11 @@ pub(crate) fn list(model: &AssetList) -> Markup {
                 div.scroll { table.folds {
                     thead { tr {
                         th scope="col" { "Asset" }
-                        th scope="col" { "Name" }
-                        th scope="col" { "Reference" }
+                        @if has_names { th scope="col" { "Name" } th scope="col" { "Reference" } }
                         @if model.is_operator { th scope="col" { "Owner" } }
                         th scope="col" { "Shared with" }
                     } }
-                    tbody { @for row in &model.rows { (line(model, row)) } }
+                    tbody { @for row in &model.rows { (line(model, row, has_names)) } }
                 } }
             }
             footer.small.muted {
@@ -80,7 +81,7 @@ pub(crate) fn list(model: &AssetList) -> Markup {
     }
 }
 
-fn line(model: &AssetList, row: &AssetRow) -> Markup {
+fn line(model: &AssetList, row: &AssetRow, has_names: bool) -> Markup {
     let owner = model.is_operator.then_some(row.owner.as_str());
     let to = match &row.from {
         None => address(owner, &row.asset, "sharing"),
@@ -90,8 +91,10 @@ fn line(model: &AssetList, row: &AssetRow) -> Markup {
     html! {
         tr data-row={ (row.owner) "/" (row.asset) "/" (row.from.as_ref().map_or("", |from| from.share.as_str())) } {
             td data-head="Asset" { a href=(to) { (row.asset) } @if let Some(from) = &row.from { " " span.mark { "from " (from.owner) } } }
-            td data-head="Name" { @if let Some(name) = &row.names.name { (name) } }
-            td data-head="Reference" { @if let Some(reference) = &row.names.reference { (id(reference)) } }
+            @if has_names {
+                td data-head="Name" { @if let Some(name) = &row.names.name { (name) } }
+                td data-head="Reference" { @if let Some(reference) = &row.names.reference { (id(reference)) } }
+            }
             @if model.is_operator { td data-head="Owner" { (row.owner) } }
             td data-head="Shared with" {
                 @if row.from.is_some() { span.muted { "You receive it" } }

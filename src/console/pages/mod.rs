@@ -8,6 +8,7 @@ pub(crate) mod leaves;
 pub(crate) mod operator;
 pub(crate) mod partnerships;
 pub(crate) mod profiles;
+pub(crate) mod removal;
 pub(crate) mod sharing;
 pub(crate) mod sign_in;
 pub(crate) mod visibility;

@@ -249,20 +249,20 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         threads.spawn("worker", move || run_worker((number, duty), &config, &kafka, names, shared, upserts, !topics_are_given));
     }
 
+    let reporter = Reporter {
+        said,
+        live: Arc::clone(&live),
+        writer: ReopeningState::new(&kafka, &names.own.state),
+        key: epoch_key(&kafka.group, &config.kafka.instance),
+        terms: CommitTerms::of(&config),
+        clock: Arc::clone(&clock),
+        stop: Arc::clone(&stop),
+    };
+    threads.spawn("report", move || {
+        reporter.run();
+        Ok(())
+    });
     if !topics_are_given {
-        let reporter = Reporter {
-            said,
-            live: Arc::clone(&live),
-            writer: ReopeningState::new(&kafka, &names.own.state),
-            key: epoch_key(&kafka.group, &config.kafka.instance),
-            terms: CommitTerms::of(&config),
-            clock: Arc::clone(&clock),
-            stop: Arc::clone(&stop),
-        };
-        threads.spawn("report", move || {
-            reporter.run();
-            Ok(())
-        });
         let (clock, stop, streams) = (Arc::clone(&clock), Arc::clone(&stop), Arc::clone(&config.streams));
         let monitor = Monitor { kafka, streams, starts: Arc::clone(&config.starts), held, compacted, clock, stop };
         threads.spawn("monitor", move || monitor.run().map_err(RunError::from));

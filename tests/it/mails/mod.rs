@@ -1,6 +1,6 @@
 //! `sharecast mailer` on a real cluster and a server of our own (docs/mail.md).
 
-mod sink;
+pub(crate) mod sink;
 
 use std::path::PathBuf;
 
