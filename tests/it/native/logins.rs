@@ -23,7 +23,7 @@ use crate::broker::{Cluster, PATIENCE, free_ports, unique};
 
 /// Longer than a login counts, so that another one is made in the middle.
 const OVER: Duration = Duration::from_secs(4);
-const PASSWORD: &str = "p,a=ss word";
+const PASSWORD: &str = "pass-word;1";
 
 /// A certificate with its key.
 struct Issued {
@@ -107,13 +107,17 @@ fn guarded(dir: &Path, authority: &Issued) -> (Cluster, [u16; 3]) {
         properties.push(format!("{name}.connections.max.reauth.ms=3000"));
     }
     let cluster = Cluster::start_with(1, port, &properties);
-    let added = format!("SCRAM-SHA-256=[password='{PASSWORD}'],SCRAM-SHA-512=[password='{PASSWORD}']");
-    let done = Command::new("java")
-        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", &Cluster::jars(), "kafka.admin.ConfigCommand"])
-        .args(["--bootstrap-server", &cluster.bootstrap, "--alter", "--add-config", &added, "--entity-type", "users", "--entity-name", "u"])
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{done:?}");
+    // Both of one user at once are refused.
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let added = format!("{mechanism}=[password={PASSWORD}]");
+        let done = Command::new("java")
+            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", &Cluster::jars(), "kafka.admin.ConfigCommand"])
+            .args(["--bootstrap-server", &cluster.bootstrap, "--alter", "--add-config", &added])
+            .args(["--entity-type", "users", "--entity-name", "u"])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
     (cluster, [tls, login, both])
 }
 
