@@ -28,8 +28,6 @@ const EXPIRES_AT: f32 = 0.9;
 const ACKNOWLEDGED_BY: f32 = 0.75;
 /// Offsets that are not taken by this part of it are given up.
 const OFFSETS_BY: f32 = 0.5;
-/// What is known of topics is asked for again after so long: partitions may have been added.
-const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// So long a topic that is said to be missing is looked for before a record goes to it.
 const MAY_BE_NEW: Duration = Duration::from_millis(500);
 /// Between two looks.
@@ -90,6 +88,7 @@ impl NativeProducer {
         let (_, identity) = answer.map_err(|error| not_started(error, transactional_id, &settings.bootstrap))?;
         tracing::debug!(transactional_id, id = identity.id, epoch = identity.epoch, "the cluster has given a producer id");
         let expires = Deadline::after(cluster.settings.transaction_timeout);
+        let look_at = Deadline::after(cluster.settings.look_every);
         Ok(Self {
             sender: BatchSender::new(cluster, transactional_id, identity),
             transactional_id: transactional_id.to_owned(),
@@ -99,7 +98,7 @@ impl NativeProducer {
             has_sent_offsets: false,
             partitions_seen: None,
             partitions_put: None,
-            look_at: Deadline::after(LOOK_EVERY),
+            look_at,
         })
     }
 
@@ -186,7 +185,7 @@ impl NativeProducer {
 
     /// Asks for all that is known again, so that added partitions are found. That nobody answers now does no harm.
     fn look_around(&mut self) {
-        self.look_at = Deadline::after(LOOK_EVERY);
+        self.look_at = Deadline::after(self.sender.cluster.settings.look_every);
         let names: Vec<String> = self.sender.outgoing.topics.iter().map(|topic| topic.name.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if names.is_empty() {

@@ -13,6 +13,7 @@ const RECEIVE_BYTES: usize = 100_000_000;
 const BATCH_BYTES: usize = 900_000;
 const RECORD_BYTES: usize = 8_388_608;
 const PORT: u16 = 9092;
+const LOOK_EVERY_MS: usize = 300_000;
 /// An attempt may take this part of a transaction's time-out: there is time for a second one, and a third.
 const ATTEMPT: u32 = 4;
 
@@ -38,6 +39,8 @@ pub(super) struct WireSettings {
     /// A larger answer is not read.
     pub(super) receive_bytes: usize,
     pub(super) transaction_timeout: Duration,
+    /// What is known of topics is asked for again after so long: partitions may have been added.
+    pub(super) look_every: Duration,
     /// One attempt, of a connection or of a question.
     pub(super) attempt: Duration,
 }
@@ -73,6 +76,7 @@ impl WireSettings {
             record_bytes: number("message.max.bytes", RECORD_BYTES),
             receive_bytes: number("receive.message.max.bytes", RECEIVE_BYTES),
             transaction_timeout,
+            look_every: Duration::from_millis(number("topic.metadata.refresh.interval.ms", LOOK_EVERY_MS) as u64),
             attempt: transaction_timeout / ATTEMPT,
         })
     }
@@ -157,6 +161,8 @@ mod tests {
             let Err(NotNative(why)) = with(settings) else { panic!("{settings:?}") };
             assert!(why.contains(named), "{why}");
         }
+        let often = with(&[("topic.metadata.refresh.interval.ms", "300")]).unwrap();
+        assert_eq!(often.look_every, Duration::from_millis(300));
         let scram = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "u")];
         assert_eq!(with(&scram).unwrap().credentials.map(|found| found.mechanism), Some(Mechanism::ScramSha512));
     }
