@@ -12,16 +12,16 @@ use crate::kafka::wire::{NativeProducer, StartError};
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// What was said of the choice last, so that each worker's producer does not say it again.
-static SAID: Mutex<Option<Choice>> = Mutex::new(None);
+static SAID: Mutex<Option<DataPlaneChoice>> = Mutex::new(None);
 
 /// Which client writes, and why not the other one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Choice {
+enum DataPlaneChoice {
     Native,
     Librdkafka(String),
 }
 
-impl Choice {
+impl DataPlaneChoice {
     fn say(self) {
         let mut said = SAID.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if said.as_ref() == Some(&self) {
@@ -48,17 +48,17 @@ impl DataProducer {
     /// at the cluster again each time.
     pub fn start(settings: &KafkaSettings, transactional_id: &str, sources: &[InputTopic], wait: Duration) -> Result<Self, ClientError> {
         if settings.data_plane == DataPlane::Librdkafka {
-            Choice::Librdkafka("kafka.data_plane is librdkafka".to_owned()).say();
+            DataPlaneChoice::Librdkafka("kafka.data_plane is librdkafka".to_owned()).say();
             return Self::librdkafka(settings, transactional_id, sources, wait);
         }
         match NativeProducer::start(settings, transactional_id, sources, wait) {
             Ok(producer) => {
-                Choice::Native.say();
+                DataPlaneChoice::Native.say();
                 Ok(Self::Native(Box::new(producer)))
             }
             Err(StartError::NotNative(why)) if settings.data_plane == DataPlane::Native => Err(not_possible(&why.to_string())),
             Err(StartError::NotNative(why)) => {
-                Choice::Librdkafka(why.to_string()).say();
+                DataPlaneChoice::Librdkafka(why.to_string()).say();
                 Self::librdkafka(settings, transactional_id, sources, wait)
             }
             Err(StartError::Client(error)) => Err(error),
