@@ -1,8 +1,10 @@
 //! What people and mailers are shown of the shares: lists, histories, dumps of the log, mails, why an event is refused, and
 //! what a configuration changes.
 
+#[cfg(feature = "io")]
 pub mod by_tenant;
 pub mod list;
+#[cfg(feature = "io")]
 pub mod search;
 pub mod history;
 pub mod dump;
