@@ -29,9 +29,10 @@ impl Given {
         head.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_else(|| panic!("no {name} in {head}")).to_owned()
     }
 
-    /// The code in its link.
+    /// The code in its link. A body with a long line is quoted-printable.
     pub(crate) fn code(&self) -> String {
-        self.content.split("/invitation?code=").nth(1).expect("a link").chars().take(26).collect()
+        let content = self.content.replace("=\r\n", "").replace("=3D", "=");
+        content.split("/invitation?code=").nth(1).expect("a link").chars().take(26).collect()
     }
 }
 
