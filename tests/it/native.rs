@@ -1,6 +1,7 @@
 //! The native data plane on a real cluster: what is lost, late, cut or held back between it and its brokers, and clusters that it is not for.
 
 mod late;
+mod logins;
 mod nodes;
 
 use std::process::Command;

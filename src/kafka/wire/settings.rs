@@ -1,6 +1,5 @@
 //! librdkafka's settings as the native data plane takes them: one configuration for both.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::compression::BatchCodec;
@@ -52,13 +51,12 @@ impl WireSettings {
     /// What is asked for that only librdkafka does.
     pub(super) fn of(settings: &KafkaSettings) -> Result<Self, NotNative> {
         let config = settings.transactional_producer("");
-        let map: HashMap<String, String> =
-            config.config_map().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let get = |name: &str| map.get(name).cloned();
+        let get = |name: &str| config.get(name).map(str::to_owned);
         let number = |name: &str, default: usize| get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
         let transaction_timeout = Duration::from_millis(settings.transaction_timeout_ms());
         let (has_tls, has_login) = protocol(&get("security.protocol").unwrap_or_default())?;
-        refuse_unknown(&map)?;
+        // Of its values those that are secret are not there: `get` has them.
+        refuse_unknown(config.config_map().into_keys())?;
         let codec = get("compression.codec").unwrap_or_default();
         let codec = BatchCodec::named(&codec).ok_or_else(|| NotNative(format!("compression {codec} is librdkafka's")))?;
         let level = get("compression.level").and_then(|text| text.parse().ok()).filter(|level| *level >= 0);
@@ -103,11 +101,9 @@ fn credentials(get: impl Fn(&str) -> Option<String>) -> Result<Credentials, NotN
 }
 
 /// What changes who a client talks to, or how it proves itself, must not be passed over.
-fn refuse_unknown(map: &HashMap<String, String>) -> Result<(), NotNative> {
+fn refuse_unknown<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), NotNative> {
     let is_honoured = |name: &str| tls::HONOURED.contains(&name) || ["sasl.mechanisms", "sasl.username", "sasl.password"].contains(&name);
-    let mut unknown: Vec<&str> = map
-        .keys()
-        .map(String::as_str)
+    let mut unknown: Vec<&str> = names
         .filter(|name| ["ssl.", "sasl.", "https.", "test.mock.", "plugin."].iter().any(|prefix| name.starts_with(prefix)))
         .filter(|name| !is_honoured(name))
         .collect();
@@ -145,6 +141,13 @@ mod tests {
         let found = addresses("a:1, SASL_SSL://b:2,c,[::1]:4,::1");
         let wanted = [("a", 1), ("b", 2), ("c", PORT), ("::1", 4), ("::1", PORT)];
         assert_eq!(found, wanted.map(|(host, port)| (host.to_owned(), port)));
+    }
+
+    #[test]
+    fn a_login_has_the_password_that_was_given() {
+        let login = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "PLAIN"), ("sasl.username", "u"), ("sasl.password", "p")];
+        let credentials = with(&login).ok().and_then(|settings| settings.credentials).unwrap();
+        assert_eq!(credentials.plain(), b"\0u\0p");
     }
 
     #[test]
