@@ -15,11 +15,11 @@ use crate::time::Period;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DataPlane {
     /// The native one where the cluster and the settings allow it.
+    #[default]
     Auto,
     /// The native one, or no start.
     Native,
     /// librdkafka.
-    #[default]
     Librdkafka,
 }
 
@@ -27,8 +27,8 @@ impl DataPlane {
     fn named(word: &str) -> Self {
         match word {
             "native" => Self::Native,
-            "auto" => Self::Auto,
-            _ => Self::Librdkafka,
+            "librdkafka" => Self::Librdkafka,
+            _ => Self::Auto,
         }
     }
 
@@ -117,7 +117,7 @@ pub(super) fn resolve(root: &ConfigValue, around: &ConfigEnv<'_>, prefix: &str, 
         bootstrap: text("kafka.bootstrap", "127.0.0.1:9092"),
         group: text("kafka.group", prefix),
         instance: text("kafka.instance", around.host_name),
-        data_plane: DataPlane::named(&text("kafka.data_plane", "librdkafka")),
+        data_plane: DataPlane::named(&text("kafka.data_plane", "auto")),
         client: properties(root, "kafka.client", around, findings),
         consumer: properties(root, "kafka.consumer", around, findings),
         producer: compressed(properties(root, "kafka.producer", around, findings), root, findings),
