@@ -128,7 +128,8 @@ def measure(run, plan, expected):
     """Returns the figures of one run, with what the comparison found."""
     asked = run.kafka.wire
     asked.create_topics(run.topics, OUTPUT_PARTITIONS, run.kafka.replication)
-    if run.peer.name == "sharecast":
+    if run.peer.name.startswith("sharecast"):
+        # The runs before have read it to its end in the installation's group.
         asked.commit(run.group, run.input, dict.fromkeys(range(INPUT_PARTITIONS), 0))
     with open(run.state / "log", "wb") as log:
         process = run.peer.start(run, log)
