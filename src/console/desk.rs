@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use crate::access::Caller;
 use crate::access::session::{SESSION_MS, Session, SessionKey};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{AuthConfig, Config, Secret};
+use crate::config::{AuthConfig, Config};
 use crate::console::engines::Engines;
 use crate::console::model::{AssetTitle, ProfileChoice, ShownShare};
 use crate::console::names;
@@ -51,11 +51,9 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(serve: Arc<Serve>) -> Arc<Self> {
-        let config = serve.config();
-        let secret = config.api.secret.as_ref().map(Secret::expose).unwrap_or_default().to_vec();
-        let is_https = config.api.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let is_https = serve.config().api.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
         let engines = Engines::start(Arc::clone(&serve));
-        Arc::new(Self { key: SessionKey::of(&secret), is_https, engines, batches: Mutex::default(), serve })
+        Arc::new(Self { key: SessionKey::of(serve.secret()), is_https, engines, batches: Mutex::default(), serve })
     }
 
     pub(crate) fn config(&self) -> &Config {

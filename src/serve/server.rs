@@ -61,17 +61,17 @@ const CONNECTIONS: usize = 4096;
 /// Why it could not begin, or ended.
 pub fn run(input: ServeInput, routes: impl FnOnce(Arc<Serve>) -> Router) -> Result<(), ServeError> {
     let ServeInput { config, clock, metrics, stop, listening } = input;
-    if config.api.secret.is_none() {
+    let Some(secret) = config.api.secret.clone() else {
         let what = "`api.secret` is missing: of it follow the ids of writes, and cursors and sessions are signed with it. Write 16 random bytes \
                     or more, as `openssl rand -hex 32` prints them, better in a file: `secret: ${file:PATH}`";
         return Err(ServeError::Configuration(what.to_owned()));
-    }
+    };
     let address = config.api.listen;
     let bound = listener::bind(address).map_err(|error| ServeError::Configuration(format!("`api.listen`: {address}: {error}")))?;
     let address = bound.local_addr().map_err(failed)?;
     let (ended, stopping) = (Arc::new(Mutex::new(Ok(()))), Arc::clone(&stop));
     let result = Arc::clone(&ended);
-    let serve = Serve::start(Arc::new(config), clock, metrics, Arc::clone(&stop), move |folded| {
+    let serve = Serve::start(Arc::new(config), secret, clock, metrics, Arc::clone(&stop), move |folded| {
         *result.lock().expect("it is only set") = folded;
         stopping.store(true, Ordering::Relaxed);
     })

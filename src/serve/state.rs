@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::access::{Caller, TokenHash, Tokens};
 use crate::clock::Clock;
-use crate::config::{ApiLimits, Config};
+use crate::config::{ApiLimits, Config, Secret};
 use crate::id::{Epoch, Offset};
 use crate::kafka::KafkaSettings;
 use crate::serve::admission::{Admission, NotAdmitted, RequestLimits};
@@ -56,6 +56,8 @@ pub enum StartError {
 /// The process's state, which handlers and pages share.
 pub struct Serve {
     pub(super) config: Arc<Config>,
+    /// `api.secret`: no server begins without one.
+    secret: Secret,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) published: Arc<Publication>,
     pub(super) freshness: Arc<Freshness>,
@@ -84,6 +86,7 @@ impl Serve {
     /// Callers could not be known, or a thread could not be made.
     pub fn start(
         config: Arc<Config>,
+        secret: Secret,
         clock: Arc<dyn Clock>,
         metrics: PrometheusHandle,
         stop: Arc<AtomicBool>,
@@ -109,6 +112,7 @@ impl Serve {
             limits: ArcSwap::from_pointee(config.api.limits),
             clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
+            secret,
             config,
         };
         let folding = Folding {
@@ -130,6 +134,11 @@ impl Serve {
         let signers = Arc::clone(&serve);
         std::thread::Builder::new().name("signers".into()).spawn(move || signers.ask_for_keys())?;
         Ok(serve)
+    }
+
+    /// What ids of writes, cursors and sessions are made with.
+    pub(crate) fn secret(&self) -> &[u8] {
+        self.secret.expose()
     }
 
     /// Asks for the keys of signed tokens again and again, as long as there are such.

@@ -191,8 +191,7 @@ pub(super) fn opened(asked: &Asked, invited: Option<bool>, cursor: &str) -> Resu
 }
 
 fn tag(asked: &Asked, invited: Option<bool>, last: &str) -> [u8; TAG] {
-    let secret = asked.serve.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap_or_else(|_| unreachable!("a key of any length is one"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(asked.serve.secret()).unwrap_or_else(|_| unreachable!("a key of any length is one"));
     let mut add = |text: &str| {
         mac.update(&(text.len() as u64).to_le_bytes());
         mac.update(text.as_bytes());

@@ -121,7 +121,7 @@ impl Serve {
         let (serve, caller, own_key) = (Arc::clone(self), caller.clone(), key.clone());
         let tried = tokio::task::spawn_blocking(move || {
             let now = serve.clock.wall();
-            let secret = serve.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
+            let secret = serve.secret();
             WriteTrial { config: &serve.config, view: &serve.view(&caller), source: &source_of(&caller), key: &own_key, secret, now }
                 .run(order)
         });
@@ -132,7 +132,7 @@ impl Serve {
     /// Tries an order of which nothing is to be written.
     pub(super) fn try_here(&self, caller: &Caller, order: WriteOrder) -> Result<OrderTrial, Problem> {
         let key = WriteKey::random(random().map_err(|error| Problem::new(500, format!("no random bits: {error}")))?);
-        let secret = self.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
+        let secret = self.secret();
         let (view, source, now) = (self.view(caller), source_of(caller), self.clock.wall());
         WriteTrial { config: &self.config, view: &view, source: &source, key: &key, secret, now }.run(order)
     }
@@ -196,8 +196,7 @@ impl Serve {
         invitation::share_of_code(&state.table, code).map(|share| share.id().to_string()).or_else(|why| {
             let source = source_of(caller);
             let key = key.and_then(|key| WriteKey::given(key).ok()).ok_or(why)?;
-            let secret = self.config.api.secret.as_ref().map(crate::config::Secret::expose).unwrap_or_default();
-            let event = key.token(secret, &source, 0).event_id();
+            let event = key.token(self.secret(), &source, 0).event_id();
             let recent = self.recent.lock().expect("it is only added to");
             let known = recent.find(&source, &event).and_then(|known| known.documents.as_ref());
             known.map(|documents| documents.share.to_string()).ok_or(why)
