@@ -74,7 +74,7 @@ fn batches_that_come_late_are_not_written_again() {
 
 /// The cluster gives a new producer id after 32,767 ends; at ten a second that is each hour. Around it no answer comes whole.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: scripts/test --long runs it"]
 fn the_epochs_of_an_id_run_out_and_nobody_notices() {
     const TRANSACTIONS: i32 = 33_000;
     const CUT: std::ops::Range<i32> = 32_750..32_780;
