@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
@@ -65,6 +66,18 @@ impl KafkaArchive {
         probe.ask()
     }
 
+    /// Reads this partition and nothing else.
+    ///
+    /// What was read is given back in a call of its own. One `assign` that replaces another stops the fetchers of the one before and adds
+    /// the new partition at once; if it is the same one, and the next `assign` comes before its fetcher has stopped, librdkafka stops it
+    /// twice and aborts the process at the second answer (docs/librdkafka.md#assigning-by-hand).
+    fn assign_alone(&self, topic: &str, partition: i32, from: Offset) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Place::Offset(from.0))?;
+        self.consumer.unassign()?;
+        self.consumer.assign(&list)
+    }
+
     fn asked(&self, partitions: &[(&str, i32)], wait: Duration) -> Result<Vec<Option<CommittedNote>>, ConsumeError> {
         let answers = self.committed.ask(partitions, wait).map_err(|error| match error {
             ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
@@ -118,9 +131,7 @@ impl Archive for KafkaArchive {
     fn turn_to(&mut self, topic: &str, partition: i32, from: Option<Offset>) -> Result<LogBounds, ConsumeError> {
         let bounds = self.bounds(topic, partition)?;
         let from = from.map_or(bounds.start, |from| Offset(from.0.max(bounds.start.0)));
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(topic, partition, Place::Offset(from.0)).map_err(|error| failure::of_input_call(&error))?;
-        self.consumer.assign(&list).map_err(|error| failure::of_input_call(&error))?;
+        self.assign_alone(topic, partition, from).map_err(|error| failure::of_input_call(&error))?;
         self.at = Some((topic.to_owned(), partition, from));
         Ok(bounds)
     }
@@ -159,6 +170,23 @@ impl Archive for KafkaArchive {
         match last {
             Some(last) if into.len() >= full || into.bytes() >= heavy => Ok(Offset(last + 1)),
             _ => self.position(topic, *partition, *from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::MockKafka;
+
+    /// Whoever asks for one partition twice in a row once aborted the process (librdkafka's issue 5573).
+    #[test]
+    fn one_partition_is_turned_to_again_and_again() {
+        let cluster = MockKafka::start(1).unwrap();
+        cluster.create_topic("t", 1).unwrap();
+        let archive = KafkaArchive::open(&cluster.settings("g")).unwrap();
+        for turn in 0..3000 {
+            archive.assign_alone("t", 0, Offset(turn)).unwrap();
         }
     }
 }
