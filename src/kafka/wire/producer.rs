@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::cluster::{CallError, Cluster, CoordinatorCall};
+use super::cluster::{CallError, Cluster, CoordinatorCall, Purpose};
 use super::connection::{ConnectError, Lost};
 use super::error_code::ErrorCode;
 use super::messages::Api;
-use super::messages::commit::{self, MemberIdentity, ProducerIdentity, TxnOffset};
+use super::messages::commit::{self, MemberIdentity, OffsetAnswer, ProducerIdentity, TxnOffset};
 use super::messages::metadata::{CoordinatorKind, TopicLeaders};
 use super::outgoing::{QueuePlace, TopicPlace};
 use super::record_batch::BatchRecord;
@@ -79,14 +79,7 @@ impl NativeProducer {
         wait: Duration,
     ) -> Result<Self, StartError> {
         let mut cluster = Cluster::new(WireSettings::of(settings)?);
-        let deadline = Deadline::after(wait);
-        let timeout_ms = settings.transaction_timeout_ms() as i32;
-        let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: transactional_id, api: Api::InitProducerId };
-        let ask = |request: &mut super::frame::FrameWriter| commit::ask_identity(request, transactional_id, timeout_ms);
-        let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_identity(*error), *error);
-        let answer = cluster.call(call, deadline, ask, commit::read_identity, judge);
-        let (_, identity) = answer.map_err(|error| not_started(error, transactional_id, &settings.bootstrap))?;
-        tracing::debug!(transactional_id, id = identity.id, epoch = identity.epoch, "the cluster has given a producer id");
+        let identity = take_name(&mut cluster, transactional_id, &settings.bootstrap, Deadline::after(wait))?;
         let expires = Deadline::after(cluster.settings.transaction_timeout);
         let look_at = Deadline::after(cluster.settings.look_every);
         Ok(Self {
@@ -183,18 +176,19 @@ impl NativeProducer {
         }
     }
 
-    /// Asks for all that is known again, so that added partitions are found. That nobody answers now does no harm.
-    fn look_around(&mut self) {
+    /// Asks for all that is known again, so that added partitions are found, over new connections, which say what the cluster speaks.
+    /// That nobody answers now does no harm.
+    fn look_around(&mut self) -> Result<(), ProduceError> {
         self.look_at = Deadline::after(self.sender.cluster.settings.look_every);
         let names: Vec<String> = self.sender.outgoing.topics.iter().map(|topic| topic.name.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            return;
-        }
+        self.sender.cluster.hang_up(Purpose::Calls);
         match self.sender.cluster.ask_topics(&names, Deadline::after(self.sender.cluster.settings.attempt)) {
             Ok(found) => found.into_iter().for_each(|topic| self.sender.lead(topic)),
+            Err(ConnectError::NotNative(why)) => return Err(self.turn(ProduceError::Fatal(why.to_string()))),
             Err(error) => tracing::debug!(%error, "topics are not looked at again now"),
         }
+        Ok(())
     }
 
     fn choose(&mut self, place: TopicPlace, output: &Output<'_>) -> Result<usize, ProduceError> {
@@ -264,8 +258,7 @@ impl NativeProducer {
         let call = CoordinatorCall { kind: CoordinatorKind::Group, name: &member.group, api: Api::TxnOffsetCommit };
         let ask = |request: &mut super::frame::FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
         let deadline = Deadline::after(self.sender.cluster.settings.transaction_timeout.mul_f32(OFFSETS_BY));
-        let count = list.len();
-        let judge = |answers: &Vec<(String, i32, ErrorCode)>| judge_offsets(answers, count);
+        let judge = |answers: &Vec<OffsetAnswer>| judge_offsets(answers, &list);
         let answer = self.sender.cluster.call(call, deadline, ask, commit::read_offsets, judge);
         answer.map(drop).map_err(|error| self.turn(failed_call("sending offsets", error)))
     }
@@ -279,10 +272,18 @@ impl NativeProducer {
             let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_end(*error, commits), *error);
             let answer = self.sender.cluster.call(call, Deadline::after(self.limit()), ask, commit::read_identity, judge);
             let what = if commits { "commit" } else { "abort" };
-            let (_, identity) = answer.map_err(|error| self.turn(failed_call(what, error)))?;
-            self.sender.identity = identity;
+            let (_, next) = answer.map_err(|error| self.turn(failed_call(what, error)))?;
+            // Under the same epoch the sequences of the next transaction would be taken for repetitions of this one's, and be lost.
+            if next.id == identity.id && next.epoch <= identity.epoch {
+                return Err(self.turn(ProduceError::Fatal(format!("{what}: the producer's epoch was not raised"))));
+            }
+            self.sender.identity = next;
         }
         self.sender.clear();
+        if self.state == TxState::Failed {
+            // Perhaps it failed because the cluster speaks otherwise by now.
+            self.look_at = Deadline::after(Duration::ZERO);
+        }
         self.has_sent_offsets = false;
         self.state = TxState::Ready;
         Ok(())
@@ -320,7 +321,7 @@ impl TransactionalProducer for NativeProducer {
     fn begin(&mut self) -> Result<(), ProduceError> {
         self.needs(TxState::Ready, "begin")?;
         if self.look_at.has_passed() {
-            self.look_around();
+            self.look_around()?;
         }
         self.expires = Deadline::after(self.limit().mul_f32(EXPIRES_AT));
         self.state = TxState::Open;
@@ -371,7 +372,7 @@ impl TransactionalProducer for NativeProducer {
 }
 
 /// The gravest of what is said of the partitions. One that is not named was not committed.
-fn judge_offsets(answers: &[(String, i32, ErrorCode)], count: usize) -> (CoordinatorVerdict, ErrorCode) {
+fn judge_offsets(answers: &[OffsetAnswer], asked: &[TxnOffset<'_>]) -> (CoordinatorVerdict, ErrorCode) {
     let weight = |verdict: &CoordinatorVerdict| match verdict {
         CoordinatorVerdict::Done => 0,
         CoordinatorVerdict::AgainLater => 1,
@@ -381,7 +382,13 @@ fn judge_offsets(answers: &[(String, i32, ErrorCode)], count: usize) -> (Coordin
         CoordinatorVerdict::Failed(CallFailure::Fatal) => 5,
         CoordinatorVerdict::Failed(CallFailure::Fenced) => 6,
     };
-    let missing = (answers.len() < count).then_some((CoordinatorVerdict::AgainLater, ErrorCode::UNKNOWN_SERVER_ERROR));
+    let is_of = |offset: &TxnOffset<'_>, answer: &OffsetAnswer| (&*answer.0, answer.1) == (offset.topic, offset.partition);
+    // As a rule they are named in the order in which they were asked.
+    let is_named = |(at, offset): (usize, &TxnOffset<'_>)| {
+        answers.get(at).is_some_and(|answer| is_of(offset, answer)) || answers.iter().any(|answer| is_of(offset, answer))
+    };
+    let is_whole = asked.iter().enumerate().all(is_named);
+    let missing = (!is_whole).then_some((CoordinatorVerdict::AgainLater, ErrorCode::UNKNOWN_SERVER_ERROR));
     let verdicts = answers.iter().map(|(_, _, error)| (of_offsets(*error), *error)).chain(missing);
     verdicts.max_by_key(|(verdict, _)| weight(verdict)).unwrap_or((CoordinatorVerdict::Done, ErrorCode::NONE))
 }
@@ -394,6 +401,23 @@ fn failed_call(what: &str, error: CallError) -> ProduceError {
         CallError::NotNative(why) => ProduceError::Fatal(format!("{what}: {why}")),
         CallError::Refused(failure, code) => failure.error(format!("{what}: {code}")),
     }
+}
+
+/// Takes a transactional.id: whoever had it is fenced, and its transaction is over when this returns.
+pub(super) fn take_name(
+    cluster: &mut Cluster,
+    transactional_id: &str,
+    bootstrap: &str,
+    deadline: Deadline,
+) -> Result<ProducerIdentity, StartError> {
+    let timeout_ms = cluster.settings.transaction_timeout.as_millis() as i32;
+    let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: transactional_id, api: Api::InitProducerId };
+    let ask = |request: &mut super::frame::FrameWriter| commit::ask_identity(request, transactional_id, timeout_ms);
+    let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_identity(*error), *error);
+    let answer = cluster.call(call, deadline, ask, commit::read_identity, judge);
+    let (_, identity) = answer.map_err(|error| not_started(error, transactional_id, bootstrap))?;
+    tracing::debug!(transactional_id, id = identity.id, epoch = identity.epoch, "the cluster has given a producer id");
+    Ok(identity)
 }
 
 fn not_started(error: CallError, transactional_id: &str, bootstrap: &str) -> StartError {
