@@ -27,6 +27,9 @@ mod fixture;
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
+// The same with faults of chance, by seed.
+#[cfg(feature = "io")]
+mod campaign;
 // Back under its name after a kill: what the predecessor left is taken away (docs/rules/exactly-once.md#back-under-the-same-name).
 #[cfg(feature = "io")]
 mod restart;

@@ -29,7 +29,7 @@ fn world(cluster: &'static Cluster, workers: usize) -> World<'static> {
 
 fn set_workers(world: &mut World<'_>, workers: usize, data_plane: &str) {
     let more = format!(
-        "workers: {workers}\nkafka:\n  bootstrap: \"{}\"\n  group: group-{}\n  instance: {INSTANCE}\n  data_plane: {data_plane}\n  \
+        "workers: {workers}\nfence: {{ max_tick_age: 1000s }}\nkafka:\n  bootstrap: \"{}\"\n  group: group-{}\n  instance: {INSTANCE}\n  data_plane: {data_plane}\n  \
          consumer: {{ session.timeout.ms: 900000, max.poll.interval.ms: 1000000 }}\n  producer: {{ transaction.timeout.ms: 800000 }}\n",
         world.cluster.bootstrap, world.name
     );
@@ -152,7 +152,7 @@ fn what_the_version_before_left_is_taken_away_too() {
     a.await_ready();
     await_that("the note names three members", || {
         note(&world).is_some_and(|note| {
-            note.contains(r#""workers":3"#) && note.contains(r#""status_member":""#) && note.matches("rdkafka-").count() == 4
+            note.contains(r#""workers":3"#) && note.contains(r#""status_member":""#) && note.matches("sharecast-").count() == 4
         })
     });
     a.kill();

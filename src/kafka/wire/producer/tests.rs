@@ -6,6 +6,8 @@ mod fake;
 use self::fake::{FakeBroker, FakeFate};
 use super::*;
 use crate::id::{Offset, StreamIndex};
+use crate::kafka::client::ClientError;
+use crate::kafka::settings::KafkaSettings;
 use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
