@@ -192,17 +192,30 @@ fn count(written: &BTreeMap<String, BTreeMap<i32, Vec<Written>>>, topic: &str) -
     written[topic].values().map(Vec::len).sum()
 }
 
-/// What each partition has under each key, in order; those without a key wherever they are.
-fn by_key(topic: &BTreeMap<i32, Vec<Written>>) -> BTreeMap<(Option<i32>, Option<Vec<u8>>), Vec<Written>> {
+/// The partition of the input that a record comes from: of a dead letter it is said, of others the number tells.
+fn source(record: &Written) -> Option<i32> {
+    let said = record.headers.iter().find(|(name, _)| name == b"__sharecast.errors.partition").and_then(|(_, value)| value.as_deref());
+    if let Some(said) = said {
+        return std::str::from_utf8(said).ok()?.parse().ok();
+    }
+    let value = std::str::from_utf8(record.value.as_deref()?).ok()?;
+    let number: i32 = value.split(r#""n":"#).nth(1)?.split([',', '}']).next()?.parse().ok()?;
+    Some(number % 3)
+}
+
+/// Of what its records are in order: partition, key, and where they come from.
+type Lane = (Option<i32>, Option<Vec<u8>>, Option<i32>);
+
+/// Those without a key are wherever their client has put them.
+fn by_lane(topic: &BTreeMap<i32, Vec<Written>>) -> BTreeMap<Lane, Vec<Written>> {
     let mut found = BTreeMap::<_, Vec<Written>>::new();
     for (partition, written) in topic {
         for record in written {
-            found.entry((record.key.as_ref().map(|_| *partition), record.key.clone())).or_default().push(record.clone());
+            let lane = (record.key.as_ref().map(|_| *partition), record.key.clone(), source(record));
+            found.entry(lane).or_default().push(record.clone());
         }
     }
-    // Of several partitions of the input, whose records pass one another.
-    let is_of_several = |key: &Option<Vec<u8>>| key.as_ref().is_none_or(Vec::is_empty);
-    found.iter_mut().filter(|((_, key), _)| is_of_several(key)).for_each(|(_, written)| written.sort());
+    found.iter_mut().filter(|((_, key, _), _)| key.is_none()).for_each(|(_, written)| written.sort());
     found
 }
 
@@ -254,7 +267,7 @@ fn both_clients_write_the_same_bytes() {
         instances.into_iter().for_each(Instance::terminate);
         let [native, librdkafka] = BOTH.map(|installation| twins.written(installation));
         for (topic, by_librdkafka) in &librdkafka {
-            let (ours, theirs) = (by_key(&native[topic]), by_key(by_librdkafka));
+            let (ours, theirs) = (by_lane(&native[topic]), by_lane(by_librdkafka));
             assert!(ours == theirs, "{codec}, {topic}: {}", first_difference(&ours, &theirs));
             println!("{codec}: {topic}: {} records equal", count(&librdkafka, topic));
         }
