@@ -107,7 +107,11 @@ fn report_directory(serve: &Serve, shares: usize) {
         serve.name_asset(&tenant(owner_of(number)), asset, Some(name), Some(reference));
     }
     let bytes = (resident_bytes() - before).saturating_sub(texts) / assets;
-    println!("directory: {assets} assets, {bytes} B each beside {} B of text, {} ns each", texts / assets, (busy_ns() - began) / assets as u64);
+    println!(
+        "directory: {assets} assets, {bytes} B each beside {} B of text, {} ns each",
+        texts / assets,
+        (busy_ns() - began) / assets as u64
+    );
 }
 
 fn divisor(a: usize, b: usize) -> usize {
@@ -146,9 +150,9 @@ impl Subject {
 }
 
 /// The first five do not look the same without a directory.
-const ROUTES: [(&str, Address); 38] = [
+const ROUTES: [(&str, Address); 39] = [
     ("console fleet", |s| format!("/assets{}", s.owner('?'))),
-    ("console fleet, a later page", |s| format!("/assets?after=own/{}{}", s.asset, s.owner('&'))),
+    ("console fleet, a later page", |s| format!("/assets?after={}/{}{}", s.owner, s.asset, s.owner('&'))),
     ("console fleet, search", |s| format!("/assets?q=t-00000{}{}", s.number % 10_000, s.owner('&'))),
     ("console share visibility", |s| format!("/visibility{}", s.owner('?'))),
     ("assets", |s| format!("/api/v1/assets{}", s.owner('?'))),
@@ -164,6 +168,7 @@ const ROUTES: [(&str, Address); 38] = [
     ("console incoming", |_| "/incoming".to_owned()),
     ("console incoming, over", |_| "/incoming?over=1".to_owned()),
     ("console partnerships", |_| "/partnerships".to_owned()),
+    ("console invitation link", |_| "/invitation?code=aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()),
     ("console profiles", |_| "/profiles".to_owned()),
     ("console tenants", |_| "/tenants".to_owned()),
     ("console health", |_| "/health".to_owned()),
@@ -389,7 +394,8 @@ impl Fleet {
     fn fold(&mut self, source: &str, kind: &str, data: &str) -> Outcome {
         self.next += 1;
         let id = self.next;
-        let event = format!(r#"{{"specversion":"1.0","id":"event-{id:010}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#);
+        let event =
+            format!(r#"{{"specversion":"1.0","id":"event-{id:010}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#);
         // In twenty days they are all told, so that the memory of event ids stays small beside the rest.
         let now = TimestampMs(1_767_225_600_000 + id * 3_000);
         self.table.fold(Offset(id), now, read_structured(event.as_bytes())).outcome
