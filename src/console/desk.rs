@@ -180,7 +180,9 @@ impl Desk {
             // What is shared, and has no document.
             let lower = search.to_lowercase();
             let shared = view.shared_assets(owner, after).filter(|asset| has(asset, &lower)).take(limit);
-            shared.for_each(|asset| drop(all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset))));
+            for asset in shared {
+                all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
+            }
         }
         while all.len() > limit {
             all.pop_last();
