@@ -217,7 +217,7 @@ impl AssetNames {
                 Some(after) if number == first => run.find(after).map_or_else(|at| at, |at| at + 1),
                 _ => 0,
             };
-            let mut take = |at: usize| {
+            let take = |at: usize| {
                 has_more = entries.len() == limit;
                 if !has_more {
                     entries.push(run.entry(at));
@@ -291,7 +291,10 @@ mod tests {
         let mut names = AssetNames::default();
         names.put("nw", "NW-7", Some("Excavator 36 t"), Some("B-HX 360"), PLACE);
         names.put("nw", "NW-8", None, Some("x\u{1f}y"), PLACE);
-        let found = |text: &str| names.list("nw", Some(text), None, 9).0.into_iter().map(|entry| entry.asset).collect::<Vec<_>>();
+        let found_of = |names: &AssetNames, text: &str| -> Vec<String> {
+            names.list("nw", Some(text), None, 9).0.into_iter().map(|entry| entry.asset).collect()
+        };
+        let found = |text: &str| found_of(&names, text);
         assert_eq!(
             (found("EXCAV"), found("b-hx"), found("nw-"), found("none")),
             (vec!["NW-7".to_owned()], vec!["NW-7".to_owned()], vec!["NW-7".to_owned(), "NW-8".to_owned()], vec![])
@@ -299,7 +302,7 @@ mod tests {
         assert_eq!(names.find("nw", "NW-8").unwrap().reference.as_deref(), Some("x y"));
         names.put("nw", "NW-7", Some("Große"), Some("ß\u{1e}x"), RecordPlace { partition: 2, offset: Offset(9) });
         assert_eq!(
-            (found("GROSSE"), found("große"), found("x"), found("\u{1e}").len()),
+            (found_of(&names, "GROSSE"), found_of(&names, "große"), found_of(&names, "x"), found_of(&names, "\u{1e}").len()),
             (vec![], vec!["NW-7".to_owned()], vec!["NW-7".to_owned(), "NW-8".to_owned()], 0)
         );
         assert_eq!(names.place("nw", "NW-7"), Some(RecordPlace { partition: 2, offset: Offset(9) }));
