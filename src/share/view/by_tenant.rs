@@ -1,6 +1,6 @@
 //! Which shares each tenant has to do with, so that whoever lists its own looks at nobody else's.
 
-use crate::id::TenantId;
+use crate::id::{StreamIndex, TenantId};
 use crate::share::lifecycle::record::ShareNumber;
 use crate::share::paged_vec::PagedVec;
 use crate::share::sorted_set::SortedSet;
@@ -70,6 +70,13 @@ impl SharesByTenant {
         &mut self.tenants[tenant]
     }
 
+    /// The shares of an asset, by share id, as [`ShareTable::shares_of_asset`] has them; none but the owner's are looked at.
+    pub fn shares_of_asset<'t>(&self, table: &'t ShareTable, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'t>, bool)> {
+        let lists = table.tenants.find(owner).and_then(|tenant| self.tenants.get(tenant.0));
+        let owned = lists.map(|lists| lists.owned.before(ShareNumber(self.known)));
+        table.shares_of_asset_among(owned.into_iter().flatten(), owner, asset, stream)
+    }
+
     /// A tenant's shares on this side, both if none is named: the newest offer first, those that were offered before `before`.
     pub(crate) fn newest_first<'s>(
         &'s self,
@@ -107,6 +114,26 @@ mod tests {
         let tenant = TenantId::parse(tenant).unwrap();
         let found = lists.newest_first(&world.table, &tenant, side, ShareNumber(before));
         found.map(|number| world.table.share_at(number).id().to_string()).collect()
+    }
+
+    #[test]
+    fn the_lists_find_the_shares_of_an_asset_that_a_look_at_all_finds() {
+        let mut world = World::partners();
+        let offer = |share: &str, asset: &str| {
+            format!(r#"{{"share":"{share}","asset":"{asset}","target_tenant":"zenith","streams":["telemetry"],"profile":"all"}}"#)
+        };
+        world.ok("acme", "share.offered", &offer("s2", "A"));
+        world.ok("acme", "share.offered", &offer("s3", "B"));
+        world.ok("acme", "share.cancelled", r#"{"share":"s2"}"#);
+        world.ok("acme", "share.offered", &offer("s1", "A"));
+        let lists = SharesByTenant::of(&world.table);
+        let ids =
+            |found: Vec<(ShareView<'_>, bool)>| found.iter().map(|(share, names)| (share.id().to_string(), *names)).collect::<Vec<_>>();
+        for (owner, asset, count) in [("acme", "A", 2), ("acme", "B", 1), ("acme", "C", 0), ("zenith", "A", 0), ("nobody", "A", 0)] {
+            let all = ids(world.table.shares_of_asset(owner, asset, StreamIndex(0)));
+            assert_eq!(ids(lists.shares_of_asset(&world.table, owner, asset, StreamIndex(0))), all, "{owner} {asset}");
+            assert_eq!(all.len(), count, "{owner} {asset}: {all:?}");
+        }
     }
 
     #[test]
