@@ -106,6 +106,7 @@ impl Explainer<'_> {
             epoch: graph.epoch(),
             now,
             shares: Vec::new(),
+            only_target: None,
             other_shares: Vec::new(),
             dead,
             waits_for: graph.unreadable_offsets().first().copied(),

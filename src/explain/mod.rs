@@ -30,6 +30,8 @@ pub struct Explanation {
     pub now: TimestampNs,
     /// Each share of the asset that names the stream, by share id.
     pub shares: Vec<ShareExplanation>,
+    /// The one target that is looked at, if not all are.
+    pub only_target: Option<String>,
     /// Shares of the asset that do not name the stream.
     pub other_shares: Vec<String>,
     /// Why it cannot be read: then it is a dead letter.
@@ -97,6 +99,13 @@ pub struct ComparedValues {
 }
 
 impl Explanation {
+    /// What it says of one target, whoever else has shares of the asset.
+    #[must_use]
+    pub fn only_for(self, target: &str) -> Self {
+        let shares = self.shares.into_iter().filter(|share| share.target.as_deref() == Some(target)).collect();
+        Self { shares, only_target: Some(target.to_owned()), ..self }
+    }
+
     /// Whether somebody gets the record.
     pub fn releases(&self) -> bool {
         self.shares.iter().any(|share| share.suppressed.is_none())
