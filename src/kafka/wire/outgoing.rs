@@ -88,6 +88,14 @@ impl PartitionQueue {
         self.last = Some((last, words));
     }
 
+    /// The first batch is sent again, and nothing was heard of it. That the transaction is at fault, if it was said before, stays the last word.
+    pub(super) fn again_unheard(&mut self, words: &str, wait: Duration) {
+        self.not_before = self.last.is_some().then(|| Deadline::after(wait));
+        if !matches!(self.last, Some((LastWord::Abort, _))) {
+            self.last = Some((LastWord::Unreachable, words.to_owned()));
+        }
+    }
+
     fn clear(&mut self) {
         let spare = std::mem::take(&mut self.spare);
         *self = Self { open: std::mem::take(&mut self.open).emptied(), spare, is_warm: true, ..Self::default() };

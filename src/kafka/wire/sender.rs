@@ -203,7 +203,7 @@ impl BatchSender {
         for place in queues {
             let queue = self.outgoing.queue(*place);
             queue.is_in_flight = false;
-            queue.again(LastWord::Unreachable, words.to_owned(), PASSES);
+            queue.again_unheard(words, PASSES);
             self.outgoing.topics[place.topic].is_stale = true;
         }
     }
