@@ -40,6 +40,29 @@ fn a_wrong_profile_is_1() {
     assert_eq!(check(&[], &["--profile", "nowhere.yaml"], &[]).0, Some(1));
 }
 
+/// The same files are held against the JSON Schemas by `scripts/validate-artefacts`, as an editor does.
+#[test]
+fn each_wrong_file_is_refused() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wrong");
+    let mut looked_at = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let (name, text) = (path.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap());
+        let (args, expected): (&[&str], i32) = match name.split('-').next() {
+            Some("config") => (&["check", "-c", "wrong.yaml"], 78),
+            Some("profile") => (&["check", "--profile", "wrong.yaml"], 1),
+            Some("test") => (&["test", "wrong.yaml"], 65),
+            _ => panic!("{name}: of what?"),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("wrong.yaml"), text).unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_sharecast")).args(args).current_dir(folder.path()).output().unwrap();
+        assert_eq!(done.status.code(), Some(expected), "{name}: {done:?}");
+        looked_at += 1;
+    }
+    assert!(looked_at > 20);
+}
+
 #[test]
 fn wrong_usage_is_64() {
     assert_eq!(check(&[], &["--profil", "p.yaml"], &[]).0, Some(64));

@@ -75,6 +75,9 @@ fn a_record_is_explained_by_the_shares_of_then() {
     ] {
         assert!(out.lines().any(|printed| printed == line), "{line}\n{out}");
     }
+    // Of another target it says nothing that is true of this one alone.
+    let (code, out, _) = explain(&["--asset", "X", "--owner", "nw", "--target", "zenith"]);
+    assert!(code == Some(1) && out.contains("\nno share of asset X of nw with zenith names telemetry: zenith does not get it\n"), "{out}");
     // By the whole log the share is revoked; at its epoch it was not.
     let (code, out, _) = explain(&["--record", "r.json"]);
     assert!(code == Some(1) && out.contains("s1 for acme, profile p: not released: ended\n  state = REVOKED\n"), "{out}");

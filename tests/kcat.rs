@@ -38,6 +38,30 @@ fn records_that_kcat_printed_are_replayed() {
     assert!(letters.contains(r#""value":"no json at all \u0001\t end""#), "{letters}");
 }
 
+/// As live: a header that is there twice names nobody, with or without a value.
+#[test]
+fn a_header_without_a_value_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |headers: &str| {
+        format!(
+            r#"{{"topic":"raw","partition":0,"offset":0,"tstype":"create","ts":1795854616532,"broker":1,"headers":{headers},"key":"k","payload":"{{\"asset\":\"NW-7\"}}"}}"#
+        ) + "\n"
+    };
+    let input = folder.path().join("in.ndjson");
+    std::fs::write(&input, line(r#"["owner","northwind"]"#) + &line(r#"["owner",null,"owner","northwind"]"#) + &line(r#"["owner",null]"#))
+        .unwrap();
+    let done = replay(
+        folder.path(),
+        input.to_str().unwrap(),
+        "streams: { telemetry: { topic: raw, tenant: \"header:owner\", asset: $.asset } }\n",
+    );
+    assert!(done.status.success(), "{done:?}");
+    let read = |topic: &str| std::fs::read_to_string(folder.path().join(format!("out/{topic}.ndjson"))).unwrap();
+    let letters = read("sharecast.dead-letters");
+    let reasons = ["duplicate_identity", "missing_tenant"].map(|reason| letters.lines().filter(|line| line.contains(reason)).count());
+    assert_eq!((read("share.acme.telemetry").lines().count(), reasons), (1, [1, 1]), "{letters}");
+}
+
 #[test]
 fn what_kcat_cannot_print_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();

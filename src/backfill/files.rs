@@ -105,7 +105,7 @@ impl<'s> FileRun<'s> {
         if !self.pinned.graph().is_halted() {
             let record = InputRecord {
                 key: line.key.as_deref().map(str::as_bytes),
-                headers: line.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes()))),
+                headers: line.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref().map(str::as_bytes))),
                 timestamp: line.timestamp,
                 value: line.value.as_deref(),
             };

@@ -22,7 +22,7 @@ pub trait Listing: Clone + Send + Sync + 'static {
 }
 
 /// Options of a list.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ListArgs<L: Listing> {
     /// Sort by this column of the table, by COLUMN:desc the other way round; rows without a value come last. Default: by id
     #[arg(long, value_name = "COLUMN", value_parser = SortParser::<L>(PhantomData))]
@@ -113,6 +113,11 @@ pub(in crate::cli) struct Shown<C, I, J> {
 }
 
 impl<L: Listing> ListArgs<L> {
+    /// Whether anything is asked of the list.
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        self.sort.is_some() || self.limit.is_some()
+    }
+
     /// Prints the list: sorted, and no more of it than was asked for.
     pub(in crate::cli) fn print<T, C, I, J>(&self, format: Format, all: Vec<T>, shown: &Shown<C, I, J>) -> io::Result<()>
     where

@@ -52,7 +52,11 @@ pub(super) fn hold_against_samples(
 pub(super) fn whole(line: &InputLine<'_>) -> WholeRecord {
     WholeRecord {
         key: line.key.as_deref().map(|key| key.as_bytes().to_vec()),
-        headers: line.headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))).collect(),
+        headers: line
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_deref().map(|value| value.as_bytes().to_vec())))
+            .collect(),
         timestamp: line.timestamp,
         value: line.value.as_deref().map(<[u8]>::to_vec),
     }

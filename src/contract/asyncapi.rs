@@ -1,15 +1,13 @@
 //! AsyncAPI 3.0: the topics of one tenant by its contracts, and all topics of a configuration.
 
-use std::collections::BTreeMap;
-
-use super::json_schema::{alternatives, of_members};
+use super::json_schema::{each_topic, of_members, with_tombstone};
 use super::shares::StreamContract;
-use super::{RecordEnvelope, TIMESTAMP, how_it_ends};
+use super::{EARLIER, RecordEnvelope, how_it_ends, share_documents, timestamp};
 use crate::config::Config;
 use crate::document::Node;
 use crate::json::document;
 use crate::record::mapping::Mode;
-use crate::schema::{Described, flag, list, map, of_type, pretty_text, text};
+use crate::schema::{Described, flag, map, of_type, pretty_text, text};
 
 /// One topic.
 struct Channel {
@@ -26,45 +24,34 @@ struct Channel {
     is_sent: bool,
 }
 
-/// What a tenant receives.
-pub fn of_contracts(tenant: &str, contracts: &[StreamContract], envelope: &RecordEnvelope) -> String {
-    let mut topics: BTreeMap<&str, Vec<&StreamContract>> = BTreeMap::new();
-    for contract in contracts.iter().filter(|contract| contract.members.is_some()) {
-        topics.entry(&contract.topic).or_default().push(contract);
-    }
-    let channels = topics.into_iter().filter_map(|(topic, contracts)| {
-        let first = *contracts.first()?;
-        let mut payloads: Vec<Node> = Vec::new();
-        let mut seen = Vec::new();
-        for members in contracts.iter().filter_map(|contract| contract.members.as_ref()) {
-            // Shares by one profile are told once.
-            if !seen.contains(&members) {
-                seen.push(members);
-                payloads.push(of_members(members, envelope));
-            }
-        }
-        let told = |contract: &&StreamContract| {
-            format!("share {} of {}, key {}: {}", contract.share, contract.owner, contract.key, contract.when())
-        };
-        let shares: Vec<String> = contracts.iter().map(told).collect();
-        Some(Channel {
-            id: identifier(topic),
-            address: topic.to_owned(),
+/// What a tenant receives, and its status topic.
+pub fn of_contracts(tenant: &str, status_topic: &str, contracts: &[StreamContract], envelope: &RecordEnvelope) -> String {
+    let mut channels: Vec<Channel> = Vec::new();
+    for topic in each_topic(contracts, envelope) {
+        channels.push(Channel {
+            id: identifier(topic.name),
+            address: topic.name.to_owned(),
             has_tenant: false,
-            description: format!(
-                "{}. The end of a share: {}. The Kafka timestamp is {TIMESTAMP}.",
-                shares.join("; "),
-                how_it_ends(first.mode)
-            ),
-            title: format!("A record of {}", first.stream),
-            payload: with_tombstone(alternatives(payloads), first.mode),
+            description: topic.description,
+            title: format!("A record of {}", topic.stream),
+            payload: topic.schema,
             key: "the asset, by your id of it",
             headers: envelope.all_headers(),
             is_sent: false,
-        })
+        });
+    }
+    channels.push(Channel {
+        id: identifier(status_topic),
+        address: status_topic.to_owned(),
+        has_tenant: false,
+        description: format!("{}; {}.", share_documents::TITLE, share_documents::ENVELOPE),
+        title: "A share as you see it".to_owned(),
+        payload: share_documents::schema(),
+        key: "the share's id",
+        headers: Vec::new(),
+        is_sent: false,
     });
-    let title = format!("What {tenant} receives through sharecast");
-    pretty_text(&asyncapi(&title, &channels.collect::<Vec<_>>()))
+    pretty_text(&asyncapi(&format!("What {tenant} receives through sharecast. {EARLIER}"), &channels))
 }
 
 /// All topics of a configuration; those of tenants with the tenant as a parameter.
@@ -98,8 +85,9 @@ pub fn of_configuration(config: &Config) -> String {
         channels.push(Channel { payload: with_tombstone(input.payload, stream.mode), is_sent: true, ..input });
         let address = config.output.topics.topic("{tenant}", name);
         let what = format!(
-            "What a tenant gets of {name}: `sharecast contract --as TENANT` says which members. The end of a share: {}. The Kafka timestamp is {TIMESTAMP}.",
-            how_it_ends(stream.mode)
+            "What a tenant gets of {name}: `sharecast contract --as TENANT` says which members. The end of a share: {}. The Kafka timestamp is {}.",
+            how_it_ends(stream.mode),
+            timestamp(stream.mode)
         );
         let output = channel(
             &format!("tenant-{name}"),
@@ -130,7 +118,7 @@ pub fn of_configuration(config: &Config) -> String {
         "A share as the tenant sees it",
         "A tenant's shares, compacted.",
         "the share's id",
-        object("the share's document"),
+        share_documents::schema(),
     ));
     channels.push(channel(
         "shares",
@@ -188,13 +176,6 @@ fn output_payload(envelope: &RecordEnvelope) -> Node {
     }))
 }
 
-fn with_tombstone(payload: Node, mode: Mode) -> Node {
-    match mode {
-        Mode::Append => payload,
-        Mode::Upsert => map([("oneOf", list([payload, map([("type", text("null")), ("description", text("a tombstone"))])]))]),
-    }
-}
-
 fn identifier(topic: &str) -> String {
     topic.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
 }
@@ -225,7 +206,14 @@ impl Channel {
         if !self.headers.is_empty() {
             let header =
                 |(name, what): &(String, &'static str)| (name.clone(), map([("type", text("string")), ("description", text(*what))]));
-            message.push(("headers", map([("type", text("object")), ("properties", map(self.headers.iter().map(header)))])));
+            message.push((
+                "headers",
+                map([
+                    ("type", text("object")),
+                    ("properties", map(self.headers.iter().map(header))),
+                    ("additionalProperties", flag(false)),
+                ]),
+            ));
         }
         message.push(("bindings", map([("kafka", map([("key", key), ("bindingVersion", text("0.5.0"))]))])));
         let mut members = vec![

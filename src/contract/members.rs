@@ -57,6 +57,8 @@ pub struct ContractMember {
     pub form: ValueForm,
     /// What was done to it, in the order in which it was done.
     pub changes: Vec<String>,
+    /// Whether every record has it, under this name.
+    pub is_always: bool,
 }
 
 impl ContractMember {
@@ -69,10 +71,27 @@ impl ContractMember {
         format!("${}", self.steps.iter().map(step).collect::<String>())
     }
 
+    /// Of what comes out here it is true in part.
+    fn hold_in_part(&mut self) {
+        if self.form != ValueForm::Open {
+            self.form = ValueForm::Varies;
+        }
+        if self.role != MemberRole::Included {
+            self.changes = vec!["your id".to_owned()];
+            self.role = MemberRole::Included;
+        }
+        for change in self.changes.iter_mut().filter(|change| !change.starts_with("in part ")) {
+            *change = format!("in part {change}");
+        }
+        self.is_always = false;
+    }
+
     /// What it is, in words.
     pub fn in_words(&self) -> String {
         let what = match (self.role, &self.form) {
+            (MemberRole::Tenant, _) if self.is_always => "your tenant id, always there",
             (MemberRole::Tenant, _) => "your tenant id",
+            (MemberRole::Asset, _) if self.is_always => "your id of the asset, always there",
             (MemberRole::Asset, _) => "your id of the asset",
             (MemberRole::Time, _) => "the time of the record",
             (MemberRole::Included, ValueForm::Open) if self.steps.is_empty() => "anything the owner's record has",
@@ -155,12 +174,20 @@ impl Builder<'_> {
             let is_inside = placed.path.segments.len() > path.segments.len() && may_meet(&placed.path, path);
             if is_inside && !self.section.exclude.iter().any(|exclude| covers(&exclude.path, &placed.path)) {
                 let narrowed = narrowed(path, &placed.path);
+                let first = found.len();
                 self.add(&narrowed, self.role_of(&narrowed), found);
+                if is_part_of(&narrowed, path) {
+                    found[first..].iter_mut().for_each(ContractMember::hold_in_part);
+                }
             }
         }
         for (paths, role) in [(&self.mapping.rewrite_tenant, MemberRole::Tenant), (&self.mapping.rewrite_asset, MemberRole::Asset)] {
             for rewrite in paths.iter().filter(|rewrite| rewrite.segments.len() > path.segments.len() && may_meet(rewrite, path)) {
+                let first = found.len();
                 self.add(rewrite, role, found);
+                if is_part_of(rewrite, path) {
+                    found[first..].iter_mut().for_each(ContractMember::hold_in_part);
+                }
             }
         }
     }
@@ -204,6 +231,7 @@ impl Builder<'_> {
             ways = ways.iter().flat_map(|way| steps.iter().map(move |step| way.iter().cloned().chain([step.clone()]).collect())).collect();
         }
         let (form, changes) = if is_identity { (ValueForm::String, Vec::new()) } else { self.value(path) };
+        let is_always = self.is_always(path);
         let own = Path { segments: path.segments.clone() };
         for steps in ways {
             let is_renamed = matches!((steps.last(), own.segments.last()),
@@ -213,8 +241,17 @@ impl Builder<'_> {
             if is_renamed {
                 changes.push("renamed by its owner".to_owned());
             }
-            found.push(ContractMember { steps, role, form: form.clone(), changes });
+            found.push(ContractMember { steps, role, form: form.clone(), changes, is_always });
         }
+    }
+
+    /// What names tenant and asset is in every record that can be read, unless a transform has what it is in.
+    fn is_always(&self, path: &Path) -> bool {
+        let is_mapped = [&self.mapping.tenant, &self.mapping.asset]
+            .into_iter()
+            .any(|source| matches!(source, FieldSource::Path(mapped) if mapped == path));
+        let mut around = self.section.transforms.iter().flat_map(|transform| &transform.paths);
+        is_mapped && !around.any(|placed| placed.path.segments.len() < path.segments.len() && may_meet(&placed.path, path))
     }
 
     /// The names that the last step of a path can come out under.
@@ -269,6 +306,13 @@ fn narrowed(one: &Path, other: &Path) -> Path {
         _ => own.clone(),
     };
     Path { segments: other.segments.iter().enumerate().map(segment).collect() }
+}
+
+/// Whether a path that an include selects from a place on is not all that comes out under its steps: a filter tells values apart that
+/// come out under one step, unless the include has the same.
+fn is_part_of(path: &Path, include: &Path) -> bool {
+    let is_filter = |(at, segment): (usize, &Segment)| matches!(segment, Segment::Filter(_)) && include.segments.get(at) != Some(segment);
+    path.segments.iter().enumerate().any(is_filter)
 }
 
 fn keeps(transform: &Transform) -> bool {

@@ -4,6 +4,7 @@
 pub mod asyncapi;
 pub mod json_schema;
 pub mod members;
+pub mod share_documents;
 pub mod shares;
 #[cfg(test)]
 mod tests;
@@ -42,12 +43,10 @@ impl RecordEnvelope {
                 ("ce_shareid", "the share"),
                 ("ce_sharerev", "the share's revision"),
                 ("ce_shareepoch", "the epoch that decided"),
-                ("ce_sharebackfill", "the job, of an old record that was sent later"),
             ];
-            headers.extend(own.map(|(name, what)| (name.to_owned(), what)));
-            if self.shows_permission {
-                headers.push(("ce_sharepermission".to_owned(), "view, edit or manage"));
-            }
+            let permission = self.shows_permission.then_some(("ce_sharepermission", "view, edit or manage"));
+            let backfill = ("ce_sharebackfill", "the job, of an old record that was sent later");
+            headers.extend(own.into_iter().chain(permission).chain([backfill]).map(|(name, what)| (name.to_owned(), what)));
         }
         headers
     }
@@ -57,9 +56,20 @@ impl RecordEnvelope {
 pub fn how_it_ends(mode: Mode) -> &'static str {
     match mode {
         Mode::Append => "no more records come; nothing marks the last one",
-        Mode::Upsert => "a tombstone: a record with the key and a null value takes the document away, also while the share is paused",
+        Mode::Upsert => {
+            "a tombstone: a record with the key, a null value and no headers takes the document away, because the share has ended, is \
+             paused or has another key, or because its owner has deleted the document or withholds it"
+        }
     }
 }
 
-/// What the Kafka timestamp is.
-pub const TIMESTAMP: &str = "when the owner's record was written, or coarser where its time is";
+/// What the Kafka timestamp of a stream's records is.
+pub fn timestamp(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Append => "that of the owner's record, or coarser where its time is",
+        Mode::Upsert => "that of the owner's record; of a tombstone that of its cause",
+    }
+}
+
+/// A topic keeps what came under earlier contracts.
+pub const EARLIER: &str = "older records in a topic may be of shares that are over and of earlier profiles";

@@ -9,6 +9,7 @@ use crate::share::state::State;
 use crate::share::status::Audience;
 use crate::share::table::ShareTable;
 use crate::share::view::list::{ShareFilter, Viewer, list};
+use crate::time::TimestampNs;
 
 /// What may arrive by one share in one stream.
 #[derive(Debug)]
@@ -29,22 +30,29 @@ pub struct StreamContract {
     pub mode: Mode,
     /// The topic.
     pub topic: String,
-    /// The members; none where nothing arrives, since the owner has retired what lets it out.
+    /// From when on.
+    pub starts: Option<TimestampNs>,
+    /// Until when.
+    pub ends: Option<TimestampNs>,
+    /// The members; none where nothing arrives, since the profile has no section for the stream, or is retired.
     pub members: Option<Vec<ContractMember>>,
 }
 
 impl StreamContract {
-    /// When records come, by the share's state.
-    pub fn when(&self) -> &'static str {
-        match (self.state, &self.members) {
-            (_, None) => "nothing arrives now: the owner has taken its profile back",
+    /// When records come, by the share's state and its time.
+    pub fn when(&self) -> String {
+        let now = match (self.state, &self.members) {
+            (_, None) => "nothing arrives now: the owner's profile lets nothing of this stream out",
             (State::Active, Some(_)) => "records arrive",
             (State::Paused, Some(_)) => "nothing arrives while the share is paused",
             (State::Pending, Some(_)) => "nothing arrives before the share is accepted",
             (State::Failed | State::Declined | State::Cancelled | State::Expired | State::Revoked | State::Left, Some(_)) => {
-                "nothing arrives any more: the share is over"
+                return "nothing arrives any more: the share is over".to_owned();
             }
-        }
+        };
+        let starts = self.starts.map(|starts| format!("; not before {starts}"));
+        let ends = self.ends.map(|ends| format!("; until {ends}"));
+        [Some(now.to_owned()), starts, ends].into_iter().flatten().collect()
     }
 }
 
@@ -72,6 +80,8 @@ pub fn of_target(table: &ShareTable, config: &Config, viewer: &Viewer, share: Op
                 state: document.state,
                 stream: stream.name.to_string(),
                 mode: stream.mode,
+                starts: document.starts,
+                ends: document.ends,
                 topic: config.output.topics.topic(target, stream.name.as_str()),
                 members: section.map(|section| members(&section, &stream.mapping)),
             });

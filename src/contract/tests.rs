@@ -34,16 +34,19 @@ fn members_are_told_as_they_come_out() {
         "transform":[{"paths":["$.pos.lat"],"round":3},{"path":"$.pos","rename":"location"},{"path":"$.serial","mask":{"keep_last":4}},
         {"path":"$.ts","truncate":"1m"}]}"#;
     let expected = [
-        "$.head.asset: your id of the asset",
+        "$.head.asset: your id of the asset, always there",
         "$.list[*].v: as the owner has it, and anything under it",
         "$.location: as the owner has it, and anything under it; renamed by its owner",
         "$.location.lat: rounded to 3 decimals",
         "$.serial: masked: only the last 4 characters can be read",
-        "$.tenant: your tenant id",
+        "$.tenant: your tenant id, always there",
         "$.ts: the time of the record; a time, rounded down to a multiple of 1m",
     ];
     assert_eq!(told(section), expected);
-    assert_eq!(told("{}"), ["$.head.asset: your id of the asset", "$.tenant: your tenant id", "$.ts: the time of the record"]);
+    assert_eq!(
+        told("{}"),
+        ["$.head.asset: your id of the asset, always there", "$.tenant: your tenant id, always there", "$.ts: the time of the record"]
+    );
     assert_eq!(told(r#"{"include":["$"]}"#)[0], "$: anything the owner's record has");
 }
 
@@ -81,10 +84,17 @@ fn each_value(node: &Node, at: &mut Vec<OutStep>, each: &mut impl FnMut(&[OutSte
     }
 }
 
+#[path = "../../tests/json_schema/mod.rs"]
+mod validator;
+pub(super) use validator::violation;
+
 mod random {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::ProvenanceForm;
+    use crate::contract::RecordEnvelope;
+    use crate::contract::json_schema::of_members;
     use crate::profile::compile::Profile;
     use crate::profile::parties::Parties;
     use crate::profile::project::Projector;
@@ -167,6 +177,11 @@ mod random {
                 }
             });
             prop_assert!(unnamed.is_empty(), "{section}\n{record}\n{}\n{unnamed:?}\n{contract:#?}", String::from_utf8_lossy(&out));
+
+            let envelope = RecordEnvelope { provenance: ProvenanceForm::Nowhere, shows_permission: false, headers: Vec::new() };
+            let schema: serde_json::Value = serde_json::from_str(&crate::schema::pretty_text(&of_members(&contract, &envelope))).unwrap();
+            let wrong = violation(&schema, &schema, &serde_json::from_slice(&out).unwrap());
+            prop_assert_eq!(wrong, None, "{}\n{}\n{}\n{}", section, record, String::from_utf8_lossy(&out), schema);
         }
     }
 }

@@ -81,6 +81,13 @@ impl Explainer<'_> {
         self.explain(table, &graph, stream, known, heard, None, &[], clock)
     }
 
+    fn shares_of_asset<'t>(&self, table: &'t ShareTable, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'t>, bool)> {
+        match self.by_tenant {
+            Some(lists) => lists.shares_of_asset(table, owner, asset, stream),
+            None => table.shares_of_asset(owner, asset, stream),
+        }
+    }
+
     #[allow(clippy::too_many_arguments, reason = "what was asked, and what was heard")]
     fn explain(
         &self,
@@ -99,6 +106,7 @@ impl Explainer<'_> {
             epoch: graph.epoch(),
             now,
             shares: Vec::new(),
+            only_target: None,
             other_shares: Vec::new(),
             dead,
             waits_for: graph.unreadable_offsets().first().copied(),
@@ -111,7 +119,7 @@ impl Explainer<'_> {
         }
         let mut projector = Projector::new(self.mask_secret);
         let is_loaded = !heard.is_without_record && projector.load(text).is_ok();
-        for (share, names_stream) in table.shares_of_asset(&owner, &asset, stream.index) {
+        for (share, names_stream) in self.shares_of_asset(table, &owner, &asset, stream.index) {
             if !names_stream {
                 explanation.other_shares.push(share.id().to_string());
                 continue;

@@ -16,6 +16,7 @@ use crate::explain::members::MemberExplanation;
 use crate::id::{Epoch, Offset};
 use crate::record::dead_letter::Refusal;
 use crate::record::mapping::Mode;
+use crate::share::view::by_tenant::SharesByTenant;
 use crate::time::TimestampNs;
 
 /// The answer: what becomes of one record, share by share.
@@ -29,6 +30,8 @@ pub struct Explanation {
     pub now: TimestampNs,
     /// Each share of the asset that names the stream, by share id.
     pub shares: Vec<ShareExplanation>,
+    /// The one target that is looked at, if not all are.
+    pub only_target: Option<String>,
     /// Shares of the asset that do not name the stream.
     pub other_shares: Vec<String>,
     /// Why it cannot be read: then it is a dead letter.
@@ -96,6 +99,13 @@ pub struct ComparedValues {
 }
 
 impl Explanation {
+    /// What it says of one target, whoever else has shares of the asset.
+    #[must_use]
+    pub fn only_for(self, target: &str) -> Self {
+        let shares = self.shares.into_iter().filter(|share| share.target.as_deref() == Some(target)).collect();
+        Self { shares, only_target: Some(target.to_owned()), ..self }
+    }
+
     /// Whether somebody gets the record.
     pub fn releases(&self) -> bool {
         self.shares.iter().any(|share| share.suppressed.is_none())
@@ -107,12 +117,19 @@ impl Explanation {
 pub struct Explainer<'c> {
     rules: ReleaseRules,
     mask_secret: Option<&'c [u8]>,
+    by_tenant: Option<&'c SharesByTenant>,
 }
 
 impl<'c> Explainer<'c> {
     /// `mask_secret` as for the projector.
     pub fn new(rules: ReleaseRules, mask_secret: Option<&'c [u8]>) -> Self {
-        Self { rules, mask_secret }
+        Self { rules, mask_secret, by_tenant: None }
+    }
+
+    /// Asks these lists which shares an owner has, and looks at no others. They are those of every table that is asked about.
+    #[must_use]
+    pub fn with_lists(self, by_tenant: &'c SharesByTenant) -> Self {
+        Self { by_tenant: Some(by_tenant), ..self }
     }
 }
 

@@ -22,7 +22,12 @@ impl Explanation {
         }
         if let (true, Some(owner), Some(asset)) = (self.shares.is_empty(), &record.owner, &record.asset) {
             lines.push(String::new());
-            lines.push(format!("no share of asset {asset} of {owner} names {}: nobody gets it", record.stream));
+            lines.push(match &self.only_target {
+                Some(target) => {
+                    format!("no share of asset {asset} of {owner} with {target} names {}: {target} does not get it", record.stream)
+                }
+                None => format!("no share of asset {asset} of {owner} names {}: nobody gets it", record.stream),
+            });
         }
         for share in &self.shares {
             lines.push(String::new());

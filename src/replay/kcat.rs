@@ -41,7 +41,7 @@ fn timestamp(value: &[u8]) -> Result<TimestampMs, Wrong> {
     millis.map(TimestampMs).ok_or("\"ts\" must be a whole number of milliseconds")
 }
 
-/// One list, names and values in turn. A header without a value says nothing that is read, and is left out.
+/// One list, names and values in turn. A header without a value stays: of a name that is there twice no id is taken.
 fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<LineHeaders<'l>, Wrong> {
     const WRONG: Wrong = "\"headers\" of a line of kcat must be a list of names, each before its value, a string or null";
     let mut items: Vec<&[u8]> = Vec::new();
@@ -50,9 +50,8 @@ fn read_headers<'l>(value: &'l [u8], scanner: &mut Scanner) -> Result<LineHeader
     for pair in items.chunks(2) {
         let [name, value] = pair else { return Err(WRONG) };
         let name = string(name, WRONG)?;
-        if *value != b"null" {
-            headers.push((name, string(value, WRONG)?));
-        }
+        let value = (*value != b"null").then(|| string(value, WRONG)).transpose()?;
+        headers.push((name, value));
     }
     Ok(headers)
 }

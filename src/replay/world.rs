@@ -163,7 +163,7 @@ impl<'s, 'l> World<'s, 'l> {
         let stream = &self.streams[usize::from(stream.0)];
         let record = InputRecord {
             key: line.key.as_deref().map(str::as_bytes),
-            headers: line.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes()))),
+            headers: line.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref().map(str::as_bytes))),
             timestamp: line.timestamp,
             value: line.value.as_deref(),
         };

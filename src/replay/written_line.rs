@@ -19,7 +19,7 @@ pub(crate) struct WrittenLine<'l> {
 }
 
 /// Names and values, repeats included.
-pub(crate) type LineHeaders<'l> = Vec<(Cow<'l, str>, Cow<'l, str>)>;
+pub(crate) type LineHeaders<'l> = Vec<(Cow<'l, str>, Option<Cow<'l, str>>)>;
 
 /// What is wrong with a line, in words.
 pub(crate) type Wrong = &'static str;

@@ -26,7 +26,7 @@ pub(super) fn withheld(facts: &[Fact], record: &ScenarioRecord, settings: &Setti
     let bytes = |text: &str| text.as_bytes().to_vec();
     let whole = WholeRecord {
         key: line.key.as_deref().map(bytes),
-        headers: line.headers.iter().map(|(name, value)| (bytes(name), Some(bytes(value)))).collect(),
+        headers: line.headers.iter().map(|(name, value)| (bytes(name), value.as_deref().map(bytes))).collect(),
         timestamp: line.timestamp,
         value: line.value.map(|value| value.into_owned()),
     };

@@ -19,7 +19,7 @@ impl CallerView {
         asset: &str,
     ) -> Explanation {
         let secret = config.mask_secret.as_ref().map(Secret::expose);
-        let explainer = Explainer::new(config.release_rules(), secret);
+        let explainer = Explainer::new(config.release_rules(), secret).with_lists(&self.state().by_tenant);
         let (table, now) = (&self.state().table, SystemClock.wall());
         match record {
             Some((record, place)) => explainer.record(table, stream, record, place, now),

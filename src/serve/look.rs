@@ -115,7 +115,7 @@ impl Serve {
         let is_now =
             then.epoch.is_none_or(|epoch| epoch.0 == state.table.epoch().0) && then.at.is_none_or(|at| at >= state.table.control_time());
         if is_now {
-            return Ok(explain(&explainer, &state.table, clock));
+            return Ok(explain(&explainer.with_lists(&state.by_tenant), &state.table, clock));
         }
         if let Some(epoch) = then.epoch.filter(|epoch| epoch.0 > state.table.epoch().0) {
             return Err(Problem::of_member(

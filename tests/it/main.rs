@@ -98,6 +98,9 @@ mod cli_query;
 // What a live run did, and why.
 #[cfg(feature = "io")]
 mod explained;
+// All that arrives at a tenant is in its contract.
+#[cfg(feature = "io")]
+mod contracted;
 // What a look shows and refuses.
 #[cfg(feature = "io")]
 mod looking;

@@ -67,6 +67,13 @@ fn commands_and_ids_of_the_local_snapshot_are_completed() {
     assert_eq!(after(&["share", "offer", "--asset", "N"]), ["NW-7"]);
     assert_eq!(after(&["share", "offer", "--profile", "hi"]), ["hire-partner"]);
     assert_eq!(after(&["backfill", "--stream", "tele"]), ["telemetry"]);
+    for command in ["show", "retire", "publish"] {
+        assert_eq!(after(&["profile", command, "hi"]), ["hire-partner"], "{command}");
+    }
+    assert_eq!(after(&["partnership", "establish", "nor"]), ["northwind"]);
+    assert_eq!(after(&["partnership", "establish", "northwind", "ac"]), ["acme"]);
+    assert_eq!(after(&["tenant", "update", "acme", "--parent", "nor"]), ["northwind"]);
+    assert_eq!(after(&["share", "offer", "--streams", "telemetry,det"]), ["telemetry,details"]);
 }
 
 #[test]

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::ValueEnum;
-
+use super::jobs::ListedJobs;
 use crate::backfill::options::{
     BackfillRequest, FileJob, FolderOutput, InputFile, JobOptions, JobOutput, JobSource, JobStart, LiveInput, LiveJob, Rate, ShareFilters,
     Window,
 };
+use crate::cli::args::Format;
 use crate::cli::argument;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::listing::ListArgs;
 use crate::cli::replay::read_input;
 use crate::cli::time_argument::{TimeArgument, TimeOption};
 use crate::config::Config;
@@ -76,9 +77,9 @@ pub struct BackfillArgs {
     /// Serve /metrics there
     #[arg(long, value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
-    /// How the result is printed
-    #[arg(short = 'o', value_name = "FORMAT", value_enum, default_value_t = ResultFormat::Table)]
-    pub format: ResultFormat,
+    /// How the result is printed; ndjson and id with --list alone
+    #[arg(short = 'o', value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
+    pub format: Format,
     /// A file of control events, one a line, instead of the cluster's control topic: no Kafka at all
     #[arg(long, value_name = "FILE")]
     pub control: Option<PathBuf>,
@@ -94,16 +95,17 @@ pub struct BackfillArgs {
     /// List the jobs that the cluster knows
     #[arg(long)]
     pub list: bool,
+    #[command(flatten)]
+    pub(super) jobs: ListArgs<ListedJobs>,
     /// Forget a job
     #[arg(long, value_name = "JOB", value_parser = job)]
     pub forget: Option<JobName>,
 }
 
 /// How a job's result is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultFormat {
     /// For people.
-    #[default]
     Table,
     /// One JSON object.
     Json,
@@ -126,6 +128,10 @@ impl BackfillArgs {
         if self.list || self.forget.is_some() {
             return self.about_jobs();
         }
+        if self.jobs.is_given() {
+            return Err(wrong("--sort and --limit are for --list: leave them out"));
+        }
+        self.result_format()?;
         let stream = self.stream(around.config)?;
         let (from, to) = (time(self.from.as_deref(), around.now, TimeOption::From)?, time(self.to.as_deref(), around.now, TimeOption::To)?);
         let window = Window::new(from, to).ok_or_else(|| {
@@ -142,6 +148,17 @@ impl BackfillArgs {
         let (shares, targets, owners, assets) = (set(&self.shares), set(&self.targets), set(&self.owners), set(&self.assets));
         let filters = ShareFilters { shares, targets, owners, assets };
         Ok(BackfillRequest::Run(Box::new(JobOptions { stream: stream.index, window, filters, is_dry_run: self.dry_run, source })))
+    }
+
+    /// How a job's result is printed; it is no list.
+    pub(super) fn result_format(&self) -> Result<ResultFormat, Failure> {
+        match self.format {
+            Format::Table => Ok(ResultFormat::Table),
+            Format::Json => Ok(ResultFormat::Json),
+            Format::Ndjson | Format::Id => {
+                Err(wrong("-o ndjson and -o id are for --list: a job's result is a table, or with -o json one object"))
+            }
+        }
     }
 
     /// `--list` and `--forget`, which go with nothing else.

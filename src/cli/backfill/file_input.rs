@@ -55,7 +55,7 @@ impl<'s> FileInput<'s> {
         if let Some(into) = into {
             let source = SourcePartition { stream: self.stream.index, partition: *partition };
             let key = line.key.as_deref().map(str::as_bytes);
-            let headers = line.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
+            let headers = line.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_deref().map(str::as_bytes)));
             into.push(source, *offset, line.timestamp, key, line.value.as_deref(), headers);
         }
         offset.0 += 1;

@@ -1,40 +1,40 @@
 //! `backfill --list` and `backfill --forget JOB`.
 
-use std::io;
-
-use super::args::ResultFormat;
+use crate::cli::args::Format;
 use crate::cli::exit::{Exit, Failure, input_failure, tell};
-use crate::cli::output::{PrintError, exit, print_table};
+use crate::cli::listing::{Cell, ListArgs, Listing, Shown};
+use crate::cli::output::{PrintError, exit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::engine::backfill::checkpoint::PartitionCounts;
 use crate::engine::backfill::checkpoint::jobs::{self, KnownJob};
 use crate::engine::backfill::input::window::InputRange;
 use crate::id::JobName;
-use crate::json::writer::{ObjectWriter, write_array};
+use crate::json::writer::{ObjectWriter, object};
 use crate::kafka::{Admin, KafkaSettings};
 use crate::time::TimestampMs;
 
 /// How long a silent cluster is waited for.
 const ASK: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// The list of jobs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::cli) struct ListedJobs;
+
+impl Listing for ListedJobs {
+    const COLUMNS: &'static [&'static str] = &["job", "state", "started", "epoch", "done", "of", "read", "released", "stopped"];
+}
+
 /// Lists the jobs that the cluster knows.
-pub(super) fn list(config: &Config, format: ResultFormat) -> Result<Exit, Failure> {
+pub(super) fn list(config: &Config, format: Format, listed: &ListArgs<ListedJobs>) -> Result<Exit, Failure> {
     let known = known(config)?;
     let now = SystemClock.wall();
-    exit(match format {
-        ResultFormat::Table => {
-            let rows: Vec<Vec<String>> = known.iter().map(|(name, job)| row(name, job, now)).collect();
-            print_table(&["JOB", "STATE", "STARTED", "EPOCH", "DONE", "READ", "RELEASED", "STOPPED"], &rows, &mut io::stdout().lock())
-                .map_err(PrintError::from)
-        }
-        ResultFormat::Json => {
-            let mut out = Vec::new();
-            write_array(&mut out, |out| known.iter().for_each(|(name, job)| out.object(|out| write(name, job, now, out))));
-            out.push(b'\n');
-            io::Write::write_all(&mut io::stdout().lock(), &out).map_err(PrintError::from)
-        }
-    })
+    let shown = Shown {
+        cells: |(name, job): &(String, KnownJob)| cells(name, job, now),
+        id: |(name, _): &(String, KnownJob)| name.clone(),
+        json: |(name, job): &(String, KnownJob)| object(|out| write(name, job, now, out)),
+    };
+    exit(listed.print(format, known.into_iter().collect(), &shown).map_err(PrintError::from))
 }
 
 /// Forgets a job that does not run.
@@ -91,19 +91,20 @@ fn offsets(job: &KnownJob) -> (u64, Option<u64>) {
     (ranges.iter().enumerate().map(done).sum(), InputRange::sum(ranges))
 }
 
-fn row(name: &str, job: &KnownJob, now: TimestampMs) -> Vec<String> {
+fn cells(name: &str, job: &KnownJob, now: TimestampMs) -> Vec<Cell> {
     let entry = job.stored.entry.as_ref();
     let (counts, (done, all)) = (counts(job), offsets(job));
-    let of = all.map_or_else(|| done.to_string(), |all| format!("{done} of {all}"));
+    let number = |number: u64| Cell::Number(i64::try_from(number).unwrap_or(i64::MAX));
     vec![
-        name.to_owned(),
-        state(job, now).to_owned(),
-        entry.map_or_else(String::new, |entry| entry.started.moment().to_string()),
-        entry.map_or_else(String::new, |entry| entry.epoch.to_string()),
-        of,
-        counts.job.read.to_string(),
-        counts.job.released.to_string(),
-        entry.map_or(0, |entry| entry.stopped.len()).to_string(),
+        Cell::Text(name.to_owned()),
+        Cell::Text(state(job, now).to_owned()),
+        Cell::time_if(entry.map(|entry| entry.started.moment())),
+        entry.map_or(Cell::None, |entry| Cell::Number(entry.epoch.0)),
+        number(done),
+        all.map_or(Cell::None, number),
+        number(counts.job.read),
+        number(counts.job.released),
+        number(entry.map_or(0, |entry| entry.stopped.len()) as u64),
     ]
 }
 

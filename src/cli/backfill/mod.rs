@@ -24,10 +24,10 @@ pub fn run(files: &[PathBuf], args: &BackfillArgs) -> Result<Exit, Failure> {
     let around = ArgsContext { config: &config, now: SystemClock.wall(), can_ask: std::io::stdin().is_terminal() };
     match args.resolve(&around)? {
         BackfillRequest::Run(job) => match &job.source {
-            JobSource::Files(source) => files::run(&config, &job, source, args.format),
-            JobSource::LiveLog(live) => cluster::run(config, &job, live, args.format),
+            JobSource::Files(source) => files::run(&config, &job, source, args.result_format()?),
+            JobSource::LiveLog(live) => cluster::run(config, &job, live, args.result_format()?),
         },
-        BackfillRequest::List => jobs::list(&config, args.format),
+        BackfillRequest::List => jobs::list(&config, args.format, &args.jobs),
         BackfillRequest::Forget(job) => jobs::forget(&config, &job),
     }
 }

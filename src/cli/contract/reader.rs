@@ -14,13 +14,10 @@ use crate::cli::control_fold::{ControlFold, StartFrom};
 use crate::cli::exit::{Exit, Failure, shown};
 use crate::cli::output::{PrintError, exit, print_table};
 use crate::config::{Config, ProvenanceForm};
-use crate::contract::json_schema::{alternatives, document_of, of_members};
 use crate::contract::shares::{StreamContract, of_target};
-use crate::contract::{RecordEnvelope, TIMESTAMP, asyncapi, how_it_ends};
-use crate::document::Node;
+use crate::contract::{EARLIER, RecordEnvelope, asyncapi, how_it_ends, json_schema, share_documents, timestamp};
 use crate::id::TenantId;
 use crate::replay::control::read_lines;
-use crate::schema::{map, pretty_text};
 use crate::share::table::ShareTable;
 use crate::share::view::list::Viewer;
 
@@ -74,10 +71,11 @@ pub fn run(files: &[PathBuf], args: &ContractArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Failed, what));
     }
     let envelope = RecordEnvelope::of(&config);
+    let status_topic = share_documents::topic(&config, &args.reader);
     let text = match args.output {
-        ContractFormat::Table => return print(&contracts, &envelope),
-        ContractFormat::Asyncapi => asyncapi::of_contracts(args.reader.as_str(), &contracts, &envelope),
-        ContractFormat::Jsonschema => json_schema(&contracts, &envelope),
+        ContractFormat::Table => return print(&status_topic, &contracts, &envelope),
+        ContractFormat::Asyncapi => asyncapi::of_contracts(args.reader.as_str(), &status_topic, &contracts, &envelope),
+        ContractFormat::Jsonschema => json_schema::of_contracts(&status_topic, &contracts, &envelope),
     };
     exit(io::stdout().lock().write_all(text.as_bytes()).map_err(PrintError::from))
 }
@@ -93,21 +91,39 @@ fn offline(config: &Config, file: &Path) -> Result<ShareTable, Failure> {
     Ok(table)
 }
 
-fn print(contracts: &[StreamContract], envelope: &RecordEnvelope) -> Result<Exit, Failure> {
+fn print(status_topic: &str, contracts: &[StreamContract], envelope: &RecordEnvelope) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let printed = contracts.iter().try_for_each(|contract| print_one(contract, envelope, &mut out)).and_then(|()| out.flush());
+    let printed = contracts.iter().try_for_each(|contract| print_one(contract, envelope, &mut out));
+    let printed = printed.and_then(|()| print_status(status_topic, &mut out)).and_then(|()| out.flush());
     exit(printed.map_err(PrintError::from))
 }
 
+/// What says that a share has ended, and how.
+fn print_status(topic: &str, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{topic}: {}", share_documents::TITLE)?;
+    writeln!(out, "  {}", share_documents::ENVELOPE)?;
+    let row = |member: &share_documents::DocumentMember| {
+        let always = if member.is_always { ", always there" } else { "" };
+        vec![format!("  $.{}", member.name), format!("{}{always}", member.what)]
+    };
+    let rows: Vec<Vec<String>> = share_documents::MEMBERS.iter().map(row).collect();
+    print_table(&["  MEMBER", "WHAT IT IS"], &rows, out)?;
+    writeln!(out, "  no other member arrives\n\n{EARLIER}")
+}
+
 fn print_one(contract: &StreamContract, envelope: &RecordEnvelope, out: &mut impl Write) -> io::Result<()> {
-    let StreamContract { share, owner, key, label, state, stream, mode, topic, members } = contract;
+    let StreamContract { share, owner, key, label, state, stream, mode, topic, members, starts: _, ends: _ } = contract;
     let label = label.as_ref().map(|label| format!(" ({})", shown(label))).unwrap_or_default();
     writeln!(out, "{topic}: {stream} of {}{label}, share {share} of {owner}, {}", shown(key), state.word())?;
     writeln!(out, "  {}", contract.when())?;
     writeln!(out, "  key        {}", shown(key))?;
-    writeln!(out, "  timestamp  {TIMESTAMP}")?;
-    for (name, what) in envelope.all_headers() {
-        writeln!(out, "  header     {}: {what}", shown(&name))?;
+    writeln!(out, "  timestamp  {}", timestamp(*mode))?;
+    let headers = envelope.all_headers();
+    for (name, what) in &headers {
+        writeln!(out, "  header     {}: {what}", shown(name))?;
+    }
+    if headers.is_empty() {
+        writeln!(out, "  headers    none")?;
     }
     writeln!(out, "  the end    {}", how_it_ends(*mode))?;
     let mut rows: Vec<Vec<String>> =
@@ -121,21 +137,4 @@ fn print_one(contract: &StreamContract, envelope: &RecordEnvelope, out: &mut imp
     }
     print_table(&["  MEMBER", "WHAT IT IS"], &rows, out)?;
     writeln!(out, "  no other member arrives\n")
-}
-
-fn json_schema(contracts: &[StreamContract], envelope: &RecordEnvelope) -> String {
-    let mut topics: Vec<(&str, Vec<Node>)> = Vec::new();
-    for contract in contracts {
-        let Some(members) = &contract.members else { continue };
-        let schema = of_members(members, envelope);
-        match topics.iter_mut().find(|(topic, _)| *topic == contract.topic) {
-            Some((_, schemas)) => schemas.push(schema),
-            None => topics.push((&contract.topic, vec![schema])),
-        }
-    }
-    if let [(topic, schemas)] = &mut topics[..] {
-        return pretty_text(&document_of(&format!("A value of {topic}"), &alternatives(std::mem::take(schemas))));
-    }
-    let definitions = map(topics.into_iter().map(|(topic, schemas)| (topic.to_owned(), alternatives(schemas))));
-    pretty_text(&document_of("Values by their topics", &map([("$defs", definitions)])))
 }

@@ -22,7 +22,7 @@ use crate::config::{Config, Secret};
 use crate::explain::decision::WouldBeRecord;
 use crate::explain::record::WholeRecord;
 use crate::explain::{Explainer, Explanation, RecordPlace};
-use crate::id::{Offset, TenantId};
+use crate::id::Offset;
 use crate::inspect::record_search::read_at;
 use crate::record::mapping::Stream;
 use crate::replay::input::InputReader;
@@ -34,20 +34,16 @@ pub fn run(files: &[PathBuf], args: &ExplainArgs) -> Result<Exit, Failure> {
     let config = config::load(files)?;
     let asked = Question::of(&config, args, SystemClock.wall())?;
     let explanation = asked.answer(&config, args)?;
-    let explanation = of_target(explanation, args.target.as_ref());
+    let explanation = match &args.target {
+        Some(target) => explanation.only_for(target.as_str()),
+        None => explanation,
+    };
     print(&explanation, args.output)?;
     Ok(match (&explanation.dead, explanation.releases()) {
         (Some(_), _) => Exit::BadData,
         (None, true) => Exit::Ok,
         (None, false) => Exit::Failed,
     })
-}
-
-fn of_target(mut explanation: Explanation, target: Option<&TenantId>) -> Explanation {
-    if let Some(target) = target {
-        explanation.shares.retain(|share| share.target.as_deref() == Some(target.as_str()));
-    }
-    explanation
 }
 
 fn print(explanation: &Explanation, format: Format) -> Result<Exit, Failure> {

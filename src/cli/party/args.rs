@@ -20,10 +20,10 @@ pub enum PartnershipCommand {
     /// Make two tenants partners, as the operator
     Establish {
         /// One of them
-        #[arg(value_parser = tenant)]
+        #[arg(value_name = "TENANT", value_parser = tenant)]
         a: TenantId,
         /// The other
-        #[arg(value_parser = tenant)]
+        #[arg(value_name = "TENANT", value_parser = tenant)]
         b: TenantId,
         /// Offers between them are accepted by themselves
         #[arg(long)]
@@ -123,7 +123,7 @@ pub enum TenantCommand {
         #[arg(value_parser = tenant)]
         tenant: TenantId,
         /// Its parent in the tree
-        #[arg(long, value_parser = self::tenant)]
+        #[arg(long, value_name = "TENANT", value_parser = self::tenant)]
         parent: Option<TenantId>,
         /// It has no parent any more
         #[arg(long, conflicts_with = "parent")]
@@ -176,7 +176,7 @@ pub enum ProfileCommand {
     /// Publish a sharing profile, or a new version of it
     Publish {
         /// Its name
-        #[arg(value_parser = argument::profile)]
+        #[arg(value_name = "PROFILE", value_parser = argument::profile)]
         name: String,
         /// The YAML or JSON file
         file: PathBuf,
@@ -196,7 +196,7 @@ pub enum ProfileCommand {
     /// Retire a profile: shares that use it release nothing until it is published again
     Retire {
         /// Its name
-        #[arg(value_parser = argument::profile)]
+        #[arg(value_name = "PROFILE", value_parser = argument::profile)]
         name: String,
         /// Whose profile it is, if the operator retires it
         #[arg(long, value_parser = tenant)]
@@ -220,7 +220,7 @@ pub enum ProfileLook {
     #[command(disable_version_flag = true)]
     Show {
         /// Its name
-        #[arg(value_parser = argument::profile)]
+        #[arg(value_name = "PROFILE", value_parser = argument::profile)]
         name: String,
         /// Whose profile it is, where several tenants have one of this name
         #[arg(long, value_parser = tenant)]

@@ -107,7 +107,7 @@ impl Ids {
             "ASSET" => Some(Self::Assets),
             "SHARE" => Some(Self::Shares),
             "PROFILE" => Some(Self::Profiles),
-            "STREAM" => Some(Self::Streams),
+            "STREAM" | "STREAMS" => Some(Self::Streams),
             _ => None,
         }
     }

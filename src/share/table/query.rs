@@ -230,13 +230,25 @@ impl ShareTable {
     }
 
     /// The shares of an asset, by share id, each with whether it names a stream that is read here. The asset is found by its index; of
-    /// every share one number is looked at, since ended ones are in no list of their asset.
+    /// every share one number is looked at, since ended ones are in no list of their asset; who knows the owner's shares
+    /// (`SharesByTenant`) looks at these alone.
     pub fn shares_of_asset(&self, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'_>, bool)> {
+        self.shares_of_asset_among((0..self.graph.shares.len()).map(ShareNumber), owner, asset, stream)
+    }
+
+    /// The same, where all shares of this asset are among these.
+    pub(crate) fn shares_of_asset_among(
+        &self,
+        numbers: impl Iterator<Item = ShareNumber>,
+        owner: &str,
+        asset: &str,
+        stream: StreamIndex,
+    ) -> Vec<(ShareView<'_>, bool)> {
         let found = self.tenants.find(owner).and_then(|number| self.graph.find(owner, asset, |of| of == number));
         let Some(asset) = found else { return Vec::new() };
         let is_of = |share: &Share| share.asset == asset;
         let names = |share: &Share| self.streams.get(share.streams).read.contains(stream);
-        let shares = self.graph.shares.iter().map(|(_, share)| share).filter(|share| is_of(share));
+        let shares = numbers.map(|number| &self.graph.shares[number.0]).filter(|share| is_of(share));
         let mut found: Vec<_> = shares.map(|share| (ShareView { table: self, share }, names(share))).collect();
         found.sort_by(|(a, _), (b, _)| a.id().cmp(b.id()));
         found

@@ -49,6 +49,15 @@ impl SharesByAsset {
         self.entries.insert((others, number));
     }
 
+    /// All shares that may be the ones whose asset this tenant calls so, in no order that means anything.
+    pub(super) fn named(&self, table: &ShareTable, tenant: TenantNumber, asset: &str) -> impl Iterator<Item = ShareNumber> {
+        self.under(AssetTag::of(table, tenant, asset))
+    }
+
+    fn under(&self, tag: AssetTag) -> impl Iterator<Item = ShareNumber> {
+        self.entries.from((tag, ShareNumber(0))).take_while(move |(found, _)| *found == tag).map(|(_, number)| number)
+    }
+
     /// All shares that may be the ones that these tenants, or their targets, call so: the newest offer first, those before `before`.
     pub(crate) fn newest_first(
         &self,
@@ -65,13 +74,7 @@ impl SharesByAsset {
         in_words_of.sort_unstable();
         in_words_of.dedup();
         let tags = assets.iter().flat_map(|asset| in_words_of.iter().map(|tenant| AssetTag::of(table, *tenant, asset)));
-        let under = |tag: AssetTag| {
-            self.entries
-                .from((tag, ShareNumber(0)))
-                .take_while(move |(found, number)| *found == tag && *number < before)
-                .map(|(_, number)| number)
-        };
-        let mut found: Vec<ShareNumber> = tags.flat_map(under).collect();
+        let mut found: Vec<ShareNumber> = tags.flat_map(|tag| self.under(tag)).filter(|number| *number < before).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.dedup();
         found

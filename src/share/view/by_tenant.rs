@@ -1,6 +1,6 @@
 //! Which shares each tenant has to do with, so that whoever lists its own looks at nobody else's.
 
-use crate::id::TenantId;
+use crate::id::{StreamIndex, TenantId};
 use crate::share::lifecycle::record::{NOTHING, ShareNumber};
 use crate::share::paged_vec::PagedVec;
 use crate::share::sorted_set::SortedSet;
@@ -116,6 +116,12 @@ impl SharesByTenant {
         self.tenants.get(table.tenants.find(tenant)?.0)
     }
 
+    /// The shares of an asset, by share id, as [`ShareTable::shares_of_asset`] has them; none but those of its name are looked at.
+    pub fn shares_of_asset<'t>(&self, table: &'t ShareTable, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'t>, bool)> {
+        let named = table.tenants.find(owner).map(|tenant| self.by_asset.named(table, tenant, asset));
+        table.shares_of_asset_among(named.into_iter().flatten(), owner, asset, stream)
+    }
+
     /// A tenant's shares on this list: the newest offer first, those that were offered before `before`.
     pub(crate) fn newest_first<'s>(
         &'s self,
@@ -177,6 +183,26 @@ mod tests {
     }
 
     #[test]
+    fn the_lists_find_the_shares_of_an_asset_that_a_look_at_all_finds() {
+        let mut world = World::partners();
+        let offer = |share: &str, asset: &str| {
+            format!(r#"{{"share":"{share}","asset":"{asset}","target_tenant":"zenith","streams":["telemetry"],"profile":"all"}}"#)
+        };
+        world.ok("acme", "share.offered", &offer("s2", "A"));
+        world.ok("acme", "share.offered", &offer("s3", "B"));
+        world.ok("acme", "share.cancelled", r#"{"share":"s2"}"#);
+        world.ok("acme", "share.offered", &offer("s1", "A"));
+        let lists = SharesByTenant::of(&world.table);
+        let ids =
+            |found: Vec<(ShareView<'_>, bool)>| found.iter().map(|(share, names)| (share.id().to_string(), *names)).collect::<Vec<_>>();
+        for (owner, asset, count) in [("acme", "A", 2), ("acme", "B", 1), ("acme", "C", 0), ("zenith", "A", 0), ("nobody", "A", 0)] {
+            let all = ids(world.table.shares_of_asset(owner, asset, StreamIndex(0)));
+            assert_eq!(ids(lists.shares_of_asset(&world.table, owner, asset, StreamIndex(0))), all, "{owner} {asset}");
+            assert_eq!(all.len(), count, "{owner} {asset}: {all:?}");
+        }
+    }
+
+    #[test]
     fn a_tenant_has_what_it_owns_and_what_it_receives_the_newest_first() {
         let mut world = World::partners();
         let offer =
@@ -196,6 +222,7 @@ mod tests {
         assert_eq!(ids(&world, &lists, "zenith", None, u32::MAX), ["s3", "s2", "s1"]);
         assert_eq!(ids(&world, &SharesByTenant::of(&world.table), "zenith", None, u32::MAX), ["s3", "s2", "s1"]);
     }
+
     /// Everything that is kept of the shares, followed event by event, is what the last state gives.
     #[test]
     fn what_is_followed_is_what_is_there() {

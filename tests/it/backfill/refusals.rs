@@ -38,6 +38,7 @@ fn jobs_are_named_once_resumed_as_they_were_begun_listed_and_forgotten() {
     let told = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(other.status.code() == Some(64) && told.contains("slack was"), "{told}");
     let listed = result(&run(&config, "backfill --list -o json", 0));
+    assert_eq!(run(&config, "backfill --list --sort started:desc --limit 1 -o id", 0).trim(), listed[0]["job"].as_str().unwrap());
     assert_eq!((&listed[0]["job"], &listed[0]["state"], &listed[0]["released"]), (&"named".into(), &"done".into(), &60.into()));
     run(&config, "backfill --forget named", 0);
     run(&config, "backfill --forget named", 64);
