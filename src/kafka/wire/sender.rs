@@ -13,7 +13,6 @@ use super::connection::{ConnectError, Lost};
 use super::messages::commit::ProducerIdentity;
 use super::messages::produce::{ProduceBatch, read_produce};
 use super::outgoing::{OutgoingQueues, QueuePlace};
-use super::verdict::LastWord;
 use crate::kafka::client::Deadline;
 use crate::transport::ProduceError;
 
