@@ -64,7 +64,13 @@ impl Consumer {
     }
 
     fn change(&mut self, world: &mut World) -> Option<AssignmentChange> {
-        let group = &mut world.cluster.group;
+        let suddenly = world.cluster.faults.rebalance * 2;
+        let is_moved = world.dice.hits(suddenly);
+        let World { cluster, actors, .. } = world;
+        let group = &mut cluster.group;
+        if is_moved {
+            group.move_from(self.member, |actor| actors[actor].frozen.is_some());
+        }
         if !group.has(self.member) {
             self.member = group.join(me());
             self.membership = None;

@@ -33,6 +33,8 @@ pub(super) struct Group {
     members: BTreeMap<u64, Member>,
     next_member: u64,
     is_rebalancing: bool,
+    /// The next round takes a partition from this member, which need not give one.
+    moves_from: Option<u64>,
     partitions: i32,
     /// Partitions that a member was given, for those who ask.
     pub(super) given: Vec<i32>,
@@ -76,6 +78,16 @@ impl Group {
     pub(super) fn rebalance(&mut self) {
         self.is_rebalancing = !self.members.is_empty();
         self.members.values_mut().for_each(|member| member.has_joined = false);
+    }
+
+    /// All members have joined in the background, and this one is to give up a partition at its next poll: in the middle of whatever it does.
+    pub(super) fn move_from(&mut self, id: u64, is_frozen: impl Fn(usize) -> bool) {
+        let can_join = |member: &Member| member.told.is_empty() && member.died_at.is_none() && !is_frozen(member.actor);
+        if self.members.values().all(can_join) {
+            self.members.values_mut().for_each(|member| member.has_joined = true);
+            (self.is_rebalancing, self.moves_from) = (true, Some(id));
+            self.complete();
+        }
     }
 
     /// Members that nobody has heard of for the session time-out are put out; others may rejoin by themselves.
@@ -127,9 +139,11 @@ impl Group {
         let quota = (self.partitions as usize).div_ceil(self.members.len());
         let owned: BTreeSet<i32> = self.members.values().flat_map(|member| member.owned.iter().copied()).collect();
         let mut free: Vec<i32> = (0..self.partitions).filter(|p| !owned.contains(p)).collect();
-        for member in self.members.values_mut() {
+        let moves_from = self.moves_from.take();
+        for (id, member) in &mut self.members {
             member.has_joined = false;
-            let revoked: Vec<i32> = member.owned.iter().copied().skip(quota).collect();
+            let kept = if moves_from == Some(*id) { quota.min(member.owned.len().saturating_sub(1)) } else { quota };
+            let revoked: Vec<i32> = member.owned.iter().copied().skip(kept).collect();
             let room = quota.saturating_sub(member.owned.len());
             let given = free.split_off(free.len() - room.min(free.len()));
             self.given.extend(&given);

@@ -97,7 +97,7 @@ impl Outside {
 
     pub(super) fn send(&mut self, world: &mut World) {
         // At times more than a batch or two take.
-        let most = if world.dice.hits(50) { 60 } else { 7 };
+        let most = if world.dice.hits(100) { 60 } else { 7 };
         for _ in 0..world.dice.below(most) {
             if self.number == RECORDS {
                 return;
