@@ -86,6 +86,25 @@ pub(super) fn while_records_flow<T>(world: &World<'_>, story: impl FnOnce(&dyn F
     last
 }
 
+fn note_key(world: &World<'_>, instance: &str) -> String {
+    format!("epoch/group-{}/{instance}", world.name)
+}
+
+/// What an instance has written of itself last.
+fn note(world: &World<'_>, instance: &str) -> Option<String> {
+    let key = note_key(world, instance);
+    let seen = world.cluster.read("sharecast.state");
+    seen.into_iter().rfind(|record| record.key.as_ref() == Some(&key)).and_then(|record| record.value)
+}
+
+/// Whether the note names the members of so many workers and the one of the election.
+fn names(world: &World<'_>, instance: &str, workers: usize) -> bool {
+    note(world, instance).is_some_and(|note| {
+        let is_whole = note.contains(&format!(r#""workers":{workers}"#)) && note.contains(r#""status_member":""#);
+        is_whole && note.matches("sharecast-").count() == workers + 1
+    })
+}
+
 #[test]
 fn a_killed_instance_is_back_at_once_under_its_name() {
     let cluster = shared();
@@ -96,15 +115,19 @@ fn a_killed_instance_is_back_at_once_under_its_name() {
         let b = start(&world, "b");
         b.await_ready();
         flows();
+        await_that("it has noted its members", || names(&world, "a", 2));
         for kill in 1..=3 {
             a.kill();
             let killed = SystemClock.boot();
+            let before = note(&world, "a");
             a = start(&world, "a");
             let line = a.await_line(&[TAKEN]);
             // All partitions: the neighbour has some, and what the dead one had is somebody's again.
             flows();
             println!("kill {kill}: all records flow after {} ms; {line}", SystemClock.boot().since(killed).as_millis());
             a.await_ready();
+            // Whom the next one is to take out it knows from here alone.
+            await_that("it has noted its members", || names(&world, "a", 2) && note(&world, "a") != before);
         }
         (a, b)
     });
@@ -124,6 +147,7 @@ fn a_namesake_that_lives_is_fenced_and_ends_by_itself() {
         let mut first = start(&world, "a");
         first.await_ready();
         flows();
+        await_that("it has noted its members", || names(&world, "a", 1));
         let second = start(&world, "a");
         second.await_line(&[TAKEN]);
         assert_eq!(first.await_exit(), 78, "{}", first.log());
@@ -140,26 +164,17 @@ fn what_the_version_before_left_is_taken_away_too() {
     let cluster = shared();
     let mut world = world(cluster, 3);
     // Another one writes the status topics: of the dead one's membership there nothing is known.
-    let key = format!("epoch/group-{}/a", world.name);
-    let note = |world: &World<'_>| {
-        let seen = world.cluster.read("sharecast.state");
-        seen.into_iter().rfind(|record| record.key.as_ref() == Some(&key)).and_then(|record| record.value)
-    };
     let b = start(&world, "b");
     b.await_ready();
     b.await_line(&["this instance writes the status topics"]);
     let a = start(&world, "a");
     a.await_ready();
-    await_that("the note names three members", || {
-        note(&world).is_some_and(|note| {
-            note.contains(r#""workers":3"#) && note.contains(r#""status_member":""#) && note.matches("sharecast-").count() == 4
-        })
-    });
+    await_that("the note names three members", || names(&world, "a", 3));
     a.kill();
-    let whole = note(&world).unwrap();
+    let whole = note(&world, "a").unwrap();
     let before = format!("{}}}", whole.split(r#","workers":"#).next().unwrap());
     let mut writer = EventWriter::open(&cluster.settings("tests"), "sharecast.state", PATIENCE).unwrap();
-    writer.append_record(Some(key.as_bytes()), Some(before.as_bytes()), &[]).unwrap();
+    writer.append_record(Some(note_key(&world, "a").as_bytes()), Some(before.as_bytes()), &[]).unwrap();
     set_workers(&mut world, 1, "auto");
     let a = while_records_flow(&world, |flows| {
         let a = start(&world, "a");

@@ -22,8 +22,11 @@ use crate::live::Live;
 use crate::time::{TimestampMs, TimestampNs};
 use crate::transport::ProduceError;
 
-/// The epochs are looked at this often, and written at most once between two looks.
+/// Epochs are written at most this often.
 const EVERY: Duration = Duration::from_millis(200);
+/// Members are looked at this often, and written at once: whoever comes after this process, should it be killed, knows them by its report
+/// alone.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The least epochs of all workers of a process, in the order in which they began.
 pub type WorkerEpochs = Arc<Mutex<Vec<Arc<WorkerEpoch>>>>;
@@ -81,6 +84,9 @@ impl WorkerEpoch {
 
 /// Writes one fact to `sharecast.state`.
 pub trait StateWriter: Send {
+    /// Begins what the first fact would have to wait for.
+    fn prepare(&mut self) {}
+
     /// Returns once it is acknowledged.
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError>;
 
@@ -114,14 +120,21 @@ impl<W: StateWriter> Reporter<W> {
     /// Reports until told to stop. What cannot be written is written in a later round.
     pub fn run(mut self) {
         let (mut reported, mut beside) = (Members::new(), OtherParts { workers: self.workers, status_member: None });
+        let mut written_at = None;
+        self.writer.prepare();
         while !self.stop.load(Ordering::Relaxed) {
-            self.clock.sleep(EVERY);
+            self.clock.sleep(LOOK);
             let said = self.said();
             let parts = OtherParts { workers: self.workers, status_member: self.status.get() };
             let is_other = parts != beside && !said.is_empty();
-            if !is_other && !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
+            let is_same = !is_other && reported.keys().eq(said.keys());
+            let now = self.clock.boot();
+            if is_same && written_at.is_some_and(|at| now.since(at) < EVERY)
+                || !is_other && !is_worth_a_report(&reported, &said, self.live.load().newest_change)
+            {
                 continue;
             }
+            written_at = Some(now);
             match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.terms, Some(&parts))) {
                 Ok(()) => (reported, beside) = (said, parts),
                 Err(error) => debug!(%error, "what the workers decide by could not be reported"),

@@ -325,16 +325,19 @@ impl ReopeningState {
 }
 
 impl ReopeningState {
-    fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => {
+    fn writer(&mut self) -> Result<&mut EventWriter, ProduceError> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer),
+            unmade => {
                 let made = EventWriter::open(&self.settings, &self.topic, ACKNOWLEDGED_WITHIN)
                     .map_err(|error| ProduceError::Fatal(error.to_string()))?;
-                self.writer.insert(made)
+                Ok(unmade.insert(made))
             }
-        };
-        writer.append_record(Some(key.as_bytes()), value, &[]).map(drop).map_err(|error| {
+        }
+    }
+
+    fn append(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ProduceError> {
+        self.writer()?.append_record(Some(key.as_bytes()), value, &[]).map(drop).map_err(|error| {
             if matches!(error, crate::kafka::WriteError::Fatal(_)) {
                 self.writer = None;
             }
@@ -344,6 +347,11 @@ impl ReopeningState {
 }
 
 impl crate::engine::fence::epoch_report::StateWriter for ReopeningState {
+    fn prepare(&mut self) {
+        // What fails now is told when something is to be written.
+        drop(self.writer());
+    }
+
     fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ProduceError> {
         self.append(key, Some(value))
     }

@@ -5,12 +5,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as other;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
+use crate::clock::{BootTime, Clock, SystemClock};
 use crate::kafka::wire::messages::Api;
 
 /// What becomes of a call.
@@ -39,7 +39,7 @@ pub(super) struct FakeLog {
     pub(super) taken: Vec<(String, i32, Vec<u8>)>,
     /// Every batch that came, and when each Produce did.
     pub(super) came: Vec<Vec<u8>>,
-    pub(super) came_at: Vec<Instant>,
+    pub(super) came_at: Vec<BootTime>,
     /// How each transaction ended, with its epoch.
     pub(super) ended: Vec<(i16, bool)>,
     pub(super) epoch: i16,
@@ -188,7 +188,7 @@ impl FakeBroker {
             }
             Api::Produce => {
                 let asked = other::ProduceRequest::decode(request, version).unwrap();
-                done.came_at.push(Instant::now());
+                done.came_at.push(SystemClock.boot());
                 let moved = if let Some(FakeFate::MovedTo(port)) = told { Some(port) } else { None };
                 let code = if moved.is_some() { 6 } else { code };
                 let mut topics = Vec::new();
