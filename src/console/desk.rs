@@ -1,6 +1,6 @@
 //! What handlers ask and write through: the process's state, as one caller may see it, in the shapes that pages show.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderMap;
@@ -28,10 +28,9 @@ use crate::share::state::State;
 use crate::share::table::parties::Bonded;
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
+use crate::share::view::search::has;
 use crate::time::{TimestampMs, TimestampNs};
 
-/// So many shares are looked at for one list.
-pub(crate) const LOOKED_AT: usize = 5_000;
 /// So many assets are offered for choice; the rest is pasted.
 const MOST_CHOICES: usize = 500;
 /// Rows of a page.
@@ -137,8 +136,7 @@ impl Desk {
 
     /// The shares that a query finds, as pages show them.
     pub(crate) fn found(&self, view: &CallerView, query: &ShareQuery, limit: usize) -> Vec<ShownShare> {
-        let page = view.shares(query, None, limit);
-        page.map(|page| page.shares.into_iter().map(|share| self.shown(share, view)).collect()).unwrap_or_default()
+        view.all_of(query).take(limit).map(|share| self.shown(share, view)).collect()
     }
 
     /// Live partners of a tenant, with whether its offers to them are accepted by themselves.
@@ -180,15 +178,10 @@ impl Desk {
         let mut all = names::some(&self.serve, view, owner, search, after, limit);
         if self.config().api.directory.is_some() {
             // What is shared, and has no document.
-            let search = Some(search.to_owned()).filter(|text| !text.is_empty());
-            let filter = ShareFilter { owners: vec![owner.to_owned()], search, ..ShareFilter::default() };
-            let page = view.shares(&self.owned(view, filter), None, LOOKED_AT);
-            for share in page.iter().flat_map(|page| &page.shares) {
-                let document = share.document();
-                let is_after = |asset: &&str| document.state != State::Failed && after.is_none_or(|after| *asset > after);
-                if let Some(asset) = document.asset_for(share.audience()).filter(is_after) {
-                    all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
-                }
+            let lower = search.to_lowercase();
+            let shared = view.shared_assets(owner, after).filter(|asset| has(asset, &lower)).take(limit);
+            for asset in shared {
+                all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
             }
         }
         while all.len() > limit {
@@ -199,21 +192,9 @@ impl Desk {
 
     /// Which of these assets of the owner nobody has heard of; none where nothing is known of any.
     pub(crate) fn unknown_assets(&self, view: &CallerView, owner: &str, ids: &[(usize, String)]) -> Vec<(usize, String)> {
-        let all = self.owned(view, ShareFilter { owners: vec![owner.to_owned()], ..ShareFilter::default() });
-        let knows_none = self.config().api.directory.is_none() && view.shares(&all, None, 1).is_none_or(|page| page.shares.is_empty());
-        let of = ShareFilter {
-            owners: vec![owner.to_owned()],
-            assets: ids.iter().map(|(_, id)| id.clone()).collect(),
-            ..ShareFilter::default()
-        };
-        let page = view.shares(&self.owned(view, of), None, usize::MAX - 1);
-        let shared: HashSet<&str> = page.iter().flat_map(|page| &page.shares).filter_map(|share| share.document().asset).collect();
-        let is_known = |id: &str| knows_none || shared.contains(id) || self.serve.asset(owner, id).is_some();
+        let knows_none = self.config().api.directory.is_none() && view.shared_assets(owner, None).next().is_none();
+        let is_known = |id: &str| knows_none || view.has_named(owner, id) || self.serve.asset(owner, id).is_some();
         ids.iter().filter(|(_, id)| !AssetId::is_valid(id) || !is_known(id)).cloned().collect()
-    }
-
-    fn owned(&self, view: &CallerView, filter: ShareFilter) -> ShareQuery {
-        ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }
     }
 
     /// The streams as pages list them: what is sent all the time first.

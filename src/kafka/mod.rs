@@ -42,7 +42,7 @@ pub use settings::KafkaSettings;
 pub use topic_reader::{ReadRecord, TopicReader};
 pub use transactional_producer::KafkaProducer;
 pub use transactional_producer::data_producer::DataProducer;
-pub use wire::NativeProducer;
+pub use wire::{NativeProducer, Predecessor};
 pub use writer::{EventWriter, WriteError};
 
 /// The version of librdkafka.

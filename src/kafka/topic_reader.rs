@@ -16,6 +16,8 @@ use crate::transport::{ConsumeError, EndProbe, LogBounds};
 
 /// The longest wait for one question about a partition's bounds.
 const ASK: Duration = Duration::from_secs(10);
+/// What a reader sees as a rule.
+const COMMITTED: &str = "read_committed";
 
 /// One record, valid while it is shown.
 #[derive(Clone, Copy)]
@@ -83,7 +85,7 @@ impl TopicReader {
         partitions: impl IntoIterator<Item = i32>,
         wait: Duration,
     ) -> Result<Self, ConsumeError> {
-        Self::open_asking(settings, topic, partitions, wait, |bounds| bounds.end)
+        Self::open_asking(settings, topic, partitions, (wait, COMMITTED), |bounds| bounds.end)
     }
 
     /// From the oldest record on, as `open`, for one who waits no longer than this for each answer about the bounds.
@@ -93,7 +95,17 @@ impl TopicReader {
         partitions: impl IntoIterator<Item = i32>,
         wait: Duration,
     ) -> Result<Self, ConsumeError> {
-        Self::open_asking(settings, topic, partitions, wait, |bounds| bounds.start)
+        Self::open_asking(settings, topic, partitions, (wait, COMMITTED), |bounds| bounds.start)
+    }
+
+    /// The same with what is in no transaction, or in one that is open or aborted: an open one is not waited for.
+    pub fn open_uncommitted_within(
+        settings: &KafkaSettings,
+        topic: &str,
+        partitions: impl IntoIterator<Item = i32>,
+        wait: Duration,
+    ) -> Result<Self, ConsumeError> {
+        Self::open_asking(settings, topic, partitions, (wait, "read_uncommitted"), |bounds| bounds.start)
     }
 
     /// The same from where `first` says of each partition's bounds.
@@ -103,21 +115,21 @@ impl TopicReader {
         partitions: impl IntoIterator<Item = i32>,
         first: impl Fn(&LogBounds) -> Offset,
     ) -> Result<Self, ConsumeError> {
-        Self::open_asking(settings, topic, partitions, ASK, first)
+        Self::open_asking(settings, topic, partitions, (ASK, COMMITTED), first)
     }
 
     fn open_asking(
         settings: &KafkaSettings,
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
-        ask: Duration,
+        (ask, isolation): (Duration, &str),
         first: impl Fn(&LogBounds) -> Offset,
     ) -> Result<Self, ConsumeError> {
         let refused = |error: ClientError| match error {
             ClientError::Unavailable(words) => ConsumeError::Unavailable(words),
             error => ConsumeError::Refused(error.to_string()),
         };
-        let config = settings.consumer(&format!("{}-reader", settings.group), "read_committed");
+        let config = settings.consumer(&format!("{}-reader", settings.group), isolation);
         let consumer: BaseConsumer<Logged> = create(&config).map_err(refused)?;
         let queue = Queue::of_consumer(consumer.client()).ok_or_else(|| ConsumeError::Fatal("a group needs a name".to_owned()))?;
         let partitions = partitions.into_iter().map(|partition| (partition, LogBounds { start: Offset(0), end: Offset(0) })).collect();

@@ -52,6 +52,19 @@ impl Directory {
         self.read().list(owner, text, after, limit)
     }
 
+    /// What an asset is called from now on, and where its document is.
+    pub(super) fn name(&self, owner: &str, asset: &str, name: Option<&str>, reference: Option<&str>, place: RecordPlace) {
+        self.write().put(owner, asset, name, reference, place);
+    }
+
+    fn forget(&self, owner: &str, asset: &str) {
+        self.write().remove(owner, asset);
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, AssetNames> {
+        self.0.write().expect("it is only added to")
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, AssetNames> {
         self.0.read().expect("it is only added to")
     }
@@ -125,14 +138,13 @@ impl AssetNaming<'_> {
         let Ok(outer) = decode::outer_identity(self.stream, input.key, input.headers) else { return };
         let Some(identity) = outer.complete() else { return };
         let place = RecordPlace { partition: read.partition(), offset: Offset(read.offset().0) };
-        let mut names = directory.0.write().expect("it is only added to");
-        let Some(value) = read.value() else { return names.remove(identity.tenant, identity.asset) };
+        let Some(value) = read.value() else { return directory.forget(identity.tenant, identity.asset) };
         let tape = &mut self.tape;
         let loaded = decode::load(Some(value), &self.rules, move |text| tape.parse(text).map(|()| &*tape));
         let Ok(text) = loaded else { return };
         let found = |path: &Option<Path>| path.as_ref().and_then(|path| text_at(path, text, &self.tape));
         let (name, reference) = (found(&self.from.name), found(&self.from.reference));
-        names.put(identity.tenant, identity.asset, name.as_deref(), reference.as_deref(), place);
+        directory.name(identity.tenant, identity.asset, name.as_deref(), reference.as_deref(), place);
     }
 }
 

@@ -33,16 +33,22 @@ pub(super) trait LogReader {
 }
 
 impl Serve {
-    /// What became of a share, as the caller may see it. One request at a time reads the log for it.
+    /// What became of a share, as the caller may see it.
     pub(super) async fn history(self: &Arc<Self>, view: &CallerView, share: &str) -> Result<Vec<HistoryEntry>, Problem> {
-        let id = ShareId::parse(share).map_err(|_| Problem::unknown_share())?;
-        let mut reader = HistoryReader { history: History::new(id, view.viewer().clone()), noted: None };
-        let through = view.epoch();
+        let mut found = self.histories(view, &[share]).await?;
+        Ok(found.pop().unwrap_or_default())
+    }
+
+    /// The same of several shares, in one reading of the log.
+    pub(crate) async fn histories(self: &Arc<Self>, view: &CallerView, shares: &[&str]) -> Result<Vec<Vec<HistoryEntry>>, Problem> {
+        let history = |share: &&str| Some((History::new(ShareId::parse(share).ok()?, view.viewer().clone()), None));
+        let histories = shares.iter().map(history).collect::<Option<Vec<_>>>().ok_or_else(Problem::unknown_share)?;
+        let (mut reader, through) = (HistoryReader { histories }, view.epoch());
         let reader = self.read_log(move |serve| {
             serve.fold_again(ShareTable::for_documents(serve.config.fold_rules()), through, &mut reader)?;
             Ok(reader)
         });
-        Ok(reader.await?.history.into_entries())
+        Ok(reader.await?.histories.into_iter().map(|(history, _)| history.into_entries()).collect())
     }
 
     /// Does something with the log on a thread that may wait; one at a time, for each may take a while.
@@ -105,8 +111,8 @@ fn fold_one(table: &mut ShareTable, record: &ControlRecord, time: TimestampMs, r
 }
 
 struct HistoryReader {
-    history: History,
-    noted: Option<Noted>,
+    /// Each with what is noted of the record that is folded.
+    histories: Vec<(History, Option<Noted>)>,
 }
 
 impl LogReader for HistoryReader {
@@ -115,12 +121,14 @@ impl LogReader for HistoryReader {
     }
 
     fn reads(&mut self, record: &Result<Envelope, Unreadable>) {
-        self.noted = self.history.note(record);
+        self.histories.iter_mut().for_each(|(history, noted)| *noted = history.note(record));
     }
 
     fn folded(&mut self, offset: Offset, folded: &Folded, table: &ShareTable) {
-        if let Some(noted) = self.noted.take() {
-            self.history.add(offset, noted, folded, table);
+        for (history, noted) in &mut self.histories {
+            if let Some(noted) = noted.take() {
+                history.add(offset, noted, folded, table);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ impl Serve {
             return None;
         }
         let state = self.published.load();
-        let share = share_of_code(&state.table, typed).ok()?;
+        let share = share_of_code(state.open_invitations(), typed).ok()?;
         let now = SystemClock.wall().max(state.table.control_time()).moment();
         Some(show(&share.document(), now))
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::id::Epoch;
 use crate::share::table::ShareTable;
+use crate::share::table::query::ShareView;
 use crate::share::view::by_tenant::SharesByTenant;
 
 /// One immutable state. Nobody reads it but through a `CallerView`, and who tries an event.
@@ -14,6 +15,13 @@ use crate::share::view::by_tenant::SharesByTenant;
 pub(crate) struct PublishedShares {
     pub(super) table: ShareTable,
     pub(super) by_tenant: SharesByTenant,
+}
+
+impl PublishedShares {
+    /// The invitations that wait for an answer, whoever sent them.
+    pub(super) fn open_invitations(&self) -> impl Iterator<Item = ShareView<'_>> {
+        self.by_tenant.open_invitations().map(|number| self.table.share_at(number))
+    }
 }
 
 /// The current state, and news of the next.

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use crate::access::{Caller, TokenHash, Tokens};
 use crate::clock::Clock;
 use crate::config::{ApiLimits, Config, Secret};
+use crate::explain::RecordPlace;
 use crate::id::{Epoch, Offset};
 use crate::kafka::KafkaSettings;
 use crate::serve::admission::{Admission, NotAdmitted, RequestLimits};
@@ -92,29 +93,9 @@ impl Serve {
         stop: Arc<AtomicBool>,
         ended: impl FnOnce(Result<(), FoldError>) + Send + 'static,
     ) -> Result<Arc<Self>, StartError> {
-        let kafka = KafkaSettings::of(&config.kafka);
         let empty = ShareTable::new(config.fold_rules());
-        let first = PublishedShares { table: empty.clone(), by_tenant: SharesByTenant::default() };
-        let serve = Self {
-            published: Arc::new(Publication::new(first)),
-            freshness: Arc::default(),
-            recent: Arc::default(),
-            changes: broadcast::channel(CHANGES_KEPT).0,
-            appender: EventAppender::start(kafka.clone(), config.control.topic.clone(), patience(&config))?,
-            has_mail_topic: AtomicBool::new(false),
-            directory: Arc::default(),
-            found_records: FoundRecords::default(),
-            look_turns: Arc::new(Semaphore::new(LOOKERS)),
-            log_turns: Arc::new(Semaphore::new(LOG_READERS)),
-            admission: Admission::open(&config.api.auth, Arc::clone(&clock)).map_err(StartError::Admission)?,
-            metrics,
-            request_limits: RequestLimits::default(),
-            limits: ArcSwap::from_pointee(config.api.limits),
-            clock: Arc::clone(&clock),
-            stop: Arc::clone(&stop),
-            secret,
-            config,
-        };
+        let serve = Self::holding(config, secret, Arc::clone(&clock), metrics, Arc::clone(&stop), empty.clone())?;
+        let kafka = KafkaSettings::of(&serve.config.kafka);
         let folding = Folding {
             kafka,
             topic: serve.config.control.topic.clone(),
@@ -134,6 +115,57 @@ impl Serve {
         let signers = Arc::clone(&serve);
         std::thread::Builder::new().name("signers".into()).spawn(move || signers.ask_for_keys())?;
         Ok(serve)
+    }
+
+    /// The state of a table, which nobody folds on: what requests cost is measured by it.
+    ///
+    /// # Errors
+    /// Callers could not be known, or a thread could not be made.
+    pub fn of_table(
+        config: Arc<Config>,
+        secret: Secret,
+        clock: Arc<dyn Clock>,
+        metrics: PrometheusHandle,
+        table: ShareTable,
+    ) -> Result<Arc<Self>, StartError> {
+        Self::holding(config, secret, clock, metrics, Arc::default(), table).map(Arc::new)
+    }
+
+    fn holding(
+        config: Arc<Config>,
+        secret: Secret,
+        clock: Arc<dyn Clock>,
+        metrics: PrometheusHandle,
+        stop: Arc<AtomicBool>,
+        table: ShareTable,
+    ) -> Result<Self, StartError> {
+        let kafka = KafkaSettings::of(&config.kafka);
+        let by_tenant = SharesByTenant::of(&table);
+        Ok(Self {
+            published: Arc::new(Publication::new(PublishedShares { table, by_tenant })),
+            freshness: Arc::default(),
+            recent: Arc::default(),
+            changes: broadcast::channel(CHANGES_KEPT).0,
+            appender: EventAppender::start(kafka, config.control.topic.clone(), patience(&config))?,
+            has_mail_topic: AtomicBool::new(false),
+            directory: Arc::default(),
+            found_records: FoundRecords::default(),
+            look_turns: Arc::new(Semaphore::new(LOOKERS)),
+            log_turns: Arc::new(Semaphore::new(LOG_READERS)),
+            admission: Admission::open(&config.api.auth, Arc::clone(&clock)).map_err(StartError::Admission)?,
+            metrics,
+            request_limits: RequestLimits::default(),
+            limits: ArcSwap::from_pointee(config.api.limits),
+            clock,
+            stop,
+            secret,
+            config,
+        })
+    }
+
+    /// Takes in what an asset is called, as the directory's thread does.
+    pub fn name_asset(&self, owner: &str, asset: &str, name: Option<&str>, reference: Option<&str>) {
+        self.directory.name(owner, asset, name, reference, RecordPlace { partition: 0, offset: Offset(0) });
     }
 
     /// What ids of writes, cursors and sessions are made with.

@@ -1,18 +1,25 @@
 //! What one caller may see of the shares. Handlers and pages read nothing else: a state of the shares is private to this module and to
 //! those that fold and write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::published::PublishedShares;
 use crate::access::{Caller, Party};
 use crate::id::{Epoch, TenantId};
-use crate::share::lifecycle::record::ShareNumber;
+use crate::share::lifecycle::record::{ShareNumber, TenantNumber};
+use crate::share::state::State;
 use crate::share::status::{Audience, Document};
 use crate::share::table::parties::{PartnershipView, TenantView};
 use crate::share::table::query::{ProfileView, ShareView};
-use crate::share::view::by_tenant::ShareSide;
+use crate::share::view::by_tenant::{ShareList, ShareSide};
 use crate::share::view::list::{Listed, ShareFilter, Stats, Viewer, look_at};
 use crate::share::view::search::ShareSearch;
+
+/// Whoever asks for more assets at once is shown them by looking at all shares.
+const MOST_ASSETS_BY_INDEX: usize = 1_000;
 
 /// One state of the shares, as one caller sees it. It is cheap to make, and does not change.
 #[derive(Debug, Clone)]
@@ -114,7 +121,7 @@ impl CallerView {
     }
 
     /// All that are looked for, the newest offer first.
-    pub(super) fn all_of<'v, 'q>(&'v self, query: &'q ShareQuery) -> impl Iterator<Item = SeenShare<'v>> + use<'v, 'q>
+    pub(crate) fn all_of<'v, 'q>(&'v self, query: &'q ShareQuery) -> impl Iterator<Item = SeenShare<'v>> + use<'v, 'q>
     where
         'v: 'q,
     {
@@ -132,36 +139,85 @@ impl CallerView {
     where
         'v: 'q,
     {
-        let PublishedShares { table, by_tenant } = &*self.shares;
-        let search = ShareSearch::new(table, &self.viewer, &query.filter);
-        let numbers: Box<dyn Iterator<Item = ShareNumber>> = match (&self.viewer, one_owner(&query.filter)) {
-            (Viewer::Tenant(own), _) => Box::new(by_tenant.newest_first(table, own, query.side, before)),
-            // Who owns all of them is known: the others' are not looked at.
-            (Viewer::Operator, Some(owner)) => Box::new(by_tenant.newest_first(table, &owner, Some(ShareSide::Owner), before)),
-            (Viewer::Operator, None) => Box::new((0..table.share_count().min(before.0)).rev().map(ShareNumber)),
-        };
+        let search = ShareSearch::new(&self.shares.table, &self.viewer, &query.filter);
         let is_invited = |found: &SeenShare<'_>| query.invited.is_none_or(|invited| invited == found.invitee().is_some());
-        numbers.filter_map(move |number| search.look_at(number)).map(SeenShare::of).filter(is_invited)
+        let is_of_side = |found: &SeenShare<'_>| match query.side {
+            None => true,
+            Some(ShareSide::Owner) => found.audience == Audience::Owner,
+            Some(ShareSide::Target) => found.audience == Audience::Target,
+        };
+        let found = self.candidates(query, before).filter_map(move |number| search.look_at(number)).map(SeenShare::of);
+        found.filter(is_invited).filter(is_of_side)
+    }
+
+    /// The shares that may be looked for, the newest offer first: those of the shortest list that has them all.
+    fn candidates<'v>(&'v self, query: &ShareQuery, before: ShareNumber) -> Box<dyn Iterator<Item = ShareNumber> + 'v> {
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let (filter, owners) = (&query.filter, self.whose(query));
+        if !filter.assets.is_empty() && filter.assets.len() <= MOST_ASSETS_BY_INDEX {
+            let tenants: Vec<_> = match &owners {
+                Some(owners) => owners.iter().filter_map(|owner| table.tenants.find(owner.as_str())).collect(),
+                None => table.tenants.iter().map(|(number, _)| number).collect(),
+            };
+            return Box::new(by_tenant.by_asset.newest_first(table, &tenants, &filter.assets, before).into_iter());
+        }
+        let is_invitations = query.invited == Some(true) && query.side != Some(ShareSide::Target);
+        let is_offers = query.side == Some(ShareSide::Target) && filter.states == [State::Pending];
+        let list = match (&self.viewer, is_invitations, is_offers) {
+            (_, true, _) => ShareList::Invitations,
+            (Viewer::Tenant(_), _, true) => ShareList::OpenOffers,
+            (Viewer::Tenant(_), ..) => ShareList::All(query.side),
+            // Who owns all of them is known: the others' are not looked at.
+            (Viewer::Operator, ..) => ShareList::All(Some(ShareSide::Owner)),
+        };
+        match owners.as_deref() {
+            Some([owner]) => by_tenant.newest_first(table, owner, list, before),
+            _ if is_invitations => Box::new(by_tenant.invitations(before)),
+            _ => Box::new((0..table.share_count().min(before.0)).rev().map(ShareNumber)),
+        }
+    }
+
+    /// The caller, or the owners that the operator names; none where it names none.
+    fn whose(&self, query: &ShareQuery) -> Option<Vec<TenantId>> {
+        match &self.viewer {
+            Viewer::Tenant(own) => Some(vec![own.clone()]),
+            Viewer::Operator if query.filter.owners.is_empty() => None,
+            Viewer::Operator => Some(query.filter.owners.iter().filter_map(|owner| TenantId::parse(owner).ok()).collect()),
+        }
     }
 
     /// The shares of the caller's view that changed after an epoch, by the epoch of their last change.
     pub fn changed_since(&self, epoch: Epoch) -> Vec<SeenShare<'_>> {
-        let mut changed: Vec<SeenShare<'_>> = self.all().filter(|found| found.share.changed_at() > epoch).collect();
+        let all = ShareQuery::default();
+        let mut changed: Vec<SeenShare<'_>> = self.all_of(&all).filter(|found| found.share.changed_at() > epoch).collect();
         changed.sort_by(|a, b| (a.share.changed_at(), a.share.id()).cmp(&(b.share.changed_at(), b.share.id())));
         changed
     }
 
-    fn all(&self) -> Box<dyn Iterator<Item = SeenShare<'_>> + '_> {
+    /// The assets that an owner has offered to anybody, by id, those after `after`. The caller is the owner, or the operator.
+    pub(crate) fn shared_assets<'v>(&'v self, owner: &str, after: Option<&'v str>) -> impl Iterator<Item = &'v str> {
+        let is_own = self.tenant().is_none_or(|own| own.as_str() == owner);
         let PublishedShares { table, by_tenant } = &*self.shares;
-        let look = |number: ShareNumber| {
-            let share = table.share_at(number);
-            let audience = self.viewer.audience(&share.document())?;
-            Some(SeenShare { share, audience })
+        is_own.then(|| by_tenant.assets(table, owner, after)).into_iter().flatten()
+    }
+
+    /// Whether an owner has ever named an asset in an offer. The caller is the owner, or the operator.
+    pub(crate) fn has_named(&self, owner: &str, asset: &str) -> bool {
+        let table = &self.shares.table;
+        let is_own = self.tenant().is_none_or(|own| own.as_str() == owner);
+        is_own && table.tenants.find(owner).is_some_and(|number| table.graph.find(owner, asset, |of| of == number).is_some())
+    }
+
+    /// How many live shares the caller sees of each owner with each target.
+    pub(crate) fn live_between(&self) -> BTreeMap<(&str, &str), usize> {
+        let filter = ShareFilter { states: vec![State::Active, State::Paused], ..ShareFilter::default() };
+        let (query, mut pairs) = (ShareQuery { filter, ..ShareQuery::default() }, FxHashMap::default());
+        self.all_of(&query).for_each(|found| *pairs.entry(found.share.parties()).or_insert(0) += 1);
+        let named = |(owner, target): (TenantNumber, Option<TenantNumber>)| {
+            let id = |number| self.shares.table.tenants.get(number).id.as_str();
+            (id(owner), target.map_or("", id))
         };
-        match &self.viewer {
-            Viewer::Tenant(own) => Box::new(by_tenant.newest_first(table, own, None, ShareNumber(u32::MAX)).filter_map(look)),
-            Viewer::Operator => Box::new((0..table.share_count()).map(ShareNumber).filter_map(look)),
-        }
+        pairs.into_iter().map(|(parties, count)| (named(parties), count)).collect()
     }
 
     /// The partnerships of the caller, offered or active; the operator sees all.
@@ -240,14 +296,6 @@ impl CallerView {
     }
 }
 
-/// The one owner that a filter names.
-fn one_owner(filter: &ShareFilter) -> Option<TenantId> {
-    match filter.owners.as_slice() {
-        [owner] => TenantId::parse(owner).ok(),
-        _ => None,
-    }
-}
-
 impl<'v> SeenTenant<'v> {
     fn whole(tenant: TenantView<'v>) -> Self {
         Self { id: tenant.id, parent: tenant.parent, is_suspended: Some(tenant.is_suspended) }
@@ -277,6 +325,11 @@ impl<'v> SeenShare<'v> {
     /// The offset of the event that changed it last.
     pub fn changed_at(self) -> Epoch {
         self.share.changed_at()
+    }
+
+    /// Whether a target has ever accepted it.
+    pub fn was_accepted(self) -> bool {
+        self.share.was_accepted()
     }
 
     /// The address that it was offered to, before and after it was accepted; the target is not told.

@@ -1,5 +1,6 @@
 //! A sorted set of small things in little memory: no pointer and no vacancy for each.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// So many on a run, and so many runs on a shelf. Small in tests, so that they part.
@@ -37,30 +38,7 @@ impl<T: Ord + Copy> SortedSet<T> {
 
     /// Adds a thing if it is not in it.
     pub(crate) fn insert(&mut self, thing: T) {
-        let Some((shelf, run)) = self.run_of(thing) else {
-            Arc::make_mut(&mut self.shelves).push(Arc::new(vec![Arc::new(vec![thing])]));
-            return;
-        };
-        let shelves = Arc::make_mut(&mut self.shelves);
-        let runs = Arc::make_mut(&mut shelves[shelf]);
-        let things = Arc::make_mut(&mut runs[run]);
-        let Err(at) = things.binary_search(&thing) else { return };
-        if things.len() < MOST {
-            things.insert(at, thing);
-            return;
-        }
-        // Where things come in order, the full run stays full.
-        let keeps = if at == MOST { MOST } else { MOST / 2 };
-        let mut behind = things.split_off(keeps);
-        let (part, at) = if at >= keeps { (&mut behind, at - keeps) } else { (&mut *things, at) };
-        part.insert(at, thing);
-        things.shrink_to(keeps + keeps / 4);
-        runs.insert(run + 1, Arc::new(behind));
-        if runs.len() > MOST {
-            let keeps = if run + 2 == runs.len() { MOST } else { MOST / 2 };
-            let behind = runs.split_off(keeps);
-            shelves.insert(shelf + 1, Arc::new(behind));
-        }
+        self.insert_by(thing, |other| other.cmp(&thing));
     }
 
     /// Takes a thing out if it is in it.
@@ -84,10 +62,7 @@ impl<T: Ord + Copy> SortedSet<T> {
 
     /// Those from this one on, in order.
     pub(crate) fn from(&self, first: T) -> impl Iterator<Item = T> {
-        let (shelf, run) = self.run_of(first).unwrap_or_default();
-        let rest = self.shelves.get(shelf..).unwrap_or_default();
-        let runs = rest.iter().enumerate().flat_map(move |(at, runs)| &runs[if at == 0 { run } else { 0 }..]);
-        runs.flat_map(|run| run.iter()).copied().skip_while(move |thing| *thing < first)
+        self.after(move |thing| *thing < first)
     }
 
     /// Those before this one, the last of them first.
@@ -114,9 +89,52 @@ impl<T: Ord + Copy> SortedSet<T> {
 
     /// The run that a thing is on, or belongs on.
     fn run_of(&self, thing: T) -> Option<(usize, usize)> {
-        let begins_by = |run: &Arc<Vec<T>>| run.first().is_some_and(|first| *first <= thing);
-        let shelf = self.shelves.partition_point(|runs| runs.first().is_some_and(begins_by)).saturating_sub(1);
-        let run = self.shelves.get(shelf)?.partition_point(begins_by).saturating_sub(1);
+        self.last_run(|first| *first <= thing)
+    }
+}
+
+impl<T: Copy> SortedSet<T> {
+    /// Adds a thing if it is not in it. `compare` says where the others stand beside it; it orders all that are in the set.
+    pub(crate) fn insert_by(&mut self, thing: T, compare: impl Fn(&T) -> Ordering) {
+        let Some((shelf, run)) = self.last_run(|first| compare(first).is_le()) else {
+            Arc::make_mut(&mut self.shelves).push(Arc::new(vec![Arc::new(vec![thing])]));
+            return;
+        };
+        let shelves = Arc::make_mut(&mut self.shelves);
+        let runs = Arc::make_mut(&mut shelves[shelf]);
+        let things = Arc::make_mut(&mut runs[run]);
+        let Err(at) = things.binary_search_by(compare) else { return };
+        if things.len() < MOST {
+            things.insert(at, thing);
+            return;
+        }
+        // Where things come in order, the full run stays full.
+        let keeps = if at == MOST { MOST } else { MOST / 2 };
+        let mut behind = things.split_off(keeps);
+        let (part, at) = if at >= keeps { (&mut behind, at - keeps) } else { (&mut *things, at) };
+        part.insert(at, thing);
+        things.shrink_to(keeps + keeps / 4);
+        runs.insert(run + 1, Arc::new(behind));
+        if runs.len() > MOST {
+            let keeps = if run + 2 == runs.len() { MOST } else { MOST / 2 };
+            let behind = runs.split_off(keeps);
+            shelves.insert(shelf + 1, Arc::new(behind));
+        }
+    }
+
+    /// Those after the ones of which `is_before` holds, in order.
+    pub(crate) fn after(&self, is_before: impl Fn(&T) -> bool) -> impl Iterator<Item = T> {
+        let (shelf, run) = self.last_run(&is_before).unwrap_or_default();
+        let rest = self.shelves.get(shelf..).unwrap_or_default();
+        let runs = rest.iter().enumerate().flat_map(move |(at, runs)| &runs[if at == 0 { run } else { 0 }..]);
+        runs.flat_map(|run| run.iter()).copied().skip_while(move |thing| is_before(thing))
+    }
+
+    /// The last run whose first thing is such; the first of all where none is.
+    fn last_run(&self, is_such: impl Fn(&T) -> bool) -> Option<(usize, usize)> {
+        let begins = |run: &Arc<Vec<T>>| run.first().is_some_and(&is_such);
+        let shelf = self.shelves.partition_point(|runs| runs.first().is_some_and(begins)).saturating_sub(1);
+        let run = self.shelves.get(shelf)?.partition_point(begins).saturating_sub(1);
         Some((shelf, run))
     }
 }

@@ -211,6 +211,9 @@ pub enum ProduceError {
     /// The producer is of no further use and must be made again; also after a time-out of commit or abort.
     #[error("the producer failed: {0}")]
     Fatal(String),
+    /// No producer can be made as the configuration wants it, until somebody changes that or the cluster.
+    #[error("{0}")]
+    Impossible(String),
 }
 
 /// One transactional producer. After `Fatal` or `Fenced` only dropping it is allowed.

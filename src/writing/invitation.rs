@@ -76,13 +76,13 @@ fn is_open_invitation(table: &ShareTable, share: &str) -> bool {
     table.share(share).map(|share| share.document()).is_some_and(|document| document.state == State::Pending && document.invitee.is_some())
 }
 
-/// The share that waits for a code, however it was typed; the error is a sentence.
+/// Of these shares the one that waits for a code, however it was typed; the error is a sentence.
 ///
 /// # Errors
 /// No share waits for it, or several do.
-pub fn share_of_code<'t>(table: &'t ShareTable, typed: &str) -> Result<ShareView<'t>, &'static str> {
-    let found: Vec<ShareView<'t>> =
-        invitation_code::readings(typed).iter().flat_map(|reading| mail::of_code(table, CodeHash::of(reading))).collect();
+pub fn share_of_code<'t>(shares: impl Iterator<Item = ShareView<'t>>, typed: &str) -> Result<ShareView<'t>, &'static str> {
+    let codes: Vec<CodeHash> = invitation_code::readings(typed).iter().map(|reading| CodeHash::of(reading)).collect();
+    let found = mail::of_codes(shares, &codes);
     match found.as_slice() {
         [share] => Ok(*share),
         [] => Err("no open invitation has this code: it was accepted, taken back, has lapsed, or a newer mail came"),

@@ -119,10 +119,11 @@ fn script(page: &str, blocks: &[Block]) -> String {
 
 /// What every page finds: the topics that `config/sharecast.yaml` reads can be made, an engine started and stopped.
 const PRELUDE: &str = r#"set -Eeuo pipefail
-at=start engine=
+at=start engine= server=
 trap 'echo "FAILED: $at" >&2' ERR
 stop_engine() { [ -z "$engine" ] || { kill "$engine" && wait "$engine" || true; engine=; }; }
-trap stop_engine EXIT
+stop_all() { stop_engine; [ -z "$server" ] || { kill "$server" && wait "$server" || true; }; }
+trap stop_all EXIT
 make_inputs() {
     kafka-topics.sh --bootstrap-server "$B" --create --topic telemetry.raw --partitions 4
     kafka-topics.sh --bootstrap-server "$B" --create --topic asset.details --partitions 4 --config cleanup.policy=compact
@@ -133,6 +134,10 @@ run_on() {
 }
 engine_command() { exec sharecast run -c config/sharecast.yaml; }
 start_engine() { run_on; }
+start_server() {
+    sharecast serve -c config/sharecast.yaml > server.log 2>&1 & server=$!
+    curl -sf --retry 60 --retry-delay 1 --retry-all-errors -o /dev/null "http://$SHARECAST__API__LISTEN/readyz" || { cat server.log >&2; false; }
+}
 "#;
 
 /// A folder that looks like the clone, with the binary under test and Kafka's tools; `scripts/kafka` leaves the cluster to the test.
@@ -172,8 +177,9 @@ fn run(page: &str) {
     }
     let (cluster, dir) = (Cluster::start(1), tempfile::tempdir().unwrap());
     workplace(dir.path());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let script = script(page, &blocks).replace("127.0.0.1:9092", &cluster.bootstrap);
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let [http, api] = [free(), free()].map(|listener| listener.local_addr().unwrap().to_string());
+    let script = script(page, &blocks).replace("127.0.0.1:9092", &cluster.bootstrap).replace("127.0.0.1:8080", &api);
     fs::write(dir.path().join("page.sh"), script).unwrap();
     let path = format!("{}:{}", dir.path().join("bin").display(), std::env::var("PATH").unwrap());
     let output = Command::new("timeout")
@@ -183,7 +189,8 @@ fn run(page: &str) {
         .env("SHARECAST", BINARY)
         .env("B", &cluster.bootstrap)
         .env("SHARECAST__KAFKA__BOOTSTRAP", &cluster.bootstrap)
-        .env("SHARECAST__HTTP__LISTEN", format!("127.0.0.1:{port}"))
+        .env("SHARECAST__HTTP__LISTEN", http)
+        .env("SHARECAST__API__LISTEN", api)
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -15,14 +15,14 @@ use super::fixture::{World, epoch_of, number_of};
 use super::instance::{Instance, Patience, await_that};
 
 // More than the workers of two instances, so that those of a third one get some.
-const PARTITIONS: i32 = 6;
-const ASSETS: u64 = 12;
+pub(super) const PARTITIONS: i32 = 6;
+pub(super) const ASSETS: u64 = 12;
 /// Each asset is shared with this tenant all the time, so that its outputs tell the epoch by which a record was decided.
-const WITNESS: &str = "witness";
+pub(super) const WITNESS: &str = "witness";
 /// And with this one, with pauses.
 const TARGET: &str = "target";
 
-fn asset(number: u64) -> String {
+pub(super) fn asset(number: u64) -> String {
     format!("a{}", number % ASSETS)
 }
 
@@ -68,20 +68,20 @@ fn pause(world: &World<'_>, shares: &mut [Share], stop: &AtomicBool) {
 }
 
 /// The witness's topic as it grows.
-struct Flow<'w> {
+pub(super) struct Flow<'w> {
     next: &'w AtomicU64,
     reader: TopicReader,
     released: u64,
 }
 
 impl<'w> Flow<'w> {
-    fn of(world: &World<'_>, next: &'w AtomicU64) -> Self {
+    pub(super) fn of(world: &World<'_>, next: &'w AtomicU64) -> Self {
         let reader = TopicReader::open(&world.cluster.settings("tests"), &world.output(WITNESS), [0]).unwrap();
         Self { next, reader, released: 0 }
     }
 
     /// Waits until all that is fed by now is released: instances flow, whoever they are.
-    fn goes_on(&mut self) {
+    pub(super) fn goes_on(&mut self) {
         // A killed process takes the time-outs of sessions, transactions and records, one after the other.
         let (until, patience) = (self.next.load(Ordering::Relaxed), Patience::times(2));
         while self.released < until {
@@ -97,7 +97,7 @@ fn value(record: &Seen) -> &str {
 }
 
 /// Order and number: each record of a source partition once, rising in each partition of the topic.
-fn numbers_once(seen: &[Seen], topic: &str) -> HashMap<u64, i64> {
+pub(super) fn numbers_once(seen: &[Seen], topic: &str) -> HashMap<u64, i64> {
     let mut last: BTreeMap<(i32, i32), (i64, u64)> = BTreeMap::new();
     let mut epochs = HashMap::new();
     let mut sorted: Vec<&Seen> = seen.iter().collect();
@@ -135,7 +135,11 @@ fn check(world: &World<'_>, fed: u64, shares: &[Share]) {
 #[test]
 fn every_record_once_whatever_ends_stops_or_joins() {
     let cluster = Cluster::start(3);
-    let world = World::new(&cluster, PARTITIONS, "");
+    every_record_once(&World::new(&cluster, PARTITIONS, ""), faults);
+}
+
+/// Records flow and shares are paused while `faults` happen; then all that was fed is released once, in order, under an epoch that allowed it.
+pub(super) fn every_record_once(world: &World<'_>, faults: impl FnOnce(&World<'_>, &AtomicU64) -> Instance) {
     world.make_control();
     world.partners("o", WITNESS);
     world.partners("o", TARGET);
@@ -148,11 +152,11 @@ fn every_record_once_whatever_ends_stops_or_joins() {
     let last = std::thread::scope(|scope| {
         // Whatever goes wrong here, the two below must end, or the scope would wait for them.
         let _end = Raise(&stop);
-        scope.spawn(|| feed(&world, &next, &stop));
-        scope.spawn(|| pause(&world, &mut shares, &stop));
-        faults(&world, &next)
+        scope.spawn(|| feed(world, &next, &stop));
+        scope.spawn(|| pause(world, &mut shares, &stop));
+        faults(world, &next)
     });
-    check(&world, next.into_inner(), &shares);
+    check(world, next.into_inner(), &shares);
     last.terminate();
 }
 

@@ -101,6 +101,11 @@ log: {{ format: text }}
         file(self.dir.path(), &format!("{instance}.yaml"), &merged)
     }
 
+    /// Where the configuration of an instance was written.
+    pub(crate) fn config_path(&self, instance: &str) -> PathBuf {
+        self.dir.path().join(format!("{instance}.yaml"))
+    }
+
     /// Starts an instance.
     pub(crate) fn start(&self, instance: &str) -> Instance {
         Instance::start(&self.config(instance))

@@ -27,6 +27,15 @@ mod fixture;
 // docs/rules/exactly-once.md).
 #[cfg(feature = "io")]
 mod exactly_once;
+// The same with faults of chance, by seed.
+#[cfg(feature = "io")]
+mod campaign;
+// Back under its name after a kill: what the predecessor left is taken away (docs/rules/exactly-once.md#back-under-the-same-name).
+#[cfg(feature = "io")]
+mod restart;
+// Both clients of the data plane write the same, and work in one group.
+#[cfg(feature = "io")]
+mod data_planes;
 // What is written is compressed as it is said (docs/rules/configuration.md#settings-of-librdkafka).
 #[cfg(feature = "io")]
 mod compression;

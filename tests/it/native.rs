@@ -198,3 +198,67 @@ fn nothing_is_committed_under_a_name_that_another_has_taken() {
     third.commit().unwrap();
     assert_once_in_order(cluster, &topic, 10);
 }
+
+/// Records flow on by the other client, or, where that is not allowed, the engine ends as it would not have begun.
+#[test]
+fn a_cluster_that_goes_back_while_engines_run_is_found_out() {
+    let cluster = Cluster::start(1);
+    let world = |data_plane: &str| {
+        let mut world = World::new(&cluster, 2, "");
+        let more = format!(
+            "kafka:\n  bootstrap: \"{}\"\n  group: group-{}\n  data_plane: {data_plane}\n  \
+             client: {{ topic.metadata.refresh.interval.ms: 1000 }}\n  \
+             consumer: {{ session.timeout.ms: 10000, max.poll.interval.ms: 60000 }}\n  producer: {{ transaction.timeout.ms: 8000 }}\n",
+            cluster.bootstrap, world.name
+        );
+        world.set_more(&more);
+        world.make_control();
+        world.partners("o", "t");
+        world.share("o", "a", "t");
+        world
+    };
+    let (auto, native) = (world("auto"), world("native"));
+    let feed = |world: &World<'_>, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            world.feed((number % 2) as i32, [world.record("o", "a", number)]);
+        }
+    };
+    let (chosen, mut forced) = (auto.start("a"), native.start("n"));
+    for (world, instance) in [(&auto, &chosen), (&native, &forced)] {
+        instance.await_ready();
+        instance.await_line(&["transactions are written natively"]);
+        feed(world, 0..20);
+        world.await_outputs("t", 20);
+    }
+    set_level(&cluster, "downgrade", 1);
+    let next = std::cell::Cell::new(20);
+    let told = |instance: &mut Instance, world: &World<'_>, is_so: &dyn Fn(&mut Instance) -> bool| {
+        let patience = super::instance::Patience::begin();
+        while !is_so(instance) {
+            assert!(!patience.is_over(), "{}", instance.log());
+            feed(world, next.get()..next.get() + 2);
+            next.set(next.get() + 2);
+        }
+    };
+    let mut chosen = chosen;
+    told(&mut chosen, &auto, &|instance| instance.log().contains("transactions are written by librdkafka"));
+    let fed = next.get();
+    let numbers = |world: &World<'_>, count: u64| {
+        let mut numbers: Vec<u64> =
+            world.await_outputs("t", count as usize).iter().map(|seen| super::fixture::number_of(seen.value.as_ref().unwrap())).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(numbers(&auto, fed), (0..fed).collect::<Vec<_>>());
+    chosen.terminate();
+
+    next.set(20);
+    told(&mut forced, &native, &|instance| instance.log().contains("the process ends"));
+    assert_eq!(forced.await_exit(), 78, "{}", forced.log());
+    forced.await_line(&["kafka.data_plane is native, which cannot be", "kafka-features.sh upgrade --feature transaction.version=2"]);
+    // Nothing is lost by it.
+    set_level(&cluster, "upgrade", 2);
+    let again = native.start("n");
+    assert_eq!(numbers(&native, next.get()), (0..next.get()).collect::<Vec<_>>());
+    again.terminate();
+}

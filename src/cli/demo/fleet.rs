@@ -16,6 +16,8 @@ use crate::time::TimestampMs;
 pub(super) const OWNER: &str = "northwind";
 /// Where its platform puts what the machines send.
 pub(super) const RAW_TOPIC: &str = "telemetry.raw";
+/// And what it knows of each: the console shows their names.
+pub(super) const DETAILS_TOPIC: &str = "asset.details";
 /// Each machine sends this often: often enough that "no more" is seen at once.
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -24,6 +26,8 @@ const EVERY: Duration = Duration::from_millis(50);
 pub(super) struct Machine {
     /// The asset, in the owner's words.
     pub(super) asset: &'static str,
+    name: &'static str,
+    plate: &'static str,
     model: &'static str,
     serial: &'static str,
     pin: &'static str,
@@ -37,6 +41,8 @@ pub(super) struct Machine {
 pub(super) const FLEET: [Machine; 3] = [
     Machine {
         asset: "NW-7",
+        name: "Excavator 36 t",
+        plate: "B-HX 360",
         model: "HX360",
         serial: "HX360-40123",
         pin: "PIN-77-4107",
@@ -47,6 +53,8 @@ pub(super) const FLEET: [Machine; 3] = [
     },
     Machine {
         asset: "NW-12",
+        name: "Wheel loader 18 t",
+        plate: "B-WL 180",
         model: "WL180",
         serial: "WL180-20771",
         pin: "PIN-12-9031",
@@ -57,6 +65,8 @@ pub(super) const FLEET: [Machine; 3] = [
     },
     Machine {
         asset: "NW-31",
+        name: "Telehandler 7 t",
+        plate: "B-TH 742",
         model: "TH742",
         serial: "TH742-10088",
         pin: "PIN-31-2265",
@@ -109,6 +119,17 @@ impl Machine {
         let _ = write!(text, r#","driver":{{"badge":"{}"}}}}"#, self.badge);
         text
     }
+}
+
+/// Writes what the machines are called, as their owner's platform does.
+pub(super) fn name_machines(kafka: &KafkaSettings) -> Result<(), Halt> {
+    let mut writer = EventWriter::open(kafka, DETAILS_TOPIC, Duration::from_secs(10)).map_err(Halt::broken)?;
+    for machine in &FLEET {
+        let document = format!(r#"{{"name":"{}","plate":"{}","make":"Halden","model":"{}"}}"#, machine.name, machine.plate, machine.model);
+        let key = format!("{OWNER}/{}", machine.asset);
+        writer.append_record(Some(key.as_bytes()), Some(document.as_bytes()), &[]).map_err(Halt::broken)?;
+    }
+    Ok(())
 }
 
 /// The machines at work, on a thread.

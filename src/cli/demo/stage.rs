@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::fleet::{Fleet, OWNER, RAW_TOPIC};
+use super::fleet::{DETAILS_TOPIC, Fleet, OWNER, RAW_TOPIC, name_machines};
 use super::halt::Halt;
 use super::profiles;
 use crate::access::TokenHash;
@@ -91,7 +91,7 @@ impl Stage {
         let mock = MockKafka::start(1).map_err(Halt::broken)?;
         let folder = std::env::temp_dir().join(format!("sharecast-demo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|error| Halt::broken(format!("{}: {error}", folder.display())))?;
-        let config = configuration(&mock.bootstrap(), &folder)?;
+        let (config, of_console) = configurations(&mock.bootstrap(), &folder)?;
         make_topics(&mock, &config)?;
         let (kafka, control) = (KafkaSettings::of(&config.kafka), config.control.topic.clone());
         let first = first_event(&config.fold_rules().configuration(), SystemClock.wall());
@@ -120,7 +120,8 @@ impl Stage {
         let mut writer = EventWriter::open(&kafka, &control, PATIENCE).map_err(Halt::broken)?;
         // Where the engine was faster this is a repeat.
         writer.append(&first).map_err(Halt::broken)?;
-        let (console, console_at) = open_console(config, metrics.clone(), Arc::clone(&stop))?;
+        name_machines(&kafka)?;
+        let (console, console_at) = open_console(of_console, metrics.clone(), Arc::clone(&stop))?;
         Ok(Self {
             mock,
             writer,
@@ -221,7 +222,8 @@ impl Stage {
 }
 
 /// The engine's configuration. One worker: the mock keeps no offsets, so that a partition that changes hands begins again.
-fn configuration(bootstrap: &str, folder: &Path) -> Result<Config, Halt> {
+/// The engine's configuration, and that of the console, which also reads what the machines are called.
+fn configurations(bootstrap: &str, folder: &Path) -> Result<(Config, Config), Halt> {
     let (snapshot, tokens) = (folder.join("snapshot").display().to_string(), folder.join("tokens.yaml").display().to_string());
     std::fs::write(&tokens, token_file()).map_err(|error| Halt::broken(format!("{tokens}: {error}")))?;
     let secret = WriteToken::new(random().map_err(Halt::broken)?).event_id();
@@ -234,7 +236,13 @@ fn configuration(bootstrap: &str, folder: &Path) -> Result<Config, Halt> {
          snapshot: {{ path: {snapshot:?} }}\n\
          api: {{ listen: '127.0.0.1:0', secret: {secret:?}, auth: {{ mode: tokens, tokens: {tokens:?} }} }}\n"
     );
-    Config::load(&[("the demo's configuration", &text)], &ConfigEnv::none()).map_err(Halt::broken)
+    let names = format!(
+        "streams: {{ details: {{ mode: upsert, topic: {DETAILS_TOPIC}, key_format: '{{tenant}}/{{asset}}', tenant: key.tenant, asset: key.asset }} }}\n\
+         api: {{ directory: {{ stream: details, name: $.name, reference: $.plate }} }}\n"
+    );
+    let load = |files: &[(&str, &str)]| Config::load(files, &ConfigEnv::none()).map_err(Halt::broken);
+    let engine = ("the demo's configuration", text.as_str());
+    Ok((load(&[engine])?, load(&[engine, ("the console's configuration", &names)])?))
 }
 
 /// Who signs in with its own name: this is on a loopback address, and of a cluster that ends with it.
@@ -267,6 +275,7 @@ fn tenant_topics() -> impl Iterator<Item = String> {
 /// The mock makes no topics on request, so all of them are made here, the owner's view of its shares too.
 fn make_topics(mock: &MockKafka, config: &Config) -> Result<(), Halt> {
     mock.create_topic(RAW_TOPIC, 2).map_err(Halt::broken)?;
+    mock.create_topic(DETAILS_TOPIC, 1).map_err(Halt::broken)?;
     let OwnTopics { shares, dead_letters, state, invitations, .. } = &config.topics;
     let own = [&config.control.topic, shares, dead_letters, state, invitations, "share.northwind.shares"].map(str::to_owned);
     own.into_iter().chain(tenant_topics()).try_for_each(|topic| mock.create_topic(&topic, 1).map_err(Halt::broken))

@@ -87,7 +87,7 @@ fn read_on(invitation: &InvitationMail, fold: &mut ControlFold) -> Result<Option
 /// The share that waits for this code.
 pub(in crate::cli) fn share_of_code(config: &Config, acting: &ActorArgs, typed: &str) -> Result<String, Failure> {
     let table = ControlFold::open(config, acting.patience()?, StartFrom::Snapshot)?.fold_to_end()?;
-    let found = invitation::share_of_code(&table, typed).map(|share| share.id().to_string());
+    let found = invitation::share_of_code(table.shares(), typed).map(|share| share.id().to_string());
     found.map_err(|why| Failure::new(Exit::Failed, format!("{why}; nothing was written")))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT, ROWS};
+use crate::console::desk::{Desk, ROWS};
 use crate::console::handlers::sentence;
 use crate::console::model::{ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetList, AssetRow, ReceivedFrom};
@@ -20,91 +20,120 @@ use crate::share::view::list::ShareFilter;
 
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let search = ask.fields.text("q");
-    let after = AssetPlace::parse(&ask.fields.text("after"));
-    let mut rows = own_rows(desk, ask, view, &search, &after);
-    rows.extend(received_rows(desk, view, &search));
-    rows.retain(|row| AssetPlace::of(row) > after);
-    rows.sort_by_cached_key(AssetPlace::of);
+    let begins = FleetPlace::of(ask);
+    let mut rows = own_rows(desk, ask, view, &search, &begins);
+    if rows.len() <= ROWS {
+        rows.extend(received_rows(desk, view, &search, &begins, ROWS + 1 - rows.len()));
+    }
     let has_more = rows.len() > ROWS;
     rows.truncate(ROWS);
-    let last = rows.last().filter(|_| has_more).map(|row| AssetPlace::of(row).in_address());
-    let next = last.map(|last| format!("/assets{}", query(&[("q", &search), ("after", &last)])));
+    let owner = ask.owner_in_address().unwrap_or_default();
+    let next = rows.last().filter(|_| has_more).map(|last| {
+        let (field, place) = FleetPlace::after(last).in_address();
+        format!("/assets{}", query(&[("q", &search), ("owner", &owner), (field, &place)]))
+    });
     count_shares(view, &mut rows);
-    let is_later_page = after != AssetPlace::default();
+    let is_later_page = begins != FleetPlace::Beginning;
     let model = AssetList { search, rows, next, is_later_page, may_write: ask.may_write(), is_operator: ask.caller().is_operator() };
     Reply::page("Assets", PagePlace::Assets, assets::list(&model))
 }
 
-/// Where a row stands in the list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct AssetPlace {
-    asset: String,
-    owner: String,
+/// Where a page of the list begins: the own assets by owner and id, after them what others share, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum FleetPlace {
+    Beginning,
+    AfterOwn {
+        owner: String,
+        asset: String,
+    },
+    /// After what this share brings.
+    AfterReceived(String),
 }
 
-impl AssetPlace {
-    fn of(row: &AssetRow) -> Self {
-        Self { asset: row.asset.clone(), owner: row.owner.clone() }
+impl FleetPlace {
+    /// A tenant's id has no slash.
+    fn of(ask: &Ask) -> Self {
+        let share = ask.fields.text("received");
+        match ask.fields.raw("after").split_once('/') {
+            _ if !share.is_empty() => Self::AfterReceived(share),
+            Some((owner, asset)) => Self::AfterOwn { owner: owner.to_owned(), asset: asset.to_owned() },
+            None => Self::Beginning,
+        }
     }
 
-    /// An owner's id has no line break, nor has an asset's.
-    fn parse(text: &str) -> Self {
-        let (owner, asset) = text.split_once('/').unwrap_or_default();
-        Self { asset: asset.to_owned(), owner: owner.to_owned() }
+    fn after(row: &AssetRow) -> Self {
+        match &row.from {
+            Some(from) => Self::AfterReceived(from.share.clone()),
+            None => Self::AfterOwn { owner: row.owner.clone(), asset: row.asset.clone() },
+        }
     }
 
-    fn in_address(&self) -> String {
-        format!("{}/{}", self.owner, self.asset)
+    fn in_address(&self) -> (&'static str, String) {
+        match self {
+            Self::Beginning => ("after", String::new()),
+            Self::AfterOwn { owner, asset } => ("after", format!("{owner}/{asset}")),
+            Self::AfterReceived(share) => ("received", share.clone()),
+        }
     }
 }
 
 /// Enough of the own assets to fill a page, from the directory and from what is shared.
-fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str, after: &AssetPlace) -> Vec<AssetRow> {
+fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str, begins: &FleetPlace) -> Vec<AssetRow> {
+    let (first, after) = match begins {
+        FleetPlace::Beginning => ("", None),
+        FleetPlace::AfterOwn { owner, asset } => (owner.as_str(), Some(asset.as_str())),
+        FleetPlace::AfterReceived(_) => return Vec::new(),
+    };
     // Of the operator: whoever is known, or is named.
     let owners: Vec<String> = match ask.owner() {
         Some(owner) => vec![owner],
-        None => view.tenants().into_iter().take(200).map(|tenant| tenant.id.to_owned()).collect(),
+        None => view.tenants().into_iter().map(|tenant| tenant.id.to_owned()).collect(),
     };
-    let rows_of = |owner: String| {
-        let found = desk.assets(view, &owner, search, Some(after.asset.as_str()).filter(|asset| !asset.is_empty()), ROWS + 1);
-        let row = move |(asset, names)| AssetRow { owner: owner.clone(), asset, names, from: None, targets: Vec::new(), pending: 0 };
-        found.into_iter().map(row)
-    };
-    owners.into_iter().flat_map(rows_of).collect()
+    let mut rows = Vec::new();
+    for owner in owners.into_iter().filter(|owner| owner.as_str() >= first) {
+        let after = after.filter(|_| owner == first);
+        let found = desk.assets(view, &owner, search, after, ROWS + 1 - rows.len());
+        let row = |(asset, names)| AssetRow { owner: owner.clone(), asset, names, from: None, targets: Vec::new(), pending: 0 };
+        rows.extend(found.into_iter().map(row));
+        if rows.len() > ROWS {
+            break;
+        }
+    }
+    rows
 }
 
 /// Says of the rows that are shown with whom they are shared.
 fn count_shares(view: &CallerView, rows: &mut [AssetRow]) {
-    let owners: BTreeSet<String> = rows.iter().filter(|row| row.from.is_none()).map(|row| row.owner.clone()).collect();
-    for owner in owners {
-        let assets = rows.iter().filter(|row| row.owner == owner && row.from.is_none()).map(|row| row.asset.clone()).collect();
+    for row in rows.iter_mut().filter(|row| row.from.is_none()) {
         let states = vec![State::Pending, State::Active, State::Paused];
-        let filter = ShareFilter { owners: vec![owner.clone()], assets, states, ..ShareFilter::default() };
+        let filter = ShareFilter { owners: vec![row.owner.clone()], assets: vec![row.asset.clone()], states, ..ShareFilter::default() };
         let side = view.tenant().map(|_| ShareSide::Owner);
-        let page = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
-        for share in page.iter().flat_map(|page| &page.shares) {
+        let mut targets = BTreeSet::new();
+        for share in view.all_of(&ShareQuery { side, invited: None, filter }) {
             let document = share.document();
-            let is_of = |row: &&mut AssetRow| row.owner == owner && row.from.is_none() && document.asset == Some(row.asset.as_str());
-            let Some(row) = rows.iter_mut().find(is_of) else { continue };
             match (document.state, document.target_tenant) {
-                (State::Active | State::Paused, Some(target)) if !row.targets.iter().any(|known| known == target) => {
-                    row.targets.push(target.to_owned());
-                }
+                // A filter by asset also finds what the target calls so.
+                _ if document.asset != Some(row.asset.as_str()) => {}
+                (State::Active | State::Paused, Some(target)) => drop(targets.insert(target)),
                 (State::Pending, _) => row.pending += 1,
                 _ => {}
             }
         }
+        row.targets = targets.into_iter().map(str::to_owned).collect();
     }
-    rows.iter_mut().for_each(|row| row.targets.sort());
 }
 
-fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> {
+fn received_rows(desk: &Desk, view: &CallerView, search: &str, begins: &FleetPlace, limit: usize) -> Vec<AssetRow> {
     if view.tenant().is_none() {
         return Vec::new();
     }
+    let before = match begins {
+        FleetPlace::AfterReceived(share) => Some(share.as_str()),
+        FleetPlace::Beginning | FleetPlace::AfterOwn { .. } => None,
+    };
     let states = vec![State::Active, State::Paused];
     let filter = ShareFilter { states, search: Some(search.to_owned()).filter(|text| !text.is_empty()), ..ShareFilter::default() };
-    let found = desk.found(view, &ShareQuery { side: Some(ShareSide::Target), invited: None, filter }, LOOKED_AT);
+    let found = view.shares(&ShareQuery { side: Some(ShareSide::Target), invited: None, filter }, before, limit);
     let row = |share: ShownShare| AssetRow {
         owner: share.owner.clone(),
         asset: share.target_asset.clone().unwrap_or_default(),
@@ -113,7 +142,7 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str) -> Vec<AssetRow> 
         targets: Vec::new(),
         pending: 0,
     };
-    found.into_iter().map(row).collect()
+    found.into_iter().flat_map(|page| page.shares).map(|share| row(desk.shown(share, view))).collect()
 }
 
 /// The head of the asset's pages that the address names.
@@ -132,7 +161,7 @@ pub(crate) fn shares_of(desk: &Desk, ask: &Ask, view: &CallerView, asset: &str) 
     let owner = ask.owner().unwrap_or_default();
     let filter = ShareFilter { owners: vec![owner], assets: vec![asset.to_owned()], ..ShareFilter::default() };
     let side = view.tenant().map(|_| ShareSide::Owner);
-    let found = desk.found(view, &ShareQuery { side, invited: None, filter }, LOOKED_AT);
+    let found = desk.found(view, &ShareQuery { side, invited: None, filter }, usize::MAX);
     // A filter by asset also finds what the target calls so.
     found.into_iter().filter(|share| share.asset.as_deref() == Some(asset)).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT, ROWS};
+use crate::console::desk::{Desk, ROWS};
 use crate::console::handlers::editing::field_of;
 use crate::console::handlers::{said, sentence};
 use crate::console::model::{ShownShare, query};
@@ -39,8 +39,7 @@ pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<Acce
     let (mut received, more_received) = list(&states, &ask.fields.text("received"));
     received.retain(|share| share.accepted_at.is_some() && (shows_over || !share.status.is_over()));
     let filter = ShareFilter { states: ended.to_vec(), ..ShareFilter::default() };
-    let over = view.shares(&ShareQuery { side, invited: None, filter }, None, LOOKED_AT);
-    let over = over.map_or(0, |page| page.shares.iter().filter(|share| share.document().accepted_at.is_some()).count());
+    let over = view.all_of(&ShareQuery { side, invited: None, filter }).filter(|share| share.was_accepted()).count();
     let over_in_address = if shows_over { "1" } else { "" };
     let more = |name, share: Option<String>| share.map(|share| format!("/incoming{}", query(&[("over", over_in_address), (name, &share)])));
     let page = IncomingPage {

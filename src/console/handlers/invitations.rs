@@ -6,7 +6,7 @@ use crate::console::ask::{Ask, Reply};
 use crate::console::desk::{Desk, ROWS, ends};
 use crate::console::handlers::assets::head;
 use crate::console::handlers::editing::{capital, field_of};
-use crate::console::handlers::showing::moments;
+use crate::console::handlers::showing::told;
 use crate::console::handlers::{said, sentence};
 use crate::console::pages::invitations::{
     InvitationPage, InvitationPanel, InvitationQuery, InviteForm, ShownInvitation, invitations, invite as invite_of,
@@ -42,12 +42,9 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     };
     let side = view.tenant().map(|_| ShareSide::Owner);
     let now = desk.now(view);
-    let page = view.shares(&ShareQuery { side, invited: Some(true), filter }, None, usize::MAX - 1);
-    let found: Vec<(SeenShare<'_>, InvitationOutcome)> = page
-        .iter()
-        .flat_map(|page| &page.shares)
-        .filter_map(|share| Some((*share, InvitationOutcome::of(&share.document(), now)?)))
-        .collect();
+    let query = ShareQuery { side, invited: Some(true), filter };
+    let found: Vec<(SeenShare<'_>, InvitationOutcome)> =
+        view.all_of(&query).filter_map(|share| Some((share, InvitationOutcome::of(&share.document(), now)?))).collect();
     let mut counts = [0; 5];
     for (_, outcome) in &found {
         let at = InvitationOutcome::ALL.iter().position(|one| one == outcome).unwrap_or_default();
@@ -61,7 +58,7 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     }
     let next = (rest.len() > ROWS).then(|| rest[ROWS - 1].0.document().share.to_owned());
     let rows = rest.into_iter().take(ROWS).map(|(share, outcome)| shown(desk, view, *share, *outcome)).collect();
-    let panel = panel(desk, ask, view, &asked.open);
+    let panel = panel(desk, ask, view, &asked.open).await;
     let page = InvitationPage {
         counts,
         rows,
@@ -82,11 +79,13 @@ fn shown(desk: &Desk, view: &CallerView, share: SeenShare<'_>, outcome: Invitati
     ShownInvitation { share: desk.shown(share, view), email, outcome }
 }
 
-fn panel(desk: &Desk, ask: &Ask, view: &CallerView, id: &str) -> Option<InvitationPanel> {
+async fn panel(desk: &Arc<Desk>, ask: &Ask, view: &CallerView, id: &str) -> Option<InvitationPanel> {
     let share = view.share(id).filter(|share| share.invitee().is_some())?;
     let outcome = InvitationOutcome::of(&share.document(), desk.now(view))?;
     let invitation = shown(desk, view, share, outcome);
-    let history = moments(&invitation.share);
+    let mut addressed = invitation.share.clone();
+    addressed.invitee = Some(invitation.email.clone());
+    let (history, _) = told(desk, view, std::slice::from_ref(&addressed)).await;
     let owner = ask.caller().is_operator().then(|| invitation.share.owner.clone());
     Some(InvitationPanel { invitation, history, owner })
 }

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT};
+use crate::console::desk::Desk;
 use crate::console::handlers::said;
 use crate::console::pages::operator::{HealthPage, NamedCheck, TenantRow, health as health_of, tenants as tenants_of};
 use crate::console::shell::PagePlace;
 use crate::document::DocumentKind;
 use crate::serve::problem::Problem;
-use crate::serve::view::{CallerView, ShareQuery};
+use crate::serve::view::CallerView;
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
-use crate::share::state::State;
-use crate::share::view::list::ShareFilter;
 
 /// What is the operator's does not exist for others.
 fn only_operator(ask: &Ask) -> Result<(), Problem> {
@@ -23,14 +21,11 @@ fn only_operator(ask: &Ask) -> Result<(), Problem> {
 
 pub(crate) fn tenants(desk: &Desk, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     only_operator(ask)?;
-    let filter = ShareFilter { states: vec![State::Active, State::Paused], ..ShareFilter::default() };
-    let live = view.shares(&ShareQuery { side: None, invited: None, filter }, None, LOOKED_AT);
     let mut gives: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
     let mut receives: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
-    for share in live.iter().flat_map(|page| &page.shares) {
-        let document = share.document();
-        *gives.entry(document.owner).or_default() += 1;
-        *receives.entry(document.target_tenant.unwrap_or_default()).or_default() += 1;
+    for ((owner, target), count) in view.live_between() {
+        *gives.entry(owner).or_default() += count;
+        *receives.entry(target).or_default() += count;
     }
     let rows: Vec<TenantRow> = view
         .tenants()

@@ -4,31 +4,22 @@ use std::sync::Arc;
 
 use crate::access::Party;
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT};
+use crate::console::desk::Desk;
 use crate::console::handlers::{said, sentence};
 use crate::console::pages::partnerships::{PartnerRow, PartnershipPage, ShownBond, partnerships};
 use crate::console::shell::PagePlace;
 use crate::serve::problem::Problem;
-use crate::serve::view::{CallerView, ShareQuery};
+use crate::serve::view::CallerView;
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::kind::EventType;
-use crate::share::state::State;
 use crate::share::table::parties::Bonded;
-use crate::share::view::list::ShareFilter;
 
 fn rows(view: &CallerView) -> Vec<PartnerRow> {
-    let filter = ShareFilter { states: vec![State::Active, State::Paused], ..ShareFilter::default() };
-    let live = view.shares(&ShareQuery { side: None, invited: None, filter }, None, LOOKED_AT);
-    let between = |a: &str, b: &str| {
-        let of = |share: &&crate::serve::view::SeenShare<'_>| {
-            let document = share.document();
-            let target = document.target_tenant.unwrap_or_default();
-            (document.owner == a && target == b) || (document.owner == b && target == a)
-        };
-        live.as_ref().map_or(0, |page| page.shares.iter().filter(of).count())
-    };
+    let live = view.live_between();
+    let of = |owner: &str, target: &str| live.get(&(owner, target)).copied().unwrap_or_default();
+    let between = |a: &str, b: &str| of(a, b) + of(b, a);
     let row = |pair: crate::share::table::parties::PartnershipView<'_>| {
         let own = view.tenant().map_or(pair.tenants[0], |own| own.as_str()).to_owned();
         let partner = pair.tenants.into_iter().find(|tenant| *tenant != own).unwrap_or_default().to_owned();

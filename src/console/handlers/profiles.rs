@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Secret;
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, LOOKED_AT};
+use crate::console::desk::Desk;
 use crate::console::evaluate::{EvaluatedRecord, evaluate, pretty, read_profile};
 use crate::console::handlers::{said, sentence};
 use crate::console::model::query;
@@ -34,7 +34,7 @@ fn uses(view: &CallerView, owner: &str, profile: &str) -> usize {
         states: vec![State::Active, State::Paused],
         ..ShareFilter::default()
     };
-    view.shares(&ShareQuery { side: None, invited: None, filter }, None, LOOKED_AT).map_or(0, |page| page.shares.len())
+    view.all_of(&ShareQuery { side: None, invited: None, filter }).count()
 }
 
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {

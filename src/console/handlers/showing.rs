@@ -21,6 +21,9 @@ use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
 use crate::serve::problem::Problem;
 use crate::serve::view::CallerView;
+use crate::share::event::kind::EventType;
+use crate::share::state::Reason;
+use crate::share::view::history::HistoryEntry;
 
 /// What a profile lets out of the newest record of an asset, stream by stream.
 pub(crate) async fn examples(desk: &Arc<Desk>, view: &CallerView, subject: &ShownShare) -> Result<Vec<LeavingExample>, Problem> {
@@ -177,13 +180,79 @@ fn because(reason: &str, share: &ShownShare) -> (&'static str, String) {
     }
 }
 
+/// A longer log is not read again while a person waits: the documents say what they know.
+const LONGEST_LOG: i64 = 100_000;
+/// Of the newest so many shares of an asset the log is asked.
+const MOST_SHARES: usize = 100;
+
 pub(crate) async fn history(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     let head = head(desk, ask)?;
     let shares = shares_of(desk, ask, view, &head.asset);
-    let mut lines: Vec<HistoryLine> = shares.iter().flat_map(moments).collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(line.at));
-    let body = maud::html! { (head.markup(AssetTab::History)) (sharing::history(&lines)) };
+    let (mut lines, is_whole) = told(desk, view, &shares).await;
+    lines.sort_by_key(|line| std::cmp::Reverse((line.at, line.offset)));
+    let body = maud::html! { (head.markup(AssetTab::History)) (sharing::history(&lines, is_whole)) };
     Ok(Reply::page(format!("{} · History", head.asset), PagePlace::Assets, body))
+}
+
+/// What the log tells of these shares; where it is too long, or cannot be read, what their documents say. And whether it is the log.
+pub(crate) async fn told(desk: &Arc<Desk>, view: &CallerView, shares: &[ShownShare]) -> (Vec<HistoryLine>, bool) {
+    let ids: Vec<&str> = shares.iter().map(|share| share.share.as_str()).collect();
+    let is_short = !ids.is_empty() && ids.len() <= MOST_SHARES && view.epoch().0 < LONGEST_LOG;
+    let read = if is_short { desk.serve.histories(view, &ids).await.ok() } else { None };
+    match read {
+        Some(histories) => {
+            let of = |(share, entries): (&ShownShare, Vec<HistoryEntry>)| {
+                entries.into_iter().map(|entry| line(share, entry)).collect::<Vec<_>>()
+            };
+            (shares.iter().zip(histories).flat_map(of).collect(), true)
+        }
+        None => (shares.iter().flat_map(moments).collect(), ids.is_empty()),
+    }
+}
+
+/// One event, in words: what was done, by whom, and what became of it.
+fn line(share: &ShownShare, entry: HistoryEntry) -> HistoryLine {
+    let kind = EventType::parse(&entry.kind);
+    let is_invitation = share.invitee.is_some();
+    let what = match kind {
+        Some(EventType::ShareOffered) if is_invitation => format!("invited {}", share.invitee.as_deref().unwrap_or_default()),
+        Some(EventType::ShareOffered) => format!("offered to {}", share.receiver()),
+        Some(EventType::ShareAccepted) => "accepted".to_owned(),
+        Some(EventType::ShareDeclined) => "declined".to_owned(),
+        Some(EventType::ShareCancelled) => "took the offer back".to_owned(),
+        Some(EventType::ShareResent) => "sent it again".to_owned(),
+        Some(EventType::ShareUpdated) => "changed it".to_owned(),
+        Some(EventType::SharePaused) => "paused it".to_owned(),
+        Some(EventType::ShareResumed) => "resumed it".to_owned(),
+        Some(EventType::ShareRevoked) => "stopped it".to_owned(),
+        Some(EventType::ShareLeft) => "left it".to_owned(),
+        Some(EventType::ShareExpired) => "its time was over".to_owned(),
+        Some(EventType::PartnershipEnded) => "ended the partnership".to_owned(),
+        Some(EventType::TenantUpdated) => "changed a tenant".to_owned(),
+        _ => entry.kind.trim_start_matches("sharecast.").to_owned(),
+    };
+    let source = match entry.source.as_str() {
+        "/operator" => "the operator",
+        "/engine" => "the engine",
+        other => other.strip_prefix("/tenants/").unwrap_or(other),
+    };
+    let outcome = match (entry.outcome, entry.reason) {
+        ("applied", _) => "Done".to_owned(),
+        ("rejected", Some(code)) => {
+            let words = Reason::ALL.iter().find(|reason| reason.code() == code).map_or(code, |reason| reason.in_words());
+            format!("Refused: {words}")
+        }
+        ("repeated", _) => "Done before".to_owned(),
+        _ => "It cannot be understood".to_owned(),
+    };
+    HistoryLine {
+        offset: entry.offset.0,
+        at: entry.time,
+        share: share.share.clone(),
+        what,
+        by: entry.actor.map_or_else(|| source.to_owned(), |actor| format!("{actor} ({source})")),
+        outcome,
+    }
 }
 
 /// What a share's document says of its life.

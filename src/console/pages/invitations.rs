@@ -250,17 +250,37 @@ fn side(page: &InvitationPage, panel: &InvitationPanel) -> Markup {
                         button.danger { "Cancel the invitation of " (email) }
                     }
                 }
+                @if page.may_write && matches!(outcome, InvitationOutcome::Expired | InvitationOutcome::Cancelled | InvitationOutcome::Declined) {
+                    div { a.button href=(again(panel)) { "Invite " (email) " again" } }
+                    span.small.muted { "It is a new invitation, on the same terms, with a code of its own." }
+                }
                 @if !panel.history.is_empty() {
                     div {
                         h3 { "History" }
                         ul.plain.stack.tight { @for line in &panel.history {
-                            li { (line.what) " by " (line.by) span.second.small.muted { (second(line.at.moment())) } }
+                            li { (line.by) " " (line.what) @if line.outcome.starts_with("Refused") { ". " (line.outcome) } span.second.small.muted { (second(line.at.moment())) } }
                         } }
                     }
                 }
             }
         }
     }
+}
+
+/// The address of a new invitation on the terms of one that is over.
+fn again(panel: &InvitationPanel) -> String {
+    let share = &panel.invitation.share;
+    let mut pairs = vec![
+        ("owner", panel.owner.as_deref().unwrap_or_default()),
+        ("asset", share.asset.as_deref().unwrap_or_default()),
+        ("email", &panel.invitation.email),
+        ("profile", &share.profile),
+        ("permission", share.permission),
+        ("label", share.label.as_deref().unwrap_or_default()),
+        ("message", share.message.as_deref().unwrap_or_default()),
+    ];
+    pairs.extend(share.streams.iter().map(|stream| ("streams", stream.as_str())));
+    format!("/invitations/invite{}", query(&pairs))
 }
 
 /// What is typed into an invitation.

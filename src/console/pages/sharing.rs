@@ -309,9 +309,12 @@ pub(crate) struct HistoryLine {
     pub(crate) outcome: String,
 }
 
-/// What happened to an asset's shares.
-pub(crate) fn history(lines: &[HistoryLine]) -> Markup {
+/// What happened to an asset's shares; whether the log itself says so.
+pub(crate) fn history(lines: &[HistoryLine], is_whole: bool) -> Markup {
     html! {
+        @if !is_whole {
+            p.small.muted { "This is what the shares themselves say. The log has every event with who did it: " code { "sharecast share history SHARE" } " reads it." }
+        }
         section.panel aria-label="History" {
             @if lines.is_empty() {
                 (empty("Nothing has happened yet", "Each offer, acceptance, change and end will be listed here.", None))

@@ -113,7 +113,7 @@ impl<W: StateWriter> JobReporter<W> {
 
     fn report(&mut self, epoch: Epoch) -> Result<(), crate::transport::ProduceError> {
         let members = [(self.member.clone(), epoch)].into();
-        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall(), self.terms))
+        self.writer.put(&self.key, &epoch_report::write(&members, self.clock.wall(), self.terms, None))
     }
 }
 

@@ -31,19 +31,34 @@ pub type WorkerEpochs = Arc<Mutex<Vec<Arc<WorkerEpoch>>>>;
 /// Member ids of a group, each with the least epoch that its worker decides by.
 pub type Members = BTreeMap<String, Epoch>;
 
+/// A member's id in its group, once it has one.
+#[derive(Debug, Default)]
+pub struct MemberId(Mutex<Option<String>>);
+
+impl MemberId {
+    /// It is this member now.
+    pub fn set(&self, id: Option<String>) {
+        *self.0.lock().expect("only replaced") = id;
+    }
+
+    /// Which member it is.
+    pub fn get(&self) -> Option<String> {
+        self.0.lock().expect("only replaced").clone()
+    }
+}
+
 /// The least epoch that one worker decides by.
 #[derive(Debug)]
 pub struct WorkerEpoch {
     /// It decides by no graph older than this; -1 before the first.
     epoch: AtomicI64,
-    /// Its id in the group, once it has one.
-    member: Mutex<Option<String>>,
+    member: MemberId,
 }
 
 impl WorkerEpoch {
     /// Of a worker that is beginning.
     pub fn new(said: &WorkerEpochs) -> Arc<Self> {
-        let saying = Arc::new(Self { epoch: AtomicI64::new(-1), member: Mutex::default() });
+        let saying = Arc::new(Self { epoch: AtomicI64::new(-1), member: MemberId::default() });
         said.lock().expect("only pushed to").push(Arc::clone(&saying));
         saying
     }
@@ -60,7 +75,7 @@ impl WorkerEpoch {
 
     /// It is this member of the group now.
     pub fn is_member(&self, id: Option<String>) {
-        *self.member.lock().expect("only replaced") = id;
+        self.member.set(id);
     }
 }
 
@@ -83,6 +98,10 @@ pub struct Reporter<W> {
     pub writer: W,
     /// Of this process's report.
     pub key: String,
+    /// How many workers it has.
+    pub workers: usize,
+    /// The one that takes part in the election of the status writer.
+    pub status: Arc<MemberId>,
     /// How its workers commit.
     pub terms: CommitTerms,
     /// Time.
@@ -94,15 +113,17 @@ pub struct Reporter<W> {
 impl<W: StateWriter> Reporter<W> {
     /// Reports until told to stop. What cannot be written is written in a later round.
     pub fn run(mut self) {
-        let mut reported = Members::new();
+        let (mut reported, mut beside) = (Members::new(), OtherParts { workers: self.workers, status_member: None });
         while !self.stop.load(Ordering::Relaxed) {
             self.clock.sleep(EVERY);
             let said = self.said();
-            if !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
+            let parts = OtherParts { workers: self.workers, status_member: self.status.get() };
+            let is_other = parts != beside && !said.is_empty();
+            if !is_other && !is_worth_a_report(&reported, &said, self.live.load().newest_change) {
                 continue;
             }
-            match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.terms)) {
-                Ok(()) => reported = said,
+            match self.writer.put(&self.key, &write(&said, self.clock.wall(), self.terms, Some(&parts))) {
+                Ok(()) => (reported, beside) = (said, parts),
                 Err(error) => debug!(%error, "what the workers decide by could not be reported"),
             }
         }
@@ -113,7 +134,7 @@ impl<W: StateWriter> Reporter<W> {
         let of_worker = |saying: &Arc<WorkerEpoch>| {
             // The epoch first: it may have been said under an older id, but by the same worker.
             let epoch = saying.min_epoch();
-            Some((saying.member.lock().expect("only replaced").clone()?, epoch))
+            Some((saying.member.get()?, epoch))
         };
         said.iter().filter_map(of_worker).collect()
     }
@@ -153,8 +174,22 @@ impl CommitTerms {
     }
 }
 
-/// A report's value.
-pub fn write(members: &Members, at: TimestampMs, terms: CommitTerms) -> Vec<u8> {
+/// How many workers an engine has: each has a transactional.id, whether or not it is a member yet.
+const WORKERS: &str = "workers";
+/// Its member of the group that elects the status writer.
+const STATUS_MEMBER: &str = "status_member";
+
+/// What an engine has with the cluster besides its workers' members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherParts {
+    /// How many workers it has.
+    pub workers: usize,
+    /// Its member of the group that elects the status writer.
+    pub status_member: Option<String>,
+}
+
+/// A report's value. A backfill has no other parts.
+pub fn write(members: &Members, at: TimestampMs, terms: CommitTerms, parts: Option<&OtherParts>) -> Vec<u8> {
     object(|out| {
         out.object("members", |out| members.iter().for_each(|(member, epoch)| out.number(member, epoch.0)));
         out.time("at", at.moment());
@@ -163,7 +198,24 @@ pub fn write(members: &Members, at: TimestampMs, terms: CommitTerms) -> Vec<u8> 
         if terms.delivery == Delivery::AtLeastOnce {
             out.text(DELIVERY, AT_LEAST_ONCE);
         }
+        if let Some(OtherParts { workers, status_member }) = parts {
+            out.number(WORKERS, *workers as i64);
+            if let Some(member) = status_member {
+                out.text(STATUS_MEMBER, member);
+            }
+        }
     })
+}
+
+/// The other parts of who made a report. One of the version before does not say: it had a worker for each member, and perhaps more.
+pub fn parts_of(value: &[u8]) -> OtherParts {
+    let node = document::parse(value).ok();
+    let workers = node.as_ref().and_then(|node| match &node.get(WORKERS)?.kind {
+        DocumentKind::Number(text) => text.parse().ok(),
+        _ => None,
+    });
+    let status_member = node.as_ref().and_then(|node| Some(node.get(STATUS_MEMBER)?.as_str()?.to_owned()));
+    OtherParts { workers: workers.unwrap_or_else(|| read(value).len()), status_member }
 }
 
 /// The version that wrote a report; none of one that did not say so, and did not know `control.configured` either.
@@ -212,8 +264,8 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let written = members(&[("rdkafka-1", 12), ("a\"b", -1)]);
         let terms = |delivery, seconds| CommitTerms { delivery, transaction_timeout: Duration::from_secs(seconds) };
-        assert_eq!(read(&write(&written, TimestampMs(0), terms(Delivery::AtLeastOnce, 1))), written);
-        let report = |terms| String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0), terms)).unwrap();
+        assert_eq!(read(&write(&written, TimestampMs(0), terms(Delivery::AtLeastOnce, 1), None)), written);
+        let report = |terms| String::from_utf8(write(&members(&[("m", 7)]), TimestampMs(0), terms, None)).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         let before = format!(r#"{{"members":{{"m":7}},"at":"1970-01-01T00:00:00Z","version":"{version}""#);
         let expected = format!(r#"{before},"transaction_timeout_ms":7000}}"#);
@@ -228,6 +280,26 @@ mod tests {
         }
         for other in ["", "{}", "[1]", r#"{"members":{"m":"x"}}"#, r#"{"members":7}"#] {
             assert_eq!(read(other.as_bytes()), Members::new(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_report_says_what_else_the_process_has() {
+        let terms = CommitTerms { delivery: Delivery::ExactlyOnce, transaction_timeout: Duration::from_secs(7) };
+        let said = members(&[("m", 7), ("n", 7)]);
+        let before = write(&said, TimestampMs(0), terms, None);
+        assert_eq!(parts_of(&before), OtherParts { workers: 2, status_member: None }, "the version before");
+        let parts = OtherParts { workers: 3, status_member: Some("s-1".to_owned()) };
+        let written = write(&said, TimestampMs(0), terms, Some(&parts));
+        let (before, now) = (String::from_utf8(before).unwrap(), String::from_utf8(written.clone()).unwrap());
+        assert_eq!(
+            now,
+            format!(r#"{},"workers":3,"status_member":"s-1"}}"#, before.trim_end_matches('}').to_owned()),
+            "and nothing else is other"
+        );
+        assert_eq!((parts_of(&written), read(&written), terms_of(&written)), (parts, said, terms));
+        for other in ["", "{}", r#"{"workers":"x","status_member":7}"#, r#"{"workers":-1}"#] {
+            assert_eq!(parts_of(other.as_bytes()), OtherParts { workers: 0, status_member: None }, "{other}");
         }
     }
 
@@ -271,6 +343,8 @@ mod tests {
             })),
             writer: Nowhere,
             key: crate::engine::topic::stored::epoch_key("g", "i"),
+            workers: 2,
+            status: Arc::default(),
             terms: CommitTerms { delivery: Delivery::ExactlyOnce, transaction_timeout: Duration::from_secs(1) },
             clock: Arc::new(crate::clock::SystemClock),
             stop: Arc::default(),

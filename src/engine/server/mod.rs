@@ -8,6 +8,7 @@ pub(crate) mod counters;
 pub mod lag;
 pub(crate) mod process;
 pub(crate) mod start;
+mod takeover;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,7 +35,7 @@ use crate::engine::control::snapshot;
 use crate::engine::control::snapshot::SnapshotWriter;
 use crate::engine::control::timers::Timers;
 use crate::engine::feed;
-use crate::engine::fence::epoch_report::{CommitTerms, Reporter, WorkerEpochs};
+use crate::engine::fence::epoch_report::{CommitTerms, MemberId, Reporter, WorkerEpochs};
 use crate::engine::fence::probe::Prober;
 use crate::engine::server::lag::Monitor;
 use crate::engine::server::start::Prepared;
@@ -188,7 +189,9 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         Ok(())
     });
     let changed = (!topics_are_given).then(|| changed_key(&kafka.group));
+    let status_member = Arc::<MemberId>::default();
     let status = StatusWriter {
+        member: Arc::clone(&status_member),
         election: KafkaConsumer::join(&control_settings(&kafka), &format!("{}-status", kafka.group), &[control_source(&config)])?,
         make_producer: status_producer(&kafka, &config),
         reopen: reopen(&kafka, &config, origin),
@@ -254,6 +257,8 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         live: Arc::clone(&live),
         writer: ReopeningState::new(&kafka, &names.own.state),
         key: epoch_key(&kafka.group, &config.kafka.instance),
+        workers: duties.len(),
+        status: status_member,
         terms: CommitTerms::of(&config),
         clock: Arc::clone(&clock),
         stop: Arc::clone(&stop),

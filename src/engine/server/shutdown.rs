@@ -9,7 +9,7 @@ use tracing::error;
 use crate::engine::control::configuration::ControlError;
 use crate::engine::worker::error::WorkerError;
 use crate::kafka::{AdminError, ClientError};
-use crate::transport::ConsumeError;
+use crate::transport::{ConsumeError, ProduceError};
 
 /// Why the engine could not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,7 @@ impl From<WorkerError> for RunError {
     fn from(ended: WorkerError) -> Self {
         match ended {
             WorkerError::Input(error) => error.into(),
+            WorkerError::Output(ProduceError::Impossible(why)) => Self::Configuration(why),
             WorkerError::Output(error) => Self::Failed(error.to_string()),
             WorkerError::PositionLost { .. } | WorkerError::FencedTwice { .. } => Self::Configuration(ended.to_string()),
         }

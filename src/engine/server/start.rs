@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::engine::server::EngineInput;
 use crate::engine::server::health::Readiness;
 use crate::engine::server::shutdown::RunError;
+use crate::engine::server::takeover;
 use crate::engine::server::wiring::written_up_to;
 use crate::engine::topic::provision::Provisioner;
 use crate::engine::topic::spec::{TOMBSTONE_RETENTION, TopicSpecs};
@@ -110,6 +111,7 @@ fn attempt(config: &Config, kafka: &KafkaSettings, topics_are_given: bool) -> Re
         check_standing(&admin, config, &provisioner, stream, *partitions)?;
     }
     let control_end = control_end(config, kafka)?;
+    takeover::take_over(config, kafka);
     Ok(Prepared { cluster, provisioner, input_partitions, written: written_up_to(kafka, config), control_end })
 }
 

@@ -72,6 +72,7 @@ fn unmade(error: ClientError) -> ProduceError {
     match error {
         ClientError::Unavailable(reason) => ProduceError::Abort(reason),
         refused @ ClientError::LoginRefused(_) => ProduceError::Abort(refused.to_string()),
+        ClientError::Settings(why) => ProduceError::Impossible(why),
         other => ProduceError::Fatal(other.to_string()),
     }
 }
@@ -135,6 +136,11 @@ impl WorkerDuty {
     }
 }
 
+/// The `transactional.id` of a worker of this instance.
+pub(super) fn worker_id(kafka: &KafkaSettings, config: &Config, number: usize) -> String {
+    format!("{}-{}-{number}", kafka.group, config.kafka.instance)
+}
+
 /// One worker's whole life.
 pub(super) fn run_worker(
     (number, duty): (usize, WorkerDuty),
@@ -147,7 +153,7 @@ pub(super) fn run_worker(
 ) -> Result<(), RunError> {
     let streams = config.streams.iter().filter(|stream| duty.takes(stream));
     let sources: Vec<InputTopic> = streams.map(|stream| InputTopic { stream: stream.index, topic: stream.topic.clone() }).collect();
-    let transactional_id = format!("{}-{}-{number}", kafka.group, config.kafka.instance);
+    let transactional_id = worker_id(kafka, config, number);
     let parts = WorkerParts { transactional_id: transactional_id.clone(), sources: sources.clone(), names, shared, upserts, keeps_notes };
     // The producer first: it fences a predecessor of this name before this member takes partitions.
     match duty {

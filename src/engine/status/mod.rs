@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::control;
 use crate::clock::{BootTime, Clock};
 use crate::engine::feed::{ControlCommand, DueShares, Following};
+use crate::engine::fence::epoch_report::MemberId;
 use crate::engine::status::writer::{StatusDocuments, StatusUnwritten};
 use crate::id::{Offset, StreamIndex};
 use crate::live::Live;
@@ -46,6 +47,8 @@ pub type Reopen<L> = Box<dyn FnMut(Offset) -> Result<(L, ShareTable, TimestampMs
 pub struct StatusWriter<C, P, L> {
     /// Member of `<group>-status`.
     pub election: C,
+    /// Told which member that is.
+    pub member: Arc<MemberId>,
     /// Makes the producer `<group>-status`; its `init_transactions` fences the one before.
     pub make_producer: Box<dyn FnMut() -> Result<P, ProduceError> + Send>,
     /// For documents that the fold of this process has passed already.
@@ -186,6 +189,9 @@ where
     fn poll_election(&mut self, wait: Duration) -> Result<Option<bool>, ConsumeError> {
         let (mut unread, mut changes, mut answer) = (crate::transport::Batch::default(), Vec::new(), None);
         let polled = self.election.poll(wait, 1, &mut unread, &mut changes);
+        if !changes.is_empty() {
+            self.member.set(self.election.member_id());
+        }
         for change in changes {
             match change {
                 AssignmentChange::Assigned(partitions) if partitions.contains(&CONTROL_PARTITION) => {

@@ -109,7 +109,7 @@ where
                 );
                 self.rebuild()
             }
-            ProduceError::Fatal(_) => self.replace_producer(&error, stage),
+            ProduceError::Fatal(_) | ProduceError::Impossible(_) => self.replace_producer(&error, stage),
             ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. } | ProduceError::Abort(_) => {
                 warn!(%error, ?stage, "transaction aborted; the same records are decided again");
                 self.output.open_missing_routes(&self.catch_up, &mut self.metrics);
@@ -145,6 +145,8 @@ where
                     return Err(WorkerError::FencedTwice { transactional_id: self.settings.transactional_id.clone() });
                 }
                 Err(error) if self.shared.stop.load(Ordering::Relaxed) => return Err(WorkerError::Output(error)),
+                // As at a start. What is not committed stays in the input.
+                Err(error @ ProduceError::Impossible(_)) => return Err(WorkerError::Output(error)),
                 Err(error) => {
                     warn!(%error, "the producer cannot be made at the moment");
                     self.pause_after_abort()?;

@@ -53,7 +53,8 @@ pub(super) struct Cluster {
     connections: HashMap<(i32, Purpose), BrokerConnection>,
     /// Nodes that could not be reached a moment ago.
     away: HashMap<i32, Deadline>,
-    coordinators: HashMap<CoordinatorKind, i32>,
+    /// Of each group and transactional.id, of which there are few, the node that coordinates it.
+    coordinators: Vec<(CoordinatorKind, String, i32)>,
     /// The newest state of the cluster's features that a broker has told.
     features_epoch: i64,
 }
@@ -65,7 +66,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             connections: HashMap::new(),
             away: HashMap::new(),
-            coordinators: HashMap::new(),
+            coordinators: Vec::new(),
             features_epoch: -1,
         }
     }
@@ -112,6 +113,11 @@ impl Cluster {
     /// Gives a connection up: nobody knows what it still brings.
     pub(super) fn give_up(&mut self, node: i32, purpose: Purpose) {
         self.connections.remove(&(node, purpose));
+    }
+
+    /// Gives up all connections of this purpose on which nothing is asked.
+    pub(super) fn hang_up(&mut self, purpose: Purpose) {
+        self.connections.retain(|(_, of), _| *of != purpose);
     }
 
     fn open(&mut self, node: i32, deadline: Deadline) -> Result<BrokerConnection, ConnectError> {
@@ -195,7 +201,8 @@ impl Cluster {
 
     /// The node that coordinates a group or a transactional.id.
     fn coordinator(&mut self, call: CoordinatorCall<'_>, deadline: Deadline) -> Result<Result<i32, ErrorCode>, ConnectError> {
-        if let Some(node) = self.coordinators.get(&call.kind).filter(|node| self.knows(**node)) {
+        let known = self.coordinators.iter().find(|(kind, name, _)| (*kind, name.as_str()) == (call.kind, call.name));
+        if let Some((.., node)) = known.filter(|(.., node)| self.knows(*node)) {
             return Ok(Ok(*node));
         }
         let ask = |request: &mut FrameWriter| metadata::ask_coordinator(request, call.kind, call.name);
@@ -205,8 +212,13 @@ impl Cluster {
         }
         let id = node.node;
         self.learn(node);
-        self.coordinators.insert(call.kind, id);
+        self.forget_coordinator(call);
+        self.coordinators.push((call.kind, call.name.to_owned(), id));
         Ok(Ok(id))
+    }
+
+    fn forget_coordinator(&mut self, call: CoordinatorCall<'_>) {
+        self.coordinators.retain(|(kind, name, _)| (*kind, name.as_str()) != (call.kind, call.name));
     }
 
     /// Asks a coordinator until it has answered what counts, or until the time is over. The same question may come to it twice.
@@ -226,7 +238,7 @@ impl Cluster {
                     (CoordinatorVerdict::Failed(failure), code) => return Err(CallError::Refused(failure, code)),
                     (CoordinatorVerdict::AgainLater, code) => code.to_string(),
                     (CoordinatorVerdict::AgainElsewhere, code) => {
-                        self.coordinators.remove(&call.kind);
+                        self.forget_coordinator(call);
                         code.to_string()
                     }
                 },
@@ -237,7 +249,7 @@ impl Cluster {
                 Err(ConnectError::LoginRefused(words)) => return Err(CallError::LoginRefused(words)),
                 Err(ConnectError::NotNative(why)) => return Err(CallError::NotNative(why)),
                 Err(ConnectError::Lost(Lost(words))) => {
-                    self.coordinators.remove(&call.kind);
+                    self.forget_coordinator(call);
                     words
                 }
             };

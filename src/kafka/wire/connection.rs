@@ -81,6 +81,9 @@ impl BrokerConnection {
     /// Connects, asks what the broker speaks, and logs in.
     pub(super) fn open(host: &str, port: u16, settings: &WireSettings, deadline: Deadline) -> Result<Self, ConnectError> {
         let stream = BrokerStream::connect(host, port, settings.tls.as_ref(), deadline).map_err(Lost::from)?;
+        if settings.keeps_alive {
+            stream.keep_alive().map_err(Lost::from)?;
+        }
         let mut connection = Self {
             stream,
             client_id: settings.client_id.clone(),

@@ -5,7 +5,7 @@
 //!
 //! In reading order: `frame`, `messages` and `record_batch` are what goes over the wire, and pure; `stream`, `tls`, `sasl` and
 //! `connection` carry it; `cluster` knows brokers and coordinators, `outgoing` and `sender` bring batches to leaders, `verdict` says what
-//! each error means, and `producer` is the seam.
+//! each error means, and `producer` is the seam. `predecessor` takes away what a process that has died left with the cluster.
 
 mod cluster;
 mod compression;
@@ -14,6 +14,7 @@ mod error_code;
 mod frame;
 mod messages;
 mod outgoing;
+mod predecessor;
 mod producer;
 mod record_batch;
 mod sasl;
@@ -23,5 +24,6 @@ mod stream;
 mod tls;
 mod verdict;
 
+pub use self::predecessor::Predecessor;
 pub use self::producer::NativeProducer;
 pub(super) use self::producer::StartError;

@@ -3,24 +3,27 @@
 //! Each end of a transaction raises the producer's epoch, so sequences begin at 0 in every transaction, what comes late is refused by its
 //! epoch, and an end whose answer was lost is asked for again: the coordinator knows a repetition by the epoch before.
 
+mod start;
+mod topics;
+
 use std::time::Duration;
 
-use super::cluster::{CallError, Cluster, CoordinatorCall};
-use super::connection::{ConnectError, Lost};
+pub(in crate::kafka) use self::start::StartError;
+pub(super) use self::start::take_name;
+use super::cluster::{CallError, CoordinatorCall};
 use super::error_code::ErrorCode;
+use super::frame::FrameWriter;
 use super::messages::Api;
-use super::messages::commit::{self, MemberIdentity, ProducerIdentity, TxnOffset};
-use super::messages::metadata::{CoordinatorKind, TopicLeaders};
-use super::outgoing::{QueuePlace, TopicPlace};
+use super::messages::commit::{self, MemberIdentity, OffsetAnswer, ProducerIdentity, TxnOffset};
+use super::messages::metadata::CoordinatorKind;
+use super::outgoing::QueuePlace;
 use super::record_batch::BatchRecord;
 use super::sender::BatchSender;
-use super::settings::{NotNative, WireSettings};
-use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_identity, of_offsets};
-use crate::kafka::client::{ClientError, Deadline};
+use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_offsets};
+use crate::kafka::client::Deadline;
 use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
 use crate::kafka::native::GroupIdentity;
-use crate::kafka::settings::KafkaSettings;
-use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer, partition_of};
+use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 
 /// From this part of its time-out on a transaction may have been aborted by the coordinator, whose clock is not ours.
 const EXPIRES_AT: f32 = 0.9;
@@ -28,19 +31,6 @@ const EXPIRES_AT: f32 = 0.9;
 const ACKNOWLEDGED_BY: f32 = 0.75;
 /// Offsets that are not taken by this part of it are given up.
 const OFFSETS_BY: f32 = 0.5;
-/// So long a topic that is said to be missing is looked for before a record goes to it.
-const MAY_BE_NEW: Duration = Duration::from_millis(500);
-/// Between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Why there is no native producer.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::kafka) enum StartError {
-    #[error(transparent)]
-    NotNative(#[from] NotNative),
-    #[error(transparent)]
-    Client(#[from] ClientError),
-}
 
 /// Where a producer is in its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,50 +61,6 @@ pub struct NativeProducer {
 }
 
 impl NativeProducer {
-    /// Takes `transactional_id`: whoever had it is fenced, and its open transaction aborted. Waits up to `wait` for the coordinator.
-    pub(in crate::kafka) fn start(
-        settings: &KafkaSettings,
-        transactional_id: &str,
-        sources: &[InputTopic],
-        wait: Duration,
-    ) -> Result<Self, StartError> {
-        let mut cluster = Cluster::new(WireSettings::of(settings)?);
-        let deadline = Deadline::after(wait);
-        let timeout_ms = settings.transaction_timeout_ms() as i32;
-        let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: transactional_id, api: Api::InitProducerId };
-        let ask = |request: &mut super::frame::FrameWriter| commit::ask_identity(request, transactional_id, timeout_ms);
-        let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_identity(*error), *error);
-        let answer = cluster.call(call, deadline, ask, commit::read_identity, judge);
-        let (_, identity) = answer.map_err(|error| not_started(error, transactional_id, &settings.bootstrap))?;
-        tracing::debug!(transactional_id, id = identity.id, epoch = identity.epoch, "the cluster has given a producer id");
-        let expires = Deadline::after(cluster.settings.transaction_timeout);
-        let look_at = Deadline::after(cluster.settings.look_every);
-        Ok(Self {
-            sender: BatchSender::new(cluster, transactional_id, identity),
-            transactional_id: transactional_id.to_owned(),
-            sources: sources.to_vec(),
-            state: TxState::Ready,
-            expires,
-            has_sent_offsets: false,
-            partitions_seen: None,
-            partitions_put: None,
-            look_at,
-        })
-    }
-
-    /// Whether one can be made: asks one broker, and takes no name.
-    pub(in crate::kafka) fn check(settings: &KafkaSettings, wait: Duration) -> Result<(), StartError> {
-        let mut cluster = Cluster::new(WireSettings::of(settings)?);
-        match cluster.ask_topics(&[], Deadline::after(wait)) {
-            Ok(_) => Ok(()),
-            Err(ConnectError::NotNative(why)) => Err(why.into()),
-            Err(ConnectError::LoginRefused(words)) => Err(ClientError::LoginRefused(words).into()),
-            Err(ConnectError::Lost(Lost(words))) => {
-                Err(ClientError::Unavailable(format!("no answer from {}: {words}", settings.bootstrap)).into())
-            }
-        }
-    }
-
     fn limit(&self) -> Duration {
         self.sender.cluster.settings.transaction_timeout
     }
@@ -139,78 +85,6 @@ impl NativeProducer {
             now if now == state => Ok(()),
             TxState::Failed => Err(ProduceError::Abort(format!("{call} after a failure"))),
             now => Err(ProduceError::Fatal(format!("{call} of a producer that is {now:?}"))),
-        }
-    }
-
-    /// The place of a topic whose partitions are known: asked for where they are not.
-    fn place(&mut self, name: &str) -> Result<TopicPlace, ProduceError> {
-        let place = self.sender.outgoing.place(name);
-        if !self.sender.outgoing.topics[place].leaders.is_empty() {
-            return Ok(place);
-        }
-        let may_be_new = Deadline::after(MAY_BE_NEW);
-        loop {
-            let found = self.look(name)?;
-            let error = found.error;
-            self.sender.lead(found);
-            match error {
-                _ if !self.sender.outgoing.topics[place].leaders.is_empty() => return Ok(place),
-                ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::LEADER_NOT_AVAILABLE if !may_be_new.has_passed() => {
-                    std::thread::sleep(LOOK_AGAIN);
-                }
-                ErrorCode::LEADER_NOT_AVAILABLE => {
-                    return Err(ProduceError::Unreachable { topic: name.to_owned(), reason: error.to_string() });
-                }
-                ErrorCode::NONE => return Err(ProduceError::Route { topic: name.to_owned(), reason: "it has no partitions".to_owned() }),
-                error => return Err(ProduceError::Route { topic: name.to_owned(), reason: error.to_string() }),
-            }
-        }
-    }
-
-    /// Asks the cluster for a topic until somebody answers.
-    fn look(&mut self, name: &str) -> Result<TopicLeaders, ProduceError> {
-        let deadline = Deadline::after(self.limit());
-        loop {
-            match self.sender.cluster.ask_topics(&[name], deadline) {
-                Ok(found) => {
-                    let unknown = TopicLeaders { error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name: name.to_owned(), leaders: Vec::new() };
-                    return Ok(found.into_iter().find(|topic| topic.name == name).unwrap_or(unknown));
-                }
-                Err(ConnectError::NotNative(why)) => return Err(ProduceError::Fatal(why.to_string())),
-                Err(error) if deadline.left() <= LOOK_AGAIN => return Err(ProduceError::Abort(error.to_string())),
-                Err(_) => std::thread::sleep(LOOK_AGAIN),
-            }
-        }
-    }
-
-    /// Asks for all that is known again, so that added partitions are found. That nobody answers now does no harm.
-    fn look_around(&mut self) {
-        self.look_at = Deadline::after(self.sender.cluster.settings.look_every);
-        let names: Vec<String> = self.sender.outgoing.topics.iter().map(|topic| topic.name.to_string()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            return;
-        }
-        match self.sender.cluster.ask_topics(&names, Deadline::after(self.sender.cluster.settings.attempt)) {
-            Ok(found) => found.into_iter().for_each(|topic| self.sender.lead(topic)),
-            Err(error) => tracing::debug!(%error, "topics are not looked at again now"),
-        }
-    }
-
-    fn choose(&mut self, place: TopicPlace, output: &Output<'_>) -> Result<usize, ProduceError> {
-        let topic = &mut self.sender.outgoing.topics[place];
-        let count = topic.leaders.len();
-        self.partitions_put = None;
-        match (output.partition, output.key) {
-            (Some(partition), _) => usize::try_from(partition)
-                .ok()
-                .filter(|partition| *partition < count)
-                .ok_or_else(|| ProduceError::Route { topic: output.topic.to_owned(), reason: format!("it has no partition {partition}") }),
-            (None, Some(key)) => {
-                self.partitions_put = Some(count as u32);
-                Ok(partition_of(key, count as u32) as usize)
-            }
-            (None, None) => Ok(topic.next_turn()),
         }
     }
 
@@ -262,10 +136,9 @@ impl NativeProducer {
         // Whatever becomes of it, the cluster may know of the transaction from here on.
         self.has_sent_offsets = true;
         let call = CoordinatorCall { kind: CoordinatorKind::Group, name: &member.group, api: Api::TxnOffsetCommit };
-        let ask = |request: &mut super::frame::FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
+        let ask = |request: &mut FrameWriter| commit::ask_offsets(request, id, identity, by, &list);
         let deadline = Deadline::after(self.sender.cluster.settings.transaction_timeout.mul_f32(OFFSETS_BY));
-        let count = list.len();
-        let judge = |answers: &Vec<(String, i32, ErrorCode)>| judge_offsets(answers, count);
+        let judge = |answers: &Vec<OffsetAnswer>| judge_offsets(answers, &list);
         let answer = self.sender.cluster.call(call, deadline, ask, commit::read_offsets, judge);
         answer.map(drop).map_err(|error| self.turn(failed_call("sending offsets", error)))
     }
@@ -275,14 +148,22 @@ impl NativeProducer {
         if self.sender.has_sent || self.has_sent_offsets {
             let (id, identity) = (self.transactional_id.clone(), self.sender.identity);
             let call = CoordinatorCall { kind: CoordinatorKind::Transaction, name: &id, api: Api::EndTxn };
-            let ask = |request: &mut super::frame::FrameWriter| commit::ask_end(request, &id, identity, commits);
+            let ask = |request: &mut FrameWriter| commit::ask_end(request, &id, identity, commits);
             let judge = |(error, _): &(ErrorCode, ProducerIdentity)| (of_end(*error, commits), *error);
             let answer = self.sender.cluster.call(call, Deadline::after(self.limit()), ask, commit::read_identity, judge);
             let what = if commits { "commit" } else { "abort" };
-            let (_, identity) = answer.map_err(|error| self.turn(failed_call(what, error)))?;
-            self.sender.identity = identity;
+            let (_, next) = answer.map_err(|error| self.turn(failed_call(what, error)))?;
+            // Under the same epoch the sequences of the next transaction would be taken for repetitions of this one's, and be lost.
+            if next.id == identity.id && next.epoch <= identity.epoch {
+                return Err(self.turn(ProduceError::Fatal(format!("{what}: the producer's epoch was not raised"))));
+            }
+            self.sender.identity = next;
         }
         self.sender.clear();
+        if self.state == TxState::Failed {
+            // Perhaps it failed because the cluster speaks otherwise by now.
+            self.look_at = Deadline::after(Duration::ZERO);
+        }
         self.has_sent_offsets = false;
         self.state = TxState::Ready;
         Ok(())
@@ -293,24 +174,7 @@ impl TransactionalProducer for NativeProducer {
     type Membership = KafkaMembership;
 
     fn sees_leader(&mut self, topic: &str) -> Result<bool, ProduceError> {
-        self.partitions_seen = None;
-        let found = self.look(topic)?;
-        let (error, leaders) = (found.error, found.leaders.clone());
-        self.sender.lead(found);
-        match error {
-            ErrorCode::NONE if leaders.is_empty() => Ok(false),
-            ErrorCode::NONE if leaders.iter().all(|leader| *leader >= 0) => {
-                self.partitions_seen = Some(leaders.len());
-                Ok(true)
-            }
-            ErrorCode::NONE | ErrorCode::LEADER_NOT_AVAILABLE => {
-                Err(ProduceError::Unreachable { topic: topic.to_owned(), reason: "a partition has no leader now".to_owned() })
-            }
-            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::INVALID_TOPIC_EXCEPTION => {
-                Err(ProduceError::Route { topic: topic.to_owned(), reason: error.to_string() })
-            }
-            _ => Ok(false),
-        }
+        self.sees(topic)
     }
 
     fn partitions_seen(&self) -> Option<usize> {
@@ -320,7 +184,7 @@ impl TransactionalProducer for NativeProducer {
     fn begin(&mut self) -> Result<(), ProduceError> {
         self.needs(TxState::Ready, "begin")?;
         if self.look_at.has_passed() {
-            self.look_around();
+            self.look_around()?;
         }
         self.expires = Deadline::after(self.limit().mul_f32(EXPIRES_AT));
         self.state = TxState::Open;
@@ -371,7 +235,7 @@ impl TransactionalProducer for NativeProducer {
 }
 
 /// The gravest of what is said of the partitions. One that is not named was not committed.
-fn judge_offsets(answers: &[(String, i32, ErrorCode)], count: usize) -> (CoordinatorVerdict, ErrorCode) {
+fn judge_offsets(answers: &[OffsetAnswer], asked: &[TxnOffset<'_>]) -> (CoordinatorVerdict, ErrorCode) {
     let weight = |verdict: &CoordinatorVerdict| match verdict {
         CoordinatorVerdict::Done => 0,
         CoordinatorVerdict::AgainLater => 1,
@@ -381,7 +245,13 @@ fn judge_offsets(answers: &[(String, i32, ErrorCode)], count: usize) -> (Coordin
         CoordinatorVerdict::Failed(CallFailure::Fatal) => 5,
         CoordinatorVerdict::Failed(CallFailure::Fenced) => 6,
     };
-    let missing = (answers.len() < count).then_some((CoordinatorVerdict::AgainLater, ErrorCode::UNKNOWN_SERVER_ERROR));
+    let is_of = |offset: &TxnOffset<'_>, answer: &OffsetAnswer| (&*answer.0, answer.1) == (offset.topic, offset.partition);
+    // As a rule they are named in the order in which they were asked.
+    let is_named = |(at, offset): (usize, &TxnOffset<'_>)| {
+        answers.get(at).is_some_and(|answer| is_of(offset, answer)) || answers.iter().any(|answer| is_of(offset, answer))
+    };
+    let is_whole = asked.iter().enumerate().all(is_named);
+    let missing = (!is_whole).then_some((CoordinatorVerdict::AgainLater, ErrorCode::UNKNOWN_SERVER_ERROR));
     let verdicts = answers.iter().map(|(_, _, error)| (of_offsets(*error), *error)).chain(missing);
     verdicts.max_by_key(|(verdict, _)| weight(verdict)).unwrap_or((CoordinatorVerdict::Done, ErrorCode::NONE))
 }
@@ -394,25 +264,6 @@ fn failed_call(what: &str, error: CallError) -> ProduceError {
         CallError::NotNative(why) => ProduceError::Fatal(format!("{what}: {why}")),
         CallError::Refused(failure, code) => failure.error(format!("{what}: {code}")),
     }
-}
-
-fn not_started(error: CallError, transactional_id: &str, bootstrap: &str) -> StartError {
-    let about = |words: String| format!("transactional.id {transactional_id}: {words}");
-    StartError::Client(match error {
-        CallError::NotNative(why) => return StartError::NotNative(why),
-        CallError::Unanswered(words) => ClientError::Unavailable(about(format!("no answer from {bootstrap}: {words}"))),
-        CallError::LoginRefused(words) => ClientError::LoginRefused(about(words)),
-        CallError::Refused(_, ErrorCode::INVALID_TRANSACTION_TIMEOUT) => {
-            ClientError::Settings("transaction.timeout.ms is above the broker's transaction.max.timeout.ms".to_owned())
-        }
-        CallError::Refused(
-            _,
-            code @ (ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
-            | ErrorCode::UNSUPPORTED_VERSION),
-        ) => ClientError::Refused(about(code.to_string())),
-        CallError::Refused(_, code) => ClientError::Unavailable(about(code.to_string())),
-    })
 }
 
 #[cfg(test)]

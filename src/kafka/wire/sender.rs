@@ -1,18 +1,19 @@
 //! How batches come to their leaders: one request a leader at a time, and one batch of a partition, so that nothing overtakes anything.
 
-use std::collections::{HashMap, VecDeque};
+mod answers;
+mod leaders;
+
+use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
 use super::cluster::{Cluster, Purpose};
 use super::compression::BatchCompressor;
 use super::connection::{ConnectError, Lost};
-use super::error_code::ErrorCode;
 use super::messages::commit::ProducerIdentity;
-use super::messages::metadata::TopicLeaders;
-use super::messages::produce::{PartitionAnswer, ProduceAnswer, ProduceBatch, read_produce};
+use super::messages::produce::{ProduceBatch, read_produce};
 use super::outgoing::{OutgoingQueues, QueuePlace};
-use super::verdict::{LastWord, ProduceFailure, ProduceVerdict, of_produce};
+use super::verdict::LastWord;
 use crate::kafka::client::Deadline;
 use crate::transport::ProduceError;
 
@@ -20,13 +21,10 @@ use crate::transport::ProduceError;
 const REQUEST_BYTES: usize = 8 << 20;
 /// The leader gives its own wait up before the answer is.
 const ACKNOWLEDGED_WITHIN: f32 = 0.8;
-/// While markers of the transaction before are written, and after an answer that passes.
-const MARKERS: Duration = Duration::from_millis(5);
+/// After an answer that passes.
 const PASSES: Duration = Duration::from_millis(50);
 /// Between two questions for leaders, at first and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
-/// A topic that is said to be missing is one that is only not known yet, for so long.
-const MAY_BE_NEW: Duration = Duration::from_millis(500);
 
 /// A request that is not answered.
 struct Flight {
@@ -208,98 +206,6 @@ impl BatchSender {
         }
     }
 
-    fn take(&mut self, node: i32, queues: &[QueuePlace], ProduceAnswer { partitions, nodes, throttle_ms }: ProduceAnswer) {
-        if let Ok(throttle_ms @ 1..) = u64::try_from(throttle_ms) {
-            self.throttled.insert(node, Deadline::after(Duration::from_millis(throttle_ms)));
-        }
-        nodes.into_iter().for_each(|node| self.cluster.learn(node));
-        let mut unanswered: VecDeque<QueuePlace> = queues.iter().copied().collect();
-        for answer in partitions {
-            let is_its =
-                |place: &QueuePlace| place.partition as i32 == answer.partition && *self.outgoing.topics[place.topic].name == *answer.topic;
-            // As a rule they are named in the order in which they were sent.
-            if let Some(place) = unanswered.iter().position(is_its).and_then(|at| unanswered.remove(at)) {
-                self.judge(place, answer);
-            }
-        }
-        if !unanswered.is_empty() {
-            self.lose(node, unanswered.make_contiguous(), "the answer names not all that was sent");
-        }
-    }
-
-    fn judge(&mut self, place: QueuePlace, PartitionAnswer { error, words, leader, .. }: PartitionAnswer) {
-        let knows_leader = leader.is_some_and(|leader| self.cluster.knows(leader));
-        let topic = &mut self.outgoing.topics[place.topic];
-        let queue = &mut topic.queues[place.partition];
-        queue.is_in_flight = false;
-        let words = words.map_or_else(|| error.to_string(), |words| format!("{error}: {words}"));
-        match of_produce(error) {
-            ProduceVerdict::Written => queue.written(),
-            ProduceVerdict::AgainElsewhere => {
-                queue.again(LastWord::Unreachable, words, PASSES);
-                match (leader.filter(|_| knows_leader), topic.leaders.get_mut(place.partition)) {
-                    (Some(leader), Some(known)) => *known = leader,
-                    _ => topic.is_stale = true,
-                }
-            }
-            ProduceVerdict::AgainLater(last) => {
-                let wait = if last == LastWord::Abort { MARKERS } else { PASSES };
-                queue.not_before = Some(Deadline::after(wait));
-                queue.last = Some((last, words));
-            }
-            ProduceVerdict::AgainOnce(failure) if queue.was_repeated => self.fail_at(place, failure, words),
-            ProduceVerdict::AgainOnce(_) => queue.was_repeated = true,
-            ProduceVerdict::AgainIfThere => {
-                queue.again(LastWord::Unreachable, words, PASSES);
-                topic.is_stale = true;
-            }
-            ProduceVerdict::Failed(failure) => self.fail_at(place, failure, words),
-        }
-    }
-
-    fn fail_at(&mut self, place: QueuePlace, failure: ProduceFailure, reason: String) {
-        let topic = String::from(&*self.outgoing.topics[place.topic].name);
-        self.fail(match failure {
-            ProduceFailure::Route => ProduceError::Route { topic, reason },
-            ProduceFailure::Refused => ProduceError::Refused { topic, reason },
-            ProduceFailure::Abort => ProduceError::Abort(format!("{topic}: {reason}")),
-            ProduceFailure::Fenced => ProduceError::Fenced(format!("{topic}: {reason}")),
-            ProduceFailure::Fatal => ProduceError::Fatal(format!("{topic}: {reason}")),
-        });
-    }
-
-    fn fail(&mut self, failure: ProduceError) {
-        if !self.failures.iter().any(|known| is_same(known, &failure)) {
-            self.failures.push(failure);
-        }
-    }
-
-    /// What is still not acknowledged is so by its topic's fault, or by the transaction's.
-    fn time_out(&mut self) {
-        for flight in std::mem::take(&mut self.flights) {
-            self.cluster.give_up(flight.node, Purpose::Batches);
-        }
-        for place in self.outgoing.used.clone() {
-            let topic = &self.outgoing.topics[place.topic];
-            let queue = &topic.queues[place.partition];
-            if queue.is_empty() {
-                continue;
-            }
-            let name = topic.name.to_string();
-            let (last, words) = queue.last.clone().unwrap_or((LastWord::Unreachable, "its leader does not answer".to_owned()));
-            let reason = format!("no acknowledgement in time: {words}");
-            self.fail(match last {
-                LastWord::Unreachable => ProduceError::Unreachable { topic: name, reason },
-                LastWord::Abort => ProduceError::Abort(format!("{name}: {reason}")),
-            });
-        }
-    }
-
-    fn has_stale(&self) -> bool {
-        let is_stale = |place: &QueuePlace| self.outgoing.topics[place.topic].is_stale;
-        self.outgoing.used.iter().any(|place| is_stale(place) && !self.outgoing.topics[place.topic].queues[place.partition].is_empty())
-    }
-
     /// The shortest time for which nothing can be sent; none where something can.
     fn shortest_wait(&self) -> Option<Duration> {
         let waits = self.outgoing.used.iter().filter_map(|place| {
@@ -310,66 +216,5 @@ impl BatchSender {
             (!queue.is_empty()).then(|| queue.not_before.map_or(Duration::ZERO, Deadline::left).max(throttled))
         });
         waits.min().filter(|wait| !wait.is_zero())
-    }
-
-    /// Asks who leads what is stale. Returns whether all of it is led again.
-    fn look_again(&mut self, deadline: Deadline) -> bool {
-        let stale: Vec<String> = self.outgoing.topics.iter().filter(|topic| topic.is_stale).map(|topic| topic.name.to_string()).collect();
-        let names: Vec<&str> = stale.iter().map(String::as_str).collect();
-        match self.cluster.ask_topics(&names, deadline.min(Deadline::after(self.cluster.settings.attempt))) {
-            Ok(found) => found.into_iter().for_each(|topic| self.lead(topic)),
-            Err(ConnectError::NotNative(why)) => self.fail(ProduceError::Fatal(why.to_string())),
-            Err(error) => tracing::debug!(%error, "nobody says who leads"),
-        }
-        !self.has_stale()
-    }
-
-    /// Takes in what is said of a topic.
-    pub(super) fn lead(&mut self, TopicLeaders { error, name, leaders }: TopicLeaders) {
-        let at = self.outgoing.place(&name);
-        let topic = &mut self.outgoing.topics[at];
-        let (is_led, count) = (leaders.iter().all(|leader| *leader >= 0), leaders.len());
-        match error {
-            ErrorCode::NONE if count > 0 => {
-                topic.lead(leaders);
-                // One that has no leader now is looked at again.
-                topic.is_stale = !is_led;
-                // Its keys belong elsewhere now.
-                if topic.queues.iter().skip(count).any(|queue| !queue.is_empty()) {
-                    self.fail(ProduceError::Abort(format!("{name} has {count} partitions by now")));
-                }
-            }
-            ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID => {
-                topic.is_stale = true;
-                if topic.missing_until.get_or_insert_with(|| Deadline::after(MAY_BE_NEW)).has_passed() {
-                    self.give_up_topic(&name, &error.to_string());
-                }
-            }
-            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::INVALID_TOPIC_EXCEPTION => self.give_up_topic(&name, &error.to_string()),
-            _ => topic.is_stale = true,
-        }
-    }
-
-    /// What waits for the topic is not written; a later record finds out anew whether it is there.
-    fn give_up_topic(&mut self, name: &str, reason: &str) {
-        let at = self.outgoing.place(name);
-        let topic = &mut self.outgoing.topics[at];
-        topic.leaders.clear();
-        topic.missing_until = None;
-        if topic.queues.iter().any(|queue| !queue.is_empty()) {
-            self.fail(ProduceError::Route { topic: name.to_owned(), reason: reason.to_owned() });
-        }
-    }
-}
-
-/// One failed batch is as good as another of its topic and kind.
-fn is_same(one: &ProduceError, other: &ProduceError) -> bool {
-    match (one, other) {
-        (ProduceError::Route { topic: a, .. }, ProduceError::Route { topic: b, .. })
-        | (ProduceError::Unreachable { topic: a, .. }, ProduceError::Unreachable { topic: b, .. })
-        | (ProduceError::Refused { topic: a, .. }, ProduceError::Refused { topic: b, .. }) => a == b,
-        (ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. }, _)
-        | (_, ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. }) => false,
-        (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct WireSettings {
     pub(super) codec: BatchCodec,
     /// None is the codec's own default.
     pub(super) level: Option<i32>,
+    /// Connections on which nothing is asked are looked after by the system.
+    pub(super) keeps_alive: bool,
     /// A batch of more than one record is not larger, before compression.
     pub(super) batch_bytes: usize,
     /// A larger record is refused before it is sent.
@@ -70,6 +72,7 @@ impl WireSettings {
             credentials: has_login.then(|| credentials(get)).transpose()?,
             codec,
             level,
+            keeps_alive: get("socket.keepalive.enable").is_some_and(|word| ["true", "t", "1"].contains(&word.as_str())),
             batch_bytes: number("batch.size", BATCH_BYTES),
             record_bytes: number("message.max.bytes", RECORD_BYTES),
             receive_bytes: number("receive.message.max.bytes", RECEIVE_BYTES),
@@ -165,7 +168,8 @@ mod tests {
             assert!(why.contains(named), "{why}");
         }
         let often = with(&[("topic.metadata.refresh.interval.ms", "300")]).unwrap();
-        assert_eq!(often.look_every, Duration::from_millis(300));
+        assert_eq!((often.look_every, often.keeps_alive), (Duration::from_millis(300), true));
+        assert!(!with(&[("socket.keepalive.enable", "false")]).unwrap().keeps_alive);
         let scram = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "u")];
         assert_eq!(with(&scram).unwrap().credentials.map(|found| found.mechanism), Some(Mechanism::ScramSha512));
     }

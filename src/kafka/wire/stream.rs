@@ -41,6 +41,11 @@ impl BrokerStream {
         }
     }
 
+    /// Has the system look, while nothing is asked of the broker, whether it is still there.
+    pub(super) fn keep_alive(&self) -> io::Result<()> {
+        Ok(rustix::net::sockopt::set_socket_keepalive(self.socket(), true)?)
+    }
+
     fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,

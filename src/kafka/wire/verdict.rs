@@ -162,6 +162,15 @@ pub(super) fn of_end(code: ErrorCode, commits: bool) -> CoordinatorVerdict {
     }
 }
 
+/// Of LeaveGroup. Whoever is no member any more has left.
+pub(super) fn of_leave(code: ErrorCode) -> CoordinatorVerdict {
+    match code {
+        ErrorCode::UNKNOWN_MEMBER_ID => CoordinatorVerdict::Done,
+        ErrorCode::REQUEST_TIMED_OUT => CoordinatorVerdict::AgainLater,
+        code => of_coordinator(code).unwrap_or(CoordinatorVerdict::Failed(CallFailure::Fatal)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,5 @@
 //! `/assets`: what assets are called.
 
-use std::collections::BTreeSet;
-
 use crate::json::writer::object;
 use crate::serve::directory::AssetEntry;
 use crate::serve::problem::Problem;
@@ -11,9 +9,7 @@ use crate::serve::rest::listing;
 use crate::serve::rest::listing::{EpochParameters, PageParameters};
 use crate::serve::rest::profiles::owner_of;
 use crate::serve::rest::request::Asked;
-use crate::serve::view::ShareQuery;
-use crate::share::view::by_tenant::ShareSide;
-use crate::share::view::list::ShareFilter;
+use crate::share::view::search::has;
 
 /// Lists the caller's own assets by id, with the names that the directory has (`api.directory`); without one those that it shares. The
 /// operator says whose.
@@ -67,13 +63,8 @@ impl crate::serve::Serve {
         if self.config.api.directory.is_some() {
             return self.directory.list(owner, text, after, limit);
         }
-        let filter = ShareFilter { owners: vec![owner.to_owned()], ..ShareFilter::default() };
-        let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
         let lower = text.map(str::to_lowercase);
-        let is_found = |asset: &&str| lower.as_ref().is_none_or(|lower| asset.to_lowercase().contains(lower));
-        let shares = view.all_of(&query);
-        let assets: BTreeSet<&str> = shares.filter_map(|share| share.document().asset).filter(is_found).collect();
-        let mut rest = assets.into_iter().skip_while(|asset| after.is_some_and(|after| *asset <= after));
+        let mut rest = view.shared_assets(owner, after).filter(|asset| lower.as_ref().is_none_or(|lower| has(asset, lower)));
         let entry = |asset: &str| AssetEntry { asset: asset.to_owned(), name: None, reference: None };
         let entries = rest.by_ref().take(limit).map(entry).collect();
         (entries, rest.next().is_some())

@@ -406,3 +406,16 @@ pub struct PublicationDocument {
     /// Members that leave and are marked as critical.
     pub critical: Vec<String>,
 }
+
+/// One message of the stream of events.
+#[derive(Serialize, ToSchema)]
+pub struct EventDocument {
+    /// `open`, `share`, `partnership`, `profile` or `tenant`; none of a comment.
+    event: Option<String>,
+    /// The epoch, on the last message of each.
+    id: Option<String>,
+    /// The document as it is then, as JSON; of `open` the epoch.
+    data: Option<String>,
+    /// After a cut a client waits so many milliseconds.
+    retry: Option<u32>,
+}

@@ -20,6 +20,7 @@ use crate::serve::Serve;
 use crate::serve::changes::{FoldedChange, PartiesChange};
 use crate::serve::problem::Problem;
 use crate::serve::rest::answer::ApiAnswer;
+use crate::serve::rest::documents::EventDocument;
 use crate::serve::rest::listing::EpochParameters;
 use crate::serve::rest::request::{AdmittedToken, Asked};
 use crate::serve::rest::{partnerships, profiles, tenants};
@@ -34,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// is the epoch, and is on the last message of each epoch; who names it in `Last-Event-ID` goes on after it. The first message, `open`,
 /// says where the stream begins. Who is too slow is cut off, and resumes.
 #[utoipa::path(get, path = "/events", tag = "events", params(("Last-Event-ID" = Option<i64>, Header, description = "The epoch to go on after"), EpochParameters),
-    responses((status = 200, description = "The events", content_type = "text/event-stream", body = String)))]
+    responses((status = 200, description = "The events", content_type = "text/event-stream", body = EventDocument)))]
 pub(super) async fn events(asked: Asked, token: AdmittedToken, headers: HeaderMap) -> ApiAnswer {
     asked.knows(&[])?;
     let after = last_event(&headers)?;

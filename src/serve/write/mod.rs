@@ -193,7 +193,7 @@ impl Serve {
     /// Why no share does, in a sentence.
     pub fn share_of_code(&self, caller: &Caller, code: &str, key: Option<&str>) -> Result<String, &'static str> {
         let state = self.published.load();
-        invitation::share_of_code(&state.table, code).map(|share| share.id().to_string()).or_else(|why| {
+        invitation::share_of_code(state.open_invitations(), code).map(|share| share.id().to_string()).or_else(|why| {
             let source = source_of(caller);
             let key = key.and_then(|key| WriteKey::given(key).ok()).ok_or(why)?;
             let event = key.token(self.secret(), &source, 0).event_id();

@@ -8,6 +8,8 @@ use crate::share::event::invitation_code::CodeHash;
 #[cfg(feature = "io")]
 use crate::share::event::{fingerprint::Fingerprint, kind::EventType};
 use crate::share::hash_index::hash_of;
+#[cfg(feature = "io")]
+use crate::share::lifecycle::record::TenantNumber;
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
@@ -76,6 +78,17 @@ impl<'t> ShareView<'t> {
     /// Its revision.
     pub fn revision(self) -> u32 {
         self.share.revision
+    }
+
+    /// Whether a target has ever accepted it.
+    pub fn was_accepted(self) -> bool {
+        self.share.accepted_at().is_some()
+    }
+
+    /// Its owner, and its target where it has one.
+    #[cfg(feature = "io")]
+    pub(crate) fn parties(self) -> (TenantNumber, Option<TenantNumber>) {
+        (self.share.owner, self.share.target())
     }
 
     /// The offset of the event that changed it last.

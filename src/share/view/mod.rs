@@ -2,6 +2,8 @@
 //! what a configuration changes.
 
 #[cfg(feature = "io")]
+pub(crate) mod by_asset;
+#[cfg(feature = "io")]
 pub mod by_tenant;
 pub mod list;
 #[cfg(feature = "io")]

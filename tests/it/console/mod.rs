@@ -1,6 +1,7 @@
 //! The console as people use it: a real browser, a real Kafka, an engine where data must flow.
 
 mod guard;
+mod invited;
 mod keyboard;
 mod looks;
 mod plain;
@@ -14,12 +15,14 @@ use sharecast::clock::{Clock, SystemClock};
 
 use super::browser::Browser;
 use super::fixture::World;
-use super::instance::{Instance, await_that, file};
+use super::instance::{Instance, await_that, file, run};
 
 /// A server of a world, and the tokens of its people.
 struct Console {
-    _server: Instance,
+    server: Instance,
     address: String,
+    /// Its configuration, of a file.
+    config: PathBuf,
     _dir: tempfile::TempDir,
 }
 
@@ -54,7 +57,15 @@ impl Console {
         let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
         let address = format!("http://{address}");
         await_that("the console is ready", || ureq::get(format!("{address}/readyz")).call().is_ok());
-        Self { _server: server, address, _dir: dir }
+        Self { server, address, config, _dir: dir }
+    }
+
+    /// A token for a tenant, made while the server runs.
+    fn new_token(&self, tenant: &str) -> String {
+        let token = run(&self.config, &format!("token new {tenant} --role admin"), 0).trim().to_owned();
+        self.server.signal("HUP");
+        self.server.await_line(&["configuration reloaded", "tokens"]);
+        token
     }
 
     fn at(&self, path: &str) -> String {

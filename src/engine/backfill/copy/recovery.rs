@@ -63,7 +63,7 @@ impl<O: PartWriter> Copier<'_, O> {
                     Some(index) if self.routes.unresponsive(index, self.job.clock.boot()) => self.route_failed(index, reason)?,
                     _ => gravest = gravest.or(Some(ProduceError::Unreachable { topic, reason })),
                 },
-                error @ (ProduceError::Fenced(_) | ProduceError::Fatal(_)) => gravest = Some(error),
+                error @ (ProduceError::Fenced(_) | ProduceError::Fatal(_) | ProduceError::Impossible(_)) => gravest = Some(error),
                 error @ (ProduceError::Abort(_) | ProduceError::StaleMember(_)) => gravest = gravest.or(Some(error)),
             }
         }
@@ -81,7 +81,7 @@ impl<O: PartWriter> Copier<'_, O> {
                     .into())
             }
             ProduceError::Fatal(reason) | ProduceError::StaleMember(reason) => Err(CopyError::Unsure(reason)),
-            error @ ProduceError::Route { .. } => Err(JobEnd::Refused(error.to_string()).into()),
+            error @ (ProduceError::Route { .. } | ProduceError::Impossible(_)) => Err(JobEnd::Refused(error.to_string()).into()),
             error @ (ProduceError::Refused { .. } | ProduceError::Unreachable { .. } | ProduceError::Abort(_)) => {
                 warn!(%error, "transaction aborted; the same records are decided again");
                 self.halve(self.batch.len().min(self.limit));

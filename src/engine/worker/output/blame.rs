@@ -56,7 +56,7 @@ impl<P: TransactionalProducer> OutputSide<P> {
         }
         others.into_iter().max_by_key(|error| match error {
             ProduceError::Fenced(_) => 3,
-            ProduceError::Fatal(_) => 2,
+            ProduceError::Fatal(_) | ProduceError::Impossible(_) => 2,
             ProduceError::StaleMember(_) => 1,
             ProduceError::Abort(_) | ProduceError::Route { .. } | ProduceError::Refused { .. } | ProduceError::Unreachable { .. } => 0,
         })

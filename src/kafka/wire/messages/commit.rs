@@ -1,5 +1,7 @@
 //! How a transaction begins and ends.
 
+use std::sync::Arc;
+
 use crate::kafka::wire::error_code::ErrorCode;
 use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
@@ -73,18 +75,21 @@ pub(in crate::kafka::wire) fn ask_offsets(
     request.no_tags();
 }
 
+/// What became of the offsets of a partition.
+pub(in crate::kafka::wire) type OffsetAnswer = (Arc<str>, i32, ErrorCode);
+
 /// What became of the offsets of each partition.
-pub(in crate::kafka::wire) fn read_offsets(mut answer: FrameReader<'_>) -> Result<Vec<(String, i32, ErrorCode)>, MalformedAnswer> {
+pub(in crate::kafka::wire) fn read_offsets(mut answer: FrameReader<'_>) -> Result<Vec<OffsetAnswer>, MalformedAnswer> {
     let _throttle_ms = answer.i32()?;
     let topics = answer.array(3, |topic| {
-        let name = topic.string()?.to_owned();
+        let name: Arc<str> = topic.string()?.into();
         let partitions = topic.array(7, |partition| {
             let found = (partition.i32()?, ErrorCode(partition.i16()?));
             partition.skip_tags()?;
             Ok(found)
         })?;
         topic.skip_tags()?;
-        Ok(partitions.into_iter().map(move |(partition, error)| (name.clone(), partition, error)))
+        Ok(partitions.into_iter().map(move |(partition, error)| (Arc::clone(&name), partition, error)))
     })?;
     answer.skip_tags()?;
     answer.end()?;

@@ -1,10 +1,11 @@
-//! The ten calls, each in the one version that is spoken.
+//! The calls, each in the one version that is spoken.
 //!
 //! Requests are written and answers read here by hand: the decoders of the `kafka-protocol` crate reserve memory by counts that an answer
 //! merely claims. Tests hold each call against that crate.
 
 pub(super) mod commit;
 pub(super) mod handshake;
+pub(super) mod leave;
 pub(super) mod metadata;
 pub(super) mod produce;
 
@@ -27,10 +28,12 @@ pub(super) enum Api {
     TxnOffsetCommit,
     /// From version 5 on each end of a transaction raises the producer's epoch.
     EndTxn,
+    /// From version 3 on it takes several members out of a group, whoever asks.
+    LeaveGroup,
 }
 
 impl Api {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Versions,
         Self::SaslHandshake,
         Self::SaslAuthenticate,
@@ -40,6 +43,7 @@ impl Api {
         Self::Produce,
         Self::TxnOffsetCommit,
         Self::EndTxn,
+        Self::LeaveGroup,
     ];
 
     pub(super) fn key(self) -> i16 {
@@ -47,6 +51,7 @@ impl Api {
             Self::Produce => 0,
             Self::Metadata => 3,
             Self::FindCoordinator => 10,
+            Self::LeaveGroup => 13,
             Self::SaslHandshake => 17,
             Self::Versions => 18,
             Self::InitProducerId => 22,
@@ -62,7 +67,7 @@ impl Api {
             Self::SaslAuthenticate => 2,
             Self::Versions => 3,
             Self::FindCoordinator => 4,
-            Self::InitProducerId | Self::TxnOffsetCommit | Self::EndTxn => 5,
+            Self::InitProducerId | Self::TxnOffsetCommit | Self::EndTxn | Self::LeaveGroup => 5,
             Self::Metadata | Self::Produce => 12,
         }
     }
@@ -79,6 +84,7 @@ impl Api {
             Self::EndTxn => "EndTxn",
             Self::TxnOffsetCommit => "TxnOffsetCommit",
             Self::SaslAuthenticate => "SaslAuthenticate",
+            Self::LeaveGroup => "LeaveGroup",
         }
     }
 
@@ -104,5 +110,7 @@ impl Api {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Produce: one request for all partitions that a broker leads, around batches that are not copied.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use super::metadata::{NodeAddress, read_node};
 use crate::kafka::wire::error_code::ErrorCode;
@@ -69,7 +70,8 @@ impl<'b> GatheredRequest<'b> {
 /// What became of the batch of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::kafka::wire) struct PartitionAnswer {
-    pub(in crate::kafka::wire) topic: String,
+    /// One text for all partitions of a topic: a frame can name many of them.
+    pub(in crate::kafka::wire) topic: Arc<str>,
     pub(in crate::kafka::wire) partition: i32,
     pub(in crate::kafka::wire) error: ErrorCode,
     /// In the broker's words, where it has any.
@@ -90,8 +92,8 @@ pub(in crate::kafka::wire) struct ProduceAnswer {
 
 pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Result<ProduceAnswer, MalformedAnswer> {
     let topics = answer.array(3, |topic| {
-        let name = topic.string()?;
-        let partitions = topic.array(33, |partition| read_partition(name, partition))?;
+        let name = topic.string()?.into();
+        let partitions = topic.array(33, |partition| read_partition(&name, partition))?;
         topic.skip_tags()?;
         Ok(partitions)
     })?;
@@ -107,7 +109,7 @@ pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Resul
     Ok(ProduceAnswer { partitions: topics.into_iter().flatten().collect(), nodes, throttle_ms })
 }
 
-fn read_partition(topic: &str, answer: &mut FrameReader<'_>) -> Result<PartitionAnswer, MalformedAnswer> {
+fn read_partition(topic: &Arc<str>, answer: &mut FrameReader<'_>) -> Result<PartitionAnswer, MalformedAnswer> {
     let (partition, error) = (answer.i32()?, ErrorCode(answer.i16()?));
     let (_base_offset, _append_time, _log_start) = (answer.i64()?, answer.i64()?, answer.i64()?);
     let records = answer.array(6, |record| {
@@ -125,5 +127,5 @@ fn read_partition(topic: &str, answer: &mut FrameReader<'_>) -> Result<Partition
         Ok(())
     })?;
     let words = records.into_iter().flatten().next().or(whole).map(str::to_owned);
-    Ok(PartitionAnswer { topic: topic.to_owned(), partition, error, words, leader })
+    Ok(PartitionAnswer { topic: Arc::clone(topic), partition, error, words, leader })
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as other;
@@ -21,6 +22,12 @@ pub(super) enum FakeFate {
     CutAnswer,
     /// It is done, and answered by what is no answer.
     Nonsense,
+    /// The batches are not taken: node 2 leads now, at this port.
+    MovedTo(u16),
+    /// It is done, and the broker wants nothing more for so many milliseconds.
+    Throttled(i32),
+    /// A transaction's end is done, and its epoch is said to go on.
+    Unraised,
 }
 
 /// What the broker was asked for and has done.
@@ -30,8 +37,9 @@ pub(super) struct FakeLog {
     pub(super) calls: Vec<Api>,
     /// The batches that were taken, each once: topic, partition, bytes.
     pub(super) taken: Vec<(String, i32, Vec<u8>)>,
-    /// Every batch that came.
+    /// Every batch that came, and when each Produce did.
     pub(super) came: Vec<Vec<u8>>,
+    pub(super) came_at: Vec<Instant>,
     /// How each transaction ended, with its epoch.
     pub(super) ended: Vec<(i16, bool)>,
     pub(super) epoch: i16,
@@ -82,7 +90,7 @@ impl FakeBroker {
             let mut answer = BytesMut::new();
             let header_version = if api == Api::Versions { 0 } else { 1 };
             other::ResponseHeader::default().with_correlation_id(header.correlation_id).encode(&mut answer, header_version).unwrap();
-            self.answer(api, code, &mut bytes, &mut answer);
+            self.answer(api, (code, told), &mut bytes, &mut answer);
             let mut frame = (answer.len() as u32).to_be_bytes().to_vec();
             frame.extend_from_slice(&answer);
             match told {
@@ -94,12 +102,12 @@ impl FakeBroker {
                 Some(FakeFate::Nonsense) => {
                     let _ = stream.write_all(&[0, 0, 0, 9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
                 }
-                Some(FakeFate::Code(_)) | None => drop(stream.write_all(&frame)),
+                _ => drop(stream.write_all(&frame)),
             }
         }
     }
 
-    fn answer(&self, api: Api, code: i16, request: &mut Bytes, into: &mut BytesMut) {
+    fn answer(&self, api: Api, (code, told): (i16, Option<FakeFate>), request: &mut Bytes, into: &mut BytesMut) {
         let mut done = self.done.lock().unwrap();
         let version = api.version();
         match api {
@@ -128,7 +136,11 @@ impl FakeBroker {
                         partition.with_partition_index(index).with_leader_id(1.into())
                     };
                     let topic = other::metadata_response::MetadataResponseTopic::default().with_name(Some(name));
-                    if is_there { topic.with_partitions(vec![partition(0), partition(1)]) } else { topic.with_error_code(3) }
+                    match code {
+                        0 if is_there => topic.with_partitions(vec![partition(0), partition(1)]),
+                        0 => topic.with_error_code(3),
+                        code => topic.with_error_code(code),
+                    }
                 };
                 let node = other::metadata_response::MetadataResponseBroker::default()
                     .with_node_id(1.into())
@@ -157,7 +169,8 @@ impl FakeBroker {
                     done.epoch += 1;
                 }
                 let answer = other::EndTxnResponse::default().with_error_code(code).with_producer_id(7.into());
-                answer.with_producer_epoch(done.epoch).encode(into, version).unwrap();
+                let epoch = if told == Some(FakeFate::Unraised) { asked.producer_epoch } else { done.epoch };
+                answer.with_producer_epoch(epoch).encode(into, version).unwrap();
             }
             Api::TxnOffsetCommit => {
                 let asked = other::TxnOffsetCommitRequest::decode(request, version).unwrap();
@@ -175,6 +188,9 @@ impl FakeBroker {
             }
             Api::Produce => {
                 let asked = other::ProduceRequest::decode(request, version).unwrap();
+                done.came_at.push(Instant::now());
+                let moved = if let Some(FakeFate::MovedTo(port)) = told { Some(port) } else { None };
+                let code = if moved.is_some() { 6 } else { code };
                 let mut topics = Vec::new();
                 for topic in asked.topic_data {
                     let mut partitions = Vec::new();
@@ -187,12 +203,24 @@ impl FakeBroker {
                         }
                         let code = if is_there { code } else { 3 };
                         let answer = other::produce_response::PartitionProduceResponse::default();
-                        partitions.push(answer.with_index(partition.index).with_error_code(code));
+                        let answer = answer.with_index(partition.index).with_error_code(code);
+                        let leader = other::produce_response::LeaderIdAndEpoch::default();
+                        partitions.push(match moved {
+                            Some(_) => answer.with_current_leader(leader.with_leader_id(2.into()).with_leader_epoch(1)),
+                            None => answer,
+                        });
                     }
                     let answer = other::produce_response::TopicProduceResponse::default();
                     topics.push(answer.with_name(topic.name).with_partition_responses(partitions));
                 }
-                other::ProduceResponse::default().with_responses(topics).encode(into, version).unwrap();
+                let node = other::produce_response::NodeEndpoint::default().with_node_id(2.into()).with_host(text("127.0.0.1"));
+                let nodes = moved.map(|port| node.with_port(port.into())).into_iter().collect();
+                let throttle_ms = if let Some(FakeFate::Throttled(ms)) = told { ms } else { 0 };
+                let answer = other::ProduceResponse::default().with_responses(topics).with_node_endpoints(nodes);
+                answer.with_throttle_time_ms(throttle_ms).encode(into, version).unwrap();
+            }
+            Api::LeaveGroup => {
+                other::LeaveGroupResponse::default().with_error_code(code).encode(into, version).unwrap();
             }
             Api::SaslHandshake | Api::SaslAuthenticate => unreachable!("nobody logs in here"),
         }

@@ -6,6 +6,8 @@ mod fake;
 use self::fake::{FakeBroker, FakeFate};
 use super::*;
 use crate::id::{Offset, StreamIndex};
+use crate::kafka::client::ClientError;
+use crate::kafka::settings::KafkaSettings;
 use crate::time::TimestampMs;
 use crate::transport::SourcePartition;
 
@@ -44,6 +46,7 @@ fn kind(error: &ProduceError) -> &'static str {
         ProduceError::StaleMember(_) => "stale",
         ProduceError::Fenced(_) => "fenced",
         ProduceError::Fatal(_) => "fatal",
+        ProduceError::Impossible(_) => "impossible",
     }
 }
 
@@ -170,7 +173,7 @@ fn a_topic_that_is_missing_fails_alone_and_is_found_when_it_is_made() {
 
 #[test]
 fn offsets_are_sent_again_or_fail_as_they_must() {
-    for told in [15, 16, 7, 14, 51, 3, 13].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
+    for told in [15, 16, 7, 14, 51, 3, 13, 19, 20].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
         let fake = FakeBroker::start(&["out"]);
         let mut producer = start(&fake, 4_000);
         producer.begin().unwrap();
@@ -183,12 +186,17 @@ fn offsets_are_sent_again_or_fail_as_they_must() {
         (22, "stale"),
         (25, "stale"),
         (82, "stale"),
+        (27, "stale"),
+        (48, "abort"),
         (120, "abort"),
         (30, "abort"),
         (47, "fenced"),
         (90, "fenced"),
         (53, "fatal"),
         (12, "fatal"),
+        (43, "fatal"),
+        (49, "fatal"),
+        (-1, "fatal"),
     ] {
         let fake = FakeBroker::start(&["out"]);
         let mut producer = start(&fake, 4_000);
@@ -205,7 +213,7 @@ fn offsets_are_sent_again_or_fail_as_they_must() {
 
 #[test]
 fn an_end_whose_answer_is_lost_is_asked_for_again_and_has_happened_once() {
-    for told in [15, 16, 14, 51, 7].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
+    for told in [15, 16, 14, 51, 7, 13, 19, 20].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
         for commits in [true, false] {
             let (fake, mut producer, drained) = produce(&[]);
             drained.unwrap();
@@ -267,18 +275,24 @@ fn a_fencing_after_the_transactions_time_is_its_age() {
 
 #[test]
 fn a_producer_starts_when_the_coordinator_lets_it() {
-    for told in [14, 15, 16, 51, 120].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
+    for told in [14, 15, 16, 51, 120, 7, 13, 19, 20].map(FakeFate::Code).into_iter().chain([FakeFate::CutAnswer, FakeFate::Nonsense]) {
         let fake = FakeBroker::start(&["out"]);
         fake.tell(Api::InitProducerId, [told]);
         fake.tell(Api::FindCoordinator, [FakeFate::Code(15)]);
         drop(start(&fake, 4_000));
     }
-    for (code, is_refused) in [(53, true), (31, true), (50, false), (90, false)] {
+    for (code, is_refused) in [(53, true), (31, true), (35, true), (50, false), (90, false), (47, false), (-1, false)] {
         let fake = FakeBroker::start(&["out"]);
         fake.tell(Api::InitProducerId, [FakeFate::Code(code)]);
         let Err(StartError::Client(error)) = try_start(&fake, 4_000, WAIT) else { panic!("{code}") };
         assert_eq!(matches!(error, ClientError::Refused(_)), is_refused, "{code}: {error}");
         assert_eq!(matches!(error, ClientError::Settings(_)), code == 50, "{code}: {error}");
+    }
+    for code in [53, 31] {
+        let fake = FakeBroker::start(&["out"]);
+        fake.tell(Api::FindCoordinator, [FakeFate::Code(code)]);
+        let Err(StartError::Client(error)) = try_start(&fake, 4_000, WAIT) else { panic!("{code}") };
+        assert!(matches!(error, ClientError::Refused(_)), "{code}: {error}");
     }
     let nobody = FakeBroker { port: 1, done: std::sync::Arc::default() };
     let Err(StartError::Client(error)) = try_start(&nobody, 4_000, Duration::from_millis(300)) else { panic!() };
@@ -299,4 +313,94 @@ fn what_was_never_sent_needs_no_end() {
         }
     }
     assert!(!fake.done.lock().unwrap().calls.contains(&Api::EndTxn));
+}
+
+#[test]
+fn offsets_that_are_not_named_are_not_committed() {
+    let offset = |topic, partition| TxnOffset { topic, partition, offset: 1, note: "" };
+    let answer = |topic: &str, partition, code| (topic.into(), partition, ErrorCode(code));
+    let asked = [offset("a", 0), offset("a", 1), offset("b", 0)];
+    let judge = |answers: &[OffsetAnswer]| judge_offsets(answers, &asked).0;
+    let whole = [answer("b", 0, 0), answer("a", 0, 0), answer("a", 1, 0)];
+    assert_eq!(judge(&whole), CoordinatorVerdict::Done);
+    let twice = [answer("a", 0, 0), answer("a", 0, 0), answer("b", 0, 0)];
+    assert_eq!(judge(&twice), CoordinatorVerdict::AgainLater, "one comes twice, and another one not at all");
+    assert_eq!(judge(&whole[..2]), CoordinatorVerdict::AgainLater);
+    assert_eq!(judge(&[]), CoordinatorVerdict::AgainLater);
+    let refused = [&whole[..], &[answer("a", 1, 22)]].concat();
+    assert_eq!(judge(&refused), CoordinatorVerdict::Failed(CallFailure::StaleMember), "and what is said besides counts");
+}
+
+#[test]
+fn a_leader_that_names_its_successor_spares_the_look() {
+    let (before, after) = (FakeBroker::start(&["out"]), FakeBroker::start(&["out"]));
+    let mut producer = start(&before, 4_000);
+    producer.begin().unwrap();
+    put(&mut producer, "out", 0, "a").unwrap();
+    put(&mut producer, "out", 1, "b").unwrap();
+    let looks = |fake: &FakeBroker| fake.done.lock().unwrap().calls.iter().filter(|call| **call == Api::Metadata).count();
+    let looked = looks(&before);
+    before.tell(Api::Produce, [FakeFate::MovedTo(after.port)]);
+    producer.drain().unwrap();
+    assert_eq!((looks(&before), looks(&after)), (looked, 0));
+    assert_eq!((before.done.lock().unwrap().taken.len(), after.done.lock().unwrap().taken.len()), (0, 2));
+    producer.commit().unwrap();
+}
+
+#[test]
+fn a_broker_that_wants_nothing_for_a_while_gets_nothing() {
+    const THROTTLED_MS: u64 = 300;
+    let fake = FakeBroker::start(&["out"]);
+    let mut producer = start(&fake, 8_000);
+    producer.begin().unwrap();
+    fake.tell(Api::Produce, [FakeFate::Throttled(THROTTLED_MS as i32)]);
+    put(&mut producer, "out", 0, "a").unwrap();
+    producer.drain().unwrap();
+    put(&mut producer, "out", 0, "b").unwrap();
+    producer.drain().unwrap();
+    producer.commit().unwrap();
+    let done = fake.done.lock().unwrap();
+    let [first, second] = done.came_at[..] else { panic!("{:?}", done.calls) };
+    assert!(second - first >= Duration::from_millis(THROTTLED_MS), "{:?}", second - first);
+    assert_eq!((done.taken.len(), done.ended.as_slice()), (2, [(0, true)].as_slice()));
+}
+
+#[test]
+fn what_metadata_says_of_a_topic_is_said_of_it() {
+    for (code, wanted) in [(29, Some("route")), (17, Some("route")), (5, None), (3, None)] {
+        let fake = FakeBroker::start(&["out"]);
+        let mut producer = start(&fake, 4_000);
+        producer.begin().unwrap();
+        fake.tell(Api::Metadata, [FakeFate::Code(code)]);
+        let said = put(&mut producer, "out", 0, "a");
+        assert_eq!(said.as_ref().err().map(kind), wanted, "{code}: {said:?}");
+    }
+}
+
+/// The sequences of the next transaction would begin again under the same epoch, and be taken for repetitions.
+#[test]
+fn an_epoch_that_is_not_raised_ends_the_producer() {
+    for commits in [true, false] {
+        let (fake, mut producer, _) = produce(&[]);
+        fake.tell(Api::EndTxn, [FakeFate::Unraised]);
+        let ended = if commits { producer.commit() } else { producer.abort() };
+        assert_eq!(kind(&ended.unwrap_err()), "fatal");
+        assert!(producer.begin().is_err());
+    }
+}
+
+/// What another one of the name does between a transaction's failure and its abort is seen by the abort.
+#[test]
+fn after_a_commit_of_unknown_outcome_nothing_is_left_but_another_producer() {
+    let (fake, mut producer, _) = produce(&[]);
+    fake.tell(Api::EndTxn, [FakeFate::Code(-1)]);
+    assert_eq!(kind(&producer.commit().unwrap_err()), "fatal");
+    let ends = |fake: &FakeBroker| fake.done.lock().unwrap().calls.iter().filter(|call| **call == Api::EndTxn).count();
+    let asked = ends(&fake);
+    assert_eq!(kind(&producer.abort().unwrap_err()), "fatal", "it may be committed: nobody aborts it");
+    assert_eq!(ends(&fake), asked);
+    let (fake, mut producer, drained) = produce(&[FakeFate::Code(47)]);
+    assert_eq!(kind(&drained.unwrap_err()[0]), "abort");
+    fake.tell(Api::EndTxn, [FakeFate::Code(90)]);
+    assert_eq!(kind(&producer.abort().unwrap_err()), "fenced");
 }
