@@ -62,6 +62,10 @@ fn a_profile_that_is_widened_by_one_member_fails_where_it_is_expected_and_names_
     let test = fs::read_to_string(folder.path().join("x/hire-partner.test.yaml")).unwrap();
     let line = test.lines().position(|line| line.contains("lacks:")).unwrap() + 1;
     assert!(code == Some(1) && said.contains(&format!("x/hire-partner.test.yaml:{line}:15: acme, details")), "{said}");
+    // The whole explanation of what came: each member, and the rule that let the record out.
+    for told in ["profile hire-partner: released", "kept      $.name", "kept      $.purchase"] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
 }
 
 const WORLD: &str = "world:

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::why::WithheldShare;
+use super::why::ExplainedShare;
 use super::{ExpectedOutput, ExpectedValue, Scenario};
 use crate::document::{DocumentKind, Member, Node, TextPosition};
 use crate::json::decimal::Decimal;
@@ -33,8 +33,8 @@ pub(super) struct RecordFate {
     pub(super) withheld: Vec<String>,
     /// Why it is a dead letter.
     pub(super) dead: Option<String>,
-    /// Shares that did not get it, once something is not as expected.
-    pub(super) explained: Vec<WithheldShare>,
+    /// The shares of its asset, once something is not as expected.
+    pub(super) explained: Vec<ExplainedShare>,
 }
 
 /// A record that came out.
@@ -110,7 +110,7 @@ impl OutputComparison<'_> {
         for output in outputs {
             let place = self.place.or_else(|| self.place_of(output.cause)).unwrap_or_default();
             let what = format!("{}, {}: an output came that nothing expects", self.tenant, self.stream);
-            let why = self.cause(output.cause).into_iter().collect();
+            let why = self.cause(output.cause).into_iter().chain(self.explanation(output.cause)).collect();
             found.push(Mismatch { place, what, diff: vec![format!("+ {}", output.shown())], why });
         }
     }
@@ -125,6 +125,7 @@ impl OutputComparison<'_> {
         let mut why: Vec<String> = self.cause(actual.cause).into_iter().collect();
         let came: BTreeSet<&str> = differences.iter().filter(|d| d.came).map(|d| d.member.as_str()).collect();
         why.extend(came.iter().flat_map(|member| self.selected_by(member)));
+        why.extend(self.explanation(actual.cause));
         let place = differences.iter().find_map(|d| place_of_path(expected, &d.member)).unwrap_or(expected.place);
         let what = format!("{}, {}: the output is another one than is expected here", self.tenant, self.stream);
         found.push(Mismatch { place, what, diff: differences.into_iter().map(|d| d.line).collect(), why });
@@ -149,6 +150,14 @@ impl OutputComparison<'_> {
         Some(text)
     }
 
+    /// Why the tenant got a record, and what became of each member.
+    fn explanation(&self, cause: StepCause) -> Vec<String> {
+        let StepCause::Record(record) = cause else { return Vec::new() };
+        let explained = self.fates.get(record).into_iter().flat_map(|fate| &fate.explained);
+        let of_tenant = explained.filter(|share| share.is_released && share.target.as_deref() == Some(self.tenant));
+        of_tenant.flat_map(|share| share.lines.iter().cloned()).collect()
+    }
+
     /// What became of the stream's records.
     fn fates_of_records(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -161,7 +170,7 @@ impl OutputComparison<'_> {
                 (None, withheld, outputs) => format!("made {outputs} outputs, and was withheld: {}", withheld.join(", ")),
             };
             lines.push(format!("the record in line {} {what}", record.place.line));
-            let of_tenant = explained.iter().filter(|share| share.target.as_deref() == Some(self.tenant));
+            let of_tenant = explained.iter().filter(|share| !share.is_released && share.target.as_deref() == Some(self.tenant));
             lines.extend(of_tenant.flat_map(|share| share.lines.iter().cloned()));
         }
         lines

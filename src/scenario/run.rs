@@ -32,7 +32,7 @@ impl Scenario {
             return Ok(found);
         }
         for (record, fate) in self.records.iter().zip(&mut seen.fates) {
-            fate.explained = why::withheld(&self.facts, record, settings);
+            fate.explained = why::explained(&self.facts, record, settings);
         }
         Ok(self.compare(&seen))
     }

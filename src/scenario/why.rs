@@ -1,22 +1,23 @@
-//! Why a record did not come: the engine's own explanation, by the world as it is when the record is seen.
+//! Why a record came or did not: the engine's own explanation, by the world as it is when the record is seen.
 
 use super::world::WorldLog;
 use super::{Fact, ScenarioRecord};
-use crate::explain::Explainer;
 use crate::explain::record::WholeRecord;
+use crate::explain::{Explainer, ShareExplanation};
 use crate::record::mapping::Stream;
 use crate::replay::Settings;
 use crate::replay::input::InputReader;
 
-/// What was compared for one share that did not get a record.
+/// What was compared for one share, and what became of each member where it got the record.
 #[derive(Debug)]
-pub(super) struct WithheldShare {
+pub(super) struct ExplainedShare {
     pub(super) target: Option<String>,
+    pub(super) is_released: bool,
     pub(super) lines: Vec<String>,
 }
 
-/// The shares of the record's asset that did not get it. What `sample` remembers of earlier records is not known here.
-pub(super) fn withheld(facts: &[Fact], record: &ScenarioRecord, settings: &Settings) -> Vec<WithheldShare> {
+/// The shares of the record's asset. What `sample` remembers of earlier records is not known here.
+pub(super) fn explained(facts: &[Fact], record: &ScenarioRecord, settings: &Settings) -> Vec<ExplainedShare> {
     let stream = settings.fold.streams.iter().find(|stream: &&Stream| stream.name.as_str() == record.stream);
     let Some((stream, line)) = stream.and_then(|stream| Some((stream, InputReader::new(stream).line(&record.line).ok()?))) else {
         return Vec::new();
@@ -32,6 +33,10 @@ pub(super) fn withheld(facts: &[Fact], record: &ScenarioRecord, settings: &Setti
     };
     let explainer = Explainer::new(settings.release, settings.mask_secret.as_deref());
     let shares = explainer.record(&log.table, stream, &whole, None, line.at).shares;
-    let withheld = shares.into_iter().filter(|share| share.suppressed.is_some());
-    withheld.map(|share| WithheldShare { target: share.target.clone(), lines: share.to_lines() }).collect()
+    let explained = |share: &ShareExplanation| ExplainedShare {
+        target: share.target.clone(),
+        is_released: share.suppressed.is_none(),
+        lines: share.to_lines(),
+    };
+    shares.iter().map(explained).collect()
 }

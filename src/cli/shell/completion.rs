@@ -118,15 +118,15 @@ fn command_with_ids() -> Command {
 }
 
 fn with_ids(mut command: Command) -> Command {
-    let taking: Vec<(String, Ids)> = command
-        .get_arguments()
-        .filter_map(|argument| {
-            let name = argument.get_value_names()?.first()?;
-            Some((argument.get_id().to_string(), Ids::of(name)?))
-        })
-        .collect();
-    for (id, ids) in taking {
-        command = command.mut_arg(id, |argument| argument.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(ids, typed))));
+    let ids_of = |argument: &clap::Arg| argument.get_value_names().and_then(|names| Ids::of(names.first()?));
+    let arguments: Vec<(String, Option<Ids>)> =
+        command.get_arguments().map(|argument| (argument.get_id().to_string(), ids_of(argument))).collect();
+    // clap puts an argument that is changed after all others, so each is: what stands where is what it was.
+    for (id, ids) in arguments {
+        command = command.mut_arg(id, |argument| match ids {
+            Some(ids) => argument.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(ids, typed))),
+            None => argument,
+        });
     }
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_ids))
