@@ -176,6 +176,7 @@ impl Decider {
         let limit = now.after(self.rules.read.max_future);
         let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
+        shares.fetch();
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
             let grant = &grant;

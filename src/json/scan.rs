@@ -12,7 +12,7 @@ pub(super) fn byte(text: &[u8], at: usize) -> u8 {
 }
 
 #[inline(always)]
-pub(super) fn word64(text: &[u8], at: usize) -> Option<u64> {
+fn word64(text: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
 }
 
@@ -49,6 +49,13 @@ pub(super) fn plain(text: &[u8], mut at: usize) -> usize {
             return at + (stops.trailing_zeros() / 8) as usize;
         }
         at += 8;
+    }
+    if at < text.len()
+        && let Some(tail) = text.last_chunk()
+    {
+        // The bytes that are left, and zeros after them, which end plain text.
+        let rest = u64::from_le_bytes(*tail) >> (64 - (text.len() - at) * 8);
+        return at + (stops(rest).trailing_zeros() / 8) as usize;
     }
     while at < text.len() && text[at] >= 0x20 && text[at] != b'"' && text[at] != b'\\' {
         at += 1;

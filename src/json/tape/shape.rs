@@ -18,7 +18,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Default)]
 pub(super) struct ShapeMemory {
     nodes: Vec<ShapeNode>,
-    /// The texts of the nodes, eight bytes a word, the last one of each filled up with zeros.
+    /// What the texts of the nodes have after their heads, eight bytes a word, the last one of each filled up with zeros.
     words: Vec<u64>,
     marks: Vec<ContainerMark>,
     shapes: Vec<RecordShape>,
@@ -39,12 +39,14 @@ struct RecordShape {
 /// What stands before a scalar value, or at the record's end.
 #[derive(Debug)]
 struct ShapeNode {
-    first_word: u32,
+    /// The first 16 bytes of the text, filled up with zeros, and which of them are the text's.
+    head: u128,
+    head_mask: u128,
     length: u32,
+    /// Of the words that follow.
+    first_word: u32,
     first_mark: u32,
     end_mark: u32,
-    /// Of the last word.
-    mask: u64,
     /// Another text at the same place.
     sibling: Option<u32>,
     /// What follows the scalar.
@@ -63,6 +65,9 @@ struct ContainerMark {
     /// Of a closing bracket the container's flags.
     closes: Option<u8>,
 }
+
+/// Bytes of a head.
+const HEAD: u32 = 16;
 
 const MAX_SHAPES: usize = 1024;
 const MAX_NODES: usize = 1 << 15;
@@ -100,61 +105,73 @@ impl ShapeMemory {
         let (mut at, mut candidate) = (0, self.first);
         loop {
             let node = &self.nodes[candidate? as usize];
-            let after = at + node.length as usize;
-            // Texts of which one begins with the other part at the next byte: a scalar begins with none that goes on with the longer.
-            let kind = if self.is_text(node, text, at) { scalar_at(text, after) } else { None };
-            let is_met = match (node.shape, kind) {
-                (None, Some(_)) => true,
-                (Some(_), None) => after == text.len() && self.is_text(node, text, at),
-                _ => false,
-            };
-            if !is_met {
+            if !self.is_text(node, text, at) {
                 candidate = node.sibling;
                 continue;
             }
-            for mark in &self.marks[node.first_mark as usize..node.end_mark as usize] {
-                let place = at as u32 + mark.distance;
-                match mark.closes {
-                    None => spans.push(EntrySpan { start: place, end: 0, kind: mark.kind, flags: 0 }),
-                    Some(flags) => {
-                        let span = &mut spans[mark.entry as usize];
-                        (span.end, span.flags) = (place, flags);
-                    }
+            let after = at + node.length as usize;
+            // Of two texts one may begin with the other. The next byte tells them apart: with none that a scalar begins with, a longer
+            // text goes on.
+            let scalar = match (node.shape, scan::byte(text, after)) {
+                (Some(_), _) if after == text.len() => None,
+                (Some(_), _) => {
+                    candidate = node.sibling;
+                    continue;
+                }
+                (None, b'"') => {
+                    let (end, is_escaped) = scan::string::<false>(text, after).ok()?;
+                    Some((NodeKind::String, end, u8::from(is_escaped) * ESCAPED))
+                }
+                (None, b'0'..=b'9' | b'-') => Some((NodeKind::Number, scan::number::<false>(text, after).ok()?, 0)),
+                (None, b't') => Some((NodeKind::True, scan::word(text, after, b"true").ok()?, 0)),
+                (None, b'f') => Some((NodeKind::False, scan::word(text, after, b"false").ok()?, 0)),
+                (None, b'n') => Some((NodeKind::Null, scan::word(text, after, b"null").ok()?, 0)),
+                (None, _) => {
+                    candidate = node.sibling;
+                    continue;
+                }
+            };
+            if node.first_mark != node.end_mark {
+                self.place_containers(node, at, spans);
+            }
+            let Some((kind, end, flags)) = scalar else { return node.shape.map(|shape| shape as usize) };
+            spans.push(EntrySpan { start: after as u32, end: end as u32, kind, flags });
+            (at, candidate) = (end, node.child);
+        }
+    }
+
+    fn place_containers(&self, node: &ShapeNode, at: usize, spans: &mut Vec<EntrySpan>) {
+        for mark in &self.marks[node.first_mark as usize..node.end_mark as usize] {
+            let place = at as u32 + mark.distance;
+            match mark.closes {
+                None => spans.push(EntrySpan { start: place, end: 0, kind: mark.kind, flags: 0 }),
+                Some(flags) => {
+                    let span = &mut spans[mark.entry as usize];
+                    (span.end, span.flags) = (place, flags);
                 }
             }
-            let Some(kind) = kind else { return node.shape.map(|shape| shape as usize) };
-            let (end, flags) = match kind {
-                NodeKind::String => {
-                    scan::string::<false>(text, after).ok().map(|(end, is_escaped)| (end, u8::from(is_escaped) * ESCAPED))?
-                }
-                NodeKind::Number => (scan::number::<false>(text, after).ok()?, 0),
-                NodeKind::True => (scan::word(text, after, b"true").ok()?, 0),
-                NodeKind::False => (scan::word(text, after, b"false").ok()?, 0),
-                _ => (scan::word(text, after, b"null").ok()?, 0),
-            };
-            spans.push(EntrySpan { start: after as u32, end: end as u32, kind, flags });
-            at = end;
-            candidate = node.child;
         }
     }
 
     /// Whether the node's text stands at `at`.
     #[inline(always)]
     fn is_text(&self, node: &ShapeNode, text: &[u8], at: usize) -> bool {
-        let count = (node.length as usize).div_ceil(8);
-        let words = &self.words[node.first_word as usize..node.first_word as usize + count];
-        let Some((last, whole)) = words.split_last() else { return true };
-        for (index, word) in whole.iter().enumerate() {
-            if scan::word64(text, at + 8 * index) != Some(*word) {
-                return false;
+        match text.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(head) => {
+                u128::from_le_bytes(*head) & node.head_mask == node.head && (node.length <= HEAD || self.has_rest(node, text, at))
             }
+            None => text.get(at..at + node.length as usize).is_some_and(|rest| padded(rest) == node.head),
         }
-        let begins = at + 8 * whole.len();
-        match scan::word64(text, begins) {
-            Some(word) => word & node.mask == *last,
-            // The record ends within this word.
-            None => text.get(begins..at + node.length as usize).is_some_and(|rest| padded(rest) == *last),
-        }
+    }
+
+    /// Whether what the text has after its head stands there too.
+    fn has_rest(&self, node: &ShapeNode, text: &[u8], at: usize) -> bool {
+        let Some(rest) = text.get(at + HEAD as usize..at + node.length as usize) else { return false };
+        let words = &self.words[node.first_word as usize..];
+        rest.chunks(8).zip(words).all(|(chunk, word)| match chunk.first_chunk() {
+            Some(chunk) => u64::from_le_bytes(*chunk) == *word,
+            None => padded(chunk) == u128::from(*word),
+        })
     }
 
     /// Remembers the shape of a record that was read in full.
@@ -222,16 +239,17 @@ impl ShapeMemory {
         }
         let at = self.nodes.len() as u32;
         let node = ShapeNode {
-            first_word: self.words.len() as u32,
+            head: padded(&text[..text.len().min(HEAD as usize)]),
+            head_mask: if text.len() < HEAD as usize { (1 << (text.len() * 8)) - 1 } else { u128::MAX },
             length: text.len() as u32,
+            first_word: self.words.len() as u32,
             first_mark: self.marks.len() as u32,
             end_mark: (self.marks.len() + marks.len()) as u32,
-            mask: if text.len().is_multiple_of(8) { u64::MAX } else { (1 << (text.len() % 8 * 8)) - 1 },
             sibling: None,
             child: None,
             shape: None,
         };
-        self.words.extend(text.chunks(8).map(padded));
+        self.words.extend(text.chunks(8).skip(2).map(|chunk| padded(chunk) as u64));
         self.marks.extend_from_slice(marks);
         self.nodes.push(node);
         match (last, parent) {
@@ -254,20 +272,9 @@ fn close(open: &mut Vec<u32>, at: u32, from: usize, forms: &[EntryForm], spans: 
     }
 }
 
-#[inline(always)]
-fn scalar_at(text: &[u8], at: usize) -> Option<NodeKind> {
-    match scan::byte(text, at) {
-        b'"' => Some(NodeKind::String),
-        b'0'..=b'9' | b'-' => Some(NodeKind::Number),
-        b't' => Some(NodeKind::True),
-        b'f' => Some(NodeKind::False),
-        b'n' => Some(NodeKind::Null),
-        _ => None,
-    }
-}
-
-fn padded(text: &[u8]) -> u64 {
-    text.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+/// Of at most 16 bytes.
+fn padded(text: &[u8]) -> u128 {
+    text.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte))
 }
 
 /// How often shapes are tried and learned, so that records whose shapes never come again cost little more than being read.
