@@ -82,10 +82,11 @@ impl Explainer<'_> {
     }
 
     fn shares_of_asset<'t>(&self, table: &'t ShareTable, owner: &str, asset: &str, stream: StreamIndex) -> Vec<(ShareView<'t>, bool)> {
-        match self.by_tenant {
-            Some(lists) => lists.shares_of_asset(table, owner, asset, stream),
-            None => table.shares_of_asset(owner, asset, stream),
+        #[cfg(feature = "io")]
+        if let Some(lists) = self.by_tenant {
+            return lists.shares_of_asset(table, owner, asset, stream);
         }
+        table.shares_of_asset(owner, asset, stream)
     }
 
     #[allow(clippy::too_many_arguments, reason = "what was asked, and what was heard")]

@@ -16,6 +16,7 @@ use crate::explain::members::MemberExplanation;
 use crate::id::{Epoch, Offset};
 use crate::record::dead_letter::Refusal;
 use crate::record::mapping::Mode;
+#[cfg(feature = "io")]
 use crate::share::view::by_tenant::SharesByTenant;
 use crate::time::TimestampNs;
 
@@ -117,16 +118,23 @@ impl Explanation {
 pub struct Explainer<'c> {
     rules: ReleaseRules,
     mask_secret: Option<&'c [u8]>,
+    #[cfg(feature = "io")]
     by_tenant: Option<&'c SharesByTenant>,
 }
 
 impl<'c> Explainer<'c> {
     /// `mask_secret` as for the projector.
     pub fn new(rules: ReleaseRules, mask_secret: Option<&'c [u8]>) -> Self {
-        Self { rules, mask_secret, by_tenant: None }
+        Self {
+            rules,
+            mask_secret,
+            #[cfg(feature = "io")]
+            by_tenant: None,
+        }
     }
 
     /// Asks these lists which shares an owner has, and looks at no others. They are those of every table that is asked about.
+    #[cfg(feature = "io")]
     #[must_use]
     pub fn with_lists(self, by_tenant: &'c SharesByTenant) -> Self {
         Self { by_tenant: Some(by_tenant), ..self }
