@@ -305,6 +305,11 @@ fn tokens_of() -> String {
     all
 }
 
+/// One in ten.
+fn is_invitation(number: usize) -> bool {
+    matches!(number % 20, 3 | 6)
+}
+
 /// Half of all is the large owner's.
 fn owner_of(number: usize) -> usize {
     if number.is_multiple_of(2) { LARGE_OWNER } else { 1 + number / 2 % (TENANTS - 1) }
@@ -354,10 +359,10 @@ impl Fleet {
         }
     }
 
-    /// In twenty an invitation and one that waits for its target; of a hundred one that is over.
+    /// One in ten is an invitation; some wait for their target, some are over.
     fn offer(&mut self, number: usize) {
         let (owner, target, share) = (tenant(owner_of(number)), tenant(target_of(number)), share(number));
-        let who = if number % 20 == 3 {
+        let who = if is_invitation(number) {
             format!(r#""invitee":"site{number}@bygg.example","code_hash":"{}""#, TokenHash::of(&share))
         } else {
             format!(r#""target_tenant":"{target}","target_asset":"their-{number:010}""#)
@@ -369,7 +374,7 @@ impl Fleet {
             100 + number % 800
         );
         self.send(&owner, "share.offered", &data);
-        let is_pending = number % 20 == 3;
+        let is_pending = is_invitation(number);
         match number % 100 {
             17 if !is_pending => self.event(&format!("/tenants/{owner}"), "share.revoked", &format!(r#"{{"share":"{share}"}}"#)),
             23 | 43 => self.event(&format!("/tenants/{owner}"), "share.cancelled", &format!(r#"{{"share":"{share}"}}"#)),

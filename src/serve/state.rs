@@ -128,7 +128,12 @@ impl Serve {
         metrics: PrometheusHandle,
         table: ShareTable,
     ) -> Result<Arc<Self>, StartError> {
-        Self::holding(config, secret, clock, metrics, Arc::default(), table).map(Arc::new)
+        let (next, now) = (Offset(table.epoch().0 + 1), clock.boot());
+        let serve = Self::holding(config, secret, clock, metrics, Arc::default(), table)?;
+        // There is no log that could have more.
+        serve.freshness.folded(next);
+        serve.freshness.ends(next, now);
+        Ok(Arc::new(serve))
     }
 
     fn holding(

@@ -201,6 +201,20 @@ impl CallerView {
         is_own.then(|| by_tenant.assets(table, owner, after)).into_iter().flatten()
     }
 
+    /// The shares of an owner's asset that the caller sees as the owner, the newest offer first.
+    pub(crate) fn shares_of_asset(&self, owner: &str, asset: &str) -> Vec<SeenShare<'_>> {
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let Some(number) = table.tenants.find(owner) else { return Vec::new() };
+        let filter = ShareFilter { owners: vec![owner.to_owned()], ..ShareFilter::default() };
+        let search = ShareSearch::new(table, &self.viewer, &filter);
+        let seen = by_tenant.by_asset.named(table, number, asset).filter_map(|number| search.look_at(number)).map(SeenShare::of);
+        // Others may be under the same hash.
+        let is_it = |found: &SeenShare<'_>| found.audience == Audience::Owner && found.document().asset == Some(asset);
+        let mut found: Vec<SeenShare<'_>> = seen.filter(is_it).collect();
+        found.reverse();
+        found
+    }
+
     /// Whether an owner has ever named an asset in an offer. The caller is the owner, or the operator.
     pub(crate) fn has_named(&self, owner: &str, asset: &str) -> bool {
         let table = &self.shares.table;

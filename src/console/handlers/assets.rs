@@ -105,15 +105,10 @@ fn own_rows(desk: &Desk, ask: &Ask, view: &CallerView, search: &str, begins: &Fl
 /// Says of the rows that are shown with whom they are shared.
 fn count_shares(view: &CallerView, rows: &mut [AssetRow]) {
     for row in rows.iter_mut().filter(|row| row.from.is_none()) {
-        let states = vec![State::Pending, State::Active, State::Paused];
-        let filter = ShareFilter { owners: vec![row.owner.clone()], assets: vec![row.asset.clone()], states, ..ShareFilter::default() };
-        let side = view.tenant().map(|_| ShareSide::Owner);
         let mut targets = BTreeSet::new();
-        for share in view.all_of(&ShareQuery { side, invited: None, filter }) {
+        for share in view.shares_of_asset(&row.owner, &row.asset) {
             let document = share.document();
             match (document.state, document.target_tenant) {
-                // A filter by asset also finds what the target calls so.
-                _ if document.asset != Some(row.asset.as_str()) => {}
                 (State::Active | State::Paused, Some(target)) => drop(targets.insert(target)),
                 (State::Pending, _) => row.pending += 1,
                 _ => {}
@@ -159,11 +154,7 @@ pub(crate) fn head(desk: &Desk, ask: &Ask) -> Result<AssetHead, Problem> {
 /// The asset's shares, the newest offer first.
 pub(crate) fn shares_of(desk: &Desk, ask: &Ask, view: &CallerView, asset: &str) -> Vec<ShownShare> {
     let owner = ask.owner().unwrap_or_default();
-    let filter = ShareFilter { owners: vec![owner], assets: vec![asset.to_owned()], ..ShareFilter::default() };
-    let side = view.tenant().map(|_| ShareSide::Owner);
-    let found = desk.found(view, &ShareQuery { side, invited: None, filter }, usize::MAX);
-    // A filter by asset also finds what the target calls so.
-    found.into_iter().filter(|share| share.asset.as_deref() == Some(asset)).collect()
+    view.shares_of_asset(&owner, asset).into_iter().map(|share| desk.shown(share, view)).collect()
 }
 
 /// The share that the address or the form names, of the caller's own asset.

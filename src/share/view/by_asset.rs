@@ -50,7 +50,7 @@ impl SharesByAsset {
     }
 
     /// All shares that may be the ones whose asset this tenant calls so, in no order that means anything.
-    pub(super) fn named(&self, table: &ShareTable, tenant: TenantNumber, asset: &str) -> impl Iterator<Item = ShareNumber> {
+    pub(crate) fn named(&self, table: &ShareTable, tenant: TenantNumber, asset: &str) -> impl Iterator<Item = ShareNumber> {
         self.under(AssetTag::of(table, tenant, asset))
     }
 
