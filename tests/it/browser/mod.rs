@@ -116,8 +116,12 @@ impl Browser {
         self.ask("/url", None).as_str().unwrap().to_owned()
     }
 
+    fn by_selector(selector: &str) -> Value {
+        json!({"using": "css selector", "value": selector})
+    }
+
     fn try_find(&self, selector: &str) -> Option<String> {
-        let found = self.try_ask("/element", Some(&json!({"using": "css selector", "value": selector}))).ok()?;
+        let found = self.try_ask("/element", Some(&Self::by_selector(selector))).ok()?;
         Some(found[ELEMENT].as_str()?.to_owned())
     }
 
@@ -135,26 +139,29 @@ impl Browser {
     }
 
     pub(crate) fn click(&self, selector: &str) {
-        let element = self.find(selector);
-        self.ask(&format!("/element/{element}/click"), Some(&json!({})));
+        self.act(&Self::by_selector(selector), selector, |element| self.try_ask(&format!("/element/{element}/click"), Some(&json!({}))));
     }
 
     /// The first link or button with this text.
     pub(crate) fn press(&self, text: &str) {
         let path = format!("//*[self::a or self::button][contains(normalize-space(.), {text:?})]");
-        let mut found = None;
-        await_that(text, || {
-            let asked = json!({"using": "xpath", "value": path});
-            found = self.try_ask("/element", Some(&asked)).ok().and_then(|found| Some(found[ELEMENT].as_str()?.to_owned()));
-            found.is_some()
-        });
-        self.ask(&format!("/element/{}/click", found.unwrap()), Some(&json!({})));
+        let asked = json!({"using": "xpath", "value": path});
+        self.act(&asked, text, |element| self.try_ask(&format!("/element/{element}/click"), Some(&json!({}))));
     }
 
     pub(crate) fn type_into(&self, selector: &str, text: &str) {
-        let element = self.find(selector);
-        self.ask(&format!("/element/{element}/clear"), Some(&json!({})));
-        self.ask(&format!("/element/{element}/value"), Some(&json!({"text": text})));
+        self.act(&Self::by_selector(selector), selector, |element| {
+            self.try_ask(&format!("/element/{element}/clear"), Some(&json!({})))?;
+            self.try_ask(&format!("/element/{element}/value"), Some(&json!({"text": text})))
+        });
+    }
+
+    /// Finds an element and does something with it. A page that moves may have put another in its place in between: then that is found.
+    fn act<T, E>(&self, asked: &Value, what: &str, with: impl Fn(&str) -> Result<T, E>) {
+        await_that(what, || {
+            let found = self.try_ask("/element", Some(asked)).ok();
+            found.and_then(|found| with(found[ELEMENT].as_str()?).ok()).is_some()
+        });
     }
 
     /// Keys to whatever has the focus.

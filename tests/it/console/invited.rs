@@ -111,6 +111,7 @@ fn who_has_had_a_token_for_a_minute_accepts_what_came_by_mail_and_data_flows() {
     await_that("the link says so", || ["no longer open", "No open invitation"].iter().any(|words| guest.text().contains(words)));
     open_panel(&console, &owner, &late);
     owner.press(&format!("Invite {late} again"));
+    owner.await_text("Send the invitation");
     let of = |field: &str| owner.run(&format!("return document.querySelector('[name={field}]').value")).as_str().unwrap().to_owned();
     assert_eq!(["asset", "email", "label", "profile"].map(of), ["NW-9", &late, "Crane", "all"]);
     owner.press("Send the invitation");
