@@ -43,7 +43,12 @@ const PROFILES: [&str; 3] = [
 ];
 
 fn main() {
-    let mut ways: Vec<_> = FAN_OUTS.iter().map(|&fan_out| (fan_out, graph(fan_out), Worker::new(), Vec::new())).collect();
+    let only: Option<usize> = std::env::args().skip(1).find_map(|argument| argument.parse().ok());
+    let mut ways: Vec<_> = FAN_OUTS
+        .iter()
+        .filter(|fan_out| only.is_none_or(|only| only == **fan_out))
+        .map(|&fan_out| (fan_out, graph(fan_out), Worker::new(), Vec::new()))
+        .collect();
     let (stream, records) = (stream(), records());
     for _ in 0..BATCHES {
         for (_, graph, worker, costs) in &mut ways {

@@ -18,63 +18,48 @@ pub struct Decimal<'a> {
     pub(super) scale: i64,
 }
 
-/// Appends a JSON number rounded as `Decimal::write_rounded` does, on its text alone. False, and nothing, where it has an exponent or
-/// more digits than a word holds: then a decimal is needed.
-pub(crate) fn write_rounded_short(text: &[u8], places: u8, out: &mut Vec<u8>) -> bool {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        _ => (false, text),
+/// Appends a JSON number rounded as `Decimal::write_rounded` does, on its text alone. False, and nothing, where it has an exponent: then
+/// a decimal is needed.
+pub(crate) fn write_rounded_text(text: &[u8], places: u8, out: &mut Vec<u8>) -> bool {
+    let point = match text.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'-')) {
+        Some(at) if text[at] == b'.' && text[at + 1..].iter().all(u8::is_ascii_digit) => at,
+        Some(_) => return false,
+        None => text.len(),
     };
-    if digits.len() > SHORT_DIGITS + 1 {
-        return false;
+    let begin = out.len();
+    let end = text.len().min(point + 1 + usize::from(places));
+    out.extend_from_slice(&text[..end]);
+    if text.get(end).is_some_and(|next| *next >= b'5') {
+        raise_last_digit(out, begin);
     }
-    let (mut value, mut fraction, mut has_point) = (0u64, 0u32, false);
-    for &byte in digits {
-        match byte {
-            b'0'..=b'9' => {
-                value = value * 10 + u64::from(byte - b'0');
-                fraction += u32::from(has_point);
-            }
-            b'.' if !has_point => has_point = true,
-            _ => return false,
+    let has_point = point < text.len();
+    if has_point {
+        let kept = out[begin..].iter().rev().take_while(|byte| **byte == b'0').count();
+        out.truncate(out.len() - kept);
+        if out.last() == Some(&b'.') {
+            out.pop();
         }
     }
-    if fraction > u32::from(places) {
-        let unit = 10u64.pow(fraction - u32::from(places));
-        value = value / unit + u64::from(value % unit >= unit.div_ceil(2));
-        fraction = u32::from(places);
+    if out[begin..] == *b"-0" {
+        out.remove(begin);
     }
-    while fraction > 0 && value % 10 == 0 {
-        value /= 10;
-        fraction -= 1;
-    }
-    write_short(negative && value > 0, value, fraction as usize, out);
     true
 }
 
-/// With its point, what a word surely holds.
-const SHORT_DIGITS: usize = 18;
-
-/// Appends `value` with its last `fraction` digits after the point.
-fn write_short(negative: bool, mut value: u64, fraction: usize, out: &mut Vec<u8>) {
-    // The digits of a word, a point, and a zero before it.
-    let mut written = [b'0'; 24];
-    let mut at = written.len();
-    let mut count = 0;
-    while value > 0 || count <= fraction {
-        if count == fraction && fraction > 0 {
-            at -= 1;
-            written[at] = b'.';
+/// Adds one to the last digit of the number that begins at `begin`, which may have a sign and a point.
+fn raise_last_digit(out: &mut Vec<u8>, begin: usize) {
+    for at in (begin..out.len()).rev() {
+        match out[at] {
+            b'9' => out[at] = b'0',
+            b'0'..=b'8' => {
+                out[at] += 1;
+                return;
+            }
+            _ => {}
         }
-        at -= 1;
-        written[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        count += 1;
     }
-    if negative {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&written[at..]);
+    let first = begin + usize::from(out.get(begin) == Some(&b'-'));
+    out.insert(first, b'1');
 }
 
 /// More than any text can make up for with its digits, and far from overflowing.
@@ -256,15 +241,15 @@ mod tests {
     }
 
     /// The short way where it is taken, else the empty text.
-    fn rounded_short(text: &str, places: u8) -> String {
+    fn rounded_text(text: &str, places: u8) -> String {
         let mut out = Vec::new();
-        let is_taken = write_rounded_short(text.as_bytes(), places, &mut out);
+        let is_taken = write_rounded_text(text.as_bytes(), places, &mut out);
         assert!(is_taken || out.is_empty());
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn numbers_of_a_word_are_rounded_on_their_text() {
+    fn numbers_are_rounded_on_their_text() {
         for (text, places) in [
             ("51.507351", 3),
             ("-0.127758", 3),
@@ -282,11 +267,18 @@ mod tests {
             ("1.0", 99),
             ("100", 2),
             ("7", 0),
+            ("9.5", 0),
+            ("-99.995", 2),
+            ("10.04", 1),
+            ("-0.004", 2),
+            ("1200", 0),
+            ("12345678901234567890", 2),
+            ("0.1234567890123456789", 2),
         ] {
-            assert_eq!(rounded_short(text, places), rounded(text, places), "{text} to {places}");
+            assert_eq!(rounded_text(text, places), rounded(text, places), "{text} to {places}");
         }
-        for text in ["1e3", "1E-3", "12345678901234567890", "0.1234567890123456789"] {
-            assert_eq!(rounded_short(text, 2), "", "{text}");
+        for text in ["1e3", "1E-3", "1.5e3"] {
+            assert_eq!(rounded_text(text, 2), "", "{text}");
         }
     }
 
@@ -380,7 +372,7 @@ mod tests {
             let half_up = (units(&a).abs() + unit / 2) / unit * unit * units(&a).signum();
             prop_assert_eq!(rounded(&a, places), plain(half_up));
             if !a.contains('e') {
-                prop_assert_eq!(rounded_short(&a, places), plain(half_up));
+                prop_assert_eq!(rounded_text(&a, places), plain(half_up));
             }
             let size = units(&step);
             prop_assert_eq!(Step::parse(&step).is_some(), size > 0);

@@ -283,6 +283,11 @@ impl Tape {
         }
     }
 
+    /// Where each value ends, in order.
+    pub(crate) fn ends(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.spans.iter().map(|span| span.end)
+    }
+
     /// Every entry, for comparing.
     #[cfg(test)]
     pub(in crate::json) fn entries(&self) -> Vec<TapeEntry> {

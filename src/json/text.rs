@@ -1,21 +1,66 @@
 //! Strings: escaping (docs/rules/values.md#json-that-is-written), and unescaping.
 
+use std::ops::Range;
+
 use super::scan;
 use super::scan::read_escape;
 
+/// The longest piece that is copied as so many bytes at once, whatever its length: no call, no loop.
+pub(crate) const SHORT_PIECE: usize = 32;
+
+/// Appends a piece of `source`. A short one is cheap where `source` has `SHORT_PIECE` bytes from its beginning on.
+#[inline(always)]
+pub(crate) fn append_piece(out: &mut Vec<u8>, source: &[u8], piece: Range<usize>) {
+    let end = out.len() + piece.len();
+    match source.get(piece.start..).and_then(|rest| rest.first_chunk::<SHORT_PIECE>()) {
+        Some(chunk) if piece.len() <= SHORT_PIECE => {
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&source[piece]),
+    }
+}
+
+/// Appends bytes that are few as a rule: without a call if they are 4 to 32.
+#[inline(always)]
+pub(crate) fn append_few(out: &mut Vec<u8>, bytes: &[u8]) {
+    #[inline(always)]
+    fn append_ends<const HALF: usize>(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        let (Some(head), Some(tail)) = (bytes.first_chunk::<HALF>(), bytes.last_chunk::<HALF>()) else { return false };
+        out.extend_from_slice(head);
+        out.truncate(out.len() + bytes.len() - 2 * HALF);
+        out.extend_from_slice(tail);
+        true
+    }
+    let is_done = match bytes.len() {
+        4..8 => append_ends::<4>(out, bytes),
+        8..=16 => append_ends::<8>(out, bytes),
+        17..=32 => append_ends::<16>(out, bytes),
+        _ => false,
+    };
+    if !is_done {
+        out.extend_from_slice(bytes);
+    }
+}
+
 /// Appends `text` as a JSON string with its quotes, escaping only what JSON demands.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
     out.push(b'"');
+    write_inside(text, out);
+    out.push(b'"');
+}
+
+/// Appends what stands between the quotes of such a string.
+pub(crate) fn write_inside(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
     let mut from = 0;
     loop {
         let stop = scan::plain(bytes, from);
-        out.extend_from_slice(&bytes[from..stop]);
+        append_few(out, &bytes[from..stop]);
         let Some(&byte) = bytes.get(stop) else { break };
         write_escape(byte, out);
         from = stop + 1;
     }
-    out.push(b'"');
 }
 
 /// Appends valid JSON without the whitespace between its tokens.
@@ -141,6 +186,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_piece_is_appended_as_it_is(before in "[a-z]{0,4}", source in "[a-z]{0,80}", (from, to) in (0usize..81, 0usize..81)) {
+            let (from, to) = (from.min(to).min(source.len()), to.max(from).min(source.len()));
+            let mut out = before.clone().into_bytes();
+            append_piece(&mut out, source.as_bytes(), from..to);
+            append_few(&mut out, &source.as_bytes()[from..to]);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), before + &source[from..to] + &source[from..to]);
+        }
+
         #[test]
         fn what_is_written_reads_back(text in any::<String>(), other in any::<String>()) {
             let json = written(&text);

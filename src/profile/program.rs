@@ -10,29 +10,44 @@ use super::mask::MaskKeys;
 use super::parties::Parties;
 use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
 use super::template::Template;
-use super::value::{MakingBuffers, make};
+use super::value::{ActionContext, MakingBuffers, make};
 use crate::json::tape::{NodeIndex, Tape};
+use crate::json::text::SHORT_PIECE;
 use crate::time::Period;
 use std::ops::Range;
 
-/// A place in records of one shape: so far after the end of a scalar; of none, after the record's beginning.
+/// A place in records of one shape, or in what a program has: so far after a base of the record (`RecordBases`).
 #[derive(Debug, Clone, Copy)]
-struct Anchor {
-    scalar: Option<NodeIndex>,
+struct Place {
+    base: u32,
     distance: u32,
 }
 
+/// What pieces are copied from.
+#[derive(Debug, Clone, Copy)]
+enum PieceSource {
+    Record = 0,
+    /// `Program::fixed`.
+    Fixed = 1,
+    /// What the actions made.
+    Made = 2,
+}
+
+/// So many bytes of a source, as they are.
+#[derive(Debug, Clone, Copy)]
+struct CopiedPiece {
+    source: PieceSource,
+    from: Place,
+    to: Place,
+}
+
+/// What is not copied as it is.
 #[derive(Debug)]
-enum TemplatePiece {
-    Record(Anchor, Anchor),
-    Compacted(Anchor, Anchor),
-    /// In `Program::fixed`.
-    Fixed(Range<usize>),
-    /// By its place in `Program::made`.
-    Made(usize),
-    Id {
-        is_asset: bool,
-    },
+enum ProgramStep {
+    /// One of the target's ids.
+    Id { is_asset: bool },
+    /// A piece of the record without its blanks.
+    Compacted(Place, Place),
 }
 
 /// How a projection shows the records of one shape.
@@ -40,7 +55,10 @@ enum TemplatePiece {
 pub(super) struct Program {
     judged: Vec<JudgedFilter>,
     made: Vec<MadeValue>,
-    pieces: Vec<TemplatePiece>,
+    pieces: Vec<CopiedPiece>,
+    /// Each with the number of pieces before it.
+    steps_between: Vec<(u32, ProgramStep)>,
+    /// With `SHORT_PIECE` bytes more.
     fixed: Vec<u8>,
     /// The steps of the Kafka timestamp; none if they depend on values.
     pub(super) steps: Option<Vec<Period>>,
@@ -50,12 +68,12 @@ impl Program {
     /// Of a walk whose template is complete. None if it cannot be told what belongs together.
     pub(super) fn of(template: &Template, recording: WalkRecording, tape: &Tape, steps: Option<Vec<Period>>) -> Option<Self> {
         let anchors = Anchors::of(tape);
-        let mut program = Self { judged: recording.judged, made: recording.made, pieces: Vec::new(), fixed: Vec::new(), steps };
+        let mut program = Self { judged: recording.judged, made: recording.made, steps, ..Self::default() };
         let mut at = 0;
         let mut slots = template.slots().peekable();
         loop {
             while let Some((_, is_asset)) = slots.next_if(|(place, _)| *place == at) {
-                program.pieces.push(TemplatePiece::Id { is_asset });
+                program.step(ProgramStep::Id { is_asset });
             }
             let Some(&first) = recording.origins.get(at) else { break };
             let limit = slots.peek().map_or(recording.origins.len(), |(place, _)| *place);
@@ -63,25 +81,38 @@ impl Program {
             while end < limit && follows(first, at, recording.origins[end], end) {
                 end += 1;
             }
-            program.pieces.push(match first {
+            match first {
                 ByteOrigin::Record(from) => {
                     let to = from + (end - at) as u32;
-                    TemplatePiece::Record(anchors.of_start(from)?, anchors.of_start(to)?)
+                    program.piece(PieceSource::Record, anchors.of_start(from)?, anchors.of_start(to)?);
                 }
                 ByteOrigin::Compacted(index) => {
                     let piece = &recording.compacted[index as usize];
-                    TemplatePiece::Compacted(anchors.of_start(piece.start as u32)?, anchors.of_start(piece.end as u32)?)
+                    program.step(ProgramStep::Compacted(anchors.of_start(piece.start as u32)?, anchors.of_start(piece.end as u32)?));
                 }
-                ByteOrigin::Made(index) => TemplatePiece::Made(index as usize),
+                ByteOrigin::Made(index) => {
+                    let made = |index| Place { base: anchors.start_base + index, distance: 0 };
+                    program.piece(PieceSource::Made, made(index), made(index + 1));
+                }
                 ByteOrigin::Fixed => {
+                    let fixed = |distance: usize| Place { base: anchors.start_base, distance: distance as u32 };
                     let from = program.fixed.len();
                     program.fixed.extend_from_slice(&template.bytes()[at..end]);
-                    TemplatePiece::Fixed(from..program.fixed.len())
+                    program.piece(PieceSource::Fixed, fixed(from), fixed(program.fixed.len()));
                 }
-            });
+            }
             at = end;
         }
+        program.fixed.resize(program.fixed.len() + SHORT_PIECE, 0);
         Some(program)
+    }
+
+    fn piece(&mut self, source: PieceSource, from: Place, to: Place) {
+        self.pieces.push(CopiedPiece { source, from, to });
+    }
+
+    fn step(&mut self, step: ProgramStep) {
+        self.steps_between.push((self.pieces.len() as u32, step));
     }
 
     /// What it holds in memory.
@@ -91,7 +122,8 @@ impl Program {
             + self.judged.len() * size_of::<JudgedFilter>()
             + self.made.len() * size_of::<MadeValue>()
             + transforms
-            + self.pieces.len() * size_of::<TemplatePiece>()
+            + self.pieces.len() * size_of::<CopiedPiece>()
+            + self.steps_between.len() * size_of::<(u32, ProgramStep)>()
             + self.fixed.len()
             + self.steps.as_ref().map_or(0, |steps| steps.len() * size_of::<Period>())
     }
@@ -108,31 +140,42 @@ fn follows(first: ByteOrigin, at: usize, other: ByteOrigin, end: usize) -> bool 
 struct Anchors {
     /// Node, first byte, after the last byte.
     scalars: Vec<(NodeIndex, u32, u32)>,
+    /// The base that is zero.
+    start_base: u32,
 }
 
 impl Anchors {
     fn of(tape: &Tape) -> Self {
         let of = |node| (node, tape.span(node).start as u32, tape.span(node).end as u32);
-        Self { scalars: tape.nodes().filter(|node| !tape.kind(*node).is_container()).map(of).collect() }
+        let scalars = tape.nodes().filter(|node| !tape.kind(*node).is_container()).map(of).collect();
+        Self { scalars, start_base: tape.ends().len() as u32 }
     }
 
     /// None inside of a scalar, whose length is another one in the next record.
-    fn of_start(&self, place: u32) -> Option<Anchor> {
+    fn of_start(&self, place: u32) -> Option<Place> {
         let after = self.scalars.partition_point(|(_, _, end)| *end <= place);
         if self.scalars.get(after).is_some_and(|(_, start, _)| *start < place) {
             return None;
         }
         Some(match after.checked_sub(1).map(|before| self.scalars[before]) {
-            Some((node, _, end)) => Anchor { scalar: Some(node), distance: place - end },
-            None => Anchor { scalar: None, distance: place },
+            Some((node, _, end)) => Place { base: node.0, distance: place - end },
+            None => Place { base: self.start_base, distance: place },
         })
     }
 }
 
-impl Anchor {
+/// What places of a program are told by: where each value of the record ends, zero, and where each made value ends.
+#[derive(Debug, Default)]
+struct RecordBases(Vec<u32>);
+
+impl RecordBases {
     #[inline(always)]
-    fn place(self, tape: &Tape) -> usize {
-        self.scalar.map_or(0, |node| tape.span(node).end) + self.distance as usize
+    fn place(&self, place: Place) -> usize {
+        (self.0[place.base as usize] + place.distance) as usize
+    }
+
+    fn range(&self, from: Place, to: Place) -> Range<usize> {
+        self.place(from)..self.place(to)
     }
 }
 
@@ -140,8 +183,16 @@ impl Anchor {
 #[derive(Debug, Default)]
 pub(super) struct ProgramScratch {
     made: Vec<u8>,
-    ends: Vec<usize>,
+    /// Empty until a program of the loaded record is run.
+    bases: RecordBases,
     buffers: MakingBuffers,
+}
+
+impl ProgramScratch {
+    /// Another record is loaded.
+    pub(super) fn forget_record(&mut self) {
+        self.bases.0.clear();
+    }
 }
 
 impl Program {
@@ -161,28 +212,45 @@ impl Program {
         if !self.judged.iter().all(is_same) {
             return false;
         }
-        let ProgramScratch { made, ends, buffers } = scratch;
+        let ProgramScratch { made, bases, buffers: MakingBuffers { between, unescaped } } = scratch;
+        let ends = tape.ends();
+        let values = ends.len();
+        if bases.0.is_empty() {
+            bases.0.extend(ends);
+            bases.0.push(0);
+        }
+        bases.0.truncate(values + 1);
         made.clear();
-        ends.clear();
-        ends.push(0);
+        let mut means = ActionContext { keys, parties, unescaped };
         for value in &self.made {
-            let result = make((text, tape), value.node, &projection.actions, &value.transforms, keys, parties, buffers);
-            if result.json.is_ok() != value.is_kept {
+            let result = make((text, tape), value.node, &projection.actions, &value.transforms, &mut means, between, made);
+            if result.outcome.is_ok() != value.is_kept {
                 return false;
             }
             template.is_of_one_target |= result.is_of_one_target;
-            made.extend_from_slice(result.json.unwrap_or_default());
-            ends.push(made.len());
+            bases.0.push(made.len() as u32);
         }
-        for piece in &self.pieces {
-            match piece {
-                TemplatePiece::Record(from, to) => template.append(&text[from.place(tape)..to.place(tape)]),
-                TemplatePiece::Compacted(from, to) => template.copy_compact(text, from.place(tape)..to.place(tape)),
-                TemplatePiece::Fixed(range) => template.append(&self.fixed[range.clone()]),
-                TemplatePiece::Made(index) => template.append(&made[ends[*index]..ends[*index + 1]]),
-                TemplatePiece::Id { is_asset } => template.slot(text, *is_asset),
+        made.resize(made.len() + SHORT_PIECE, 0);
+        let sources = [text, &self.fixed[..], &made[..]];
+        let mut done = 0;
+        for (before, step) in &self.steps_between {
+            template.append_pieces(sources, bases, &self.pieces[done..*before as usize]);
+            done = *before as usize;
+            match step {
+                ProgramStep::Id { is_asset } => template.slot(text, *is_asset),
+                ProgramStep::Compacted(from, to) => template.copy_compact(text, bases.range(*from, *to)),
             }
         }
+        template.append_pieces(sources, bases, &self.pieces[done..]);
         true
+    }
+}
+
+impl Template {
+    #[inline(always)]
+    fn append_pieces(&mut self, sources: [&[u8]; 3], bases: &RecordBases, pieces: &[CopiedPiece]) {
+        for piece in pieces {
+            self.append(sources[piece.source as usize], bases.range(piece.from, piece.to));
+        }
     }
 }

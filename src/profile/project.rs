@@ -5,7 +5,7 @@ use super::mask::MaskKeys;
 use super::parties::{Parties, Provenance};
 use super::program::memory::{ProgramMemory, ProgramTurn};
 use super::program::{Program, ProgramScratch};
-use super::template::Template;
+use super::template::{Template, WrittenEpoch};
 use super::walk::witness::RecordTrace;
 use super::walk::{Scratch, Walk};
 use crate::json::error::InvalidJson;
@@ -24,6 +24,7 @@ pub struct Projector {
     /// What projections made of the loaded record; those behind `made` are memory to use again.
     outcomes: Vec<ProjectionOutcome>,
     made: usize,
+    epochs: WrittenEpoch,
 }
 
 /// What one projection made of the loaded record.
@@ -52,6 +53,7 @@ impl Projector {
     /// Parses a record; it stays loaded until the next. Answers its values.
     pub fn load(&mut self, text: &[u8]) -> Result<&Tape, InvalidJson> {
         self.made = 0;
+        self.program_scratch.forget_record();
         self.tape.parse(text)?;
         Ok(&self.tape)
     }
@@ -76,7 +78,7 @@ impl Projector {
     ) -> &[Period] {
         let at = self.outcome(text, projection, parties);
         let outcome = &self.outcomes[at];
-        outcome.template.write(parties, provenance, out);
+        outcome.template.write(parties, provenance, &mut self.epochs, out);
         &outcome.steps
     }
 
@@ -163,6 +165,9 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
 /// A Kafka timestamp floored by the steps that `Projector::project` answered. Where the multiple lies before the
 /// year 1, which no line can write (docs/rules/values.md#times), it is the first moment that can be written.
 pub fn floor_timestamp(timestamp: TimestampMs, steps: &[Period]) -> TimestampMs {
+    if steps.is_empty() {
+        return timestamp;
+    }
     let floor = |nanos: i128, step: &Period| nanos.div_euclid(step.nanos().max(1)) * step.nanos().max(1);
     let nanos = steps.iter().fold(timestamp.moment().nanos(), floor);
     let floored = TimestampMs(i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(i64::MIN));

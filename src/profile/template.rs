@@ -2,7 +2,8 @@
 
 use super::parties::{Parties, Provenance};
 use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
-use crate::json::text::{write_compact, write_string};
+use crate::id::Epoch;
+use crate::json::text::{append_few, append_piece, write_compact, write_string};
 use std::ops::Range;
 
 /// A projected record without the target's ids, provenance and the last brace. Written once for each record and
@@ -19,6 +20,24 @@ pub(super) struct Template {
     pub(super) is_of_one_target: bool,
     /// Where its bytes come from, while that is noted.
     recording: Option<Box<WalkRecording>>,
+}
+
+/// The epoch written last: it is the same in all records of a batch.
+#[derive(Debug, Default)]
+pub(super) struct WrittenEpoch {
+    epoch: Option<Epoch>,
+    digits: Vec<u8>,
+}
+
+impl WrittenEpoch {
+    fn digits(&mut self, epoch: Epoch) -> &[u8] {
+        if self.epoch != Some(epoch) {
+            self.epoch = Some(epoch);
+            self.digits.clear();
+            write_integer(epoch.0, &mut self.digits);
+        }
+        &self.digits
+    }
 }
 
 /// Where one of the target's ids goes.
@@ -71,10 +90,10 @@ impl Template {
         self.slots.iter().map(|slot| (slot.at, slot.is_asset))
     }
 
-    /// Appends what is known to be whole.
+    /// Appends a piece of what is known to be whole.
     #[inline(always)]
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    pub(super) fn append(&mut self, source: &[u8], piece: Range<usize>) {
+        append_piece(&mut self.bytes, source, piece);
     }
 
     pub(super) fn note_filter(&mut self, judged: JudgedFilter) {
@@ -202,12 +221,12 @@ impl Template {
     }
 
     /// Appends the record for one target.
-    pub(super) fn write(&self, parties: &Parties<'_>, provenance: Option<&Provenance<'_>>, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, parties: &Parties<'_>, provenance: Option<&Provenance<'_>>, epochs: &mut WrittenEpoch, out: &mut Vec<u8>) {
         // Room for ids of their greatest lengths, most of them without escapes, and for provenance.
         out.reserve(self.bytes.len() + self.slots.len() * (parties.target_asset.len() + parties.target.len() + 4) + 256);
         let mut written = 0;
         for slot in &self.slots {
-            out.extend_from_slice(&self.bytes[written..slot.at]);
+            append_piece(out, &self.bytes, written..slot.at);
             written = slot.at;
             write_string(if slot.is_asset { parties.target_asset } else { parties.target }, out);
         }
@@ -219,7 +238,7 @@ impl Template {
             out.extend_from_slice(b",\"rev\":");
             write_integer(i64::from(*revision), out);
             out.extend_from_slice(b",\"epoch\":");
-            write_integer(epoch.0, out);
+            append_few(out, epochs.digits(*epoch));
             if let Some(permission) = permission {
                 out.extend_from_slice(b",\"permission\":\"");
                 out.extend_from_slice(permission.as_bytes());

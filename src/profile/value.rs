@@ -3,9 +3,9 @@
 use super::action::{Action, ConstKind, Mask};
 use super::mask::MaskKeys;
 use super::parties::Parties;
-use crate::json::decimal::{Decimal, write_rounded_short};
+use crate::json::decimal::{Decimal, write_rounded_text};
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
-use crate::json::text::{unescape, write_string};
+use crate::json::text::{unescape, write_inside};
 use crate::record::event_time::{self, Unit};
 use crate::time::{Period, TimestampNs};
 use std::io::Write;
@@ -30,57 +30,67 @@ pub(super) struct ActionContext<'a> {
 /// Memory for making values.
 #[derive(Debug, Default)]
 pub(super) struct MakingBuffers {
-    value: Vec<u8>,
-    next_value: Vec<u8>,
-    unescaped: String,
+    /// What an action made that another one takes.
+    pub(super) between: Vec<u8>,
+    pub(super) unescaped: String,
 }
 
-/// What actions one after the other make of a value.
-#[derive(Debug)]
-pub(super) struct Made<'a> {
-    /// The transform instead that drops the member, if one of them does.
-    pub(super) json: Result<&'a [u8], u32>,
+/// What actions one after the other made of a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// The transform instead that drops the member, if one of them does; nothing was appended then.
+    pub(super) outcome: Result<(), u32>,
     /// One of those that were applied makes something that is for one target alone.
     pub(super) is_of_one_target: bool,
 }
 
-/// Applies those of `actions` that `transforms` names to a value of the record.
-pub(super) fn make<'a>(
-    (text, tape): (&'a [u8], &Tape),
+/// Appends what those of `actions` that `transforms` names make of a value of the record.
+pub(super) fn make(
+    (text, tape): (&[u8], &Tape),
     node: NodeIndex,
     actions: &[Action],
     transforms: &[u32],
-    keys: &mut MaskKeys,
-    parties: &Parties<'_>,
-    buffers: &'a mut MakingBuffers,
-) -> Made<'a> {
+    means: &mut ActionContext<'_>,
+    between: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Made {
     let mut kind = match tape.kind(node) {
         NodeKind::Number => ValueKind::Number,
         NodeKind::String => ValueKind::String,
         NodeKind::Null | NodeKind::True | NodeKind::False | NodeKind::Array | NodeKind::Object => ValueKind::Other,
     };
-    let MakingBuffers { value, next_value, unescaped } = buffers;
-    let mut means = ActionContext { keys, parties, unescaped };
+    let begin = out.len();
     let mut is_of_one_target = false;
+    if transforms.is_empty() {
+        out.extend_from_slice(tape.raw(text, node));
+    }
     for (at, &index) in transforms.iter().enumerate() {
         let action = &actions[index as usize];
         is_of_one_target |= action.disclosure().is_of_one_target;
-        next_value.clear();
-        let json = if at == 0 { tape.raw(text, node) } else { &value[..] };
-        match apply(action, kind, json, &mut means, next_value) {
+        let made = if at == 0 {
+            apply(action, kind, tape.raw(text, node), means, out)
+        } else {
+            between.clear();
+            between.extend_from_slice(&out[begin..]);
+            out.truncate(begin);
+            apply(action, kind, between, means, out)
+        };
+        match made {
             Some(made) => kind = made,
-            None => return Made { json: Err(index), is_of_one_target },
+            None => {
+                out.truncate(begin);
+                return Made { outcome: Err(index), is_of_one_target };
+            }
         }
-        std::mem::swap(value, next_value);
     }
-    Made { json: Ok(if transforms.is_empty() { tape.raw(text, node) } else { value }), is_of_one_target }
+    Made { outcome: Ok(()), is_of_one_target }
 }
 
 /// Appends what `action` makes of a value written as `json`, and returns what that is; none drops the member.
 pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut ActionContext<'_>, out: &mut Vec<u8>) -> Option<ValueKind> {
     match action {
         Action::Round(places) => {
-            if kind != ValueKind::Number || !write_rounded_short(json, *places, out) {
+            if kind != ValueKind::Number || !write_rounded_text(json, *places, out) {
                 number(kind, json)?.write_rounded(*places, out);
             }
             Some(ValueKind::Number)
@@ -92,7 +102,7 @@ pub(super) fn apply(action: &Action, kind: ValueKind, json: &[u8], means: &mut A
         Action::Truncate(step) => {
             let (moment, unit) = match kind {
                 ValueKind::Number => event_time::from_number(json)?,
-                ValueKind::String => event_time::from_text(means.text(json))?,
+                ValueKind::String => event_time::from_text(text_of(json, means.unescaped))?,
                 ValueKind::Other => return None,
             };
             write_time(floor(moment, *step), unit, out)?;
@@ -123,18 +133,18 @@ fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut ActionContex
         }
         (Mask::Hash, ValueKind::Number) => write_hash(json, means.keys, means.parties, out)?,
         (Mask::Hash, ValueKind::String) => {
-            means.text(json);
-            write_hash(means.unescaped.as_bytes(), means.keys, means.parties, out)?;
+            let text = text_of(json, means.unescaped);
+            write_hash(text.as_bytes(), means.keys, means.parties, out)?;
         }
         (Mask::KeepLast(kept), ValueKind::String) => {
-            let text = means.text(json);
+            let text = text_of(json, means.unescaped);
             let (hidden, shown) = text.split_at(text.char_indices().rev().nth(kept.wrapping_sub(1)).map_or(text.len(), |(at, _)| at));
             // Of a string of `kept` or fewer nothing is shown.
             let (hidden, shown) = if hidden.is_empty() { (shown, "") } else { (hidden, shown) };
             write_kept("", hidden.chars().count(), shown, out);
         }
         (Mask::KeepFirst(kept), ValueKind::String) => {
-            let text = means.text(json);
+            let text = text_of(json, means.unescaped);
             let (shown, hidden) = text.split_at(text.char_indices().nth(kept).map_or(0, |(at, _)| at));
             write_kept(shown, hidden.chars().count(), "", out);
         }
@@ -143,13 +153,17 @@ fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut ActionContex
     Some(ValueKind::String)
 }
 
-impl ActionContext<'_> {
-    /// The text of a string written as `json`.
-    fn text(&mut self, json: &[u8]) -> &str {
-        self.unescaped.clear();
-        unescape(json.get(1..json.len() - 1).unwrap_or_default(), self.unescaped);
-        self.unescaped
+/// The text of a string written as `json`, unescaped into `buffer` where it has escapes.
+fn text_of<'a>(json: &'a [u8], buffer: &'a mut String) -> &'a str {
+    let inside = json.get(1..json.len() - 1).unwrap_or_default();
+    if !inside.contains(&b'\\')
+        && let Ok(text) = std::str::from_utf8(inside)
+    {
+        return text;
     }
+    buffer.clear();
+    unescape(inside, buffer);
+    buffer
 }
 
 fn number(kind: ValueKind, json: &[u8]) -> Option<Decimal<'_>> {
@@ -164,12 +178,11 @@ fn write_hash(message: &[u8], keys: &mut MaskKeys, parties: &Parties<'_>, out: &
 }
 
 fn write_kept(first: &str, hidden: usize, last: &str, out: &mut Vec<u8>) {
-    write_string(first, out);
-    out.pop();
-    out.extend(std::iter::repeat_n(b'*', hidden));
-    let at = out.len();
-    write_string(last, out);
-    out.remove(at);
+    out.push(b'"');
+    write_inside(first, out);
+    out.resize(out.len() + hidden, b'*');
+    write_inside(last, out);
+    out.push(b'"');
 }
 
 /// The last multiple of `step` since 1970 at or before `moment`, in nanoseconds. It may lie before the year 1.

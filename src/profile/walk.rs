@@ -14,7 +14,7 @@ use super::parties::Parties;
 use super::recording::MadeValue;
 use super::template::{Mark, Template};
 use super::trie::{RuleTrie, Rules, TrieIndex};
-use super::value::{MakingBuffers, make};
+use super::value::{ActionContext, MakingBuffers, make};
 use crate::json::tape::{NodeIndex, NodeKind, Tape, TapeEntry};
 use std::ops::Range;
 
@@ -28,6 +28,8 @@ pub(super) struct Scratch {
     pub(super) pieces: Vec<RenamedMember>,
     pub(super) arrivals: Vec<RenameArrival>,
     making: MakingBuffers,
+    /// What actions made of a value.
+    made: Vec<u8>,
 }
 
 /// A member of an object in which renames may happen.
@@ -226,15 +228,16 @@ impl<'a, W: Witness> Walk<'a, W> {
 
     /// Writes what the actions make of a value one after the other; false if one of them drops it.
     fn transformed(&mut self, node: NodeIndex, plan: &Plan) -> bool {
-        let Scratch { transforms, making, .. } = &mut *self.scratch;
+        let Scratch { transforms, making: MakingBuffers { between, unescaped }, made: json, .. } = &mut *self.scratch;
         let transforms = &transforms[plan.transforms.clone()];
-        let record = (self.text, self.tape);
-        let made = make(record, node, &self.projection.actions, transforms, self.keys, self.parties, making);
-        let is_kept = made.json.is_ok();
+        let mut means = ActionContext { keys: self.keys, parties: self.parties, unescaped };
+        json.clear();
+        let made = make((self.text, self.tape), node, &self.projection.actions, transforms, &mut means, between, json);
+        let is_kept = made.outcome.is_ok();
         self.template.is_of_one_target |= made.is_of_one_target;
         self.template.note_made(|| MadeValue { node, transforms: transforms.to_vec(), is_kept });
-        match made.json {
-            Ok(json) => {
+        match made.outcome {
+            Ok(()) => {
                 self.template.json(self.text, json);
                 self.witness.note(node, ValueFate::Changed { transforms });
             }

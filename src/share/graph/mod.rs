@@ -199,10 +199,11 @@ impl<'g> AssetShares<'g> {
         asset.grants().iter().map(move |number| Grant::of(graph, asset, *number))
     }
 
-    /// Reads a word of each grant, so that the records of all come into the cache at once; read when it is its turn each is waited for.
+    /// Reads a word here and there of each grant, so that the records of all come into the cache at once; read when it is its turn each is
+    /// waited for.
     pub fn fetch(self) {
         let Self { graph, asset } = self;
-        std::hint::black_box(asset.grants().iter().fold(0, |seen, number| seen ^ graph.shares[*number].revision));
+        std::hint::black_box(asset.grants().iter().fold(0, |seen, number| seen ^ graph.shares[*number].touched()));
     }
 
     /// The grant of a share.
