@@ -10,7 +10,10 @@
 mod cluster;
 mod compression;
 mod connection;
+mod decompression;
 mod error_code;
+mod fetched_batch;
+mod fetcher;
 mod frame;
 mod messages;
 mod outgoing;
@@ -24,6 +27,7 @@ mod stream;
 mod tls;
 mod verdict;
 
+pub(super) use self::fetcher::{FetchEvent, RecordFetcher};
 pub use self::predecessor::Predecessor;
 pub use self::producer::NativeProducer;
 pub(super) use self::producer::StartError;
