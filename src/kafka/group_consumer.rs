@@ -111,6 +111,11 @@ impl KafkaConsumer {
         })
     }
 
+    /// Whether its records are fetched natively.
+    pub fn reads_natively(&self) -> bool {
+        self.fetcher.is_some()
+    }
+
     /// The partitions held now.
     pub fn held(&self) -> &[SourcePartition] {
         &self.held

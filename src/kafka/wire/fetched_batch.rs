@@ -84,7 +84,11 @@ impl<'b> WireBatch<'b> {
             return Err(BatchFault::Damaged("its length is negative"));
         };
         if head[MAGIC_AT] != MAGIC {
-            return Err(if head[MAGIC_AT] < MAGIC { BatchFault::OldFormat(head[MAGIC_AT]) } else { BatchFault::Damaged("it has no format") });
+            return Err(if head[MAGIC_AT] < MAGIC {
+                BatchFault::OldFormat(head[MAGIC_AT])
+            } else {
+                BatchFault::Damaged("it has no format")
+            });
         }
         if whole < BATCH_HEADER {
             return Err(BatchFault::Damaged("it is shorter than its header"));

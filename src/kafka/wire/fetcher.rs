@@ -176,6 +176,3 @@ pub(super) struct ReadSettings {
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
-
-#[cfg(test)]
-mod tests;

@@ -210,4 +210,26 @@ mod tests {
         let scram = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "u")];
         assert_eq!(with(&scram).unwrap().credentials.map(|found| found.mechanism), Some(Mechanism::ScramSha512));
     }
+
+    #[test]
+    fn how_much_is_fetched_is_said_as_to_librdkafka() {
+        let with = |settings: &[(&str, &str)]| {
+            let consumer = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            WireSettings::for_reading(&KafkaSettings { bootstrap: "b:1".to_owned(), consumer, ..KafkaSettings::default() })
+        };
+        let size = with(&[]).unwrap().size;
+        assert_eq!(size, FetchSize { wait_ms: 100, min_bytes: 1, max_bytes: FETCH_BYTES, partition_bytes: PARTITION_BYTES });
+        let told = with(&[
+            ("fetch.wait.max.ms", "7"),
+            ("fetch.min.bytes", "8"),
+            ("fetch.max.bytes", "200000000"),
+            ("max.partition.fetch.bytes", "10"),
+            ("client.id", "me"),
+        ])
+        .unwrap();
+        assert_eq!(told.size, FetchSize { wait_ms: 7, min_bytes: 8, max_bytes: 200_000_000, partition_bytes: 10 });
+        assert!(told.wire.client_id == "me" && told.wire.receive_bytes > 200_000_000);
+        let Err(NotNative(why)) = with(&[("client.rack", "a")]) else { panic!("a rack is near") };
+        assert!(why.contains("client.rack"));
+    }
 }

@@ -112,13 +112,14 @@ fn records() -> impl Strategy<Value = Vec<WrittenRecord>> {
     let bytes = |most| prop::option::of(prop::collection::vec(any::<u8>(), 0..most));
     let headers = prop::collection::btree_map("[a-z]{1,9}", bytes(70), 0..4);
     prop::collection::vec((bytes(200), bytes(20_000), -(1_i64 << 41)..1_i64 << 41, headers), 1..20).prop_map(|records| {
-        let record = |(at, (key, value, timestamp_delta, headers)): (usize, (_, _, _, std::collections::BTreeMap<String, _>))| WrittenRecord {
-            offset_delta: at as i64,
-            timestamp_delta,
-            key,
-            value,
-            headers: headers.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect(),
-        };
+        let record =
+            |(at, (key, value, timestamp_delta, headers)): (usize, (_, _, _, std::collections::BTreeMap<String, _>))| WrittenRecord {
+                offset_delta: at as i64,
+                timestamp_delta,
+                key,
+                value,
+                headers: headers.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect(),
+            };
         records.into_iter().enumerate().map(record).collect()
     })
 }

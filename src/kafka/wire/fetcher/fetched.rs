@@ -149,7 +149,9 @@ impl FetchedRecords {
     ) -> Taken {
         match self.take_until(place, (source, limit), into, tools) {
             // Nobody would ever get past a batch that never comes whole.
-            Ok(Taken::All) if place.next == self.asked => Taken::Fault(BatchFault::Damaged("nothing of what was asked for has come").into()),
+            Ok(Taken::All) if place.next == self.asked => {
+                Taken::Fault(BatchFault::Damaged("nothing of what was asked for has come").into())
+            }
             Ok(taken) => taken,
             Err(fault) => Taken::Fault(fault),
         }

@@ -116,7 +116,6 @@ impl FetchLinks {
                 Ok(connection) => LinkState::Open(Box::new(connection?)),
                 Err(TryRecvError::Disconnected) => return Err(Lost("the thread that connects has ended".to_owned()).into()),
             };
-            link.pause = AGAIN.0;
         }
         let (LinkState::Open(connection), Some(flight)) = (&mut link.state, &mut link.flight) else { return Ok(()) };
         match connection.receive_now(|| positions.spare_frame())? {
@@ -151,6 +150,7 @@ impl FetchLinks {
                     return Err(malformed.into());
                 }
             }
+            link.pause = AGAIN.0;
             positions.give_back(frame.into_bytes());
             return Ok(());
         }
@@ -173,6 +173,7 @@ impl FetchLinks {
         if let Some(bytes) = Arc::into_inner(bytes) {
             positions.give_back(bytes);
         }
+        link.pause = AGAIN.0;
         let throttle = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
         let again = if came < LITTLE { flight.sent + PACE } else { now };
         link.not_before = Some(again.max(now + throttle));

@@ -1,5 +1,6 @@
 //! The question who leads, asked on a thread of its own, for its answer may take its time.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,14 +22,14 @@ pub(super) struct Lookups {
     /// Away while something is asked.
     cluster: Option<Cluster>,
     under_way: Option<Receiver<Answer>>,
-    waker: std::sync::Arc<FetchWaker>,
+    waker: Arc<FetchWaker>,
     not_before: Option<Instant>,
     pause: Duration,
 }
 
 impl Lookups {
     pub(super) fn new(cluster: Cluster, waker: FetchWaker) -> Self {
-        Self { cluster: Some(cluster), under_way: None, waker: std::sync::Arc::new(waker), not_before: None, pause: AGAIN.0 }
+        Self { cluster: Some(cluster), under_way: None, waker: Arc::new(waker), not_before: None, pause: AGAIN.0 }
     }
 
     /// Asks for the leaders that are not known, or not any more.
@@ -44,7 +45,7 @@ impl Lookups {
             return;
         };
         let (reply, answer) = sync_channel(1);
-        let waker = std::sync::Arc::clone(&self.waker);
+        let waker = Arc::clone(&self.waker);
         let asking = move || {
             let names: Vec<&str> = topics.iter().map(String::as_str).collect();
             let deadline = Deadline::after(2 * cluster.settings.attempt);
@@ -53,9 +54,10 @@ impl Lookups {
             let _ = reply.send((cluster, topics, found));
             waker.wake();
         };
-        match thread::Builder::new().name("fetch-leaders".to_owned()).spawn(asking) {
-            Ok(_) => self.under_way = Some(answer),
-            Err(error) => tracing::error!(%error, "no thread to ask who leads"),
+        // Where no thread can be made its end is found gone.
+        self.under_way = Some(answer);
+        if let Err(error) = thread::Builder::new().name("fetch-leaders".to_owned()).spawn(asking) {
+            tracing::error!(%error, "no thread to ask who leads");
         }
     }
 

@@ -228,10 +228,10 @@ pub(super) fn fetch_answer() -> Vec<u8> {
     let aborted = |producer: i64, first: i64| {
         other::fetch_response::AbortedTransaction::default().with_producer_id(producer.into()).with_first_offset(first)
     };
-    let full = part.clone().with_records(Some(bytes::Bytes::from_static(b"batches"))).with_aborted_transactions(Some(vec![
-        aborted(7, 30),
-        aborted(8, 20),
-    ]));
+    let full = part
+        .clone()
+        .with_records(Some(bytes::Bytes::from_static(b"batches")))
+        .with_aborted_transactions(Some(vec![aborted(7, 30), aborted(8, 20)]));
     let leader = other::fetch_response::LeaderIdAndEpoch::default().with_leader_id(2.into()).with_leader_epoch(6);
     let moved = part.with_partition_index(5).with_error_code(6).with_current_leader(leader).with_aborted_transactions(None);
     let topic = |id: u8, partitions| {

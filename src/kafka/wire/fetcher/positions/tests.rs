@@ -31,7 +31,8 @@ struct Reader {
 impl Reader {
     /// Partitions 0 and 1 are led by node 1, partition 2 by node 2.
     fn new() -> Self {
-        let mut reader = Self { positions: FetchPositions::new(1 << 20), batch: Batch::default(), now: crate::kafka::client::Deadline::now() };
+        let mut reader =
+            Self { positions: FetchPositions::new(1 << 20), batch: Batch::default(), now: crate::kafka::client::Deadline::now() };
         reader.positions.topic_place("t");
         reader.learn(leaders(ID, &[(1, 5), (1, 5), (2, 5)]));
         reader
