@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// A record as a member gets it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Got {
+pub(super) struct Got {
     partition: i32,
     offset: i64,
     timestamp_ms: i64,
@@ -29,7 +29,7 @@ struct Got {
 }
 
 /// The only member of its group.
-struct Reader {
+pub(super) struct Reader {
     consumer: KafkaConsumer,
     batch: Batch,
     changes: Vec<AssignmentChange>,
@@ -37,7 +37,7 @@ struct Reader {
 
 impl Reader {
     /// Reads all partitions from their first offsets on.
-    fn start(settings: &KafkaSettings, topic: &str, partitions: usize) -> Self {
+    pub(super) fn start(settings: &KafkaSettings, topic: &str, partitions: usize) -> Self {
         let sources = [InputTopic { stream: StreamIndex(0), topic: topic.to_owned() }];
         let consumer = KafkaConsumer::join_data_plane(settings, &settings.group, &sources, PATIENCE).unwrap();
         assert_eq!(consumer.reads_natively(), settings.data_plane == DataPlane::Native);
@@ -54,12 +54,12 @@ impl Reader {
         reader
     }
 
-    fn poll(&mut self, room: usize) -> Result<(), ConsumeError> {
+    pub(super) fn poll(&mut self, room: usize) -> Result<(), ConsumeError> {
         self.consumer.poll(TICK, room, &mut self.batch, &mut self.changes)
     }
 
     /// Polls until so many records came.
-    fn read(&mut self, count: usize) -> Vec<Got> {
+    pub(super) fn read(&mut self, count: usize) -> Vec<Got> {
         let patience = Patience::begin();
         while self.batch.len() < count {
             assert!(!patience.is_over(), "{} of {count} records came: {:?}", self.batch.len(), self.changes);
@@ -225,7 +225,9 @@ fn gaps_that_compaction_left_are_passed_over() {
     let topic = cluster.topic("in", 1, &settings);
     let mut written = 0;
     await_that("something was compacted", || {
-        let keys: Vec<String> = (0..40).map(|number| format!("k{}", number % 5)).collect();
+        // Each eighth stays for ever.
+        let key = |number: usize| if number % 8 == 0 { format!("s{}", written + number) } else { format!("k{}", number % 5) };
+        let keys: Vec<String> = (0..40).map(key).collect();
         cluster.produce(&topic, keys.iter().map(|key| (0, key.as_str(), "v")));
         written += 40;
         cluster.read(&topic).len() < written / 2

@@ -203,9 +203,12 @@ impl FetchPositions {
         let is_ends = !ends.is_empty();
         let mut asked = if is_ends { ends } else { records };
         if !is_ends && waits {
-            // What will surely come is fetched ahead. A question that waits at the leader would hold up those that are being taken now.
+            // It is fetched ahead where something will surely come. A question that waits at the leader would hold up those that are being
+            // taken now. All are asked for: what had no room in the last answer has its turn in this one.
             let is_warm = |source: &SourcePartition| self.parts.get(source).is_some_and(|part| part.is_warm);
-            asked.retain(|source| waiting < AHEAD_BELOW && is_warm(source));
+            if waiting >= AHEAD_BELOW || !asked.iter().any(is_warm) {
+                return None;
+            }
         }
         if asked.is_empty() {
             return None;

@@ -33,3 +33,36 @@ pub(super) fn of_fetch(code: ErrorCode) -> FetchVerdict {
         _ => FetchVerdict::AgainAfterLook,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_one_meaning() {
+        use FetchVerdict::{AgainAfterLook, AgainElsewhere, AgainLater, Damaged, OutOfRange, Records, Refused};
+        for (code, verdict) in [
+            (0, Records),
+            (1, OutOfRange),
+            (2, Damaged),
+            (3, AgainAfterLook),
+            (5, AgainAfterLook),
+            (6, AgainElsewhere),
+            (7, AgainLater),
+            (9, AgainAfterLook),
+            (13, AgainAfterLook),
+            (29, Refused),
+            (31, Refused),
+            (56, AgainAfterLook),
+            (74, AgainElsewhere),
+            (75, AgainAfterLook),
+            (78, AgainLater),
+            (100, AgainAfterLook),
+            (103, AgainAfterLook),
+            (-1, AgainAfterLook),
+            (999, AgainAfterLook),
+        ] {
+            assert_eq!(of_fetch(ErrorCode(code)), verdict, "{code}");
+        }
+    }
+}

@@ -132,6 +132,22 @@ fn what_surely_follows_is_fetched_ahead_without_waiting() {
     assert_eq!(reader.take(), [(1, 1), (1, 2)]);
 }
 
+/// A backlog of some never keeps others waiting that had no room in an answer.
+#[test]
+fn what_had_no_room_in_an_answer_comes_first_in_the_next() {
+    let mut reader = Reader::new();
+    reader.learn(leaders(ID, &[(1, 5), (1, 5), (1, 5)]));
+    (0..3).for_each(|partition| reader.release(partition, 0));
+    let asked = reader.records(1);
+    assert_eq!(places(&asked), [(0, 0), (1, 0), (2, 0)]);
+    reader.answer(1, &asked, vec![brought(0, 0..3), brought(1, 0..3), brought(2, 0..0)]);
+    reader.batch.clear();
+    reader.positions.take(TakeLimit { records: 3, bytes: usize::MAX }, reader.now, &mut reader.batch);
+    // The first one is read to its end only with the next record.
+    reader.positions.take(TakeLimit { records: 4, bytes: usize::MAX }, reader.now, &mut reader.batch);
+    assert_eq!(places(&reader.records(1)), [(2, 0), (0, 3)]);
+}
+
 #[test]
 fn an_answer_counts_once_and_for_what_was_asked_last() {
     let mut reader = Reader::new();
