@@ -88,7 +88,6 @@ FLINK = ("--add-opens=java.base/java.util=ALL-UNNAMED", "--add-opens=java.base/j
 ALL = [
     Peer("sharecast", "**sharecast**", _sharecast, _cargo("--bin", "sharecast")),
     Peer("sharecast-librdkafka", "sharecast, written by librdkafka", _sharecast, _cargo("--bin", "sharecast"), PEERS_DATA_PLANE="librdkafka"),
-    Peer("sharecast-fetched", "sharecast, read by librdkafka", _sharecast, _cargo("--bin", "sharecast"), PEERS_DATA_PLANE="auto, consumer: {client.rack: a}"),
     Peer("streams-streaming", "Kafka Streams, streaming pass", _java("kafka-streams", "peers.Main"), _maven("kafka-streams"),
          PEERS_TOPOLOGY="streaming"),
     Peer("streams-trees", "Kafka Streams, trees", _java("kafka-streams", "peers.Main"), _maven("kafka-streams"), PEERS_TOPOLOGY="trees"),
