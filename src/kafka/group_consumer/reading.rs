@@ -15,16 +15,16 @@ use crate::kafka::wire::{FetchEvent, RecordFetcher, StartError};
 use crate::transport::{AssignmentChange, Batch, ConsumeError, SourcePartition};
 
 /// What was said of the choice last, so that each worker does not say it again.
-static SAID: Mutex<Option<Reading>> = Mutex::new(None);
+static SAID: Mutex<Option<ReadingClient>> = Mutex::new(None);
 
 /// Which client reads, and why not the other one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Reading {
+enum ReadingClient {
     Native,
     Librdkafka(String),
 }
 
-impl Reading {
+impl ReadingClient {
     fn say(self) {
         let mut said = SAID.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if said.as_ref() == Some(&self) {
@@ -43,11 +43,11 @@ impl KafkaConsumer {
     pub fn join_data_plane(settings: &KafkaSettings, group: &str, sources: &[InputTopic], wait: Duration) -> Result<Self, ClientError> {
         let mut member = Self::join(settings, group, sources)?;
         let reading = if settings.data_plane == DataPlane::Librdkafka {
-            Reading::Librdkafka("kafka.data_plane is librdkafka".to_owned())
+            ReadingClient::Librdkafka("kafka.data_plane is librdkafka".to_owned())
         } else {
             match RecordFetcher::check(settings, wait).and_then(|()| member.fetch_natively()) {
-                Ok(()) => Reading::Native,
-                Err(StartError::NotNative(why)) => Reading::Librdkafka(why.to_string()),
+                Ok(()) => ReadingClient::Native,
+                Err(StartError::NotNative(why)) => ReadingClient::Librdkafka(why.to_string()),
                 Err(StartError::Client(error)) => return Err(error),
             }
         };
@@ -125,6 +125,6 @@ impl KafkaConsumer {
             self.releasing.push((partition, Offset(next)));
         }
         tracing::warn!(why, "records cannot be read natively any more");
-        Reading::Librdkafka(why).say();
+        ReadingClient::Librdkafka(why).say();
     }
 }

@@ -4,17 +4,15 @@
 //! stay with librdkafka. No asynchronous runtime, and no thread but for a moment while a reader connects: the worker's thread writes
 //! into its sockets and waits for them.
 //!
-//! In reading order: `frame`, `messages`, `record_batch` and `fetched_batch` are what goes over the wire, and pure; `stream`, `tls`, `sasl`
+//! In reading order: `frame`, `messages` and `record_batch` are what goes over the wire, and pure; `stream`, `tls`, `sasl`
 //! and `connection` carry it; `cluster` knows brokers and coordinators, `outgoing` and `sender` bring batches to leaders, `verdict` says
-//! what each error means, and `producer` is the seam; `fetcher` brings records. `predecessor` takes away what a process that has died left
+//! what each error means, and `producer` is the seam; `fetcher` brings records, read by its `fetched_batch`. `predecessor` takes away what a process that has died left
 //! with the cluster.
 
 mod cluster;
 mod compression;
 mod connection;
-mod decompression;
 mod error_code;
-mod fetched_batch;
 mod fetcher;
 mod frame;
 mod messages;

@@ -7,8 +7,8 @@ use std::vec::IntoIter;
 
 use crate::id::Offset;
 use crate::kafka::wire::compression::BatchCodec;
-use crate::kafka::wire::decompression::{BatchDecompressor, NotDecompressed};
-use crate::kafka::wire::fetched_batch::{BatchFault, BatchHeader, FetchedRecord, WireBatch};
+use crate::kafka::wire::fetcher::decompression::{BatchDecompressor, NotDecompressed};
+use crate::kafka::wire::fetcher::fetched_batch::{BatchFault, BatchHeader, FetchedRecord, WireBatch};
 use crate::kafka::wire::messages::fetch::AbortedTransaction;
 use crate::time::TimestampMs;
 use crate::transport::{Batch, SourcePartition};
@@ -49,7 +49,7 @@ pub(in crate::kafka::wire) struct TakeLimit {
 
 /// How a taking ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::kafka::wire) enum Taken {
+pub(in crate::kafka::wire) enum TakeEnd {
     /// At the limit; more may be there.
     Limit,
     /// All was taken.
@@ -89,7 +89,7 @@ enum RecordBytes {
 }
 
 /// A batch that was begun.
-struct OpenBatch {
+struct BatchInHand {
     header: BatchHeader,
     bytes: RecordBytes,
     at: usize,
@@ -110,7 +110,7 @@ pub(in crate::kafka::wire) struct FetchedRecords {
     aborted: Peekable<IntoIter<AbortedTransaction>>,
     /// Producers whose transaction was begun and will be aborted.
     aborting: Vec<i64>,
-    open: Option<OpenBatch>,
+    open: Option<BatchInHand>,
 }
 
 impl FetchedRecords {
@@ -146,14 +146,14 @@ impl FetchedRecords {
         (source, limit): (SourcePartition, TakeLimit),
         into: &mut Batch,
         tools: &mut ReadTools,
-    ) -> Taken {
+    ) -> TakeEnd {
         match self.take_until(place, (source, limit), into, tools) {
             // Nobody would ever get past a batch that never comes whole.
-            Ok(Taken::All) if place.next == self.asked => {
-                Taken::Fault(BatchFault::Damaged("nothing of what was asked for has come").into())
+            Ok(TakeEnd::All) if place.next == self.asked => {
+                TakeEnd::Fault(BatchFault::Damaged("nothing of what was asked for has come").into())
             }
             Ok(taken) => taken,
-            Err(fault) => Taken::Fault(fault),
+            Err(fault) => TakeEnd::Fault(fault),
         }
     }
 
@@ -163,18 +163,18 @@ impl FetchedRecords {
         (source, limit): (SourcePartition, TakeLimit),
         into: &mut Batch,
         tools: &mut ReadTools,
-    ) -> Result<Taken, FetchFault> {
+    ) -> Result<TakeEnd, FetchFault> {
         loop {
             if let Some(open) = &mut self.open {
                 if !open.take(&self.frame, place, (source, limit), into)? {
-                    return Ok(Taken::Limit);
+                    return Ok(TakeEnd::Limit);
                 }
-                if let Some(OpenBatch { bytes: RecordBytes::Decompressed(bytes), .. }) = self.open.take() {
+                if let Some(BatchInHand { bytes: RecordBytes::Decompressed(bytes), .. }) = self.open.take() {
                     tools.give_back(bytes);
                 }
             }
             let bytes = self.frame.get(self.rest.clone()).unwrap_or_default();
-            let Some(batch) = WireBatch::first(bytes)? else { return Ok(Taken::All) };
+            let Some(batch) = WireBatch::first(bytes)? else { return Ok(TakeEnd::All) };
             let (header, end) = (batch.header, self.rest.start + batch.whole);
             let records = end - batch.records.len()..end;
             let is_shown = self.aborted.is_shown(&batch, &mut self.aborting);
@@ -190,7 +190,7 @@ impl FetchedRecords {
                 BatchCodec::None => RecordBytes::InFrame(records),
                 codec => RecordBytes::Decompressed(tools.decompress(codec, &self.frame[records])?),
             };
-            self.open = Some(OpenBatch { header, bytes, at: 0, left: header.count, least: header.base_offset });
+            self.open = Some(BatchInHand { header, bytes, at: 0, left: header.count, least: header.base_offset });
         }
     }
 }
@@ -219,7 +219,7 @@ impl Visibility for Peekable<IntoIter<AbortedTransaction>> {
     }
 }
 
-impl OpenBatch {
+impl BatchInHand {
     /// Returns whether it was read to its end.
     fn take(
         &mut self,

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::positions::{Asked, FetchAsk, FetchEvent, FetchPositions};
+use super::positions::{AskedPartition, FetchAsk, FetchEvent, FetchPositions};
 use super::{FetchWaker, ReadSettings, earlier};
 use crate::kafka::client::Deadline;
 use crate::kafka::wire::connection::{AnswerFrame, BrokerConnection, ConnectError, Lost, Received};
@@ -29,7 +29,7 @@ const SUSPECT: Duration = Duration::from_secs(1);
 const PACE: Duration = Duration::from_millis(4);
 const LITTLE: usize = 128 << 10;
 
-enum LinkState {
+enum FetchLinkState {
     /// Since a thread connects to it.
     Connecting(Receiver<Result<BrokerConnection, ConnectError>>),
     Open(Box<BrokerConnection>),
@@ -37,9 +37,9 @@ enum LinkState {
 }
 
 /// What was asked and is not answered.
-struct Flight {
+struct FetchFlight {
     is_ends: bool,
-    asked: Vec<Asked>,
+    asked: Vec<AskedPartition>,
     sent: Instant,
     /// Something came of the answer then, or it was to have come by then.
     heard: Instant,
@@ -48,8 +48,8 @@ struct Flight {
 
 struct FetchLink {
     address: NodeAddress,
-    state: LinkState,
-    flight: Option<Flight>,
+    state: FetchLinkState,
+    flight: Option<FetchFlight>,
     not_before: Option<Instant>,
     pause: Duration,
 }
@@ -75,8 +75,8 @@ impl FetchLinks {
     /// The sockets of which something is to come.
     pub(super) fn awaited(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.links.values().filter(|link| link.flight.is_some()).filter_map(|link| match &link.state {
-            LinkState::Open(connection) => Some(connection.socket()),
-            LinkState::Connecting(_) | LinkState::Away => None,
+            FetchLinkState::Open(connection) => Some(connection.socket()),
+            FetchLinkState::Connecting(_) | FetchLinkState::Away => None,
         })
     }
 
@@ -110,14 +110,14 @@ impl FetchLinks {
 
     fn receive_from(&mut self, node: i32, positions: &mut FetchPositions, now: Instant) -> Result<(), ConnectError> {
         let Some(link) = self.links.get_mut(&node) else { return Ok(()) };
-        if let LinkState::Connecting(connecting) = &link.state {
+        if let FetchLinkState::Connecting(connecting) = &link.state {
             link.state = match connecting.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),
-                Ok(connection) => LinkState::Open(Box::new(connection?)),
+                Ok(connection) => FetchLinkState::Open(Box::new(connection?)),
                 Err(TryRecvError::Disconnected) => return Err(Lost("the thread that connects has ended".to_owned()).into()),
             };
         }
-        let (LinkState::Open(connection), Some(flight)) = (&mut link.state, &mut link.flight) else { return Ok(()) };
+        let (FetchLinkState::Open(connection), Some(flight)) = (&mut link.state, &mut link.flight) else { return Ok(()) };
         match connection.receive_now(|| positions.spare_frame())? {
             Received::Whole(frame) => self.take(node, frame, positions, now).map_err(ConnectError::from),
             Received::Part => {
@@ -184,7 +184,7 @@ impl FetchLinks {
     fn lose(&mut self, node: i32, error: ConnectError, positions: &mut FetchPositions, now: Instant) {
         let Some(link) = self.links.get_mut(&node) else { return };
         tracing::debug!(node, %error, "a leader is asked again");
-        link.state = LinkState::Away;
+        link.state = FetchLinkState::Away;
         link.not_before = Some(now + link.pause);
         link.pause = (2 * link.pause).min(AGAIN.1);
         let asked = link.flight.take().map(|flight| flight.asked).unwrap_or_default();
@@ -205,20 +205,21 @@ impl FetchLinks {
                 positions.suspect(node);
                 continue;
             };
-            let fresh = || FetchLink { address: address.clone(), state: LinkState::Away, flight: None, not_before: None, pause: AGAIN.0 };
+            let fresh =
+                || FetchLink { address: address.clone(), state: FetchLinkState::Away, flight: None, not_before: None, pause: AGAIN.0 };
             let link = self.links.entry(node).or_insert_with(fresh);
             if link.flight.is_some() || link.not_before.is_some_and(|until| until > now) {
                 continue;
             }
-            if let LinkState::Open(connection) = &link.state
+            if let FetchLinkState::Open(connection) = &link.state
                 && !connection.is_fresh()
             {
-                link.state = LinkState::Away;
+                link.state = FetchLinkState::Away;
             }
             match &mut link.state {
-                LinkState::Connecting(_) => {}
-                LinkState::Away => link.state = connect(address, &self.settings, &self.waker),
-                LinkState::Open(connection) => {
+                FetchLinkState::Connecting(_) => {}
+                FetchLinkState::Away => link.state = connect(address, &self.settings, &self.waker),
+                FetchLinkState::Open(connection) => {
                     let Some(ask) = positions.due(node, now) else { continue };
                     let (sent, flight) = send(connection, ask, positions, &self.settings, now);
                     link.flight = Some(flight);
@@ -231,7 +232,7 @@ impl FetchLinks {
     }
 }
 
-fn connect(address: &NodeAddress, settings: &Arc<ReadSettings>, waker: &Arc<FetchWaker>) -> LinkState {
+fn connect(address: &NodeAddress, settings: &Arc<ReadSettings>, waker: &Arc<FetchWaker>) -> FetchLinkState {
     let (reply, connecting) = sync_channel(1);
     let (address, settings, waker) = (address.clone(), Arc::clone(settings), Arc::clone(waker));
     let connect = move || {
@@ -245,7 +246,7 @@ fn connect(address: &NodeAddress, settings: &Arc<ReadSettings>, waker: &Arc<Fetc
     if let Err(error) = thread::Builder::new().name("fetch-connect".to_owned()).spawn(connect) {
         tracing::error!(%error, "no thread to connect to a leader");
     }
-    LinkState::Connecting(connecting)
+    FetchLinkState::Connecting(connecting)
 }
 
 fn send(
@@ -254,15 +255,15 @@ fn send(
     positions: &FetchPositions,
     settings: &ReadSettings,
     now: Instant,
-) -> (Result<(), Lost>, Flight) {
+) -> (Result<(), Lost>, FetchFlight) {
     let until = Deadline::after(settings.wire.attempt);
     let flight = |is_ends, asked, wait_ms: i32| {
         let heard = now + Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-        Flight { is_ends, asked, sent: now, heard, was_suspected: false }
+        FetchFlight { is_ends, asked, sent: now, heard, was_suspected: false }
     };
     match ask {
         FetchAsk::Ends(asked) => {
-            let place = |asked: &Asked| (asked.topic, asked.source.partition, asked.leader_epoch, asked.place.epoch);
+            let place = |asked: &AskedPartition| (asked.topic, asked.source.partition, asked.leader_epoch, asked.place.epoch);
             let mut places: Vec<_> = asked.iter().map(place).collect();
             places.sort_unstable();
             let places: Vec<EpochPlace<'_>> = places
@@ -278,7 +279,7 @@ fn send(
             (sent, flight(true, asked, 0))
         }
         FetchAsk::Records(asked, waits) => {
-            let place = |asked: &Asked| FetchPlace {
+            let place = |asked: &AskedPartition| FetchPlace {
                 topic: asked.id,
                 partition: asked.source.partition,
                 leader_epoch: asked.leader_epoch,

@@ -16,12 +16,12 @@ use crate::kafka::wire::messages::metadata::TopicLeaders;
 /// Between two questions, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-type Answer = (Cluster, Vec<String>, Result<Vec<TopicLeaders>, ConnectError>);
+type LeadersFound = (Cluster, Vec<String>, Result<Vec<TopicLeaders>, ConnectError>);
 
 pub(super) struct Lookups {
     /// Away while something is asked.
     cluster: Option<Cluster>,
-    under_way: Option<Receiver<Answer>>,
+    under_way: Option<Receiver<LeadersFound>>,
     waker: Arc<FetchWaker>,
     not_before: Option<Instant>,
     pause: Duration,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 pub(super) use self::leaders::ReadTopic;
-use super::fetched::{FetchedRecords, ReadPlace, ReadTools, TakeLimit, Taken};
+use super::fetched::{FetchedRecords, ReadPlace, ReadTools, TakeEnd, TakeLimit};
 use crate::kafka::wire::messages::fetch::PartitionLeader;
 use crate::kafka::wire::messages::metadata::TopicId;
 use crate::transport::{Batch, SourcePartition};
@@ -41,12 +41,12 @@ pub(in crate::kafka) enum FetchEvent {
 }
 
 /// Which release of a partition something is about.
-type Release = u64;
+type ReleaseNumber = u64;
 
 /// A partition that was released.
 pub(super) struct ReadPartition {
     topic: usize,
-    release: Release,
+    release: ReleaseNumber,
     place: ReadPlace,
     leader: Option<PartitionLeader>,
     /// Another leader leads since something was read: whether it has what was read is asked first.
@@ -69,11 +69,11 @@ pub(super) struct ReadPartition {
 
 /// A partition that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct AskedPartition {
     pub(super) source: SourcePartition,
     pub(super) topic: usize,
     pub(super) id: TopicId,
-    pub(super) release: Release,
+    pub(super) release: ReleaseNumber,
     pub(super) place: ReadPlace,
     pub(super) leader_epoch: i32,
 }
@@ -82,21 +82,21 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FetchAsk {
     /// Whether it has what was read from others.
-    Ends(Vec<Asked>),
+    Ends(Vec<AskedPartition>),
     /// Records; and whether others of it wait to be taken, so that nothing is to be waited for.
-    Records(Vec<Asked>, bool),
+    Records(Vec<AskedPartition>, bool),
 }
 
 /// All that is read.
 pub(super) struct FetchPositions {
     topics: Vec<ReadTopic>,
     parts: BTreeMap<SourcePartition, ReadPartition>,
-    releases: Release,
+    releases: ReleaseNumber,
     /// Partitions of which something waits, in their turns.
     ready: VecDeque<SourcePartition>,
     /// After this one the next question begins, so that all have their turn where an answer has not room for all.
     turn: Option<SourcePartition>,
-    events: VecDeque<(Option<(SourcePartition, Release)>, FetchEvent)>,
+    events: VecDeque<(Option<(SourcePartition, ReleaseNumber)>, FetchEvent)>,
     tools: ReadTools,
     spare_frames: Vec<Vec<u8>>,
 }
@@ -221,10 +221,10 @@ impl FetchPositions {
         Some(if is_ends { FetchAsk::Ends(asked) } else { FetchAsk::Records(asked, waits) })
     }
 
-    fn ask(&mut self, source: SourcePartition, node: i32) -> Option<Asked> {
+    fn ask(&mut self, source: SourcePartition, node: i32) -> Option<AskedPartition> {
         let part = self.parts.get_mut(&source)?;
         (part.asked_of, part.not_before) = (Some(node), None);
-        Some(Asked {
+        Some(AskedPartition {
             source,
             topic: part.topic,
             id: self.topics[part.topic].id,
@@ -247,7 +247,7 @@ impl FetchPositions {
             let turn = limit.bytes.min(before + (TURN_BYTES - part.given.min(TURN_BYTES)).max(1));
             let taken = fetched.take(&mut part.place, (source, TakeLimit { bytes: turn, ..limit }), into, &mut self.tools);
             part.given += into.bytes() - before;
-            if taken == Taken::Limit {
+            if taken == TakeEnd::Limit {
                 part.fetched = Some(fetched);
                 // A record without key, value and headers takes nothing.
                 if part.given >= TURN_BYTES || into.len() < limit.records && into.bytes() < limit.bytes {
@@ -259,7 +259,7 @@ impl FetchPositions {
             part.given = 0;
             self.ready.pop_front();
             self.keep_frame(fetched);
-            if let Taken::Fault(fault) = taken {
+            if let TakeEnd::Fault(fault) = taken {
                 self.cannot_read(source, &fault, now);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::StreamIndex;
-use crate::kafka::wire::fetched_batch::written::{WrittenBatch, seal};
+use crate::kafka::wire::fetcher::fetched_batch::written::{WrittenBatch, seal};
 use crate::kafka::wire::messages::hostile::{Chance, change, number, taken};
 
 const HERE: SourcePartition = SourcePartition { stream: StreamIndex(0), partition: 3 };
@@ -11,14 +11,14 @@ fn aborted(producer_id: i64, first_offset: i64) -> AbortedTransaction {
     AbortedTransaction { first_offset, producer_id }
 }
 
-struct Reader {
+struct FetchedReader {
     fetched: FetchedRecords,
     place: ReadPlace,
     batch: Batch,
     tools: ReadTools,
 }
 
-impl Reader {
+impl FetchedReader {
     fn of_bytes(from: i64, bytes: Vec<u8>, aborted: Vec<AbortedTransaction>) -> Self {
         // Something else stands before it and after it.
         let frame = [&[7; 10][..], &bytes, &[7; 90]].concat();
@@ -34,7 +34,7 @@ impl Reader {
         Self::of_bytes(from, batches.iter().flat_map(WrittenBatch::bytes).collect(), aborted)
     }
 
-    fn take(&mut self, records: usize) -> Taken {
+    fn take(&mut self, records: usize) -> TakeEnd {
         let limit = TakeLimit { records, bytes: usize::MAX };
         self.fetched.take(&mut self.place, (HERE, limit), &mut self.batch, &mut self.tools)
     }
@@ -49,9 +49,9 @@ fn records_come_in_order_whatever_the_limit() {
     for codec in [BatchCodec::None, BatchCodec::Lz4, BatchCodec::Zstd, BatchCodec::Snappy, BatchCodec::Gzip] {
         for room in 1..8 {
             let bytes = [WrittenBatch::of(4..7).compressed(codec), WrittenBatch::of(7..12).compressed(codec)].concat();
-            let mut reader = Reader::of_bytes(5, bytes, Vec::new());
+            let mut reader = FetchedReader::of_bytes(5, bytes, Vec::new());
             let mut full = room;
-            while reader.take(full) == Taken::Limit {
+            while reader.take(full) == TakeEnd::Limit {
                 assert_eq!(reader.batch.len(), full);
                 assert_eq!(reader.place.next, 5 + full as i64);
                 full += room;
@@ -68,8 +68,8 @@ fn records_come_in_order_whatever_the_limit() {
 fn what_compaction_took_is_passed_over() {
     let emptied = WrittenBatch { records: Vec::new(), last_delta: 9, ..WrittenBatch::of([20]) };
     let ends_early = WrittenBatch { last_delta: 5, ..WrittenBatch::of([10, 12]) };
-    let mut reader = Reader::of(3, &[ends_early, emptied], Vec::new());
-    assert_eq!(reader.take(99), Taken::All);
+    let mut reader = FetchedReader::of(3, &[ends_early, emptied], Vec::new());
+    assert_eq!(reader.take(99), TakeEnd::All);
     assert_eq!((reader.offsets(), reader.place.next), (vec![10, 12], 30));
 }
 
@@ -77,10 +77,10 @@ fn what_compaction_took_is_passed_over() {
 fn a_batch_that_is_cut_off_is_fetched_again() {
     let whole = WrittenBatch::of(0..3).bytes();
     let cut = WrittenBatch::of(3..9).bytes();
-    let mut reader = Reader::of_bytes(0, [&whole[..], &cut[..cut.len() - 1]].concat(), Vec::new());
-    assert_eq!((reader.take(99), reader.place.next), (Taken::All, 3));
-    let mut reader = Reader::of_bytes(3, cut[..cut.len() - 1].to_vec(), Vec::new());
-    assert!(matches!(reader.take(99), Taken::Fault(_)), "nobody would ever get past it");
+    let mut reader = FetchedReader::of_bytes(0, [&whole[..], &cut[..cut.len() - 1]].concat(), Vec::new());
+    assert_eq!((reader.take(99), reader.place.next), (TakeEnd::All, 3));
+    let mut reader = FetchedReader::of_bytes(3, cut[..cut.len() - 1].to_vec(), Vec::new());
+    assert!(matches!(reader.take(99), TakeEnd::Fault(_)), "nobody would ever get past it");
     assert_eq!(reader.place.next, 3);
 }
 
@@ -98,16 +98,16 @@ fn only_committed_records_are_shown() {
         WrittenBatch::marker(12, 2, false),
     ];
     // Not in the order of the log.
-    let mut reader = Reader::of(0, &batches, vec![aborted(2, 11), aborted(1, 0)]);
-    assert_eq!(reader.take(99), Taken::All);
+    let mut reader = FetchedReader::of(0, &batches, vec![aborted(2, 11), aborted(1, 0)]);
+    assert_eq!(reader.take(99), TakeEnd::All);
     assert_eq!((reader.offsets(), reader.place.next), (vec![2, 3, 4, 5, 7, 8], 13));
     // From the middle of a transaction that is aborted.
-    let mut reader = Reader::of(1, &batches, vec![aborted(1, 0), aborted(2, 11)]);
-    assert_eq!(reader.take(99), Taken::All);
+    let mut reader = FetchedReader::of(1, &batches, vec![aborted(1, 0), aborted(2, 11)]);
+    assert_eq!(reader.take(99), TakeEnd::All);
     assert_eq!(reader.offsets(), [2, 3, 4, 5, 7, 8]);
     // With nothing but what is not shown there is progress all the same.
-    let mut reader = Reader::of(11, &batches[7..], vec![aborted(2, 11)]);
-    assert_eq!((reader.take(99), reader.place.next, reader.batch.len()), (Taken::All, 13, 0));
+    let mut reader = FetchedReader::of(11, &batches[7..], vec![aborted(2, 11)]);
+    assert_eq!((reader.take(99), reader.place.next, reader.batch.len()), (TakeEnd::All, 13, 0));
 }
 
 /// A producer with the same id that writes outside of transactions is not aborted.
@@ -115,8 +115,8 @@ fn only_committed_records_are_shown() {
 fn what_is_in_no_transaction_is_shown() {
     let mut plain = WrittenBatch::of(2..3).transactional(1);
     plain.attributes = 0;
-    let mut reader = Reader::of(0, &[WrittenBatch::of(0..2).transactional(1), plain], vec![aborted(1, 0)]);
-    assert_eq!(reader.take(99), Taken::All);
+    let mut reader = FetchedReader::of(0, &[WrittenBatch::of(0..2).transactional(1), plain], vec![aborted(1, 0)]);
+    assert_eq!(reader.take(99), TakeEnd::All);
     assert_eq!(reader.offsets(), [2]);
 }
 
@@ -126,25 +126,25 @@ fn nothing_is_taken_from_behind_a_fault() {
     let end = bad.len() - 1;
     bad[end] ^= 1;
     let bytes = [WrittenBatch::of(0..3).bytes(), bad, WrittenBatch::of(6..9).bytes()].concat();
-    let mut reader = Reader::of_bytes(0, bytes, Vec::new());
-    assert!(matches!(reader.take(99), Taken::Fault(FetchFault::Batch(BatchFault::Damaged(_)))));
+    let mut reader = FetchedReader::of_bytes(0, bytes, Vec::new());
+    assert!(matches!(reader.take(99), TakeEnd::Fault(FetchFault::Batch(BatchFault::Damaged(_)))));
     assert_eq!((reader.offsets(), reader.place.next), (vec![0, 1, 2], 3));
     // Offsets that do not rise, and fewer records than there are.
     let mut twice = WrittenBatch::of(0..3);
     twice.records[2].offset_delta = 1;
-    let mut reader = Reader::of(0, &[twice], Vec::new());
-    assert!(matches!(reader.take(99), Taken::Fault(_)));
+    let mut reader = FetchedReader::of(0, &[twice], Vec::new());
+    assert!(matches!(reader.take(99), TakeEnd::Fault(_)));
     assert_eq!(reader.offsets(), [0, 1]);
     for count in [2_i32, -1, i32::MAX] {
         let mut bytes = WrittenBatch::of(0..3).bytes();
         bytes[57..61].copy_from_slice(&count.to_be_bytes());
         seal(&mut bytes);
-        let mut reader = Reader::of_bytes(0, bytes, Vec::new());
-        assert!(matches!(reader.take(99), Taken::Fault(_)), "{count}");
+        let mut reader = FetchedReader::of_bytes(0, bytes, Vec::new());
+        assert!(matches!(reader.take(99), TakeEnd::Fault(_)), "{count}");
     }
     let mut unknown = WrittenBatch::of(0..3);
     unknown.attributes = 5;
-    assert_eq!(Reader::of(0, &[unknown], Vec::new()).take(99), Taken::Fault(FetchFault::UnknownCodec));
+    assert_eq!(FetchedReader::of(0, &[unknown], Vec::new()).take(99), TakeEnd::Fault(FetchFault::UnknownCodec));
 }
 
 /// Whatever a batch holds, nothing panics, offsets only rise, and memory is that of what was read and of what decompression may take.
@@ -167,9 +167,9 @@ fn hostile_batches_neither_panic_nor_take_what_they_do_not_hold() {
             bytes[8..12].copy_from_slice(&length);
             seal(&mut bytes);
         }
-        let mut reader = Reader::of_bytes(5, bytes, vec![aborted(4, (execution % 40) as i64)]);
+        let mut reader = FetchedReader::of_bytes(5, bytes, vec![aborted(4, (execution % 40) as i64)]);
         reader.tools = ReadTools::new(LIMIT);
-        let took = taken(|| while reader.take(reader.batch.len() + 7) == Taken::Limit {});
+        let took = taken(|| while reader.take(reader.batch.len() + 7) == TakeEnd::Limit {});
         assert!(took <= TAKEN, "{took} bytes, execution {execution}");
         let offsets = reader.offsets();
         assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]) && offsets.iter().all(|offset| *offset >= 5), "{offsets:?}");

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Asked, DAMAGED, FetchEvent, FetchPositions, PASSES, ReadPartition};
+use super::{AskedPartition, DAMAGED, FetchEvent, FetchPositions, PASSES, ReadPartition};
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::fetched_batch::BatchFault;
 use crate::kafka::wire::fetcher::fetched::{FetchFault, FetchedRecords};
+use crate::kafka::wire::fetcher::fetched_batch::BatchFault;
 use crate::kafka::wire::fetcher::verdict::{FetchVerdict, of_fetch};
 use crate::kafka::wire::messages::fetch::FetchedPartition;
 use crate::kafka::wire::messages::leader_epoch::EpochEnd;
@@ -15,7 +15,7 @@ use crate::transport::SourcePartition;
 
 impl FetchPositions {
     /// The partition, if this is what was asked for it last.
-    fn asked_part(&mut self, node: i32, asked: &Asked) -> Option<&mut ReadPartition> {
+    fn asked_part(&mut self, node: i32, asked: &AskedPartition) -> Option<&mut ReadPartition> {
         let part = self.parts.get_mut(&asked.source)?;
         (part.release == asked.release && part.asked_of == Some(node) && part.place == asked.place).then_some(part)
     }
@@ -30,17 +30,17 @@ impl FetchPositions {
     pub(in crate::kafka::wire::fetcher) fn answered(
         &mut self,
         node: i32,
-        asked: Vec<Asked>,
+        asked: Vec<AskedPartition>,
         partitions: Vec<FetchedPartition>,
         frame: &Arc<Vec<u8>>,
         now: Instant,
     ) -> usize {
         let mut came = 0;
         // As a rule they are named in the order in which they were asked for.
-        let mut open: Vec<Option<Asked>> = asked.into_iter().map(Some).collect();
+        let mut open: Vec<Option<AskedPartition>> = asked.into_iter().map(Some).collect();
         let mut expected = 0;
         for answer in partitions {
-            let is_its = |asked: &Option<Asked>| {
+            let is_its = |asked: &Option<AskedPartition>| {
                 asked.as_ref().is_some_and(|asked| asked.source.partition == answer.partition && asked.id == answer.topic)
             };
             let at = if open.get(expected).is_some_and(is_its) { Some(expected) } else { open.iter().position(is_its) };
@@ -49,12 +49,12 @@ impl FetchPositions {
             came += answer.records.len();
             self.judge(node, asked, answer, frame, now);
         }
-        let unanswered: Vec<Asked> = open.into_iter().flatten().collect();
+        let unanswered: Vec<AskedPartition> = open.into_iter().flatten().collect();
         self.not_answered(node, &unanswered, Some(now + PASSES));
         came
     }
 
-    fn judge(&mut self, node: i32, asked: Asked, answer: FetchedPartition, frame: &Arc<Vec<u8>>, now: Instant) {
+    fn judge(&mut self, node: i32, asked: AskedPartition, answer: FetchedPartition, frame: &Arc<Vec<u8>>, now: Instant) {
         let source = asked.source;
         let Some(part) = self.asked_part(node, &asked) else { return };
         let topic = part.topic;
@@ -98,7 +98,7 @@ impl FetchPositions {
 
     /// Takes in where a new leader's log ends as far as what was read is concerned. Where that is before the place that is read on, what was
     /// read is gone from the log, and what follows is not what followed.
-    pub(in crate::kafka::wire::fetcher) fn checked(&mut self, node: i32, asked: &[Asked], ends: &[EpochEnd], now: Instant) {
+    pub(in crate::kafka::wire::fetcher) fn checked(&mut self, node: i32, asked: &[AskedPartition], ends: &[EpochEnd], now: Instant) {
         for asked in asked {
             let name = &self.topics[asked.topic].name;
             let is_its = |end: &&EpochEnd| end.partition == asked.source.partition && *end.topic == **name;
@@ -152,7 +152,7 @@ impl FetchPositions {
     }
 
     /// Nothing has come for these: they are asked for again, from then on.
-    fn not_answered(&mut self, node: i32, asked: &[Asked], from: Option<Instant>) {
+    fn not_answered(&mut self, node: i32, asked: &[AskedPartition], from: Option<Instant>) {
         for asked in asked {
             if let Some(part) = self.asked_part(node, asked) {
                 (part.asked_of, part.not_before) = (None, from);
@@ -161,7 +161,7 @@ impl FetchPositions {
     }
 
     /// A connection was lost, with what was asked on it; perhaps another one leads by now.
-    pub(in crate::kafka::wire::fetcher) fn lost(&mut self, node: i32, asked: &[Asked]) {
+    pub(in crate::kafka::wire::fetcher) fn lost(&mut self, node: i32, asked: &[AskedPartition]) {
         self.not_answered(node, asked, None);
         self.suspect(node);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::id::StreamIndex;
 use crate::kafka::wire::error_code::ErrorCode;
-use crate::kafka::wire::fetched_batch::written::WrittenBatch;
+use crate::kafka::wire::fetcher::fetched_batch::written::WrittenBatch;
 use crate::kafka::wire::messages::fetch::FetchedPartition;
 use crate::kafka::wire::messages::leader_epoch::EpochEnd;
 use crate::kafka::wire::messages::metadata::TopicLeaders;
@@ -22,13 +22,13 @@ fn leaders(id: TopicId, leaders: &[(i32, i32)]) -> TopicLeaders {
 }
 
 /// What is read, and a batch that takes it.
-struct Reader {
+struct PositionReader {
     positions: FetchPositions,
     batch: Batch,
     now: Instant,
 }
 
-impl Reader {
+impl PositionReader {
     /// Partitions 0 and 1 are led by node 1, partition 2 by node 2.
     fn new() -> Self {
         let mut reader =
@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// What is asked for of a node: partition and offset.
-    fn records(&mut self, node: i32) -> Vec<Asked> {
+    fn records(&mut self, node: i32) -> Vec<AskedPartition> {
         match self.positions.due(node, self.now) {
             Some(FetchAsk::Records(asked, _)) => asked,
             Some(FetchAsk::Ends(asked)) => panic!("{asked:?}"),
@@ -59,7 +59,7 @@ impl Reader {
         }
     }
 
-    fn answer(&mut self, node: i32, asked: &[Asked], partitions: Vec<(FetchedPartition, Vec<u8>)>) {
+    fn answer(&mut self, node: i32, asked: &[AskedPartition], partitions: Vec<(FetchedPartition, Vec<u8>)>) {
         let (mut frame, mut answers) = (Vec::new(), Vec::new());
         for (mut answer, bytes) in partitions {
             answer.records = frame.len()..frame.len() + bytes.len();
@@ -92,13 +92,13 @@ fn failed(partition: i32, code: ErrorCode) -> (FetchedPartition, Vec<u8>) {
     (answered(partition, code), Vec::new())
 }
 
-fn places(asked: &[Asked]) -> Vec<(i32, i64)> {
+fn places(asked: &[AskedPartition]) -> Vec<(i32, i64)> {
     asked.iter().map(|asked| (asked.source.partition, asked.place.next)).collect()
 }
 
 #[test]
 fn each_leader_is_asked_once_and_again_after_what_came_was_taken() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     for partition in 0..3 {
         reader.release(partition, 10);
     }
@@ -120,7 +120,7 @@ fn each_leader_is_asked_once_and_again_after_what_came_was_taken() {
 
 #[test]
 fn what_surely_follows_is_fetched_ahead_without_waiting() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     reader.release(1, 0);
     let asked = reader.records(1);
@@ -135,7 +135,7 @@ fn what_surely_follows_is_fetched_ahead_without_waiting() {
 /// A backlog of some never keeps others waiting that had no room in an answer.
 #[test]
 fn what_had_no_room_in_an_answer_comes_first_in_the_next() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.learn(leaders(ID, &[(1, 5), (1, 5), (1, 5)]));
     (0..3).for_each(|partition| reader.release(partition, 0));
     let asked = reader.records(1);
@@ -150,7 +150,7 @@ fn what_had_no_room_in_an_answer_comes_first_in_the_next() {
 
 #[test]
 fn an_answer_counts_once_and_for_what_was_asked_last() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 10);
     let old = reader.records(1);
     // Released again while it was on its way: to the same place, and to another.
@@ -176,7 +176,7 @@ fn an_answer_counts_once_and_for_what_was_asked_last() {
 
 #[test]
 fn what_was_fetched_is_gone_with_its_release() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 10);
     let asked = reader.records(1);
     reader.answer(1, &asked, vec![brought(0, 10..13)]);
@@ -189,7 +189,7 @@ fn what_was_fetched_is_gone_with_its_release() {
 
 #[test]
 fn what_an_answer_does_not_name_is_asked_for_again() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 1);
     reader.release(1, 1);
     let asked = reader.records(1);
@@ -207,7 +207,7 @@ fn what_an_answer_does_not_name_is_asked_for_again() {
 
 #[test]
 fn out_of_range_counts_for_the_offset_that_is_asked_for_now() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 10);
     let old = reader.records(1);
     reader.release(0, 5);
@@ -228,7 +228,7 @@ fn out_of_range_counts_for_the_offset_that_is_asked_for_now() {
 
 #[test]
 fn a_leader_that_moves_is_followed_and_asked_whether_it_has_what_was_read() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     let asked = reader.records(1);
     reader.answer(1, &asked, vec![brought(0, 0..3)]);
@@ -255,7 +255,7 @@ fn a_leader_that_moves_is_followed_and_asked_whether_it_has_what_was_read() {
 #[test]
 fn a_log_that_was_cut_off_before_what_was_read_is_out_of_range() {
     for (epoch, end) in [(1, 2), (-1, -1), (0, 0)] {
-        let mut reader = Reader::new();
+        let mut reader = PositionReader::new();
         reader.release(0, 0);
         let asked = reader.records(1);
         reader.answer(1, &asked, vec![brought(0, 0..3)]);
@@ -270,7 +270,7 @@ fn a_log_that_was_cut_off_before_what_was_read_is_out_of_range() {
 
 #[test]
 fn what_the_leader_before_says_late_is_dropped() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     let old = reader.records(1);
     reader.learn(leaders(ID, &[(2, 6), (1, 5), (2, 5)]));
@@ -283,7 +283,7 @@ fn what_the_leader_before_says_late_is_dropped() {
 
 #[test]
 fn a_topic_that_is_made_again_is_another_one() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 7);
     reader.release(1, 0);
     let asked = reader.records(1);
@@ -302,7 +302,7 @@ fn a_topic_that_is_made_again_is_another_one() {
 
 #[test]
 fn a_topic_is_missing_when_it_stays_so_and_a_right_at_once() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 7);
     let missing = || TopicLeaders { error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ..leaders(TopicId::default(), &[]) };
     reader.learn(missing());
@@ -323,7 +323,7 @@ fn a_topic_is_missing_when_it_stays_so_and_a_right_at_once() {
 
 #[test]
 fn what_cannot_be_read_is_told_once_and_fetched_again() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     for round in 0..3 {
         let asked = reader.records(1);
@@ -344,7 +344,7 @@ fn what_cannot_be_read_is_told_once_and_fetched_again() {
 
 #[test]
 fn batches_of_an_old_format_are_not_for_this_client() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     let asked = reader.records(1);
     let mut old = WrittenBatch::of(0..3).bytes();
@@ -357,7 +357,7 @@ fn batches_of_an_old_format_are_not_for_this_client() {
 
 #[test]
 fn no_partition_waits_for_another_to_be_read_to_its_end() {
-    let mut reader = Reader::new();
+    let mut reader = PositionReader::new();
     reader.release(0, 0);
     reader.release(1, 0);
     let asked = reader.records(1);

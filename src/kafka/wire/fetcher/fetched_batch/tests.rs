@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use super::written::{WrittenBatch, WrittenRecord, seal};
 use super::*;
-use crate::kafka::wire::decompression::BatchDecompressor;
+use crate::kafka::wire::fetcher::decompression::BatchDecompressor;
 
-type Plain = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
+type PlainRecord = (i64, i64, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 /// All records of a batch, or why there are none.
-fn read(bytes: &[u8]) -> Result<Vec<Plain>, BatchFault> {
+fn read(bytes: &[u8]) -> Result<Vec<PlainRecord>, BatchFault> {
     let Some(batch) = WireBatch::first(bytes)? else { return Ok(Vec::new()) };
     let mut records = Vec::new();
     let codec = batch.header.codec().unwrap();
@@ -34,7 +34,7 @@ fn filled(length: &str) -> Option<Vec<u8>> {
 
 #[test]
 fn batches_of_kafkas_own_builder_are_read() {
-    for line in include_str!("../record_batch/vectors.txt").lines() {
+    for line in include_str!("../../record_batch/vectors.txt").lines() {
         let parts: Vec<&str> = line.split('|').collect();
         let [name, producer, .., records, bytes] = parts[..] else { panic!("{line}") };
         let bytes: Vec<u8> = (0..bytes.len() / 2).map(|at| u8::from_str_radix(&bytes[2 * at..2 * at + 2], 16).unwrap()).collect();
@@ -47,7 +47,7 @@ fn batches_of_kafkas_own_builder_are_read() {
         let batch = WireBatch::first(&bytes).unwrap().unwrap();
         assert!(batch.header.is_transactional() && !batch.header.is_control() && batch.whole == bytes.len(), "{name}");
         assert_eq!(batch.header.producer_id, producer.parse::<i64>().unwrap(), "{name}");
-        assert!(read(&bytes).unwrap() == wanted.collect::<Vec<Plain>>(), "{name}");
+        assert!(read(&bytes).unwrap() == wanted.collect::<Vec<PlainRecord>>(), "{name}");
     }
 }
 
@@ -159,7 +159,7 @@ proptest! {
             rest = &rest[batch.whole..];
         }
         prop_assert!(rest.is_empty());
-        let wanted: Vec<Plain> = records
+        let wanted: Vec<PlainRecord> = records
             .into_iter()
             .map(|r| (base + r.offset_delta, (1 << 42) + r.timestamp_delta, r.key, r.value, r.headers))
             .collect();

@@ -4,7 +4,9 @@
 //! waits but `wait`, which also waits for the group's events. What can only be waited for, a connection and the question who leads,
 //! is done on a thread that lives no longer than that.
 
+mod decompression;
 mod fetched;
+mod fetched_batch;
 mod links;
 mod lookups;
 mod positions;
@@ -23,13 +25,13 @@ use self::links::FetchLinks;
 use self::lookups::Lookups;
 pub(in crate::kafka) use self::positions::FetchEvent;
 use self::positions::FetchPositions;
-use super::cluster::Cluster;
-use super::connection::ConnectError;
-use super::messages::fetch::FetchSize;
-use super::producer::StartError;
-use super::settings::WireSettings;
 use crate::kafka::client::{ClientError, Deadline};
 use crate::kafka::settings::KafkaSettings;
+use crate::kafka::wire::cluster::Cluster;
+use crate::kafka::wire::connection::ConnectError;
+use crate::kafka::wire::messages::fetch::FetchSize;
+use crate::kafka::wire::producer::StartError;
+use crate::kafka::wire::settings::WireSettings;
 use crate::transport::{Batch, SourcePartition};
 
 /// Between two questions for what the cluster speaks.

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 
 use lz4_flex::block::decompress_into_with_dict;
 
-use super::compression::BatchCodec;
+use crate::kafka::wire::compression::BatchCodec;
 
 /// Magic of an LZ4 frame.
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];

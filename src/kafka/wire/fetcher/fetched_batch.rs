@@ -2,8 +2,8 @@
 //!
 //! What is read comes from outside: every length is held against the bytes that are there, and nothing is reserved by a count.
 
-use super::compression::BatchCodec;
-use super::record_batch::{BATCH_HEADER, CHECKED_FROM, CHECKSUM_AT, LENGTH_FROM};
+use crate::kafka::wire::compression::BatchCodec;
+use crate::kafka::wire::record_batch::{BATCH_HEADER, CHECKED_FROM, CHECKSUM_AT, LENGTH_FROM};
 
 /// Where the format's number is.
 const MAGIC_AT: usize = 16;
