@@ -87,7 +87,8 @@ impl FetchPositions {
                 of_it.into_iter().for_each(|source| self.lead_again(source));
             }
             ErrorCode::NONE | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID => {
-                if now.duration_since(*topic.missing_since.get_or_insert(now)) >= MAY_BE_NEW {
+                let since = *topic.missing_since.get_or_insert(now);
+                if now.duration_since(since) >= MAY_BE_NEW {
                     topic.missing_since = None;
                     let words = format!("topic {}: {}", topic.name, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
                     self.tell(FetchEvent::Refused(words));
