@@ -1,4 +1,7 @@
-//! The workers' group member: `transport::GroupConsumer`.
+//! The workers' group member: `transport::GroupConsumer`. Membership and committed offsets are librdkafka's; records are too, or are
+//! fetched natively (`reading`).
+
+mod reading;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use super::backlog::Backlog;
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, input_failure};
 use super::native::{ClientFailure, Event, EventKind, Fetched, GroupIdentity, Queue, group_identity, member_id};
 use super::settings::KafkaSettings;
+use super::wire::RecordFetcher;
 use crate::id::{Offset, StreamIndex};
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
@@ -70,6 +74,8 @@ pub struct KafkaConsumer {
     is_paused: bool,
     membership: Option<KafkaMembership>,
     settings: KafkaSettings,
+    /// What fetches the released partitions, where that is not librdkafka. It knows nothing of any of them then.
+    fetcher: Option<RecordFetcher>,
 }
 
 impl Drop for KafkaConsumer {
@@ -101,7 +107,13 @@ impl KafkaConsumer {
             is_paused: false,
             membership: None,
             settings: settings.clone(),
+            fetcher: None,
         })
+    }
+
+    /// Whether its records are fetched natively.
+    pub fn reads_natively(&self) -> bool {
+        self.fetcher.is_some()
     }
 
     /// The partitions held now.
@@ -171,6 +183,9 @@ impl KafkaConsumer {
             self.fetched.retain(|held| !partitions.contains(held));
             self.releasing.retain(|(held, _)| !partitions.contains(held));
             self.unconfirmed.retain(|(held, _)| !partitions.contains(held));
+            if let Some(fetcher) = &mut self.fetcher {
+                partitions.iter().for_each(|partition| fetcher.remove(*partition));
+            }
             if is_lost || self.held.is_empty() {
                 self.membership = None;
             }
@@ -241,6 +256,21 @@ impl KafkaConsumer {
         }
     }
 
+    fn serve(&mut self, event: &Event, into: &mut Batch, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
+        match event.kind() {
+            EventKind::Record => {
+                if let Some(record) = event.record() {
+                    self.take(record, into);
+                }
+            }
+            EventKind::Assign | EventKind::Revoke => self.rebalance(event, changes)?,
+            EventKind::Error => self.fail(event.failure(), changes)?,
+            EventKind::Log => super::client::log(event),
+            EventKind::Reports | EventKind::Other => {}
+        }
+        Ok(())
+    }
+
     fn fail(&self, failure: ClientFailure, changes: &mut Vec<AssignmentChange>) -> Result<(), ConsumeError> {
         if failure.code == Code::AutoOffsetReset {
             let ClientFailure { words, at, .. } = failure;
@@ -264,6 +294,9 @@ impl KafkaConsumer {
     /// repeated with the answer to the assign that ends every rebalance, while it does nothing but wait for that.
     fn pause_or_resume(&mut self, is_paused: bool) -> Result<(), ConsumeError> {
         self.is_paused = is_paused;
+        if let Some(fetcher) = &mut self.fetcher {
+            fetcher.pause(is_paused);
+        }
         if is_paused {
             self.confirm();
         }
@@ -289,21 +322,14 @@ impl GroupConsumer for KafkaConsumer {
         self.begin_released();
         let deadline = Deadline::after(wait);
         let full = into.len() + room;
+        if self.fetcher.is_some() {
+            return self.poll_natively(deadline, full, into, changes);
+        }
         let (before, found) = (into.len(), changes.len());
         let heavy = into.bytes() + POLL_BYTES;
         while into.len() < full && into.bytes() < heavy {
             let Some(event) = self.queue.poll(if into.len() == before { deadline.left() } else { Duration::ZERO }) else { break };
-            match event.kind() {
-                EventKind::Record => {
-                    if let Some(record) = event.record() {
-                        self.take(record, into);
-                    }
-                }
-                EventKind::Assign | EventKind::Revoke => self.rebalance(&event, changes)?,
-                EventKind::Error => self.fail(event.failure(), changes)?,
-                EventKind::Log => super::client::log(&event),
-                EventKind::Reports | EventKind::Other => {}
-            }
+            self.serve(&event, into, changes)?;
             // Records after a change must not share a batch with those before it: a partition may have come back.
             if changes.len() > found || into.bytes() >= Batch::MAX_BYTES {
                 break;
@@ -367,6 +393,10 @@ impl GroupConsumer for KafkaConsumer {
             return Ok(());
         }
         self.waiting.push(partition);
+        if let Some(fetcher) = &mut self.fetcher {
+            fetcher.remove(partition);
+            return Ok(());
+        }
         // What is not sure to have begun cannot be paused; what comes of it is dropped.
         if self.unconfirmed.iter().any(|(unconfirmed, _)| *unconfirmed == partition) {
             return Ok(());
@@ -375,14 +405,22 @@ impl GroupConsumer for KafkaConsumer {
     }
 
     fn release(&mut self, partition: SourcePartition, from: Offset) -> Result<(), ConsumeError> {
-        if self.held.contains(&partition) {
-            self.releasing.retain(|(releasing, _)| *releasing != partition);
-            self.releasing.push((partition, from));
+        if !self.held.contains(&partition) {
+            return Ok(());
         }
+        if self.fetcher.is_some() {
+            self.release_natively(partition, from);
+            return Ok(());
+        }
+        self.releasing.retain(|(releasing, _)| *releasing != partition);
+        self.releasing.push((partition, from));
         Ok(())
     }
 
     fn has_begun(&self, partition: SourcePartition) -> bool {
-        !self.waiting.contains(&partition)
+        match &self.fetcher {
+            Some(fetcher) => fetcher.has_begun(partition),
+            None => !self.waiting.contains(&partition),
+        }
     }
 }

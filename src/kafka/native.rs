@@ -5,6 +5,8 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -16,7 +18,11 @@ use rustc_hash::FxBuildHasher;
 use crate::transport::{Output, ProduceError};
 
 /// A client's queue of events. It must be dropped before its client: declare it above the client in a struct.
-pub(super) struct Queue(NonNull<rd::RDKafkaQueue>);
+pub(super) struct Queue {
+    queue: NonNull<rd::RDKafkaQueue>,
+    /// What librdkafka writes into when something comes; it is told to leave it alone before it is closed.
+    bell: Option<UnixStream>,
+}
 
 // SAFETY: librdkafka's queues are locked inside; any thread may poll and destroy them.
 unsafe impl Send for Queue {}
@@ -27,27 +33,42 @@ impl Queue {
     /// Records, rebalances and errors of a consumer that has a group; none without.
     pub(super) fn of_consumer<C: ClientContext>(client: &Client<C>) -> Option<Self> {
         // SAFETY: the client lives; the answer is null or a reference of our own, given back in `drop`.
-        NonNull::new(unsafe { rd::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Self)
+        NonNull::new(unsafe { rd::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(|queue| Self { queue, bell: None })
     }
 
     /// Delivery reports, errors and log lines of a producer.
     pub(super) fn of_producer<C: ClientContext>(client: &Client<C>) -> Option<Self> {
         // SAFETY: as in `of_consumer`.
-        NonNull::new(unsafe { rd::rd_kafka_queue_get_main(client.native_ptr()) }).map(Self)
+        NonNull::new(unsafe { rd::rd_kafka_queue_get_main(client.native_ptr()) }).map(|queue| Self { queue, bell: None })
+    }
+
+    /// Has a byte written into this socket when something comes after the queue was polled empty, so that other things can be waited
+    /// for at the same time. It must not block.
+    pub(super) fn ring(&mut self, bell: UnixStream) {
+        // SAFETY: the queue lives as long as `self`. librdkafka copies the byte, and writes into the socket only while it holds the queue's
+        // lock, which this call takes: the socket lives until `drop` has told it to write no more.
+        unsafe { rd::rd_kafka_queue_io_event_enable(self.queue.as_ptr(), bell.as_raw_fd(), [1_u8].as_ptr().cast(), 1) };
+        // One that was there before is closed after it was replaced.
+        self.bell = Some(bell);
     }
 
     /// The next event; none when `wait` is over, which counts in whole milliseconds, rounded up.
     pub(super) fn poll(&self, wait: Duration) -> Option<Event> {
         let wait_ms = i32::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
         // SAFETY: the queue lives as long as `self`; the answer is null or an event of our own.
-        NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.0.as_ptr(), wait_ms) }).map(Event)
+        NonNull::new(unsafe { rd::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms) }).map(Event)
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: our own reference, given back once.
-        unsafe { rd::rd_kafka_queue_destroy(self.0.as_ptr()) }
+        // SAFETY: our own reference, given back once. The queue itself may live on: without a socket it writes into none.
+        unsafe {
+            if self.bell.is_some() {
+                rd::rd_kafka_queue_io_event_enable(self.queue.as_ptr(), -1, ptr::null(), 0);
+            }
+            rd::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
     }
 }
 

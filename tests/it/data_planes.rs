@@ -96,6 +96,7 @@ output:
         } else {
             "transactions are written by librdkafka"
         }]);
+        instance.await_line(&[if data_plane == "native" { "records are read natively" } else { "records are read by librdkafka" }]);
         instance
     }
 

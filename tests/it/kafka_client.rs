@@ -8,8 +8,9 @@ mod transactions;
 
 use std::time::{Duration, Instant};
 
+use sharecast::config::DataPlane;
 use sharecast::id::StreamIndex;
-use sharecast::kafka::{CommittedOffsets, DataProducer, InputTopic, KafkaConsumer};
+use sharecast::kafka::{CommittedOffsets, DataProducer, InputTopic, KafkaConsumer, KafkaSettings};
 use sharecast::time::TimestampMs;
 use sharecast::transport::{AssignmentChange, Batch, ConsumeError, GroupConsumer, Output, SourcePartition, Start};
 
@@ -41,8 +42,11 @@ struct Member {
 }
 
 impl Member {
-    fn join(cluster: &Cluster, group: &str, topic: &str) -> Self {
-        let consumer = KafkaConsumer::join(&cluster.settings(group), group, &sources(topic)).unwrap();
+    /// A member whose records come by this client.
+    fn join(cluster: &Cluster, data_plane: DataPlane, group: &str, topic: &str) -> Self {
+        let settings = KafkaSettings { data_plane, ..cluster.settings(group) };
+        let consumer = KafkaConsumer::join_data_plane(&settings, group, &sources(topic), PATIENCE).unwrap();
+        assert_eq!(consumer.reads_natively(), data_plane == DataPlane::Native);
         Self { consumer, batch: Batch::default(), changes: Vec::new(), unread: Vec::new(), unbegun: Vec::new() }
     }
 

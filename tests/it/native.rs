@@ -3,6 +3,7 @@
 mod late;
 mod logins;
 mod nodes;
+mod reading;
 
 use std::process::Command;
 use std::sync::OnceLock;

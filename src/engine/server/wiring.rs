@@ -51,6 +51,8 @@ pub(super) fn control_source(config: &Config) -> InputTopic {
     InputTopic { stream: CONTROL_PARTITION.stream, topic: config.control.topic.clone() }
 }
 
+/// So long a member waits for a broker that says what it speaks.
+const SPOKEN_WITHIN: Duration = Duration::from_secs(10);
 /// So long a producer waits for its coordinator.
 const COORDINATED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -207,7 +209,13 @@ fn make_worker<P: TransactionalProducer<Membership = KafkaMembership>>(
         has_permission_header: config.shows_permission(),
         held_for: Duration::from_millis(kafka.transaction_timeout_ms()) + BESIDE_TRANSACTION,
     };
-    let join = || KafkaConsumer::join(kafka, &kafka.group, &sources).map_err(|error| ConsumeError::Refused(error.to_string()));
+    let join = || {
+        let joined = match delivery {
+            Delivery::ExactlyOnce => KafkaConsumer::join_data_plane(kafka, &kafka.group, &sources, SPOKEN_WITHIN),
+            Delivery::AtLeastOnce => KafkaConsumer::join(kafka, &kafka.group, &sources),
+        };
+        joined.map_err(|error| ConsumeError::Refused(error.to_string()))
+    };
     let desk = make_desk(config, kafka, &names, &shared, keeps_notes)?;
     let upserts = upserts.map(|parts| make_upserts(config, names, parts));
     Ok(Worker::new(settings, shared, join, make_producer, decider, desk, upserts, metrics)?)

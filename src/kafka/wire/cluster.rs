@@ -57,6 +57,8 @@ pub(super) struct Cluster {
     coordinators: Vec<(CoordinatorKind, String, i32)>,
     /// The newest state of the cluster's features that a broker has told.
     features_epoch: i64,
+    /// The level of `transaction.version` that it is for.
+    needed_level: i16,
 }
 
 impl Cluster {
@@ -68,7 +70,18 @@ impl Cluster {
             away: HashMap::new(),
             coordinators: Vec::new(),
             features_epoch: -1,
+            needed_level: NEEDED_LEVEL,
         }
+    }
+
+    /// One for a client that only reads, which transactions may end in either way for.
+    pub(super) fn for_reading(settings: WireSettings) -> Self {
+        Self { needed_level: i16::MIN, ..Self::new(settings) }
+    }
+
+    /// All nodes that are known.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &NodeAddress> {
+        self.nodes.values()
     }
 
     /// Whether its address is known.
@@ -135,7 +148,7 @@ impl Cluster {
         if connection.versions.features_epoch >= self.features_epoch {
             self.features_epoch = connection.versions.features_epoch;
             let level = connection.versions.transaction_version;
-            if level < NEEDED_LEVEL {
+            if level < self.needed_level {
                 return Err(NotNative(format!(
                     "the cluster's feature transaction.version is {level}, and {NEEDED_LEVEL} is needed: \
                      kafka-features.sh upgrade --feature transaction.version={NEEDED_LEVEL}"

@@ -27,6 +27,11 @@ impl BatchCodec {
         }
     }
 
+    /// The codec of a batch with these attributes; none where it is not known.
+    pub(super) fn of_attributes(attributes: i16) -> Option<Self> {
+        [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd].into_iter().find(|codec| codec.id() == attributes & 7)
+    }
+
     /// As `output.compression` and librdkafka name it.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {

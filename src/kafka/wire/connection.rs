@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::error_code::ErrorCode;
@@ -163,12 +164,7 @@ impl BrokerConnection {
         ask: impl FnOnce(&mut FrameWriter),
         read: impl FnOnce(FrameReader<'_>) -> Result<T, MalformedAnswer>,
     ) -> Result<T, Lost> {
-        let mut request = self.begin(api);
-        ask(&mut request);
-        let mut bytes = request.bytes;
-        let length = bytes.len() as u32 - 4;
-        bytes[..4].copy_from_slice(&length.to_be_bytes());
-        self.stream.write_all(&mut [IoSlice::new(&bytes)], deadline)?;
+        self.send(api, deadline, ask)?;
         self.receive(deadline, read)
     }
 
@@ -185,6 +181,65 @@ impl BrokerConnection {
         Ok(self.stream.write_all(&mut request.slices(), deadline)?)
     }
 
+    /// Asks something small; the answer is received later.
+    pub(super) fn send(&mut self, api: Api, deadline: Deadline, ask: impl FnOnce(&mut FrameWriter)) -> Result<(), Lost> {
+        let mut request = self.begin(api);
+        ask(&mut request);
+        let mut bytes = request.bytes;
+        let length = bytes.len() as u32 - 4;
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        Ok(self.stream.write_all(&mut [IoSlice::new(&bytes)], deadline)?)
+    }
+
+    /// The socket, to wait for it.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.socket().as_fd()
+    }
+
+    /// Takes what is there of the answer to the one question that was asked, and waits for nothing. `spare` is memory for the next one.
+    pub(super) fn receive_now(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Result<Received, Lost> {
+        let before = self.filled;
+        loop {
+            let end = match self.inbox[..self.filled].first_chunk::<4>() {
+                Some(length) => 4 + self.length(*length)?,
+                None => 4,
+            };
+            if self.filled >= end && end > 4 {
+                return self.whole(end, spare());
+            }
+            self.make_room();
+            match self.stream.read_now(&mut self.inbox[self.filled..])? {
+                None if self.filled == before => return Ok(Received::Nothing),
+                None => return Ok(Received::Part),
+                Some(0) => return Err(Lost("the broker closed the connection".to_owned())),
+                Some(count) => self.filled += count,
+            }
+        }
+    }
+
+    fn whole(&mut self, end: usize, spare: Vec<u8>) -> Result<Received, Lost> {
+        let (correlation, api) = self.asked.pop_front().ok_or_else(|| Lost("nothing was asked".to_owned()))?;
+        if self.filled > end {
+            return Err(Lost("something follows an answer that was not asked for".to_owned()));
+        }
+        let frame = AnswerFrame { bytes: std::mem::replace(&mut self.inbox, spare), end, api };
+        self.filled = 0;
+        let (answers, _) = api.answer(&frame.bytes[4..end])?;
+        if answers != correlation {
+            return Err(Lost("an answer to another question".to_owned()));
+        }
+        Ok(Received::Whole(frame))
+    }
+
+    fn length(&self, length: [u8; 4]) -> Result<usize, Lost> {
+        match u32::from_be_bytes(length) as usize {
+            length if length > self.receive_bytes => {
+                Err(Lost(format!("an answer of {length} bytes is more than receive.message.max.bytes")))
+            }
+            length => Ok(length),
+        }
+    }
+
     /// Waits for the answer to the oldest question.
     pub(super) fn receive<T>(
         &mut self,
@@ -193,11 +248,7 @@ impl BrokerConnection {
     ) -> Result<T, Lost> {
         let (correlation, api) = self.asked.pop_front().ok_or_else(|| Lost("nothing was asked".to_owned()))?;
         self.fill(4, deadline)?;
-        let length = u32::from_be_bytes([self.inbox[0], self.inbox[1], self.inbox[2], self.inbox[3]]) as usize;
-        if length > self.receive_bytes {
-            return Err(Lost(format!("an answer of {length} bytes is more than receive.message.max.bytes")));
-        }
-        let end = 4 + length;
+        let end = 4 + self.length([self.inbox[0], self.inbox[1], self.inbox[2], self.inbox[3]])?;
         self.fill(end, deadline)?;
         let (answers, answer) = api.answer(&self.inbox[4..end])?;
         if answers != correlation {
@@ -216,15 +267,46 @@ impl BrokerConnection {
     /// Reads until so many bytes are there. Memory is reserved as they come.
     fn fill(&mut self, wanted: usize, deadline: Deadline) -> Result<(), Lost> {
         while self.filled < wanted {
-            if self.inbox.len() == self.filled {
-                let more = self.filled.max(READ_BYTES);
-                self.inbox.resize(self.filled + more, 0);
-            }
+            self.make_room();
             match self.stream.read(&mut self.inbox[self.filled..], deadline)? {
                 0 => return Err(Lost("the broker closed the connection".to_owned())),
                 count => self.filled += count,
             }
         }
         Ok(())
+    }
+    /// Memory is reserved as bytes come.
+    fn make_room(&mut self) {
+        if self.inbox.len() == self.filled {
+            let more = self.filled.max(READ_BYTES);
+            self.inbox.resize(self.filled + more, 0);
+        }
+    }
+}
+
+/// What there was of an answer.
+pub(super) enum Received {
+    Nothing,
+    Part,
+    Whole(AnswerFrame),
+}
+
+/// An answer in the memory that it was read into.
+pub(super) struct AnswerFrame {
+    /// From the frame's length on; what follows the end is of no meaning.
+    bytes: Vec<u8>,
+    end: usize,
+    api: Api,
+}
+
+impl AnswerFrame {
+    /// Reads it; places in it are counted from the beginning of the memory, up to where the answer ends.
+    pub(super) fn read<T>(&self, read: impl FnOnce(FrameReader<'_>, usize) -> Result<T, MalformedAnswer>) -> Result<T, MalformedAnswer> {
+        let (_, answer) = self.api.answer(&self.bytes[4..self.end])?;
+        read(answer, self.end)
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 }

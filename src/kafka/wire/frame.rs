@@ -90,13 +90,18 @@ impl<'f> FrameReader<'f> {
         Self { rest: frame }
     }
 
+    /// How many bytes follow.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(super) fn raw(&mut self, count: usize) -> Result<&'f [u8], MalformedAnswer> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(MalformedAnswer("it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], MalformedAnswer> {
+    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], MalformedAnswer> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(MalformedAnswer("it ends too early"))?;
         self.rest = rest;
         Ok(*taken)

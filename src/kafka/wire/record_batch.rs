@@ -5,11 +5,11 @@ use super::compression::BatchCompressor;
 /// Bytes of a batch before its first record.
 pub(super) const BATCH_HEADER: usize = 61;
 /// Where the part begins that the checksum is over: the attributes.
-const CHECKED_FROM: usize = 21;
+pub(super) const CHECKED_FROM: usize = 21;
 /// Where the header's checksum is.
-const CHECKSUM_AT: usize = 17;
+pub(super) const CHECKSUM_AT: usize = 17;
 /// The length in the header counts from here on.
-const LENGTH_FROM: usize = 12;
+pub(super) const LENGTH_FROM: usize = 12;
 /// Lengths, attributes, timestamp and offset of a record up to its key.
 const LONGEST_HEAD: usize = 5 + 1 + 10 + 5 + 5;
 /// The attribute of a batch that is part of a transaction.

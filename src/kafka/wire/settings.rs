@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+
 use super::compression::BatchCodec;
+use super::fetcher::ReadSettings;
+use super::messages::fetch::FetchSize;
 use super::sasl::{Credentials, Mechanism};
 use super::tls::{self, TlsSettings};
+use crate::config::kafka::spelling::canonical;
 use crate::kafka::settings::KafkaSettings;
 
 /// librdkafka's defaults, where it is not told otherwise here or there.
@@ -12,6 +17,12 @@ const RECEIVE_BYTES: usize = 100_000_000;
 const BATCH_BYTES: usize = 900_000;
 const RECORD_BYTES: usize = 8_388_608;
 const PORT: u16 = 9092;
+const PARTITION_BYTES: i32 = 1 << 20;
+const FETCH_WAIT_MS: i32 = 500;
+/// Less than librdkafka's: what is fetched is read where it lies, while it is still in the processor's caches.
+const FETCH_BYTES: i32 = 8 << 20;
+/// What librdkafka grants an answer besides.
+const ANSWER_AROUND: usize = 512;
 const LOOK_EVERY_MS: usize = 300_000;
 /// An attempt may take this part of a transaction's time-out: there is time for a second one, and a third.
 const ATTEMPT: u32 = 4;
@@ -21,7 +32,8 @@ const ATTEMPT: u32 = 4;
 #[error("{0}")]
 pub(in crate::kafka) struct NotNative(pub(in crate::kafka) String);
 
-/// All that a native producer is told.
+/// All that a native client is told.
+#[derive(Clone)]
 pub(super) struct WireSettings {
     /// Where it begins.
     pub(super) bootstrap: Vec<(String, u16)>,
@@ -52,14 +64,39 @@ impl WireSettings {
     /// # Errors
     /// What is asked for that only librdkafka does.
     pub(super) fn of(settings: &KafkaSettings) -> Result<Self, NotNative> {
-        let config = settings.transactional_producer("");
+        Self::of_client(settings, &settings.transactional_producer(""))
+    }
+
+    /// The settings of a client that reads.
+    ///
+    /// # Errors
+    /// What is asked for that only librdkafka does.
+    pub(super) fn for_reading(settings: &KafkaSettings) -> Result<ReadSettings, NotNative> {
+        let config = settings.consumer("", "read_committed");
+        if config.get("client.rack").is_some_and(|rack| !rack.is_empty()) {
+            return Err(NotNative("client.rack, by which replicas nearby are read, is librdkafka's".to_owned()));
+        }
+        let number = |name: &str, default: i32| config.get(canonical(name)).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let size = FetchSize {
+            wait_ms: number("fetch.wait.max.ms", FETCH_WAIT_MS),
+            min_bytes: number("fetch.min.bytes", 1),
+            max_bytes: number("fetch.max.bytes", FETCH_BYTES),
+            partition_bytes: number("fetch.message.max.bytes", PARTITION_BYTES),
+        };
+        let mut wire = Self::of_client(settings, &config)?;
+        // An answer may be larger than what was asked for by one batch.
+        wire.receive_bytes = wire.receive_bytes.max(usize::try_from(size.max_bytes).unwrap_or(0) + ANSWER_AROUND);
+        Ok(ReadSettings { wire, size })
+    }
+
+    fn of_client(settings: &KafkaSettings, config: &ClientConfig) -> Result<Self, NotNative> {
         let get = |name: &str| config.get(name).map(str::to_owned);
         let number = |name: &str, default: usize| get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
         let transaction_timeout = Duration::from_millis(settings.transaction_timeout_ms());
         let (has_tls, has_login) = protocol(&get("security.protocol").unwrap_or_default())?;
         // Of its values those that are secret are not there: `get` has them.
         refuse_unknown(config.config_map().into_keys())?;
-        let codec = get("compression.codec").unwrap_or_default();
+        let codec = get("compression.codec").unwrap_or_else(|| "none".to_owned());
         let codec = BatchCodec::named(&codec).ok_or_else(|| NotNative(format!("compression {codec} is librdkafka's")))?;
         let level = get("compression.level").and_then(|text| text.parse().ok()).filter(|level| *level >= 0);
         if codec == BatchCodec::Lz4 && level.is_some_and(|level| level > 0) {
@@ -172,5 +209,27 @@ mod tests {
         assert!(!with(&[("socket.keepalive.enable", "false")]).unwrap().keeps_alive);
         let scram = [("security.protocol", "sasl_plaintext"), ("sasl.mechanisms", "SCRAM-SHA-512"), ("sasl.username", "u")];
         assert_eq!(with(&scram).unwrap().credentials.map(|found| found.mechanism), Some(Mechanism::ScramSha512));
+    }
+
+    #[test]
+    fn how_much_is_fetched_is_said_as_to_librdkafka() {
+        let with = |settings: &[(&str, &str)]| {
+            let consumer = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            WireSettings::for_reading(&KafkaSettings { bootstrap: "b:1".to_owned(), consumer, ..KafkaSettings::default() })
+        };
+        let size = with(&[]).unwrap().size;
+        assert_eq!(size, FetchSize { wait_ms: 100, min_bytes: 1, max_bytes: FETCH_BYTES, partition_bytes: PARTITION_BYTES });
+        let told = with(&[
+            ("fetch.wait.max.ms", "7"),
+            ("fetch.min.bytes", "8"),
+            ("fetch.max.bytes", "200000000"),
+            ("max.partition.fetch.bytes", "10"),
+            ("client.id", "me"),
+        ])
+        .unwrap();
+        assert_eq!(told.size, FetchSize { wait_ms: 7, min_bytes: 8, max_bytes: 200_000_000, partition_bytes: 10 });
+        assert!(told.wire.client_id == "me" && told.wire.receive_bytes > 200_000_000);
+        let Err(NotNative(why)) = with(&[("client.rack", "a")]) else { panic!("a rack is near") };
+        assert!(why.contains("client.rack"));
     }
 }

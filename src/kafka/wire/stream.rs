@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use openssl::ssl::SslStream;
+use rustix::net::{RecvFlags, recv};
 
 use super::tls::TlsSettings;
 use crate::kafka::client::Deadline;
@@ -46,7 +47,7 @@ impl BrokerStream {
         Ok(rustix::net::sockopt::set_socket_keepalive(self.socket(), true)?)
     }
 
-    fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref(),
@@ -75,6 +76,25 @@ impl BrokerStream {
                 let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
                 stream.write_all(&whole).map_err(of_wait)
             }
+        }
+    }
+
+    /// Reads what there is, and waits for nothing: none where there is nothing. 0 is the end of the stream.
+    pub(super) fn read_now(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let read = match self {
+            Self::Plain(stream) => recv(stream, into, RecvFlags::DONTWAIT).map(|(read, _)| read).map_err(io::Error::from),
+            // A part of a record may be there, which OpenSSL would wait for the rest of.
+            Self::Tls(stream) => {
+                stream.get_ref().set_nonblocking(true)?;
+                let read = stream.read(into);
+                stream.get_ref().set_nonblocking(false)?;
+                read
+            }
+        };
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sharecast::config::DataPlane;
 use sharecast::id::Offset;
 use sharecast::kafka::{Admin, ClientError, DataProducer, EventWriter, KafkaConsumer, KafkaEndProbe, KafkaSettings, MockKafka, WriteError};
 use sharecast::transport::{Batch, ConsumeError, EndProbe, GroupConsumer, InputOffset, Output, ProduceError, Start, TransactionalProducer};
@@ -49,7 +50,7 @@ fn what_a_broken_cluster_acknowledges_is_seen_once() {
     let (group, input, output) = (unique("g"), cluster.topic("in", 1, &[]), cluster.topic("out", 3, &[]));
     let values: Vec<String> = (0..60).map(|index| index.to_string()).collect();
     cluster.produce(&input, values.iter().map(|value| (0, value.as_str(), value.as_str())));
-    let mut member = Member::join(&cluster, &group, &input);
+    let mut member = Member::join(&cluster, DataPlane::Native, &group, &input);
     member.begin(1, Start::Earliest);
     let id = unique("t");
     let mut producer = remake(None, &cluster, &id, &input);

@@ -2,24 +2,45 @@
 
 use std::time::Duration;
 
+use sharecast::config::DataPlane;
 use sharecast::id::Offset;
 use sharecast::transport::{AssignmentChange, ConsumeError, GroupConsumer, InputOffset, Start, TransactionalProducer};
 
 use super::{Member, TICK, at, deadline, is_over, producer};
 use crate::broker::{shared, unique};
 
-#[test]
-fn a_cooperative_rebalance_leaves_kept_partitions_alone() {
+/// Each test with records that come natively, and with records that come by librdkafka.
+macro_rules! by_either_client {
+    ($($test:ident,)*) => {
+        mod native {
+            $(#[test] fn $test() { super::$test(sharecast::config::DataPlane::Native); })*
+        }
+        mod librdkafka {
+            $(#[test] fn $test() { super::$test(sharecast::config::DataPlane::Librdkafka); })*
+        }
+    };
+}
+
+by_either_client! {
+    a_cooperative_rebalance_leaves_kept_partitions_alone,
+    a_partition_without_position_begins_where_it_is_told,
+    a_position_that_is_not_in_the_log_is_told_from_none,
+    a_new_owner_waits_for_the_transaction_that_holds_its_offsets,
+    a_pause_loses_and_repeats_nothing,
+    a_missing_input_topic_is_refused,
+}
+
+fn a_cooperative_rebalance_leaves_kept_partitions_alone(plane: DataPlane) {
     let cluster = shared();
     let (group, input) = (unique("g"), cluster.topic("in", 2, &[]));
     cluster.produce(&input, [(0, "k", "p0 a"), (1, "k", "p1 a")]);
-    let mut first = Member::join(cluster, &group, &input);
+    let mut first = Member::join(cluster, plane, &group, &input);
     first.begin(2, Start::Earliest);
     first.poll_until(|first| first.batch.len() == 2);
     first.batch.clear();
     first.changes.clear();
 
-    let mut second = Member::join(cluster, &group, &input);
+    let mut second = Member::join(cluster, plane, &group, &input);
     first.poll_until(|first| {
         second.poll();
         first.consumer.held().len() == 1 && second.consumer.held().len() == 1
@@ -44,12 +65,11 @@ fn a_cooperative_rebalance_leaves_kept_partitions_alone() {
     assert!(first.changes.contains(&AssignmentChange::Assigned(vec![moved])));
 }
 
-#[test]
-fn a_partition_without_position_begins_where_it_is_told() {
+fn a_partition_without_position_begins_where_it_is_told(plane: DataPlane) {
     let cluster = shared();
     let input = cluster.topic("in", 2, &[]);
     cluster.produce(&input, [(0, "k", "old 0"), (1, "k", "old 1")]);
-    let mut member = Member::join(cluster, &unique("g"), &input);
+    let mut member = Member::join(cluster, plane, &unique("g"), &input);
     member.poll_until(|member| member.unbegun.len() == 2);
     assert!(member.batch.is_empty());
     for (partition, start, first) in [(at(0), Start::Earliest, Offset(0)), (at(1), Start::Latest, Offset(1))] {
@@ -63,35 +83,33 @@ fn a_partition_without_position_begins_where_it_is_told() {
     assert_eq!(values, ["new 0", "new 1", "old 0"]);
 }
 
-#[test]
-fn a_position_that_is_not_in_the_log_is_told_from_none() {
+fn a_position_that_is_not_in_the_log_is_told_from_none(plane: DataPlane) {
     let cluster = shared();
     let (group, input) = (unique("g"), cluster.topic("in", 1, &[]));
-    let mut member = Member::join(cluster, &group, &input);
+    let mut member = Member::join(cluster, plane, &group, &input);
     member.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
     producer.send_offsets(&[InputOffset::new(at(0), Offset(100))], member.consumer.membership().unwrap()).unwrap();
     producer.commit().unwrap();
     drop(member);
-    let mut next = Member::join(cluster, &group, &input);
+    let mut next = Member::join(cluster, plane, &group, &input);
     next.poll_until(|next| next.changes.len() >= 2);
     assert_eq!(next.changes, [AssignmentChange::Assigned(vec![at(0)]), AssignmentChange::OutOfRange(at(0))]);
 }
 
-#[test]
-fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets() {
+fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets(plane: DataPlane) {
     let cluster = shared();
     let (group, input) = (unique("g"), cluster.topic("in", 1, &[]));
     cluster.produce(&input, [(0, "k", "a"), (0, "k", "b")]);
-    let mut old = Member::join(cluster, &group, &input);
+    let mut old = Member::join(cluster, plane, &group, &input);
     old.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
     producer.send_offsets(&[InputOffset::new(at(0), Offset(1))], old.consumer.membership().unwrap()).unwrap();
     drop(old);
 
-    let mut new = Member::join(cluster, &group, &input);
+    let mut new = Member::join(cluster, plane, &group, &input);
     new.poll_until(|new| !new.changes.is_empty());
     for _ in 0..40 {
         new.poll();
@@ -103,13 +121,12 @@ fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets() {
     assert_eq!(new.changes.len(), 1);
 }
 
-#[test]
-fn a_pause_loses_and_repeats_nothing() {
+fn a_pause_loses_and_repeats_nothing(plane: DataPlane) {
     let cluster = shared();
     let input = cluster.topic("in", 1, &[]);
     let values: Vec<String> = (0..500).map(|index| index.to_string()).collect();
     cluster.produce(&input, values.iter().map(|value| (0, "k", value.as_str())));
-    let mut member = Member::join(cluster, &unique("g"), &input);
+    let mut member = Member::join(cluster, plane, &unique("g"), &input);
     member.consumer.pause().unwrap();
     // Assigned while paused: nothing comes.
     member.begin(1, Start::Earliest);
@@ -131,10 +148,9 @@ fn a_pause_loses_and_repeats_nothing() {
     assert_eq!(member.values(), values);
 }
 
-#[test]
-fn a_missing_input_topic_is_refused() {
+fn a_missing_input_topic_is_refused(plane: DataPlane) {
     let cluster = shared();
-    let mut member = Member::join(cluster, &unique("g"), &unique("missing"));
+    let mut member = Member::join(cluster, plane, &unique("g"), &unique("missing"));
     let end = deadline();
     let error = loop {
         assert!(!is_over(end));

@@ -1,5 +1,6 @@
 //! What is consumed is produced and committed once, and who may commit at all.
 
+use sharecast::config::DataPlane;
 use sharecast::id::Offset;
 use sharecast::time::TimestampMs;
 use sharecast::transport::{AssignmentChange, GroupConsumer, InputOffset, Output, ProduceError, Start, TransactionalProducer};
@@ -13,7 +14,7 @@ fn what_is_consumed_is_produced_and_committed_once() {
     let cluster = shared();
     let (group, input, output) = (unique("g"), cluster.topic("in", 1, &[]), cluster.topic("out", 3, &[]));
     cluster.produce(&input, [(0, "k1", "a"), (0, "k2", "b"), (0, "k1", "c")]);
-    let mut member = Member::join(cluster, &group, &input);
+    let mut member = Member::join(cluster, DataPlane::Native, &group, &input);
     member.begin(1, Start::Earliest);
     member.poll_until(|member| member.batch.len() == 3);
     assert_eq!(member.values(), ["a", "b", "c"]);
@@ -53,7 +54,7 @@ fn what_is_consumed_is_produced_and_committed_once() {
 
     // The next one goes on from there.
     cluster.produce(&input, [(0, "k", "d")]);
-    let mut next = Member::join(cluster, &group, &input);
+    let mut next = Member::join(cluster, DataPlane::Native, &group, &input);
     next.poll_until(|next| !next.batch.is_empty());
     assert_eq!(next.values(), ["d"]);
 }
@@ -103,7 +104,7 @@ fn an_aborted_batch_is_never_seen_and_the_producer_goes_on() {
 fn a_member_of_an_old_generation_cannot_commit() {
     let cluster = shared();
     let (group, input, output) = (unique("g"), cluster.topic("in", 2, &[]), cluster.topic("out", 1, &[]));
-    let mut old = Member::join(cluster, &group, &input);
+    let mut old = Member::join(cluster, DataPlane::Native, &group, &input);
     old.begin(2, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
@@ -111,7 +112,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
     producer.drain().unwrap();
 
     // Another one comes while the old one is not looking; its first assignment is empty, but a new generation.
-    let mut new = Member::join(cluster, &group, &input);
+    let mut new = Member::join(cluster, DataPlane::Native, &group, &input);
     new.poll_until(|new| new.changes.iter().any(|change| matches!(change, AssignmentChange::Assigned(_))));
     let refused = producer.send_offsets(&[InputOffset::new(at(0), Offset(0))], old.consumer.membership().unwrap());
     assert!(matches!(refused, Err(ProduceError::StaleMember(_))), "{refused:?}");
@@ -164,7 +165,7 @@ fn a_drained_transaction_commits_at_once() {
     let cluster = shared();
     let (group, input) = (unique("g"), cluster.topic("in", 1, &[]));
     let outputs: Vec<String> = (0..20).map(|_| cluster.topic("out", 1, &[])).collect();
-    let mut member = Member::join(cluster, &group, &input);
+    let mut member = Member::join(cluster, DataPlane::Native, &group, &input);
     member.begin(1, Start::Earliest);
     let mut producer = producer(cluster, &unique("t"), &input);
     let value = noise(1, 500);

@@ -18,6 +18,7 @@ use sharecast::id::StreamIndex;
 use sharecast::kafka::{ClientError, DataProducer, InputTopic, KafkaSettings};
 use sharecast::transport::TransactionalProducer;
 
+use super::reading::Reader;
 use super::{assert_once_in_order, put};
 use crate::broker::{Cluster, PATIENCE, free_ports, unique};
 
@@ -132,7 +133,7 @@ fn start(place: &str, client: &[(&str, &str)], id: &str) -> Result<DataProducer,
 }
 
 #[test]
-fn whoever_logs_in_and_shows_a_certificate_writes_and_nobody_else() {
+fn whoever_logs_in_and_shows_a_certificate_writes_and_reads_and_nobody_else() {
     let dir = tempfile::tempdir().unwrap();
     let (authority, stranger) = (Issued::new("authority", 1, None), Issued::new("stranger", 9, None));
     let (cluster, [tls, login, both]) = guarded(dir.path(), &authority);
@@ -153,6 +154,13 @@ fn whoever_logs_in_and_shows_a_certificate_writes_and_nobody_else() {
     }
     for (port, settings) in &admitted {
         let topic = cluster.topic("out", 3, &[]);
+        let client = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (bootstrap, group) = (at(*port), unique("g"));
+        let mut reader = Reader::start(
+            &KafkaSettings { bootstrap, group, data_plane: DataPlane::Native, client, ..KafkaSettings::default() },
+            &topic,
+            3,
+        );
         let mut producer = start(&at(*port), settings, "in").unwrap();
         let begin = SystemClock.boot();
         let mut count = 0;
@@ -162,8 +170,10 @@ fn whoever_logs_in_and_shows_a_certificate_writes_and_nobody_else() {
             producer.drain().unwrap();
             producer.commit().unwrap();
             count += 50;
+            let _ = reader.poll(1000);
         }
         assert_once_in_order(&cluster, &topic, count);
+        assert_eq!(reader.read(count as usize).len(), count as usize);
     }
 
     let wrong = [("sasl.username", "u"), ("sasl.password", "wrong")];

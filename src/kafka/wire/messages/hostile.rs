@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kafka_protocol::messages as other;
 
-use super::tests::{answer, metadata_answer, produce_answer, text};
+use super::tests::{answer, ends_answer, fetch_answer, metadata_answer, produce_answer, text};
 use super::*;
 use crate::kafka::client::Deadline;
 use crate::kafka::settings::KafkaSettings;
@@ -47,7 +47,7 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 /// The bytes that this thread takes in all while `doing`, given back or not.
-fn taken<T>(doing: impl FnOnce() -> T) -> usize {
+pub(in crate::kafka::wire) fn taken<T>(doing: impl FnOnce() -> T) -> usize {
     let before = TAKEN.get();
     drop(doing());
     TAKEN.get() - before
@@ -70,6 +70,8 @@ fn read_as(api: Api, frame: &[u8]) {
         Api::Produce => drop(produce::read_produce(rest)),
         Api::TxnOffsetCommit => drop(commit::read_offsets(rest)),
         Api::LeaveGroup => drop(leave::read_leave(rest)),
+        Api::Fetch => drop(fetch::read_fetch(rest, frame.len())),
+        Api::OffsetForLeaderEpoch => drop(leader_epoch::read_ends(rest)),
     }
 }
 
@@ -121,6 +123,8 @@ fn whole(api: Api) -> Vec<u8> {
                 .with_partitions(vec![partition.clone(), partition]);
             answer(api, &other::TxnOffsetCommitResponse::default().with_topics(vec![topic.clone(), topic]), 1)
         }
+        Api::Fetch => fetch_answer(),
+        Api::OffsetForLeaderEpoch => ends_answer(),
         Api::LeaveGroup => {
             let member = other::leave_group_response::MemberResponse::default().with_member_id(text("m-1")).with_error_code(25);
             let member = member.with_group_instance_id(Some(text("i")));
@@ -145,7 +149,7 @@ const WRONG: [&[u8]; 12] = [
     &[0x00, 0xff, 0xff, 0xff],
 ];
 
-struct Chance(u64);
+pub(in crate::kafka::wire) struct Chance(pub(in crate::kafka::wire) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -155,13 +159,13 @@ impl Chance {
         self.0
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(in crate::kafka::wire) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 16) as usize % end.max(1)
     }
 }
 
 /// One change of a frame, which stays below this many bytes.
-fn change(frame: &mut Vec<u8>, others: &[Vec<u8>], chance: &mut Chance) {
+pub(in crate::kafka::wire) fn change(frame: &mut Vec<u8>, others: &[Vec<u8>], chance: &mut Chance) {
     const LONGEST: usize = 4096;
     let at = chance.below(frame.len() + 1);
     match chance.below(8) {
@@ -194,7 +198,7 @@ fn change(frame: &mut Vec<u8>, others: &[Vec<u8>], chance: &mut Chance) {
     frame.truncate(LONGEST);
 }
 
-fn number(name: &str, default: u64) -> u64 {
+pub(in crate::kafka::wire) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

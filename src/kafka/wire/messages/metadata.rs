@@ -11,13 +11,20 @@ pub(in crate::kafka::wire) struct NodeAddress {
     pub(in crate::kafka::wire) port: u16,
 }
 
+/// Which topic of its name it is: one that is made again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub(in crate::kafka::wire) struct TopicId(pub(in crate::kafka::wire) [u8; 16]);
+
 /// What is known of a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::kafka::wire) struct TopicLeaders {
     pub(in crate::kafka::wire) error: ErrorCode,
     pub(in crate::kafka::wire) name: String,
+    pub(in crate::kafka::wire) id: TopicId,
     /// By partition, the node that leads it; -1 where none does.
     pub(in crate::kafka::wire) leaders: Vec<i32>,
+    /// By partition, since which epoch.
+    pub(in crate::kafka::wire) epochs: Vec<i32>,
 }
 
 pub(in crate::kafka::wire) fn ask_topics(request: &mut FrameWriter, topics: &[&str]) {
@@ -38,35 +45,36 @@ pub(in crate::kafka::wire) fn read_topics(mut answer: FrameReader<'_>) -> Result
     let topics = answer.array(26, |topic| {
         let error = ErrorCode(topic.i16()?);
         let name = topic.nullable_string()?.unwrap_or_default().to_owned();
-        let _id = topic.raw(16)?;
+        let id = TopicId(topic.fixed()?);
         let _is_internal = topic.bool()?;
         let partitions = topic.array(18, |partition| {
             let _error = partition.i16()?;
             let (index, leader) = (partition.i32()?, partition.i32()?);
-            let _epoch = partition.i32()?;
+            let epoch = partition.i32()?;
             for _replicas in 0..3 {
                 partition.array(4, FrameReader::i32)?;
             }
             partition.skip_tags()?;
-            Ok((index, leader))
+            Ok((index, (leader, epoch)))
         })?;
         let _operations = topic.i32()?;
         topic.skip_tags()?;
-        Ok(TopicLeaders { error, name, leaders: by_index(&partitions)? })
+        let (leaders, epochs) = by_index(&partitions)?.into_iter().unzip();
+        Ok(TopicLeaders { error, name, id, leaders, epochs })
     })?;
     answer.skip_tags()?;
     answer.end()?;
     Ok((nodes, topics))
 }
 
-/// The leaders in the order of their partitions, which are numbered from 0 without a gap.
-fn by_index(partitions: &[(i32, i32)]) -> Result<Vec<i32>, MalformedAnswer> {
+/// The leaders, with their epochs, in the order of their partitions, which are numbered from 0 without a gap.
+fn by_index(partitions: &[(i32, (i32, i32))]) -> Result<Vec<(i32, i32)>, MalformedAnswer> {
     let mut leaders = vec![None; partitions.len()];
     for (index, leader) in partitions {
         let place = usize::try_from(*index).ok().and_then(|index| leaders.get_mut(index));
         *place.ok_or(MalformedAnswer("partitions are not numbered from 0 on"))? = Some(*leader);
     }
-    leaders.into_iter().collect::<Option<Vec<i32>>>().ok_or(MalformedAnswer("a partition comes twice"))
+    leaders.into_iter().collect::<Option<Vec<(i32, i32)>>>().ok_or(MalformedAnswer("a partition comes twice"))
 }
 
 /// A broker as metadata and hints name it.

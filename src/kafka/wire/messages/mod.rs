@@ -4,7 +4,9 @@
 //! merely claims. Tests hold each call against that crate.
 
 pub(super) mod commit;
+pub(super) mod fetch;
 pub(super) mod handshake;
+pub(super) mod leader_epoch;
 pub(super) mod leave;
 pub(super) mod metadata;
 pub(super) mod produce;
@@ -30,10 +32,14 @@ pub(super) enum Api {
     EndTxn,
     /// From version 3 on it takes several members out of a group, whoever asks.
     LeaveGroup,
+    /// From version 13 on topics are named by their ids, and from 16 on it tells where new leaders are.
+    Fetch,
+    /// From version 4 on it is in the flexible form.
+    OffsetForLeaderEpoch,
 }
 
 impl Api {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Versions,
         Self::SaslHandshake,
         Self::SaslAuthenticate,
@@ -44,17 +50,21 @@ impl Api {
         Self::TxnOffsetCommit,
         Self::EndTxn,
         Self::LeaveGroup,
+        Self::Fetch,
+        Self::OffsetForLeaderEpoch,
     ];
 
     pub(super) fn key(self) -> i16 {
         match self {
             Self::Produce => 0,
+            Self::Fetch => 1,
             Self::Metadata => 3,
             Self::FindCoordinator => 10,
             Self::LeaveGroup => 13,
             Self::SaslHandshake => 17,
             Self::Versions => 18,
             Self::InitProducerId => 22,
+            Self::OffsetForLeaderEpoch => 23,
             Self::EndTxn => 26,
             Self::TxnOffsetCommit => 28,
             Self::SaslAuthenticate => 36,
@@ -66,9 +76,10 @@ impl Api {
             Self::SaslHandshake => 1,
             Self::SaslAuthenticate => 2,
             Self::Versions => 3,
-            Self::FindCoordinator => 4,
+            Self::FindCoordinator | Self::OffsetForLeaderEpoch => 4,
             Self::InitProducerId | Self::TxnOffsetCommit | Self::EndTxn | Self::LeaveGroup => 5,
             Self::Metadata | Self::Produce => 12,
+            Self::Fetch => 16,
         }
     }
 
@@ -85,6 +96,8 @@ impl Api {
             Self::TxnOffsetCommit => "TxnOffsetCommit",
             Self::SaslAuthenticate => "SaslAuthenticate",
             Self::LeaveGroup => "LeaveGroup",
+            Self::Fetch => "Fetch",
+            Self::OffsetForLeaderEpoch => "OffsetForLeaderEpoch",
         }
     }
 
@@ -111,6 +124,6 @@ impl Api {
 }
 
 #[cfg(test)]
-mod hostile;
+pub(super) mod hostile;
 #[cfg(test)]
 mod tests;

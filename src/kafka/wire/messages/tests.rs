@@ -4,7 +4,9 @@ use kafka_protocol::messages as other;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::commit::{MemberIdentity, ProducerIdentity, TxnOffset};
-use super::metadata::CoordinatorKind;
+use super::fetch::{FetchPlace, FetchSize, PartitionLeader};
+use super::leader_epoch::EpochPlace;
+use super::metadata::{CoordinatorKind, TopicId};
 use super::produce::{GatheredRequest, ProduceBatch};
 use super::*;
 use crate::kafka::wire::error_code::ErrorCode;
@@ -196,10 +198,12 @@ pub(super) fn metadata_answer() -> Vec<u8> {
         other::metadata_response::MetadataResponsePartition::default()
             .with_partition_index(index)
             .with_leader_id(leader.into())
+            .with_leader_epoch(10 + index)
             .with_replica_nodes(vec![1.into(), 2.into()])
     };
     let topic = other::metadata_response::MetadataResponseTopic::default()
         .with_name(Some(text("a").into()))
+        .with_topic_id("04040404-0404-0404-0404-040404040404".parse().unwrap())
         .with_partitions(vec![partition(1, 2), partition(0, 1)]);
     let missing = other::metadata_response::MetadataResponseTopic::default().with_name(Some(text("b").into())).with_error_code(3);
     let whole = other::MetadataResponse::default().with_brokers(vec![node(1), node(2)]).with_topics(vec![topic, missing]);
@@ -219,11 +223,96 @@ pub(super) fn produce_answer() -> Vec<u8> {
     answer(Api::Produce, &whole, 1)
 }
 
+pub(super) fn fetch_answer() -> Vec<u8> {
+    let part = other::fetch_response::PartitionData::default().with_partition_index(4).with_high_watermark(90).with_last_stable_offset(80);
+    let aborted = |producer: i64, first: i64| {
+        other::fetch_response::AbortedTransaction::default().with_producer_id(producer.into()).with_first_offset(first)
+    };
+    let full = part
+        .clone()
+        .with_records(Some(bytes::Bytes::from_static(b"batches")))
+        .with_aborted_transactions(Some(vec![aborted(7, 30), aborted(8, 20)]));
+    let leader = other::fetch_response::LeaderIdAndEpoch::default().with_leader_id(2.into()).with_leader_epoch(6);
+    let moved = part.with_partition_index(5).with_error_code(6).with_current_leader(leader).with_aborted_transactions(None);
+    let topic = |id: u8, partitions| {
+        other::fetch_response::FetchableTopicResponse::default()
+            .with_topic_id(format!("{id:02x}").repeat(16).parse().unwrap())
+            .with_partitions(partitions)
+    };
+    let node = other::fetch_response::NodeEndpoint::default().with_node_id(2.into()).with_host(text("h")).with_port(9002);
+    let whole = other::FetchResponse::default()
+        .with_throttle_time_ms(30)
+        .with_responses(vec![topic(1, vec![full.clone(), moved]), topic(2, vec![full])])
+        .with_node_endpoints(vec![node]);
+    answer(Api::Fetch, &whole, 1)
+}
+
+pub(super) fn ends_answer() -> Vec<u8> {
+    let end = |partition: i32, code: i16| {
+        let end = other::offset_for_leader_epoch_response::EpochEndOffset::default().with_partition(partition).with_error_code(code);
+        end.with_leader_epoch(3).with_end_offset(1 << 40)
+    };
+    let topic = other::offset_for_leader_epoch_response::OffsetForLeaderTopicResult::default()
+        .with_topic(text("a").into())
+        .with_partitions(vec![end(0, 0), end(2, 6)]);
+    answer(Api::OffsetForLeaderEpoch, &other::OffsetForLeaderEpochResponse::default().with_topics(vec![topic]), 1)
+}
+
+#[test]
+fn what_is_fetched_is_asked_for_as_another_implementation_reads_it() {
+    let ids = [TopicId([1; 16]), TopicId([2; 16])];
+    let place = |topic, partition, offset| FetchPlace { topic, partition, leader_epoch: 6, offset };
+    let places = [place(ids[0], 0, 5), place(ids[0], 3, 1 << 40), place(ids[1], 1, 0)];
+    let size = FetchSize { wait_ms: 100, min_bytes: 1, max_bytes: 1 << 23, partition_bytes: 1 << 20 };
+    let api = Api::Fetch;
+    let found: other::FetchRequest = read_as(api, &request(api, |frame| fetch::ask_fetch(frame, size, &places)), 2);
+    assert_eq!((found.max_wait_ms, found.min_bytes, found.max_bytes, found.isolation_level), (100, 1, 1 << 23, 1));
+    assert_eq!((found.session_id, found.session_epoch, found.topics.len()), (0, -1, 2));
+    let flat = found.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |part| (topic.topic_id.into_bytes(), part)));
+    let flat: Vec<_> = flat
+        .map(|(id, part)| {
+            assert_eq!((part.partition_max_bytes, part.last_fetched_epoch, part.log_start_offset), (1 << 20, -1, -1));
+            FetchPlace { topic: TopicId(id), partition: part.partition, leader_epoch: part.current_leader_epoch, offset: part.fetch_offset }
+        })
+        .collect();
+    assert_eq!(flat, places);
+
+    let api = Api::OffsetForLeaderEpoch;
+    let places = [
+        EpochPlace { topic: "a", partition: 0, leader_epoch: 6, read_epoch: 5 },
+        EpochPlace { topic: "b", partition: 2, leader_epoch: 9, read_epoch: 0 },
+    ];
+    let ask = |frame: &mut FrameWriter| leader_epoch::ask_ends(frame, &places);
+    let found: other::OffsetForLeaderEpochRequest = read_as(api, &request(api, ask), 2);
+    let flat = found.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |part| (topic.topic.to_string(), part)));
+    let flat: Vec<_> = flat.map(|(name, part)| (name, part.partition, part.current_leader_epoch, part.leader_epoch)).collect();
+    assert!(flat == [("a".to_owned(), 0, 6, 5), ("b".to_owned(), 2, 9, 0)] && found.replica_id.0 == -1);
+}
+
+#[test]
+fn what_was_fetched_is_read() {
+    let frame = fetch_answer();
+    let found = read(Api::Fetch, &frame, |rest| fetch::read_fetch(rest, frame.len()));
+    assert_eq!((found.throttle_ms, found.error, found.nodes.len()), (30, ErrorCode::NONE, 1));
+    let [full, moved, other] = &found.partitions[..] else { panic!("{found:?}") };
+    assert_eq!((full.topic, full.partition, full.error, full.leader), (TopicId([1; 16]), 4, ErrorCode::NONE, None));
+    assert_eq!((&frame[full.records.clone()], &frame[other.records.clone()]), (&b"batches"[..], &b"batches"[..]));
+    assert_eq!(full.aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect::<Vec<_>>(), [(7, 30), (8, 20)]);
+    assert_eq!((moved.error, moved.records.len()), (ErrorCode::NOT_LEADER_OR_FOLLOWER, 0));
+    assert_eq!(moved.leader, Some(PartitionLeader { node: 2, epoch: 6 }));
+    assert_eq!(other.topic, TopicId([2; 16]));
+
+    let ends = read(Api::OffsetForLeaderEpoch, &ends_answer(), leader_epoch::read_ends);
+    let ends: Vec<_> = ends.iter().map(|end| (&*end.topic, end.partition, end.error, end.epoch, end.end)).collect();
+    assert_eq!(ends, [("a", 0, ErrorCode::NONE, 3, 1 << 40), ("a", 2, ErrorCode::NOT_LEADER_OR_FOLLOWER, 3, 1 << 40)]);
+}
+
 #[test]
 fn leaders_and_what_became_of_batches_are_read() {
     let (nodes, topics) = read(Api::Metadata, &metadata_answer(), metadata::read_topics);
     assert_eq!(nodes.iter().map(|node| (node.node, node.port)).collect::<Vec<_>>(), [(1, 9001), (2, 9002)]);
     assert_eq!((topics[0].name.as_str(), topics[0].leaders.as_slice()), ("a", [1, 2].as_slice()));
+    assert_eq!((topics[0].id, topics[0].epochs.as_slice()), (TopicId([4; 16]), [10, 11].as_slice()));
     assert_eq!((topics[1].error, topics[1].leaders.len()), (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, 0));
 
     let found = read(Api::Produce, &produce_answer(), produce::read_produce);

@@ -223,6 +223,7 @@ impl FakeBroker {
                 other::LeaveGroupResponse::default().with_error_code(code).encode(into, version).unwrap();
             }
             Api::SaslHandshake | Api::SaslAuthenticate => unreachable!("nobody logs in here"),
+            Api::Fetch | Api::OffsetForLeaderEpoch => unreachable!("nobody reads here"),
         }
     }
 }

@@ -48,7 +48,8 @@ impl NativeProducer {
         loop {
             match self.sender.cluster.ask_topics(&[name], deadline) {
                 Ok(found) => {
-                    let unknown = TopicLeaders { error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, name: name.to_owned(), leaders: Vec::new() };
+                    let error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                    let unknown = TopicLeaders { error, name: name.to_owned(), ..TopicLeaders::default() };
                     return Ok(found.into_iter().find(|topic| topic.name == name).unwrap_or(unknown));
                 }
                 Err(ConnectError::NotNative(why)) => return Err(ProduceError::Fatal(why.to_string())),

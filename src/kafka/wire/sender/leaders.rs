@@ -32,7 +32,7 @@ impl BatchSender {
     }
 
     /// Takes in what is said of a topic.
-    pub(in crate::kafka::wire) fn lead(&mut self, TopicLeaders { error, name, leaders }: TopicLeaders) {
+    pub(in crate::kafka::wire) fn lead(&mut self, TopicLeaders { error, name, leaders, .. }: TopicLeaders) {
         let at = self.outgoing.place(&name);
         let topic = &mut self.outgoing.topics[at];
         let (is_led, count) = (leaders.iter().all(|leader| *leader >= 0), leaders.len());
