@@ -28,11 +28,10 @@ use crate::share::state::State;
 use crate::share::table::parties::Bonded;
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
-use crate::share::view::search::has;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// So many assets are offered for choice; the rest is pasted.
-const MOST_CHOICES: usize = 500;
+pub(crate) const MOST_CHOICES: usize = 500;
 /// Rows of a page.
 pub(crate) const ROWS: usize = 50;
 /// Results of batches are kept so long: of the last so many.
@@ -134,11 +133,6 @@ impl Desk {
         shown
     }
 
-    /// The shares that a query finds, as pages show them.
-    pub(crate) fn found(&self, view: &CallerView, query: &ShareQuery, limit: usize) -> Vec<ShownShare> {
-        view.all_of(query).take(limit).map(|share| self.shown(share, view)).collect()
-    }
-
     /// Live partners of a tenant, with whether its offers to them are accepted by themselves.
     pub(crate) fn partners(&self, view: &CallerView, owner: &str) -> BTreeMap<String, bool> {
         let other = |tenants: [&str; 2]| match tenants {
@@ -178,8 +172,7 @@ impl Desk {
         let mut all = names::some(&self.serve, view, owner, search, after, limit);
         if self.config().api.directory.is_some() {
             // What is shared, and has no document.
-            let lower = search.to_lowercase();
-            let shared = view.shared_assets(owner, after).filter(|asset| has(asset, &lower)).take(limit);
+            let shared = view.shared_assets_with(owner, &search.to_lowercase(), after, limit);
             for asset in shared {
                 all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
             }

@@ -17,8 +17,10 @@ pub(crate) struct RemovePage {
     pub(crate) to: String,
     pub(crate) pasted: String,
     pub(crate) partners: Vec<String>,
-    /// Live and open shares with the account.
+    /// Live and open shares with the account, the newest of them.
     pub(crate) shares: Vec<ShownShare>,
+    /// There are more, which can be pasted.
+    pub(crate) has_more: bool,
     /// Ticked, on the way to the review.
     pub(crate) chosen: Vec<ShownShare>,
     pub(crate) unknown: Vec<(usize, String)>,
@@ -74,13 +76,14 @@ fn remove_choice(page: &RemovePage) -> Markup {
             div.stack.tight {
             (FieldOf { name: "search", label: "Search", suffix: "-assets", ..FieldOf::default() }.text())
             div.ticks data-ticks="f-search-assets" tabindex="0" role="group" aria-label="Shares to tick" {
-                @for share in page.shares.iter().take(500) {
+                @for share in &page.shares {
                     label.choice {
                         input type="checkbox" name="share" value=(share.share) checked[page.chosen.iter().any(|chosen| chosen.share == share.share)];
                         span { b { (share.machine()) } " " span.muted { (share.names.line()) " · " (share.streams.join(", ")) " · " (share.profile_line()) } }
                     }
                 }
             }
+            @if page.has_more { p.small.muted { "These are the newest " (page.shares.len()) "; paste the ids of others." } }
             }
             (FieldOf { name: "pasted", label: "Or paste a list", value: &page.pasted, hint: Some("one asset id a line"), ..FieldOf::default() }.area(true, 8))
             }

@@ -1,13 +1,18 @@
 //! Which shares each tenant has to do with, so that whoever lists its own looks at nobody else's.
 
+use std::ops::Range;
+
 use crate::id::{StreamIndex, TenantId};
-use crate::share::lifecycle::record::{NOTHING, ShareNumber};
+use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::paged_vec::PagedVec;
 use crate::share::sorted_set::SortedSet;
 use crate::share::state::State;
+use crate::share::status::Audience;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
+use crate::share::view::blocks::{BlockNeedle, ShareBlocks, ShareNotes};
 use crate::share::view::by_asset::SharesByAsset;
+use crate::share::view::counts::{CountedShare, StateCounts};
 
 /// Of which side of its shares a tenant asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,8 +33,17 @@ pub struct SharesByTenant {
     /// Of these the ones that nobody has accepted, declined or taken back.
     open_invitations: SortedSet<ShareNumber>,
     pub(crate) by_asset: SharesByAsset,
-    /// How many of the table's shares are in it.
-    known: u32,
+    /// What all shares have.
+    blocks: ShareBlocks,
+    /// By share: what it is counted as.
+    counted: PagedVec<CountedShare, 64>,
+    /// Of the shares of everybody, and of the invitations.
+    counts: StateCounts,
+    invited: StateCounts,
+    /// Those that were accepted and are over.
+    over: u32,
+    /// By pair: how many live shares are between the two.
+    live: PagedVec<u32, 64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -43,6 +57,23 @@ struct SharesOfTenant {
     invitations: SortedSet<ShareNumber>,
     /// The numbers of its assets that were offered to somebody, by id.
     assets: SortedSet<u32>,
+    /// What the owned ones have, and the received ones.
+    owned_blocks: ShareBlocks,
+    received_blocks: ShareBlocks,
+    counts: TenantCounts,
+}
+
+/// How many shares of each state a tenant has to do with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TenantCounts {
+    /// Those that it owns.
+    pub(crate) owned: StateCounts,
+    /// Those that it receives, as far as it sees them.
+    pub(crate) received: StateCounts,
+    /// Of the received ones those that were accepted and are over.
+    pub(crate) over: u32,
+    /// Of the owned ones those that were offered to an address.
+    pub(crate) invited: StateCounts,
 }
 
 /// Which of a tenant's shares are looked through.
@@ -68,11 +99,13 @@ impl SharesByTenant {
     /// documents it changed: an invitation has a target only when it is accepted, and a target may change its words.
     pub fn follow<'s>(&mut self, table: &ShareTable, changed: impl Iterator<Item = &'s str>) {
         self.take_new(table);
-        changed.filter_map(|id| table.find_share(id)).for_each(|number| self.take_changes(table, number));
+        let mut notes = ShareNotes::default();
+        changed.filter_map(|id| table.find_share(id)).for_each(|number| self.take_changes(table, number, &mut notes));
     }
 
     fn take_new(&mut self, table: &ShareTable) {
-        for number in self.known..table.graph.shares.len() {
+        let mut notes = ShareNotes::default();
+        for number in self.counted.len()..table.graph.shares.len() {
             let share = &table.graph.shares[number];
             let number = ShareNumber(number);
             let own = self.of_number(share.owner.0);
@@ -81,27 +114,83 @@ impl SharesByTenant {
                 own.invitations.insert(number);
                 self.invitations.insert(number);
             }
-            if share.state != State::Failed && share.asset != NOTHING {
+            if let Some(id) = table.offered_asset(number) {
                 let assets = &table.graph.assets;
-                let id = assets[share.asset].id.as_str();
                 self.of_number(share.owner.0).assets.insert_by(share.asset, |other| assets[*other].id.as_str().cmp(id));
             }
-            self.take_changes(table, number);
+            self.take_changes(table, number, &mut notes);
         }
-        self.known = table.graph.shares.len();
     }
 
-    fn take_changes(&mut self, table: &ShareTable, number: ShareNumber) {
+    fn take_changes(&mut self, table: &ShareTable, number: ShareNumber, notes: &mut ShareNotes) {
         self.by_asset.take(table, number);
         let share = &table.graph.shares[number.0];
         if share.invitee().is_some() {
             let is_open = share.is_invitation() && share.state == State::Pending;
             if is_open { self.open_invitations.insert(number) } else { self.open_invitations.remove(number) }
         }
-        if let Some(target) = share.target().filter(|target| *target != share.owner) {
+        let receiver = share.target().filter(|target| *target != share.owner);
+        if let Some(target) = receiver {
             let lists = self.of_number(target.0);
             lists.received.insert(number);
             if share.state == State::Pending { lists.offered.insert(number) } else { lists.offered.remove(number) }
+        }
+        let was = self.counted.get(number.0).copied();
+        self.count(table, share, was, receiver);
+        let is = CountedShare { state: share.state, is_received: receiver.is_some(), is_over: is_over(share) };
+        match self.counted.get_mut(number.0) {
+            Some(counted) => *counted = is,
+            None => drop(self.counted.push(is)),
+        }
+        self.take_notes(table, number, was, receiver, notes);
+    }
+
+    /// Counts a share by its state, instead of by what it was counted as before.
+    fn count(&mut self, table: &ShareTable, share: &Share, was: Option<CountedShare>, receiver: Option<TenantNumber>) {
+        let (was_in, is_in) = (was.map(|was| was.state), share.state);
+        self.counts.change(was_in, is_in);
+        let has_ended = is_over(share) && !was.is_some_and(|was| was.is_over);
+        self.over += u32::from(has_ended);
+        let own = &mut self.of_number(share.owner.0).counts;
+        own.owned.change(was_in, is_in);
+        if share.invitee().is_some() {
+            own.invited.change(was_in, is_in);
+            self.invited.change(was_in, is_in);
+        }
+        // A target does not see FAILED shares; nothing is offered against a rule later.
+        let Some(target) = receiver.filter(|_| is_in != State::Failed) else { return };
+        let was_received_in = was.filter(|was| was.is_received).map(|was| was.state);
+        let counts = &mut self.of_number(target.0).counts;
+        counts.received.change(was_received_in, is_in);
+        counts.over += u32::from(has_ended);
+        let (was_live, is_live) = (was_received_in.is_some_and(State::is_live), is_in.is_live());
+        if was_live != is_live {
+            let pair = table.pairs.number_of(share.owner, target).unwrap_or(NOTHING);
+            while self.live.len() <= pair && pair != NOTHING {
+                self.live.push(0);
+            }
+            if let Some(live) = self.live.get_mut(pair) {
+                *live = if is_live { *live + 1 } else { *live - 1 };
+            }
+        }
+    }
+
+    fn take_notes(
+        &mut self,
+        table: &ShareTable,
+        number: ShareNumber,
+        was: Option<CountedShare>,
+        receiver: Option<TenantNumber>,
+        notes: &mut ShareNotes,
+    ) {
+        let is_new = (number, was.is_none());
+        self.blocks.take(table, is_new, Audience::Owner, (0..=number.0).map(ShareNumber), notes);
+        let SharesOfTenant { owned, owned_blocks, .. } = self.of_number(table.graph.shares[number.0].owner.0);
+        owned_blocks.take(table, is_new, Audience::Owner, owned.iter(), notes);
+        if let Some(target) = receiver {
+            let SharesOfTenant { received, received_blocks, .. } = self.of_number(target.0);
+            let is_new = (number, !was.is_some_and(|was| was.is_received));
+            received_blocks.take(table, is_new, Audience::Target, received.iter(), notes);
         }
     }
 
@@ -122,27 +211,64 @@ impl SharesByTenant {
         table.shares_of_asset_among(named.into_iter().flatten(), owner, asset, stream)
     }
 
-    /// A tenant's shares on this list: the newest offer first, those that were offered before `before`.
+    /// A tenant's shares on this list: the newest offer first, those that were offered before `before`, as far as they
+    /// can be of this kind.
     pub(crate) fn newest_first<'s>(
         &'s self,
         table: &ShareTable,
         tenant: &TenantId,
         list: ShareList,
+        needle: &BlockNeedle,
         before: ShareNumber,
     ) -> Box<dyn Iterator<Item = ShareNumber> + 's> {
         let Some(lists) = self.of_tenant(table, tenant.as_str()) else { return Box::new(std::iter::empty()) };
+        let (owned, received) = (&lists.owned_blocks, &lists.received_blocks);
         match list {
-            ShareList::All(None) => Box::new(merged(lists.owned.before(before), lists.received.before(before))),
-            ShareList::All(Some(ShareSide::Owner)) => Box::new(lists.owned.before(before)),
-            ShareList::All(Some(ShareSide::Target)) => Box::new(lists.received.before(before)),
-            ShareList::OpenOffers => Box::new(lists.offered.before(before)),
-            ShareList::Invitations => Box::new(lists.invitations.before(before)),
+            ShareList::All(None) => {
+                Box::new(merged(among(&lists.owned, owned, needle, before), among(&lists.received, received, needle, before)))
+            }
+            ShareList::All(Some(ShareSide::Owner)) => Box::new(among(&lists.owned, owned, needle, before)),
+            ShareList::All(Some(ShareSide::Target)) => Box::new(among(&lists.received, received, needle, before)),
+            ShareList::OpenOffers => Box::new(among(&lists.offered, received, needle, before)),
+            ShareList::Invitations => Box::new(among(&lists.invitations, owned, needle, before)),
         }
     }
 
+    /// The shares of everybody, in the same order.
+    pub(crate) fn all<'s>(&'s self, needle: &BlockNeedle, before: ShareNumber) -> impl Iterator<Item = ShareNumber> + use<'s> {
+        let before = before.min(ShareNumber(self.counted.len()));
+        self.blocks.ranges(needle.clone(), before).flat_map(|range| (range.start.0..range.end.0).rev().map(ShareNumber))
+    }
+
     /// The invitations of everybody, in the same order.
-    pub(crate) fn invitations(&self, before: ShareNumber) -> impl Iterator<Item = ShareNumber> {
-        self.invitations.before(before)
+    pub(crate) fn invitations<'s>(&'s self, needle: &BlockNeedle, before: ShareNumber) -> impl Iterator<Item = ShareNumber> + use<'s> {
+        among(&self.invitations, &self.blocks, needle, before)
+    }
+
+    /// How many shares a tenant has to do with.
+    pub(crate) fn counts(&self, table: &ShareTable, tenant: &str) -> TenantCounts {
+        self.of_tenant(table, tenant).map(|lists| lists.counts).unwrap_or_default()
+    }
+
+    /// How many shares there are, whoever owns them.
+    pub(crate) fn all_counts(&self) -> StateCounts {
+        self.counts
+    }
+
+    /// How many invitations there are, whoever sent them.
+    pub(crate) fn invitation_counts(&self) -> StateCounts {
+        self.invited
+    }
+
+    /// How many shares were accepted and are over, whoever owns them.
+    pub(crate) fn over_count(&self) -> u32 {
+        self.over
+    }
+
+    /// How many live shares are between two tenants, in either direction.
+    pub(crate) fn live_between(&self, table: &ShareTable, a: &str, b: &str) -> u32 {
+        let pair = table.tenants.find(a).zip(table.tenants.find(b)).and_then(|(a, b)| table.pairs.number_of(a, b));
+        pair.and_then(|pair| self.live.get(pair)).copied().unwrap_or_default()
     }
 
     /// Those of them that wait for an answer, the oldest first.
@@ -158,6 +284,24 @@ impl SharesByTenant {
     }
 }
 
+/// Whether somebody had it, and it is over for good.
+fn is_over(share: &Share) -> bool {
+    share.accepted_at().is_some() && matches!(share.state, State::Revoked | State::Left | State::Expired)
+}
+
+/// The shares of a list, or of a part of one, that can be of this kind.
+fn among<'s>(
+    list: &'s SortedSet<ShareNumber>,
+    blocks: &'s ShareBlocks,
+    needle: &BlockNeedle,
+    before: ShareNumber,
+) -> impl Iterator<Item = ShareNumber> + use<'s> {
+    blocks.ranges(needle.clone(), before).flat_map(|range| {
+        let Range { start, end } = range;
+        list.before(end).take_while(move |number| *number >= start)
+    })
+}
+
 /// Two falling sequences as one.
 fn merged(a: impl Iterator<Item = ShareNumber>, b: impl Iterator<Item = ShareNumber>) -> impl Iterator<Item = ShareNumber> {
     let (mut a, mut b) = (a.peekable(), b.peekable());
@@ -169,16 +313,24 @@ impl ShareTable {
     pub(crate) fn share_at(&self, number: ShareNumber) -> ShareView<'_> {
         self.view_of_share(&self.graph.shares[number.0])
     }
+
+    /// The id of the asset of this share, as its owner has it; none of a FAILED one.
+    pub(crate) fn offered_asset(&self, number: ShareNumber) -> Option<&str> {
+        let share = &self.graph.shares[number.0];
+        let is_offered = share.state != State::Failed && share.asset != NOTHING;
+        is_offered.then(|| self.graph.assets[share.asset].id.as_str())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::share::tests::fixture::World;
+    use crate::share::view::list::{ShareFilter, Stats, Viewer, list, look_at};
 
     fn ids(world: &World, lists: &SharesByTenant, tenant: &str, side: Option<ShareSide>, before: u32) -> Vec<String> {
         let tenant = TenantId::parse(tenant).unwrap();
-        let found = lists.newest_first(&world.table, &tenant, ShareList::All(side), ShareNumber(before));
+        let found = lists.newest_first(&world.table, &tenant, ShareList::All(side), &BlockNeedle::default(), ShareNumber(before));
         found.map(|number| world.table.share_at(number).id().to_string()).collect()
     }
 
@@ -231,8 +383,11 @@ mod tests {
         let numbers = |found: Box<dyn Iterator<Item = ShareNumber> + '_>| found.collect::<Vec<_>>();
         let words = |lists: &SharesByTenant, world: &World| {
             let tenants = ["acme", "zenith"].map(|id| TenantId::parse(id).unwrap());
-            let listed = [ShareList::All(None), ShareList::OpenOffers, ShareList::Invitations]
-                .map(|list| tenants.clone().map(|tenant| numbers(lists.newest_first(&world.table, &tenant, list, ShareNumber(u32::MAX)))));
+            let listed = [ShareList::All(None), ShareList::OpenOffers, ShareList::Invitations].map(|list| {
+                tenants
+                    .clone()
+                    .map(|tenant| numbers(lists.newest_first(&world.table, &tenant, list, &BlockNeedle::default(), ShareNumber(u32::MAX))))
+            });
             let all: Vec<_> = world.table.tenants.iter().map(|(number, _)| number).collect();
             let named = ["A-1", "A-2", "T-1", "T-2", "T-3"].map(|asset| {
                 let is_it = |number: &ShareNumber| {
@@ -249,7 +404,7 @@ mod tests {
                 listed,
                 named,
                 assets,
-                numbers(Box::new(lists.invitations(ShareNumber(u32::MAX)))),
+                lists.invitations(&BlockNeedle::default(), ShareNumber(u32::MAX)).collect::<Vec<_>>(),
                 numbers(Box::new(lists.open_invitations())),
             )
         };
@@ -278,5 +433,86 @@ mod tests {
         assert_eq!(seen.iter().map(|seen| seen.2).collect::<Vec<_>>(), [0, 1, 1, 1, 0, 0, 0, 0]);
         assert_eq!(seen[3].1, [2, 1, 0, 1, 1]);
         assert_eq!(seen.last().unwrap().0, 0, "no offer is open any more");
+    }
+
+    /// What each sees on each of its lists, with a text and without one, and how many of each state, as a look at all shares has it.
+    #[test]
+    fn texts_and_counts_are_those_of_a_look_at_all() {
+        let mut world = World::partners();
+        let mut lists = SharesByTenant::default();
+        let offer = |share: usize, more: &str| {
+            format!(r#"{{"share":"s{share:02}","asset":"NW-{share}","streams":["telemetry"],"profile":"all",{more}}}"#)
+        };
+        let mut events = Vec::new();
+        for share in 0..20 {
+            let more = match share % 5 {
+                0 => r#""target_tenant":"zenith","label":"Digger""#.to_owned(),
+                1 => format!(r#""invitee":"ann{share}@example.com""#),
+                2 => format!(r#""target_tenant":"zenith","target_asset":"T-{share}""#),
+                3 => r#""target_tenant":"nobody","target_asset":"a\u0000b""#.to_owned(),
+                _ => r#""target_tenant":"acme""#.to_owned(),
+            };
+            events.push(("acme", "share.offered", offer(share, &more)));
+        }
+        for (share, target) in [(16, "M-1"), (2, "M-2"), (0, "NW-0"), (6, "M-3"), (5, "M-4")] {
+            events.push(("zenith", "share.accepted", format!(r#"{{"share":"s{share:02}","target_asset":"{target}"}}"#)));
+        }
+        events.push(("zenith", "share.paused", r#"{"share":"s16"}"#.to_owned()));
+        events.push(("acme", "share.updated", r#"{"share":"s00","label":"Crane"}"#.to_owned()));
+        events.push(("acme", "share.revoked", r#"{"share":"s02"}"#.to_owned()));
+        events.push(("acme", "share.cancelled", r#"{"share":"s11"}"#.to_owned()));
+        events.push(("acme", "partnership.ended", r#"{"partner":"zenith"}"#.to_owned()));
+        let viewers = ["acme", "zenith", "nobody"].map(|id| Viewer::Tenant(TenantId::parse(id).unwrap()));
+        let (mut found, mut passed) = (0, 0);
+        for (source, kind, data) in &events {
+            let folded = world.send(source, kind, data);
+            lists.follow(&world.table, folded.documents.iter().map(|document| document.key.as_str()));
+            for viewer in viewers.iter().chain([&Viewer::Operator]) {
+                for word in ["nw-1", "t-", "m-3", "digger", "crane", "zenith", "ann1", "example", "b", "none", "NW-19"] {
+                    let states = if word == "zenith" { vec![State::Active, State::Revoked] } else { Vec::new() };
+                    let targets = if word == "t-" { vec!["zenith".to_owned()] } else { Vec::new() };
+                    let numbers: Vec<_> = targets.iter().filter_map(|target| world.table.tenants.find(target)).collect();
+                    let text = BlockNeedle::of(Some(&word.to_lowercase()), &states, (!targets.is_empty()).then_some(&numbers));
+                    let filter = ShareFilter { search: Some(word.to_owned()), states, targets, ..ShareFilter::default() };
+                    let last = ShareNumber(u32::MAX);
+                    let among: Vec<ShareNumber> = match viewer {
+                        Viewer::Operator => lists.all(&text, last).collect(),
+                        Viewer::Tenant(own) => lists.newest_first(&world.table, own, ShareList::All(None), &text, last).collect(),
+                    };
+                    assert!(among.is_sorted_by(|a, b| a > b), "{among:?}");
+                    let mut own: Vec<&str> = among
+                        .iter()
+                        .filter_map(|number| look_at(world.table.share_at(*number), viewer, &filter))
+                        .map(|found| found.share.id().as_str())
+                        .collect();
+                    own.sort_unstable();
+                    let all = list(&world.table, viewer, &filter);
+                    assert_eq!(
+                        own,
+                        all.iter().map(|found| found.share.id().as_str()).collect::<Vec<_>>(),
+                        "{viewer:?} {word} {kind} {data}"
+                    );
+                    found += own.len();
+                    passed += world.table.share_count() as usize - among.len();
+                }
+                let stats = Stats::of(&world.table, viewer, &ShareFilter::default());
+                let mut counted = Stats::default();
+                match viewer {
+                    Viewer::Operator => lists.all_counts().add_to(&mut counted, &[]),
+                    Viewer::Tenant(own) => {
+                        let counts = lists.counts(&world.table, own.as_str());
+                        [counts.owned, counts.received].iter().for_each(|counts| counts.add_to(&mut counted, &[]));
+                    }
+                }
+                assert_eq!(counted, stats, "{viewer:?} {kind} {data}");
+            }
+            let is_over =
+                |share: &ShareView<'_>| share.was_accepted() && matches!(share.state(), State::Revoked | State::Left | State::Expired);
+            let over = world.table.shares().filter(is_over).count();
+            assert_eq!((lists.over_count() as usize, lists.counts(&world.table, "zenith").over as usize), (over, over));
+            let live = |share: &ShareView<'_>| share.state().is_live() && share.document().target_tenant == Some("zenith");
+            assert_eq!(lists.live_between(&world.table, "zenith", "acme") as usize, world.table.shares().filter(live).count());
+        }
+        assert!(found > 100 && passed > 1000, "{found} {passed}");
     }
 }
