@@ -68,11 +68,14 @@ impl Desk {
         WriteToken::new(crate::writing::random::random().expect("the system gives random bits")).event_id()
     }
 
-    /// The session of a cookie, if it is still good; where nobody signs in, that of whoever is here.
+    /// The session of whom a proxy names, or of a cookie, if it is still good; where nobody signs in, that of whoever is here.
     pub(crate) async fn session(&self, cookie: Option<&str>, headers: &HeaderMap) -> Option<Session> {
         let now = SystemClock.wall();
         if let Some(caller) = signing_in::everybody(&self.serve, headers).await {
             return Some(Session { caller, holder: None, expires: TimestampMs(now.0 + SESSION_MS), nonce: "everybody".to_owned() });
+        }
+        if let Some(session) = signing_in::proxied(&self.serve, &self.key, headers, now).await {
+            return session;
         }
         let is_open = matches!(self.config().api.auth, AuthConfig::Nobody);
         let session = cookie.and_then(|cookie| self.key.open(cookie, now)).filter(|_| !is_open);

@@ -175,7 +175,9 @@ impl CallerView {
         'v: 'q,
     {
         let search = ShareSearch::new(&self.shares.table, &self.viewer, &query.filter);
-        let is_invited = |found: &SeenShare<'_>| query.invited.is_none_or(|invited| invited == found.invitee().is_some());
+        // What is on the list of invitations is one: to look at the address of each costs more than all the rest.
+        let is_listed = self.lists_invitations(query) && query.filter.assets.is_empty();
+        let is_invited = move |found: &SeenShare<'_>| is_listed || query.invited.is_none_or(|invited| invited == found.invitee().is_some());
         let is_of_side = |found: &SeenShare<'_>| match query.side {
             None => true,
             Some(ShareSide::Owner) => found.audience == Audience::Owner,
@@ -183,6 +185,11 @@ impl CallerView {
         };
         let found = self.candidates(query, before).filter_map(move |number| search.look_at(number)).map(SeenShare::of);
         found.filter(is_invited).filter(is_of_side)
+    }
+
+    /// Whether invitations are asked for, as who sends them has them.
+    fn lists_invitations(&self, query: &ShareQuery) -> bool {
+        query.invited == Some(true) && query.side != Some(ShareSide::Target)
     }
 
     /// The shares that may be looked for, the newest offer first: those of the shortest list that has them all.
@@ -196,7 +203,7 @@ impl CallerView {
             };
             return Box::new(by_tenant.by_asset.newest_first(table, &tenants, &filter.assets, before).into_iter());
         }
-        let is_invitations = query.invited == Some(true) && query.side != Some(ShareSide::Target);
+        let is_invitations = self.lists_invitations(query);
         let is_offers = query.side == Some(ShareSide::Target) && filter.states == [State::Pending];
         let list = match (&self.viewer, is_invitations, is_offers) {
             (_, true, _) => ShareList::Invitations,

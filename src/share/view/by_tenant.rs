@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::id::{StreamIndex, TenantId};
+use crate::share::event::invitation_code::CodeHash;
 use crate::share::lifecycle::record::{NOTHING, Share, ShareNumber, TenantNumber};
 use crate::share::paged_vec::PagedVec;
 use crate::share::sorted_set::SortedSet;
@@ -30,8 +31,8 @@ pub struct SharesByTenant {
     tenants: PagedVec<SharesOfTenant, 16>,
     /// Those that were offered to an address, whoever offered them.
     invitations: SortedSet<ShareNumber>,
-    /// Of these the ones that nobody has accepted, declined or taken back.
-    open_invitations: SortedSet<ShareNumber>,
+    /// Each under a part of the hash of its code, and of those that it had before.
+    by_code: SortedSet<(u32, ShareNumber)>,
     pub(crate) by_asset: SharesByAsset,
     /// What all shares have.
     blocks: ShareBlocks,
@@ -125,10 +126,7 @@ impl SharesByTenant {
     fn take_changes(&mut self, table: &ShareTable, number: ShareNumber, notes: &mut ShareNotes) {
         self.by_asset.take(table, number);
         let share = &table.graph.shares[number.0];
-        if share.invitee().is_some() {
-            let is_open = share.is_invitation() && share.state == State::Pending;
-            if is_open { self.open_invitations.insert(number) } else { self.open_invitations.remove(number) }
-        }
+        share.code_hash().into_iter().for_each(|code| self.by_code.insert((code_tag(code), number)));
         let receiver = share.target().filter(|target| *target != share.owner);
         if let Some(target) = receiver {
             let lists = self.of_number(target.0);
@@ -271,9 +269,13 @@ impl SharesByTenant {
         pair.and_then(|pair| self.live.get(pair)).copied().unwrap_or_default()
     }
 
-    /// Those of them that wait for an answer, the oldest first.
-    pub(crate) fn open_invitations(&self) -> impl Iterator<Item = ShareNumber> {
-        self.open_invitations.iter()
+    /// The shares that may have one of these codes, the oldest offer first.
+    pub(crate) fn of_codes(&self, codes: &[CodeHash]) -> Vec<ShareNumber> {
+        let under = |tag: u32| self.by_code.from((tag, ShareNumber(0))).take_while(move |(of, _)| *of == tag).map(|(_, number)| number);
+        let mut found: Vec<ShareNumber> = codes.iter().flat_map(|code| under(code_tag(*code))).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// The assets that a tenant has offered to anybody, by id, those after `after`.
@@ -287,6 +289,11 @@ impl SharesByTenant {
 /// Whether somebody had it, and it is over for good.
 fn is_over(share: &Share) -> bool {
     share.accepted_at().is_some() && matches!(share.state, State::Revoked | State::Left | State::Expired)
+}
+
+fn code_tag(code: CodeHash) -> u32 {
+    let [a, b, c, d, ..] = code.0;
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// The shares of a list, or of a part of one, that can be of this kind.
@@ -400,20 +407,14 @@ mod tests {
                 found.len()
             });
             let assets: Vec<_> = lists.assets(&world.table, "acme", None).map(str::to_owned).collect();
-            (
-                listed,
-                named,
-                assets,
-                lists.invitations(&BlockNeedle::default(), ShareNumber(u32::MAX)).collect::<Vec<_>>(),
-                numbers(Box::new(lists.open_invitations())),
-            )
+            (listed, named, assets, lists.invitations(&BlockNeedle::default(), ShareNumber(u32::MAX)).collect::<Vec<_>>())
         };
         let offer = |share: &str, asset: &str, more: &str| {
             format!(r#"{{"share":"{share}","asset":"{asset}","streams":["telemetry"],"profile":"all",{more}}}"#)
         };
         let events = [
             ("acme", "share.offered", offer("s1", "A-2", r#""target_tenant":"zenith","target_asset":"T-1""#)),
-            ("acme", "share.offered", offer("s2", "A-1", r#""invitee":"a@b.example""#)),
+            ("acme", "share.offered", offer("s2", "A-1", &format!(r#""invitee":"a@b.example","code_hash":"{}""#, CodeHash::of("code")))),
             ("acme", "share.offered", offer("s3", "A-1", r#""target_tenant":"nobody","target_asset":"T-3""#)),
             ("zenith", "share.accepted", r#"{"share":"s1","target_asset":"T-2"}"#.to_owned()),
             ("zenith", "share.accepted", r#"{"share":"s2","target_asset":"T-1"}"#.to_owned()),
@@ -427,10 +428,10 @@ mod tests {
             lists.follow(&world.table, folded.documents.iter().map(|document| document.key.as_str()));
             let followed = words(&lists, &world);
             assert_eq!(followed, words(&SharesByTenant::of(&world.table), &world), "{kind} {data}");
-            seen.push((followed.0[1][1].len(), followed.1, followed.4.len()));
+            seen.push((followed.0[1][1].len(), followed.1, lists.of_codes(&[CodeHash::of("code"), CodeHash::of("other")])));
         }
-        assert_eq!(seen[0], (1, [0, 1, 1, 0, 0], 0));
-        assert_eq!(seen.iter().map(|seen| seen.2).collect::<Vec<_>>(), [0, 1, 1, 1, 0, 0, 0, 0]);
+        assert_eq!(seen[0], (1, [0, 1, 1, 0, 0], vec![]));
+        assert!(seen[1..].iter().all(|seen| seen.2 == [ShareNumber(1)]), "{seen:?}");
         assert_eq!(seen[3].1, [2, 1, 0, 1, 1]);
         assert_eq!(seen.last().unwrap().0, 0, "no offer is open any more");
     }

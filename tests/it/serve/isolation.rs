@@ -117,6 +117,16 @@ fn assert_tells_nothing(answered: &Answered, door: &Door<'_>, foreign: &Foreign,
     }
 }
 
+/// What was answered, without when.
+fn said(answered: &Answered) -> (u16, Value) {
+    let mut body = answered.body.clone();
+    if let Some(explained) = body.as_object_mut().filter(|body| body.contains_key("now")) {
+        explained.remove("now");
+        explained["record"].as_object_mut().unwrap().remove("time");
+    }
+    (answered.status, body)
+}
+
 #[test]
 fn no_route_shows_or_changes_anything_of_others() {
     let door = Door::new(World::new(shared(), 1, ""), "");
@@ -165,7 +175,7 @@ fn no_route_shows_or_changes_anything_of_others() {
                             let answered = server.get("z", &asked);
                             assert!([200, 400, 403, 404].contains(&answered.status), "{asked}: {}", answered.text);
                             assert_tells_nothing(&answered, &door, &foreign, &asked);
-                            assert_eq!(server.get("z-viewer", &asked).text, answered.text, "{asked}");
+                            assert_eq!(said(&server.get("z-viewer", &asked)), said(&answered), "{asked}");
                             with_parameters += 1;
                         }
                     }
@@ -173,7 +183,7 @@ fn no_route_shows_or_changes_anything_of_others() {
                 // Who only sees for the same tenant sees the same, and changes nothing.
                 if *method == "GET" {
                     let viewer = server.get("z-viewer", &asked);
-                    assert_eq!((viewer.status, &viewer.text), (answered.status, &answered.text), "{asked}");
+                    assert_eq!(said(&viewer), said(&answered), "{asked}");
                 } else {
                     let viewer = server.post("z-viewer", &asked, &body(&path, &door, &share));
                     let looks = ["/preview", "/render"].iter().any(|look| path.ends_with(look));
