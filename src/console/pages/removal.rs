@@ -69,12 +69,12 @@ pub(crate) fn remove(page: &RemovePage) -> Markup {
 }
 
 fn remove_choice(page: &RemovePage) -> Markup {
-    let tick = |share: &'_ ShownShare| format!("{} · {} · {}", share.names.line(), share.streams.join(", "), share.profile_line());
+    let words = |share: &ShownShare| format!("{} · {} · {}", share.names.line(), share.streams.join(", "), share.profile_line());
     let is_ticked = |share: &ShownShare| page.chosen.iter().any(|chosen| chosen.share == share.share);
     let ticks: Vec<Tick<'_>> = page
         .shares
         .iter()
-        .map(|share| Tick { value: &share.share, title: share.machine(), words: tick(share), is_ticked: is_ticked(share) })
+        .map(|share| Tick { value: &share.share, title: share.machine(), words: words(share), is_ticked: is_ticked(share) })
         .collect();
     let more = html! { @if page.has_more { p.small.muted { "These are the newest " (page.shares.len()) "; paste the ids of others." } } };
     let list =

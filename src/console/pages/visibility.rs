@@ -211,12 +211,10 @@ fn rest(page: &VisibilityPage) -> Markup {
     let form = &page.form;
     let streams: Vec<Choice> = page.choices.streams.iter().map(Choice::plain).collect();
     let field = |name, label| field_of(&form.errors, name, label);
-    let tick = |asset: &'_ Choice| (asset.value.clone(), asset.words.clone());
-    let known: Vec<(String, String)> = page.choices.assets.iter().map(tick).collect();
-    let ticks: Vec<Tick<'_>> = known
-        .iter()
-        .map(|(asset, words)| Tick { value: asset, title: asset, words: words.clone(), is_ticked: form.assets.contains(asset) })
-        .collect();
+    let is_ticked = |asset: &String| form.assets.contains(asset);
+    let assets = page.choices.assets.iter();
+    let ticks: Vec<Tick<'_>> =
+        assets.map(|Choice { value, words }| Tick { value, title: value, words: words.clone(), is_ticked: is_ticked(value) }).collect();
     let list = FieldOf {
         value: &form.pasted,
         hint: Some("one asset id a line; as copied from a spreadsheet is fine"),

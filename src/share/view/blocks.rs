@@ -10,7 +10,7 @@ use crate::share::status::{Audience, Document};
 use crate::share::table::ShareTable;
 
 /// So many shares in a block. Small in tests, so that there are several.
-const BLOCK: u32 = if cfg!(test) { 2 } else { 64 };
+const BLOCK: u32 = if cfg!(test) { 2 } else { 128 };
 /// A list of so few is looked through as it is.
 const SHORT: u32 = if cfg!(test) { 3 } else { 1024 };
 /// Bits of a block for the parts of texts: with ids that look random, half of them are set. And for targets.
