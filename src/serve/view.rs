@@ -13,7 +13,7 @@ use crate::share::table::parties::{PartnershipView, TenantView};
 use crate::share::table::query::{ProfileView, ShareView};
 use crate::share::view::blocks::BlockNeedle;
 use crate::share::view::by_tenant::{ShareList, ShareSide, TenantCounts};
-use crate::share::view::counts::StateCounts;
+use crate::share::view::counts::SharesByState;
 use crate::share::view::list::{Listed, ShareFilter, Stats, Viewer, look_at};
 use crate::share::view::search::{ShareSearch, has};
 use crate::time::TimestampNs;
@@ -143,7 +143,7 @@ impl CallerView {
     }
 
     /// The counts that are kept as shares change, where nothing but sides, owners and states is asked for.
-    fn counted(&self, query: &ShareQuery) -> Option<Vec<StateCounts>> {
+    fn counted(&self, query: &ShareQuery) -> Option<Vec<SharesByState>> {
         let ShareFilter { states, owners, .. } = &query.filter;
         let named = ShareFilter { states: states.clone(), owners: owners.clone(), ..ShareFilter::default() };
         if query.filter != named || query.invited == Some(false) {

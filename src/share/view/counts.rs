@@ -5,9 +5,9 @@ use crate::share::view::list::Stats;
 
 /// So many shares of each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct StateCounts([u32; State::ALL.len()]);
+pub(crate) struct SharesByState([u32; State::ALL.len()]);
 
-impl StateCounts {
+impl SharesByState {
     /// A share has come to this state, from another one if it was counted before.
     pub(super) fn change(&mut self, was: Option<State>, is: State) {
         if let Some(was) = was {
