@@ -8,7 +8,6 @@ use crate::share::event::invitation_code::CodeHash;
 #[cfg(feature = "io")]
 use crate::share::event::{fingerprint::Fingerprint, kind::EventType};
 use crate::share::hash_index::hash_of;
-#[cfg(feature = "io")]
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
