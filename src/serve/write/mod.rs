@@ -108,7 +108,7 @@ impl Serve {
 
     async fn try_order(self: &Arc<Self>, caller: &Caller, order: WriteOrder, key: Option<&str>) -> Result<(OrderTrial, WriteKey), Problem> {
         if !caller.may_write() {
-            return Err(Problem::new(403, "a viewer sees, and changes nothing: this needs the role `admin`"));
+            return Err(Problem::viewer());
         }
         if !self.freshness.has_begun() {
             return Err(Problem::unavailable(self.check_fresh().err().unwrap_or_default()));
