@@ -5,24 +5,26 @@
 //! offered five seconds after each other, so that the memory of event ids, 30 days of them, stays small beside the rest. Times are of
 //! this thread on a core, but for those of single events and of batches of lookups, which are too short for that.
 
+mod world;
+
 use std::hint::black_box;
 use std::time::Instant;
 
-use sharecast::id::{Offset, StreamIndex, StreamName};
+use sharecast::id::{StreamIndex, StreamName};
 use sharecast::record::mapping::{FieldSource, Mapping, Mode, Stream};
 use sharecast::share::configuration::PartnershipNeed;
 use sharecast::share::event::read_structured;
 use sharecast::share::graph::ShareGraph;
 use sharecast::share::snapshot::{self, SnapshotOrigin};
-use sharecast::share::table::{FoldRules, Outcome, ShareTable};
-use sharecast::time::{Period, TimestampMs};
+use sharecast::share::table::{FoldRules, ShareTable};
+use sharecast::time::Period;
+use world::{ControlFold, Random, TENANTS, busy_ns, resident_bytes, source, status_kb, tenant};
 
 /// The program's own, so that the figures are the program's.
 #[cfg(feature = "io")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const TENANTS: usize = 200;
 const SHARES_OF_AN_ASSET: usize = 5;
 /// As a poll's worth of records: then a graph is published and the one before is dropped.
 const PUBLISHED_EVERY: usize = 10_000;
@@ -30,7 +32,8 @@ const PUBLISHED_EVERY: usize = 10_000;
 const FEW_SHARES: usize = 10_000;
 const LOOKUPS: usize = 10_000;
 const EVENTS: usize = 20_000;
-const MILLIS_BETWEEN: i64 = 5_000;
+/// Between two events.
+const STEP_MS: i64 = 5_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -46,13 +49,13 @@ fn main() {
 
     let (mut fold, replayed_ns, bytes) = folded(ShareTable::new(rules()), shares);
     let before = resident_bytes();
-    let graph = fold.table.graph_of(|_| true);
+    let graph = fold.log.table.graph_of(|_| true);
     let graph_bytes = resident_bytes().saturating_sub(before) / shares;
     println!("memory: graph {graph_bytes} B a share, table {} B", bytes.saturating_sub(graph_bytes));
     drop(graph);
-    report_lookups(&fold.table.graph(), shares / SHARES_OF_AN_ASSET);
+    report_lookups(&fold.log.table.graph(), shares / SHARES_OF_AN_ASSET);
     fold.report_events(shares);
-    report_snapshot(fold.table, shares, replayed_ns);
+    report_snapshot(fold.log.table, shares, replayed_ns);
 }
 
 /// A table of so many shares, how long each took, and what memory.
@@ -112,14 +115,13 @@ fn report_snapshot(table: ShareTable, shares: usize, replayed_ns: f64) {
 }
 
 struct Fold {
-    table: ShareTable,
+    log: ControlFold,
     published: ShareGraph,
-    next: i64,
 }
 
 impl Fold {
     fn new(table: ShareTable) -> Self {
-        let mut fold = Self { published: table.graph(), table, next: 0 };
+        let mut fold = Self { published: table.graph(), log: ControlFold::new(table, STEP_MS) };
         fold.parties();
         fold
     }
@@ -129,10 +131,10 @@ impl Fold {
             for step in 1..=SHARES_OF_AN_ASSET {
                 let (owner, target) = (tenant(owner), tenant((owner + step) % TENANTS));
                 let data = format!(r#"{{"tenants":["{owner}","{target}"],"auto_accept":true}}"#);
-                self.send("/operator", "partnership.established", &data);
+                self.log.send("/operator", "partnership.established", &data);
             }
             let data = r#"{"profile":"hire","spec":{"telemetry":{"include":["$.v","$.ts"]}}}"#;
-            self.send(&format!("/tenants/{}", tenant(owner)), "profile.published", data);
+            self.log.send(&source(&tenant(owner)), "profile.published", data);
         }
     }
 
@@ -140,7 +142,7 @@ impl Fold {
         for number in 0..shares {
             self.offer(number, shares / SHARES_OF_AN_ASSET);
             if number % PUBLISHED_EVERY == 0 {
-                self.published = self.table.graph();
+                self.published = self.log.table.graph();
             }
         }
     }
@@ -153,7 +155,7 @@ impl Fold {
             r#"{{"share":"share-{number:010}","asset":"asset-{asset:010}","target_tenant":"{target}","target_asset":"their-{asset:010}","streams":["telemetry"],"profile":"hire","ends":"2{:03}-06-01T00:00:00Z"}}"#,
             100 + number % 800
         );
-        self.send(&format!("/tenants/{}", tenant(owner)), "share.offered", &data);
+        self.log.send(&source(&tenant(owner)), "share.offered", &data);
     }
 
     /// Single events on random shares: a graph published after each, and none.
@@ -170,7 +172,7 @@ impl Fold {
                     0 => ("share.paused", format!(r#"{{"share":"share-{number:010}"}}"#)),
                     _ => ("share.updated", data),
                 };
-                took.push(self.send_any(&format!("/tenants/{}", tenant(owner)), kind, &data, is_published));
+                took.push(self.timed(&source(&tenant(owner)), kind, &data, is_published));
             }
             took.sort_unstable();
             let at = |percent: usize| took[took.len() * percent / 100] as f64 / 1000.0;
@@ -179,50 +181,17 @@ impl Fold {
         }
     }
 
-    fn send(&mut self, source: &str, kind: &str, data: &str) {
-        let event = self.event(source, kind, data);
-        let folded = self.table.fold(Offset(self.next), self.now(), read_structured(event.as_bytes()));
-        assert_eq!(folded.outcome, Outcome::Applied, "{event}");
-    }
-
     #[allow(clippy::disallowed_methods, reason = "it tells how long an event takes")]
-    fn send_any(&mut self, source: &str, kind: &str, data: &str, is_published: bool) -> u64 {
-        let event = self.event(source, kind, data);
-        let (offset, now) = (Offset(self.next), self.now());
+    fn timed(&mut self, source: &str, kind: &str, data: &str, is_published: bool) -> u64 {
+        let event = self.log.event(source, kind, data);
         let began = Instant::now();
-        let folded = self.table.fold(offset, now, read_structured(event.as_bytes()));
+        let folded = self.log.table.fold(event.offset, event.now, read_structured(event.text.as_bytes()));
         if is_published {
-            self.published = self.table.graph();
+            self.published = self.log.table.graph();
         }
         let took = began.elapsed().as_nanos() as u64;
         black_box(folded);
         took
-    }
-
-    fn event(&mut self, source: &str, kind: &str, data: &str) -> String {
-        self.next += 1;
-        let id = self.next;
-        format!(r#"{{"specversion":"1.0","id":"event-{id:010}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#)
-    }
-
-    fn now(&self) -> TimestampMs {
-        TimestampMs(1_767_225_600_000 + self.next * MILLIS_BETWEEN)
-    }
-}
-
-fn tenant(number: usize) -> String {
-    format!("tenant-{number:09}")
-}
-
-/// Numbers that look random, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
     }
 }
 
@@ -248,21 +217,4 @@ fn rules() -> FoldRules {
         late_grace: Period::parse("10m").expect("a length of time"),
         halts_on_unreadable: true,
     }
-}
-
-fn resident_bytes() -> usize {
-    status_kb("VmRSS") * 1024
-}
-
-/// How long this thread was on a core; 0 where the system does not tell.
-fn busy_ns() -> u64 {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    times.split_whitespace().next().and_then(|time| time.parse().ok()).unwrap_or(0)
-}
-
-/// A line of the process's status, in kB; 0 where the system has none.
-fn status_kb(name: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -5,6 +5,8 @@
 //! is asked REQUESTS times by each, in this process and without a socket. Nothing is read from Kafka: pages that show records are not asked. Latencies are of the wall clock; requests a second are
 //! of the thread's time on a core.
 
+mod world;
+
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -20,22 +22,23 @@ use sharecast::access::{Caller, Party, Role, TokenHash};
 use sharecast::clock::{Clock, SystemClock};
 use sharecast::config::{Config, ConfigEnv};
 use sharecast::console;
-use sharecast::id::{Offset, TenantId};
+use sharecast::id::TenantId;
 use sharecast::serve::{Serve, rest};
-use sharecast::share::event::read_structured;
-use sharecast::share::table::{Outcome, ShareTable};
+use sharecast::share::table::ShareTable;
 use sharecast::time::TimestampMs;
+use world::{ControlFold, Random, TENANTS, busy_ns, resident_bytes, source, status_kb, tenant};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const TENANTS: usize = 200;
 /// It owns half of all shares.
 const LARGE_OWNER: usize = 0;
 /// A quarter of all shares is for it.
 const LARGE_TARGET: usize = 1;
 /// Of so many assets nobody is given anything, for a hundred that are shared.
 const UNSHARED_OF_HUNDRED: usize = 20;
+/// Between two events.
+const STEP_MS: i64 = 3_000;
 /// The goals.
 const LONGEST: Duration = Duration::from_millis(100);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -67,13 +70,13 @@ api:
     };
     let named = config("  directory: { stream: details, name: $.name, reference: $.plate }\n");
     let before = resident_bytes();
-    let mut fleet = Fleet { table: ShareTable::new(named.fold_rules()), shares, next: 0 };
+    let mut fleet = Fleet { log: ControlFold::new(ShareTable::new(named.fold_rules()), STEP_MS), shares };
     fleet.fill();
     println!("table: {} B a share", (resident_bytes() - before) / shares);
 
     let serve = |config: &Arc<Config>| {
         let secret = config.api.secret.clone().expect("it is written");
-        Serve::of_table(Arc::clone(config), secret, Arc::new(SystemClock), metrics.clone(), fleet.table.clone()).expect("a server")
+        Serve::of_table(Arc::clone(config), secret, Arc::new(SystemClock), metrics.clone(), fleet.log.table.clone()).expect("a server")
     };
     let before = resident_bytes();
     let with_names = serve(&named);
@@ -321,10 +324,6 @@ fn target_of(number: usize) -> usize {
     if target == owner_of(number) { (target + 1) % TENANTS } else { target }
 }
 
-fn tenant(number: usize) -> String {
-    format!("tenant-{number:09}")
-}
-
 fn asset(number: usize) -> String {
     format!("asset-{number:010}")
 }
@@ -335,9 +334,8 @@ fn share(number: usize) -> String {
 
 /// The table that is filled.
 struct Fleet {
-    table: ShareTable,
+    log: ControlFold,
     shares: usize,
-    next: i64,
 }
 
 impl Fleet {
@@ -376,62 +374,22 @@ impl Fleet {
         self.send(&owner, "share.offered", &data);
         let is_pending = is_invitation(number);
         match number % 100 {
-            17 if !is_pending => self.event(&format!("/tenants/{owner}"), "share.revoked", &format!(r#"{{"share":"{share}"}}"#)),
-            23 | 43 => self.event(&format!("/tenants/{owner}"), "share.cancelled", &format!(r#"{{"share":"{share}"}}"#)),
+            17 if !is_pending => self.event(&source(&owner), "share.revoked", &format!(r#"{{"share":"{share}"}}"#)),
+            23 | 43 => self.event(&source(&owner), "share.cancelled", &format!(r#"{{"share":"{share}"}}"#)),
             // No partner: it waits for the target.
             _ if !is_pending && number % 20 > 4 => {
-                self.event(&format!("/tenants/{target}"), "share.accepted", &format!(r#"{{"share":"{share}"}}"#));
+                self.event(&source(&target), "share.accepted", &format!(r#"{{"share":"{share}"}}"#));
             }
             _ => {}
         }
     }
 
     fn send(&mut self, tenant: &str, kind: &str, data: &str) {
-        let folded = self.fold(&format!("/tenants/{tenant}"), kind, data);
-        assert_eq!(folded, Outcome::Applied, "{data}");
+        self.log.send(&source(tenant), kind, data);
     }
 
     /// One that may come to nothing: the share may be accepted already.
     fn event(&mut self, source: &str, kind: &str, data: &str) {
-        black_box(self.fold(source, kind, data));
+        black_box(self.log.try_event(source, kind, data));
     }
-
-    fn fold(&mut self, source: &str, kind: &str, data: &str) -> Outcome {
-        self.next += 1;
-        let id = self.next;
-        let event =
-            format!(r#"{{"specversion":"1.0","id":"event-{id:010}","source":"{source}","type":"sharecast.{kind}.v1","data":{data}}}"#);
-        // In twenty days they are all told, so that the memory of event ids stays small beside the rest.
-        let now = TimestampMs(1_767_225_600_000 + id * 3_000);
-        self.table.fold(Offset(id), now, read_structured(event.as_bytes())).outcome
-    }
-}
-
-/// Numbers that look random, the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
-}
-
-fn resident_bytes() -> usize {
-    status_kb("VmRSS") * 1024
-}
-
-/// How long this thread was on a core; 0 where the system does not tell.
-fn busy_ns() -> u64 {
-    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    times.split_whitespace().next().and_then(|time| time.parse().ok()).unwrap_or(0)
-}
-
-/// A line of the process's status, in kB; 0 where the system has none.
-fn status_kb(name: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -52,6 +52,13 @@ impl SessionKey {
         mac
     }
 
+    /// The nonce of a session that no cookie holds: the same for the same caller, and known to nobody without the key.
+    pub fn nonce_of(&self, caller: &Caller) -> String {
+        let name = caller.name.as_deref().unwrap_or_default();
+        let who = [&caller.who.to_string(), caller.role.word(), name].join(&BETWEEN.to_string());
+        URL_SAFE_NO_PAD.encode(self.sign("nonce", &who).finalize().into_bytes())
+    }
+
     /// The text of the cookie.
     pub fn seal(&self, session: &Session) -> String {
         let Session { caller, holder, expires, nonce } = session;

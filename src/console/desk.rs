@@ -28,11 +28,10 @@ use crate::share::state::State;
 use crate::share::table::parties::Bonded;
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
-use crate::share::view::search::has;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// So many assets are offered for choice; the rest is pasted.
-const MOST_CHOICES: usize = 500;
+pub(crate) const MOST_CHOICES: usize = 500;
 /// Rows of a page.
 pub(crate) const ROWS: usize = 50;
 /// Results of batches are kept so long: of the last so many.
@@ -69,11 +68,14 @@ impl Desk {
         WriteToken::new(crate::writing::random::random().expect("the system gives random bits")).event_id()
     }
 
-    /// The session of a cookie, if it is still good; where nobody signs in, that of whoever is here.
+    /// The session of whom a proxy names, or of a cookie, if it is still good; where nobody signs in, that of whoever is here.
     pub(crate) async fn session(&self, cookie: Option<&str>, headers: &HeaderMap) -> Option<Session> {
         let now = SystemClock.wall();
         if let Some(caller) = signing_in::everybody(&self.serve, headers).await {
             return Some(Session { caller, holder: None, expires: TimestampMs(now.0 + SESSION_MS), nonce: "everybody".to_owned() });
+        }
+        if let Some(session) = signing_in::proxied(&self.serve, &self.key, headers, now).await {
+            return session;
         }
         let is_open = matches!(self.config().api.auth, AuthConfig::Nobody);
         let session = cookie.and_then(|cookie| self.key.open(cookie, now)).filter(|_| !is_open);
@@ -134,11 +136,6 @@ impl Desk {
         shown
     }
 
-    /// The shares that a query finds, as pages show them.
-    pub(crate) fn found(&self, view: &CallerView, query: &ShareQuery, limit: usize) -> Vec<ShownShare> {
-        view.all_of(query).take(limit).map(|share| self.shown(share, view)).collect()
-    }
-
     /// Live partners of a tenant, with whether its offers to them are accepted by themselves.
     pub(crate) fn partners(&self, view: &CallerView, owner: &str) -> BTreeMap<String, bool> {
         let other = |tenants: [&str; 2]| match tenants {
@@ -178,8 +175,7 @@ impl Desk {
         let mut all = names::some(&self.serve, view, owner, search, after, limit);
         if self.config().api.directory.is_some() {
             // What is shared, and has no document.
-            let lower = search.to_lowercase();
-            let shared = view.shared_assets(owner, after).filter(|asset| has(asset, &lower)).take(limit);
+            let shared = view.shared_assets_with(owner, &search.to_lowercase(), after, limit);
             for asset in shared {
                 all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
             }

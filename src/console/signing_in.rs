@@ -5,15 +5,29 @@ use std::sync::Arc;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 
-use crate::access::session::Session;
+use crate::access::session::{Session, SessionKey};
 use crate::access::{Caller, TokenHash};
 use crate::config::AuthConfig;
 use crate::serve::Serve;
+use crate::time::TimestampMs;
+
+/// So long a page of whom a proxy names is told of changes before its browser asks again, with the token of then.
+const PROXIED_MS: i64 = 10 * 60 * 1000;
 
 /// Who everybody is that reaches this server with these headers, where nobody signs in.
 pub(crate) async fn everybody(serve: &Arc<Serve>, headers: &HeaderMap) -> Option<Caller> {
     let is_open = matches!(serve.config().api.auth, AuthConfig::Nobody);
     if is_open { serve.admit(headers).await.ok().map(|(caller, _)| caller) } else { None }
+}
+
+/// Whom the proxy before this server names: it sends the token of who signed in there with each request. None where it sends none;
+/// what does not count lets nobody in, whatever the cookie says.
+pub(crate) async fn proxied(serve: &Arc<Serve>, key: &SessionKey, headers: &HeaderMap, now: TimestampMs) -> Option<Option<Session>> {
+    headers.get(AUTHORIZATION)?;
+    let caller = serve.admit(headers).await.ok().map(|(caller, _)| caller);
+    // The browser sends the proxy's cookie by itself, so that forms of others must not be good: the nonce is no less secret here.
+    let session = |caller: Caller| Session { nonce: key.nonce_of(&caller), caller, holder: None, expires: TimestampMs(now.0 + PROXIED_MS) };
+    Some(caller.map(session))
 }
 
 /// Who brings this token.

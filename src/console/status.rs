@@ -116,11 +116,11 @@ impl InvitationOutcome {
     pub(crate) const ALL: [Self; 5] = [Self::Pending, Self::Accepted, Self::Declined, Self::Expired, Self::Cancelled];
 
     /// Of an invitation at `now`; none of a FAILED one, which nobody was sent.
-    pub(crate) fn of(document: &Document<'_>, now: TimestampNs) -> Option<Self> {
-        let has_lapsed = document.offer_expires.is_some_and(|at| at <= now);
-        match document.state {
+    pub(crate) fn of(state: State, was_accepted: bool, offer_expires: Option<TimestampNs>, now: TimestampNs) -> Option<Self> {
+        let has_lapsed = offer_expires.is_some_and(|at| at <= now);
+        match state {
             State::Failed => None,
-            _ if document.accepted_at.is_some() => Some(Self::Accepted),
+            _ if was_accepted => Some(Self::Accepted),
             State::Pending if has_lapsed => Some(Self::Expired),
             State::Pending => Some(Self::Pending),
             State::Declined => Some(Self::Declined),
@@ -229,16 +229,15 @@ mod tests {
         assert_eq!(status(&Document { ends: over, ..document(State::Active) }).badge().word, "Ended");
         let later = Some(TimestampMs(11).moment());
         assert_eq!(status(&Document { starts: later, ends: later, ..document(State::Active) }).badge().word, "Starts later");
-        let lapsed = Document { offer_expires: over, ..document(State::Pending) };
-        assert_eq!(InvitationOutcome::of(&lapsed, TimestampMs(10).moment()), Some(InvitationOutcome::Expired));
+        let lapsed = InvitationOutcome::of(State::Pending, false, over, TimestampMs(10).moment());
+        assert_eq!(lapsed, Some(InvitationOutcome::Expired));
     }
 
     #[test]
     fn an_accepted_invitation_stays_accepted() {
-        let accepted = Document { accepted_at: Some(TimestampMs(5)), ..document(State::Revoked) };
-        assert_eq!(InvitationOutcome::of(&accepted, TimestampMs(10).moment()), Some(InvitationOutcome::Accepted));
-        let ended = document(State::Cancelled);
-        assert_eq!(InvitationOutcome::of(&ended, TimestampMs(10).moment()), Some(InvitationOutcome::Cancelled));
-        assert_eq!(InvitationOutcome::of(&document(State::Failed), TimestampMs(10).moment()), None);
+        let of = |state, was_accepted| InvitationOutcome::of(state, was_accepted, None, TimestampMs(10).moment());
+        assert_eq!(of(State::Revoked, true), Some(InvitationOutcome::Accepted));
+        assert_eq!(of(State::Cancelled, false), Some(InvitationOutcome::Cancelled));
+        assert_eq!(of(State::Failed, false), None);
     }
 }

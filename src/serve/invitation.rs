@@ -4,7 +4,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::serve::Serve;
 use crate::share::status::Document;
 use crate::time::TimestampNs;
-use crate::writing::invitation::share_of_code;
 
 impl Serve {
     /// Shows the open invitation of a code as it was typed; none if no open invitation has it.
@@ -13,7 +12,7 @@ impl Serve {
             return None;
         }
         let state = self.published.load();
-        let share = share_of_code(state.open_invitations(), typed).ok()?;
+        let share = state.share_of_code(typed).ok()?;
         let now = SystemClock.wall().max(state.table.control_time()).moment();
         Some(show(&share.document(), now))
     }

@@ -81,6 +81,11 @@ impl Problem {
         Self::broken(Reason::UnknownShare, Reason::UnknownShare.in_words())
     }
 
+    /// A viewer's write.
+    pub(crate) fn viewer() -> Self {
+        Self::new(403, "a viewer sees, and changes nothing: this needs the role `admin`")
+    }
+
     /// Only the operator may do this.
     pub fn not_operator() -> Self {
         Self::broken(Reason::NotOperator, Reason::NotOperator.in_words())

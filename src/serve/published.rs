@@ -6,9 +6,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::id::Epoch;
+use crate::share::event::invitation_code;
+use crate::share::event::invitation_code::CodeHash;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
 use crate::share::view::by_tenant::SharesByTenant;
+use crate::writing::invitation::share_of_code;
 
 /// One immutable state. Nobody reads it but through a `CallerView`, and who tries an event.
 #[derive(Debug)]
@@ -18,9 +21,13 @@ pub(crate) struct PublishedShares {
 }
 
 impl PublishedShares {
-    /// The invitations that wait for an answer, whoever sent them.
-    pub(super) fn open_invitations(&self) -> impl Iterator<Item = ShareView<'_>> {
-        self.by_tenant.open_invitations().map(|number| self.table.share_at(number))
+    /// The share of the open invitation that this code opens, whoever sent it.
+    ///
+    /// # Errors
+    /// None has it, or several have.
+    pub(super) fn share_of_code(&self, typed: &str) -> Result<ShareView<'_>, &'static str> {
+        let codes: Vec<CodeHash> = invitation_code::readings(typed).iter().map(|reading| CodeHash::of(reading)).collect();
+        share_of_code(self.by_tenant.of_codes(&codes).into_iter().map(|number| self.table.share_at(number)), typed)
     }
 }
 

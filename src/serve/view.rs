@@ -1,10 +1,7 @@
 //! What one caller may see of the shares. Handlers and pages read nothing else: a state of the shares is private to this module and to
 //! those that fold and write.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::published::PublishedShares;
 use crate::access::{Caller, Party};
@@ -14,10 +11,17 @@ use crate::share::state::State;
 use crate::share::status::{Audience, Document};
 use crate::share::table::parties::{PartnershipView, TenantView};
 use crate::share::table::query::{ProfileView, ShareView};
-use crate::share::view::by_tenant::{ShareList, ShareSide};
+use crate::share::view::blocks::BlockNeedle;
+use crate::share::view::by_tenant::{ShareList, ShareSide, TenantCounts};
+use crate::share::view::counts::SharesByState;
 use crate::share::view::list::{Listed, ShareFilter, Stats, Viewer, look_at};
-use crate::share::view::search::ShareSearch;
+use crate::share::view::search::{ShareSearch, has};
+use crate::time::TimestampNs;
 
+/// So many assets are looked at by id before a text is looked for by its owner's shares.
+const AT_FIRST: usize = 2_000;
+/// So many shares are few.
+const FEW: usize = 50_000;
 /// Whoever asks for more assets at once is shown them by looking at all shares.
 const MOST_ASSETS_BY_INDEX: usize = 1_000;
 
@@ -47,7 +51,7 @@ pub struct SeenShare<'v> {
 }
 
 /// Some shares of a list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SharePage<'v> {
     /// The newest offer first.
     pub shares: Vec<SeenShare<'v>>,
@@ -131,8 +135,39 @@ impl CallerView {
     /// How many there are of each kind, of those that are looked for.
     pub fn stats(&self, query: &ShareQuery) -> Stats {
         let mut stats = Stats::default();
-        self.found(query, ShareNumber(u32::MAX)).for_each(|found| stats.count(found.share.state()));
+        match self.counted(query) {
+            Some(counts) => counts.iter().for_each(|counts| counts.add_to(&mut stats, &query.filter.states)),
+            None => self.found(query, ShareNumber(u32::MAX)).for_each(|found| stats.count(found.share.state())),
+        }
         stats
+    }
+
+    /// The counts that are kept as shares change, where nothing but sides, owners and states is asked for.
+    fn counted(&self, query: &ShareQuery) -> Option<Vec<SharesByState>> {
+        let ShareFilter { states, owners, .. } = &query.filter;
+        let named = ShareFilter { states: states.clone(), owners: owners.clone(), ..ShareFilter::default() };
+        if query.filter != named || query.invited == Some(false) {
+            return None;
+        }
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let is_invited = query.invited.is_some();
+        let counts = |tenant: &TenantId| by_tenant.counts(table, tenant.as_str());
+        let given = |tenant: &TenantId| if is_invited { counts(tenant).invited } else { counts(tenant).owned };
+        let received = |tenant: &TenantId| (!is_invited).then(|| counts(tenant).received);
+        match (&self.viewer, query.side, self.whose(query)) {
+            (Viewer::Tenant(_), ..) if !owners.is_empty() => None,
+            (Viewer::Tenant(own), None, _) => Some([given(own)].into_iter().chain(received(own)).collect()),
+            (Viewer::Tenant(own), Some(ShareSide::Owner), _) => Some(vec![given(own)]),
+            (Viewer::Tenant(own), Some(ShareSide::Target), _) => Some(received(own).into_iter().collect()),
+            (Viewer::Operator, Some(_), _) => None,
+            (Viewer::Operator, None, Some(mut owners)) => {
+                owners.sort_unstable();
+                owners.dedup();
+                Some(owners.iter().map(given).collect())
+            }
+            (Viewer::Operator, None, None) if is_invited => Some(vec![by_tenant.invitation_counts()]),
+            (Viewer::Operator, None, None) => Some(vec![by_tenant.all_counts()]),
+        }
     }
 
     fn found<'v, 'q>(&'v self, query: &'q ShareQuery, before: ShareNumber) -> impl Iterator<Item = SeenShare<'v>> + use<'v, 'q>
@@ -140,7 +175,9 @@ impl CallerView {
         'v: 'q,
     {
         let search = ShareSearch::new(&self.shares.table, &self.viewer, &query.filter);
-        let is_invited = |found: &SeenShare<'_>| query.invited.is_none_or(|invited| invited == found.invitee().is_some());
+        // What is on the list of invitations is one: to look at the address of each costs more than all the rest.
+        let is_listed = self.lists_invitations(query) && query.filter.assets.is_empty();
+        let is_invited = move |found: &SeenShare<'_>| is_listed || query.invited.is_none_or(|invited| invited == found.invitee().is_some());
         let is_of_side = |found: &SeenShare<'_>| match query.side {
             None => true,
             Some(ShareSide::Owner) => found.audience == Audience::Owner,
@@ -148,6 +185,11 @@ impl CallerView {
         };
         let found = self.candidates(query, before).filter_map(move |number| search.look_at(number)).map(SeenShare::of);
         found.filter(is_invited).filter(is_of_side)
+    }
+
+    /// Whether invitations are asked for, as who sends them has them.
+    fn lists_invitations(&self, query: &ShareQuery) -> bool {
+        query.invited == Some(true) && query.side != Some(ShareSide::Target)
     }
 
     /// The shares that may be looked for, the newest offer first: those of the shortest list that has them all.
@@ -161,7 +203,7 @@ impl CallerView {
             };
             return Box::new(by_tenant.by_asset.newest_first(table, &tenants, &filter.assets, before).into_iter());
         }
-        let is_invitations = query.invited == Some(true) && query.side != Some(ShareSide::Target);
+        let is_invitations = self.lists_invitations(query);
         let is_offers = query.side == Some(ShareSide::Target) && filter.states == [State::Pending];
         let list = match (&self.viewer, is_invitations, is_offers) {
             (_, true, _) => ShareList::Invitations,
@@ -170,10 +212,14 @@ impl CallerView {
             // Who owns all of them is known: the others' are not looked at.
             (Viewer::Operator, ..) => ShareList::All(Some(ShareSide::Owner)),
         };
+        let lower = filter.search.as_ref().map(|text| text.to_lowercase());
+        let targets: Vec<TenantNumber> = filter.targets.iter().filter_map(|target| table.tenants.find(target)).collect();
+        let is_named = !filter.targets.is_empty() && targets.len() == filter.targets.len();
+        let needle = BlockNeedle::of(lower.as_deref(), &filter.states, is_named.then_some(&targets));
         match owners.as_deref() {
-            Some([owner]) => by_tenant.newest_first(table, owner, list, before),
-            _ if is_invitations => Box::new(by_tenant.invitations(before)),
-            _ => Box::new((0..table.share_count().min(before.0)).rev().map(ShareNumber)),
+            Some([owner]) => by_tenant.newest_first(table, owner, list, &needle, before),
+            _ if is_invitations => Box::new(by_tenant.invitations(&needle, before)),
+            _ => Box::new(by_tenant.all(&needle, before)),
         }
     }
 
@@ -201,6 +247,30 @@ impl CallerView {
         is_own.then(|| by_tenant.assets(table, owner, after)).into_iter().flatten()
     }
 
+    /// Those of them whose id has the text, which is in lower case, at most `limit`.
+    pub(crate) fn shared_assets_with<'v>(&'v self, owner: &str, lower: &str, after: Option<&'v str>, limit: usize) -> Vec<&'v str> {
+        let has_text = |asset: &&str| has(asset, lower);
+        let mut all = self.shared_assets(owner, after);
+        let mut found: Vec<&str> = all.by_ref().take(AT_FIRST).filter(has_text).take(limit).collect();
+        if found.len() == limit || all.next().is_none() {
+            return found;
+        }
+        // Where few of the owner's shares can have it, these are looked at, else all that are left.
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let (Ok(tenant), needle) = (TenantId::parse(owner), BlockNeedle::of(Some(lower), &[], None)) else { return found };
+        let list = ShareList::All(Some(ShareSide::Owner));
+        let some: Vec<ShareNumber> = by_tenant.newest_first(table, &tenant, list, &needle, ShareNumber(u32::MAX)).take(FEW + 1).collect();
+        if some.len() > FEW {
+            return self.shared_assets(owner, after).filter(has_text).take(limit).collect();
+        }
+        let offered = some.into_iter().filter_map(|number| table.offered_asset(number));
+        found = offered.filter(|asset| after.is_none_or(|after| *asset > after)).filter(has_text).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+        found
+    }
+
     /// The shares of an owner's asset that the caller sees as the owner, the newest offer first.
     pub(crate) fn shares_of_asset(&self, owner: &str, asset: &str) -> Vec<SeenShare<'_>> {
         let PublishedShares { table, by_tenant } = &*self.shares;
@@ -222,16 +292,35 @@ impl CallerView {
         is_own && table.tenants.find(owner).is_some_and(|number| table.graph.find(owner, asset, |of| of == number).is_some())
     }
 
-    /// How many live shares the caller sees of each owner with each target.
-    pub(crate) fn live_between(&self) -> BTreeMap<(&str, &str), usize> {
-        let filter = ShareFilter { states: vec![State::Active, State::Paused], ..ShareFilter::default() };
-        let (query, mut pairs) = (ShareQuery { filter, ..ShareQuery::default() }, FxHashMap::default());
-        self.all_of(&query).for_each(|found| *pairs.entry(found.share.parties()).or_insert(0) += 1);
-        let named = |(owner, target): (TenantNumber, Option<TenantNumber>)| {
-            let id = |number| self.shares.table.tenants.get(number).id.as_str();
-            (id(owner), target.map_or("", id))
+    /// How many live shares are between two tenants, in either direction; one of them is the caller, unless it is the operator.
+    pub(crate) fn live_between(&self, a: &str, b: &str) -> usize {
+        let is_own = self.tenant().is_none_or(|own| own.as_str() == a || own.as_str() == b);
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        if is_own { by_tenant.live_between(table, a, b) as usize } else { 0 }
+    }
+
+    /// How many live shares a tenant gives, and how many it receives. The caller is the tenant, or the operator.
+    pub(crate) fn live_of(&self, tenant: &str) -> (usize, usize) {
+        let is_own = self.tenant().is_none_or(|own| own.as_str() == tenant);
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let counts = if is_own { by_tenant.counts(table, tenant) } else { TenantCounts::default() };
+        (counts.owned.live(), counts.received.live())
+    }
+
+    /// How many shares the caller had from others that are over; of any, for the operator.
+    pub(crate) fn over_count(&self) -> usize {
+        let PublishedShares { table, by_tenant } = &*self.shares;
+        let over = match self.tenant() {
+            Some(own) => by_tenant.counts(table, own.as_str()).over,
+            None => by_tenant.over_count(),
         };
-        pairs.into_iter().map(|(parties, count)| (named(parties), count)).collect()
+        over as usize
+    }
+
+    /// How many live shares use a profile of the caller; of any, for the operator.
+    pub(crate) fn users_of(&self, profile: &ProfileView<'_>) -> usize {
+        let is_own = self.tenant().is_none_or(|own| own.as_str() == profile.owner);
+        if is_own { self.shares.table.user_count(profile.slot) } else { 0 }
     }
 
     /// The partnerships of the caller, offered or active; the operator sees all.
@@ -339,6 +428,21 @@ impl<'v> SeenShare<'v> {
     /// The offset of the event that changed it last.
     pub fn changed_at(self) -> Epoch {
         self.share.changed_at()
+    }
+
+    /// Its id.
+    pub fn id(self) -> &'v str {
+        self.share.id().as_str()
+    }
+
+    /// Where it is in its life.
+    pub fn state(self) -> State {
+        self.share.state()
+    }
+
+    /// When the offer lapses.
+    pub(crate) fn offer_expires(self) -> Option<TimestampNs> {
+        self.share.offer_expires()
     }
 
     /// Whether a target has ever accepted it.

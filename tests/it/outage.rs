@@ -228,3 +228,32 @@ fn an_engine_that_starts_while_kafka_is_down_waits_for_it() {
     assert_eq!(instance.await_exit(), 0, "{}", instance.log());
     assert!(instance.log().contains("the batch in hand is finished first"), "{}", instance.log());
 }
+
+/// However long a transaction may take: what waits for the cluster is left behind, and the input still has it.
+#[test]
+fn an_engine_whose_cluster_is_gone_ends_when_it_is_told_to() {
+    let cluster = Cluster::start(1);
+    let world = World::new(&cluster, 1, "");
+    world.make_control();
+    world.partners("o", "t");
+    world.share("o", "a", "t");
+    let config = world.config("a");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text =
+        text.replace("session.timeout.ms: 10000, max.poll.interval.ms: 60000", "session.timeout.ms: 850000, max.poll.interval.ms: 900000");
+    let text = text.replace("transaction.timeout.ms: 8000", "transaction.timeout.ms: 800000") + "fence: { max_tick_age: 900s }\n";
+    assert!(text.contains("850000") && text.contains("800000"), "{text}");
+    std::fs::write(&config, text).unwrap();
+    let mut engine = Instance::start(&config);
+    engine.await_ready();
+    // A backlog, so that a transaction is open when the broker goes.
+    engine.signal("STOP");
+    (0..6).for_each(|round| world.feed(0, (round * 10_000..(round + 1) * 10_000).map(|n| world.record("o", "a", n))));
+    engine.signal("CONT");
+    world.await_outputs("t", 2_000);
+    cluster.node("kill", 1);
+    engine.signal("TERM");
+    assert_eq!(engine.await_exit(), 0, "{}", engine.log());
+    let left = ["left while the cluster does not answer", "left without committing the batch in hand"];
+    assert!(left.iter().any(|line| engine.log().contains(line)), "it was idle: {}", engine.log());
+}

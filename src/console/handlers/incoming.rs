@@ -38,8 +38,7 @@ pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<Acce
     let states = if shows_over { [&live[..], &ended[..]].concat() } else { live.to_vec() };
     let (mut received, more_received) = list(&states, &ask.fields.text("received"));
     received.retain(|share| share.accepted_at.is_some() && (shows_over || !share.status.is_over()));
-    let filter = ShareFilter { states: ended.to_vec(), ..ShareFilter::default() };
-    let over = view.all_of(&ShareQuery { side, invited: None, filter }).filter(|share| share.was_accepted()).count();
+    let over = view.over_count();
     let over_in_address = if shows_over { "1" } else { "" };
     let more = |name, share: Option<String>| share.map(|share| format!("/incoming{}", query(&[("over", over_in_address), (name, &share)])));
     let page = IncomingPage {

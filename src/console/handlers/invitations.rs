@@ -21,6 +21,7 @@ use crate::share::event::kind::EventType;
 use crate::share::state::{Permission, Reason};
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
+use crate::time::TimestampNs;
 
 pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     let is_of_asset = ask.path == "/assets/invitations";
@@ -43,21 +44,25 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let side = view.tenant().map(|_| ShareSide::Owner);
     let now = desk.now(view);
     let query = ShareQuery { side, invited: Some(true), filter };
-    let found: Vec<(SeenShare<'_>, InvitationOutcome)> =
-        view.all_of(&query).filter_map(|share| Some((share, InvitationOutcome::of(&share.document(), now)?))).collect();
-    let mut counts = [0; 5];
-    for (_, outcome) in &found {
-        let at = InvitationOutcome::ALL.iter().position(|one| one == outcome).unwrap_or_default();
-        counts[at] += 1;
+    // Whoever asks for what comes after a share that is not among them begins at the beginning.
+    let (mut counts, mut first, mut rest, mut is_after) = ([0; 5], Vec::new(), Vec::new(), asked.after.is_empty());
+    for share in view.all_of(&query) {
+        let Some(outcome) = outcome(share, now) else { continue };
+        counts[InvitationOutcome::ALL.iter().position(|one| *one == outcome).unwrap_or_default()] += 1;
+        if asked.status.is_some_and(|status| status != outcome) {
+            continue;
+        }
+        let page = if is_after { &mut rest } else { &mut first };
+        if page.len() <= ROWS {
+            page.push((share, outcome));
+        }
+        is_after = is_after || share.id() == asked.after;
     }
-    let fits = found.iter().filter(|(_, outcome)| asked.status.is_none_or(|status| status == *outcome));
-    let mut rest: Vec<&(SeenShare<'_>, InvitationOutcome)> = fits.collect();
-    if !asked.after.is_empty() {
-        let at = rest.iter().position(|(share, _)| share.document().share == asked.after);
-        rest.drain(..at.map_or(0, |at| at + 1));
-    }
-    let next = (rest.len() > ROWS).then(|| rest[ROWS - 1].0.document().share.to_owned());
-    let rows = rest.into_iter().take(ROWS).map(|(share, outcome)| shown(desk, view, *share, *outcome)).collect();
+    let mut found = if is_after { rest } else { first };
+    let has_more = found.len() > ROWS;
+    found.truncate(ROWS);
+    let next = found.last().filter(|_| has_more).map(|(share, _)| share.id().to_owned());
+    let rows = found.into_iter().map(|(share, outcome)| shown(desk, view, share, outcome)).collect();
     let panel = panel(desk, ask, view, &asked.open).await;
     let page = InvitationPage {
         counts,
@@ -74,6 +79,10 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     Ok(Reply::page("Asset invitations", place, invitations(&page)))
 }
 
+fn outcome(share: SeenShare<'_>, now: TimestampNs) -> Option<InvitationOutcome> {
+    InvitationOutcome::of(share.state(), share.was_accepted(), share.offer_expires(), now)
+}
+
 fn shown(desk: &Desk, view: &CallerView, share: SeenShare<'_>, outcome: InvitationOutcome) -> ShownInvitation {
     let email = share.invitee().unwrap_or_default().to_owned();
     ShownInvitation { share: desk.shown(share, view), email, outcome }
@@ -81,7 +90,7 @@ fn shown(desk: &Desk, view: &CallerView, share: SeenShare<'_>, outcome: Invitati
 
 async fn panel(desk: &Arc<Desk>, ask: &Ask, view: &CallerView, id: &str) -> Option<InvitationPanel> {
     let share = view.share(id).filter(|share| share.invitee().is_some())?;
-    let outcome = InvitationOutcome::of(&share.document(), desk.now(view))?;
+    let outcome = outcome(share, desk.now(view))?;
     let invitation = shown(desk, view, share, outcome);
     let mut addressed = invitation.share.clone();
     addressed.invitee = Some(invitation.email.clone());

@@ -9,7 +9,7 @@ use crate::console::pages::operator::{HealthPage, NamedCheck, TenantRow, health 
 use crate::console::shell::PagePlace;
 use crate::document::DocumentKind;
 use crate::serve::problem::Problem;
-use crate::serve::view::CallerView;
+use crate::serve::view::{CallerView, SeenTenant};
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
@@ -21,23 +21,17 @@ fn only_operator(ask: &Ask) -> Result<(), Problem> {
 
 pub(crate) fn tenants(desk: &Desk, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
     only_operator(ask)?;
-    let mut gives: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
-    let mut receives: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
-    for ((owner, target), count) in view.live_between() {
-        *gives.entry(owner).or_default() += count;
-        *receives.entry(target).or_default() += count;
-    }
-    let rows: Vec<TenantRow> = view
-        .tenants()
-        .into_iter()
-        .map(|tenant| TenantRow {
+    let row = |tenant: SeenTenant<'_>| {
+        let (gives, receives) = view.live_of(tenant.id);
+        TenantRow {
             tenant: tenant.id.to_owned(),
             parent: tenant.parent.map(str::to_owned),
             is_suspended: tenant.is_suspended.unwrap_or_default(),
-            gives: gives.get(tenant.id).copied().unwrap_or_default(),
-            receives: receives.get(tenant.id).copied().unwrap_or_default(),
-        })
-        .collect();
+            gives,
+            receives,
+        }
+    };
+    let rows: Vec<TenantRow> = view.tenants().into_iter().map(row).collect();
     let wanted = ask.fields.text("tenant");
     let asked = rows.iter().find(|row| row.tenant == wanted);
     let body = tenants_of(&rows, asked, &ask.seal(desk), said(desk, ask, view).as_ref());

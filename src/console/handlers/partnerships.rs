@@ -17,9 +17,6 @@ use crate::share::event::kind::EventType;
 use crate::share::table::parties::Bonded;
 
 fn rows(view: &CallerView) -> Vec<PartnerRow> {
-    let live = view.live_between();
-    let of = |owner: &str, target: &str| live.get(&(owner, target)).copied().unwrap_or_default();
-    let between = |a: &str, b: &str| of(a, b) + of(b, a);
     let row = |pair: crate::share::table::parties::PartnershipView<'_>| {
         let own = view.tenant().map_or(pair.tenants[0], |own| own.as_str()).to_owned();
         let partner = pair.tenants.into_iter().find(|tenant| *tenant != own).unwrap_or_default().to_owned();
@@ -28,7 +25,7 @@ fn rows(view: &CallerView) -> Vec<PartnerRow> {
             Bonded::OfferedBy(by) if by == own || view.tenant().is_none() => ShownBond::OfferedByMe,
             Bonded::OfferedBy(_) => ShownBond::OfferedToMe,
         };
-        PartnerRow { shares: between(&own, &partner), own, partner, bond }
+        PartnerRow { shares: view.live_between(&own, &partner), own, partner, bond }
     };
     view.partnerships().into_iter().map(row).collect()
 }

@@ -19,23 +19,11 @@ use crate::json::document;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
 use crate::serve::problem::Problem;
-use crate::serve::view::{CallerView, ShareQuery};
+use crate::serve::view::CallerView;
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
-use crate::share::state::State;
-use crate::share::view::list::ShareFilter;
 use crate::time::TimestampMs;
-
-fn uses(view: &CallerView, owner: &str, profile: &str) -> usize {
-    let filter = ShareFilter {
-        owners: vec![owner.to_owned()],
-        profiles: vec![profile.to_owned()],
-        states: vec![State::Active, State::Paused],
-        ..ShareFilter::default()
-    };
-    view.all_of(&ShareQuery { side: None, invited: None, filter }).count()
-}
 
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let row = |profile: crate::share::table::query::ProfileView<'_>| {
@@ -46,7 +34,7 @@ pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
             revision: profile.revision,
             is_retired: profile.is_retired,
             streams: desk.streams(view).into_iter().filter(|stream| spec.as_ref().is_some_and(|spec| spec.has_section(stream))).collect(),
-            shares: uses(view, profile.owner, profile.name),
+            shares: view.users_of(&profile),
         }
     };
     let rows: Vec<ProfileRow> = view.profiles().into_iter().map(row).collect();
@@ -75,7 +63,7 @@ fn editor(desk: &Desk, ask: &Ask, view: &CallerView) -> ProfileEditor {
         (false, None) => BEGINNING.to_owned(),
     };
     ProfileEditor {
-        shares: published.as_ref().map_or(0, |_| uses(view, &owner, &name)),
+        shares: published.as_ref().map_or(0, |profile| view.users_of(profile)),
         revision: published.as_ref().map(|profile| profile.revision),
         is_retired: published.as_ref().is_some_and(|profile| profile.is_retired),
         owner: ask.owner_in_address().unwrap_or_default(),

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::console::ask::{Ask, Reply};
-use crate::console::desk::{Desk, begins, ends};
+use crate::console::desk::{Desk, MOST_CHOICES, begins, ends};
 use crate::console::fields::pasted_ids;
 use crate::console::handlers::editing::{capital, field_of};
 use crate::console::handlers::sentence;
@@ -21,12 +21,13 @@ use crate::console::shell::PagePlace;
 use crate::document::Node;
 use crate::id::TenantId;
 use crate::serve::problem::Problem;
-use crate::serve::view::{CallerView, ShareQuery};
+use crate::serve::view::{CallerView, SeenShare, ShareQuery};
 use crate::serve::write::order::{DataBuilder, MOST_ITEMS, WriteItem, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::configuration::PartnershipNeed;
 use crate::share::event::kind::EventType;
 use crate::share::state::{Reason, State};
+use crate::share::status::Audience;
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 
@@ -303,21 +304,21 @@ pub(crate) fn results(desk: &Desk, ask: &Ask, view: &CallerView) -> Result<Reply
     Ok(Reply::page(title, PagePlace::Share, body))
 }
 
-/// Shares of the owner with an account that are not over.
-fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> Vec<ShownShare> {
-    let Some(owner) = ask.owner() else { return Vec::new() };
-    let filter = ShareFilter {
-        owners: vec![owner],
-        targets: vec![to.to_owned()],
-        states: vec![State::Pending, State::Active, State::Paused],
-        ..ShareFilter::default()
-    };
-    desk.found(view, &ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter }, MOST_ITEMS)
+/// The states of shares that are not over.
+const OPEN: [State; 3] = [State::Pending, State::Active, State::Paused];
+
+/// The newest shares of the owner with an account that are not over, and whether there are more.
+fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> (Vec<ShownShare>, bool) {
+    let Some(owner) = ask.owner() else { return (Vec::new(), false) };
+    let filter = ShareFilter { owners: vec![owner], targets: vec![to.to_owned()], states: OPEN.to_vec(), ..ShareFilter::default() };
+    let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
+    let found = view.shares(&query, None, MOST_CHOICES).unwrap_or_default();
+    (found.shares.into_iter().map(|share| desk.shown(share, view)).collect(), found.has_more)
 }
 
 fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {
     let to = ask.fields.text("to");
-    let shares = if to.is_empty() { Vec::new() } else { open_shares(desk, ask, view, &to) };
+    let (shares, has_more) = if to.is_empty() { (Vec::new(), false) } else { open_shares(desk, ask, view, &to) };
     let owner = ask.owner().unwrap_or_default();
     RemovePage {
         owner: ask.owner_in_address().unwrap_or_default(),
@@ -326,6 +327,7 @@ fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {
         pasted: ask.fields.raw("pasted").to_owned(),
         to,
         shares,
+        has_more,
         chosen: Vec::new(),
         unknown: Vec::new(),
         is_review: false,
@@ -340,15 +342,20 @@ pub(crate) fn remove_page(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
 
 pub(crate) fn remove_review(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let mut page = removal(desk, ask, view);
-    let (ticked, pasted) = (ask.fields.all("share"), pasted_ids(&page.pasted));
-    let is_of = |share: &ShownShare, id: &str| share.asset.as_deref() == Some(id);
-    page.chosen = page
-        .shares
-        .iter()
-        .filter(|share| ticked.contains(&share.share) || pasted.iter().any(|(_, id)| is_of(share, id)))
-        .cloned()
-        .collect();
-    page.unknown = pasted.into_iter().filter(|(_, id)| !page.shares.iter().any(|share| is_of(share, id))).collect();
+    let owner = ask.owner().unwrap_or_default();
+    let is_open = |share: &SeenShare<'_>| {
+        let document = share.document();
+        let is_own = share.audience() == Audience::Owner && document.owner == owner;
+        is_own && document.target_tenant == Some(page.to.as_str()) && OPEN.contains(&document.state)
+    };
+    let ticked: Vec<SeenShare<'_>> = ask.fields.all("share").iter().filter_map(|id| view.share(id)).filter(is_open).collect();
+    let of_asset = |asset: &str| view.shares_of_asset(&owner, asset).into_iter().filter(is_open).collect::<Vec<_>>();
+    let pasted = pasted_ids(&page.pasted).into_iter().map(|(line, id)| (of_asset(&id), line, id));
+    let (known, unknown): (Vec<_>, Vec<_>) = pasted.partition(|(shares, ..)| !shares.is_empty());
+    let mut seen = HashSet::new();
+    let all = ticked.into_iter().chain(known.into_iter().flat_map(|(shares, ..)| shares));
+    let chosen = all.filter(|share| seen.insert(share.document().share)).map(|share| desk.shown(share, view)).collect();
+    (page.chosen, page.unknown) = (chosen, unknown.into_iter().map(|(_, line, id)| (line, id)).collect());
     let leaves_out = ask.fields.all("unknown").iter().any(|choice| choice == "omit");
     if page.chosen.is_empty() {
         page.error = Some("Tick an asset, or paste a list.".to_owned());

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use crate::console::model::{ProfileChoice, ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetTab, address as asset_address};
-use crate::console::pages::sharing::{HistoryLine, critical_ticks, profile_choice};
+use crate::console::pages::sharing::HistoryLine;
+use crate::console::pages::terms::{alert, critical_ticks, error_of, field_of, permissions, profiles};
 use crate::console::parts::{Choice, FieldOf, FormSeal, empty, end, facts, head, id, minute, second};
 use crate::console::status::InvitationOutcome;
-use crate::share::state::Permission;
 use crate::time::TimestampNs;
 
 /// An invitation as the table shows it.
@@ -127,8 +127,7 @@ fn filters(page: &InvitationPage) -> Markup {
     let asked = &page.asked;
     let mut statuses = vec![Choice::new("", "Any status")];
     statuses.extend(InvitationOutcome::ALL.into_iter().map(|outcome| Choice::new(outcome.code(), outcome.badge().word)));
-    let mut permissions = vec![Choice::new("", "Any permission")];
-    permissions.extend(Permission::ALL.into_iter().map(|one| Choice::plain(one.word())));
+    let permissions: Vec<Choice> = [Choice::new("", "Any permission")].into_iter().chain(permissions()).collect();
     let status = asked.status.map_or("", InvitationOutcome::code);
     let action = if asked.asset.is_some() { "/assets/invitations" } else { "/invitations" };
     html! {
@@ -314,31 +313,28 @@ pub(crate) struct OfferChoices {
 
 /// Inviting: one page, one button.
 pub(crate) fn invite(form: &InviteForm, choices: &OfferChoices, seal: &FormSeal) -> Markup {
-    let error = |name: &str| form.errors.iter().find(|(field, _)| *field == name).map(|(_, what)| what.as_str());
-    let field = |name: &'static str, label: &'static str| FieldOf { name, label, error: error(name), ..FieldOf::default() };
+    let field = |name, label| field_of(&form.errors, name, label);
     let streams: Vec<Choice> = choices.streams.iter().map(Choice::plain).collect();
-    let profiles: Vec<Choice> = std::iter::once(Choice::new("", "Choose one")).chain(choices.profiles.iter().map(profile_choice)).collect();
-    let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();
     html! {
         nav.crumb aria-label="Above" { a href="/invitations" { "Asset invitations" } }
         (head(html! { "Invite" }, Some(html! { "The address gets a mail with a link. Whoever opens it accepts for their own account; until then nothing leaves." }), None))
         form.panel method="post" action="/invitations/invite" {
             (seal.fields())
             div.body {
-                @if let Some(what) = error("") { p.error role="alert" { (what) } }
+                (alert(&form.errors))
                 fieldset.fields {
                     @if choices.is_operator { (FieldOf { value: &form.owner, is_required: true, ..field("owner", "Owner") }.text()) }
                     (FieldOf { value: &form.asset, is_required: true, ..field("asset", "Asset") }.text_of(&choices.assets))
                     (FieldOf { value: &form.email, is_required: true, ..field("email", "Email") }.email())
-                    (FieldOf { value: &form.profile, is_required: true, hint: Some("says which members leave"), ..field("profile", "Sharing profile") }.select(&profiles))
+                    (FieldOf { value: &form.profile, is_required: true, hint: Some("says which members leave"), ..field("profile", "Sharing profile") }.select(&profiles(&choices.profiles)))
                     (field("streams", "Streams").ticks(&streams, &form.streams))
-                    (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions))
+                    (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions()))
                     (FieldOf { value: &form.until, hint: Some("to its end, UTC; empty is for good"), ..field("until", "Share until") }.date())
                     (FieldOf { value: &form.offer_expires, hint: Some("to its end, UTC; empty is never"), ..field("offer_expires", "Offer expires") }.date())
                     (FieldOf { value: &form.label, hint: Some("what the receiver calls it by; your own id stays hidden"), ..field("label", "Label") }.text())
                 }
                 (FieldOf { value: &form.message, ..field("message", "Message") }.area(false, 3))
-                (critical_ticks(&form.critical, error("critical")))
+                (critical_ticks(&form.critical, error_of(&form.errors, "critical")))
                 div.row { button.primary { "Send the invitation" } a.button href="/invitations" { "Not now" } }
             }
         }

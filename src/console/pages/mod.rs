@@ -11,4 +11,5 @@ pub(crate) mod profiles;
 pub(crate) mod removal;
 pub(crate) mod sharing;
 pub(crate) mod sign_in;
+pub(crate) mod terms;
 pub(crate) mod visibility;

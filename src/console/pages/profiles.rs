@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::console::model::query;
 use crate::console::pages::leaves::{LeavingExample, every_member};
-use crate::console::pages::sharing::critical_ticks;
+use crate::console::pages::terms::critical_ticks;
 use crate::console::parts::{Badge, BadgeTone, Choice, FieldOf, FormSeal, empty, head};
 
 /// One profile of the list.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::console::model::{ShownShare, query};
+use crate::console::pages::terms::{Tick, ticks_or_list, unknown_lines};
 use crate::console::pages::visibility::step;
 use crate::console::parts::moment::window;
 use crate::console::parts::{Choice, FieldOf, FormSeal, NoticeTone, empty, head, notice};
@@ -17,8 +18,10 @@ pub(crate) struct RemovePage {
     pub(crate) to: String,
     pub(crate) pasted: String,
     pub(crate) partners: Vec<String>,
-    /// Live and open shares with the account.
+    /// Live and open shares with the account, the newest of them.
     pub(crate) shares: Vec<ShownShare>,
+    /// There are more, which can be pasted.
+    pub(crate) has_more: bool,
     /// Ticked, on the way to the review.
     pub(crate) chosen: Vec<ShownShare>,
     pub(crate) unknown: Vec<(usize, String)>,
@@ -66,31 +69,23 @@ pub(crate) fn remove(page: &RemovePage) -> Markup {
 }
 
 fn remove_choice(page: &RemovePage) -> Markup {
+    let words = |share: &ShownShare| format!("{} · {} · {}", share.names.line(), share.streams.join(", "), share.profile_line());
+    let is_ticked = |share: &ShownShare| page.chosen.iter().any(|chosen| chosen.share == share.share);
+    let ticks: Vec<Tick<'_>> = page
+        .shares
+        .iter()
+        .map(|share| Tick { value: &share.share, title: share.machine(), words: words(share), is_ticked: is_ticked(share) })
+        .collect();
+    let more = html! { @if page.has_more { p.small.muted { "These are the newest " (page.shares.len()) "; paste the ids of others." } } };
+    let list =
+        FieldOf { name: "pasted", label: "Or paste a list", value: &page.pasted, hint: Some("one asset id a line"), ..FieldOf::default() };
+    let legend = format!("Lines that name no asset which {} gets", page.to);
     let body = html! {
         @if page.shares.is_empty() {
             (empty(&format!("{} gets nothing from you", page.to), "There is no live share and no open offer.", None))
         } @else {
-            div.columns {
-            div.stack.tight {
-            (FieldOf { name: "search", label: "Search", suffix: "-assets", ..FieldOf::default() }.text())
-            div.ticks data-ticks="f-search-assets" tabindex="0" role="group" aria-label="Shares to tick" {
-                @for share in page.shares.iter().take(500) {
-                    label.choice {
-                        input type="checkbox" name="share" value=(share.share) checked[page.chosen.iter().any(|chosen| chosen.share == share.share)];
-                        span { b { (share.machine()) } " " span.muted { (share.names.line()) " · " (share.streams.join(", ")) " · " (share.profile_line()) } }
-                    }
-                }
-            }
-            }
-            (FieldOf { name: "pasted", label: "Or paste a list", value: &page.pasted, hint: Some("one asset id a line"), ..FieldOf::default() }.area(true, 8))
-            }
-            @if !page.unknown.is_empty() {
-                fieldset.has-error {
-                    legend { "Lines that name no asset which " (page.to) " gets" }
-                    ul { @for (line, text) in page.unknown.iter().take(50) { li { "line " (line) ": " code { (text) } } } }
-                    label.choice { input type="checkbox" name="unknown" value="omit"; span { "leave them out" } }
-                }
-            }
+            (ticks_or_list("share", "Shares", "", &ticks, &more, &list))
+            @if !page.unknown.is_empty() { (unknown_lines(&legend, &page.unknown, &[("omit", "leave them out")])) }
             div.row { button.primary { "Review" } }
         }
     };

@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use crate::console::model::{ProfileChoice, ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetTab};
+use crate::console::pages::terms::{alert, critical_ticks, field_of, permissions, profile_choice};
 use crate::console::parts::moment::window;
 use crate::console::parts::{Choice, FieldOf, FormSeal, NoticeTone, empty, id, notice, second};
 use crate::console::status::SharingStatus;
-use crate::share::state::Permission;
 use crate::time::TimestampMs;
 
 /// What was stopped stays in its place for an hour.
@@ -168,17 +168,9 @@ fn actions(page: &SharingPage, section: &SharingSection, share: &ShownShare) -> 
 }
 
 fn edit_form(page: &SharingPage, edit: &ShareEdit) -> Markup {
-    let error = |name: &str| edit.errors.iter().find(|(field, _)| *field == name).map(|(_, what)| what.as_str());
-    let field = |name: &'static str, label: &'static str, value: &'static str| FieldOf {
-        name,
-        label,
-        value,
-        error: error(name),
-        ..FieldOf::default()
-    };
+    let field = |name, label, value| FieldOf { value, ..field_of(&edit.errors, name, label) };
     let profiles: Vec<Choice> = page.profiles.iter().map(profile_choice).collect();
     let partners: Vec<Choice> = page.partners.iter().map(Choice::plain).collect();
-    let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();
     html! {
         form.body.stack method="get" action="/assets/sharing" data-keep {
             (page.head.fields())
@@ -186,14 +178,14 @@ fn edit_form(page: &SharingPage, edit: &ShareEdit) -> Markup {
             input type="hidden" name="stream" value=(edit.stream);
             input type="hidden" name="review" value="1";
             h3 { "Edit this share" }
-            @if let Some(what) = error("") { p.error role="alert" { (what) } }
+            (alert(&edit.errors))
             fieldset.fields {
-                (FieldOf { value: &edit.to, ..field("to", "Target tenant", "") }.text_of(&partners))
-                (FieldOf { value: &edit.target_asset, ..field("target_asset", "Target asset", "") }.text())
-                (FieldOf { value: &edit.profile, ..field("profile", "Sharing profile", "") }.select(&profiles))
-                (FieldOf { value: &edit.from, hint: Some("from 00:00 UTC"), ..field("from", "From", "") }.date())
-                (FieldOf { value: &edit.until, hint: Some("to its end, UTC"), ..field("until", "Until", "") }.date())
-                (FieldOf { value: &edit.permission, ..field("permission", "Permission", "") }.select(&permissions))
+                (field("to", "Target tenant", &edit.to).text_of(&partners))
+                (field("target_asset", "Target asset", &edit.target_asset).text())
+                (field("profile", "Sharing profile", &edit.profile).select(&profiles))
+                (FieldOf { hint: Some("from 00:00 UTC"), ..field("from", "From", &edit.from) }.date())
+                (FieldOf { hint: Some("to its end, UTC"), ..field("until", "Until", &edit.until) }.date())
+                (field("permission", "Permission", &edit.permission).select(&permissions()))
             }
             div.row {
                 button.primary { "Save…" }
@@ -202,13 +194,6 @@ fn edit_form(page: &SharingPage, edit: &ShareEdit) -> Markup {
             }
         }
     }
-}
-
-/// As it is offered for choice.
-pub(crate) fn profile_choice(profile: &ProfileChoice) -> Choice {
-    let version = profile.revision.map(|revision| format!(" v{revision}")).unwrap_or_default();
-    let what = if profile.name == "all" && profile.revision.is_none() { " (everything)" } else { "" };
-    Choice::new(profile.name.clone(), format!("{}{version}{what}", profile.name))
 }
 
 fn review_of(page: &SharingPage, edit: &ShareEdit, review: &ChangeReview) -> Markup {
@@ -245,24 +230,6 @@ fn review_of(page: &SharingPage, edit: &ShareEdit, review: &ChangeReview) -> Mar
                 @if !review.sentences.is_empty() { button.primary { "Save these changes" } }
                 a.button href=(page.head.address_with("sharing", &back)) { "Go back and change" }
                 a.button data-close href=(page.head.address("sharing")) { "Close without saving" }
-            }
-        }
-    }
-}
-
-/// Members that the configuration marks critical: each is ticked by a person before it leaves.
-pub(crate) fn critical_ticks(critical: &[String], error: Option<&str>) -> Markup {
-    html! {
-        @if !critical.is_empty() {
-            fieldset.has-error[error.is_some()] {
-                legend { "These members are marked critical, and leave. Tick each to say that it shall." }
-                @if let Some(error) = error { span.error { (error) } }
-                @for (at, member) in critical.iter().enumerate() {
-                    label.choice {
-                        input type="checkbox" name="critical" value=(member) required autofocus[at == 0 && error.is_some()];
-                        span { (member) }
-                    }
-                }
             }
         }
     }

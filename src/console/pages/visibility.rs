@@ -6,9 +6,8 @@ use maud::{Markup, html};
 use crate::console::model::query;
 use crate::console::pages::invitations::OfferChoices;
 use crate::console::pages::leaves::{LeavingExample, example};
-use crate::console::pages::sharing::{critical_ticks, profile_choice};
+use crate::console::pages::terms::{Tick, critical_ticks, error_of, field_of, permissions, profiles, ticks_or_list, unknown_lines};
 use crate::console::parts::{Badge, BadgeTone, Choice, FieldOf, FormSeal, NoticeTone, head, id, notice};
-use crate::share::state::Permission;
 
 /// What is typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub(crate) struct ShareForm {
 
 impl ShareForm {
     fn error(&self, name: &str) -> Option<&str> {
-        self.errors.iter().find(|(field, _)| *field == name).map(|(_, what)| what.as_str())
+        error_of(&self.errors, name)
     }
 
     /// All of it as hidden fields, so that the next step has it.
@@ -211,36 +210,28 @@ fn closed_steps() -> Markup {
 fn rest(page: &VisibilityPage) -> Markup {
     let form = &page.form;
     let streams: Vec<Choice> = page.choices.streams.iter().map(Choice::plain).collect();
-    let profiles: Vec<Choice> =
-        std::iter::once(Choice::new("", "Choose one")).chain(page.choices.profiles.iter().map(profile_choice)).collect();
-    let permissions: Vec<Choice> = Permission::ALL.into_iter().map(|one| Choice::plain(one.word())).collect();
-    let field = |name: &'static str, label: &'static str| FieldOf { name, label, error: form.error(name), ..FieldOf::default() };
-    let assets = html! { div.columns {
-        @if !page.choices.assets.is_empty() {
-            div.stack.tight {
-                (FieldOf { name: "search", label: "Search", suffix: "-assets", value: &form.search, ..FieldOf::default() }.text())
-                div.ticks data-ticks="f-search-assets" tabindex="0" role="group" aria-label="Assets to tick" {
-                    @for asset in &page.choices.assets {
-                        label.choice {
-                            input type="checkbox" name="asset" value=(asset.value) checked[form.assets.contains(&asset.value)];
-                            span { b { (asset.value) } " " span.muted { (asset.words) } }
-                        }
-                    }
-                }
-            }
-        }
-        (FieldOf { value: &form.pasted, hint: Some("one asset id a line; as copied from a spreadsheet is fine"),
-            ..field("pasted", if page.choices.assets.is_empty() { "Asset ids" } else { "Or paste a list" }) }.area(true, 8))
-        }
-        @if !form.unknown.is_empty() { (unknown_lines(form)) }
+    let field = |name, label| field_of(&form.errors, name, label);
+    let is_ticked = |asset: &String| form.assets.contains(asset);
+    let assets = page.choices.assets.iter();
+    let ticks: Vec<Tick<'_>> =
+        assets.map(|Choice { value, words }| Tick { value, title: value, words: words.clone(), is_ticked: is_ticked(value) }).collect();
+    let list = FieldOf {
+        value: &form.pasted,
+        hint: Some("one asset id a line; as copied from a spreadsheet is fine"),
+        ..field("pasted", if ticks.is_empty() { "Asset ids" } else { "Or paste a list" })
+    };
+    let ways = [("share", "share them all the same: they may report later"), ("omit", "leave them out")];
+    let assets = html! {
+        (ticks_or_list("asset", "Assets", &form.search, &ticks, &html! {}, &list))
+        @if !form.unknown.is_empty() { (unknown_lines("Lines that name no asset known here", &form.unknown, &ways)) }
     };
     let terms = html! {
         fieldset.fields {
             (field("streams", "Streams").ticks(&streams, &form.streams))
-            (FieldOf { value: &form.profile, is_required: true, hint: Some("says which members leave"), ..field("profile", "Sharing profile") }.select(&profiles))
+            (FieldOf { value: &form.profile, is_required: true, hint: Some("says which members leave"), ..field("profile", "Sharing profile") }.select(&profiles(&page.choices.profiles)))
             (FieldOf { value: &form.from, hint: Some("from 00:00 UTC; empty is at once"), ..field("from", "From") }.date())
             (FieldOf { value: &form.until, hint: Some("to its end, UTC; empty is for good"), ..field("until", "Until") }.date())
-            (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions))
+            (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions()))
             (FieldOf { value: &form.target_asset, hint: Some("their id of it; empty is yours"), ..field("target_asset", "Target asset") }.text())
             (FieldOf { value: &form.label, hint: Some("a name that the receiver sees"), ..field("label", "Label") }.text())
         }
@@ -256,19 +247,6 @@ fn rest(page: &VisibilityPage) -> Markup {
             div.row { button.primary { "Review what leaves" } }
         }
         (step(4, "Review", "closed", "", &html! {}))
-    }
-}
-
-fn unknown_lines(form: &ShareForm) -> Markup {
-    html! {
-        fieldset.has-error {
-            legend { "Lines that name no asset known here" }
-            ul { @for (line, text) in form.unknown.iter().take(50) { li { "line " (line) ": " code { (text) } } } }
-            @if form.unknown.len() > 50 { p { "and " (form.unknown.len() - 50) " more" } }
-            p { "Mend them in the list, or say what shall become of them:" }
-            label.choice { input type="checkbox" name="unknown" value="share"; span { "share them all the same: they may report later" } }
-            label.choice { input type="checkbox" name="unknown" value="omit"; span { "leave them out" } }
-        }
     }
 }
 

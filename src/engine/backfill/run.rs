@@ -112,7 +112,7 @@ pub fn run(request: &JobRequest, prepared: PreparedJob, files: MakeInput<'_>, te
         (None, folder) => copy_elsewhere(&beside, folder, files, (tell, offsets)),
     });
     cut_off.store(true, Ordering::Relaxed);
-    threads.join();
+    threads.join(&*request.clock);
     // A log that can be followed no more is why the workers were stopped.
     ending.result()?;
     copied?;

@@ -87,11 +87,12 @@ pub fn run(start: EngineInput) -> Result<(), RunError> {
     // Before anything is asked of Kafka: whoever watches the process can see that it lives, and what it waits for.
     let readiness = Arc::new(Readiness::new(start.config.workers, Arc::clone(&start.stop), start::waits_for(&start.kafka)));
     serve(&start, &readiness, &mut threads)?;
+    let clock = Arc::clone(&start.clock);
     let started = begin(start, &readiness, &mut threads);
     if started.is_err() {
         ending.stop().store(true, Ordering::Relaxed);
     }
-    threads.join();
+    threads.join(&*clock);
     started.and_then(|()| ending.result())
 }
 

@@ -9,7 +9,6 @@ use crate::serve::rest::listing;
 use crate::serve::rest::listing::{EpochParameters, PageParameters};
 use crate::serve::rest::profiles::owner_of;
 use crate::serve::rest::request::Asked;
-use crate::share::view::search::has;
 
 /// Lists the caller's own assets by id, with the names that the directory has (`api.directory`); without one those that it shares. The
 /// operator says whose.
@@ -63,10 +62,9 @@ impl crate::serve::Serve {
         if self.config.api.directory.is_some() {
             return self.directory.list(owner, text, after, limit);
         }
-        let lower = text.map(str::to_lowercase);
-        let mut rest = view.shared_assets(owner, after).filter(|asset| lower.as_ref().is_none_or(|lower| has(asset, lower)));
+        let found = view.shared_assets_with(owner, &text.unwrap_or_default().to_lowercase(), after, limit + 1);
         let entry = |asset: &str| AssetEntry { asset: asset.to_owned(), name: None, reference: None };
-        let entries = rest.by_ref().take(limit).map(entry).collect();
-        (entries, rest.next().is_some())
+        let has_more = found.len() > limit;
+        (found.into_iter().take(limit).map(entry).collect(), has_more)
     }
 }

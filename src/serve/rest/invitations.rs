@@ -42,6 +42,10 @@ pub(super) async fn invite(asked: Asked, Json(body): Json<InvitationBody>) -> Ap
     responses((status = 200, description = "The share", body = ShareDocument)))]
 pub(super) async fn accept_code(asked: Asked, Json(body): Json<CodeBody>) -> ApiAnswer {
     asked.knows(&[])?;
+    // Before the code is looked at: whether it is good is told to who could use it.
+    if !asked.caller.may_write() {
+        return Err(Problem::viewer().into());
+    }
     let CodeBody { code, target_asset, streams } = body;
     let share = asked.serve.share_of_code(&asked.caller, &code, asked.key.as_deref());
     let share = share.map_err(|why| Problem::broken(Reason::WrongCode, why))?;

@@ -29,7 +29,6 @@ use crate::share::table::dedup::EventRepeat;
 use crate::writing::certainty;
 use crate::writing::certainty::Quiescence;
 use crate::writing::events::{EventBatch, EventRecords};
-use crate::writing::invitation;
 use crate::writing::random::random;
 
 /// `source` of a caller's events.
@@ -109,7 +108,7 @@ impl Serve {
 
     async fn try_order(self: &Arc<Self>, caller: &Caller, order: WriteOrder, key: Option<&str>) -> Result<(OrderTrial, WriteKey), Problem> {
         if !caller.may_write() {
-            return Err(Problem::new(403, "a viewer sees, and changes nothing: this needs the role `admin`"));
+            return Err(Problem::viewer());
         }
         if !self.freshness.has_begun() {
             return Err(Problem::unavailable(self.check_fresh().err().unwrap_or_default()));
@@ -193,7 +192,7 @@ impl Serve {
     /// Why no share does, in a sentence.
     pub fn share_of_code(&self, caller: &Caller, code: &str, key: Option<&str>) -> Result<String, &'static str> {
         let state = self.published.load();
-        invitation::share_of_code(state.open_invitations(), code).map(|share| share.id().to_string()).or_else(|why| {
+        state.share_of_code(code).map(|share| share.id().to_string()).or_else(|why| {
             let source = source_of(caller);
             let key = key.and_then(|key| WriteKey::given(key).ok()).ok_or(why)?;
             let event = key.token(self.secret(), &source, 0).event_id();

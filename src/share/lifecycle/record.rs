@@ -13,7 +13,7 @@ use crate::time::{MaybeMoment, TimestampMs, TimestampNs};
 pub(crate) struct TenantNumber(pub(crate) u32);
 
 /// A share's number in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ShareNumber(pub(crate) u32);
 
 /// The number of nothing.

@@ -8,8 +8,6 @@ use crate::share::event::invitation_code::CodeHash;
 #[cfg(feature = "io")]
 use crate::share::event::{fingerprint::Fingerprint, kind::EventType};
 use crate::share::hash_index::hash_of;
-#[cfg(feature = "io")]
-use crate::share::lifecycle::record::TenantNumber;
 use crate::share::lifecycle::record::{Share, ShareNumber};
 use crate::share::profile_slot::ProfileSlot;
 use crate::share::state::{ExpiryCause, State};
@@ -85,15 +83,15 @@ impl<'t> ShareView<'t> {
         self.share.accepted_at().is_some()
     }
 
-    /// Its owner, and its target where it has one.
-    #[cfg(feature = "io")]
-    pub(crate) fn parties(self) -> (TenantNumber, Option<TenantNumber>) {
-        (self.share.owner, self.share.target())
-    }
-
     /// The offset of the event that changed it last.
     pub fn changed_at(self) -> Epoch {
         self.share.changed_at()
+    }
+
+    /// When the offer lapses.
+    #[cfg(feature = "io")]
+    pub(crate) fn offer_expires(self) -> Option<TimestampNs> {
+        self.share.offer_expires()
     }
 
     /// What the code hashes to that a tenant accepts this invitation with.
@@ -291,6 +289,12 @@ impl ShareTable {
         let last = after.and_then(|id| self.find_share(id.as_str()));
         let users = self.profiles.get(slot).users.from(last.unwrap_or(ShareNumber(0))).filter(|number| Some(*number) != last);
         users.take(limit).filter_map(|number| self.touched(number)).collect()
+    }
+
+    /// How many live shares use a profile; not those of the built-in one.
+    #[cfg(feature = "io")]
+    pub(crate) fn user_count(&self, slot: ProfileSlot) -> usize {
+        if slot.0 < self.profiles.len() { self.profiles.get(slot).users.iter().count() } else { 0 }
     }
 
     /// At most `limit` shares whose `offer_expires` or `ends` has come by `control_time` though their state does not say so.

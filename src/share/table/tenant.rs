@@ -126,7 +126,12 @@ pub(crate) struct Pairs {
 
 impl Pairs {
     pub(crate) fn find(&self, a: TenantNumber, b: TenantNumber) -> Option<&Pair> {
-        self.numbers.get(&ordered(a, b)).map(|number| &self.all[*number])
+        self.number_of(a, b).map(|number| &self.all[number])
+    }
+
+    /// The number of a pair, if anything is or was between the two.
+    pub(crate) fn number_of(&self, a: TenantNumber, b: TenantNumber) -> Option<u32> {
+        self.numbers.get(&ordered(a, b)).copied()
     }
 
     /// The number of a pair, a new one if nothing is between the two yet.

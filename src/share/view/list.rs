@@ -149,7 +149,11 @@ impl Stats {
     }
 
     pub(crate) fn count(&mut self, state: State) {
-        self.total += 1;
+        self.add(state, 1);
+    }
+
+    pub(crate) fn add(&mut self, state: State, count: u64) {
+        self.total += count;
         *match state {
             State::Pending => &mut self.pending,
             State::Active | State::Paused => &mut self.accepted,
@@ -159,7 +163,7 @@ impl Stats {
             State::Revoked => &mut self.revoked,
             State::Left => &mut self.left,
             State::Failed => &mut self.failed,
-        } += 1;
+        } += count;
     }
 
     /// Each count with its name, the total first.

@@ -4,6 +4,10 @@
 #[cfg(feature = "io")]
 pub(crate) mod by_asset;
 #[cfg(feature = "io")]
+pub(crate) mod blocks;
+#[cfg(feature = "io")]
+pub(crate) mod counts;
+#[cfg(feature = "io")]
 pub mod by_tenant;
 pub mod list;
 #[cfg(feature = "io")]

@@ -73,7 +73,10 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
     /// The share of this number, if the viewer sees it and looks for it.
     pub(crate) fn look_at(&self, number: ShareNumber) -> Option<Listed<'t>> {
         let share = &self.table.graph.shares[number.0];
-        if share.extra().is_some_and(|extra| extra.written.is_some()) {
+        if !self.states[share.state as usize] {
+            return None;
+        }
+        if share.state == State::Failed && share.extra().is_some_and(|extra| extra.written.is_some()) {
             // Of a FAILED offer that names what cannot be, the document alone knows what it said.
             return super::list::look_at(self.table.view_of_share(share), self.viewer, self.filter);
         }
@@ -93,8 +96,7 @@ impl<'t, 'f> ShareSearch<'t, 'f> {
     fn fits(&self, share: &Share, audience: Audience) -> bool {
         let filter = self.filter;
         let target = share.target();
-        self.states[share.state as usize]
-            && self.permissions[share.permission() as usize]
+        self.permissions[share.permission() as usize]
             && self.owners.as_ref().is_none_or(|owners| owners.contains(&share.owner))
             && self.targets.as_ref().is_none_or(|targets| target.is_some_and(|target| targets.contains(&target)))
             && self.profiles.as_ref().is_none_or(|named| named.get(share.profile.0 as usize).copied().unwrap_or(false))

@@ -11,14 +11,14 @@ use crate::fixture::World;
 
 /// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Sent {
-    kind: String,
-    id: Option<i64>,
-    data: Value,
+pub(super) struct Sent {
+    pub(super) kind: String,
+    pub(super) id: Option<i64>,
+    pub(super) data: Value,
 }
 
 /// Follows a stream on a thread of its own, which ends with it.
-fn follow(server: &Server, token: &str, after: Option<i64>) -> Receiver<Sent> {
+pub(super) fn follow(server: &Server, token: &str, after: Option<i64>) -> Receiver<Sent> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut request = agent.get(format!("{}/api/v1/events", server.base)).header("authorization", format!("Bearer {token}"));
     if let Some(after) = after {
@@ -42,7 +42,7 @@ fn follow(server: &Server, token: &str, after: Option<i64>) -> Receiver<Sent> {
     heard
 }
 
-fn next(heard: &Receiver<Sent>) -> Sent {
+pub(super) fn next(heard: &Receiver<Sent>) -> Sent {
     heard.recv_timeout(PATIENCE).expect("an event")
 }
 

@@ -53,7 +53,7 @@ impl<'c> Door<'c> {
     pub(crate) fn new(world: World<'c>, more: &str) -> Self {
         world.make_control();
         let door = Self { world, more: more.to_owned(), dir: tempfile::tempdir().unwrap() };
-        door.write_tokens(&["operator", "o", "o-viewer", "t", "z"]);
+        door.write_tokens(&["operator", "o", "o-viewer", "t", "z", "z-viewer"]);
         door
     }
 

@@ -46,5 +46,21 @@ fn a_token_counts_by_the_algorithms_that_are_configured_alone() {
     ] {
         assert_eq!(status(&token), 401, "{what}");
     }
+    // A proxy sends it with each request of a browser: the console takes it, and forms of others all the same for none of its own.
+    let page = server.get(&good, "/partnerships");
+    assert!(page.status == 200 && page.text.contains("Partnerships") && !page.text.contains("name=\"token\""), "{}", page.text);
+    let field = |name: &str| {
+        let value = page.text.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("{name}: {}", page.text));
+        value.split('"').next().unwrap().to_owned()
+    };
+    let form = |csrf: &str| format!("csrf={csrf}&key={}&partner={}", field("key"), door.tenant("o"));
+    let offer = |token: &str, form: &str| server.send(token, "/partnerships/offer", form, "application/x-www-form-urlencoded", None);
+    assert_eq!(offer(&good, &form("other")).status, 403);
+    let of_another = signed(&Header::new(Algorithm::RS256), &claims(json!({"tenant": door.tenant("z")})), &rsa);
+    assert_eq!(offer(&of_another, &form(&field("csrf"))).status, 403, "a form of another");
+    assert_eq!(offer(&good, &form(&field("csrf"))).status, 200);
+    assert_eq!(server.get(&good, "/api/v1/partnerships").ok(200)["partnerships"].as_array().unwrap().len(), 1);
+    let old = signed(&Header::new(Algorithm::RS256), &claims(json!({"exp": exp - 3600})), &rsa);
+    assert!(server.get(&old, "/partnerships").text.contains("name=\"token\""), "it asks who it is");
     assert!(!server.instance.log().contains(&good));
 }
