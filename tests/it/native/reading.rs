@@ -226,7 +226,7 @@ fn gaps_that_compaction_left_are_passed_over() {
     let mut written = 0;
     await_that("something was compacted", || {
         // Each eighth stays for ever.
-        let key = |number: usize| if number % 8 == 0 { format!("s{}", written + number) } else { format!("k{}", number % 5) };
+        let key = |number: usize| if number.is_multiple_of(8) { format!("s{}", written + number) } else { format!("k{}", number % 5) };
         let keys: Vec<String> = (0..40).map(key).collect();
         cluster.produce(&topic, keys.iter().map(|key| (0, key.as_str(), "v")));
         written += 40;
