@@ -13,7 +13,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::client::{ClientError, Deadline, Logged};
-use super::group_consumer::{InputTopic, KafkaMembership};
+use super::membership::{InputTopic, KafkaMembership};
 use super::settings::KafkaSettings;
 use super::transactional_producer::record_sender::RecordSender;
 use super::transactional_producer::{KafkaProducer, offset_list};

@@ -15,7 +15,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 
 use self::record_sender::RecordSender;
 use super::client::{ClientError, Deadline, Logged, unanswered};
-use super::group_consumer::{InputTopic, KafkaMembership};
+use super::membership::{InputTopic, KafkaMembership};
 use super::settings::KafkaSettings;
 use crate::kafka::bounded_call::{BoundedCall, GivenUp};
 use crate::kafka::client::failure;

@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::{InputTopic, KafkaConsumer, POLL_BYTES};
+use super::{KafkaConsumer, POLL_BYTES};
 use crate::config::DataPlane;
 use crate::id::Offset;
 use crate::kafka::client::{ClientError, Deadline};
+use crate::kafka::membership::InputTopic;
 use crate::kafka::settings::KafkaSettings;
 use crate::kafka::wire::{FetchEvent, RecordFetcher, StartError};
 use crate::transport::{AssignmentChange, Batch, ConsumeError, SourcePartition};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::KafkaProducer;
 use crate::config::DataPlane;
 use crate::kafka::client::ClientError;
-use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::membership::{InputTopic, KafkaMembership};
 use crate::kafka::settings::KafkaSettings;
 use crate::kafka::wire::{NativeProducer, StartError};
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};

@@ -21,7 +21,7 @@ use super::record_batch::BatchRecord;
 use super::sender::BatchSender;
 use super::verdict::{CallFailure, CoordinatorVerdict, of_end, of_offsets};
 use crate::kafka::client::Deadline;
-use crate::kafka::group_consumer::{InputTopic, KafkaMembership};
+use crate::kafka::membership::{InputTopic, KafkaMembership};
 use crate::kafka::native::GroupIdentity;
 use crate::transport::{InputOffset, Output, ProduceError, TransactionalProducer};
 

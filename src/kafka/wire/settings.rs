@@ -5,7 +5,6 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 
 use super::compression::BatchCodec;
-use super::fetcher::ReadSettings;
 use super::messages::fetch::FetchSize;
 use super::sasl::{Credentials, Mechanism};
 use super::tls::{self, TlsSettings};
@@ -56,6 +55,12 @@ pub(super) struct WireSettings {
     pub(super) look_every: Duration,
     /// One attempt, of a connection or of a question.
     pub(super) attempt: Duration,
+}
+
+/// All that a client is told that reads: how the cluster is reached, and what is asked for.
+pub(super) struct ReadSettings {
+    pub(super) wire: WireSettings,
+    pub(super) size: FetchSize,
 }
 
 impl WireSettings {

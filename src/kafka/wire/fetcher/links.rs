@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::positions::{AskedPartition, FetchAsk, FetchEvent, FetchPositions};
-use super::{FetchWaker, ReadSettings, earlier};
+use super::{FetchWaker, earlier};
 use crate::kafka::client::Deadline;
 use crate::kafka::wire::connection::{AnswerFrame, BrokerConnection, ConnectError, Lost, Received};
 use crate::kafka::wire::error_code::ErrorCode;
@@ -17,6 +17,7 @@ use crate::kafka::wire::messages::Api;
 use crate::kafka::wire::messages::fetch::{FetchPlace, FetchSize, ask_fetch, read_fetch};
 use crate::kafka::wire::messages::leader_epoch::{EpochPlace, ask_ends, read_ends};
 use crate::kafka::wire::messages::metadata::NodeAddress;
+use crate::kafka::wire::settings::ReadSettings;
 
 /// Between two attempts to reach a leader, at first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));

@@ -29,7 +29,6 @@ use crate::kafka::client::{ClientError, Deadline};
 use crate::kafka::settings::KafkaSettings;
 use crate::kafka::wire::cluster::Cluster;
 use crate::kafka::wire::connection::ConnectError;
-use crate::kafka::wire::messages::fetch::FetchSize;
 use crate::kafka::wire::producer::StartError;
 use crate::kafka::wire::settings::WireSettings;
 use crate::transport::{Batch, SourcePartition};
@@ -166,12 +165,6 @@ impl RecordFetcher {
         let mut bytes = [0; 64];
         while matches!((&self.woken).read(&mut bytes), Ok(count) if count == bytes.len()) {}
     }
-}
-
-/// What is asked for, and how the cluster is reached for it.
-pub(super) struct ReadSettings {
-    pub(super) wire: WireSettings,
-    pub(super) size: FetchSize,
 }
 
 /// The earlier of two times, where there are any.

@@ -124,6 +124,9 @@ impl Api {
 }
 
 #[cfg(test)]
-pub(super) mod hostile;
+mod hostile;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(super) use self::hostile::{Chance, change, number, taken};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{NativeProducer, TxState};
 use crate::kafka::client::{ClientError, Deadline};
-use crate::kafka::group_consumer::InputTopic;
+use crate::kafka::membership::InputTopic;
 use crate::kafka::settings::KafkaSettings;
 use crate::kafka::wire::cluster::{CallError, Cluster, CoordinatorCall};
 use crate::kafka::wire::connection::{ConnectError, Lost};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::StreamIndex;
 use crate::kafka::wire::fetcher::fetched_batch::written::{WrittenBatch, seal};
-use crate::kafka::wire::messages::hostile::{Chance, change, number, taken};
+use crate::kafka::wire::messages::{Chance, change, number, taken};
 
 const HERE: SourcePartition = SourcePartition { stream: StreamIndex(0), partition: 3 };
 

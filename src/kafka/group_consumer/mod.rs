@@ -6,17 +6,18 @@ mod reading;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
 
 use super::backlog::Backlog;
 use super::client::{ClientError, Deadline, Logged, Unanswered, create, input_failure};
-use super::native::{ClientFailure, Event, EventKind, Fetched, GroupIdentity, Queue, group_identity, member_id};
+use super::membership::{InputTopic, KafkaMembership};
+use super::native::{ClientFailure, Event, EventKind, Fetched, Queue, group_identity, member_id};
 use super::settings::KafkaSettings;
 use super::wire::RecordFetcher;
-use crate::id::{Offset, StreamIndex};
+use crate::id::Offset;
 use crate::kafka::client::failure;
 use crate::time::TimestampMs;
 use crate::topic::PartitionName;
@@ -36,24 +37,6 @@ const SEEK: Duration = Duration::from_millis(500);
 
 /// A poll ends after so many bytes, whatever room there is: its caller looks at what it holds before it takes more.
 const POLL_BYTES: usize = 16 << 20;
-
-/// One input topic of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputTopic {
-    /// What its records are of.
-    pub stream: StreamIndex,
-    /// The topic.
-    pub topic: String,
-}
-
-/// The generation of a group that a member saw last; sent with the offsets, it fences a zombie.
-pub struct KafkaMembership {
-    pub(super) metadata: Arc<ConsumerGroupMetadata>,
-    /// The member itself: offsets that are no part of a transaction are committed through it, under its present generation.
-    pub(super) consumer: Arc<BaseConsumer<Logged>>,
-    /// The same as plain data, for a client that is not librdkafka.
-    pub(super) identity: Option<GroupIdentity>,
-}
 
 /// A member of a consumer group by the classic protocol, cooperative-sticky, read committed.
 pub struct KafkaConsumer {
