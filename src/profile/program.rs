@@ -18,7 +18,7 @@ use std::ops::Range;
 
 /// A place in records of one shape, or in what a program has: so far after a base of the record (`RecordBases`).
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct ProgramPlace {
     base: u32,
     distance: u32,
 }
@@ -37,8 +37,8 @@ enum PieceSource {
 #[derive(Debug, Clone, Copy)]
 struct CopiedPiece {
     source: PieceSource,
-    from: Place,
-    to: Place,
+    from: ProgramPlace,
+    to: ProgramPlace,
 }
 
 /// What is not copied as it is.
@@ -47,7 +47,7 @@ enum ProgramStep {
     /// One of the target's ids.
     Id { is_asset: bool },
     /// A piece of the record without its blanks.
-    Compacted(Place, Place),
+    Compacted(ProgramPlace, ProgramPlace),
 }
 
 /// How a projection shows the records of one shape.
@@ -91,11 +91,11 @@ impl Program {
                     program.step(ProgramStep::Compacted(anchors.of_start(piece.start as u32)?, anchors.of_start(piece.end as u32)?));
                 }
                 ByteOrigin::Made(index) => {
-                    let made = |index| Place { base: anchors.start_base + index, distance: 0 };
+                    let made = |index| ProgramPlace { base: anchors.start_base + index, distance: 0 };
                     program.piece(PieceSource::Made, made(index), made(index + 1));
                 }
                 ByteOrigin::Fixed => {
-                    let fixed = |distance: usize| Place { base: anchors.start_base, distance: distance as u32 };
+                    let fixed = |distance: usize| ProgramPlace { base: anchors.start_base, distance: distance as u32 };
                     let from = program.fixed.len();
                     program.fixed.extend_from_slice(&template.bytes()[at..end]);
                     program.piece(PieceSource::Fixed, fixed(from), fixed(program.fixed.len()));
@@ -107,7 +107,7 @@ impl Program {
         Some(program)
     }
 
-    fn piece(&mut self, source: PieceSource, from: Place, to: Place) {
+    fn piece(&mut self, source: PieceSource, from: ProgramPlace, to: ProgramPlace) {
         self.pieces.push(CopiedPiece { source, from, to });
     }
 
@@ -152,14 +152,14 @@ impl Anchors {
     }
 
     /// None inside of a scalar, whose length is another one in the next record.
-    fn of_start(&self, place: u32) -> Option<Place> {
+    fn of_start(&self, place: u32) -> Option<ProgramPlace> {
         let after = self.scalars.partition_point(|(_, _, end)| *end <= place);
         if self.scalars.get(after).is_some_and(|(_, start, _)| *start < place) {
             return None;
         }
         Some(match after.checked_sub(1).map(|before| self.scalars[before]) {
-            Some((node, _, end)) => Place { base: node.0, distance: place - end },
-            None => Place { base: self.start_base, distance: place },
+            Some((node, _, end)) => ProgramPlace { base: node.0, distance: place - end },
+            None => ProgramPlace { base: self.start_base, distance: place },
         })
     }
 }
@@ -170,11 +170,11 @@ struct RecordBases(Vec<u32>);
 
 impl RecordBases {
     #[inline(always)]
-    fn place(&self, place: Place) -> usize {
+    fn place(&self, place: ProgramPlace) -> usize {
         (self.0[place.base as usize] + place.distance) as usize
     }
 
-    fn range(&self, from: Place, to: Place) -> Range<usize> {
+    fn range(&self, from: ProgramPlace, to: ProgramPlace) -> Range<usize> {
         self.place(from)..self.place(to)
     }
 }

@@ -215,7 +215,7 @@ impl Visibility for Peekable<IntoIter<AbortedTransaction>> {
             }
             return false;
         }
-        true
+        !(header.is_transactional() && aborting.contains(&header.producer_id))
     }
 }
 

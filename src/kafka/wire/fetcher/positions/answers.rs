@@ -17,7 +17,7 @@ impl FetchPositions {
     /// The partition, if this is what was asked for it last.
     fn asked_part(&mut self, node: i32, asked: &AskedPartition) -> Option<&mut ReadPartition> {
         let part = self.parts.get_mut(&asked.source)?;
-        (part.asked_of == Some(node) || part.release != asked.release).then_some(part)
+        (part.release == asked.release && part.asked_of == Some(node) && part.place == asked.place).then_some(part)
     }
 
     fn name(&self, source: SourcePartition) -> String {
