@@ -115,6 +115,8 @@ impl FetchPositions {
         read.into_iter().for_each(|source| self.out_of_range(source, "its topic was deleted and made again"));
         for part in self.parts.values_mut().filter(|part| part.topic == place) {
             (part.leader, part.asked_of, part.needs_check) = (None, None, false);
+            // What came of the one before and was not taken would move the place on, past what this one begins with.
+            part.fetched = None;
         }
     }
 

@@ -286,6 +286,9 @@ fn a_topic_that_is_made_again_is_another_one() {
     let mut reader = PositionReader::new();
     reader.release(0, 7);
     reader.release(1, 0);
+    reader.release(2, 0);
+    let asked = reader.records(2);
+    reader.answer(2, &asked, vec![brought(2, 0..3)]);
     let asked = reader.records(1);
     reader.answer(1, &asked, vec![failed(0, ErrorCode::UNKNOWN_TOPIC_ID), failed(1, ErrorCode::UNKNOWN_TOPIC_ID)]);
     let again = TopicId([2; 16]);
@@ -298,6 +301,7 @@ fn a_topic_that_is_made_again_is_another_one() {
     reader.later(1);
     let asked = reader.records(1);
     assert_eq!((places(&asked), asked[0].id), (vec![(1, 0)], again));
+    assert_eq!((reader.take(), places(&reader.records(2))), (vec![], vec![(2, 0)]), "what was fetched of the one before is not of this one");
 }
 
 #[test]
