@@ -11,6 +11,7 @@ use crate::profile::project::{Projector, floor_timestamp};
 use crate::profile::sample::SampledShare;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
+use crate::record::mapped_nodes::MappedNodeMemory;
 use crate::record::mapping::Stream;
 use crate::release::compared::RuleComparison;
 use crate::release::{self, Suppressed};
@@ -129,6 +130,7 @@ pub enum Stopped<E> {
 pub struct Decider {
     rules: ReleaseRules,
     projector: Projector,
+    mapped: MappedNodeMemory,
     scratch: IdentityScratch,
     time_buffer: String,
     output: Vec<u8>,
@@ -140,6 +142,7 @@ impl Decider {
         Self {
             rules,
             projector: Projector::new(mask_secret),
+            mapped: MappedNodeMemory::default(),
             scratch: IdentityScratch::default(),
             time_buffer: String::new(),
             output: Vec::new(),
@@ -172,9 +175,11 @@ impl Decider {
         let projector = &mut self.projector;
         let text = decode::load(record.value, &self.rules.read, move |text| projector.load(text)).map_err(Stopped::Unreadable)?;
         let tape = self.projector.tape();
-        let identity = decode::identity(stream, outer, text, tape, &mut self.scratch).map_err(Stopped::Unreadable)?;
+        let nodes = self.mapped.find(stream, text, tape);
+        let identity = decode::identity(stream, outer, text, tape, nodes, &mut self.scratch).map_err(Stopped::Unreadable)?;
         let limit = now.after(self.rules.read.max_future);
-        let t = decode::event_time(stream, text, tape, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
+        let t =
+            decode::event_time(stream, text, tape, nodes, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
         let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
         shares.fetch();
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));

@@ -15,6 +15,7 @@ use crate::profile::parties::{Parties, Provenance};
 use crate::profile::project::{Projector, floor_timestamp};
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, OuterIdentity, ReadRules};
+use crate::record::mapped_nodes::MappedNodes;
 use crate::record::mapping::Stream;
 use crate::release::{self, Suppressed};
 use crate::share::graph::{Grant, ProfileSlot};
@@ -174,8 +175,9 @@ fn read<'r>(
 ) -> Result<(&'r [u8], Identity<'r>, TimestampNs), Refusal> {
     let text = decode::load(value, &rules, |text| projector.load(text))?;
     let tape = projector.tape();
-    let identity = decode::identity(stream, outer, text, tape, scratch)?;
-    let t = decode::any_event_time(stream, text, tape, timestamp, time_buffer)?;
+    let nodes = MappedNodes::of(stream, text, tape);
+    let identity = decode::identity(stream, outer, text, tape, nodes, scratch)?;
+    let t = decode::any_event_time(stream, text, tape, nodes, timestamp, time_buffer)?;
     Ok((text, identity, t))
 }
 

@@ -10,6 +10,7 @@ use crate::profile::parties::Parties;
 use crate::profile::project::Projector;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, ReadRules};
+use crate::record::mapped_nodes::MappedNodes;
 use crate::record::mapping::{Mode, Stream};
 use crate::share::state::Permission;
 
@@ -52,7 +53,9 @@ impl<'p> RecordProjector<'p> {
         let text = decode::load(record.value.as_deref(), &self.rules, move |text| projector.load(text))?;
         let (owner, asset) = self.ids(record, text)?;
         if self.stream.mode == Mode::Append {
-            decode::any_event_time(self.stream, text, self.projector.tape(), record.timestamp, &mut String::new())?;
+            let tape = self.projector.tape();
+            let nodes = MappedNodes::of(self.stream, text, tape);
+            decode::any_event_time(self.stream, text, tape, nodes, record.timestamp, &mut String::new())?;
         }
         let facts = ShareFacts {
             id: "project",

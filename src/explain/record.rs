@@ -4,6 +4,7 @@ use crate::decide::InputRecord;
 use crate::json::tape::Tape;
 use crate::record::dead_letter::Refusal;
 use crate::record::decode::{self, Identity, IdentityScratch, ReadRules};
+use crate::record::mapped_nodes::MappedNodes;
 use crate::record::mapping::{FieldSource, KeyPart, Stream};
 use crate::time::{TimestampMs, TimestampNs};
 
@@ -60,12 +61,12 @@ pub fn whose(record: &WholeRecord, stream: &Stream, rules: &ReadRules, tape: &mu
     }
     let parsed = &mut *tape;
     let text = decode::load(input.value, rules, move |text| parsed.parse(text).map(|()| &*parsed))?;
-    decode::identity(stream, outer, text, tape, &mut IdentityScratch::default()).map(owned)
+    decode::identity(stream, outer, text, tape, MappedNodes::of(stream, text, tape), &mut IdentityScratch::default()).map(owned)
 }
 
 /// The event time of a record, however far ahead; none where it cannot be read.
 pub fn event_time_of(record: &WholeRecord, stream: &Stream, rules: &ReadRules, tape: &mut Tape) -> Option<TimestampNs> {
     let parsed = &mut *tape;
     let text = decode::load(record.value.as_deref(), rules, move |text| parsed.parse(text).map(|()| &*parsed)).ok()?;
-    decode::any_event_time(stream, text, tape, record.timestamp, &mut String::new()).ok()
+    decode::any_event_time(stream, text, tape, MappedNodes::of(stream, text, tape), record.timestamp, &mut String::new()).ok()
 }

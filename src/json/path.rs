@@ -103,6 +103,11 @@ impl Path {
         !visit(&self.segments, text, tape, NodeIndex::ROOT, &mut |node| node != wanted)
     }
 
+    /// Whether what the path selects depends on values.
+    pub(crate) fn has_filter(&self) -> bool {
+        self.segments.iter().any(|segment| matches!(segment, Segment::Filter(_)))
+    }
+
     /// Whether the path is `$` alone.
     pub fn is_root(&self) -> bool {
         self.segments.is_empty()

@@ -9,7 +9,7 @@ use super::template::{Template, WrittenEpoch};
 use super::walk::witness::RecordTrace;
 use super::walk::{Scratch, Walk};
 use crate::json::error::InvalidJson;
-use crate::json::path::{Segment, Selected};
+use crate::json::path::{Path, Selected};
 use crate::json::tape::Tape;
 use crate::time::{Period, TimestampMs, TimestampNs};
 
@@ -138,7 +138,7 @@ impl Projection {
     /// Whether the steps of the Kafka timestamp are others in records of one shape.
     fn steps_depend_on_values(&self) -> bool {
         let paths = self.time.iter().chain(self.truncates.iter().flat_map(|truncate| &truncate.paths));
-        paths.into_iter().any(|path| path.segments.iter().any(|segment| matches!(segment, Segment::Filter(_))))
+        paths.into_iter().any(Path::has_filter)
     }
 }
 
@@ -153,7 +153,7 @@ fn note_steps(text: &[u8], tape: &Tape, projection: &Projection, steps: &mut Vec
     };
     let mut earlier = 0;
     for truncate in &projection.truncates {
-        let hits = |path: &crate::json::path::Path| time.is_some_and(|time| path.selects(text, tape, time));
+        let hits = |path: &Path| time.is_some_and(|time| path.selects(text, tape, time));
         let is_repeat = truncate.is_later && steps[..earlier].contains(&truncate.step);
         if !is_repeat && (truncate.always || truncate.paths.iter().any(hits)) {
             steps.push(truncate.step);

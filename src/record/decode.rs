@@ -6,6 +6,7 @@
 
 use super::dead_letter::{DeadLetterReason, Refusal};
 use super::event_time;
+use super::mapped_nodes::MappedNodes;
 use super::mapping::{FieldSource, KeyFields, Mapping, Mode, Stream};
 use crate::id::{AssetId, TenantId};
 use crate::json::error::InvalidJson;
@@ -139,18 +140,19 @@ pub fn identity<'r>(
     outer: OuterIdentity<'r>,
     text: &'r [u8],
     tape: &Tape,
+    nodes: MappedNodes,
     scratch: &'r mut IdentityScratch,
 ) -> Result<Identity<'r>, Refusal> {
-    let tenant = value_node(FieldRole::Tenant, &stream.mapping, text, tape)?;
-    let asset = value_node(FieldRole::Asset, &stream.mapping, text, tape)?;
+    let tenant = value_node(FieldRole::Tenant, &stream.mapping, tape, nodes)?;
+    let asset = value_node(FieldRole::Asset, &stream.mapping, tape, nodes)?;
     let tenant = value_id(FieldRole::Tenant, outer.tenant, tenant, text, tape, &mut scratch.tenant)?;
     let asset = value_id(FieldRole::Asset, outer.asset, asset, text, tape, &mut scratch.asset)?;
     Ok(Identity { tenant, asset })
 }
 
-fn value_node(role: FieldRole, mapping: &Mapping, text: &[u8], tape: &Tape) -> Result<Option<NodeIndex>, Refusal> {
-    let FieldSource::Path(path) = role.source(mapping) else { return Ok(None) };
-    match the_node(path, text, tape) {
+fn value_node(role: FieldRole, mapping: &Mapping, tape: &Tape, nodes: MappedNodes) -> Result<Option<NodeIndex>, Refusal> {
+    let FieldSource::Path(_) = role.source(mapping) else { return Ok(None) };
+    match but_null(role.selected(nodes), tape) {
         Selected::Nothing => Err(role.missing()),
         Selected::Several => Err(role.duplicate()),
         Selected::One(node) => Ok(Some(node)),
@@ -175,11 +177,12 @@ pub fn event_time(
     stream: &Stream,
     text: &[u8],
     tape: &Tape,
+    nodes: MappedNodes,
     timestamp: TimestampMs,
     limit: TimestampNs,
     buffer: &mut String,
 ) -> Result<TimestampNs, Refusal> {
-    let t = any_event_time(stream, text, tape, timestamp, buffer)?;
+    let t = any_event_time(stream, text, tape, nodes, timestamp, buffer)?;
     not_after(t, limit)?;
     Ok(t)
 }
@@ -189,12 +192,13 @@ pub fn any_event_time(
     stream: &Stream,
     text: &[u8],
     tape: &Tape,
+    nodes: MappedNodes,
     timestamp: TimestampMs,
     buffer: &mut String,
 ) -> Result<TimestampNs, Refusal> {
     match &stream.mapping.time {
         None => Ok(timestamp.moment()),
-        Some(path) => mapped_time(path, text, tape, buffer),
+        Some(_) => time_at(nodes.time, text, tape, buffer),
     }
 }
 
@@ -206,7 +210,11 @@ pub fn not_after(t: TimestampNs, limit: TimestampNs) -> Result<(), Refusal> {
 
 /// The event time at the mapped path (docs/rules/records.md#event-time), wherever it lies.
 pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<TimestampNs, Refusal> {
-    let node = match the_node(path, text, tape) {
+    time_at(path.find(text, tape), text, tape, buffer)
+}
+
+fn time_at(selected: Selected, text: &[u8], tape: &Tape, buffer: &mut String) -> Result<TimestampNs, Refusal> {
+    let node = match but_null(selected, tape) {
         Selected::Nothing => return Err(Refusal::new(DeadLetterReason::MissingTime, "no event time in the value")),
         Selected::Several => return Err(Refusal::new(DeadLetterReason::InvalidTime, "two event times in the value")),
         Selected::One(node) => node,
@@ -216,9 +224,9 @@ pub fn mapped_time(path: &Path, text: &[u8], tape: &Tape, buffer: &mut String) -
     Ok(t)
 }
 
-/// What a path names: one null alone counts as nothing.
-fn the_node(path: &Path, text: &[u8], tape: &Tape) -> Selected {
-    match path.find(text, tape) {
+/// One null alone counts as nothing.
+fn but_null(selected: Selected, tape: &Tape) -> Selected {
+    match selected {
         Selected::One(node) if tape.kind(node) == NodeKind::Null => Selected::Nothing,
         found => found,
     }
@@ -229,6 +237,13 @@ impl FieldRole {
         match self {
             Self::Tenant => &mapping.tenant,
             Self::Asset => &mapping.asset,
+        }
+    }
+
+    fn selected(self, nodes: MappedNodes) -> Selected {
+        match self {
+            Self::Tenant => nodes.tenant,
+            Self::Asset => nodes.asset,
         }
     }
 
@@ -315,8 +330,9 @@ mod tests {
             let text = load(value.map(str::as_bytes), &rules, move |text| parsed.parse(text).map(|()| &*parsed))?;
             let tape = &tape;
             let limit = NOW.moment().after(rules.max_future);
-            let ids = identity(stream, outer, text, tape, &mut scratch).map(|ids| (ids.tenant.to_owned(), ids.asset.to_owned()))?;
-            let t = event_time(stream, text, tape, TimestampMs(7), limit, &mut String::new())?;
+            let nodes = MappedNodes::of(stream, text, tape);
+            let ids = identity(stream, outer, text, tape, nodes, &mut scratch).map(|ids| (ids.tenant.to_owned(), ids.asset.to_owned()))?;
+            let t = event_time(stream, text, tape, nodes, TimestampMs(7), limit, &mut String::new())?;
             Ok((ids.0, ids.1, t))
         };
         outcome().map_err(|refusal: Refusal| refusal.reason)

@@ -4,3 +4,4 @@ pub mod dead_letter;
 pub mod decode;
 pub mod event_time;
 pub mod mapping;
+pub mod mapped_nodes;

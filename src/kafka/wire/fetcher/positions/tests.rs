@@ -301,7 +301,11 @@ fn a_topic_that_is_made_again_is_another_one() {
     reader.later(1);
     let asked = reader.records(1);
     assert_eq!((places(&asked), asked[0].id), (vec![(1, 0)], again));
-    assert_eq!((reader.take(), places(&reader.records(2))), (vec![], vec![(2, 0)]), "what was fetched of the one before is not of this one");
+    assert_eq!(
+        (reader.take(), places(&reader.records(2))),
+        (vec![], vec![(2, 0)]),
+        "what was fetched of the one before is not of this one"
+    );
 }
 
 #[test]
