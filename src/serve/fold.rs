@@ -116,15 +116,16 @@ impl Folding {
         let envelope = control::read(record);
         let event = envelope.as_ref().ok().cloned();
         let folded = table.fold(record.offset, time, envelope);
-        by_tenant.follow(table, folded.documents.iter().map(|document| document.key.as_str()));
+        let named = event.as_ref().and_then(|event| event.data.get("share")).and_then(Node::as_str);
+        // An invitation that is sent again has another code, which no document shows.
+        by_tenant.follow(table, folded.documents.iter().map(|document| document.key.as_str()).chain(named));
         if let Outcome::Unreadable(why) | Outcome::SetAside(why) = &folded.outcome {
             warn!(offset = record.offset.0, %why, "a control record cannot be understood");
         }
         if let Some(event) = &event
             && folded.outcome != Outcome::Tick
         {
-            let share = event.data.get("share").and_then(Node::as_str);
-            let documents = ShareDocuments::of(share, &folded.documents);
+            let documents = ShareDocuments::of(named, &folded.documents);
             let outcome = EventOutcome { offset: record.offset, outcome: folded.outcome.clone(), documents };
             self.recent.lock().expect("it is only added to").note(&event.source, &event.id, outcome);
         }
