@@ -78,10 +78,11 @@ class Sampler:
         done = sum(self.run.kafka.wire.committed(self.run.group, self.run.input, INPUT_PARTITIONS).values())
         return done, cpu_seconds(self.process.pid), time.monotonic()
 
-    def until(self, records, seconds, nothing_for=240):
-        """Returns the first sample with so many records, or that of a record committed after so many seconds."""
+    def until(self, records, seconds, since=None, nothing_for=240):
+        """Returns the first sample with so many records, or that of a record committed after so many seconds. `since` is how many there
+        were before: a fast peer may have got all of them by the first look."""
         begun = last = time.monotonic()
-        before = None
+        before = since
         while True:
             sample = self.now()
             if before is not None and sample[0] != before:
@@ -136,10 +137,11 @@ def measure(run, plan, expected):
         try:
             sampler = Sampler(run, process)
             first = sampler.until(plan.prime, min(plan.prime_seconds, run.peer.prime_seconds))
-            last = sampler.until(min(plan.records, first[0] + plan.measured), min(plan.measure_seconds, run.peer.measure_seconds))
-            if last[0] <= first[0]:
-                raise RuntimeError(f"{run.name}: nothing was left to measure; give more --records")
-            rest = sampler.until(plan.records, plan.rest_seconds) if last[0] < plan.records and plan.rest_seconds else last
+            if first[0] >= plan.records:
+                raise RuntimeError(f"{run.name} had read all {plan.records} records before it was warm: give more --records")
+            measured = min(plan.records, first[0] + plan.measured)
+            last = sampler.until(measured, min(plan.measure_seconds, run.peer.measure_seconds), first[0])
+            rest = sampler.until(plan.records, plan.rest_seconds, last[0]) if last[0] < plan.records and plan.rest_seconds else last
             resident = _resident_mib(process.pid)
         finally:
             end(process)
