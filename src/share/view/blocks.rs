@@ -109,7 +109,7 @@ impl BlockNeedle {
         let lower = lower.unwrap_or_default().as_bytes();
         let texts = lower.windows(lower.len().clamp(1, LONGEST)).map(text_bit).collect();
         let targets = targets.map(|targets| targets.iter().copied().map(target_bit).collect());
-        Self { texts, targets, states: states.iter().map(|state| 1 << *state as u16).sum() }
+        Self { texts, targets, states: states.iter().fold(0, |all, state| all | 1 << *state as u16) }
     }
 
     /// Whether it is in every block.
@@ -291,6 +291,8 @@ mod tests {
         let count = |needle| -> u32 { blocks.ranges(needle, ShareNumber(100)).map(|range| range.end.0 - range.start.0).sum() };
         assert_eq!(["nw-", "w-7", "none", "q", "qz", ""].map(text).map(count), [100, 10, 0, 0, 0, 100]);
         let of = |states: &[State], targets| count(BlockNeedle::of(None, states, targets));
+        let states = |states: &[State]| BlockNeedle::of(None, states, None).states;
+        assert_eq!(states(&[State::Active, State::Left, State::Active]), states(&[State::Active]) | states(&[State::Left]), "named twice");
         assert_eq!((of(&[State::Left], None), of(&[], Some(&[TenantNumber(1)])), of(&[], None)), (0, 0, 100));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::metadata::{NodeAddress, TopicId, read_node};
+use super::metadata::{NodeAddress, TopicId, read_tagged_nodes};
 use crate::kafka::wire::error_code::ErrorCode;
 use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
@@ -97,14 +97,7 @@ pub(in crate::kafka::wire) fn read_fetch(mut answer: FrameReader<'_>, frame_byte
         })?;
         topic.skip_tags()
     })?;
-    let mut nodes = Vec::new();
-    // A tag is read in its own bytes, behind which others follow.
-    answer.tags(|tag, field| {
-        if tag == 0 {
-            nodes = field.array(11, read_node)?;
-        }
-        Ok(())
-    })?;
+    let nodes = read_tagged_nodes(&mut answer)?;
     answer.end()?;
     Ok(FetchAnswer { throttle_ms, error, partitions, nodes })
 }

@@ -77,8 +77,20 @@ fn by_index(partitions: &[(i32, (i32, i32))]) -> Result<Vec<(i32, i32)>, Malform
     leaders.into_iter().collect::<Option<Vec<(i32, i32)>>>().ok_or(MalformedAnswer("a partition comes twice"))
 }
 
+/// The nodes that an answer to a fetch or a produce names after its last field, where it says who leads by now.
+pub(super) fn read_tagged_nodes(answer: &mut FrameReader<'_>) -> Result<Vec<NodeAddress>, MalformedAnswer> {
+    let mut nodes = Vec::new();
+    answer.tags(|tag, field| {
+        if tag == 0 {
+            nodes = field.array(11, read_node)?;
+        }
+        Ok(())
+    })?;
+    Ok(nodes)
+}
+
 /// A broker as metadata and hints name it.
-pub(super) fn read_node(node: &mut FrameReader<'_>) -> Result<NodeAddress, MalformedAnswer> {
+fn read_node(node: &mut FrameReader<'_>) -> Result<NodeAddress, MalformedAnswer> {
     let (id, host, port) = (node.i32()?, node.string()?.to_owned(), node.i32()?);
     let _rack = node.nullable_string()?;
     node.skip_tags()?;

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::metadata::{NodeAddress, read_node};
+use super::metadata::{NodeAddress, read_tagged_nodes};
 use crate::kafka::wire::error_code::ErrorCode;
 use crate::kafka::wire::frame::{FrameReader, FrameWriter, MalformedAnswer};
 
@@ -98,13 +98,7 @@ pub(in crate::kafka::wire) fn read_produce(mut answer: FrameReader<'_>) -> Resul
         Ok(partitions)
     })?;
     let throttle_ms = answer.i32()?;
-    let mut nodes = Vec::new();
-    answer.tags(|tag, field| {
-        if tag == 0 {
-            nodes = field.array(11, read_node)?;
-        }
-        Ok(())
-    })?;
+    let nodes = read_tagged_nodes(&mut answer)?;
     answer.end()?;
     Ok(ProduceAnswer { partitions: topics.into_iter().flatten().collect(), nodes, throttle_ms })
 }
