@@ -28,6 +28,21 @@ pub(crate) struct Cluster {
     dir: PathBuf,
 }
 
+/// What the nodes said last, where a test fails that has a cluster of its own: it is gone after that.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        const LINES: usize = 60;
+        if !std::thread::panicking() {
+            return;
+        }
+        for node in 1..10 {
+            let Ok(said) = std::fs::read_to_string(self.dir.join(format!("node-{node}/out.log"))) else { break };
+            let lines: Vec<&str> = said.lines().collect();
+            eprintln!("node {node} said last:\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"));
+        }
+    }
+}
+
 /// A record as tests compare it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {

@@ -4,6 +4,7 @@ mod late;
 mod logins;
 mod nodes;
 mod reading;
+mod rights;
 
 use std::process::Command;
 use std::sync::OnceLock;

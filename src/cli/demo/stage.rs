@@ -210,8 +210,8 @@ impl Stage {
         let fleet = self.fleet.join();
         let readers: Vec<_> = self.readers.into_iter().map(JoinHandle::join).collect();
         let (engine, console) = (self.engine.join(), self.console.join());
-        // Before the cluster, of which it would report that it has gone.
-        drop(self.writer);
+        // The cluster ends with the process: a client that somebody still has would report that it has gone.
+        std::mem::forget(self.mock);
         // What is left there is only in the way of nobody.
         let _ = std::fs::remove_dir_all(&self.folder);
         engine.map_err(|_| Halt::broken("the engine's thread panicked"))?.map_err(Halt::broken)?;
