@@ -9,20 +9,20 @@ import argparse
 import json
 import time
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bootstrap", default="127.0.0.1:9092")
     parser.add_argument("--tenant", required=True)
-    parser.add_argument("--group", default="example-consumer")
+    parser.add_argument("--group", help="default: TENANT.example; rights on Kafka are for groups whose names begin so")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="end after so long without a record")
     options = parser.parse_args()
     telemetry, details = (f"share.{options.tenant}.{stream}" for stream in ("telemetry", "details"))
     consumer = Consumer({
         "bootstrap.servers": options.bootstrap,
-        "group.id": options.group,
+        "group.id": options.group or f"{options.tenant}.example",
         # Without it records of a batch that was taken back would be seen, and seen twice.
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
@@ -31,9 +31,17 @@ def main():
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": 5000,
     })
-    consumer.subscribe([telemetry, details])
-    # A table lives in memory here, so it is read from its beginning each time; one in a database would be committed with its offsets.
     current = {}
+
+    def begin(consumer, partitions):
+        # The table lives in memory here, so it is read from its beginning each time, and its offsets are not committed; one in a database
+        # would be committed with its offsets.
+        for partition in partitions:
+            if partition.topic == details:
+                partition.offset = OFFSET_BEGINNING
+        consumer.assign(partitions)
+
+    consumer.subscribe([telemetry, details], on_assign=begin)
     heard = time.monotonic()
     try:
         while time.monotonic() - heard < options.seconds:
@@ -50,7 +58,7 @@ def main():
                 take_details(current, asset, message.value())
             else:
                 take_telemetry(asset, message.value())
-            consumer.commit(message, asynchronous=True)
+                consumer.commit(message, asynchronous=True)
     except KeyboardInterrupt:
         pass
     finally:

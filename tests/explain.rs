@@ -3,7 +3,8 @@
 #![cfg(feature = "io")]
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 const CONFIG: &str = "streams:
   telemetry: { mode: append, topic: raw, tenant: $.t, asset: $.a, time: $.ts }
@@ -154,4 +155,18 @@ fn a_sample_shows_what_a_profile_misses() {
     assert!(code == Some(65) && err.contains("t.ndjson:2: "), "{err}");
     assert_eq!(sharecast(&[], &["check", "--sample", "telemetry=t.ndjson"]).0, Some(64));
     assert_eq!(sharecast(&[("t.ndjson", "{}\n")], &["check", "--profile", "p.yaml", "--sample", "alarms=t.ndjson"]).0, Some(64));
+}
+
+/// As of a shell's `<(…)`, which is no file.
+#[test]
+fn a_profile_is_read_from_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    [("c.yaml", CONFIG), ("r.json", RECORD)].iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sharecast"));
+    command.args(["project", "-c", "c.yaml", "--profile", "/dev/stdin", "--record", "r.json"]).current_dir(folder.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PROFILE.as_bytes()).unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(status.success() && out.contains(r#""lat":1.3"#) && !out.contains("driver"), "{out}{err}");
 }

@@ -52,6 +52,11 @@ fn a_profile_that_is_widened_by_one_member_fails_where_it_is_expected_and_names_
         let line = test.lines().count() - expected.lines().count() + expected.lines().position(|l| format!("  {l}\n") == line).unwrap() + 1;
         assert!(said.contains(&format!("x/hire-partner.test.yaml:{line}:7: acme, telemetry: ")), "line {line}\n{said}");
         assert!(said.contains(shown) && said.contains(&format!("is selected by {member} at profiles/hire-partner.yaml:7:7")), "{said}");
+        // The explanation names lines of the file, of what stays behind too.
+        assert!(
+            said.contains(&format!("by {member} (line 7, column 7)")) && said.contains("by $.Location.Altitude (line 10, column 7)"),
+            "{said}"
+        );
         let xml = fs::read_to_string(folder.path().join("out.xml")).unwrap();
         assert!(xml.contains("failures=\"1\"") && xml.contains("is selected by"), "{xml}");
     }
@@ -66,6 +71,22 @@ fn a_profile_that_is_widened_by_one_member_fails_where_it_is_expected_and_names_
     for told in ["profile hire-partner: released", "kept      $.name", "kept      $.purchase"] {
         assert!(said.contains(told), "{told}: {said}");
     }
+}
+
+/// Each line of the page's failure comes, in the page's order.
+#[test]
+fn the_failure_that_the_page_shows_is_what_is_said() {
+    let page = include_str!("../docs/testing-profiles.md");
+    let shown = page.split_once("```text\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    let folder = example();
+    fs::rename(folder.path().join("x"), folder.path().join("sharing")).unwrap();
+    change(&folder.path().join("sharing/profiles/hire-partner.yaml"), "    - $.Location\n", "    - $.Location\n    - $.driver\n");
+    let (code, said) = sharecast(folder.path(), &["test", "sharing/**/*.test.yaml"]);
+    let mut lines = said.lines();
+    for line in shown.lines().filter(|line| line.trim() != "…") {
+        assert!(lines.any(|came| came == line), "{line}\n{said}");
+    }
+    assert_eq!(code, Some(1));
 }
 
 const WORLD: &str = "world:

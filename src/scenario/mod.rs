@@ -112,5 +112,5 @@ struct ExpectedPath {
     place: TextPosition,
 }
 
-/// What a file that a test names holds, or why it cannot be read.
-pub type ReadProfile<'r> = dyn Fn(&str) -> Result<(Node, ProfileSpec), String> + 'r;
+/// What a file that a test names holds, with its text, or why it cannot be read.
+pub type ReadProfile<'r> = dyn Fn(&str) -> Result<(String, Node, ProfileSpec), String> + 'r;

@@ -164,20 +164,22 @@ fn read_profiles(node: Option<&Node>, read: &ReadProfile<'_>) -> ReadTest<(Vec<S
     for Member { name, place, value } in map(node, "profiles")? {
         members(value, "a profile of the world", &keys::PROFILE)?;
         let owner = need(value, "owner", "whose profile is it? write owner: northwind")?;
-        let (file, spec, sections) = match (value.get("file"), value.get("spec")) {
+        let text_node = |text: String| Node { kind: DocumentKind::String(text), place: *place };
+        let (file, source, spec, sections) = match (value.get("file"), value.get("spec")) {
             (Some(file), None) => {
                 let path = string(file, "file")?;
-                let (spec, sections) = read(path).map_err(|what| ScenarioError { what, place: file.place })?;
-                (Some(path.to_owned()), spec, sections)
+                let (text, spec, sections) = read(path).map_err(|what| ScenarioError { what, place: file.place })?;
+                (Some(path.to_owned()), Some(text), spec, sections)
             }
             (None, Some(spec)) => {
                 let sections = ProfileSpec::read(spec).map_err(|wrong| ScenarioError { what: wrong.what, place: wrong.place })?;
-                (None, spec.clone(), sections)
+                (None, None, spec.clone(), sections)
             }
             _ => return error(*place, format!("the profile {name} needs either file: PATH or spec: {{ … }}, and not both")),
         };
-        let text = Node { kind: DocumentKind::String(name.clone()), place: *place };
-        let data = vec![named("profile", text), named("owner", owner.clone()), named("spec", spec)];
+        let mut data = vec![named("profile", text_node(name.clone())), named("owner", owner.clone()), named("spec", spec)];
+        // As `profile publish` sends it, so that explanations name the file's lines.
+        data.extend(source.map(|text| named("source", text_node(text))));
         facts.push(checked(fact(EventType::ProfilePublished, data, *place))?);
         profiles.push(ScenarioProfile { name: name.clone(), file, spec: sections });
     }

@@ -115,7 +115,7 @@ struct NamedProfile {
 impl NamedProfile {
     fn of(config: &Config, args: &ProjectArgs) -> Result<Self, Failure> {
         let path = PathBuf::from(&args.profile);
-        if path.is_file() {
+        if path.exists() && !path.is_dir() {
             let written = load_profile(&path, Some(config)).map_err(|what| Failure::new(Exit::Failed, what))?;
             return Ok(Self::new(config, &written.spec, ProfileText::of_file(written.spec.clone())));
         }

@@ -163,7 +163,7 @@ impl TestFile {
         }
         let read_profile = |file: &str| {
             let written = load_profile(&self.beside(file), None)?;
-            Ok((written.node, written.spec))
+            Ok((written.text, written.node, written.spec))
         };
         let scenario = Scenario::read(node, &read_profile).map_err(wrong)?;
         let streams = scenario.streams.as_ref().map(|streams| OwnStreams { file: &self.name, text, streams });
