@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 
 use super::broker::{Cluster, PATIENCE, shared, unique};
 use super::fixture::{World, feeder};
-use super::instance::Patience;
+use super::instance::{Patience, await_that};
 
 /// A world with a stream of details beside its telemetry.
 pub(crate) struct Details<'c> {
@@ -228,6 +228,32 @@ fn a_new_owner_finds_what_has_ended_begun_or_changed() {
     let values: Vec<String> = details.world.cluster.read(&details.output("t")).into_iter().filter_map(|seen| seen.value).collect();
     assert!(values[values.len() - 3..].iter().all(|value| !value.contains("_share")), "{values:?}");
     engine.terminate();
+}
+
+/// A first document waits until every partition has taken back what ended up to the newest change, so engines must agree which that is,
+/// wherever they began: after ticks in a snapshot one would wait for what no other has anything to say of.
+#[test]
+fn a_first_document_comes_where_an_engine_began_from_a_snapshot() {
+    let details = Details::new(shared(), 4, &[], "");
+    details.world.partners("o", "t");
+    let (stays, restarts) = (details.world.start_ready("a"), details.world.start_ready("b"));
+    (0..4).for_each(|n| drop(details.share(&format!("a{n}"), "t", &format!("k{n}"))));
+    (0..4).for_each(|n| drop(details.share(&format!("b{n}"), "t", &format!("l{n}"))));
+    let feed = |partition: i32, asset: &str| details.feed(partition, [(asset, Some(&*details.document(asset, "first")))]);
+    (0..4).for_each(|n| feed(n, &format!("a{n}")));
+    let mut expected: Vec<_> = (0..4).map(|n| details.shown("t", &format!("k{n}"), "first")).collect();
+    details.await_standing("t", expected.clone());
+    let control = &details.world.control;
+    let ends_with_tick = || details.world.cluster.values(control).last().is_some_and(|event| event.contains("control.tick"));
+    await_that("a tick follows the last change", ends_with_tick);
+    restarts.terminate();
+    let restarts = details.world.start_ready("b");
+    assert!(restarts.log().contains("read from the snapshot"), "{}", restarts.log());
+    (0..4).for_each(|n| feed(n, &format!("b{n}")));
+    expected.extend((0..4).map(|n| details.shown("t", &format!("l{n}"), "first")));
+    details.await_standing("t", expected);
+    restarts.terminate();
+    stays.terminate();
 }
 
 /// The input's compaction keeps the newest record of a key, whether it can be read or not (docs/rules/upserts.md#the-current-document).

@@ -134,7 +134,7 @@ impl LivePlane {
         let Follow { config, kafka, instance, is_dry_run, clock, stop } = follow;
         let (end, table) = (log.end, log.past.into_table());
         let (control_time, first) = (table.control_time(), Offset(table.epoch().0 + 1));
-        let newest_change = table.epoch();
+        let newest_change = table.newest_change();
         let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change }));
         let limits = FenceLimits::of(&config.fence);
         let limits = FenceLimits { is_enabled: limits.is_enabled && !is_dry_run, ..limits };
@@ -152,7 +152,6 @@ impl LivePlane {
             control_time,
             control_topic: config.control.topic.clone(),
             newest_cut: None,
-            newest_change,
             upserts: Vec::new(),
             live: Arc::clone(&live),
             fence: Arc::clone(&fence),

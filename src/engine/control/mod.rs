@@ -25,7 +25,7 @@ use crate::engine::control::recent::Recent;
 use crate::engine::control::unread::Unread;
 use crate::engine::feed::{ChangeSender, Changes, ControlCommand, DueShares, FoldedRecord, Following, ProfileChange, Work};
 use crate::engine::output::dead_letter::OwnedDeadLetter;
-use crate::id::{Epoch, Offset, StreamIndex, StreamSet};
+use crate::id::{Offset, StreamIndex, StreamSet};
 use crate::live::{Live, View};
 use crate::record::dead_letter::DeadLetterReason;
 use crate::record::mapping::Mode;
@@ -72,8 +72,6 @@ pub struct ControlPlane<L> {
     pub metrics: ControlMetrics,
     /// Whether `mask.secret` is configured: without it `mask: hash` drops what it masks.
     pub has_mask_secret: bool,
-    /// The newest control record that touched a share or a profile.
-    pub newest_change: Epoch,
     /// Workers with upsert streams, told what changes.
     pub upserts: Vec<ChangeSender>,
     /// Told which topics grants need, if topics are provisioned.
@@ -192,7 +190,6 @@ impl<L: ControlLog> ControlPlane<L> {
         }
         self.note_outcome(&record, &folded.outcome, folded.kind, unread);
         if !folded.touched.is_empty() || folded.profile.is_some() {
-            self.newest_change = Epoch(record.offset.0);
             self.note_changes(&folded, changes);
         }
         let (touched, followed) = followed(&record, folded, &self.control_topic);
@@ -306,7 +303,7 @@ impl<L: ControlLog> ControlPlane<L> {
         let graph = self.table.graph();
         self.metrics.published(&graph, &self.table);
         let unreadable = graph.unreadable_offsets().to_vec();
-        self.live.publish(View { graph, position, newest_cut: self.newest_cut, newest_change: self.newest_change });
+        self.live.publish(View { graph, position, newest_cut: self.newest_cut, newest_change: self.table.newest_change() });
         self.fence.lock().expect("the fence is never left half changed").folded(position, &unreadable, self.clock.boot());
     }
 }
@@ -400,7 +397,6 @@ mod tests {
             control_time: TimestampMs(0),
             control_topic: "t".into(),
             newest_cut: None,
-            newest_change: Epoch::NONE,
             upserts: Vec::new(),
             live: Arc::clone(&live),
             fence: Arc::new(Mutex::new(Fence::new(limits, BootTime::default()))),

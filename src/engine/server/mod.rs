@@ -109,7 +109,7 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
     let control_time = table.control_time();
     let first = Offset(table.epoch().0 + 1);
     // The position is the snapshot's: the probe may hold it against the log before the control thread has published.
-    let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.epoch() }));
+    let live = Arc::new(Live::new(View { graph: table.graph(), position: first, newest_cut: None, newest_change: table.newest_change() }));
     let limits = FenceLimits::of(&config.fence);
     let fence = Arc::new(Mutex::new(Fence::new(limits, clock.boot())));
 
@@ -132,7 +132,6 @@ fn begin(start: EngineInput, readiness: &Readiness, threads: &mut Threads) -> Re
         control_time,
         control_topic: config.control.topic.clone(),
         newest_cut: None,
-        newest_change: live.load().newest_change,
         upserts: tellers,
         live: Arc::clone(&live),
         fence: Arc::clone(&fence),

@@ -25,7 +25,7 @@ use crate::time::TimestampMs;
 
 const MAGIC: &[u8; 8] = b"sharecst";
 /// Also counted up when a new version's fold judges events otherwise: what was folded by the old rules is folded again.
-const FORMAT: u64 = 5;
+const FORMAT: u64 = 6;
 
 /// Which log a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,7 @@ pub fn write(table: &ShareTable, origin: &SnapshotOrigin, out: impl Write) -> Re
     out.signed(table.epoch().0)?;
     write_configuration(table, &mut out)?;
     out.signed(table.control_time().0)?;
+    out.signed(table.newest_change().0)?;
     out.number(table.skipped.len() as u64)?;
     for offset in &table.skipped {
         out.signed(offset.0)?;
@@ -144,6 +145,7 @@ pub fn read(bytes: &[u8], origin: &SnapshotOrigin, empty: ShareTable) -> Result<
     table.graph.epoch = epoch;
     let streams = read_configuration(&mut table, &mut from)?;
     table.graph.control_time = TimestampMs(from.signed()?);
+    table.newest_change = Epoch(from.signed()?);
     for _ in 0..from.small()? {
         table.skipped.push(Offset(from.signed()?));
     }

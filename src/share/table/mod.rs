@@ -136,6 +136,8 @@ pub struct ShareTable {
     pub(crate) memory: EventDedup,
     /// Offsets that were set aside or skipped: what they said is not in this state.
     pub(crate) skipped: Vec<Offset>,
+    /// Of the newest record that touched a share or a profile. Whoever has folded the same log has the same, wherever they began.
+    pub(crate) newest_change: Epoch,
     /// Shares by state, in the order of `State::ALL`.
     pub(crate) counts: [u64; 9],
     /// Whether shares show in the graph; a table that is folded for its documents alone does without.
@@ -159,6 +161,7 @@ impl ShareTable {
             schedule: Schedule::default(),
             memory: EventDedup::default(),
             skipped: Vec::new(),
+            newest_change: Epoch::NONE,
             counts: [0; 9],
             shows_grants: true,
             rules,
@@ -204,7 +207,15 @@ impl ShareTable {
         }
         folded.touched.sort_by(|a, b| a.share.cmp(&b.share));
         folded.touched.dedup_by(|a, b| a.share == b.share);
+        if !folded.touched.is_empty() || folded.profile.is_some() {
+            self.newest_change = self.graph.epoch;
+        }
         folded
+    }
+
+    /// The newest record that touched a share or a profile: ticks and refused events leave it as it is. -1 before the first.
+    pub fn newest_change(&self) -> Epoch {
+        self.newest_change
     }
 
     /// The graph of this state; costs a few reference counts, never a copy of the whole.

@@ -293,6 +293,23 @@ proptest! {
         check_indexes(&restored)?;
     }
 
+    /// Who begins from a snapshot waits for others up to the newest change, so it must be one that they know of too.
+    #[test]
+    fn the_newest_change_is_the_logs_wherever_one_begins(steps in prop::collection::vec(step(), 1..140), stop in 0usize..7) {
+        let (rules, log) = log(&steps);
+        let (mut table, mut newest) = (ShareTable::new(rules.clone()), Epoch::NONE);
+        for (offset, (now, event)) in log.iter().enumerate() {
+            if offset % 7 == stop && table.unreadable_offsets().is_empty() {
+                table = snapshot::read(&kept(&table), &origin(), ShareTable::new(rules.clone())).unwrap();
+            }
+            let folded = fold(&mut table, offset, *now, event);
+            if !folded.touched.is_empty() || folded.profile.is_some() {
+                newest = Epoch(offset as i64);
+            }
+            prop_assert_eq!(table.newest_change(), newest);
+        }
+    }
+
     /// Whoever reads behind the fold, from a snapshot or from the beginning, must come to the very same documents
     /// (docs/rules/status.md#who-sees-what).
     #[test]

@@ -152,5 +152,5 @@ fn a_snapshot_of_the_format_before_is_refused() {
     out.raw(b"sharecst").and_then(|()| out.number(4)).unwrap();
     out.finish().unwrap();
     let refused = snapshot::read(&bytes, &origin(), ShareTable::new(rules())).unwrap_err();
-    assert_eq!(refused.to_string(), "not a snapshot of format 5");
+    assert_eq!(refused.to_string(), "not a snapshot of format 6");
 }

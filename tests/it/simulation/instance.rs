@@ -191,7 +191,6 @@ impl Instance {
             control_time: TimestampMs(0),
             control_topic: "control".into(),
             newest_cut: None,
-            newest_change: Epoch(-1),
             upserts: std::mem::take(&mut *self.tellers.lock().unwrap_or_else(PoisonError::into_inner)),
             live: Arc::clone(&self.shared.live),
             fence: Arc::clone(&self.shared.fence),
