@@ -2,6 +2,7 @@
 
 mod guard;
 mod invited;
+mod isolation;
 mod keyboard;
 mod looks;
 mod plain;
@@ -17,9 +18,9 @@ use super::browser::Browser;
 use super::fixture::World;
 use super::instance::{Instance, await_that, file, run};
 
-/// A server of a world, and the tokens of its people.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// A server of a world, and the tokens of its people.
 struct Console {
     server: Instance,
     address: String,
