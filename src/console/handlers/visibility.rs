@@ -313,7 +313,7 @@ fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> (Vec<Show
     let filter = ShareFilter { owners: vec![owner], targets: vec![to.to_owned()], states: OPEN.to_vec(), ..ShareFilter::default() };
     let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
     let found = view.shares(&query, None, MOST_CHOICES).unwrap_or_default();
-    (found.shares.into_iter().map(|share| desk.shown(share, view)).collect(), found.has_more)
+    (found.shares.into_iter().map(|share| desk.shown(share, view)).collect(), found.next.is_some())
 }
 
 fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {
