@@ -86,6 +86,7 @@ impl<T: Ord + Copy> SortedSet<T> {
     }
 
     /// How many there are.
+    #[cfg_attr(not(feature = "io"), allow(dead_code))]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -60,7 +60,7 @@ impl CallerView {
                 page.shares.push(found);
             }
             // A list goes on after what the caller sees alone.
-            if looked >= MOST_LOOKED_AT && page.shares.len() < limit {
+            if looked >= MOST_LOOKED_AT {
                 let share = self.shares.table.share_at(number).id().as_str();
                 page.next = self.share(share).map(SeenShare::id);
             }
