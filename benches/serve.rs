@@ -87,6 +87,9 @@ api:
     visitors.ask_all(&with_names, &ROUTES);
     println!("\nwithout a directory");
     visitors.ask_all(&serve(&config("")), &ROUTES[..5]);
+    visitors.report_rates();
+    println!("\nsearches for what each could have and none has");
+    visitors.ask_all(&with_names, &WIDE);
     visitors.report();
 }
 
@@ -195,6 +198,14 @@ const ROUTES: [(&str, Address); 39] = [
     ("assets, search, no match", |s| format!("/api/v1/assets?q=no-such-machine{}", s.owner('&'))),
 ];
 
+/// Each part of the text is nearly everywhere.
+const WIDE: [(&str, Address); 4] = [
+    ("shares", |_| "/api/v1/shares?q=00000000000000".to_owned()),
+    ("stats", |_| "/api/v1/stats?q=00000000000000".to_owned()),
+    ("assets", |s| format!("/api/v1/assets?q=00000000000000{}", s.owner('&'))),
+    ("console fleet", |s| format!("/assets?q=00000000000000{}", s.owner('&'))),
+];
+
 /// People and programs, one after the other.
 struct Visitors {
     shares: usize,
@@ -267,13 +278,17 @@ impl Visitors {
         Subject { who, owner: tenant(owner_of(number)), asset: asset(number), share: share(number), number }
     }
 
-    fn report(&self) {
+    fn report_rates(&self) {
         println!();
         for (who, words) in WHO {
             let own: Vec<u64> = self.costs.iter().filter(|(of, _)| *of == who).map(|(_, cost)| *cost).collect();
             let mean = own.iter().sum::<u64>() as f64 / own.len() as f64;
             println!("every route in turn, {words}: {:.0} requests/s on a core", 1e9 / mean);
         }
+    }
+
+    fn report(&self) {
+        println!();
         println!("peak {} MB", status_kb("VmHWM") / 1024);
         println!("over {} ms: {}", LONGEST.as_millis(), if self.missed.is_empty() { "none" } else { "" });
         self.missed.iter().for_each(|missed| println!("  {missed}"));

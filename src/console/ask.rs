@@ -222,11 +222,9 @@ pub(crate) fn guard(headers: &mut HeaderMap) {
 fn packed(asked: &HeaderMap, text: Vec<u8>, headers: &mut HeaderMap) -> Body {
     let takes = asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    match gzip(&text) {
-        Ok(packed) if takes && text.len() > 1024 => {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            Body::from(packed)
-        }
-        _ => Body::from(text),
+    let packed = (takes && text.len() > 1024).then(|| gzip(&text).ok()).flatten();
+    if packed.is_some() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    Body::from(packed.unwrap_or(text))
 }

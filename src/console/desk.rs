@@ -26,6 +26,7 @@ use crate::serve::view::{CallerView, SeenShare, ShareQuery};
 use crate::share::event::write_token::WriteToken;
 use crate::share::state::State;
 use crate::share::table::parties::Bonded;
+use crate::share::view::asset_order::in_order;
 use crate::share::view::by_tenant::ShareSide;
 use crate::share::view::list::ShareFilter;
 use crate::time::{TimestampMs, TimestampNs};
@@ -163,7 +164,7 @@ impl Desk {
         own.map(choice).chain([all]).collect()
     }
 
-    /// Assets of the owner that are known, by the directory or by its shares: by id, those after `after`, at most so many.
+    /// Assets of the owner that are known, by the directory or by its shares: in people's order, those after `after`, at most so many.
     pub(crate) fn assets(
         &self,
         view: &CallerView,
@@ -171,18 +172,18 @@ impl Desk {
         search: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> BTreeMap<String, AssetTitle> {
+    ) -> Vec<(String, AssetTitle)> {
         let mut all = names::some(&self.serve, view, owner, search, after, limit);
         if self.config().api.directory.is_some() {
             // What is shared, and has no document.
             let shared = view.shared_assets_with(owner, &search.to_lowercase(), after, limit);
             for asset in shared {
-                all.entry(asset.to_owned()).or_insert_with(|| self.names(owner, asset));
+                if let Err(at) = all.binary_search_by(|(known, _)| in_order(known, asset)) {
+                    all.insert(at, (asset.to_owned(), self.names(owner, asset)));
+                }
             }
         }
-        while all.len() > limit {
-            all.pop_last();
-        }
+        all.truncate(limit);
         all
     }
 

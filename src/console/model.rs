@@ -5,6 +5,10 @@ use crate::share::state::Reason;
 use crate::share::status::{Audience, Document};
 use crate::time::{TimestampMs, TimestampNs};
 
+/// In characters: no rule limits what an owner writes, and every row of a page shows it to others.
+const LONGEST_LABEL: usize = 200;
+const LONGEST_MESSAGE: usize = 2_000;
+
 /// What the directory knows of an asset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AssetTitle {
@@ -64,7 +68,7 @@ impl ShownShare {
             owner: document.owner.to_owned(),
             asset: text(document.asset_for(audience)),
             names: if is_own { names } else { AssetTitle::default() },
-            label: text(document.label),
+            label: document.label.map(|label| cut(label, LONGEST_LABEL)),
             target: text(document.target_tenant),
             invitee: text(document.invitee_for(audience)),
             target_asset: text(document.target_asset),
@@ -75,7 +79,7 @@ impl ShownShare {
             starts: document.starts,
             ends: document.ends,
             offer_expires: document.offer_expires,
-            message: text(document.message),
+            message: document.message.map(|message| cut(message, LONGEST_MESSAGE)),
             offered_at: document.offered_at,
             accepted_at: document.accepted_at,
             ended_at: document.ended_at,
@@ -119,6 +123,14 @@ pub(crate) struct ProfileChoice {
     pub(crate) streams: Vec<String>,
 }
 
+/// A text of others, as far as a page has room for it.
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// One line of an address's query.
 pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
     let escaped = pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", escape(value)));
@@ -147,5 +159,10 @@ mod tests {
     fn addresses_escape_what_ids_may_hold() {
         assert_eq!(query(&[("asset", "NW 7&q=é"), ("tab", "")]), "?asset=NW%207%26q%3D%C3%A9");
         assert_eq!(query(&[]), "");
+    }
+
+    #[test]
+    fn a_long_text_of_others_is_cut() {
+        assert_eq!((cut("äöü", 3).as_str(), cut("äöüß", 3).as_str(), cut("", 3).as_str()), ("äöü", "äöü…", ""));
     }
 }

@@ -1,6 +1,5 @@
 //! Names of assets, as the directory has them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::console::model::AssetTitle;
@@ -13,7 +12,7 @@ pub(crate) fn of(serve: &Arc<Serve>, owner: &str, asset: &str) -> AssetTitle {
     serve.asset(owner, asset).map(names).unwrap_or_default()
 }
 
-/// Of the assets of an owner that a search finds, by id, those after `after`, at most so many.
+/// Of the assets of an owner that a search finds, in people's order, those after `after`, at most so many.
 pub(crate) fn some(
     serve: &Arc<Serve>,
     view: &CallerView,
@@ -21,7 +20,7 @@ pub(crate) fn some(
     search: &str,
     after: Option<&str>,
     limit: usize,
-) -> BTreeMap<String, AssetTitle> {
+) -> Vec<(String, AssetTitle)> {
     let (entries, _) = serve.assets(view, owner, Some(search).filter(|text| !text.is_empty()), after, limit);
     entries.into_iter().map(|entry| (entry.asset.clone(), names(entry))).collect()
 }

@@ -3,6 +3,7 @@
 use crate::console::parts::{Badge, BadgeTone};
 use crate::share::state::{Holders, State};
 use crate::share::status::Document;
+use crate::share::view::invitations::InvitationOutcome;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// What is known of the engines and of a target's topics.
@@ -102,57 +103,30 @@ impl SharingStatus {
     }
 }
 
-/// What became of an invitation, in the words of the cards and the lists: an acceptance stays one, whatever became of the share since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum InvitationOutcome {
-    Pending,
-    Accepted,
-    Declined,
-    Expired,
-    Cancelled,
+/// What became of an invitation, in addresses.
+pub(crate) fn outcome_code(outcome: InvitationOutcome) -> &'static str {
+    match outcome {
+        InvitationOutcome::Pending => "pending",
+        InvitationOutcome::Accepted => "accepted",
+        InvitationOutcome::Declined => "declined",
+        InvitationOutcome::Expired => "expired",
+        InvitationOutcome::Cancelled => "cancelled",
+    }
 }
 
-impl InvitationOutcome {
-    pub(crate) const ALL: [Self; 5] = [Self::Pending, Self::Accepted, Self::Declined, Self::Expired, Self::Cancelled];
+/// What an address names.
+pub(crate) fn outcome_of_code(code: &str) -> Option<InvitationOutcome> {
+    InvitationOutcome::ALL.into_iter().find(|one| outcome_code(*one) == code)
+}
 
-    /// Of an invitation at `now`; none of a FAILED one, which nobody was sent.
-    pub(crate) fn of(state: State, was_accepted: bool, offer_expires: Option<TimestampNs>, now: TimestampNs) -> Option<Self> {
-        let has_lapsed = offer_expires.is_some_and(|at| at <= now);
-        match state {
-            State::Failed => None,
-            _ if was_accepted => Some(Self::Accepted),
-            State::Pending if has_lapsed => Some(Self::Expired),
-            State::Pending => Some(Self::Pending),
-            State::Declined => Some(Self::Declined),
-            State::Expired => Some(Self::Expired),
-            State::Cancelled | State::Revoked => Some(Self::Cancelled),
-            State::Active | State::Paused | State::Left => Some(Self::Accepted),
-        }
-    }
-
-    /// In addresses.
-    pub(crate) fn code(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Accepted => "accepted",
-            Self::Declined => "declined",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    pub(crate) fn parse(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.code() == code)
-    }
-
-    pub(crate) fn badge(self) -> Badge {
-        match self {
-            Self::Pending => Badge::new("Pending", "○", BadgeTone::Info),
-            Self::Accepted => Badge::new("Accepted", "●", BadgeTone::Good),
-            Self::Declined => Badge::new("Declined", "✕", BadgeTone::Bad),
-            Self::Expired => Badge::new("Expired", "◇", BadgeTone::Over),
-            Self::Cancelled => Badge::new("Cancelled", "⊘", BadgeTone::Over),
-        }
+/// As it is shown.
+pub(crate) fn outcome_badge(outcome: InvitationOutcome) -> Badge {
+    match outcome {
+        InvitationOutcome::Pending => Badge::new("Pending", "○", BadgeTone::Info),
+        InvitationOutcome::Accepted => Badge::new("Accepted", "●", BadgeTone::Good),
+        InvitationOutcome::Declined => Badge::new("Declined", "✕", BadgeTone::Bad),
+        InvitationOutcome::Expired => Badge::new("Expired", "◇", BadgeTone::Over),
+        InvitationOutcome::Cancelled => Badge::new("Cancelled", "⊘", BadgeTone::Over),
     }
 }
 
@@ -229,15 +203,5 @@ mod tests {
         assert_eq!(status(&Document { ends: over, ..document(State::Active) }).badge().word, "Ended");
         let later = Some(TimestampMs(11).moment());
         assert_eq!(status(&Document { starts: later, ends: later, ..document(State::Active) }).badge().word, "Starts later");
-        let lapsed = InvitationOutcome::of(State::Pending, false, over, TimestampMs(10).moment());
-        assert_eq!(lapsed, Some(InvitationOutcome::Expired));
-    }
-
-    #[test]
-    fn an_accepted_invitation_stays_accepted() {
-        let of = |state, was_accepted| InvitationOutcome::of(state, was_accepted, None, TimestampMs(10).moment());
-        assert_eq!(of(State::Revoked, true), Some(InvitationOutcome::Accepted));
-        assert_eq!(of(State::Cancelled, false), Some(InvitationOutcome::Cancelled));
-        assert_eq!(of(State::Failed, false), None);
     }
 }

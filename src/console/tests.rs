@@ -12,8 +12,9 @@ use crate::console::pages::sharing::{HistoryLine, SharingPage, SharingSection};
 use crate::console::pages::{assets, incoming, invitation_link, invitations, sharing};
 use crate::console::parts::FormSeal;
 use crate::console::shell::{PagePlace, Surround, Theme, page};
-use crate::console::status::{InvitationOutcome, SharingStatus};
+use crate::console::status::SharingStatus;
 use crate::id::{Epoch, TenantId};
+use crate::share::view::invitations::InvitationOutcome;
 use crate::time::TimestampMs;
 
 const HOSTILE: &str = r#"<img src=x onerror="alert(1)">'&"#;

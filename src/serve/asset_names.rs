@@ -4,6 +4,8 @@ use rustc_hash::FxHashMap;
 
 use crate::explain::RecordPlace;
 use crate::id::Offset;
+use crate::share::view::asset_order::in_order;
+use crate::share::view::text_bits::{TextBits, TextNeedle};
 
 /// How one asset is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +24,14 @@ const MOST: usize = if cfg!(test) { 4 } else { 256 };
 const BETWEEN: char = '\u{1f}';
 const END: char = '\u{1e}';
 
-/// The assets of each owner, by id.
+/// The assets of each owner, in people's order.
 #[derive(Debug, Default)]
 pub(crate) struct AssetNames {
     owners: FxHashMap<Box<str>, Vec<NameRun>>,
     count: usize,
 }
 
-/// Some assets by id. Their texts lie beside each other, so that a search reads them as one.
+/// Some assets in order. Their texts lie beside each other, so that a search reads them as one.
 #[derive(Debug, Default)]
 struct NameRun {
     /// Of each `id 0x1f name 0x1f reference 0x1e`.
@@ -38,6 +40,8 @@ struct NameRun {
     ends: Vec<u32>,
     /// Where the document of each is.
     places: Vec<NamePlace>,
+    /// What short parts the texts have, and had.
+    parts: Box<TextBits>,
 }
 
 /// A `RecordPlace` without its padding.
@@ -73,7 +77,7 @@ impl NameRun {
 
     /// Where an asset is, or belongs.
     fn find(&self, asset: &str) -> Result<usize, usize> {
-        let at = partition_point(self.len(), |at| self.asset(at) < asset);
+        let at = partition_point(self.len(), |at| in_order(self.asset(at), asset).is_lt());
         if at < self.len() && self.asset(at) == asset { Ok(at) } else { Err(at) }
     }
 
@@ -87,34 +91,46 @@ impl NameRun {
         self.ends.shrink_to_fit();
         self.places.splice(range, places.iter().copied());
         self.texts = whole;
+        self.note(texts);
     }
 
     /// Takes those from `at` on out into a run of their own.
     fn split_off(&mut self, at: usize) -> Self {
         let begin = self.ends[at - 1];
-        let behind = Self {
+        let mut behind = Self {
             texts: self.texts[begin as usize..].to_owned(),
             ends: self.ends[at..].iter().map(|end| end - begin).collect(),
             places: self.places[at..].to_vec(),
+            parts: Box::default(),
         };
+        behind.note_all();
         self.texts.truncate(begin as usize);
         self.texts.shrink_to_fit();
         self.ends.truncate(at);
         self.ends.shrink_to_fit();
         self.places.truncate(at);
         self.places.shrink_to_fit();
+        self.note_all();
         behind
+    }
+
+    fn note(&mut self, texts: &str) {
+        let mut lowered = String::new();
+        lower_into(texts, &mut lowered);
+        TextBits::parts(&lowered).for_each(|bit| self.parts.add(bit));
+    }
+
+    /// Forgets what the texts had.
+    fn note_all(&mut self) {
+        *self.parts = TextBits::default();
+        let texts = std::mem::take(&mut self.texts);
+        self.note(&texts);
+        self.texts = texts;
     }
 
     /// Tells the places from `first` on whose texts have this one, which is in lower case.
     fn search(&self, lower: &str, first: usize, lowered: &mut String, mut tell: impl FnMut(usize) -> bool) -> bool {
-        lowered.clear();
-        if self.texts.is_ascii() {
-            lowered.push_str(&self.texts);
-            lowered.make_ascii_lowercase();
-        } else {
-            lowered.push_str(&self.texts.to_lowercase());
-        }
+        lower_into(&self.texts, lowered);
         let mut seen = (0, 0);
         let mut goes_on = true;
         while goes_on && let Some(found) = lowered[seen.1..].find(lower) {
@@ -125,6 +141,17 @@ impl NameRun {
             seen = (at + 1, next);
         }
         goes_on
+    }
+}
+
+/// A text in lower case.
+fn lower_into(text: &str, lowered: &mut String) {
+    lowered.clear();
+    if text.is_ascii() {
+        lowered.push_str(text);
+        lowered.make_ascii_lowercase();
+    } else {
+        lowered.push_str(&text.to_lowercase());
     }
 }
 
@@ -203,7 +230,7 @@ impl AssetNames {
         Some(RecordPlace { partition, offset: Offset(i64::from_le_bytes(offset)) })
     }
 
-    /// An owner's assets that have the text, by id, those after `after`, at most `limit`; whether there are more.
+    /// An owner's assets that have the text, in people's order, those after `after`, at most `limit`; whether there are more.
     pub(super) fn list(&self, owner: &str, text: Option<&str>, after: Option<&str>, limit: usize) -> (Vec<AssetEntry>, bool) {
         let Some(runs) = self.owners.get(owner).filter(|runs| !runs.is_empty()) else { return (Vec::new(), false) };
         let lower = text.map(str::to_lowercase).unwrap_or_default();
@@ -212,7 +239,8 @@ impl AssetNames {
         }
         let first = after.map_or(0, |after| run_of(runs, after));
         let (mut entries, mut has_more, mut lowered) = (Vec::new(), false, String::new());
-        for (number, run) in runs.iter().enumerate().skip(first) {
+        let needle = TextNeedle::of(&lower);
+        for (number, run) in runs.iter().enumerate().skip(first).filter(|(_, run)| run.parts.may_have(&needle)) {
             let begins = match after {
                 Some(after) if number == first => run.find(after).map_or_else(|at| at, |at| at + 1),
                 _ => 0,
@@ -235,7 +263,7 @@ impl AssetNames {
 
 /// The run that an asset is on, or belongs on.
 fn run_of(runs: &[NameRun], asset: &str) -> usize {
-    runs.partition_point(|run| run.len() > 0 && run.asset(0) <= asset).saturating_sub(1)
+    runs.partition_point(|run| run.len() > 0 && in_order(run.asset(0), asset).is_le()).saturating_sub(1)
 }
 
 #[cfg(test)]
@@ -265,7 +293,8 @@ mod tests {
             }
             prop_assert_eq!(names.len(), model.len());
             for owner in ["o0", "o1", "o2"] {
-                let own: Vec<_> = model.iter().filter(|((of, _), _)| of == owner).map(|((_, asset), name)| (asset.clone(), name.clone())).collect();
+                let mut own: Vec<_> = model.iter().filter(|((of, _), _)| of == owner).map(|((_, asset), name)| (asset.clone(), name.clone())).collect();
+                own.sort_by(|a, b| in_order(&a.0, &b.0));
                 let listed = |after: Option<&str>, limit| names.list(owner, None, after, limit);
                 for digit in ["1", "A2", "n"] {
                     let has = |(asset, name): &&(String, String)| format!("{asset} {name}").contains(&digit.to_lowercase());

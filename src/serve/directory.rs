@@ -47,7 +47,7 @@ impl Directory {
         self.read().place(owner, asset)
     }
 
-    /// An owner's assets that have the text, by id, those after `after`, at most `limit`; whether there are more.
+    /// An owner's assets that have the text, in people's order, those after `after`, at most `limit`; whether there are more.
     pub(super) fn list(&self, owner: &str, text: Option<&str>, after: Option<&str>, limit: usize) -> (Vec<AssetEntry>, bool) {
         self.read().list(owner, text, after, limit)
     }

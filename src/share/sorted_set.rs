@@ -15,17 +15,18 @@ type Shelf<T> = Vec<Arc<Vec<T>>>;
 pub(crate) struct SortedSet<T> {
     /// None of them is empty.
     shelves: Arc<Vec<Arc<Shelf<T>>>>,
+    len: usize,
 }
 
 impl<T> Default for SortedSet<T> {
     fn default() -> Self {
-        Self { shelves: Arc::default() }
+        Self { shelves: Arc::default(), len: 0 }
     }
 }
 
 impl<T> Clone for SortedSet<T> {
     fn clone(&self) -> Self {
-        Self { shelves: Arc::clone(&self.shelves) }
+        Self { shelves: Arc::clone(&self.shelves), len: self.len }
     }
 }
 
@@ -33,7 +34,7 @@ impl<T: Ord + Copy> SortedSet<T> {
     /// Those of a sorted list.
     pub(crate) fn of_sorted(sorted: &[T]) -> Self {
         let shelf = |things: &[T]| Arc::new(things.chunks(MOST).map(|run| Arc::new(run.to_vec())).collect());
-        Self { shelves: Arc::new(sorted.chunks(MOST * MOST).map(shelf).collect()) }
+        Self { shelves: Arc::new(sorted.chunks(MOST * MOST).map(shelf).collect()), len: sorted.len() }
     }
 
     /// Adds a thing if it is not in it.
@@ -49,6 +50,7 @@ impl<T: Ord + Copy> SortedSet<T> {
         let things = Arc::make_mut(&mut runs[run]);
         let Ok(at) = things.binary_search(&thing) else { return };
         things.remove(at);
+        self.len -= 1;
         if things.len() < things.capacity() / 4 {
             things.shrink_to_fit();
         }
@@ -83,8 +85,14 @@ impl<T: Ord + Copy> SortedSet<T> {
         self.shelves.iter().flat_map(|runs| runs.iter()).flat_map(|run| run.iter()).copied()
     }
 
+    /// How many there are.
+    #[cfg_attr(not(feature = "io"), allow(dead_code))]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.shelves.is_empty()
+        self.len == 0
     }
 
     /// The run that a thing is on, or belongs on.
@@ -98,12 +106,14 @@ impl<T: Copy> SortedSet<T> {
     pub(crate) fn insert_by(&mut self, thing: T, compare: impl Fn(&T) -> Ordering) {
         let Some((shelf, run)) = self.last_run(|first| compare(first).is_le()) else {
             Arc::make_mut(&mut self.shelves).push(Arc::new(vec![Arc::new(vec![thing])]));
+            self.len = 1;
             return;
         };
         let shelves = Arc::make_mut(&mut self.shelves);
         let runs = Arc::make_mut(&mut shelves[shelf]);
         let things = Arc::make_mut(&mut runs[run]);
         let Err(at) = things.binary_search_by(compare) else { return };
+        self.len += 1;
         if things.len() < MOST {
             things.insert(at, thing);
             return;
@@ -162,7 +172,8 @@ mod tests {
                 prop_assert!(set.iter().eq(model.iter().copied()));
                 prop_assert!(set.from(thing).eq(model.range(thing..).copied()));
                 prop_assert!(set.before(thing).eq(model.range(..thing).rev().copied()));
-                prop_assert_eq!(set.is_empty(), model.is_empty());
+                prop_assert_eq!((set.len(), set.is_empty()), (model.len(), model.is_empty()));
+                prop_assert_eq!(set.shelves.is_empty(), model.is_empty());
                 prop_assert!(set.shelves.iter().all(|runs| (1..=MOST).contains(&runs.len())));
                 prop_assert!(set.shelves.iter().flat_map(|runs| runs.iter()).all(|run| (1..=MOST).contains(&run.len())));
             }

@@ -21,15 +21,19 @@ use crate::share::view::list::ShareFilter;
 pub(crate) fn list(desk: &Desk, ask: &Ask, view: &CallerView) -> Reply {
     let search = ask.fields.text("q");
     let begins = FleetPlace::of(ask);
-    let mut rows = own_rows(desk, ask, view, &search, &begins);
+    let (mut rows, mut next) = (own_rows(desk, ask, view, &search, &begins), None);
     if rows.len() <= ROWS {
-        rows.extend(received_rows(desk, view, &search, &begins, ROWS + 1 - rows.len()));
+        let (received, after) = received_rows(desk, view, &search, &begins, ROWS + 1 - rows.len());
+        rows.extend(received);
+        next = after.map(FleetPlace::AfterReceived);
     }
-    let has_more = rows.len() > ROWS;
-    rows.truncate(ROWS);
+    if rows.len() > ROWS {
+        rows.truncate(ROWS);
+        next = rows.last().map(FleetPlace::after);
+    }
     let owner = ask.owner_in_address().unwrap_or_default();
-    let next = rows.last().filter(|_| has_more).map(|last| {
-        let (field, place) = FleetPlace::after(last).in_address();
+    let next = next.map(|next| {
+        let (field, place) = next.in_address();
         format!("/assets{}", query(&[("q", &search), ("owner", &owner), (field, &place)]))
     });
     count_shares(view, &mut rows);
@@ -118,9 +122,10 @@ fn count_shares(view: &CallerView, rows: &mut [AssetRow]) {
     }
 }
 
-fn received_rows(desk: &Desk, view: &CallerView, search: &str, begins: &FleetPlace, limit: usize) -> Vec<AssetRow> {
+/// What others share, and after which share it goes on.
+fn received_rows(desk: &Desk, view: &CallerView, search: &str, begins: &FleetPlace, limit: usize) -> (Vec<AssetRow>, Option<String>) {
     if view.tenant().is_none() {
-        return Vec::new();
+        return (Vec::new(), None);
     }
     let before = match begins {
         FleetPlace::AfterReceived(share) => Some(share.as_str()),
@@ -128,7 +133,8 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str, begins: &FleetPla
     };
     let states = vec![State::Active, State::Paused];
     let filter = ShareFilter { states, search: Some(search.to_owned()).filter(|text| !text.is_empty()), ..ShareFilter::default() };
-    let found = view.shares(&ShareQuery { side: Some(ShareSide::Target), invited: None, filter }, before, limit);
+    let found = view.shares(&ShareQuery { side: Some(ShareSide::Target), invited: None, filter }, before, limit).unwrap_or_default();
+    let next = found.next.map(str::to_owned);
     let row = |share: ShownShare| AssetRow {
         owner: share.owner.clone(),
         asset: share.target_asset.clone().unwrap_or_default(),
@@ -137,7 +143,7 @@ fn received_rows(desk: &Desk, view: &CallerView, search: &str, begins: &FleetPla
         targets: Vec::new(),
         pending: 0,
     };
-    found.into_iter().flat_map(|page| page.shares).map(|share| row(desk.shown(share, view))).collect()
+    (found.shares.into_iter().map(|share| row(desk.shown(share, view))).collect(), next)
 }
 
 /// The head of the asset's pages that the address names.

@@ -58,7 +58,8 @@ struct EditPlan {
     is_pending: bool,
 }
 
-fn plan(share: &ShownShare, edit: &mut ShareEdit) -> EditPlan {
+/// `label` is the share's whole one.
+fn plan(share: &ShownShare, label: Option<&str>, edit: &mut ShareEdit) -> EditPlan {
     let before = standing(share, &edit.stream);
     let receiver = share.receiver().to_owned();
     let mut sentences = Vec::new();
@@ -116,7 +117,7 @@ fn plan(share: &ShownShare, edit: &mut ShareEdit) -> EditPlan {
             .text("permission", &edit.permission)
             .text_if("starts", starts.as_deref())
             .text_if("ends", until.as_deref())
-            .text_if("label", share.label.as_deref())
+            .text_if("label", label)
             .build()
     });
     if is_another {
@@ -145,7 +146,7 @@ pub(crate) async fn sharing(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> R
 
 /// What would change, if the trial takes it; else the edit has the errors.
 async fn reviewed(desk: &Arc<Desk>, ask: &Ask, share: &ShownShare, edit: &mut ShareEdit) -> Option<ChangeReview> {
-    let plan = plan(share, edit);
+    let plan = plan(share, share.label.as_deref(), edit);
     if !edit.errors.is_empty() {
         return None;
     }
@@ -190,7 +191,8 @@ pub(crate) async fn save(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let head = head(desk, ask)?;
     let share = own_share(desk, ask, view, "edit")?;
     let mut edit = typed(ask);
-    let plan = plan(&share, &mut edit);
+    let label = view.share(&share.share).and_then(|share| share.document().label);
+    let plan = plan(&share, label, &mut edit);
     let is_confirmed = !ask.fields.all("critical").is_empty();
     let key = ask.key().unwrap_or_default();
     let is_moved = plan.offer.is_some();

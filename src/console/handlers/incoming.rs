@@ -26,7 +26,7 @@ pub(crate) fn page(desk: &Desk, ask: &Ask, view: &CallerView, typed: Option<Acce
         let filter = ShareFilter { states: states.to_vec(), ..ShareFilter::default() };
         let before = Some(before).filter(|share| !share.is_empty());
         let found = view.shares(&ShareQuery { side, invited: None, filter }, before, ROWS);
-        let next = found.as_ref().filter(|page| page.has_more).and_then(|page| Some(page.shares.last()?.document().share.to_owned()));
+        let next = found.as_ref().and_then(|page| page.next).map(str::to_owned);
         let shares = found.into_iter().flat_map(|page| page.shares).map(|share| desk.shown(share, view));
         (shares.collect::<Vec<ShownShare>>(), next)
     };

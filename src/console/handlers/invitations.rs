@@ -12,15 +12,14 @@ use crate::console::pages::invitations::{
     InvitationPage, InvitationPanel, InvitationQuery, InviteForm, ShownInvitation, invitations, invite as invite_of,
 };
 use crate::console::shell::PagePlace;
-use crate::console::status::InvitationOutcome;
+use crate::console::status::outcome_of_code;
 use crate::serve::problem::Problem;
-use crate::serve::view::{CallerView, SeenShare, ShareQuery};
+use crate::serve::view::{CallerView, InvitationFilter, SeenShare};
 use crate::serve::write::order::{DataBuilder, WriteOrder};
 use crate::serve::write::receipt::WriteReceipt;
 use crate::share::event::kind::EventType;
 use crate::share::state::{Permission, Reason};
-use crate::share::view::by_tenant::ShareSide;
-use crate::share::view::list::ShareFilter;
+use crate::share::view::invitations::InvitationOutcome;
 use crate::time::TimestampNs;
 
 pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Result<Reply, Problem> {
@@ -28,44 +27,24 @@ pub(crate) async fn list(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Resu
     let head = if is_of_asset { Some(head(desk, ask)?) } else { None };
     let asked = InvitationQuery {
         search: ask.fields.text("q"),
-        status: InvitationOutcome::parse(&ask.fields.text("status")),
+        status: outcome_of_code(&ask.fields.text("status")),
         permission: ask.fields.text("permission"),
         open: ask.fields.text("open"),
         after: ask.fields.text("after"),
         asset: head.as_ref().map(|head| (head.asset.clone(), head.owner.clone())),
     };
-    let filter = ShareFilter {
+    let filter = InvitationFilter {
         search: Some(asked.search.clone()).filter(|text| !text.is_empty()),
-        permissions: Permission::parse(&asked.permission).into_iter().collect(),
-        assets: head.iter().map(|head| head.asset.clone()).collect(),
-        owners: head.as_ref().and_then(|_| ask.owner()).into_iter().collect(),
-        ..ShareFilter::default()
+        permission: Permission::parse(&asked.permission),
+        asset: head.as_ref().map(|head| head.asset.clone()),
+        owner: head.as_ref().and_then(|_| ask.owner()),
     };
-    let side = view.tenant().map(|_| ShareSide::Owner);
-    let now = desk.now(view);
-    let query = ShareQuery { side, invited: Some(true), filter };
-    // Whoever asks for what comes after a share that is not among them begins at the beginning.
-    let (mut counts, mut first, mut rest, mut is_after) = ([0; 5], Vec::new(), Vec::new(), asked.after.is_empty());
-    for share in view.all_of(&query) {
-        let Some(outcome) = outcome(share, now) else { continue };
-        counts[InvitationOutcome::ALL.iter().position(|one| *one == outcome).unwrap_or_default()] += 1;
-        if asked.status.is_some_and(|status| status != outcome) {
-            continue;
-        }
-        let page = if is_after { &mut rest } else { &mut first };
-        if page.len() <= ROWS {
-            page.push((share, outcome));
-        }
-        is_after = is_after || share.id() == asked.after;
-    }
-    let mut found = if is_after { rest } else { first };
-    let has_more = found.len() > ROWS;
-    found.truncate(ROWS);
-    let next = found.last().filter(|_| has_more).map(|(share, _)| share.id().to_owned());
-    let rows = found.into_iter().map(|(share, outcome)| shown(desk, view, share, outcome)).collect();
+    let found = view.invitations(&filter, asked.status, &asked.after, desk.now(view), ROWS);
+    let next = found.invitations.last().filter(|_| found.has_more).map(|(share, _)| share.id().to_owned());
+    let rows = found.invitations.into_iter().map(|(share, outcome)| shown(desk, view, share, outcome)).collect();
     let panel = panel(desk, ask, view, &asked.open).await;
     let page = InvitationPage {
-        counts,
+        counts: found.counts,
         rows,
         next,
         panel,

@@ -55,8 +55,10 @@ fn editor(desk: &Desk, ask: &Ask, view: &CallerView) -> ProfileEditor {
     let stream =
         streams.iter().find(|stream| **stream == wanted).or(streams.iter().find(|stream| *stream == "telemetry")).or(streams.first());
     let assets = desk.assets(view, &owner, "", None, 200);
-    let asset =
-        Some(ask.fields.text("asset")).filter(|asset| !asset.is_empty()).or_else(|| assets.keys().next().cloned()).unwrap_or_default();
+    let asset = Some(ask.fields.text("asset"))
+        .filter(|asset| !asset.is_empty())
+        .or_else(|| assets.first().map(|(asset, _)| asset.clone()))
+        .unwrap_or_default();
     let source = match (ask.fields.has("source"), &published) {
         (true, _) => ask.fields.raw("source").to_owned(),
         (false, Some(profile)) => text(profile),

@@ -15,7 +15,7 @@ use crate::console::pages::sharing::HistoryLine;
 use crate::console::pages::{leaves as leaves_page, sharing};
 use crate::console::shell::PagePlace;
 use crate::explain::members::ProfileText;
-use crate::explain::{Explanation, ShareExplanation};
+use crate::explain::{ComparedValues, Explanation, ShareExplanation};
 use crate::json::document;
 use crate::profile::compile::Profile;
 use crate::profile::spec::ProfileSpec;
@@ -122,18 +122,30 @@ fn answered(stream: &str, explanation: &Explanation, own: Option<&ShareExplanati
     };
     let has_failed = own.suppressed.is_some();
     let last = own.compared.len().saturating_sub(1);
-    let rule = |(at, compared): (usize, &crate::explain::ComparedValues)| AskedRule {
-        words: format!("{} {} {}", compared.left, in_words(compared.op), compared.right),
-        has_failed: has_failed && at == last,
-    };
+    let rule =
+        |(at, compared): (usize, &ComparedValues)| AskedRule { words: rule_in_words(compared), has_failed: has_failed && at == last };
     answer.rules = own.compared.iter().enumerate().map(rule).collect();
     answer.notes.clone_from(&own.unknown);
     if let Some(reason) = own.suppressed {
-        let (verdict, remedy) = because(reason, share);
-        let compared = own.compared.last().map(|last| format!(" ({} {} {})", last.left, in_words(last.op), last.right)).unwrap_or_default();
+        let last = own.compared.last();
+        let is_state = last.is_some_and(|last| last.left == "state");
+        let (verdict, remedy) = because(reason, is_state, share);
+        // That a share is paused needs no second saying.
+        let compared = last.filter(|_| !is_state).map(|last| format!(" ({})", rule_in_words(last))).unwrap_or_default();
         (answer.verdict, answer.remedy) = (Some(format!("{verdict}{compared}")), Some(remedy));
     }
     answer
+}
+
+/// What a rule compared, in the words of the pages.
+fn rule_in_words(compared: &ComparedValues) -> String {
+    let ComparedValues { left, op, right } = compared;
+    match left.as_str() {
+        "state" => format!("the share is {}", right.to_lowercase()),
+        "reason" => Reason::ALL.iter().find(|reason| reason.code() == right).map_or(right.as_str(), |reason| reason.in_words()).to_owned(),
+        "ended_at" => format!("it ended at {right}"),
+        _ => format!("{left} {} {right}", in_words(op)),
+    }
 }
 
 fn in_words(op: &str) -> &str {
@@ -146,13 +158,13 @@ fn in_words(op: &str) -> &str {
     }
 }
 
-/// The reason as a sentence, and what would have to change.
-fn because(reason: &str, share: &ShownShare) -> (&'static str, String) {
+/// The reason as a sentence, and what would have to change. `is_state`: it is the share's state now, whatever the record's time.
+fn because(reason: &str, is_state: bool, share: &ShownShare) -> (&'static str, String) {
     let to = share.receiver();
     match reason {
         "pending" => ("nobody has accepted the offer yet", format!("{to} has to accept it.")),
         "paused" => (
-            "the share is paused, or was when the record was true",
+            if is_state { "the share is paused" } else { "the share was paused when the record was true" },
             "Whoever paused it resumes it; of a suspended tenant that is the operator.".to_owned(),
         ),
         "ended" => ("the share is over", "Offer it again.".to_owned()),

@@ -313,7 +313,7 @@ fn open_shares(desk: &Desk, ask: &Ask, view: &CallerView, to: &str) -> (Vec<Show
     let filter = ShareFilter { owners: vec![owner], targets: vec![to.to_owned()], states: OPEN.to_vec(), ..ShareFilter::default() };
     let query = ShareQuery { side: view.tenant().map(|_| ShareSide::Owner), invited: None, filter };
     let found = view.shares(&query, None, MOST_CHOICES).unwrap_or_default();
-    (found.shares.into_iter().map(|share| desk.shown(share, view)).collect(), found.has_more)
+    (found.shares.into_iter().map(|share| desk.shown(share, view)).collect(), found.next.is_some())
 }
 
 fn removal(desk: &Desk, ask: &Ask, view: &CallerView) -> RemovePage {
@@ -369,15 +369,15 @@ pub(crate) async fn remove(desk: &Arc<Desk>, ask: &Ask, view: &CallerView) -> Re
     let Some(key) = ask.key().map(str::to_owned) else { return Err(Problem::malformed("The form has lost its key.")) };
     let kept = format!("{}{key}", owner_key(ask));
     if desk.batch(&kept).is_none() {
-        let mut orders = Vec::new();
+        let (mut orders, mut ids) = (Vec::new(), Vec::new());
         for id in ask.fields.all("share") {
             let Some(share) = view.share(&id) else { continue };
             let document = share.document();
             let kind = if document.state == State::Pending { EventType::ShareCancelled } else { EventType::ShareRevoked };
             let data = DataBuilder::default().text("share", &id).build();
             orders.push((document.asset_for(share.audience()).unwrap_or_default().to_owned(), WriteOrder::one(kind, &id, data)));
+            ids.push(id);
         }
-        let ids = ask.fields.all("share");
         let mut lines = write_all(desk, ask, &key, orders).await;
         lines.iter_mut().zip(ids).for_each(|(line, id)| line.share = id);
         desk.keep_batch(&kept, lines);

@@ -6,8 +6,9 @@ use crate::console::model::{ProfileChoice, ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetTab, address as asset_address};
 use crate::console::pages::sharing::HistoryLine;
 use crate::console::pages::terms::{alert, critical_ticks, error_of, field_of, permissions, profiles};
-use crate::console::parts::{Choice, FieldOf, FormSeal, empty, end, facts, head, id, minute, second};
-use crate::console::status::InvitationOutcome;
+use crate::console::parts::{Choice, FieldOf, FormSeal, empty, end, facts, head, id, mailbox, minute, second};
+use crate::console::status::{outcome_badge, outcome_code};
+use crate::share::view::invitations::InvitationOutcome;
 use crate::time::TimestampNs;
 
 /// An invitation as the table shows it.
@@ -35,7 +36,7 @@ pub(crate) struct InvitationQuery {
 impl InvitationQuery {
     /// The address of the page with another status, another panel, another beginning.
     pub(crate) fn address(&self, status: Option<InvitationOutcome>, open: &str, after: &str) -> String {
-        let status = status.map_or("", InvitationOutcome::code);
+        let status = status.map_or("", outcome_code);
         let pairs = [("q", self.search.as_str()), ("status", status), ("permission", &self.permission), ("open", open), ("after", after)];
         match &self.asset {
             None => format!("/invitations{}", query(&pairs)),
@@ -116,7 +117,7 @@ fn cards(page: &InvitationPage) -> Markup {
                 @let is_chosen = page.asked.status == Some(outcome);
                 // A second click takes the filter away.
                 a href=(page.asked.address((!is_chosen).then_some(outcome), "", "")) aria-current=[is_chosen.then_some("true")] {
-                    span.number { (count) } span.name { (outcome.badge().word) }
+                    span.number { (count) } span.name { (outcome_badge(outcome).word) }
                 }
             }
         }
@@ -126,9 +127,9 @@ fn cards(page: &InvitationPage) -> Markup {
 fn filters(page: &InvitationPage) -> Markup {
     let asked = &page.asked;
     let mut statuses = vec![Choice::new("", "Any status")];
-    statuses.extend(InvitationOutcome::ALL.into_iter().map(|outcome| Choice::new(outcome.code(), outcome.badge().word)));
+    statuses.extend(InvitationOutcome::ALL.into_iter().map(|outcome| Choice::new(outcome_code(outcome), outcome_badge(outcome).word)));
     let permissions: Vec<Choice> = [Choice::new("", "Any permission")].into_iter().chain(permissions()).collect();
-    let status = asked.status.map_or("", InvitationOutcome::code);
+    let status = asked.status.map_or("", outcome_code);
     let action = if asked.asset.is_some() { "/assets/invitations" } else { "/invitations" };
     html! {
         form.filters method="get" action=(action) {
@@ -185,12 +186,12 @@ fn line(page: &InvitationPage, row: &ShownInvitation) -> Markup {
             }
             td data-head="Email" {
                 div {
-                    span.wrap-anywhere { (row.email) }
+                    (mailbox(&row.email))
                     @if let Some(message) = &row.share.message { span.glimpse title=(message) { "“" (message) "”" } }
                 }
             }
             td data-head="Permission" { (row.share.permission) }
-            td data-head="Status" { div { (row.outcome.badge()) } }
+            td data-head="Status" { div { (outcome_badge(row.outcome)) } }
             td.nowrap data-head="Invited" { (minute(row.share.offered_at.moment())) }
             td.nowrap data-head="Expires" { (expires(row.share.offer_expires)) }
         }
@@ -212,7 +213,7 @@ fn side(page: &InvitationPage, panel: &InvitationPanel) -> Markup {
             html! { a href=(asset_address(panel.owner.as_deref(), asset, "sharing")) { (asset) } " " span.muted { (share.names.line()) } },
         ),
         ("Email", html! { (id(email)) }),
-        ("Status", html! { (outcome.badge()) }),
+        ("Status", html! { (outcome_badge(*outcome)) }),
         ("Gets", html! { (share.streams.join(", ")) }),
         ("Sharing profile", html! { (share.profile_line()) }),
         ("Permission", html! { (share.permission) }),
@@ -331,7 +332,7 @@ pub(crate) fn invite(form: &InviteForm, choices: &OfferChoices, seal: &FormSeal)
                     (FieldOf { value: &form.permission, ..field("permission", "Permission") }.select(&permissions()))
                     (FieldOf { value: &form.until, hint: Some("to its end, UTC; empty is for good"), ..field("until", "Share until") }.date())
                     (FieldOf { value: &form.offer_expires, hint: Some("to its end, UTC; empty is never"), ..field("offer_expires", "Offer expires") }.date())
-                    (FieldOf { value: &form.label, hint: Some("what the receiver calls it by; your own id stays hidden"), ..field("label", "Label") }.text())
+                    (FieldOf { value: &form.label, hint: Some("what they call it; not your id"), ..field("label", "Label") }.text())
                 }
                 (FieldOf { value: &form.message, ..field("message", "Message") }.area(false, 3))
                 (critical_ticks(&form.critical, error_of(&form.errors, "critical")))

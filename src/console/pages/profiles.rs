@@ -111,10 +111,8 @@ pub(crate) fn edit(editor: &ProfileEditor, preview: &EditorPreview, seal: &FormS
             input type="hidden" name="stream" value=(editor.stream);
             input type="hidden" name="asset" value=(editor.asset);
             div.editor {
-                (FieldOf { name: "record", label: "A record, as it came", value: &editor.record, ..FieldOf::default() }.area(true, 18))
-                div.stack.tight {
-                    (FieldOf { name: "source", label: "Profile", value: &editor.source, hint: Some("YAML: include, exclude, transform, for each stream"), error: editor.error.as_deref(), ..FieldOf::default() }.area(true, 18))
-                }
+                (FieldOf { name: "record", label: "A record, as it came", value: &editor.record, hint: Some("of an asset, or pasted"), ..FieldOf::default() }.area(true, 18))
+                (FieldOf { name: "source", label: "Profile", value: &editor.source, hint: Some("YAML: include, exclude, transform, for each stream"), error: editor.error.as_deref(), ..FieldOf::default() }.area(true, 18))
                 div.stack.tight id="preview" aria-live="polite" { (rendered(preview)) }
             }
             (critical_ticks(&editor.ticks, None))
@@ -153,6 +151,7 @@ fn uses(count: usize) -> String {
 pub(crate) fn rendered(preview: &EditorPreview) -> Markup {
     html! {
         span.label { "What would leave" }
+        span.small.muted { "to any target, as you type" }
         @match preview {
             EditorPreview::Broken { line, what } => {
                 p.error { @if let Some(line) = line { "line " (line) ": " } (what) }

@@ -6,7 +6,7 @@ use crate::console::model::{ProfileChoice, ShownShare, query};
 use crate::console::pages::assets::{AssetHead, AssetTab};
 use crate::console::pages::terms::{alert, critical_ticks, field_of, permissions, profile_choice};
 use crate::console::parts::moment::window;
-use crate::console::parts::{Choice, FieldOf, FormSeal, NoticeTone, empty, id, notice, second};
+use crate::console::parts::{Choice, FieldOf, FormSeal, NoticeTone, empty, id, mailbox, notice, second};
 use crate::console::status::SharingStatus;
 use crate::time::TimestampMs;
 
@@ -132,7 +132,7 @@ fn row(page: &SharingPage, section: &SharingSection, share: &ShownShare) -> Mark
             td data-head="Target tenant" {
                 @match (&share.target, &share.invitee) {
                     (Some(target), _) => { span.wrap-anywhere { (target) } },
-                    (None, Some(invitee)) => { span.wrap-anywhere { (invitee) } span.second { "invited" } },
+                    (None, Some(invitee)) => { (mailbox(invitee)) span.second { "invited" } },
                     (None, None) => {},
                 }
             }
@@ -179,7 +179,7 @@ fn edit_form(page: &SharingPage, edit: &ShareEdit) -> Markup {
             input type="hidden" name="review" value="1";
             h3 { "Edit this share" }
             (alert(&edit.errors))
-            fieldset.fields {
+            fieldset.fields.in-threes {
                 (field("to", "Target tenant", &edit.to).text_of(&partners))
                 (field("target_asset", "Target asset", &edit.target_asset).text())
                 (field("profile", "Sharing profile", &edit.profile).select(&profiles))

@@ -17,6 +17,12 @@ pub(crate) fn id(text: &str) -> Markup {
     html! { code.id data-copy { (text) } }
 }
 
+/// An e-mail address; where it is too long for its place it breaks after the `@`.
+pub(crate) fn mailbox(text: &str) -> Markup {
+    let (person, site) = text.rsplit_once('@').unwrap_or(("", text));
+    html! { span.wrap-anywhere { @if !person.is_empty() { (person) "@" wbr; } (site) } }
+}
+
 /// A heading with what may be done on the page.
 pub(crate) fn head(title: Markup, lead: Option<Markup>, actions: Option<Markup>) -> Markup {
     html! {

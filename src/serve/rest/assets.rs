@@ -10,8 +10,8 @@ use crate::serve::rest::listing::{EpochParameters, PageParameters};
 use crate::serve::rest::profiles::owner_of;
 use crate::serve::rest::request::Asked;
 
-/// Lists the caller's own assets by id, with the names that the directory has (`api.directory`); without one those that it shares. The
-/// operator says whose.
+/// Lists the caller's own assets by id, whatever the case and numbers by their value, with the names that the directory has
+/// (`api.directory`); without one those that it shares. The operator says whose.
 #[utoipa::path(get, path = "/assets", tag = "assets", params(("q" = Option<String>, Query, description = "A part of the id, the name or the reference", max_length = 256), ("asset" = Option<String>, Query, description = "This one"), ("owner" = Option<String>, Query, description = "Whose, for the operator"), PageParameters, EpochParameters),
     responses((status = 200, description = "Some of them", body = AssetsDocument)))]
 pub(super) async fn list_assets(asked: Asked) -> ApiAnswer {
@@ -50,7 +50,7 @@ impl crate::serve::Serve {
         self.directory.find(owner, asset)
     }
 
-    /// An owner's assets by id; whether there are more.
+    /// An owner's assets in people's order; whether there are more.
     pub(crate) fn assets(
         &self,
         view: &crate::serve::view::CallerView,

@@ -19,6 +19,8 @@ use crate::share::view::list::ShareFilter;
 const PAGE: usize = 100;
 /// The most that it may say.
 const LONGEST_PAGE: usize = 1000;
+/// A page that has so many bytes is full: no rule limits an owner's label or message.
+const LARGEST_PAGE: usize = 8 * 1024 * 1024;
 /// The longest text that is looked for, in bytes.
 pub(super) const LONGEST_SEARCH: usize = 256;
 /// So much of the signature is in a cursor.
@@ -130,12 +132,28 @@ pub(super) fn page(asked: &Asked, invited: Option<bool>) -> Result<Vec<u8>, Prob
     let before = asked.parameter("cursor")?.map(|cursor| opened(asked, invited, cursor)).transpose()?;
     let stale = || Problem::of_member("cursor", STALE);
     let page = asked.view.shares(&query, before.as_deref(), limit).ok_or_else(stale)?;
-    let next = page.shares.last().filter(|_| page.has_more).map(|last| cursor(asked, invited, last.document().share));
     let shows_address = invited == Some(true);
+    let documents = some_of(page.shares.iter().map(|share| listed(*share, shows_address)));
+    let is_cut = documents.len() < page.shares.len();
+    let last = if is_cut { page.shares[..documents.len()].last().map(|last| last.id()) } else { page.next };
+    let next = last.map(|last| cursor(asked, invited, last));
     Ok(object(|out| {
-        out.array("shares", |shares| page.shares.iter().for_each(|share| shares.json(&listed(*share, shows_address))));
+        out.array("shares", |shares| documents.iter().for_each(|document| shares.json(document)));
         out.text_if("next", next.as_deref());
     }))
+}
+
+/// The first of some documents, as many as a page holds: one at least.
+fn some_of(documents: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    for document in documents {
+        bytes += document.len();
+        page.push(document);
+        if bytes > LARGEST_PAGE {
+            break;
+        }
+    }
+    page
 }
 
 /// A share in a list: its document, and in lists of invitations the address, which the document has no more once it was accepted.
@@ -214,4 +232,18 @@ fn tag(asked: &Asked, invited: Option<bool>, last: &str) -> [u8; TAG] {
     let mut tag = [0; TAG];
     tag.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
     tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_full_ends_and_one_document_fits_always() {
+        let counted = |sizes: &[usize]| some_of(sizes.iter().map(|size| vec![0; *size])).len();
+        assert_eq!(counted(&[]), 0);
+        assert_eq!(counted(&[LARGEST_PAGE + 1, 1]), 1);
+        assert_eq!(counted(&[LARGEST_PAGE, 1, 1]), 2);
+        assert_eq!(counted(&[1; 1000]), 1000);
+    }
 }

@@ -294,7 +294,7 @@ impl ShareTable {
     /// How many live shares use a profile; not those of the built-in one.
     #[cfg(feature = "io")]
     pub(crate) fn user_count(&self, slot: ProfileSlot) -> usize {
-        if slot.0 < self.profiles.len() { self.profiles.get(slot).users.iter().count() } else { 0 }
+        if slot.0 < self.profiles.len() { self.profiles.get(slot).users.len() } else { 0 }
     }
 
     /// At most `limit` shares whose `offer_expires` or `ends` has come by `control_time` though their state does not say so.

@@ -8,16 +8,14 @@ use crate::share::paged_vec::PagedVec;
 use crate::share::state::State;
 use crate::share::status::{Audience, Document};
 use crate::share::table::ShareTable;
+use crate::share::view::text_bits::{TextBits, TextNeedle};
 
 /// So many shares in a block. Small in tests, so that there are several.
 const BLOCK: u32 = if cfg!(test) { 2 } else { 128 };
 /// A list of so few is looked through as it is.
 const SHORT: u32 = if cfg!(test) { 3 } else { 1024 };
-/// Bits of a block for the parts of texts: with ids that look random, half of them are set. And for targets.
-const TEXT_BITS: usize = 4096;
+/// Bits of a block for targets.
 const TARGET_BITS: usize = 256;
-/// The longest part of a text that is noted.
-const LONGEST: usize = 3;
 
 /// Of the shares of one list, block by block, which short parts their texts have, their states and their targets. It is made of what
 /// the list's own viewer sees and of nothing else: how long a search takes says nothing of others' shares. What a share was before
@@ -42,9 +40,9 @@ struct ShareBlock {
 }
 
 /// What the shares of a block have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct BlockNotes {
-    texts: [u64; TEXT_BITS / 64],
+    texts: TextBits,
     targets: [u64; TARGET_BITS / 64],
     states: u16,
 }
@@ -86,18 +84,14 @@ impl ShareNotes {
         } else {
             self.lower.push_str(&text.to_lowercase());
         }
-        let lower = self.lower.as_bytes();
-        for length in 1..=LONGEST {
-            self.texts.extend(lower.windows(length).map(text_bit));
-        }
+        self.texts.extend(TextBits::parts(&self.lower));
     }
 }
 
 /// What a block has of each share that is looked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BlockNeedle {
-    /// All of them.
-    texts: Vec<u16>,
+    text: TextNeedle,
     /// One of them; any where none is named.
     targets: Option<Vec<u8>>,
     states: u16,
@@ -106,21 +100,15 @@ pub(crate) struct BlockNeedle {
 impl BlockNeedle {
     /// That of a text in lower case, of some states and some targets; of any where none is named.
     pub(crate) fn of(lower: Option<&str>, states: &[State], targets: Option<&[TenantNumber]>) -> Self {
-        let lower = lower.unwrap_or_default().as_bytes();
-        let texts = lower.windows(lower.len().clamp(1, LONGEST)).map(text_bit).collect();
+        let text = TextNeedle::of(lower.unwrap_or_default());
         let targets = targets.map(|targets| targets.iter().copied().map(target_bit).collect());
-        Self { texts, targets, states: states.iter().fold(0, |all, state| all | 1 << *state as u16) }
+        Self { text, targets, states: states.iter().fold(0, |all, state| all | 1 << *state as u16) }
     }
 
     /// Whether it is in every block.
     fn is_everywhere(&self) -> bool {
-        self.texts.is_empty() && self.targets.is_none() && self.states == 0
+        self.text.is_empty() && self.targets.is_none() && self.states == 0
     }
-}
-
-fn text_bit(part: &[u8]) -> u16 {
-    let hash = part.iter().fold(part.len() as u32, |hash, byte| (hash << 8) | u32::from(*byte)).wrapping_mul(0x9e37_79b1);
-    (hash >> (u32::BITS - TEXT_BITS.ilog2())) as u16
 }
 
 fn target_bit(target: TenantNumber) -> u8 {
@@ -128,16 +116,10 @@ fn target_bit(target: TenantNumber) -> u8 {
 }
 
 impl BlockNotes {
-    const NONE: Self = Self { texts: [0; TEXT_BITS / 64], targets: [0; TARGET_BITS / 64], states: 0 };
-
     fn add(&mut self, notes: &ShareNotes) {
-        notes.texts.iter().for_each(|bit| self.texts[usize::from(*bit) / 64] |= 1 << (bit % 64));
+        notes.texts.iter().for_each(|bit| self.texts.add(*bit));
         notes.targets.iter().for_each(|bit| self.targets[usize::from(*bit) / 64] |= 1 << (bit % 64));
         self.states |= notes.states;
-    }
-
-    fn has_text(&self, bit: u16) -> bool {
-        self.texts[usize::from(bit) / 64] >> (bit % 64) & 1 == 1
     }
 
     fn has_target(&self, bit: u8) -> bool {
@@ -147,19 +129,19 @@ impl BlockNotes {
     fn has_all(&self, notes: &ShareNotes) -> bool {
         self.states & notes.states == notes.states
             && notes.targets.iter().all(|bit| self.has_target(*bit))
-            && notes.texts.iter().all(|bit| self.has_text(*bit))
+            && notes.texts.iter().all(|bit| self.texts.has(*bit))
     }
 
     fn may_have(&self, needle: &BlockNeedle) -> bool {
         (needle.states == 0 || self.states & needle.states != 0)
             && needle.targets.as_ref().is_none_or(|targets| targets.iter().any(|bit| self.has_target(*bit)))
-            && needle.texts.iter().all(|bit| self.has_text(*bit))
+            && self.texts.may_have(&needle.text)
     }
 }
 
 impl ShareBlock {
     fn add(&mut self, notes: &ShareNotes) {
-        Arc::make_mut(self.notes.get_or_insert_with(|| Arc::new(BlockNotes::NONE))).add(notes);
+        Arc::make_mut(self.notes.get_or_insert_with(Arc::default)).add(notes);
     }
 }
 

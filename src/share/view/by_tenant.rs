@@ -11,9 +11,12 @@ use crate::share::state::State;
 use crate::share::status::Audience;
 use crate::share::table::ShareTable;
 use crate::share::table::query::ShareView;
+use crate::share::view::asset_order::in_order;
 use crate::share::view::blocks::{BlockNeedle, ShareBlocks, ShareNotes};
 use crate::share::view::by_asset::SharesByAsset;
+use crate::share::view::changed::ChangedShares;
 use crate::share::view::counts::{CountedShare, SharesByState};
+use crate::share::view::invitations::{CountedInvitation, InvitationCounts};
 
 /// Of which side of its shares a tenant asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +37,7 @@ pub struct SharesByTenant {
     /// Each under a part of the hash of its code, and of those that it had before.
     by_code: SortedSet<(u32, ShareNumber)>,
     pub(crate) by_asset: SharesByAsset,
+    pub(crate) changed: ChangedShares,
     /// What all shares have.
     blocks: ShareBlocks,
     /// By share: what it is counted as.
@@ -41,6 +45,7 @@ pub struct SharesByTenant {
     /// Of the shares of everybody, and of the invitations.
     counts: SharesByState,
     invited: SharesByState,
+    outcomes: InvitationCounts,
     /// Those that were accepted and are over.
     over: u32,
     /// By pair: how many live shares are between the two.
@@ -56,7 +61,7 @@ struct SharesOfTenant {
     offered: SortedSet<ShareNumber>,
     /// Of the owned ones those that were offered to an address.
     invitations: SortedSet<ShareNumber>,
-    /// The numbers of its assets that were offered to somebody, by id.
+    /// The numbers of its assets that were offered to somebody, in people's order.
     assets: SortedSet<u32>,
     /// What the owned ones have, and the received ones.
     owned_blocks: ShareBlocks,
@@ -73,8 +78,9 @@ pub(crate) struct TenantCounts {
     pub(crate) received: SharesByState,
     /// Of the received ones those that were accepted and are over.
     pub(crate) over: u32,
-    /// Of the owned ones those that were offered to an address.
+    /// Of the owned ones those that were offered to an address, and what became of them.
     pub(crate) invited: SharesByState,
+    pub(crate) outcomes: InvitationCounts,
 }
 
 /// Which of a tenant's shares are looked through.
@@ -91,7 +97,7 @@ pub(crate) enum ShareList {
 impl SharesByTenant {
     /// Those of a table.
     pub fn of(table: &ShareTable) -> Self {
-        let mut lists = Self::default();
+        let mut lists = Self { changed: ChangedShares::after(table.epoch()), ..Self::default() };
         lists.take_new(table);
         lists
     }
@@ -99,9 +105,15 @@ impl SharesByTenant {
     /// Takes in the shares that the table has got since. To be called after each record that was folded, with the shares whose
     /// documents it changed: an invitation has a target only when it is accepted, and a target may change its words.
     pub fn follow<'s>(&mut self, table: &ShareTable, changed: impl Iterator<Item = &'s str>) {
+        let new = (self.counted.len()..table.graph.shares.len()).map(ShareNumber);
         self.take_new(table);
         let mut notes = ShareNotes::default();
-        changed.filter_map(|id| table.find_share(id)).for_each(|number| self.take_changes(table, number, &mut notes));
+        let changed_at = |number: ShareNumber| table.graph.shares[number.0].changed_at();
+        new.for_each(|number| self.changed.note(changed_at(number), number));
+        for number in changed.filter_map(|id| table.find_share(id)) {
+            self.take_changes(table, number, &mut notes);
+            self.changed.note(changed_at(number), number);
+        }
     }
 
     fn take_new(&mut self, table: &ShareTable) {
@@ -117,7 +129,7 @@ impl SharesByTenant {
             }
             if let Some(id) = table.offered_asset(number) {
                 let assets = &table.graph.assets;
-                self.of_number(share.owner.0).assets.insert_by(share.asset, |other| assets[*other].id.as_str().cmp(id));
+                self.of_number(share.owner.0).assets.insert_by(share.asset, |other| in_order(assets[*other].id.as_str(), id));
             }
             self.take_changes(table, number, &mut notes);
         }
@@ -135,7 +147,12 @@ impl SharesByTenant {
         }
         let was = self.counted.get(number.0).copied();
         self.count(table, share, was, receiver);
-        let is = CountedShare { state: share.state, is_received: receiver.is_some(), is_over: is_over(share) };
+        let is = CountedShare {
+            state: share.state,
+            is_received: receiver.is_some(),
+            is_over: is_over(share),
+            invitation: CountedInvitation::of(share),
+        };
         match self.counted.get_mut(number.0) {
             Some(counted) => *counted = is,
             None => drop(self.counted.push(is)),
@@ -152,8 +169,11 @@ impl SharesByTenant {
         let own = &mut self.of_number(share.owner.0).counts;
         own.owned.change(was_in, is_in);
         if share.invitee().is_some() {
+            let (was, is) = (was.and_then(|was| was.invitation), CountedInvitation::of(share));
             own.invited.change(was_in, is_in);
+            own.outcomes.change(was, is);
             self.invited.change(was_in, is_in);
+            self.outcomes.change(was, is);
         }
         // A target does not see FAILED shares; nothing is offered against a rule later.
         let Some(target) = receiver.filter(|_| is_in != State::Failed) else { return };
@@ -258,6 +278,11 @@ impl SharesByTenant {
         self.invited
     }
 
+    /// What became of the invitations of everybody.
+    pub(crate) fn all_outcomes(&self) -> InvitationCounts {
+        self.outcomes
+    }
+
     /// How many shares were accepted and are over, whoever owns them.
     pub(crate) fn over_count(&self) -> u32 {
         self.over
@@ -278,11 +303,14 @@ impl SharesByTenant {
         found
     }
 
-    /// The assets that a tenant has offered to anybody, by id, those after `after`.
+    /// The assets that a tenant has offered to anybody, in people's order, those after `after`.
     pub(crate) fn assets<'s>(&'s self, table: &'s ShareTable, owner: &str, after: Option<&'s str>) -> impl Iterator<Item = &'s str> {
         let id = move |asset: u32| table.graph.assets[asset].id.as_str();
         let lists = self.of_tenant(table, owner);
-        lists.into_iter().flat_map(move |lists| lists.assets.after(move |asset| after.is_some_and(|after| id(*asset) <= after))).map(id)
+        lists
+            .into_iter()
+            .flat_map(move |lists| lists.assets.after(move |asset| after.is_some_and(|after| in_order(id(*asset), after).is_le())))
+            .map(id)
     }
 }
 

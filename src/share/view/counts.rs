@@ -1,6 +1,7 @@
 //! How many shares there are of each state, counted as they change.
 
 use crate::share::state::State;
+use crate::share::view::invitations::CountedInvitation;
 use crate::share::view::list::Stats;
 
 /// So many shares of each state.
@@ -36,11 +37,13 @@ pub(super) struct CountedShare {
     pub(super) is_received: bool,
     /// It was accepted and is over, which it stays.
     pub(super) is_over: bool,
+    /// As which invitation.
+    pub(super) invitation: Option<CountedInvitation>,
 }
 
 /// What fills a place that counts no share yet.
 impl Default for CountedShare {
     fn default() -> Self {
-        Self { state: State::Failed, is_received: false, is_over: false }
+        Self { state: State::Failed, is_received: false, is_over: false, invitation: None }
     }
 }

@@ -255,7 +255,7 @@ fn not_owner(attempt: &Attempt<'_>, document: Option<&Document<'_>>) -> String {
         EventType::ShareRevoked if is_target => format!("{actor} is its target: `share leave` ends it from this side"),
         EventType::ShareCancelled if is_target => format!("{actor} is its target: `share decline` says no to it"),
         EventType::SharePaused | EventType::ShareResumed => format!("only its owner and its target may do this, and {actor} is neither"),
-        _ => format!("only its owner may do this, and --as says {actor}"),
+        _ => format!("only its owner may do this, and {actor} is not"),
     }
 }
 
@@ -274,7 +274,7 @@ fn not_target(attempt: &Attempt<'_>, document: Option<&Document<'_>>) -> String 
             };
             format!("only its target may do this, and {actor} is its owner{instead}")
         }
-        Some(actor) => format!("only its target may do this, and --as says {actor}"),
+        Some(actor) => format!("only its target may do this, and {actor} is not"),
     }
 }
 
@@ -413,7 +413,7 @@ mod tests {
             ("acme", "share.revoked", r#"{"share":"rental-7"}"#.to_owned(), "it is PENDING: it is not accepted yet; `share cancel`"),
             ("zenith", "share.revoked", r#"{"share":"rental-7"}"#.to_owned(), "zenith is its target: `share leave`"),
             ("acme", "share.left", r#"{"share":"rental-7"}"#.to_owned(), "acme is its owner: `share revoke`"),
-            ("other", "share.accepted", r#"{"share":"rental-7"}"#.to_owned(), "--as says other"),
+            ("other", "share.accepted", r#"{"share":"rental-7"}"#.to_owned(), "and other is not"),
             ("zenith", "share.updated", r#"{"share":"rental-7","label":"x"}"#.to_owned(), "may change --target-asset alone"),
             ("acme", "share.offered", offer(r#","profile":"hyre""#), "acme has published no profile hyre, or has retired it: it has hire"),
             ("acme", "share.offered", offer(r#","share":"s8","target_tenant":"moon""#), "acme and moon are neither partners"),

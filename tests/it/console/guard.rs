@@ -1,9 +1,15 @@
 //! Forms of others, sessions, what a browser is allowed, and who may only look.
 
+use sharecast::access::session::{Session, SessionKey};
+use sharecast::access::{Caller, Party, Role, TokenHash};
+use sharecast::clock::{Clock, SystemClock};
+use sharecast::id::TenantId;
+use sharecast::time::TimestampMs;
+
 use super::super::broker::{shared, unique};
 use super::super::browser::{Browser, DESK, needs_browser};
 use super::super::fixture::World;
-use super::{Console, offered};
+use super::{Console, SECRET, offered};
 
 /// Forms of nobody and of another session are refused, and a viewer changes nothing.
 #[test]
@@ -72,4 +78,37 @@ fn the_session_and_the_pages_are_guarded() {
         console.at("/assets")
     );
     assert_eq!(browser.run_async(&read), "refused");
+}
+
+/// A proxy that asks for a password of its own sends it on with each request: who signed in here stays signed in, and nobody else does.
+#[test]
+fn the_password_of_a_proxy_keeps_nobody_out() {
+    let world = World::new(shared(), 1, "");
+    world.make_control();
+    let console = Console::start(&world, &["northwind"]);
+    let session = Session {
+        caller: Caller {
+            who: Party::Tenant(TenantId::parse(&world.tenant("northwind")).unwrap()),
+            role: Role::Admin,
+            name: Some("Ann".into()),
+        },
+        holder: Some(TokenHash::of("token-northwind")),
+        expires: TimestampMs(SystemClock.wall().0 + 60_000),
+        nonce: "0123456789abcdefghijklmnop".to_owned(),
+    };
+    let cookie = format!("sharecast_session={}", SessionKey::of(SECRET.as_bytes()).seal(&session));
+    let page = |authorization: &str, cookie: &str| {
+        let request = ureq::get(console.at("/partnerships")).header("authorization", authorization).header("cookie", cookie);
+        request.call().unwrap().body_mut().read_to_string().unwrap()
+    };
+    let is_in = |page: String| page.contains("Partnerships") && !page.contains("name=\"token\"");
+    assert!(is_in(page("Basic YW5uOnNlY3JldA==", &cookie)));
+    assert!(is_in(page("Bearer token-northwind", "")));
+    assert!(!is_in(page("Basic YW5uOnNlY3JldA==", "")), "a password is no token");
+    assert!(!is_in(page("Basic YW5uOnNlY3JldA==", &cookie[..cookie.len() - 2])), "a cookie of nobody");
+    assert!(!is_in(page("Bearer token-of-nobody", &cookie)), "a token that does not count");
+    // The API knows tokens alone.
+    let api = ureq::get(console.at("/api/v1/tenants")).header("authorization", "Basic YW5uOnNlY3JldA==").header("cookie", &cookie);
+    let Err(ureq::Error::StatusCode(status)) = api.call() else { panic!("the API lets in whoever has a cookie") };
+    assert_eq!(status, 401);
 }

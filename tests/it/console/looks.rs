@@ -114,3 +114,69 @@ fn an_offer_is_accepted_on_a_small_screen() {
     browser.press("Accept from");
     browser.await_text("Accepted.");
 }
+
+/// No rule limits a label or a message, and an asset's id may have 256 letters without a space: no page is wider than the screen for it.
+#[test]
+fn the_longest_names_stay_on_the_screen() {
+    needs_browser!();
+    let world = super::World::new(super::super::broker::shared(), 1, "");
+    world.make_control();
+    super::partners(&world, "northwind", "acme");
+    let (owner, target) = (world.tenant("northwind"), world.tenant("acme"));
+    let (offered, accepted, invited) = ["offered", "accepted", "invited"].map(super::super::broker::unique).into();
+    let (asset, theirs, label) = ("W".repeat(256), "M".repeat(256), "Ä".repeat(20_000));
+    let address = format!("{}@{}.example", "w".repeat(64), "m".repeat(60));
+    for (share, whom) in [
+        (&offered, format!(r#""target_tenant":"{target}","target_asset":"{theirs}""#)),
+        (&accepted, format!(r#""target_tenant":"{target}","target_asset":"{theirs}""#)),
+        (&invited, format!(r#""invitee":"{address}""#)),
+    ] {
+        let what = format!(r#""share":"{share}","owner":"{owner}","asset":"{asset}","label":"{label}","message":"{label}",{whom}"#);
+        world.event("/operator", "share.offered", &format!(r#"{{{what},"streams":["telemetry"],"profile":"all"}}"#));
+    }
+    world.event("/operator", "share.accepted", &format!(r#"{{"share":"{accepted}"}}"#));
+    let console = Console::start(&world, &["northwind", "acme"]);
+    let mut faults = Vec::new();
+    for screen in [DESK, Screen { width: 360, ..DESK }] {
+        let browser = Browser::start(screen);
+        for (who, pages) in [
+            (
+                "northwind",
+                ["", "sharing", "leaves", "why", "stop", "history", "invitations"]
+                    .map(
+                        |page| {
+                            if page.is_empty() { "/assets".to_owned() } else { format!("/assets/{page}?asset={asset}&share={accepted}") }
+                        },
+                    )
+                    .into_iter()
+                    .chain([
+                        format!("/assets/sharing?asset={asset}&edit={accepted}&stream=telemetry"),
+                        format!("/invitations?open={invited}"),
+                        format!("/visibility?asset={asset}&to={target}"),
+                        format!("/visibility/remove?to={target}"),
+                    ])
+                    .collect::<Vec<_>>(),
+            ),
+            (
+                "acme",
+                vec!["/incoming".to_owned(), format!("/incoming/share?share={accepted}"), format!("/incoming/leave?share={accepted}")],
+            ),
+        ] {
+            console.sign_in(&browser, who);
+            for address in pages {
+                browser.open(&console.at(&address));
+                let name = address.split('?').next().unwrap_or_default().to_owned();
+                await_that("the page is ready", || browser.run("return document.documentElement.dataset.isReady") == "yes");
+                let overflow = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth");
+                if overflow.as_i64() != Some(0) {
+                    faults.push(format!("{name} ({}): {overflow} px wider than the screen", screen.width));
+                }
+                let length = browser.text().len();
+                if length > 30_000 {
+                    faults.push(format!("{name}: {length} bytes of text"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}

@@ -2,6 +2,7 @@
 
 mod guard;
 mod invited;
+mod isolation;
 mod keyboard;
 mod looks;
 mod plain;
@@ -16,6 +17,8 @@ use sharecast::clock::{Clock, SystemClock};
 use super::browser::Browser;
 use super::fixture::World;
 use super::instance::{Instance, await_that, file, run};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server of a world, and the tokens of its people.
 struct Console {
@@ -48,7 +51,7 @@ impl Console {
         tokens += &entry("viewer", &format!("tenant: {}", tenants[0].1), "viewer");
         let tokens = file(dir.path(), "tokens.yaml", &tokens);
         let api = format!(
-            "api:\n  listen: \"127.0.0.1:0\"\n  secret: 0123456789abcdef0123456789abcdef\n  auth: {{ mode: tokens, tokens: {} }}\n{more}",
+            "api:\n  listen: \"127.0.0.1:0\"\n  secret: {SECRET}\n  auth: {{ mode: tokens, tokens: {} }}\n{more}",
             tokens.display()
         );
         let config: PathBuf = file(dir.path(), "serve.yaml", &format!("{config}\n{api}"));

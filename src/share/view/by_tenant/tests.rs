@@ -1,6 +1,9 @@
 //! Lists of each tenant's shares against a look at all of them.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::id::Epoch;
 use crate::share::tests::fixture::World;
 use crate::share::view::list::{ShareFilter, Stats, Viewer, list, look_at};
 
@@ -132,7 +135,7 @@ fn texts_and_counts_are_those_of_a_look_at_all() {
     events.push(("acme", "share.cancelled", r#"{"share":"s11"}"#.to_owned()));
     events.push(("acme", "partnership.ended", r#"{"partner":"zenith"}"#.to_owned()));
     let viewers = ["acme", "zenith", "nobody"].map(|id| Viewer::Tenant(TenantId::parse(id).unwrap()));
-    let (mut found, mut passed) = (0, 0);
+    let (mut found, mut passed, mut followed) = (0, 0, 0);
     for (source, kind, data) in &events {
         let folded = world.send(source, kind, data);
         lists.follow(&world.table, folded.documents.iter().map(|document| document.key.as_str()));
@@ -171,6 +174,21 @@ fn texts_and_counts_are_those_of_a_look_at_all() {
             }
             assert_eq!(counted, stats, "{viewer:?} {kind} {data}");
         }
+        let outcomes = |is_asked: fn(&ShareView<'_>) -> bool| {
+            let mut counts = InvitationCounts::default();
+            let numbers = (0..world.table.share_count()).filter(|number| is_asked(&world.table.share_at(ShareNumber(*number))));
+            numbers.for_each(|number| counts.change(None, CountedInvitation::of(&world.table.graph.shares[number])));
+            counts
+        };
+        assert_eq!(lists.all_outcomes(), outcomes(|_| true), "{kind} {data}");
+        assert_eq!(lists.counts(&world.table, "acme").outcomes, outcomes(|share| share.document().owner == "acme"), "{kind} {data}");
+        for epoch in (-1..world.table.epoch().0).map(Epoch) {
+            let Some(since) = lists.changed.since(epoch) else { continue };
+            let (since, all): (BTreeSet<u32>, _) = (since.map(|number| number.0).collect(), &world.table.graph.shares);
+            let changed = all.iter().filter(|(_, share)| share.changed_at() > epoch).map(|(number, _)| number);
+            assert!(since.is_superset(&changed.collect()), "{epoch:?} {kind} {data}");
+            followed += 1;
+        }
         let is_over =
             |share: &ShareView<'_>| share.was_accepted() && matches!(share.state(), State::Revoked | State::Left | State::Expired);
         let over = world.table.shares().filter(is_over).count();
@@ -178,5 +196,6 @@ fn texts_and_counts_are_those_of_a_look_at_all() {
         let live = |share: &ShareView<'_>| share.state().is_live() && share.document().target_tenant == Some("zenith");
         assert_eq!(lists.live_between(&world.table, "zenith", "acme") as usize, world.table.shares().filter(live).count());
     }
-    assert!(found > 100 && passed > 1000, "{found} {passed}");
+    assert!(found > 100 && passed > 1000 && followed > 100, "{found} {passed} {followed}");
+    assert!(lists.changed.since(Epoch::NONE).is_none(), "what changed first is forgotten");
 }
