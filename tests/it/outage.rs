@@ -241,12 +241,13 @@ fn an_engine_whose_cluster_is_gone_ends_when_it_is_told_to() {
     let text = std::fs::read_to_string(&config).unwrap();
     let text =
         text.replace("session.timeout.ms: 10000, max.poll.interval.ms: 60000", "session.timeout.ms: 850000, max.poll.interval.ms: 900000");
-    let text = text.replace("transaction.timeout.ms: 8000", "transaction.timeout.ms: 800000") + "fence: { max_tick_age: 900s }\n";
+    let text = text.replace("transaction.timeout.ms: 8000", "transaction.timeout.ms: 800000")
+        + "fence: { max_tick_age: 900s }\nbatch: { max_records: 100 }\n";
     assert!(text.contains("850000") && text.contains("800000"), "{text}");
     std::fs::write(&config, text).unwrap();
     let mut engine = Instance::start(&config);
     engine.await_ready();
-    // A backlog, so that a transaction is open when the broker goes.
+    // A backlog of many transactions, so that one is open when the broker goes.
     engine.signal("STOP");
     (0..6).for_each(|round| world.feed(0, (round * 10_000..(round + 1) * 10_000).map(|n| world.record("o", "a", n))));
     engine.signal("CONT");
