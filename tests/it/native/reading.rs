@@ -28,7 +28,7 @@ pub(super) struct Got {
     headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
-/// The only member of its group.
+/// The only member of its group. Whatever it gets back after it was put out is read on from where it was.
 pub(super) struct Reader {
     consumer: KafkaConsumer,
     batch: Batch,
@@ -47,15 +47,22 @@ impl Reader {
             assert!(!patience.is_over(), "not all partitions came");
             let _ = reader.poll(100);
         }
-        for partition in reader.consumer.held().to_vec() {
-            reader.consumer.release(partition, Offset(0)).unwrap();
-        }
         reader.changes.clear();
         reader
     }
 
     pub(super) fn poll(&mut self, room: usize) -> Result<(), ConsumeError> {
-        self.consumer.poll(TICK, room, &mut self.batch, &mut self.changes)
+        let known = self.changes.len();
+        let polled = self.consumer.poll(TICK, room, &mut self.batch, &mut self.changes);
+        for change in &self.changes[known..] {
+            if let AssignmentChange::Assigned(partitions) = change {
+                for &partition in partitions {
+                    let read = self.batch.iter().filter(|record| record.source == partition).map(|record| record.offset.0 + 1).max();
+                    self.consumer.release(partition, Offset(read.unwrap_or(0))).unwrap();
+                }
+            }
+        }
+        polled
     }
 
     /// Polls until so many records came.
