@@ -218,7 +218,8 @@ impl Cluster {
     pub(crate) fn read(&self, topic: &str) -> Vec<Seen> {
         let partitions = self.admin().topic(topic).unwrap().expect("the topic is there").partitions;
         let mut seen = Vec::new();
-        let mut reader = TopicReader::open(&self.settings("tests"), topic, 0..partitions).unwrap();
+        // A leader may be away for a moment, or the broker that is asked first.
+        let mut reader = TopicReader::open_within(&self.settings("tests"), topic, 0..partitions, PATIENCE).unwrap();
         reader.read_to_end(PATIENCE, |record| seen.push(Seen::of(&record))).unwrap();
         seen
     }
