@@ -68,6 +68,7 @@ fn everything_that_arrives_is_named_with(provenance: &str) {
     let table = contract("table");
     assert!(!["alt", "hidden", "secret"].iter().any(|withheld| table.contains(withheld)), "{table}");
 
+    world.await_decided_by(&[&engine]);
     feed_telemetry(world);
     let topic = format!("out-{}.{target}.{stream}", world.name);
     let await_document = |key: &str, is_there: bool| {
