@@ -162,7 +162,7 @@ fn feed_telemetry(world: &World<'_>) {
 fn read(world: &World<'_>, topic: &str) -> Vec<Arrived> {
     let Some(shape) = world.cluster.admin().topic(topic).unwrap() else { return Vec::new() };
     let mut arrived = Vec::new();
-    let mut reader = TopicReader::open(&world.cluster.settings("tests"), topic, 0..shape.partitions).unwrap();
+    let mut reader = TopicReader::open_within(&world.cluster.settings("tests"), topic, 0..shape.partitions, PATIENCE).unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let each = reader.read_to_end(PATIENCE, |record| {
         arrived.push(Arrived {

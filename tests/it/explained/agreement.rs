@@ -197,7 +197,7 @@ fn feed(world: &World<'_>, first: i64, values: &[Option<String>]) {
 fn fold(world: &World<'_>, config: &Config) -> ShareTable {
     let mut table = ShareTable::new(config.fold_rules());
     let mut time = TimestampMs(0);
-    let mut reader = TopicReader::open(&world.cluster.settings("tests"), &world.control, [0]).unwrap();
+    let mut reader = TopicReader::open_within(&world.cluster.settings("tests"), &world.control, [0], PATIENCE).unwrap();
     let read = reader.read_to_end(PATIENCE, |record| {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let headers: Vec<_> = record.headers().filter_map(|(name, value)| Some((text(name), value?.to_vec()))).collect();
