@@ -84,7 +84,14 @@ fn killed_again_and_again_it_loses_nothing_and_documents_stay_exact() {
     assert_eq!(world.cluster.read(&documents).len(), 1, "a document that has not changed is not written again");
 
     // Certain by what every member reports, of both kinds and of both processes; so the group is stable after it.
-    let other = world.start_ready("b");
+    // Whoever is stopped here stays in its group.
+    let sessions = ("session.timeout.ms: 10000, max.poll.interval.ms: 60000", "session.timeout.ms: 120000, max.poll.interval.ms: 180000");
+    let patient = world.config("b");
+    let text = std::fs::read_to_string(&patient).unwrap().replace(sessions.0, sessions.1);
+    assert!(text.contains(sessions.1), "{text}");
+    std::fs::write(&patient, text).unwrap();
+    let other = Instance::start(&patient);
+    other.await_ready();
     let revoked = output(&config, &format!("share revoke {details} --as {o} --wait"));
     let said = String::from_utf8_lossy(&revoked.stderr).into_owned();
     assert!(
@@ -94,7 +101,7 @@ fn killed_again_and_again_it_loses_nothing_and_documents_stay_exact() {
     await_that("the tombstone", || world.cluster.read(&documents).last().is_some_and(|record| record.value.is_none()));
     // Whoever is stopped has not reported, and nothing else makes it certain.
     other.signal("STOP");
-    let waited = output(&config, &format!("share revoke {telemetry} --as {o} --wait --timeout 4s"));
+    let waited = output(&config, &format!("share revoke {telemetry} --as {o} --wait --timeout 12s"));
     other.signal("CONT");
     let said = String::from_utf8_lossy(&waited.stderr).into_owned();
     assert_eq!(waited.status.code(), Some(1), "{said}");

@@ -113,15 +113,18 @@ const TRIES: u32 = 3;
 impl Cluster {
     /// A cluster of its own, for tests that break it.
     pub(crate) fn start(nodes: u16) -> Self {
-        let tried = (0..TRIES).find_map(|_| Self::start_at(nodes, free_ports(nodes * 2), &[]));
-        tried.expect("scripts/kafka starts a cluster; what failed is said above")
+        Self::start_tried(|| Self::start_at(nodes, free_ports(nodes * 2), &[]))
     }
 
     /// One node that asks who is there, besides at its own address: the users log in by SASL/PLAIN with their names as passwords at the
     /// address that is answered, and may do what ACLs allow.
     pub(crate) fn start_guarded(users: &[&str]) -> (Self, String) {
-        let tried = (0..TRIES).find_map(|_| Self::try_start_guarded(users));
-        tried.expect("scripts/kafka starts a cluster; what failed is said above")
+        Self::start_tried(|| Self::try_start_guarded(users))
+    }
+
+    /// Starts what has a cluster in it, on other ports where it does not start.
+    pub(crate) fn start_tried<T>(start: impl Fn() -> Option<T>) -> T {
+        (0..TRIES).find_map(|_| start()).expect("scripts/kafka starts a cluster; what failed is said above")
     }
 
     fn try_start_guarded(users: &[&str]) -> Option<(Self, String)> {
@@ -143,12 +146,13 @@ impl Cluster {
         Some((Self::start_at(1, port, &properties)?, format!("127.0.0.1:{guarded}")))
     }
 
-    /// The same from this port on, with more options of the script.
+    /// From this port on, with more properties.
     pub(crate) fn start_with(nodes: u16, port: u16, properties: &[String]) -> Self {
         Self::start_at(nodes, port, properties).expect("scripts/kafka starts a cluster; what failed is said above")
     }
 
-    fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {
+    /// The same; none where it does not start.
+    pub(crate) fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {
         let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
         let mut child = script()
             .args(["hold", "--nodes", &nodes.to_string(), "--port", &port.to_string()])
@@ -218,7 +222,8 @@ impl Cluster {
     pub(crate) fn read(&self, topic: &str) -> Vec<Seen> {
         let partitions = self.admin().topic(topic).unwrap().expect("the topic is there").partitions;
         let mut seen = Vec::new();
-        let mut reader = TopicReader::open(&self.settings("tests"), topic, 0..partitions).unwrap();
+        // A leader may be away for a moment, or the broker that is asked first.
+        let mut reader = TopicReader::open_within(&self.settings("tests"), topic, 0..partitions, PATIENCE).unwrap();
         reader.read_to_end(PATIENCE, |record| seen.push(Seen::of(&record))).unwrap();
         seen
     }

@@ -227,7 +227,9 @@ fn a_preview_is_what_the_target_gets() {
 /// An instance whose members stay in the group for longer than its transactions live, which the reports rely on.
 fn start(world: &World<'_>, name: &str) -> (Instance, PathBuf) {
     let config = world.config(name);
-    let text = std::fs::read_to_string(&config).unwrap().replace("session.timeout.ms: 10000", "session.timeout.ms: 40000");
+    let sessions = ("session.timeout.ms: 10000, max.poll.interval.ms: 60000", "session.timeout.ms: 120000, max.poll.interval.ms: 180000");
+    let text = std::fs::read_to_string(&config).unwrap().replace(sessions.0, sessions.1);
+    assert!(text.contains(sessions.1), "{text}");
     let config = file(config.parent().unwrap(), &format!("{name}.yaml"), &text);
     let instance = Instance::start(&config);
     instance.await_ready();
@@ -249,9 +251,9 @@ fn a_revoke_is_certain_when_every_member_has_reported_and_not_before() {
     assert_eq!(certain.matches("\"certain\":\"reported\"").count(), 2, "{certain}");
     let again = revoke(&format!("{} {}", shares[1], shares[2]));
     assert_eq!((again.matches("already_so").count(), again.matches("\"certain\":\"reported\"").count()), (2, 2), "{again}");
-    // One that is frozen may be between its last look and its commit.
+    // One that is frozen may be between its last look and its commit. The hard bound is 19 s after the revoke.
     second.signal("STOP");
-    let brief = command(&config, &["share", "revoke", "--as", &o, &shares[3], "--wait", "--timeout", "5s"]);
+    let brief = command(&config, &["share", "revoke", "--as", &o, &shares[3], "--wait", "--timeout", "12s"]);
     assert!(brief.status.code() == Some(1) && told(&brief).contains("the revoke stands, but it is not certain yet"), "{brief:?}");
     let waited = command(&config, &["share", "revoke", "--as", &o, &shares[3], "--wait", "-o", "ndjson"]);
     assert!(waited.status.success() && printed(&waited).contains("already_so"), "{waited:?}");
@@ -280,13 +282,13 @@ fn a_revoke_waits_for_offsets_that_are_pending_where_members_may_leave_too_early
     client.set("bootstrap.servers", &world.cluster.bootstrap);
     let nobody: BaseConsumer = client.clone().set("group.id", format!("group-{}", world.name)).create().unwrap();
     let name = format!("gone-{}", world.name);
-    let gone: BaseProducer = client.set("transactional.id", name).set("transaction.timeout.ms", "120000").create().unwrap();
+    let gone: BaseProducer = client.set("transactional.id", name).set("transaction.timeout.ms", "600000").create().unwrap();
     gone.init_transactions(PATIENCE).unwrap();
     gone.begin_transaction().unwrap();
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&world.input, 1, Place::Offset(0)).unwrap();
     gone.send_offsets_to_transaction(&offsets, &nobody.group_metadata().unwrap(), PATIENCE).unwrap();
-    let waited = command(&config, &["share", "revoke", &shares[1], "--as", &o, "--wait", "--timeout", "8s"]);
+    let waited = command(&config, &["share", "revoke", &shares[1], "--as", &o, "--wait", "--timeout", "14s"]);
     assert_eq!(waited.status.code(), Some(1), "{waited:?}");
     assert!(told(&waited).contains(&format!("offsets of {}/1 are pending", world.input)), "{waited:?}");
     gone.abort_transaction(PATIENCE).unwrap();

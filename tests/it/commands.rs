@@ -97,7 +97,7 @@ fn a_command_without_a_cluster_or_an_engine_says_so() {
     // Written, after the configuration of a log that was empty, but nobody folds it.
     world.make_control();
     world.make_output("t", &[]);
-    let unanswered = output(&config, "tenant update x --wait --timeout 5s");
+    let unanswered = output(&config, "tenant update x --wait --timeout 15s");
     assert_eq!(unanswered.status.code(), Some(69), "{unanswered:?}");
     assert!(String::from_utf8_lossy(&unanswered.stderr).contains("control offset 1"), "{unanswered:?}");
 }

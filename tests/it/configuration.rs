@@ -84,8 +84,8 @@ fn engines_agree_on_the_logs_configuration_and_who_is_configured_otherwise_ends(
     // What takes nothing away is not asked for, once the engine has said its version. A difference does not end who runs.
     world.set_more(&format!("{one}partnerships: open\n"));
     await_that("its version", || configure(&world, &[]).status.success());
-    let why = c.await_not_ready("configuration");
-    assert!(why.contains("`partnerships: required`, where the log has `open`"), "{why}");
+    let why = c.await_not_ready("`partnerships: required`, where the log has `open`");
+    assert!(why.contains("[-]configuration failed"), "{why}");
     c.terminate();
 }
 

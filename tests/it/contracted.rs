@@ -68,6 +68,7 @@ fn everything_that_arrives_is_named_with(provenance: &str) {
     let table = contract("table");
     assert!(!["alt", "hidden", "secret"].iter().any(|withheld| table.contains(withheld)), "{table}");
 
+    world.await_decided_by(&[&engine]);
     feed_telemetry(world);
     let topic = format!("out-{}.{target}.{stream}", world.name);
     let await_document = |key: &str, is_there: bool| {
@@ -161,7 +162,7 @@ fn feed_telemetry(world: &World<'_>) {
 fn read(world: &World<'_>, topic: &str) -> Vec<Arrived> {
     let Some(shape) = world.cluster.admin().topic(topic).unwrap() else { return Vec::new() };
     let mut arrived = Vec::new();
-    let mut reader = TopicReader::open(&world.cluster.settings("tests"), topic, 0..shape.partitions).unwrap();
+    let mut reader = TopicReader::open_within(&world.cluster.settings("tests"), topic, 0..shape.partitions, PATIENCE).unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let each = reader.read_to_end(PATIENCE, |record| {
         arrived.push(Arrived {

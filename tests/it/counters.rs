@@ -35,6 +35,7 @@ fn a_counter_is_at_0_before_anything_happens_and_at_1_behind_the_first() {
     // Of an asset that is shared: nobody looks at others' values.
     world.partners("o", "t");
     world.share("o", "a", "t");
+    world.await_decided_by(&[&engine]);
     world.feed(0, ["{", &*world.record("o", "a", 1)]);
     world.control(b"no event");
     for (series, expected) in

@@ -24,7 +24,7 @@ struct Written {
 fn read(cluster: &Cluster, topic: &str) -> BTreeMap<i32, Vec<Written>> {
     let Some(shape) = cluster.admin().topic(topic).unwrap() else { return BTreeMap::new() };
     let mut seen = BTreeMap::<i32, Vec<Written>>::new();
-    let mut reader = TopicReader::open(&cluster.settings("tests"), topic, 0..shape.partitions).unwrap();
+    let mut reader = TopicReader::open_within(&cluster.settings("tests"), topic, 0..shape.partitions, PATIENCE).unwrap();
     let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
     reader
         .read_to_end(PATIENCE, |record| {
@@ -189,6 +189,12 @@ output:
     }
 }
 
+/// Whether a status document tells that a share is revoked.
+fn is_revoked(document: &Written, share: &str) -> bool {
+    let value = document.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    document.key.as_deref() == Some(share.as_bytes()) && value.contains(r#""state":"REVOKED""#)
+}
+
 fn count(written: &BTreeMap<String, BTreeMap<i32, Vec<Written>>>, topic: &str) -> usize {
     written[topic].values().map(Vec::len).sum()
 }
@@ -265,6 +271,11 @@ fn both_clients_write_the_same_bytes() {
             twins.world.event(&format!("/tenants/{}", twins.world.tenant("o")), "share.revoked", &format!(r#"{{"share":"{share}"}}"#));
         }
         twins.await_both("the tombstone of one that was taken back", |written| count(written, &details) == 5);
+        // What the status writers write is behind the records by nobody's promise.
+        twins.await_both("the ends of both shares", |written| {
+            let tells = |topic: &str, share: &str| written[topic].values().flatten().any(|record| is_revoked(record, share));
+            ["shares", "status of o", "status of t"].iter().all(|topic| tells(topic, &taken_back) && tells(topic, &ends))
+        });
         instances.into_iter().for_each(Instance::terminate);
         let [native, librdkafka] = BOTH.map(|installation| twins.written(installation));
         for (topic, by_librdkafka) in &librdkafka {

@@ -6,12 +6,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::broker::Cluster;
+use super::broker::{Cluster, free_ports};
 use super::instance::BINARY;
 
 /// The pages with commands, but for the rules, which have none.
@@ -136,7 +135,7 @@ engine_command() { exec sharecast run -c config/sharecast.yaml; }
 start_engine() { run_on; }
 start_server() {
     sharecast serve -c config/sharecast.yaml > server.log 2>&1 & server=$!
-    curl -sf --retry 60 --retry-delay 1 --retry-all-errors -o /dev/null "http://$SHARECAST__API__LISTEN/readyz" || { cat server.log >&2; false; }
+    curl -sf --retry 180 --retry-delay 1 --retry-all-errors -o /dev/null "http://$SHARECAST__API__LISTEN/readyz" || { cat server.log >&2; false; }
 }
 "#;
 
@@ -177,8 +176,9 @@ fn run(page: &str) {
     }
     let (cluster, dir) = (Cluster::start(1), tempfile::tempdir().unwrap());
     workplace(dir.path());
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let [http, api] = [free(), free()].map(|listener| listener.local_addr().unwrap().to_string());
+    // Below the ports that the system gives to clients, one of which would have it by the time that an engine begins.
+    let port = free_ports(2);
+    let [http, api] = [port, port + 1].map(|port| format!("127.0.0.1:{port}"));
     let script = script(page, &blocks).replace("127.0.0.1:9092", &cluster.bootstrap).replace("127.0.0.1:8080", &api);
     fs::write(dir.path().join("page.sh"), script).unwrap();
     let path = format!("{}:{}", dir.path().join("bin").display(), std::env::var("PATH").unwrap());

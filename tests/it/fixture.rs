@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use sharecast::kafka::{EventWriter, TopicReader, TopicSpec, control_topic};
 
 use super::broker::{Cluster, PATIENCE, Seen, data_plane, unique};
-use super::instance::{ASK_AGAIN, Instance, Patience, file};
+use super::instance::{ASK_AGAIN, Instance, Patience, await_that, file};
 
 /// The dead letters of all worlds.
 pub(crate) const DEAD_LETTERS: &str = "sharecast.dead-letters";
@@ -206,12 +206,22 @@ log: {{ format: text }}
         producer.flush(PATIENCE).unwrap();
     }
 
+    /// Waits until these instances decide by all that the control topic has now. Their views may be a second old, so a record that is
+    /// fed right behind an event may be decided without it.
+    pub(crate) fn await_decided_by(&self, instances: &[&Instance]) {
+        let newest = self.cluster.read(&self.control).last().map(|seen| seen.offset);
+        for instance in instances {
+            await_that("an instance decides by the newest event", || instance.epoch() >= newest);
+        }
+    }
+
     /// Waits until a tenant's topic has `count` records for a read-committed reader; returns all it has then.
     pub(crate) fn await_outputs(&self, target: &str, count: usize) -> Vec<Seen> {
         let topic = self.output(target);
         let patience = Patience::begin();
         loop {
-            let seen = if self.cluster.admin().topic(&topic).unwrap().is_some() { self.read_until(&topic, count) } else { Vec::new() };
+            let is_there = self.cluster.admin().topic(&topic).unwrap().is_some();
+            let seen = if is_there { self.read_until(&topic, count, patience) } else { Vec::new() };
             if seen.len() >= count {
                 return seen;
             }
@@ -220,15 +230,18 @@ log: {{ format: text }}
         }
     }
 
-    /// What a topic holds once it has `count` records, or after a while: it may be another one under its name by then.
-    fn read_until(&self, topic: &str, count: usize) -> Vec<Seen> {
+    /// What a topic holds once it has `count` records, or when nothing has come for a while: it may be another one under its name by then.
+    fn read_until(&self, topic: &str, count: usize, patience: Patience) -> Vec<Seen> {
         let partitions = self.cluster.admin().topic(topic).unwrap().map_or(0, |shape| shape.partitions);
         let Ok(mut reader) = TopicReader::open(&self.cluster.settings("tests"), topic, 0..partitions) else { return Vec::new() };
-        let mut seen = Vec::new();
-        for _ in 0..40 {
+        let (mut seen, mut silent) = (Vec::new(), 0);
+        // As long as records come: a large topic takes long to read where there is much else to do.
+        while silent < 40 && !patience.is_over() {
+            let before = seen.len();
             if reader.follow(Duration::from_millis(100), |record| seen.push(Seen::of(&record))).is_err() || seen.len() >= count {
                 break;
             }
+            silent = if seen.len() > before { 0 } else { silent + 1 };
         }
         seen
     }
@@ -249,7 +262,7 @@ log: {{ format: text }}
     /// The dead letters of this world's input.
     pub(crate) fn letters(&self) -> Vec<OwnedDeadLetter> {
         let mut letters = Vec::new();
-        let mut reader = TopicReader::open(&self.cluster.settings("tests"), DEAD_LETTERS, [0]).unwrap();
+        let mut reader = TopicReader::open_within(&self.cluster.settings("tests"), DEAD_LETTERS, [0], PATIENCE).unwrap();
         let read = reader.read_to_end(PATIENCE, |record| {
             let header = |name: &str| {
                 let mut headers = record.headers();

@@ -22,12 +22,14 @@ const TARGET: &str = "target";
 fn proxied() -> &'static (Proxy, Cluster) {
     static PROXIED: OnceLock<(Proxy, Cluster)> = OnceLock::new();
     PROXIED.get_or_init(|| {
-        let broker = free_ports(2);
-        let proxy = Proxy::start(broker);
-        let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
-        let mut cluster = Cluster::start_with(1, broker, &[listeners]);
-        cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
-        (proxy, cluster)
+        Cluster::start_tried(|| {
+            let broker = free_ports(2);
+            let proxy = Proxy::start(broker);
+            let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
+            let mut cluster = Cluster::start_at(1, broker, &[listeners])?;
+            cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
+            Some((proxy, cluster))
+        })
     })
 }
 
@@ -233,7 +235,8 @@ fn no_record_is_passed_over_when_answers_come_twice_or_out_of_order() {
     proxy.rule(rules(&world, &all, Fate::Twice, 20));
     proxy.rule(rules(&world, &[api::LIST_OFFSETS, api::OFFSET_FETCH], Fate::AfterNext, 2));
     nothing_is_passed_over(&world, 2, Follows::Beside);
-    assert!(proxy.met(api::FETCH) > 0 && proxy.met(api::SYNC_GROUP) > 0);
+    let met = |api| proxy.met_of(api, &client_of(&world));
+    assert!(met(api::FETCH) > 0 && met(api::SYNC_GROUP) > 0);
     proxy.forget(&client_of(&world));
 }
 
@@ -264,7 +267,7 @@ fn a_partition_that_cannot_begin_is_told_of() {
     config.set("bootstrap.servers", &cluster.bootstrap);
     let nobody: BaseConsumer = config.clone().set("group.id", &group).create().unwrap();
     let hanging: BaseProducer =
-        config.set("transactional.id", format!("hanging-{}", world.name)).set("transaction.timeout.ms", "60000").create().unwrap();
+        config.set("transactional.id", format!("hanging-{}", world.name)).set("transaction.timeout.ms", "600000").create().unwrap();
     hanging.init_transactions(PATIENCE).unwrap();
     hanging.begin_transaction().unwrap();
     let mut offsets = TopicPartitionList::new();
@@ -299,7 +302,7 @@ fn partitions_that_come_together_are_begun_and_taken_over_in_one_question() {
     let (proxy, cluster) = proxied();
     let world = wide_world(cluster, MANY, "");
     let counted = |api| Rule { api, text: world.input.clone(), fate: Fate::Late(Duration::ZERO), count: usize::MAX };
-    let asked = || (proxy.met(api::LIST_OFFSETS), proxy.met(api::OFFSET_FETCH));
+    let asked = || (proxy.met_of(api::LIST_OFFSETS, &world.input), proxy.met_of(api::OFFSET_FETCH, &world.input));
     proxy.rule([counted(api::LIST_OFFSETS), counted(api::OFFSET_FETCH)]);
     let values: Vec<String> = (0..MANY as u64).map(|number| world.record("o", "a", number)).collect();
     (0..MANY).for_each(|partition| world.feed(partition, [&values[partition as usize]]));

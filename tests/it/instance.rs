@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sharecast::clock::{BootTime, Clock, SystemClock};
@@ -51,6 +52,8 @@ type Lines = Arc<(Mutex<Vec<String>>, Condvar)>;
 pub(crate) struct Instance {
     child: Child,
     lines: Lines,
+    /// Takes its lines, until there will be no more.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Instance {
@@ -78,13 +81,13 @@ impl Instance {
             .expect("the binary runs");
         let lines = Lines::default();
         let (told, errors) = (Arc::clone(&lines), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
                 told.0.lock().unwrap().push(line);
                 told.1.notify_all();
             }
         });
-        Self { child, lines }
+        Self { child, lines, listener: Some(listener) }
     }
 
     /// Waits for a line of the log that has all of these texts.
@@ -143,6 +146,13 @@ impl Instance {
         said
     }
 
+    /// The offset of the last control record that it decides by; none while it does not say.
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        let (_, page) = self.get("/metrics")?;
+        let epoch = page.lines().find_map(|line| line.strip_prefix("sharecast_epoch ")?.parse::<f64>().ok())?;
+        Some(epoch as i64)
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -161,13 +171,15 @@ impl Instance {
         assert_eq!(self.await_exit(), 0, "{}", self.log());
     }
 
-    /// Waits until it has ended by itself; returns its exit code.
+    /// Waits until it has ended by itself, and all that it said is in the log; returns its exit code.
     pub(crate) fn await_exit(&mut self) -> i32 {
         let mut code = None;
         await_that("the process ends", || {
             code = self.child.try_wait().unwrap();
             code.is_some()
         });
+        // What it said last may still be on its way.
+        self.listener.take().into_iter().for_each(|listener| listener.join().unwrap());
         code.unwrap().code().expect("an exit code")
     }
 }

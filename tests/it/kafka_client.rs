@@ -42,10 +42,20 @@ struct Member {
 }
 
 impl Member {
-    /// A member whose records come by this client.
+    /// A member whose records come by this client. Its session outlasts every patience: nobody puts it out of its group because a broker
+    /// or this process has much else to do.
     fn join(cluster: &Cluster, data_plane: DataPlane, group: &str, topic: &str) -> Self {
-        let settings = KafkaSettings { data_plane, ..cluster.settings(group) };
-        let consumer = KafkaConsumer::join_data_plane(&settings, group, &sources(topic), PATIENCE).unwrap();
+        let mut settings = KafkaSettings { data_plane, ..cluster.settings(group) };
+        for (key, value) in [("session.timeout.ms", "240000"), ("max.poll.interval.ms", "300000")] {
+            settings.consumer.insert(key.to_owned(), value.to_owned());
+        }
+        Self::join_as(&settings, group, topic)
+    }
+
+    /// A member with these settings.
+    fn join_as(settings: &KafkaSettings, group: &str, topic: &str) -> Self {
+        let data_plane = settings.data_plane;
+        let consumer = KafkaConsumer::join_data_plane(settings, group, &sources(topic), PATIENCE).unwrap();
         assert_eq!(consumer.reads_natively(), data_plane == DataPlane::Native);
         Self { consumer, batch: Batch::default(), changes: Vec::new(), unread: Vec::new(), unbegun: Vec::new() }
     }
@@ -116,6 +126,13 @@ fn is_over(end: Instant) -> bool {
 
 fn producer(cluster: &Cluster, id: &str, source: &str) -> DataProducer {
     DataProducer::start(&cluster.settings("g"), id, &sources(source), PATIENCE).unwrap()
+}
+
+/// The same, whose transactions may stay open for longer than everything else here takes.
+fn patient_producer(cluster: &Cluster, id: &str, source: &str) -> DataProducer {
+    let mut settings = cluster.settings("g");
+    settings.producer.insert("transaction.timeout.ms".to_owned(), "600000".to_owned());
+    DataProducer::start(&settings, id, &sources(source), PATIENCE).unwrap()
 }
 
 fn committed(cluster: &Cluster, group: &str, topic: &str, partition: i32) -> Option<(i64, String)> {

@@ -24,12 +24,14 @@ use super::proxy::{Fate, Proxy, Rule, api};
 fn proxied() -> &'static (Proxy, Cluster) {
     static PROXIED: OnceLock<(Proxy, Cluster)> = OnceLock::new();
     PROXIED.get_or_init(|| {
-        let broker = free_ports(2);
-        let proxy = Proxy::start(broker);
-        let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
-        let mut cluster = Cluster::start_with(1, broker, &[listeners]);
-        cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
-        (proxy, cluster)
+        Cluster::start_tried(|| {
+            let broker = free_ports(2);
+            let proxy = Proxy::start(broker);
+            let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
+            let mut cluster = Cluster::start_at(1, broker, &[listeners])?;
+            cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
+            Some((proxy, cluster))
+        })
     })
 }
 
@@ -76,7 +78,7 @@ fn whatever_becomes_of_an_answer_all_is_written_once_and_in_order() {
     let mut count = 0;
     for call in [api::PRODUCE, api::END_TXN] {
         for fate in [Fate::Missing, Fate::Cut, Fate::Twice] {
-            let before = proxy.met(call);
+            let before = proxy.met_of(call, &id);
             proxy.rule([Rule { api: call, text: id.clone(), fate, count: 1 }]);
             producer.begin().unwrap();
             put(&mut producer, &topic, count..count + 100);
@@ -84,7 +86,7 @@ fn whatever_becomes_of_an_answer_all_is_written_once_and_in_order() {
             put(&mut producer, &topic, count + 100..count + 150);
             producer.drain().unwrap();
             producer.commit().unwrap();
-            assert_eq!(proxy.met(call), before + 1);
+            assert_eq!(proxy.met_of(call, &id), before + 1);
             // An answer that comes twice is found out by the question that follows.
             producer.begin().unwrap();
             put(&mut producer, &topic, count + 150..count + 160);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::broker::shared;
-use super::instance::{output, printed, run};
+use super::instance::{await_that, output, printed, run};
 use super::upserts::Details;
 
 fn told(output: &std::process::Output) -> String {
@@ -25,12 +25,16 @@ fn a_tenant_leaves_with_all_that_it_has_and_only_that() {
     details.share("a1", "t", "k1");
     world.share("o", "a", "t");
     world.share("o", "a", "u");
+    world.await_decided_by(&[&engine]);
     world.feed(0, [world.record("o", "a", 1)]);
     world.await_outputs("t", 1);
     world.await_outputs("u", 1);
     details.await_standing("t", [details.shown("t", "k1", "one")]);
     details.await_standing("u", [details.shown("u", "k", "one")]);
 
+    // Whoever writes it may be behind.
+    let exists = |topic: &str| world.cluster.admin().topic(topic).unwrap().is_some();
+    await_that("the topics of their shares", || [&t, &u].iter().all(|tenant| exists(&format!("share.{tenant}.shares"))));
     let unknown = output(&config, &format!("tenant offboard {} --yes", t.to_uppercase()));
     assert!(unknown.status.code() == Some(1) && told(&unknown).contains(&format!("Is {t} meant?")), "{unknown:?}");
     let refused = output(&config, &format!("tenant --as {u} offboard {t} --yes"));
@@ -59,7 +63,6 @@ fn a_tenant_leaves_with_all_that_it_has_and_only_that() {
     let mut expected = [world.output("t"), details.output("t"), format!("share.{t}.shares")];
     expected.sort_unstable();
     assert_eq!(deleted, expected);
-    let exists = |topic: &str| world.cluster.admin().topic(topic).unwrap().is_some();
     assert!(expected.iter().all(|topic| !exists(topic)));
     assert!(exists(&world.output("u")) && exists(&details.output("u")) && exists(&format!("share.{u}.shares")));
     let nothing = output(&config, &format!("tenant offboard {t} --delete-topics --yes"));
@@ -88,6 +91,7 @@ fn what_stands_in_its_topics_is_taken_back_before_they_go() {
     assets.iter().for_each(|asset| drop(details.share(asset, "t", asset)));
     details.await_standing("t", assets.iter().map(|asset| details.shown("t", asset, "one")));
     let t = world.tenant("t");
+    await_that("the topic of its shares", || world.cluster.admin().topic(&format!("share.{t}.shares")).unwrap().is_some());
     let done = run(&config, &format!("tenant offboard {t} --delete-topics --yes"), 0);
     assert!(done.contains("1 partnerships and 200 shares ended, 2 topics deleted"), "{done}");
     engine.terminate();

@@ -120,6 +120,8 @@ fn two_installations_live_on_one_cluster() {
         world.partners("o", "t");
         world.share("o", "a", "t")
     });
+    first.await_decided_by(&[&engines[0]]);
+    second.await_decided_by(&[&engines[1]]);
     first.feed(0, (0..100).flat_map(|n| [first.record("o", "a", n), second.record("o", "a", n)]));
     for (world, prefix, share) in [(&first, &first_prefix, &shares[0]), (&second, &second_prefix, &shares[1])] {
         assert_eq!(world.await_outputs("t", 100).len(), 100);
@@ -157,7 +159,7 @@ fn a_snapshot_on_demand_is_what_the_engine_starts_from() {
     assert!(left.iter().all(|name| !name.ends_with(".new")), "{left:?}");
     engine.kill();
     let engine = world.start_ready("a");
-    assert!(engine.log().contains("read from the snapshot"), "{}", engine.log());
+    engine.await_line(&["read from the snapshot"]);
     world.feed(0, [world.record("o", "a", 1)]);
     assert!(world.await_outputs("t", 1)[0].value.as_deref().unwrap().contains(&share));
     engine.terminate();

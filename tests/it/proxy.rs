@@ -52,13 +52,14 @@ pub(crate) struct Rule {
 }
 
 type Rules = Arc<Mutex<Vec<Rule>>>;
+type Met = Arc<Mutex<HashMap<(i16, String), usize>>>;
 
 /// Serves until the process ends.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     rules: Rules,
-    /// How often each call's answers met a rule.
-    met: Arc<Mutex<HashMap<i16, usize>>>,
+    /// How often answers met a rule, by its call and text.
+    met: Met,
     held: Arc<Held>,
 }
 
@@ -75,7 +76,7 @@ impl Proxy {
     pub(crate) fn start(broker: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (rules, met) = (Rules::default(), Arc::<Mutex<HashMap<i16, usize>>>::default());
+        let (rules, met) = (Rules::default(), Met::default());
         let held = Arc::<Held>::default();
         let connection = Connection { rules: Arc::clone(&rules), met: Arc::clone(&met), awaited: Arc::default(), held: Arc::clone(&held) };
         thread::spawn(move || {
@@ -113,9 +114,14 @@ impl Proxy {
         state.1.remove(0)
     }
 
-    /// How many answers to this call have met a rule.
+    /// How many answers to this call have met a rule, whoever's.
     pub(crate) fn met(&self, api: i16) -> usize {
-        self.met.lock().unwrap().get(&api).copied().unwrap_or(0)
+        self.met.lock().unwrap().iter().filter(|((call, _), _)| *call == api).map(|(_, count)| count).sum()
+    }
+
+    /// How many answers to this call have met a rule for requests with this text: tests that run beside one another share a proxy.
+    pub(crate) fn met_of(&self, api: i16, text: &str) -> usize {
+        self.met.lock().unwrap().get(&(api, text.to_owned())).copied().unwrap_or(0)
     }
 }
 
@@ -123,7 +129,7 @@ impl Proxy {
 #[derive(Clone)]
 struct Connection {
     rules: Rules,
-    met: Arc<Mutex<HashMap<i16, usize>>>,
+    met: Met,
     /// The fates of answers to come, by correlation id.
     awaited: Arc<Mutex<HashMap<i32, Fate>>>,
     held: Arc<Held>,
@@ -204,7 +210,7 @@ impl Connection {
         let holds = |text: &str| request.windows(text.len()).any(|window| window == text.as_bytes());
         let rule = rules.iter_mut().find(|rule| rule.api == api && rule.count > 0 && holds(&rule.text))?;
         rule.count -= 1;
-        *self.met.lock().unwrap().entry(api).or_default() += 1;
+        *self.met.lock().unwrap().entry((api, rule.text.clone())).or_default() += 1;
         Some((correlation, rule.fate))
     }
 }

@@ -77,7 +77,8 @@ fn a_restored_log_leads_to_the_same_and_nothing_is_written_twice() {
     let dir = tempfile::tempdir().unwrap();
     details.world.partners("o", "t");
     let engine = details.world.start_ready("a");
-    let lapses = TimestampMs(SystemClock.wall().0 + 1_500);
+    // Later than the offer is in the log, however slow that is.
+    let lapses = TimestampMs(SystemClock.wall().0 + 5_000);
     let lapsed = details.world.share_with("o", "lapsed", "t", &format!(r#","offer_expires":"{lapses}""#));
     let described = details.share("described", "t", "D-1");
     let gone = details.world.share("o", "gone", "t");
@@ -176,6 +177,7 @@ fn nothing_opens_again_that_was_closed_after_the_dump() {
     let invite = r#","invitee":"somebody@example.com","profile":"all""#;
     world.event(&own, "share.offered", &offer(&invited, "invited", invite));
     world.event(&own, "share.offered", &offer(&accepted, "accepted", invite));
+    world.await_decided_by(&[&engine]);
     for asset in ["kept", "ended", "revoked", "narrowed"] {
         world.feed(0, [world.record("o", asset, 1)]);
     }
@@ -190,6 +192,7 @@ fn nothing_opens_again_that_was_closed_after_the_dump() {
     world.event(&own, "share.cancelled", &of(&invited));
     world.event(&format!("/tenants/{}", world.tenant("w")), "share.accepted", &of(&accepted));
     let lost = world.share("o", "lost", "t");
+    world.await_decided_by(&[&engine]);
     world.feed(0, [world.record("o", "lost", 1)]);
     world.await_outputs("t", 2);
     let last = world.event(&own, "share.updated", &format!(r#"{{"share":"{lost}","label":"last"}}"#));

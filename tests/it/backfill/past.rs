@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -185,6 +186,8 @@ pub(crate) fn by_key(lines: &[String]) -> BTreeMap<String, Vec<String>> {
 pub(crate) struct RunningJob {
     child: Child,
     told: Arc<Mutex<String>>,
+    /// Takes what it says, until there will be no more.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl RunningJob {
@@ -200,14 +203,14 @@ impl RunningJob {
             .expect("the binary runs");
         let told = Arc::<Mutex<String>>::default();
         let (heard, errors) = (Arc::clone(&told), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in BufReader::new(errors).lines().map_while(Result::ok) {
                 let mut heard = heard.lock().unwrap();
                 heard.push_str(&line);
                 heard.push('\n');
             }
         });
-        Self { child, told }
+        Self { child, told, listener: Some(listener) }
     }
 
     /// What it has said on standard error.
@@ -234,6 +237,8 @@ impl RunningJob {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // What it said last may still be on its way.
+        self.listener.take().into_iter().for_each(|listener| listener.join().unwrap());
         let mut printed = String::new();
         std::io::Read::read_to_string(self.child.stdout.as_mut().unwrap(), &mut printed).unwrap();
         (status.unwrap().code(), printed, self.told())

@@ -51,7 +51,7 @@ fn a_job_of_nothing_says_so_and_a_running_one_is_not_forgotten() {
     let nothing = past.run("--yes --rate 0 --job nothing --target nobody");
     let told = String::from_utf8_lossy(&nothing.stderr).into_owned();
     assert!(nothing.status.success() && told.contains("releases nothing"), "{told}");
-    let running = past.start("--yes --job runs --rate 5/s");
+    let running = past.start("--yes --job runs --rate 1/s");
     past.await_count("x", 1);
     let refused = output(&past.config(), "backfill --forget runs");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -64,7 +64,7 @@ fn a_job_that_is_configured_otherwise_than_the_log_neither_begins_nor_goes_on() 
     let mut past = world();
     let first = past.config();
     run(&first, "control configure --yes", 0);
-    let begun = past.start("--yes --job begun --rate 5/s");
+    let begun = past.start("--yes --job begun --rate 1/s");
     past.await_count("x", 1);
     begun.kill();
 

@@ -68,7 +68,7 @@ impl World {
 #[test]
 fn what_was_taken_back_while_nothing_ran_is_withheld_by_the_resumed_job() {
     let world = world();
-    let job = world.past.start("--yes --job cut --rate 300/s -o json");
+    let job = world.past.start("--yes --job cut --rate 60/s -o json");
     world.past.await_count(&target(5), 30);
     job.kill();
     let before: Vec<usize> = (0..6).map(|number| world.count(number)).collect();
@@ -93,7 +93,7 @@ fn what_is_taken_back_while_a_job_runs_is_withheld_and_a_revoke_waits_for_the_jo
     let world = world();
     // An engine beside it flows as ever.
     let engine = world.past.world.start_ready("engine");
-    let job = world.past.start("--yes --job live --rate 100/s -o json");
+    let job = world.past.start("--yes --job live --rate 50/s -o json");
     crate::instance::await_that("records of the job", || world.count(5) >= 5);
     world.take_back();
     // The last share's revoke is certain once the job has reported it.

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::broker::PATIENCE;
 use super::instance::await_that;
 
 /// The name of an element in WebDriver's JSON.
@@ -84,7 +84,7 @@ impl Browser {
         if screen.width < 500 {
             options["mobileEmulation"] = json!({"deviceMetrics": {"width": screen.width, "height": 740, "pixelRatio": 1.0}});
         }
-        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
         let mut browser = Self { driver, session: format!("http://127.0.0.1:{port}/session"), http: config.into(), _profile: profile };
         let asked = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"}}}});

@@ -96,7 +96,7 @@ fn who_has_had_a_token_for_a_minute_accepts_what_came_by_mail_and_data_flows() {
     guest.await_text("No open invitation has this code");
 
     let (share, late, code) = (unique("share"), format!("{}@example.com", unique("late")), "bbbbccccddddeeeeffffgggg22");
-    let soon = TimestampMs(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64 + 3_000).moment();
+    let soon = TimestampMs(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64 + 8_000).moment();
     let terms = format!(
         r#""share":"{share}","owner":"{}","asset":"NW-9","invitee":"{late}","code_hash":"{}","offer_expires":"{soon}","label":"Crane""#,
         world.tenant("northwind"),

@@ -76,7 +76,9 @@ fn an_offer_is_accepted_and_stopped_by_keyboard() {
     tab_to(&owner, "a[href*='/assets/stop']");
     owner.keys(ENTER);
     owner.await_text("records that it has read stay with it");
-    // The button has the focus already.
+    await_ready(&owner);
+    // The button has the focus by itself.
+    super::await_that("the button has the focus", || owner.run("return document.activeElement.tagName") == "BUTTON");
     owner.keys(ENTER);
     owner.await_text("is stopped");
 }

@@ -50,7 +50,7 @@ fn what_a_broken_cluster_acknowledges_is_seen_once() {
     let (group, input, output) = (unique("g"), cluster.topic("in", 1, &[]), cluster.topic("out", 3, &[]));
     let values: Vec<String> = (0..60).map(|index| index.to_string()).collect();
     cluster.produce(&input, values.iter().map(|value| (0, value.as_str(), value.as_str())));
-    let mut member = Member::join(&cluster, DataPlane::Native, &group, &input);
+    let mut member = Member::join_as(&KafkaSettings { data_plane: DataPlane::Native, ..cluster.settings(&group) }, &group, &input);
     member.begin(1, Start::Earliest);
     let id = unique("t");
     let mut producer = remake(None, &cluster, &id, &input);

@@ -6,7 +6,7 @@ use sharecast::config::DataPlane;
 use sharecast::id::Offset;
 use sharecast::transport::{AssignmentChange, ConsumeError, GroupConsumer, InputOffset, Start, TransactionalProducer};
 
-use super::{Member, TICK, at, deadline, is_over, producer};
+use super::{Member, TICK, at, deadline, is_over, patient_producer, producer};
 use crate::broker::{shared, unique};
 
 /// Each test with records that come natively, and with records that come by librdkafka.
@@ -104,7 +104,7 @@ fn a_new_owner_waits_for_the_transaction_that_holds_its_offsets(plane: DataPlane
     cluster.produce(&input, [(0, "k", "a"), (0, "k", "b")]);
     let mut old = Member::join(cluster, plane, &group, &input);
     old.begin(1, Start::Earliest);
-    let mut producer = producer(cluster, &unique("t"), &input);
+    let mut producer = patient_producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
     producer.send_offsets(&[InputOffset::new(at(0), Offset(1))], old.consumer.membership().unwrap()).unwrap();
     drop(old);

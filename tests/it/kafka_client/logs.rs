@@ -6,7 +6,7 @@ use sharecast::id::Offset;
 use sharecast::kafka::{EventWriter, KafkaControlLog, KafkaEndProbe, TopicReader};
 use sharecast::transport::{ConsumeError, ControlLog, EndProbe, LogBounds, TransactionalProducer};
 
-use super::{TICK, deadline, is_over, out, producer};
+use super::{TICK, deadline, is_over, out, patient_producer};
 use crate::broker::{PATIENCE, shared, unique};
 
 /// Polls the log until its position has reached `end`.
@@ -33,7 +33,7 @@ fn the_position_passes_markers_and_the_end_is_seen_behind_an_open_transaction() 
     assert_eq!(fold_to(&mut log, probe.ask().unwrap().end), ["{1}"]);
 
     // A foreign transaction, open: what is acknowledged behind it is in the log but not to be read yet.
-    let mut foreign = producer(cluster, &unique("t"), &control);
+    let mut foreign = patient_producer(cluster, &unique("t"), &control);
     foreign.begin().unwrap();
     foreign.put(out(&control, "k", "{foreign}")).unwrap();
     foreign.drain().unwrap();
@@ -94,7 +94,7 @@ fn a_reader_sees_the_whole_topic_and_waits_for_open_transactions() {
     let mut writer = EventWriter::open(&cluster.settings("g"), &state, PATIENCE).unwrap();
     writer.append_record(Some(b"a"), Some(b"1"), &[]).unwrap();
     writer.append_record(Some(b"a"), None, &[]).unwrap();
-    let mut producer = producer(cluster, &unique("t"), &state);
+    let mut producer = patient_producer(cluster, &unique("t"), &state);
     producer.begin().unwrap();
     producer.put(out(&state, "a", "2")).unwrap();
     producer.drain().unwrap();

@@ -6,7 +6,7 @@ use sharecast::time::TimestampMs;
 use sharecast::transport::{AssignmentChange, GroupConsumer, InputOffset, Output, ProduceError, Start, TransactionalProducer};
 
 use super::super::fixture::noise;
-use super::{Member, at, committed, deadline, out, producer};
+use super::{Member, at, committed, deadline, out, patient_producer, producer};
 use crate::broker::{shared, unique};
 
 #[test]
@@ -106,7 +106,7 @@ fn a_member_of_an_old_generation_cannot_commit() {
     let (group, input, output) = (unique("g"), cluster.topic("in", 2, &[]), cluster.topic("out", 1, &[]));
     let mut old = Member::join(cluster, DataPlane::Native, &group, &input);
     old.begin(2, Start::Earliest);
-    let mut producer = producer(cluster, &unique("t"), &input);
+    let mut producer = patient_producer(cluster, &unique("t"), &input);
     producer.begin().unwrap();
     producer.put(out(&output, "k", "of the zombie")).unwrap();
     producer.drain().unwrap();

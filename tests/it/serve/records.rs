@@ -71,14 +71,10 @@ fn assets_have_names_for_their_owner_and_the_operator() {
     door.world.feed_keyed(&format!("{o}/NW-8"), Some(r#"{"name":"Crane"}"#));
     door.world.feed_keyed(&format!("{o}/NW-9"), Some(r#"{"name":"Gone"}"#));
     door.world.feed_keyed(&format!("{o}/NW-9"), None);
-    await_that("the directory has them", || {
-        server.get("o", "/api/v1/assets?q=crane").body["assets"].as_array().is_some_and(|all| all.len() == 1)
-    });
-    let all = server.get("o", "/api/v1/assets").ok(200);
-    assert_eq!(
-        all,
-        json!({"assets": [{"asset": "NW-7", "name": "Excavator 36 t", "reference": "B-HX 360"}, {"asset": "NW-8", "name": "Crane"}]})
-    );
+    // With the one that is gone for a moment, where it is read in the middle.
+    let all = json!({"assets": [{"asset": "NW-7", "name": "Excavator 36 t", "reference": "B-HX 360"}, {"asset": "NW-8", "name": "Crane"}]});
+    await_that("the directory has them", || server.get("o", "/api/v1/assets").body == all);
+    assert_eq!(server.get("o", "/api/v1/assets?q=crane").ok(200), json!({"assets": [{"asset": "NW-8", "name": "Crane"}]}));
     assert_eq!(server.get("operator", &format!("/api/v1/assets?owner={o}&limit=1")).ok(200)["assets"][0]["asset"], "NW-7");
     assert_eq!(server.get("t", "/api/v1/assets").ok(200), json!({"assets": []}));
     assert_eq!(server.get("t", &format!("/api/v1/assets?owner={o}")).reason(403), "not_owner");
