@@ -227,7 +227,8 @@ fn a_preview_is_what_the_target_gets() {
 /// An instance whose members stay in the group for longer than its transactions live, which the reports rely on.
 fn start(world: &World<'_>, name: &str) -> (Instance, PathBuf) {
     let config = world.config(name);
-    let sessions = ("session.timeout.ms: 10000, max.poll.interval.ms: 60000", "session.timeout.ms: 120000, max.poll.interval.ms: 180000");
+    // As long as `fence.max_tick_age` lets them be.
+    let sessions = ("session.timeout.ms: 10000", "session.timeout.ms: 50000");
     let text = std::fs::read_to_string(&config).unwrap().replace(sessions.0, sessions.1);
     assert!(text.contains(sessions.1), "{text}");
     let config = file(config.parent().unwrap(), &format!("{name}.yaml"), &text);
