@@ -15,6 +15,7 @@ use sharecast::config::DataPlane;
 use sharecast::kafka::{Admin, KafkaSettings, ReadRecord, TopicReader, TopicSpec};
 
 use super::fixture::feeder;
+use super::proxy::Proxy;
 
 /// Longer than anything takes that works.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -122,6 +123,18 @@ impl Cluster {
         Self::start_tried(|| Self::try_start_guarded(users))
     }
 
+    /// One node behind a proxy.
+    pub(crate) fn start_proxied() -> (Proxy, Self) {
+        Self::start_tried(|| {
+            let broker = free_ports(2);
+            let proxy = Proxy::start(broker);
+            let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
+            let mut cluster = Self::start_at(1, broker, &[listeners])?;
+            cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
+            Some((proxy, cluster))
+        })
+    }
+
     /// Starts what has a cluster in it, on other ports where it does not start.
     pub(crate) fn start_tried<T>(start: impl Fn() -> Option<T>) -> T {
         (0..TRIES).find_map(|_| start()).expect("scripts/kafka starts a cluster; what failed is said above")
@@ -146,12 +159,7 @@ impl Cluster {
         Some((Self::start_at(1, port, &properties)?, format!("127.0.0.1:{guarded}")))
     }
 
-    /// From this port on, with more properties.
-    pub(crate) fn start_with(nodes: u16, port: u16, properties: &[String]) -> Self {
-        Self::start_at(nodes, port, properties).expect("scripts/kafka starts a cluster; what failed is said above")
-    }
-
-    /// The same; none where it does not start.
+    /// From this port on, with more properties; none where it does not start.
     pub(crate) fn start_at(nodes: u16, port: u16, properties: &[String]) -> Option<Self> {
         let dir = std::env::temp_dir().join(unique("sharecast-test-kafka"));
         let mut child = script()

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
 use sharecast::kafka::CommittedOffsets;
 
-use super::broker::{Cluster, PATIENCE, Seen, free_ports};
+use super::broker::{Cluster, PATIENCE, Seen};
 use super::fixture::{World, feeder, number_of};
 use super::instance::{Instance, await_that};
 use super::proxy::{Fate, Proxy, Rule, api};
@@ -21,16 +21,7 @@ const TARGET: &str = "target";
 /// One node behind a proxy, for all tests here.
 fn proxied() -> &'static (Proxy, Cluster) {
     static PROXIED: OnceLock<(Proxy, Cluster)> = OnceLock::new();
-    PROXIED.get_or_init(|| {
-        Cluster::start_tried(|| {
-            let broker = free_ports(2);
-            let proxy = Proxy::start(broker);
-            let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
-            let mut cluster = Cluster::start_at(1, broker, &[listeners])?;
-            cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
-            Some((proxy, cluster))
-        })
-    })
+    PROXIED.get_or_init(Cluster::start_proxied)
 }
 
 /// In the configuration where the name of an instance belongs.

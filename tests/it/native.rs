@@ -15,7 +15,7 @@ use sharecast::kafka::{ClientError, DataProducer, InputTopic, KafkaSettings};
 use sharecast::time::TimestampMs;
 use sharecast::transport::{Output, ProduceError, TransactionalProducer};
 
-use super::broker::{Cluster, PATIENCE, free_ports, shared, unique};
+use super::broker::{Cluster, PATIENCE, shared, unique};
 use super::fixture::World;
 use super::instance::{Instance, file};
 use super::proxy::{Fate, Proxy, Rule, api};
@@ -23,16 +23,7 @@ use super::proxy::{Fate, Proxy, Rule, api};
 /// One node behind a proxy, for all tests here.
 fn proxied() -> &'static (Proxy, Cluster) {
     static PROXIED: OnceLock<(Proxy, Cluster)> = OnceLock::new();
-    PROXIED.get_or_init(|| {
-        Cluster::start_tried(|| {
-            let broker = free_ports(2);
-            let proxy = Proxy::start(broker);
-            let listeners = format!("advertised.listeners=PLAINTEXT://127.0.0.1:{}", proxy.port);
-            let mut cluster = Cluster::start_at(1, broker, &[listeners])?;
-            cluster.bootstrap = format!("127.0.0.1:{}", proxy.port);
-            Some((proxy, cluster))
-        })
-    })
+    PROXIED.get_or_init(Cluster::start_proxied)
 }
 
 /// Its requests have this name in them.

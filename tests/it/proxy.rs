@@ -114,11 +114,6 @@ impl Proxy {
         state.1.remove(0)
     }
 
-    /// How many answers to this call have met a rule, whoever's.
-    pub(crate) fn met(&self, api: i16) -> usize {
-        self.met.lock().unwrap().iter().filter(|((call, _), _)| *call == api).map(|(_, count)| count).sum()
-    }
-
     /// How many answers to this call have met a rule for requests with this text: tests that run beside one another share a proxy.
     pub(crate) fn met_of(&self, api: i16, text: &str) -> usize {
         self.met.lock().unwrap().get(&(api, text.to_owned())).copied().unwrap_or(0)

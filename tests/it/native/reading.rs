@@ -222,7 +222,7 @@ fn what_was_aborted_is_not_read() {
 
 #[test]
 fn gaps_that_compaction_left_are_passed_over() {
-    let cluster = Cluster::start_with(1, free_ports(2), &["log.cleaner.backoff.ms=100".to_owned()]);
+    let cluster = Cluster::start_tried(|| Cluster::start_at(1, free_ports(2), &["log.cleaner.backoff.ms=100".to_owned()]));
     let settings = [
         ("cleanup.policy", "compact"),
         ("segment.ms", "50"),
@@ -264,13 +264,13 @@ fn whatever_becomes_of_an_answer_all_is_read_once_and_in_order() {
     let mut reader = Reader::start(&settings, &topic, 3);
     let mut count = 0;
     for fate in [Fate::Cut, Fate::Twice, Fate::Missing, Fate::Late(Duration::from_millis(700)), Fate::Cut] {
-        let (before, times) = (proxy.met(api::FETCH), if fate == Fate::Missing { 1 } else { 3 });
+        let (before, times) = (proxy.met_of(api::FETCH, &id), if fate == Fate::Missing { 1 } else { 3 });
         proxy.rule([Rule { api: api::FETCH, text: id.clone(), fate, count: times }]);
         let values: Vec<String> = (count..count + 300).map(|number| number.to_string()).collect();
         cluster.produce(&topic, values.iter().enumerate().map(|(number, value)| (number as i32 % 3, "k", value.as_str())));
         count += 300;
         let patience = Patience::begin();
-        while proxy.met(api::FETCH) < before + times || reader.batch.len() < count {
+        while proxy.met_of(api::FETCH, &id) < before + times || reader.batch.len() < count {
             assert!(!patience.is_over(), "{fate:?}: {} of {count}", reader.batch.len());
             let _ = reader.poll(70);
         }
@@ -280,12 +280,25 @@ fn whatever_becomes_of_an_answer_all_is_read_once_and_in_order() {
     assert_eq!(seen, (0..count as i32).collect::<Vec<_>>());
 }
 
+/// Another member takes a partition, reads nothing of it, and leaves.
+fn lend_a_partition(settings: &KafkaSettings, topic: &str, reader: &mut Reader) {
+    let sources = [InputTopic { stream: StreamIndex(0), topic: topic.to_owned() }];
+    let mut other = KafkaConsumer::join_data_plane(settings, &settings.group, &sources, PATIENCE).unwrap();
+    let (mut batch, mut changes) = (Batch::default(), Vec::new());
+    await_that("the other member has a partition", || {
+        let _ = (reader.poll(1000), other.poll(TICK, 1000, &mut batch, &mut changes));
+        !other.held().is_empty()
+    });
+    assert!(batch.is_empty(), "nothing is read before it is told from where");
+}
+
 #[test]
 fn leaders_that_go_and_come_lose_and_double_nothing() {
     const EACH: usize = 120;
     let cluster = Cluster::start(3);
     let topic = cluster.topic("in", 3, &[]);
-    let mut reader = Reader::start(&settings(&cluster, DataPlane::Native), &topic, 3);
+    let settings = settings(&cluster, DataPlane::Native);
+    let mut reader = Reader::start(&settings, &topic, 3);
     let mut count = 0;
     for step in 0..16 {
         match step {
@@ -295,6 +308,7 @@ fn leaders_that_go_and_come_lose_and_double_nothing() {
             8 => cluster.node("cont", 2),
             10 => cluster.node("stop-node", 3),
             12 => cluster.node("start-node", 3),
+            14 => lend_a_partition(&settings, &topic, &mut reader),
             _ => {}
         }
         let values: Vec<String> = (count..count + EACH).map(|number| number.to_string()).collect();
