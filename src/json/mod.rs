@@ -1,5 +1,6 @@
 //! JSON as records carry it: validated in full, kept as written.
 
+pub(crate) mod chunk;
 pub mod decimal;
 pub mod document;
 pub mod error;

@@ -1,19 +1,13 @@
-//! The tokens of JSON, each read from where it begins to behind its end. Text is scanned eight bytes at a time.
+//! The tokens of JSON, each read from where it begins to behind its end.
 
+use super::chunk::{self, CHUNK};
 use super::error::InvalidJson;
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+use crate::simd;
 
 /// The byte at `at`; 0, which is no token of JSON, behind the end.
 #[inline(always)]
 pub(super) fn byte(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or(0)
-}
-
-#[inline(always)]
-fn word64(text: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*text.get(at..)?.first_chunk()?))
 }
 
 /// Behind the whitespace that begins at `at`.
@@ -43,38 +37,14 @@ pub(super) fn string<const GRAMMAR_ONLY: bool>(text: &[u8], at: usize) -> Result
 /// The first byte from `at` on that ends plain text: a quote, a backslash, a control character, or the end.
 #[inline(always)]
 pub(super) fn plain(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = word64(text, at) {
-        let stops = stops(chunk);
+    loop {
+        // What lies behind the end is zero, a control character.
+        let stops = simd::stops(chunk::load(text, at));
         if stops != 0 {
-            return at + (stops.trailing_zeros() / 8) as usize;
+            return at + stops.trailing_zeros() as usize;
         }
-        at += 8;
+        at += CHUNK;
     }
-    if at < text.len()
-        && let Some(tail) = text.last_chunk()
-    {
-        // The bytes that are left, and zeros after them, which end plain text.
-        let rest = u64::from_le_bytes(*tail) >> (64 - (text.len() - at) * 8);
-        return at + (stops(rest).trailing_zeros() / 8) as usize;
-    }
-    while at < text.len() && text[at] >= 0x20 && text[at] != b'"' && text[at] != b'\\' {
-        at += 1;
-    }
-    at
-}
-
-/// Marks the bytes that end plain text. The lowest mark is exact: borrows make false ones only above a true one.
-#[inline(always)]
-fn stops(chunk: u64) -> u64 {
-    let quotes = zero_bytes(chunk ^ (ONES * 0x22));
-    let backslashes = zero_bytes(chunk ^ (ONES * 0x5c));
-    let controls = chunk.wrapping_sub(ONES * 0x20) & !chunk;
-    (quotes | backslashes | controls) & HIGHS
-}
-
-#[inline(always)]
-fn zero_bytes(chunk: u64) -> u64 {
-    chunk.wrapping_sub(ONES) & !chunk
 }
 
 #[cold]
@@ -138,18 +108,13 @@ fn read_hex4(text: &[u8]) -> Option<(u32, &[u8])> {
 /// Behind the digits that begin at `at`.
 #[inline(always)]
 fn digits(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = word64(text, at) {
-        let values = chunk ^ (ONES * 0x30);
-        let stops = ((values & !HIGHS).wrapping_add(ONES * 0x76) | values) & HIGHS;
-        if stops != 0 {
-            return at + (stops.trailing_zeros() / 8) as usize;
+    loop {
+        let count = simd::digits(chunk::load(text, at)).trailing_ones() as usize;
+        at += count;
+        if count < CHUNK {
+            return at;
         }
-        at += 8;
     }
-    while byte(text, at).is_ascii_digit() {
-        at += 1;
-    }
-    at
 }
 
 /// More digits than this before the point, exponent included, and a number may be beyond the doubles.
@@ -160,13 +125,18 @@ const SURELY_FINITE: i64 = 300;
 #[inline(always)]
 pub(super) fn number<const GRAMMAR_ONLY: bool>(text: &[u8], start: usize) -> Result<usize, InvalidJson> {
     let first = start + usize::from(byte(text, start) == b'-');
-    let mut at = digits(text, first);
+    // As a rule the whole number is among the first bytes.
+    let among = simd::digits(chunk::load(text, first));
+    let seen = among.trailing_ones() as usize;
+    let mut at = if seen < CHUNK { first + seen } else { digits(text, first + seen) };
     let whole = at - first;
     if whole == 0 || (whole > 1 && text[first] == b'0') {
         return Err(InvalidJson { what: "a number that begins with no digit or a needless 0", at: first });
     }
     if byte(text, at) == b'.' {
-        let end = digits(text, at + 1);
+        let behind = seen + 1;
+        let count = if behind < CHUNK { (among >> behind).trailing_ones() as usize } else { 0 };
+        let end = if behind + count < CHUNK && seen < CHUNK { at + 1 + count } else { digits(text, at + 1) };
         if end == at + 1 {
             return Err(InvalidJson { what: "no digit behind the point", at: end });
         }
@@ -199,13 +169,12 @@ fn finite(text: &[u8], start: usize, end: usize) -> Result<usize, InvalidJson> {
 /// The member name whose quote is at `at`: behind it, whether it has escapes, and its hash where it has none.
 #[inline(always)]
 pub(super) fn name<const GRAMMAR_ONLY: bool>(text: &[u8], at: usize) -> Result<(usize, bool, u32), InvalidJson> {
-    if let Some(chunk) = word64(text, at + 1) {
-        let stops = stops(chunk);
-        if stops != 0 {
-            let length = (stops.trailing_zeros() / 8) as usize;
-            if chunk >> (length * 8) & 0xff == u64::from(b'"') {
-                return Ok((at + length + 2, false, hash_words(chunk & ((1 << (length * 8)) - 1), 0, length)));
-            }
+    let chunk = chunk::load(text, at + 1);
+    let stops = simd::stops(chunk);
+    if stops != 0 {
+        let length = stops.trailing_zeros() as usize;
+        if length < 8 && (chunk >> (length * 8)) as u8 == b'"' {
+            return Ok((at + length + 2, false, hash_words(chunk as u64 & ((1 << (length * 8)) - 1), 0, length)));
         }
     }
     let (behind, is_escaped) = string::<GRAMMAR_ONLY>(text, at)?;

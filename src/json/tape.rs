@@ -6,7 +6,7 @@ mod shape;
 pub(crate) use self::shape::ShapeId;
 use self::shape::ShapeMemory;
 use super::error::InvalidJson;
-use super::{scan, text};
+use super::{chunk, scan, text};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -177,7 +177,7 @@ impl Tape {
         if u32::try_from(text.len()).is_err() {
             return Err(InvalidJson { what: "longer than 4 GiB", at: 0 });
         }
-        if !text.is_ascii()
+        if !chunk::is_ascii(text)
             && let Err(error) = std::str::from_utf8(text)
         {
             self.forms.clear();

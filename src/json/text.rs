@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::scan;
 use super::scan::read_escape;
+use super::{chunk, scan};
 
 /// The longest piece that is copied as so many bytes at once, whatever its length: no call, no loop.
 pub(crate) const SHORT_PIECE: usize = 32;
@@ -61,6 +61,11 @@ pub(crate) fn write_inside(text: &str, out: &mut Vec<u8>) {
         write_escape(byte, out);
         from = stop + 1;
     }
+}
+
+/// Whether the inside of a JSON string is ASCII without escapes: each byte is a character, and is written as it is.
+pub(crate) fn is_plain_ascii(inside: &[u8]) -> bool {
+    scan::plain(inside, 0) == inside.len() && chunk::is_ascii(inside)
 }
 
 /// Appends valid JSON without the whitespace between its tokens.

@@ -9,12 +9,11 @@ use super::compile::Projection;
 use super::mask::MaskKeys;
 use super::parties::Parties;
 use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
-use super::template::Template;
+use super::template::{Template, TemplateWriter};
 use super::value::{ActionContext, MakingBuffers, make};
 use crate::json::tape::{NodeIndex, Tape};
 use crate::json::text::SHORT_PIECE;
 use crate::time::Period;
-use std::ops::Range;
 
 /// A place in records of one shape, or in what a program has: so far after a base of the record (`RecordBases`).
 #[derive(Debug, Clone, Copy)]
@@ -60,15 +59,21 @@ pub(super) struct Program {
     steps_between: Vec<(u32, ProgramStep)>,
     /// With `SHORT_PIECE` bytes more.
     fixed: Vec<u8>,
+    /// What a template has about, as the recorded one.
+    expected_bytes: usize,
     /// The steps of the Kafka timestamp; none if they depend on values.
     pub(super) steps: Option<Vec<Period>>,
 }
+
+/// So much longer another record's template may be before room is made.
+const ROOM_FOR_LONGER: usize = 64;
 
 impl Program {
     /// Of a walk whose template is complete. None if it cannot be told what belongs together.
     pub(super) fn of(template: &Template, recording: WalkRecording, tape: &Tape, steps: Option<Vec<Period>>) -> Option<Self> {
         let anchors = Anchors::of(tape);
         let mut program = Self { judged: recording.judged, made: recording.made, steps, ..Self::default() };
+        program.expected_bytes = template.bytes().len() + ROOM_FOR_LONGER;
         let mut at = 0;
         let mut slots = template.slots().peekable();
         loop {
@@ -77,12 +82,27 @@ impl Program {
             }
             let Some(&first) = recording.origins.get(at) else { break };
             let limit = slots.peek().map_or(recording.origins.len(), |(place, _)| *place);
-            let mut end = at + 1;
-            while end < limit && follows(first, at, recording.origins[end], end) {
-                end += 1;
-            }
+            let origin = |at: usize| recording.origins[at];
+            // Around the scalars all records of a shape have the same bytes.
+            let is_fixed = |at: usize| match origin(at) {
+                ByteOrigin::Fixed => true,
+                ByteOrigin::Record(place) => !anchors.is_in_scalar(place),
+                ByteOrigin::Made(_) | ByteOrigin::Compacted(_) => false,
+            };
+            let run = |is_of_it: &dyn Fn(usize) -> bool| (at + 1..limit).find(|next| !is_of_it(*next)).unwrap_or(limit);
+            let mut end = run(&|next| follows(first, at, origin(next), next));
             match first {
+                _ if is_fixed(at) => {
+                    end = run(&is_fixed);
+                    let fixed = |distance: usize| ProgramPlace { base: anchors.start_base, distance: distance as u32 };
+                    let from = program.fixed.len();
+                    program.fixed.extend_from_slice(&template.bytes()[at..end]);
+                    program.piece(PieceSource::Fixed, fixed(from), fixed(program.fixed.len()));
+                }
                 ByteOrigin::Record(from) => {
+                    while is_fixed(end - 1) {
+                        end -= 1;
+                    }
                     let to = from + (end - at) as u32;
                     program.piece(PieceSource::Record, anchors.of_start(from)?, anchors.of_start(to)?);
                 }
@@ -94,12 +114,7 @@ impl Program {
                     let made = |index| ProgramPlace { base: anchors.start_base + index, distance: 0 };
                     program.piece(PieceSource::Made, made(index), made(index + 1));
                 }
-                ByteOrigin::Fixed => {
-                    let fixed = |distance: usize| ProgramPlace { base: anchors.start_base, distance: distance as u32 };
-                    let from = program.fixed.len();
-                    program.fixed.extend_from_slice(&template.bytes()[at..end]);
-                    program.piece(PieceSource::Fixed, fixed(from), fixed(program.fixed.len()));
-                }
+                ByteOrigin::Fixed => unreachable!("it is fixed"),
             }
             at = end;
         }
@@ -151,6 +166,11 @@ impl Anchors {
         Self { scalars, start_base: tape.ends().len() as u32 }
     }
 
+    fn is_in_scalar(&self, place: u32) -> bool {
+        let after = self.scalars.partition_point(|(_, _, end)| *end <= place);
+        self.scalars.get(after).is_some_and(|(_, start, _)| *start <= place)
+    }
+
     /// None inside of a scalar, whose length is another one in the next record.
     fn of_start(&self, place: u32) -> Option<ProgramPlace> {
         let after = self.scalars.partition_point(|(_, _, end)| *end <= place);
@@ -172,10 +192,6 @@ impl RecordBases {
     #[inline(always)]
     fn place(&self, place: ProgramPlace) -> usize {
         (self.0[place.base as usize] + place.distance) as usize
-    }
-
-    fn range(&self, from: ProgramPlace, to: ProgramPlace) -> Range<usize> {
-        self.place(from)..self.place(to)
     }
 }
 
@@ -232,25 +248,25 @@ impl Program {
         }
         made.resize(made.len() + SHORT_PIECE, 0);
         let sources = [text, &self.fixed[..], &made[..]];
+        let mut writer = template.writer(self.expected_bytes);
         let mut done = 0;
         for (before, step) in &self.steps_between {
-            template.append_pieces(sources, bases, &self.pieces[done..*before as usize]);
+            write_pieces(&mut writer, sources, bases, &self.pieces[done..*before as usize]);
             done = *before as usize;
             match step {
-                ProgramStep::Id { is_asset } => template.slot(text, *is_asset),
-                ProgramStep::Compacted(from, to) => template.copy_compact(text, bases.range(*from, *to)),
+                ProgramStep::Id { is_asset } => writer.slot(*is_asset),
+                ProgramStep::Compacted(from, to) => writer.compacted(&text[bases.place(*from)..bases.place(*to)]),
             }
         }
-        template.append_pieces(sources, bases, &self.pieces[done..]);
+        write_pieces(&mut writer, sources, bases, &self.pieces[done..]);
+        writer.finish();
         true
     }
 }
 
-impl Template {
-    #[inline(always)]
-    fn append_pieces(&mut self, sources: [&[u8]; 3], bases: &RecordBases, pieces: &[CopiedPiece]) {
-        for piece in pieces {
-            self.append(sources[piece.source as usize], bases.range(piece.from, piece.to));
-        }
+#[inline(always)]
+fn write_pieces(writer: &mut TemplateWriter<'_>, sources: [&[u8]; 3], bases: &RecordBases, pieces: &[CopiedPiece]) {
+    for piece in pieces {
+        writer.piece(sources[piece.source as usize], bases.place(piece.from), bases.place(piece.to));
     }
 }

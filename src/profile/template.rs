@@ -3,7 +3,7 @@
 use super::parties::{Parties, Provenance};
 use super::recording::{ByteOrigin, JudgedFilter, MadeValue, WalkRecording};
 use crate::id::Epoch;
-use crate::json::text::{append_few, append_piece, write_compact, write_string};
+use crate::json::text::{SHORT_PIECE, append_few, append_piece, write_compact, write_string};
 use std::ops::Range;
 
 /// A projected record without the target's ids, provenance and the last brace. Written once for each record and
@@ -62,6 +62,60 @@ impl Mark {
     }
 }
 
+/// Writes a template without asking for room at each piece.
+pub(super) struct TemplateWriter<'t> {
+    /// Its bytes go beyond `at` while it is written.
+    template: &'t mut Template,
+    /// So many are written.
+    at: usize,
+}
+
+impl TemplateWriter<'_> {
+    /// Appends a piece of what is known to be whole. A short one is cheap where `source` has `SHORT_PIECE` bytes from its beginning on.
+    #[inline(always)]
+    pub(super) fn piece(&mut self, source: &[u8], from: usize, to: usize) {
+        let length = to - from;
+        let end = self.at + length;
+        if end + SHORT_PIECE > self.template.bytes.len() {
+            self.make_room(end);
+        }
+        let place = &mut self.template.bytes[self.at..];
+        match (source.get(from..).and_then(|rest| rest.first_chunk::<SHORT_PIECE>()), place.first_chunk_mut()) {
+            (Some(chunk), Some(place)) if length <= SHORT_PIECE => *place = *chunk,
+            _ => copy_long(&source[from..to], place),
+        }
+        self.at = end;
+    }
+
+    /// One of the target's ids goes here.
+    pub(super) fn slot(&mut self, is_asset: bool) {
+        self.template.slots.push(IdSlot { at: self.at, is_asset });
+    }
+
+    /// Appends JSON without the whitespace between its tokens.
+    pub(super) fn compacted(&mut self, json: &[u8]) {
+        self.template.bytes.truncate(self.at);
+        write_compact(json, &mut self.template.bytes);
+        self.at = self.template.bytes.len();
+    }
+
+    /// It is whole.
+    pub(super) fn finish(self) {
+        self.template.bytes.truncate(self.at);
+    }
+
+    #[cold]
+    fn make_room(&mut self, end: usize) {
+        self.template.bytes.resize(2 * (end + SHORT_PIECE), 0);
+    }
+}
+
+/// Apart, so that short pieces are copied without a call.
+#[inline(never)]
+fn copy_long(source: &[u8], place: &mut [u8]) {
+    place[..source.len()].copy_from_slice(source);
+}
+
 impl Template {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
@@ -90,10 +144,11 @@ impl Template {
         self.slots.iter().map(|slot| (slot.at, slot.is_asset))
     }
 
-    /// Appends a piece of what is known to be whole.
+    /// Writes an empty template piece by piece, which will have about so many bytes.
     #[inline(always)]
-    pub(super) fn append(&mut self, source: &[u8], piece: Range<usize>) {
-        append_piece(&mut self.bytes, source, piece);
+    pub(super) fn writer(&mut self, expected_bytes: usize) -> TemplateWriter<'_> {
+        self.bytes.resize(expected_bytes + SHORT_PIECE, 0);
+        TemplateWriter { template: self, at: 0 }
     }
 
     pub(super) fn note_filter(&mut self, judged: JudgedFilter) {

@@ -5,7 +5,7 @@ use super::mask::MaskKeys;
 use super::parties::Parties;
 use crate::json::decimal::{Decimal, write_rounded_text};
 use crate::json::tape::{NodeIndex, NodeKind, Tape};
-use crate::json::text::{unescape, write_inside};
+use crate::json::text::{append_few, is_plain_ascii, unescape, write_inside};
 use crate::record::event_time::{self, Unit};
 use crate::time::{Period, TimestampNs};
 use std::io::Write;
@@ -136,21 +136,47 @@ fn apply_mask(mask: Mask, kind: ValueKind, json: &[u8], means: &mut ActionContex
             let text = text_of(json, means.unescaped);
             write_hash(text.as_bytes(), means.keys, means.parties, out)?;
         }
-        (Mask::KeepLast(kept), ValueKind::String) => {
-            let text = text_of(json, means.unescaped);
-            let (hidden, shown) = text.split_at(text.char_indices().rev().nth(kept.wrapping_sub(1)).map_or(text.len(), |(at, _)| at));
-            // Of a string of `kept` or fewer nothing is shown.
-            let (hidden, shown) = if hidden.is_empty() { (shown, "") } else { (hidden, shown) };
-            write_kept("", hidden.chars().count(), shown, out);
-        }
-        (Mask::KeepFirst(kept), ValueKind::String) => {
-            let text = text_of(json, means.unescaped);
-            let (shown, hidden) = text.split_at(text.char_indices().nth(kept).map_or(0, |(at, _)| at));
-            write_kept(shown, hidden.chars().count(), "", out);
-        }
+        (Mask::KeepLast(kept), ValueKind::String) => write_last(json, kept, means, out),
+        (Mask::KeepFirst(kept), ValueKind::String) => write_first(json, kept, means, out),
         (Mask::Hash, ValueKind::Other) | (Mask::KeepLast(_) | Mask::KeepFirst(_), ValueKind::Number | ValueKind::Other) => return None,
     }
     Some(ValueKind::String)
+}
+
+/// Hides all but the last characters; of a string of `kept` or fewer nothing is shown.
+fn write_last(json: &[u8], kept: usize, means: &mut ActionContext<'_>, out: &mut Vec<u8>) {
+    if let Some(text) = plain_ascii(json) {
+        let hidden = if kept < text.len() { text.len() - kept } else { text.len() };
+        return write_masked(&[], hidden, &text[hidden..], out);
+    }
+    let text = text_of(json, means.unescaped);
+    let (hidden, shown) = text.split_at(text.char_indices().rev().nth(kept.wrapping_sub(1)).map_or(text.len(), |(at, _)| at));
+    let (hidden, shown) = if hidden.is_empty() { (shown, "") } else { (hidden, shown) };
+    write_kept("", hidden.chars().count(), shown, out);
+}
+
+/// Hides all but the first characters; of a string of `kept` or fewer nothing is shown.
+fn write_first(json: &[u8], kept: usize, means: &mut ActionContext<'_>, out: &mut Vec<u8>) {
+    if let Some(text) = plain_ascii(json) {
+        let shown = if kept < text.len() { kept } else { 0 };
+        return write_masked(&text[..shown], text.len() - shown, &[], out);
+    }
+    let text = text_of(json, means.unescaped);
+    let (shown, hidden) = text.split_at(text.char_indices().nth(kept).map_or(0, |(at, _)| at));
+    write_kept(shown, hidden.chars().count(), "", out);
+}
+
+/// The inside of a string written as `json`, if each of its bytes is a character that may be written as it is.
+fn plain_ascii(json: &[u8]) -> Option<&[u8]> {
+    json.get(1..json.len() - 1).filter(|inside| is_plain_ascii(inside))
+}
+
+fn write_masked(first: &[u8], hidden: usize, last: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    append_few(out, first);
+    out.resize(out.len() + hidden, b'*');
+    append_few(out, last);
+    out.push(b'"');
 }
 
 /// The text of a string written as `json`, unescaped into `buffer` where it has escapes.

@@ -209,6 +209,7 @@ impl Outbox {
             headers: (none, none),
             is_again: self.is_again,
         });
+        lane.fetch_ahead();
         self.sequence += 1;
         self.bytes += key.len() + value.len();
     }

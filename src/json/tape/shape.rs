@@ -5,6 +5,7 @@
 //! whole, and each scalar is scanned by the rules that the reader has for it. A scalar's kind and length are no part of the shape.
 
 use super::{ESCAPED, EntryForm, EntrySpan, NodeKind};
+use crate::json::chunk::{self, CHUNK};
 use crate::json::scan;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,8 +19,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug, Default)]
 pub(super) struct ShapeMemory {
     nodes: Vec<ShapeNode>,
-    /// What the texts of the nodes have after their heads, eight bytes a word, the last one of each filled up with zeros.
-    words: Vec<u64>,
+    /// The texts of those nodes that are longer than a head and a tail.
+    long: Vec<u8>,
     marks: Vec<ContainerMark>,
     shapes: Vec<RecordShape>,
     /// Entries of all shapes.
@@ -42,9 +43,11 @@ struct ShapeNode {
     /// The first 16 bytes of the text, filled up with zeros, and which of them are the text's.
     head: u128,
     head_mask: u128,
+    /// The last 16 bytes of a longer text.
+    tail: u128,
     length: u32,
-    /// Of the words that follow.
-    first_word: u32,
+    /// Where a text is in `long` that is longer than both.
+    first_long: u32,
     first_mark: u32,
     end_mark: u32,
     /// Another text at the same place.
@@ -66,12 +69,9 @@ struct ContainerMark {
     closes: Option<u8>,
 }
 
-/// Bytes of a head.
-const HEAD: u32 = 16;
-
 const MAX_SHAPES: usize = 1024;
 const MAX_NODES: usize = 1 << 15;
-const MAX_WORDS: usize = 1 << 17;
+const MAX_LONG_BYTES: usize = 1 << 20;
 const MAX_ENTRIES: usize = 1 << 17;
 /// More texts at one place are not tried one after the other.
 const MAX_SIBLINGS: usize = 32;
@@ -156,22 +156,21 @@ impl ShapeMemory {
     /// Whether the node's text stands at `at`.
     #[inline(always)]
     fn is_text(&self, node: &ShapeNode, text: &[u8], at: usize) -> bool {
-        match text.get(at..).and_then(|rest| rest.first_chunk()) {
-            Some(head) => {
-                u128::from_le_bytes(*head) & node.head_mask == node.head && (node.length <= HEAD || self.has_rest(node, text, at))
-            }
-            None => text.get(at..at + node.length as usize).is_some_and(|rest| padded(rest) == node.head),
+        if chunk::load(text, at) & node.head_mask != node.head {
+            return false;
+        }
+        let length = node.length as usize;
+        if length > CHUNK {
+            // What lies behind the end of the record is zero, which no tail has.
+            chunk::load(text, at + length - CHUNK) == node.tail && (length <= 2 * CHUNK || self.is_long_text(node, text, at))
+        } else {
+            at + length <= text.len()
         }
     }
 
-    /// Whether what the text has after its head stands there too.
-    fn has_rest(&self, node: &ShapeNode, text: &[u8], at: usize) -> bool {
-        let Some(rest) = text.get(at + HEAD as usize..at + node.length as usize) else { return false };
-        let words = &self.words[node.first_word as usize..];
-        rest.chunks(8).zip(words).all(|(chunk, word)| match chunk.first_chunk() {
-            Some(chunk) => u64::from_le_bytes(*chunk) == *word,
-            None => padded(chunk) == u128::from(*word),
-        })
+    fn is_long_text(&self, node: &ShapeNode, text: &[u8], at: usize) -> bool {
+        let long = &self.long[node.first_long as usize..][..node.length as usize];
+        text.get(at..at + long.len()) == Some(long)
     }
 
     /// Remembers the shape of a record that was read in full.
@@ -188,7 +187,7 @@ impl ShapeMemory {
         self.shapes.len() >= MAX_SHAPES
             || self.entry_count + MAX_LEARNED_ENTRIES > MAX_ENTRIES
             || self.nodes.len() + MAX_LEARNED_ENTRIES > MAX_NODES
-            || self.words.len() + MAX_LEARNED_BYTES / 8 > MAX_WORDS
+            || self.long.len() + MAX_LEARNED_BYTES > MAX_LONG_BYTES
     }
 
     fn add(&mut self, text: &[u8], forms: &[EntryForm], spans: &[EntrySpan]) {
@@ -239,17 +238,20 @@ impl ShapeMemory {
         }
         let at = self.nodes.len() as u32;
         let node = ShapeNode {
-            head: padded(&text[..text.len().min(HEAD as usize)]),
-            head_mask: if text.len() < HEAD as usize { (1 << (text.len() * 8)) - 1 } else { u128::MAX },
+            head: chunk::load(text, 0),
+            head_mask: if text.len() < CHUNK { (1 << (text.len() * 8)) - 1 } else { u128::MAX },
+            tail: text.last_chunk().map_or(0, |tail| u128::from_le_bytes(*tail)),
             length: text.len() as u32,
-            first_word: self.words.len() as u32,
+            first_long: self.long.len() as u32,
             first_mark: self.marks.len() as u32,
             end_mark: (self.marks.len() + marks.len()) as u32,
             sibling: None,
             child: None,
             shape: None,
         };
-        self.words.extend(text.chunks(8).skip(2).map(|chunk| padded(chunk) as u64));
+        if text.len() > 2 * CHUNK {
+            self.long.extend_from_slice(text);
+        }
         self.marks.extend_from_slice(marks);
         self.nodes.push(node);
         match (last, parent) {
@@ -270,11 +272,6 @@ fn close(open: &mut Vec<u32>, at: u32, from: usize, forms: &[EntryForm], spans: 
         let span = &spans[entry as usize];
         marks.push(ContainerMark { entry, distance: span.end - from as u32, kind: span.kind, closes: Some(span.flags) });
     }
-}
-
-/// Of at most 16 bytes.
-fn padded(text: &[u8]) -> u128 {
-    text.iter().rev().fold(0, |word, &byte| word << 8 | u128::from(byte))
 }
 
 /// How often shapes are tried and learned, so that records whose shapes never come again cost little more than being read.

@@ -4,8 +4,12 @@ use std::ops::Range;
 
 use super::OutputSlot;
 use crate::engine::output::route::RouteIndex;
+use crate::simd;
 use crate::transport::partition_of;
 
+/// Lines of the cache that are fetched ahead: most of an output of some hundred bytes, and a slot.
+const OUTPUT_LINES: usize = 7;
+const SLOT_LINES: usize = 2;
 /// A route has no more lanes; partitions of larger topics share them.
 const MAX_LANES: u32 = 64;
 /// After so many batches the memory of lanes is given back that none of them used.
@@ -23,6 +27,16 @@ pub(super) struct Lane {
     is_used: bool,
     /// It was in `used` since memory was last given back.
     is_warm: bool,
+}
+
+impl Lane {
+    /// Has the memory fetched that the next output will be written to. Many others are written before it, so it has left the cache; and
+    /// until what is written has arrived there, nothing that was written after it does.
+    #[inline(always)]
+    pub(super) fn fetch_ahead(&mut self) {
+        simd::fetch_ahead::<OUTPUT_LINES, _>(self.bytes.spare_capacity_mut());
+        simd::fetch_ahead::<SLOT_LINES, _>(self.slots.spare_capacity_mut());
+    }
 }
 
 /// The lanes of one route: all are there before the first of them is used.
