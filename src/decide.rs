@@ -177,11 +177,15 @@ impl Decider {
         let tape = self.projector.tape();
         let nodes = self.mapped.find(stream, text, tape);
         let identity = decode::identity(stream, outer, text, tape, nodes, &mut self.scratch).map_err(Stopped::Unreadable)?;
+        // What is found is waited for while the event time is read.
+        let shares = graph.asset(identity.tenant, identity.asset);
+        if let Some(shares) = shares {
+            shares.fetch_ahead();
+        }
         let limit = now.after(self.rules.read.max_future);
         let t =
             decode::event_time(stream, text, tape, nodes, record.timestamp, limit, &mut self.time_buffer).map_err(Stopped::Unreadable)?;
-        let Some(shares) = graph.asset(identity.tenant, identity.asset) else { return Ok(()) };
-        shares.fetch();
+        let Some(shares) = shares else { return Ok(()) };
         count_quiet(shares, stream.index, &mut |reason, count| decisions.suppressed(reason, count));
         for grant in shares.grants().filter(|grant| grant.streams.contains(stream.index)) {
             let grant = &grant;

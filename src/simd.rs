@@ -18,7 +18,6 @@ pub(crate) fn digits(chunk: u128) -> u32 {
 }
 
 /// Has so many lines of the cache brought in from where `memory` begins, wherever it ends, and waits for none of them.
-#[cfg(feature = "io")]
 #[inline(always)]
 pub(crate) fn fetch_ahead<const LINES: usize, T>(memory: &[T]) {
     for line in 0..LINES {
@@ -26,7 +25,6 @@ pub(crate) fn fetch_ahead<const LINES: usize, T>(memory: &[T]) {
     }
 }
 
-#[cfg(feature = "io")]
 const CACHE_LINE: usize = 64;
 
 #[cfg(target_arch = "x86_64")]
@@ -34,7 +32,6 @@ mod lanes {
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
     };
-    #[cfg(feature = "io")]
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
     const _: () = assert!(cfg!(target_feature = "sse2"));
@@ -51,7 +48,6 @@ mod lanes {
         unsafe { sse2_digits(chunk) }
     }
 
-    #[cfg(feature = "io")]
     #[inline(always)]
     pub(super) fn prefetch(address: *const u8) {
         // SAFETY: the processor has SSE, which is a part of SSE2. Whatever the address is, a prefetch reads nothing that the program
@@ -116,7 +112,7 @@ mod words {
         (bits(chunk as u64) | bits((chunk >> 64) as u64) << 8) as u32
     }
 
-    #[cfg(all(feature = "io", not(target_arch = "x86_64")))]
+    #[cfg(not(target_arch = "x86_64"))]
     pub(super) fn prefetch(_: *const u8) {}
 
     fn zero_bytes(word: u64) -> u64 {
@@ -160,7 +156,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "io")]
     #[test]
     fn lines_behind_the_end_of_memory_can_be_asked_for() {
         fetch_ahead::<8, u64>(&[]);

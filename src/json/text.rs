@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::chunk::{self, CHUNK};
+use super::scan;
 use super::scan::read_escape;
-use super::{chunk, scan};
+use crate::simd;
 
 /// The longest piece that is copied as so many bytes at once, whatever its length: no call, no loop.
 pub(crate) const SHORT_PIECE: usize = 32;
@@ -45,8 +47,16 @@ pub(crate) fn append_few(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends `text` as a JSON string with its quotes, escaping only what JSON demands.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.reserve(CHUNK + 2);
     out.push(b'"');
-    write_inside(text, out);
+    let chunk = chunk::load(text.as_bytes(), 0);
+    // Most ids are short, and have nothing to escape.
+    if text.len() <= CHUNK && simd::stops(chunk).trailing_zeros() as usize >= text.len() {
+        out.extend_from_slice(&chunk.to_le_bytes());
+        out.truncate(out.len() - (CHUNK - text.len()));
+    } else {
+        write_inside(text, out);
+    }
     out.push(b'"');
 }
 

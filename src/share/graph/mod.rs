@@ -18,10 +18,13 @@ use crate::share::graph::asset_index::AssetIndex;
 use crate::share::hash_index::hash_of;
 use crate::share::lifecycle::record::{Share, TenantNumber};
 use crate::share::paged_vec::PagedVec;
+use crate::simd;
 use crate::time::{TimestampMs, TimestampNs};
 
 /// Four kilobytes of shares a page.
 pub(crate) type ShareRecords = PagedVec<Share, 30>;
+/// Lines of the cache that a share lies in.
+const SHARE_LINES: usize = size_of::<Share>().div_ceil(64);
 /// Four kilobytes of assets a page.
 pub(crate) type AssetRecords = PagedVec<Asset, 72>;
 
@@ -199,11 +202,12 @@ impl<'g> AssetShares<'g> {
         asset.grants().iter().map(move |number| Grant::of(graph, asset, *number))
     }
 
-    /// Reads a word here and there of each grant, so that the records of all come into the cache at once; read when it is its turn each is
-    /// waited for.
-    pub fn fetch(self) {
-        let Self { graph, asset } = self;
-        std::hint::black_box(asset.grants().iter().fold(0, |seen, number| seen ^ graph.shares[*number].touched()));
+    /// Has the records of all grants brought into the cache while something else is done.
+    #[inline]
+    pub fn fetch_ahead(self) {
+        for number in self.asset.grants() {
+            simd::fetch_ahead::<SHARE_LINES, _>(std::slice::from_ref(&self.graph.shares[*number]));
+        }
     }
 
     /// The grant of a share.

@@ -219,14 +219,6 @@ impl Share {
         self.flags = self.flags & !(15 << HOLDERS) | holders.0 << HOLDERS;
     }
 
-    /// Something of every part that a grant is read from.
-    #[inline(always)]
-    pub(crate) fn touched(&self) -> u32 {
-        let [.., last] = self.times[Time::Since as usize];
-        let texts = self.id.as_str().len() ^ self.target_asset.as_ref().map_or(0, |id| id.as_str().len());
-        self.revision ^ self.streams ^ u32::from(self.times[0][0]) ^ u32::from(last) ^ texts as u32
-    }
-
     /// The epoch of its status document (docs/rules/events.md#epoch).
     pub(crate) fn changed_at(&self) -> Epoch {
         let [a, b, c, d, e] = self.changed_at;
