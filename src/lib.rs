@@ -5,7 +5,7 @@
 
 #[macro_use]
 pub mod closed_set;
-mod simd;
+pub mod simd;
 pub mod id;
 pub mod time;
 pub mod topic;

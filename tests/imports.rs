@@ -26,7 +26,7 @@ const IMPURE: &[&str] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("rdkafka", &["kafka/"]),
     ("rdkafka_sys", &["kafka/"]),
-    ("unsafe", &["kafka/", "json/scan"]),
+    ("unsafe", &["kafka/", "simd.rs"]),
     ("anyhow", &["main.rs", "cli/"]),
     ("axum", &["listener", "engine/server/http.rs", "serve/", "console/"]),
     ("Instant", &["clock.rs", "kafka/"]),
