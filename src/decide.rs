@@ -300,3 +300,68 @@ pub(crate) fn count_quiet(shares: AssetShares<'_>, stream: StreamIndex, suppress
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::id::StreamName;
+    use crate::json::path::Path;
+    use crate::profile::compile::Profile;
+    use crate::record::dead_letter::DeadLetterReason;
+    use crate::record::mapping::{FieldSource, Mapping, Mode};
+
+    struct Nothing;
+
+    impl Decisions for Nothing {
+        type Error = Infallible;
+
+        fn released(&mut self, _: Release<'_>) -> Result<(), Infallible> {
+            panic!("nothing is shared")
+        }
+
+        fn suppressed(&mut self, _: Suppressed, _: u32) {}
+
+        fn passes_sample(&mut self, _: SampleCandidate<'_>) -> bool {
+            true
+        }
+
+        fn condition_failed(&mut self, _: &Grant, _: ConditionError) {}
+    }
+
+    /// The asset is looked up before the event time is read, and what is wrong with the record counts all the same.
+    #[test]
+    fn an_unshared_record_is_read_to_its_event_time() {
+        let path = |text: &str| Path::parse(text).unwrap();
+        let mapping = Mapping {
+            tenant: FieldSource::Path(path("$.tenant")),
+            asset: FieldSource::Path(path("$.asset")),
+            key_format: None,
+            time: Some(path("$.ts")),
+            rewrite_tenant: Vec::new(),
+            rewrite_asset: Vec::new(),
+        };
+        let name = StreamName::parse("telemetry").unwrap();
+        let stream = Stream { name, index: StreamIndex(0), mode: Mode::Append, topic: "telemetry.raw".to_owned(), mapping };
+        let read = ReadRules { max_record_bytes: 1000, max_future: Period::from_millis(1000) };
+        let rules = ReleaseRules { read, late_grace: Period::ZERO, shows_provenance: true, shows_permission: false };
+        let graph = ShareGraph::new(Arc::new(Profile::all(&[])));
+        let mut decider = Decider::new(rules, None);
+        let mut reason_of = |time: &str| {
+            let value = format!(r#"{{"tenant":"acme","asset":"A","ts":{time}}}"#);
+            let headers = std::iter::empty::<(&[u8], Option<&[u8]>)>();
+            let record = InputRecord { key: None, headers, timestamp: TimestampMs(0), value: Some(value.as_bytes()) };
+            match decider.append(&stream, record, &graph, TimestampMs(0), &mut Nothing) {
+                Ok(()) => None,
+                Err(Stopped::Unreadable(refusal)) => Some(refusal.reason),
+                Err(Stopped::Sink(never)) => match never {},
+            }
+        };
+        assert_eq!(reason_of("0"), None);
+        assert_eq!(reason_of("null"), Some(DeadLetterReason::MissingTime));
+        assert_eq!(reason_of(r#""soon""#), Some(DeadLetterReason::InvalidTime));
+        assert_eq!(reason_of("5"), Some(DeadLetterReason::FutureTime));
+    }
+}
