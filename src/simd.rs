@@ -30,9 +30,9 @@ const CACHE_LINE: usize = 64;
 #[cfg(target_arch = "x86_64")]
 mod lanes {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8, _mm_sub_epi8,
+        __m128i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_prefetch, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_sub_epi8,
     };
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
     const _: () = assert!(cfg!(target_feature = "sse2"));
 
